@@ -1,0 +1,1 @@
+"""The application without a window: library, jobs, engines' supervisor, port and commands. Knows no Qt."""

@@ -1,0 +1,64 @@
+"""Every error a person may read: what happened, why, what to do now.
+
+SlipstreamError
+├── UsageError             a wrong command line: exit code 2
+├── ModelFileError         missing, truncated, or not a model that this app can read
+├── UnknownModelError      no model of that name in the library
+├── ConversionError        a checkpoint that cannot be converted or quantized
+├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
+├── RequestError           one request that cannot be served, with its kind
+├── PortInUseError         another program listens there; names the next free port
+└── Cancelled              the person called it off
+"""
+
+from typing import TYPE_CHECKING
+
+from backends.protocol import FailureKind
+
+if TYPE_CHECKING:
+    from app.inference.crash import CrashReport
+
+
+class SlipstreamError(Exception):
+    """str() of it is one sentence or two, fit for a banner."""
+
+
+class UsageError(SlipstreamError):
+    pass
+
+
+class ModelFileError(SlipstreamError):
+    pass
+
+
+class UnknownModelError(SlipstreamError):
+    pass
+
+
+class ConversionError(SlipstreamError):
+    pass
+
+
+class EngineError(SlipstreamError):
+    def __init__(self, message: str, crash: "CrashReport | None" = None):
+        super().__init__(message)
+        self.crash = crash
+
+
+class RequestError(SlipstreamError):
+    def __init__(self, kind: FailureKind, message: str, numbers: tuple[int, ...] = ()):
+        super().__init__(message)
+        self.kind = kind
+        self.numbers = numbers
+
+
+class PortInUseError(SlipstreamError):
+    def __init__(self, port: int, next_free: int | None):
+        offer = f" Port {next_free} is free." if next_free else ""
+        super().__init__(f"Port {port} is used by another program.{offer}")
+        self.port = port
+        self.next_free = next_free
+
+
+class Cancelled(SlipstreamError):
+    pass

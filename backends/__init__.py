@@ -1,0 +1,1 @@
+"""What runs in the engine process and other children. Knows no Qt and nothing of the application."""

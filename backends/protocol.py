@@ -1,0 +1,254 @@
+"""The messages between the application and an engine process. Dataclasses only; knows no engine.
+
+The application sends `Load` first, then `Generate` and `Abort` as it likes, and `Close` to end the process. The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step,
+`Failed` for a request it refuses, and `Stats` about four times a second while it works.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+
+class KVType(StrEnum):
+    """How keys or values lie in the KV cache; the names are those of ggml."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+    Q5_1 = "q5_1"
+    Q5_0 = "q5_0"
+    Q4_1 = "q4_1"
+    Q4_0 = "q4_0"
+    IQ4_NL = "iq4_nl"
+
+
+class FlashAttention(StrEnum):
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class DraftMode(StrEnum):
+    """Where guesses at the next tokens come from. AUTO: lookup first, then the draft model if there is one."""
+
+    AUTO = "auto"
+    LOOKUP = "lookup"
+    MODEL = "model"
+    OFF = "off"
+
+
+class Priority(IntEnum):
+    """A person who waits at the window goes before a program that calls the port."""
+
+    WINDOW = 0
+    BATCH = 1
+
+
+class Finish(StrEnum):
+    """Why an answer ended. The values are OpenAI's, and `abort` for one that its reader called off."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+
+
+class FailureKind(StrEnum):
+    CONTEXT_LENGTH = "context_length_exceeded"
+    BAD_REQUEST = "bad_request"
+    BAD_TEMPLATE = "bad_template"
+    BAD_MODEL = "bad_model"
+    OUT_OF_MEMORY = "out_of_memory"
+    ENGINE_DIED = "engine_died"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a person may choose for one load. None means: decide from the model and the machine."""
+
+    context: int | None = None  # tokens that all conversations share; None: the model's own, at most 8192
+    parallel: int = 4  # sequences decoded side by side
+    gpu_layers: int | None = None
+    threads: int | None = None
+    kv_type_k: KVType = KVType.F16
+    kv_type_v: KVType = KVType.F16
+    flash_attention: FlashAttention = FlashAttention.AUTO
+    draft: DraftMode = DraftMode.AUTO
+    draft_model: Path | None = None
+    extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    model: Path
+    name: str
+    options: EngineOptions = field(default_factory=EngineOptions)
+    notes: tuple[str, ...] = ()  # sentences that the load event should repeat, e.g. the self-test's
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 switch their filter off."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_last_n: int = 64
+    seed: int | None = None
+
+
+GREEDY = SamplingParams(temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """One answer wanted. `prompt` is a chat for the model's template, a text, or token ids as they are."""
+
+    prompt: tuple[Message, ...] | str | tuple[int, ...]
+    uid: int = 0  # given by the client that submits it
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    max_tokens: int | None = None  # None: until the model stops or the context is full
+    stop: tuple[str, ...] = ()
+    priority: Priority = Priority.BATCH
+    draft: bool = True  # False switches drafting off for this answer
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the process. A pipe at its end means the same, and at once: the application died."""
+
+
+Request = Load | Generate | Abort | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """One answer's account, cumulative. Counts in tokens, times in milliseconds."""
+
+    prompt_n: int = 0  # prompt tokens that were decoded, without the reused ones
+    cache_n: int = 0  # prompt tokens that the prefix cache already held
+    predicted_n: int = 0
+    draft_n: int = 0
+    draft_accepted_n: int = 0
+    queue_ms: float = 0.0  # from the request's arrival to its first place in a batch
+    prompt_ms: float = 0.0  # from there to the first token
+    predicted_ms: float = 0.0  # from the first token to the last
+
+    @property
+    def predicted_per_second(self) -> float:
+        """The first token belongs to the prompt's time, so n tokens have n - 1 intervals."""
+        return 1000 * (self.predicted_n - 1) / self.predicted_ms if self.predicted_ms > 0 else 0.0
+
+    @property
+    def first_token_ms(self) -> float:
+        return self.queue_ms + self.prompt_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """0 ≤ fraction ≤ 1 of the weights read."""
+
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What was loaded, and what the engine chose where the options left it open."""
+
+    name: str
+    architecture: str
+    num_parameters: int
+    model_bytes: int
+    context: int
+    context_trained: int
+    parallel: int
+    num_layers: int
+    gpu_layers: int
+    device: str  # "CPU", or the backend's name and description
+    threads: int
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: str
+    draft: str  # "off", "lookup", or "lookup + NAME"
+    build: str  # version of the native library
+    load_seconds: float
+    has_chat_template: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one step added to one answer. `timings` comes with the first and with the last output."""
+
+    uid: int
+    text: str
+    num_tokens: int  # new ones; text may lag behind them (a half character, a possible stop string)
+    finish: Finish | None = None
+    timings: Timings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request (uid), or the load itself (uid None), that could not be served. `message` is for a person.
+
+    numbers: for CONTEXT_LENGTH the prompt's tokens and the context's; else empty.
+    """
+
+    uid: int | None
+    kind: FailureKind
+    message: str
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """What the native backend itself says of one GPU, in bytes."""
+
+    name: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The engine's pulse. Totals since the load; micro-seconds are sums over all steps."""
+
+    num_running: int
+    num_waiting: int
+    used_cells: int
+    num_cells: int
+    rss_bytes: int
+    devices: tuple[DeviceMemory, ...]  # empty on a build without a GPU backend
+    num_steps: int
+    num_tokens: int  # sampled
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    num_drafted: int
+    num_accepted: int
+    decode_us: int  # inside the native decode
+    step_us: int  # whole steps, decode included
+
+
+Event = Loading | Ready | Outputs | Failed | Stats

@@ -1,0 +1,134 @@
+"""Cheap guesses at the next tokens; the target model checks them all in one decode."""
+
+from typing import Protocol
+
+from backends.engine.prefix_cache import PrefixCache, common_prefix
+from backends.engine.runner import KVFull, Runner, Step
+from backends.engine.sequence import Sequence
+
+
+class Drafter(Protocol):
+    name: str
+
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+        """For each sequence at most so many next tokens; sequences without a guess may be left out."""
+
+    def forget(self, seq: Sequence) -> None:
+        """The sequence has ended or is paused."""
+
+
+class LookupDrafter:
+    """Prompt lookup: what followed the last n tokens the last time they occurred in prompt or answer."""
+
+    name = "lookup"
+
+    def __init__(self, max_ngram: int = 4, min_ngram: int = 2):
+        self._sizes = range(max_ngram, min_ngram - 1, -1)
+        self._indices: dict[Sequence, _NgramIndex] = {}
+
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+        guesses = {}
+        for seq, limit in wanted.items():
+            index = self._indices.setdefault(seq, _NgramIndex(self._sizes))
+            if guess := index.continuation(seq.tokens, limit):
+                guesses[seq] = guess
+        return guesses
+
+    def forget(self, seq: Sequence) -> None:
+        self._indices.pop(seq, None)
+
+
+class _NgramIndex:
+    """Where each n-gram of one sequence last ended; grows with it, so a look-up costs no scan."""
+
+    def __init__(self, sizes: range):
+        self._sizes = sizes
+        self._ends: dict[tuple[int, ...], int] = {}
+        self._num_indexed = 0
+
+    def continuation(self, tokens: list[int], limit: int) -> list[int]:
+        # the n-grams that end at the last token are left out: they would find themselves
+        for end in range(self._num_indexed + 1, len(tokens)):
+            for size in self._sizes:
+                if end >= size:
+                    self._ends[tuple(tokens[end - size : end])] = end
+        self._num_indexed = max(self._num_indexed, len(tokens) - 1)
+        for size in self._sizes:
+            end = self._ends.get(tuple(tokens[-size:]))
+            if end is not None and len(tokens) >= size:
+                return tokens[end : end + limit]
+        return []
+
+
+class ModelDrafter:
+    """A small model with the same vocabulary, its steps batched over all sequences.
+
+    It follows each target sequence with a mirror of its own, in its own KV cache with its own prefix cache.
+    """
+
+    def __init__(self, runner: Runner, name: str):
+        self.name = name
+        self._runner = runner
+        self._cache = PrefixCache(runner)
+        self._mirrors: dict[Sequence, Sequence] = {}
+
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+        try:
+            mirrors = {seq: self._follow(seq) for seq in wanted}
+            ready = self._catch_up({s: m for s, m in mirrors.items() if m})
+            return self._draft({seq: wanted[seq] for seq in ready})
+        except KVFull:  # no guesses this time, and room for the next
+            if not self._cache.evict():
+                self._drop_all()
+            return {}
+
+    def forget(self, seq: Sequence) -> None:
+        if mirror := self._mirrors.pop(seq, None):
+            self._cache.release(mirror)
+
+    def _follow(self, seq: Sequence) -> Sequence | None:
+        """The mirror of seq, cut back to what both have in common. None when all slots are busy."""
+        mirror = self._mirrors.get(seq)
+        if mirror is None:
+            mirror = Sequence(seq.uid, list(seq.tokens), max_tokens=1 << 30)
+            if not self._cache.admit(mirror):
+                return None
+            self._mirrors[seq] = mirror
+            return mirror
+        known = min(common_prefix(mirror.cached_tokens, seq.tokens), len(seq.tokens) - 1)
+        if known < mirror.num_computed:
+            assert mirror.slot is not None
+            self._runner.truncate(mirror.slot, known)
+            mirror.num_computed = known
+        mirror.tokens[known:] = seq.tokens[known:]
+        return mirror
+
+    def _catch_up(self, mirrors: dict[Sequence, Sequence]) -> list[Sequence]:
+        """Decode long prompts a batch at a time; the sequences returned have one token pending."""
+        room = self._runner.max_batch_tokens - len(mirrors)
+        steps = []
+        for mirror in mirrors.values():
+            if 1 < mirror.num_pending and room > 0:
+                end = mirror.num_computed + min(room, mirror.num_pending - 1)
+                steps.append(Step(mirror, mirror.tokens[mirror.num_computed : end]))
+                room -= len(steps[-1].tokens)
+        if steps:
+            self._runner.run(steps)
+            for step in steps:
+                step.seq.num_computed += len(step.tokens)
+        return [seq for seq, mirror in mirrors.items() if mirror.num_pending == 1]
+
+    def _draft(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+        guesses: dict[Sequence, list[int]] = {seq: [] for seq in wanted}
+        while active := [seq for seq in wanted if len(guesses[seq]) < wanted[seq]]:
+            steps = [Step(m, m.tokens[m.num_computed :]) for m in (self._mirrors[s] for s in active)]
+            for seq, step, sampled in zip(active, steps, self._runner.run(steps), strict=True):
+                step.seq.num_computed += len(step.tokens)
+                step.seq.append(sampled[0])
+                guesses[seq].append(sampled[0])
+        return guesses
+
+    def _drop_all(self) -> None:
+        for seq in list(self._mirrors):
+            self.forget(seq)
+        self._cache.clear()

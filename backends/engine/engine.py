@@ -1,0 +1,165 @@
+"""The loop's body: schedule, run, update, say. One thread owns it."""
+
+import time
+from dataclasses import dataclass
+
+from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.engine.prefix_cache import PrefixCache
+from backends.engine.runner import KVFull, LoadedModel, Step
+from backends.engine.scheduler import Scheduler
+from backends.engine.sequence import Sequence
+from backends.engine.speculation import Speculation
+from backends.engine.text import TextStream
+from backends.protocol import DraftMode, Finish, Output
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counted since the load; what Stats carries."""
+
+    num_steps: int = 0
+    num_tokens: int = 0
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_drafted: int = 0
+    num_accepted: int = 0
+    decode_us: int = 0
+    step_us: int = 0
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What of a sequence has been said."""
+
+    seq: Sequence
+    text: TextStream
+    num_said: int = 0
+
+
+class Engine:
+    def __init__(self, model: LoadedModel, max_running: int, draft: DraftMode = DraftMode.AUTO):
+        self.model = model
+        self.totals = Totals()
+        cache = PrefixCache(model.runner)
+        self.scheduler = Scheduler(cache, Speculation(_drafters(model, draft)), max_running)
+        self._answers: dict[int, _Answer] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        return self.scheduler.is_idle
+
+    @property
+    def used_cells(self) -> int:
+        return sum(seq.num_computed for seq in self.scheduler.running)
+
+    def add(self, seq: Sequence, stop: tuple[str, ...] = ()) -> None:
+        self._answers[seq.uid] = _Answer(seq, TextStream(stop))
+        self.scheduler.add(seq)
+
+    def abort(self, uid: int) -> tuple[Output, ...]:
+        """Call an answer off; its cells are free for the very next step. Unknown uids are ignored."""
+        answer = self._answers.get(uid)
+        if answer is None:
+            return ()
+        self.scheduler.finish(answer.seq, Finish.ABORT)
+        return (self._last_output(answer, ""),)
+
+    def step(self) -> tuple[Output, ...]:
+        """Decode one batch and return what it adds to each answer."""
+        begin = time.perf_counter()
+        steps = self.scheduler.schedule()
+        self._note_start(steps, begin)
+        decode_begin = time.perf_counter()
+        try:
+            sampled = self.model.runner.run(steps)
+        except KVFull:
+            self.scheduler.make_room()
+            return self._say_finished()
+        now = time.perf_counter()
+        self.scheduler.update(steps, sampled)
+        outputs = self._say(steps, now)
+        self._count(steps, sampled)
+        self.totals.decode_us += round(1e6 * (now - decode_begin))
+        self.totals.step_us += round(1e6 * (time.perf_counter() - begin))
+        return outputs
+
+    def fail_all(self) -> list[int]:
+        """After a broken decode: drop every answer and forget the cache. Returns the uids to apologise to."""
+        uids = list(self._answers)
+        for answer in self._answers.values():
+            self.scheduler.finish(answer.seq, Finish.ABORT)
+            self._close(answer)
+        self._answers.clear()
+        self.scheduler.cache.clear()
+        return uids
+
+    def _note_start(self, steps: list[Step], now: float) -> None:
+        for step in steps:
+            seq = step.seq
+            if seq.clock.started is None:
+                seq.clock.started = now
+                seq.num_cached = seq.num_computed
+                self.totals.num_cached_tokens += seq.num_cached
+
+    def _say(self, steps: list[Step], now: float) -> tuple[Output, ...]:
+        outputs = []
+        for step in steps:
+            answer = self._answers[step.seq.uid]
+            if step.seq.num_completion > answer.num_said:
+                outputs.append(self._output(answer, now))
+        return tuple(outputs)
+
+    def _output(self, answer: _Answer, now: float) -> Output:
+        seq = answer.seq
+        is_first = seq.clock.first_token is None
+        if is_first:
+            seq.clock.first_token = now
+        seq.clock.last_token = now
+        new = seq.tokens[seq.num_prompt + answer.num_said :]
+        answer.num_said += len(new)
+        text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
+        if answer.text.stopped and not seq.finish:
+            self.scheduler.finish(seq, Finish.STOP)
+        if seq.finish:
+            return self._last_output(answer, text, len(new))
+        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None)
+
+    def _last_output(self, answer: _Answer, text: str, num_new: int = 0) -> Output:
+        seq = answer.seq
+        text += answer.text.finish()
+        del self._answers[seq.uid]
+        self._close(answer)
+        finish = Finish.STOP if answer.text.stopped else seq.finish
+        return Output(seq.uid, text, num_new, finish, seq.timings())
+
+    def _say_finished(self) -> tuple[Output, ...]:
+        """A sequence that filled the whole cache has ended outside of a step."""
+        finished = [a for a in self._answers.values() if a.seq.finish]
+        return tuple(self._last_output(answer, "") for answer in finished)
+
+    def _count(self, steps: list[Step], sampled: list[list[int]]) -> None:
+        totals = self.totals
+        totals.num_steps += 1
+        for step, tokens in zip(steps, sampled, strict=True):
+            totals.num_tokens += len(tokens)
+            totals.num_prompt_tokens += len(step.tokens) if not tokens or len(step.tokens) > 1 else 0
+            totals.num_drafted += len(step.draft)
+            totals.num_accepted += len(tokens) - 1 if step.draft else 0
+
+    def _close(self, answer: _Answer) -> None:
+        if answer.seq.sampler:
+            answer.seq.sampler.close()
+            answer.seq.sampler = None
+
+
+def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:
+    drafters: list[Drafter] = []
+    if not model.runner.can_truncate:
+        return drafters
+    if mode in (DraftMode.AUTO, DraftMode.LOOKUP):
+        drafters.append(LookupDrafter())
+    if model.draft_runner and mode in (DraftMode.AUTO, DraftMode.MODEL):
+        drafters.append(ModelDrafter(model.draft_runner, model.ready.draft))
+    return drafters
+
+

@@ -1,0 +1,219 @@
+"""The engine process: a receiver thread that reads, renders and tokenises, and the loop that steps.
+
+Messages never use the child's stdout: file descriptors 1 and 2 go to the log, which is also the crash report.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+
+import psutil
+
+from backends import registry
+from backends.engine.engine import Engine
+from backends.engine.runner import LoadedModel, LoadError, PromptError
+from backends.engine.sequence import Clock, Sequence
+from backends.protocol import (
+    Abort,
+    Close,
+    Failed,
+    FailureKind,
+    Generate,
+    Load,
+    Loading,
+    Output,
+    Outputs,
+    Request,
+    Stats,
+)
+
+STATS_INTERVAL = 0.25  # seconds, while it works
+IDLE_INTERVAL = 1.0
+LOADING_STEP = 0.01  # of the weights, between two Loading events
+
+Arrival = tuple[Sequence, tuple[str, ...]]
+Note = Arrival | Abort | Close | Failed
+
+
+def main(connection: Connection, backend: str, log_path: str) -> None:
+    """Serve one model over the pipe until Close or its end."""
+    _redirect_output(log_path)
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else every native abort starts a debugger first
+    try:
+        load = connection.recv()
+    except EOFError:
+        return
+    assert isinstance(load, Load)
+    receiver = Receiver(connection)
+    model = _load(connection, backend, load)
+    if model is None:
+        return
+    receiver.model = model
+    connection.send(model.ready)
+    receiver.may_encode.set()
+    Loop(connection, model, receiver.notes, Engine(model, load.options.parallel, load.options.draft)).run()
+    model.close()
+
+
+def _load(connection: Connection, backend: str, load: Load) -> LoadedModel | None:
+    reported = 0.0
+
+    def report(fraction: float) -> None:
+        nonlocal reported
+        if fraction - reported >= LOADING_STEP:
+            reported = fraction
+            connection.send(Loading(fraction))
+
+    try:
+        return registry.loader(backend)(load, report)
+    except LoadError as error:
+        connection.send(Failed(None, error.kind, str(error)))
+        return None
+
+
+class Receiver:
+    """Reads the pipe in a thread of its own, so that templates and tokenizing do not hold up a step."""
+
+    def __init__(self, connection: Connection):
+        self.notes: SimpleQueue[Note] = SimpleQueue()
+        self.model: LoadedModel | None = None
+        self.may_encode = threading.Event()
+        self._connection = connection
+        threading.Thread(target=self._run, name="receiver", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                request: Request = self._connection.recv()
+            except (EOFError, OSError):
+                os._exit(0)  # the application is gone: nobody reads, and a long decode must not outlive it
+            match request:
+                case Generate():
+                    self.may_encode.wait()
+                    self.notes.put(self._encode(request))
+                case Abort() | Close():
+                    self.notes.put(request)
+                    if isinstance(request, Close) and not self.may_encode.is_set():
+                        os._exit(0)  # still loading: there is nothing to put away
+
+    def _encode(self, request: Generate) -> Arrival | Failed:
+        assert self.model is not None
+        clock = Clock(arrived=time.perf_counter())
+        context = self.model.ready.context
+        try:
+            tokens = self.model.encode(request.prompt)
+            if len(tokens) >= context:
+                return _too_long(request.uid, len(tokens), context)
+            seq = Sequence.of(request, tokens, context, self.model.eos)
+            seq.sampler = self.model.sampler(request.sampling, tokens)
+        except PromptError as error:
+            return Failed(request.uid, error.kind, str(error))
+        except Exception:  # the edge: one request's bug must not end the others
+            traceback.print_exc()
+            return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
+        seq.clock = clock
+        return seq, request.stop
+
+
+class Loop:
+    """Steps while there is work, sleeps on the queue while there is none."""
+
+    def __init__(self, connection: Connection, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine):
+        self._connection = connection
+        self._model = model
+        self._notes = notes
+        self._engine = engine
+        self._process = psutil.Process()
+        self._last_stats = 0.0
+        self._is_open = True
+
+    def run(self) -> None:
+        self._send_stats()
+        while self._is_open:
+            self._take_notes()
+            if not self._engine.is_idle:
+                self._step()
+            if time.monotonic() - self._last_stats >= STATS_INTERVAL:
+                self._send_stats()
+
+    def _take_notes(self) -> None:
+        """All that has arrived; when idle, wait for something."""
+        try:
+            note = self._notes.get(timeout=IDLE_INTERVAL) if self._engine.is_idle else self._notes.get_nowait()
+            while True:
+                self._take(note)
+                note = self._notes.get_nowait()
+        except Empty:
+            pass
+
+    def _take(self, note: Note) -> None:
+        match note:
+            case Close():
+                self._is_open = False
+            case Abort():
+                self._send(self._engine.abort(note.uid))
+            case Failed():
+                self._connection.send(note)
+            case (seq, stop):
+                self._engine.add(seq, stop)
+
+    def _step(self) -> None:
+        try:
+            outputs = self._engine.step()
+        except Exception:  # the edge: the cause goes to the log, every reader gets a sentence
+            traceback.print_exc()
+            sentence = "The engine met an error in a step and dropped this answer. Try again."
+            for uid in self._engine.fail_all():
+                self._connection.send(Failed(uid, FailureKind.INTERNAL, sentence))
+            return
+        self._send(outputs)
+        if self._engine.is_idle:
+            self._send_stats()
+
+    def _send(self, outputs: tuple[Output, ...]) -> None:
+        if outputs:
+            self._connection.send(Outputs(outputs))
+
+    def _send_stats(self) -> None:
+        self._last_stats = time.monotonic()
+        engine, totals = self._engine, self._engine.totals
+        self._connection.send(
+            Stats(
+                num_running=len(engine.scheduler.running),
+                num_waiting=engine.scheduler.num_waiting,
+                used_cells=engine.used_cells,
+                num_cells=self._model.runner.num_cells,
+                rss_bytes=self._process.memory_info().rss,
+                devices=self._model.devices(),
+                num_steps=totals.num_steps,
+                num_tokens=totals.num_tokens,
+                num_prompt_tokens=totals.num_prompt_tokens,
+                num_cached_tokens=totals.num_cached_tokens,
+                num_drafted=totals.num_drafted,
+                num_accepted=totals.num_accepted,
+                decode_us=totals.decode_us,
+                step_us=totals.step_us,
+            )
+        )
+
+
+def _too_long(uid: int, num_tokens: int, context: int) -> Failed:
+    sentence = (
+        f"The prompt has {num_tokens} tokens, the context of this model holds {context}. "
+        "Shorten the prompt, start a new chat, or load the model with a larger context."
+    )
+    return Failed(uid, FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, context))
+
+
+def _redirect_output(log_path: str) -> None:
+    """Also on Windows without a console, where sys.stdout may be None."""
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)

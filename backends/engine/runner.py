@@ -1,0 +1,87 @@
+"""What the engine asks of a backend: decode a batch over slots, and turn text to tokens and back."""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from backends.engine.sequence import Sampler, Sequence
+from backends.protocol import DeviceMemory, FailureKind, Message, Ready, SamplingParams
+
+
+class KVFull(Exception):
+    """No free cells for this batch. The KV cache is as it was before the call."""
+
+
+class LoadError(Exception):
+    """The model could not be loaded; str() of it is a sentence for a person."""
+
+    def __init__(self, kind: FailureKind, message: str):
+        super().__init__(message)
+        self.kind = kind
+
+
+class PromptError(Exception):
+    """A prompt that the template or the tokenizer refuses."""
+
+    def __init__(self, kind: FailureKind, message: str):
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(slots=True)
+class Step:
+    """The share of one sequence in a batch. It samples when it reaches the end of its tokens."""
+
+    seq: Sequence
+    tokens: list[int]
+    draft: list[int] = field(default_factory=list)
+
+    @property
+    def samples(self) -> bool:
+        return self.seq.num_computed + len(self.tokens) == len(self.seq.tokens)
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.tokens) + len(self.draft)
+
+
+class Runner(Protocol):
+    """A KV cache of `num_cells` cells shared by `num_slots` slots, and the forward pass that fills it."""
+
+    num_slots: int
+    num_cells: int
+    max_batch_tokens: int
+    can_truncate: bool  # recurrent models cannot go back: no drafts, and only whole prefixes are reused
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let the empty slot `target` hold the first `length` tokens of `source`. Costs no cells."""
+
+    def truncate(self, slot: int, length: int) -> None:
+        """Forget what `slot` holds from position `length` on."""
+
+    def run(self, steps: Many[Step]) -> list[list[int]]:
+        """Decode all tokens and drafts; for each step its sampled tokens: none before the end of a prompt,
+        else the accepted drafts and the one token after them. Raises KVFull."""
+
+    def close(self) -> None: ...
+
+
+class LoadedModel(Protocol):
+    """A model in memory. `encode` and `piece` may be called from the receiver thread."""
+
+    ready: Ready
+    runner: Runner
+    draft_runner: Runner | None
+    eos: frozenset[int]
+
+    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+        """Token ids of a prompt; never empty. Raises PromptError."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token as they are shown; empty for control tokens."""
+
+    def sampler(self, params: SamplingParams, tokens: list[int]) -> Sampler | None: ...
+
+    def devices(self) -> tuple[DeviceMemory, ...]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,148 @@
+"""Decides which tokens are decoded next. Knows sequences and slots, nothing of llama.cpp.
+
+There is no prefill phase and no decode phase: every running sequence has pending tokens,
+one after it has sampled, many while its prompt is read, and each step takes what fits.
+"""
+
+import heapq
+from itertools import count
+
+from backends.engine.prefix_cache import PrefixCache
+from backends.engine.runner import Step
+from backends.engine.sequence import Sequence
+from backends.engine.speculation import Speculation
+from backends.protocol import Finish
+
+# prompt tokens that may join a step beside running answers, so that these do not stand still
+CHUNK_BESIDE_ANSWERS = 128
+
+
+class Scheduler:
+    def __init__(self, cache: PrefixCache, speculation: Speculation, max_running: int):
+        self.cache = cache
+        self.speculation = speculation
+        self.max_running = min(max_running, cache.runner.num_slots)
+        self.max_batch_tokens = cache.runner.max_batch_tokens
+        self.running: list[Sequence] = []
+        self._waiting: list[tuple[int, int, Sequence]] = []  # a heap: priority, then arrival
+        self._arrivals = count()
+        self._arrival: dict[Sequence, int] = {}
+        self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self.running
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, seq: Sequence) -> None:
+        self._arrival[seq] = next(self._arrivals)
+        self._enqueue(seq)
+
+    def schedule(self) -> list[Step]:
+        """The next batch: answers with their guesses first, then as much of the prompts as fits."""
+        self._admit()
+        answers = [seq for seq in self.running if seq.num_pending == 1]
+        prompts = [seq for seq in self.running if seq.num_pending > 1]
+        steps = self._answer_steps(answers[: self.max_batch_tokens])
+        room = self.max_batch_tokens - sum(step.num_rows for step in steps)
+        if answers:
+            room = min(room, CHUNK_BESIDE_ANSWERS)
+        for seq in sorted(prompts, key=self._rank):
+            if room == 0:
+                break
+            steps.append(Step(seq, seq.tokens[seq.num_computed : seq.num_computed + room]))
+            room -= len(steps[-1].tokens)
+        return steps
+
+    def update(self, steps: list[Step], sampled: list[list[int]]) -> None:
+        """Book the decoded tokens, take the accepted ones, let the finished go."""
+        for step, tokens in zip(steps, sampled, strict=True):
+            seq = step.seq
+            seq.num_computed += len(step.tokens)
+            for i, token in enumerate(tokens):
+                seq.append(token)
+                if seq.finish:
+                    break
+                seq.num_computed += i < len(tokens) - 1  # an accepted guess is in the cache already
+            if step.draft:
+                self._account_for_draft(step, len(tokens) - 1)
+            if seq.finish:
+                self._retire(seq)
+
+    def make_room(self) -> None:
+        """The KV cache is full: forget an old conversation, else pause the newest sequence."""
+        if self.cache.evict():
+            return
+        newest = max(self.running, key=self._rank)
+        if not self._is_crowded:  # the guesses' cells may be all that is missing
+            self._is_crowded = True
+        elif len(self.running) == 1:
+            self.finish(newest, Finish.LENGTH)
+        else:
+            self._leave(newest)  # resident still, and evicted if that is not enough
+            self._enqueue(newest)
+
+    def finish(self, seq: Sequence, reason: Finish) -> None:
+        """End a running or waiting sequence now."""
+        if seq.finish:
+            return
+        seq.finish = reason
+        if seq.slot is not None:
+            self._retire(seq)
+        else:
+            self._waiting = [entry for entry in self._waiting if entry[2] is not seq]
+            heapq.heapify(self._waiting)
+            self._arrival.pop(seq)
+
+    def sequences(self) -> list[Sequence]:
+        return [*self.running, *(seq for _, _, seq in self._waiting)]
+
+    def check_integrity(self) -> None:
+        self.cache.check_integrity()
+        assert len(self.running) <= self.max_running
+        assert all(seq.slot is not None and not seq.finish for seq in self.running)
+        assert all(seq.slot is None and not seq.finish for _, _, seq in self._waiting)
+        assert set(self._arrival) == set(self.sequences())
+
+    def _admit(self) -> None:
+        while self._waiting and not self._is_crowded and len(self.running) < self.max_running:
+            seq = self._waiting[0][2]
+            if not self.cache.admit(seq):
+                return
+            heapq.heappop(self._waiting)
+            self.running.append(seq)
+
+    def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
+        guesses: dict[Sequence, list[int]] = {}
+        room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
+        if room and self.cache.runner.can_truncate and not self._is_crowded:
+            limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
+            guesses = self.speculation.propose(limits)
+        return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
+
+    def _account_for_draft(self, step: Step, num_accepted: int) -> None:
+        seq = step.seq
+        assert seq.slot is not None
+        self.cache.runner.truncate(seq.slot, seq.num_computed)
+        seq.num_drafted += len(step.draft)
+        seq.num_accepted += num_accepted
+        self.speculation.observe(seq, len(step.draft), num_accepted)
+
+    def _retire(self, seq: Sequence) -> None:
+        self._leave(seq)
+        self._arrival.pop(seq)
+        self._is_crowded = False
+
+    def _leave(self, seq: Sequence) -> None:
+        self.running.remove(seq)
+        self.speculation.forget(seq)
+        self.cache.release(seq)
+
+    def _enqueue(self, seq: Sequence) -> None:
+        heapq.heappush(self._waiting, (*self._rank(seq), seq))
+
+    def _rank(self, seq: Sequence) -> tuple[int, int]:
+        return seq.priority, self._arrival[seq]

@@ -1,0 +1,99 @@
+"""One generation in flight: the tokens so far, and how many of them the KV cache holds."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from backends.protocol import Finish, Generate, Priority, Timings
+
+
+class Sampler(Protocol):
+    """Chooses one answer's tokens. Stateful (random numbers, penalties), so it sees each position once."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Clock:
+    """When things happened to a sequence, in seconds of time.perf_counter()."""
+
+    arrived: float = 0.0
+    started: float | None = None
+    first_token: float | None = None
+    last_token: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    uid: int
+    tokens: list[int]
+    max_tokens: int
+    eos: frozenset[int] = frozenset()
+    priority: Priority = Priority.BATCH
+    sampler: Sampler | None = None  # None: greedy
+    may_draft: bool = True
+    slot: int | None = None
+    num_computed: int = 0
+    num_cached: int = 0  # of the prompt, found in the prefix cache when first admitted
+    num_drafted: int = 0
+    num_accepted: int = 0
+    num_prompt: int = field(init=False)
+    finish: Finish | None = None
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        assert self.tokens, "a sequence without a token has nothing to decode"
+        self.num_prompt = len(self.tokens)
+
+    @classmethod
+    def of(cls, request: Generate, tokens: list[int], context: int, eos: frozenset[int]) -> "Sequence":
+        """The sequence of a request. `context` bounds prompt and answer together."""
+        room = context - len(tokens)
+        return cls(
+            request.uid,
+            tokens,
+            max_tokens=min(request.max_tokens or room, room),
+            eos=frozenset() if request.ignore_eos else eos,
+            priority=request.priority,
+            may_draft=request.draft,
+        )
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens still to be decoded: the rest of the prompt, or the one token just sampled."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def num_completion(self) -> int:
+        return len(self.tokens) - self.num_prompt
+
+    @property
+    def completion(self) -> list[int]:
+        return self.tokens[self.num_prompt :]
+
+    @property
+    def cached_tokens(self) -> list[int]:
+        """What its slot holds."""
+        return self.tokens[: self.num_computed]
+
+    def append(self, token: int) -> None:
+        self.tokens.append(token)
+        if token in self.eos:
+            self.finish = Finish.STOP
+        elif self.num_completion == self.max_tokens:
+            self.finish = Finish.LENGTH
+
+    def timings(self) -> Timings:
+        clock = self.clock
+        started = clock.started if clock.started is not None else clock.arrived
+        first = clock.first_token if clock.first_token is not None else started
+        last = clock.last_token if clock.last_token is not None else first
+        return Timings(
+            prompt_n=self.num_prompt - self.num_cached,
+            cache_n=self.num_cached,
+            predicted_n=self.num_completion,
+            draft_n=self.num_drafted,
+            draft_accepted_n=self.num_accepted,
+            queue_ms=1000 * (started - clock.arrived),
+            prompt_ms=1000 * (first - started),
+            predicted_ms=1000 * (last - first),
+        )

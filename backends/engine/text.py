@@ -1,0 +1,47 @@
+"""Turns token pieces into text that may be shown: whole characters only, and nothing of a stop string."""
+
+import codecs
+
+
+class TextStream:
+    """Bytes in, text out. Holds back half characters and whatever may become a stop string."""
+
+    def __init__(self, stop: tuple[str, ...] = ()):
+        self.stopped = False
+        self._stop = tuple(s for s in stop if s)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def push(self, piece: bytes) -> str:
+        """The text that can be shown now. After a stop string was met, `stopped` is set and nothing follows."""
+        if self.stopped:
+            return ""
+        self._held += self._decoder.decode(piece)
+        return self._release()
+
+    def finish(self) -> str:
+        """What was held back: no more will come."""
+        if self.stopped:
+            return ""
+        self._held += self._decoder.decode(b"", final=True)
+        text = self._release()
+        rest, self._held = self._held, ""
+        return text if self.stopped else text + rest
+
+    def _release(self) -> str:
+        found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
+        if found:
+            self.stopped = True
+            text, self._held = self._held[: min(found)], ""
+            return text
+        keep = max((self._overlap(s) for s in self._stop), default=0)
+        end = len(self._held) - keep
+        text, self._held = self._held[:end], self._held[end:]
+        return text
+
+    def _overlap(self, stop: str) -> int:
+        """Length of the longest end of the held text that begins the stop string."""
+        for length in range(min(len(stop) - 1, len(self._held)), 0, -1):
+            if self._held.endswith(stop[:length]):
+                return length
+        return 0

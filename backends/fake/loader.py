@@ -1,0 +1,141 @@
+"""A model of bytes that answers by script. The name of the model file gives orders: see `load`."""
+
+import re
+from collections.abc import Callable
+
+from backends.engine.runner import LoadError, PromptError
+from backends.engine.sequence import Sampler
+from backends.fake.runner import FakeRunner, FakeSampler, die
+from backends.protocol import (
+    DeviceMemory,
+    DraftMode,
+    FailureKind,
+    Load,
+    Message,
+    Ready,
+    SamplingParams,
+)
+
+END, ANSWER, NUM_TOKENS = 256, 257, 258
+DEFAULT_CONTEXT = 4096
+NUM_RESIDENT = 8
+
+LOREM = (
+    "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
+)
+
+
+class FakeModel:
+    """Tokens are bytes; ANSWER marks where an answer begins, END ends it."""
+
+    eos = frozenset({END})
+
+    def __init__(self, load: Load, seconds_per_step: float):
+        options = load.options
+        context = options.context or DEFAULT_CONTEXT
+        slots = options.parallel + NUM_RESIDENT
+        self.runner = FakeRunner(next_token, slots, context, seconds_per_step=seconds_per_step)
+        self.draft_runner: FakeRunner | None = None
+        if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
+            self.draft_runner = FakeRunner(careless_token, slots, context)
+        self.ready = Ready(
+            name=load.name,
+            architecture="fake",
+            num_parameters=0,
+            model_bytes=0,
+            context=context,
+            context_trained=context,
+            parallel=options.parallel,
+            num_layers=0,
+            gpu_layers=0,
+            device="CPU",
+            threads=1,
+            kv_type_k=options.kv_type_k,
+            kv_type_v=options.kv_type_v,
+            flash_attention=options.flash_attention,
+            draft="off" if options.draft is DraftMode.OFF else "lookup + fake",
+            build="fake",
+            load_seconds=0.0,
+            has_chat_template=True,
+            notes=load.notes,
+        )
+
+    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+        if isinstance(prompt, str):
+            return [*prompt.encode(), ANSWER]
+        if all(isinstance(part, Message) for part in prompt):
+            return self._encode_chat([part for part in prompt if isinstance(part, Message)])
+        tokens = [part for part in prompt if isinstance(part, int)]
+        if not tokens or not all(0 <= token < NUM_TOKENS for token in tokens):
+            raise PromptError(FailureKind.BAD_REQUEST, f"Token ids must lie between 0 and {NUM_TOKENS - 1}.")
+        return tokens
+
+    def _encode_chat(self, messages: list[Message]) -> list[int]:
+        tokens: list[int] = []
+        for message in messages:
+            if message.role == "assistant":
+                tokens += [ANSWER, *message.content.encode(), END]
+            else:
+                tokens += f"{message.role}: {message.content}\n".encode()
+        return [*tokens, ANSWER]
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < END else b""
+
+    def sampler(self, params: SamplingParams, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
+        return None
+
+    def devices(self) -> tuple[DeviceMemory, ...]:
+        return ()
+
+    def close(self) -> None:
+        self.runner.close()
+
+
+def load(load: Load, report: Callable[[float], None]) -> FakeModel:
+    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…20ms…` sleeps so long per step."""
+    name = load.model.name
+    report(0.5)
+    if "bad" in name:
+        raise LoadError(FailureKind.BAD_MODEL, f"{name} is not a model that the fake backend can load.")
+    if "crash" in name:
+        die("abort")
+    delay = re.search(r"(\d+)ms", name)
+    return FakeModel(load, int(delay[1]) / 1000 if delay else 0.0)
+
+
+def next_token(prefix: list[int]) -> int:
+    """The next byte of the scripted answer to what stands before the last ANSWER."""
+    start = len(prefix) - 1 - prefix[::-1].index(ANSWER) if ANSWER in prefix else 0
+    begin = len(prefix) - 1 - start
+    answer = answer_to(_question(prefix[:start]))
+    if begin == 5 and answer.startswith(b"!crash"):
+        die("abort")
+    if begin == 5 and answer.startswith(b"!kill"):
+        die("kill")
+    return answer[begin] if begin < len(answer) else END
+
+
+def careless_token(prefix: list[int]) -> int:
+    """The draft's next token: wrong at every fifth position, and never an order to die."""
+    if ANSWER not in prefix or len(prefix) % 5 == 0:
+        return ord("e")
+    start = len(prefix) - 1 - prefix[::-1].index(ANSWER)
+    answer = answer_to(_question(prefix[:start]))
+    begin = len(prefix) - 1 - start
+    return answer[begin] if begin < len(answer) else END
+
+
+def answer_to(question: str) -> bytes:
+    """What the fake model says: an echo; `long N` gives N sentences, `!crash` and `!kill` obey after five bytes."""
+    if order := re.search(r"!(crash|kill)", question):
+        return f"!{order[1]}: this answer breaks off.".encode()
+    if long := re.search(r"\blong (\d+)", question):
+        return (LOREM * int(long[1])).encode()
+    return f"You said “{question}”. — {LOREM}".encode()
+
+
+def _question(tokens: list[int]) -> str:
+    """The last line that a user wrote."""
+    text = bytes(token for token in tokens if token < END).decode("utf-8", "replace")
+    return text.rstrip("\n").rpartition("user: ")[2]

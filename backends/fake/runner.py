@@ -1,0 +1,114 @@
+"""A KV cache of shared cells that refuses any position that does not fit what the slot holds."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+
+from backends.engine.runner import KVFull, Step
+
+NextToken = Callable[[list[int]], int]
+
+
+class FakeSampler:
+    """Moves the greedy token by a seeded random number per position: shows who samples a position twice."""
+
+    def __init__(self, seed: int, vocab: int):
+        self._random = random.Random(seed)
+        self._vocab = vocab
+
+    def sample(self, greedy: int) -> int:
+        return (greedy + self._random.randrange(2)) % self._vocab
+
+    def close(self) -> None:
+        pass
+
+
+class FakeRunner:
+    """Decodes with `next_token`, a pure function of the whole prefix, and counts its work."""
+
+    def __init__(
+        self,
+        next_token: NextToken,
+        num_slots: int,
+        num_cells: int,
+        max_batch_tokens: int = 512,
+        can_truncate: bool = True,
+        seconds_per_step: float = 0.0,
+    ):
+        self.num_slots = num_slots
+        self.num_cells = num_cells
+        self.max_batch_tokens = max_batch_tokens
+        self.can_truncate = can_truncate
+        self.num_runs = 0
+        self.num_decoded = 0
+        self.seconds_per_step = seconds_per_step
+        self._next_token = next_token
+        self._kv: dict[int, list[list[int]]] = {slot: [] for slot in range(num_slots)}
+
+    @property
+    def used_cells(self) -> int:
+        return len({id(cell) for held in self._kv.values() for cell in held})
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        assert not self._kv[target], "a copy into a slot that still holds tokens"
+        assert len(self._kv[source]) >= length
+        assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
+        self._kv[target] = self._kv[source][:length]
+
+    def truncate(self, slot: int, length: int) -> None:
+        held = self._kv[slot]
+        assert len(held) >= length, "a truncation beyond the end"
+        assert self.can_truncate or length in (0, len(held)), "a recurrent state cannot go back"
+        del held[length:]
+
+    def run(self, steps: Many[Step]) -> list[list[int]]:
+        num_rows = sum(step.num_rows for step in steps)
+        assert 0 < num_rows <= self.max_batch_tokens, "a batch of no rows or too many"
+        assert all(step.tokens for step in steps), "a step without tokens has no logits"
+        if self.used_cells + num_rows > self.num_cells:
+            raise KVFull
+        self.num_runs += 1
+        self.num_decoded += num_rows
+        if self.seconds_per_step:
+            time.sleep(self.seconds_per_step)
+        return [self._run_step(step) for step in steps]
+
+    def close(self) -> None:
+        self._kv.clear()
+
+    def _run_step(self, step: Step) -> list[int]:
+        seq = step.seq
+        assert seq.slot is not None
+        held = self._kv[seq.slot]
+        assert [cell[0] for cell in held] == seq.cached_tokens, "the slot holds other tokens than the sequence thinks"
+        samples = step.samples
+        held += [[token] for token in step.tokens]
+        if not samples:
+            assert not step.draft
+            return []
+        prefix = [cell[0] for cell in held]
+        held += [[guess] for guess in step.draft]  # rejected guesses stay until they are truncated
+        sampled: list[int] = []
+        for guess in [*step.draft, None]:
+            sampled.append(self._sample(step, prefix))
+            if sampled[-1] != guess:
+                break
+            prefix.append(sampled[-1])
+        return sampled
+
+    def _sample(self, step: Step, prefix: list[int]) -> int:
+        token = self._next_token(prefix)
+        sampler = step.seq.sampler
+        return sampler.sample(token) if isinstance(sampler, FakeSampler) else token
+
+
+def die(how: str) -> None:
+    """Leave the process the way native code does."""
+    if how == "abort":
+        os.abort()
+    if hasattr(signal, "SIGKILL"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(0xC0000005 & 0x7FFFFFFF)

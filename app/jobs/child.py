@@ -1,0 +1,106 @@
+"""The application's side of a worker child: starts it, hears its progress, ends it. Knows no work."""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from app.errors import Cancelled, EngineError, SlipstreamError
+from app.inference.crash import crash_report
+from backends import child
+from backends.child import Done, Progress, Refused
+
+TICK_SECONDS = 0.1  # how often a cancel is looked for
+EXIT_SECONDS = 1.0  # a child that has sent its result may take this long to leave
+TERMINATE_SECONDS = 0.5  # then it is killed
+
+OnProgress = Callable[[Progress], None]
+
+
+def ignore_progress(_progress: Progress) -> None:
+    pass
+
+
+def run_in_child(
+    target: str,
+    /,
+    *,
+    log_path: Path,
+    on_progress: OnProgress = ignore_progress,
+    cancelled: threading.Event | None = None,
+    error: type[SlipstreamError] = EngineError,
+    **arguments: Any,
+) -> Any:
+    """Calls `target` ("package.module:function") in a new process and returns its result.
+
+    on_progress is called on the caller's thread. The child's output goes to log_path, which is overwritten.
+    Raises Cancelled within a second of `cancelled` being set, and `error` with one sentence when the child
+    refuses or dies; a death has its CrashReport in `error.crash` where that class carries one.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    results, child_results = context.Pipe(duplex=False)
+    child_lifeline, lifeline = context.Pipe(duplex=False)
+    process = context.Process(
+        target=child.main,
+        args=(child_results, child_lifeline, log_path, target, arguments),
+        name=target,
+        daemon=True,
+    )
+    try:
+        process.start()
+        child_results.close()  # else the end of the child would not be the end of the pipe
+        child_lifeline.close()
+        last = _follow(results, on_progress, cancelled)
+        process.join(EXIT_SECONDS)
+        if last is None:
+            raise _death(process.exitcode, target, log_path, error)
+        if isinstance(last, Refused):
+            raise error(last.message)
+        return last.result
+    finally:
+        _end(process)
+        for connection in (results, child_results, lifeline, child_lifeline):
+            connection.close()
+
+
+def _follow(results: Connection, on_progress: OnProgress, cancelled: threading.Event | None) -> Done | Refused | None:
+    """The child's last message, or None when it died without one."""
+    while True:
+        if cancelled is not None and cancelled.is_set():
+            raise Cancelled("Cancelled.")
+        try:
+            if not results.poll(TICK_SECONDS):
+                continue
+            message = results.recv()
+        except (EOFError, OSError):
+            return None
+        if isinstance(message, Progress):
+            on_progress(message)
+        else:
+            assert isinstance(message, Done | Refused)
+            return message
+
+
+def _end(process: SpawnProcess) -> None:
+    if process.pid is None:
+        return
+    if process.is_alive():
+        process.terminate()
+        process.join(TERMINATE_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    process.close()
+
+
+def _death(exitcode: int | None, target: str, log_path: Path, error: type[SlipstreamError]) -> SlipstreamError:
+    report = crash_report(exitcode, log_path)
+    # a Python traceback ends with the line that says why; after a signal the log ends with stack addresses
+    why = f" Its last words: {report.log[-1]}." if report.log and exitcode and exitcode > 0 else ""
+    task = target.rpartition(":")[2].replace("_", " ")
+    message = f"The child process for “{task}” stopped: {report.cause}.{why} Its log is {log_path}."
+    return EngineError(message, report) if error is EngineError else error(message)

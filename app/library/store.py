@@ -1,0 +1,196 @@
+"""The models on this machine: `<publisher>/<repo>/<file>.gguf` and a manifest per folder. Starts no engine.
+
+A file counts as installed when its folder's manifest names it; the manifest is written last. Other files are
+shown all the same, with a sentence that says what is the matter with them.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.errors import ModelFileError, UnknownModelError
+from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
+from app.library.gguf import describe, read_model
+from app.library.manifest import Record, read_manifest, write_manifest
+from app.library.names import checked_name
+
+SUFFIX = ".gguf"
+MAX_NAMED = 12  # so many known names fit into a sentence
+
+
+class ModelStore:
+    """The managed folder. Reads it anew each time: other processes install into it as well."""
+
+    def __init__(self, models_dir: Path):
+        self.models_dir = models_dir
+
+    def folder(self, publisher: str, repo: str) -> Path:
+        """Where the files of a repository belong. Raises ModelFileError for a name that is not one."""
+        return self.models_dir / checked_name(publisher, "publisher") / checked_name(repo, "repository")
+
+    def models(self) -> list[ModelEntry]:
+        """Sorted by id. Draft models are named by their entries and not listed by themselves."""
+        entries = [entry for folder in self._folders() for entry in self._entries(folder)]
+        return sorted(entries, key=lambda entry: entry.id.casefold())
+
+    def find(self, name: str) -> ModelEntry:
+        """By id, file name or path of a .gguf file anywhere. Raises UnknownModelError, which names the known ones."""
+        entries = self.models()
+        for entry in entries:
+            if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
+                return entry
+        path = Path(name).expanduser()
+        if path.suffix.lower() == SUFFIX and path.is_file():
+            same = next((entry for entry in entries if entry.path == path.absolute()), None)
+            return same or file_entry(path.stem, path.absolute())
+        raise UnknownModelError(_unknown(name, entries))
+
+    def add(
+        self, file: Path, *, publisher: str, repo: str, name: str | None = None, draft: Path | None = None
+    ) -> ModelEntry:
+        """Takes a file (moved here unless it lies here already) and its draft into the library.
+
+        Raises ModelFileError when either cannot be loaded as a model; then nothing has been moved.
+        """
+        folder = self.folder(publisher, repo)
+        description = describe(read_model(file))
+        if draft is not None:
+            read_model(draft)
+        folder.mkdir(parents=True, exist_ok=True)
+        records = read_manifest(folder)
+        path = _moved(file, folder)
+        record = Record(
+            id=_new_id(folder, path.name, description.quantization, records),
+            file=path.name,
+            name=name or description.name,
+            bytes=description.bytes,
+            architecture=description.architecture,
+            parameters=description.parameters,
+            quantization=description.quantization,
+            context=description.context,
+            draft=None if draft is None else _moved(draft, folder).name,
+            added=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_manifest(folder, {**records, path.name: record})
+        return installed_entry(record, folder)
+
+    def remove(self, model_id: str) -> None:
+        """Deletes a model's file and its draft. A link goes, what it points to stays.
+
+        Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder.
+        """
+        entry = next((entry for entry in self.models() if entry.id == model_id), None)
+        if entry is None:
+            raise UnknownModelError(_unknown(model_id, self.models()))
+        folder = entry.path.parent
+        if not folder.resolve().is_relative_to(self.models_dir.resolve()):
+            raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
+        records = _readable(folder)
+        is_installed = records.pop(entry.path.name, None) is not None
+        in_use = {record.draft for record in records.values()} | records.keys()
+        try:
+            if is_installed:  # else the manifest stays as it is, readable or not
+                write_manifest(folder, records)
+            entry.path.unlink(missing_ok=True)
+            if entry.draft is not None and entry.draft.name not in in_use:
+                entry.draft.unlink(missing_ok=True)
+        except OSError as fault:
+            raise ModelFileError(f"{entry.path} cannot be removed: {fault.strerror or fault}.") from fault
+        _remove_if_empty(folder, folder.parent)
+
+    def _folders(self) -> Iterator[Path]:
+        for publisher in _subfolders(self.models_dir):
+            yield from _subfolders(publisher)
+
+    def _entries(self, folder: Path) -> Iterator[ModelEntry]:
+        problem = None
+        records: dict[str, Record] = {}
+        try:
+            records = read_manifest(folder)
+        except ModelFileError as fault:
+            problem = str(fault)
+        drafts = {record.draft for record in records.values()}
+        taken = {record.id for record in records.values()}
+        for record in records.values():
+            yield installed_entry(record, folder)
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            if path.name not in records and path.name not in drafts:
+                yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+
+
+def _moved(file: Path, folder: Path) -> Path:
+    """The file at its place in the library. Across disks it is copied beside its place first, then renamed."""
+    name = checked_name(file.name, "model file")
+    if not name.lower().endswith(SUFFIX):
+        raise ModelFileError(f"{name} does not end with {SUFFIX}.")
+    target = folder / name
+    try:
+        if file.absolute() == target.absolute():
+            return target
+        try:
+            os.replace(file, target)
+        except OSError as fault:
+            if fault.errno != errno.EXDEV:
+                raise
+            part = target.with_name(f"{name}.part")
+            shutil.copyfile(file, part)
+            os.replace(part, target)
+            file.unlink()
+    except OSError as fault:
+        raise ModelFileError(f"{target} cannot be written: {fault.strerror or fault}.") from fault
+    return target
+
+
+def _new_id(folder: Path, file_name: str, quantization: str, records: dict[str, Record]) -> str:
+    """An installed file keeps its id. The first of a repository is "publisher/repo", others add what differs."""
+    if file_name in records:
+        return records[file_name].id
+    taken = {record.id for record in records.values()}
+    base = "/".join(folder.parts[-2:])
+    for id_ in (base, f"{base}:{quantization}"):
+        if id_ not in taken:
+            return id_
+    return f"{base}:{Path(file_name).stem}"
+
+
+def _free_id(folder: Path, stem: str, taken: set[str]) -> str:
+    base = "/".join(folder.parts[-2:])
+    id_ = base if base not in taken else f"{base}:{stem}"
+    taken.add(id_)
+    return id_
+
+
+def _repo_id(path: Path) -> str:
+    return "/".join(path.parent.parts[-2:])
+
+
+def _readable(folder: Path) -> dict[str, Record]:
+    try:
+        return read_manifest(folder)
+    except ModelFileError:
+        return {}
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def _unknown(name: str, entries: list[ModelEntry]) -> str:
+    if not entries:
+        return f"There is no model “{name}”; the library is empty."
+    known = ", ".join(entry.id for entry in entries[:MAX_NAMED]) + (", …" if len(entries) > MAX_NAMED else "")
+    return f"There is no model “{name}”. The library holds: {known}."

@@ -1,0 +1,107 @@
+"""The inside of a worker child: convert, quantize, self-test. Knows the pipe and the log, not the work.
+
+The application names a function as "package.module:function" (`app.jobs.child.run_in_child`). It is called
+here as `function(report, **arguments)`, sends `Progress` while it works and returns something picklable.
+Results live here as well, so that receiving one imports no native library into the application.
+"""
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TextIO
+
+EXIT_ORPHANED = 75  # the application died first
+
+
+class Refusal(Exception):
+    """A failure that is understood: str() of it is one sentence for a person. Anything else is a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """0 ≤ fraction ≤ 1 of this child's work, and what it does now."""
+
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    message: str
+
+
+Message = Progress | Done | Refused
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertResult:
+    bytes: int
+    num_tensors: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeResult:
+    type: str
+    bytes: int
+    seconds: float
+
+
+def main(
+    results: Connection, lifeline: Connection, log_path: Path, target: str, arguments: Mapping[str, Any]
+) -> None:
+    """The child's whole life. Sends Done or Refused last.
+
+    An unknown exception goes up: multiprocessing prints it to the log and ends the child with code 1.
+    """
+    _redirect_output(log_path)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the application, which then ends this child
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
+    threading.Thread(target=_end_with_the_application, args=(lifeline,), daemon=True).start()
+    message: Message
+    try:
+        message = Done(_resolve(target)(results.send, **arguments))
+    except Refusal as refusal:
+        message = Refused(str(refusal))
+    results.send(message)
+
+
+def _resolve(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
+
+
+def _redirect_output(log_path: Path) -> None:
+    """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr."""
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.close(log)
+    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
+    faulthandler.enable(sys.stderr)
+
+
+def _text_stream(fd: int) -> TextIO:
+    return os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _end_with_the_application(lifeline: Connection) -> None:
+    """The other end is never written to: it becomes readable when the application is gone."""
+    with suppress(EOFError, OSError):
+        lifeline.recv_bytes()
+    os._exit(EXIT_ORPHANED)

@@ -1,0 +1,158 @@
+"""Reads safetensors checkpoints, one file or shards. Trusts no number in them.
+
+Format: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.child import Refusal
+from backends.convert.files import read_json
+
+MAX_HEADER_BYTES = 100_000_000  # the format's own bound
+MAX_DIMS = 8
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
+OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one tensor lies. `offset` counts from the start of the file, in bytes."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def num_elements(self) -> int:
+        return math.prod(self.shape)
+
+    def read(self) -> NDArray[np.float32]:
+        """The tensor in its shape as float32; every supported dtype fits into it exactly."""
+        stored = np.fromfile(self.path, DTYPES[self.dtype], self.num_elements, offset=self.offset)
+        if stored.size != self.num_elements:
+            raise Refusal(f"{self.path.name} is cut short. Download the checkpoint again.")
+        if self.dtype == "BF16":
+            return (stored.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
+        return stored.astype(np.float32, copy=False).reshape(self.shape)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Entry]:
+    """All tensors of a checkpoint folder by name. Raises Refusal with one sentence for any fault."""
+    if not folder.is_dir():
+        raise Refusal(f"{folder} is not a folder with a checkpoint.")
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        return _read_shards(folder, index)
+    single = folder / "model.safetensors"
+    if not single.exists():
+        raise Refusal(_why_no_weights(folder))
+    return read_entries(single)
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """The tensors of one file: known dtypes, sizes that add up, nothing outside, nothing shared."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+                raise Refusal(f"{path.name} is damaged or cut short: its header does not fit into the file.")
+            text = file.read(length)
+    except OSError as fault:
+        raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+    header = _parse_header(path.name, text)
+    entries = {name: _entry(path, name, value, 8 + length, size) for name, value in header.items()}
+    _refuse_overlap(path.name, entries)
+    return entries
+
+
+def _parse_header(file_name: str, text: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a name occurs twice")
+        return dict(pairs)
+
+    try:
+        header = json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as fault:
+        raise Refusal(f"{file_name} is damaged: its header is not valid JSON.") from fault
+    if not isinstance(header, dict):
+        raise Refusal(f"{file_name} is damaged: its header is not a table of tensors.")
+    header.pop("__metadata__", None)
+    return header
+
+
+def _entry(path: Path, name: str, value: Any, data_start: int, file_size: int) -> Entry:
+    damaged = Refusal(f"{path.name} is damaged: the entry of tensor {name!r} is not valid.")
+    if not isinstance(value, dict):
+        raise damaged
+    dtype, shape, offsets = value.get("dtype"), value.get("shape"), value.get("data_offsets")
+    if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
+        raise damaged
+    if dtype not in DTYPES:
+        raise Refusal(
+            f"Tensor {name!r} has the type {dtype}, which cannot be converted (a quantized checkpoint?)."
+        )
+    if len(shape) > MAX_DIMS or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise damaged
+    if math.prod(shape) * DTYPES[dtype].itemsize != offsets[1] - offsets[0]:
+        raise damaged
+    if data_start + offsets[1] > file_size:
+        raise Refusal(
+            f"{path.name} is cut short: tensor {name!r} ends outside it. Download the checkpoint again."
+        )
+    return Entry(path, dtype, tuple(shape), data_start + offsets[0])
+
+
+def _are_counts(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 48 for n in value)
+
+
+def _refuse_overlap(file_name: str, entries: dict[str, Entry]) -> None:
+    end = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1].offset):
+        if entry.offset < end:
+            raise Refusal(f"{file_name} is damaged: tensor {name!r} overlaps another one.")
+        end = entry.offset + entry.num_elements * DTYPES[entry.dtype].itemsize
+
+
+def _read_shards(folder: Path, index: Path) -> dict[str, Entry]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+        raise Refusal(f"{index.name} is damaged: it holds no weight_map.")
+    entries: dict[str, Entry] = {}
+    for file_name in sorted(set(weight_map.values())):
+        if not file_name.endswith(".safetensors") or any(c in file_name for c in "/\\:\0"):
+            raise Refusal(f"{index.name} names {file_name!r}, which is not a file beside it.")
+        if not (folder / file_name).is_file():
+            raise Refusal(f"The checkpoint is not complete: {file_name} is missing.")
+        for name, entry in read_entries(folder / file_name).items():
+            if name in entries:
+                raise Refusal(
+                    f"Tensor {name!r} occurs in two files, {entries[name].path.name} and {file_name}."
+                )
+            entries[name] = entry
+    missing = next((name for name in weight_map if name not in entries), None)
+    if missing is not None:
+        raise Refusal(f"{index.name} announces tensor {missing!r}, but no file holds it.")
+    return entries
+
+
+def _why_no_weights(folder: Path) -> str:
+    if (folder / "adapter_model.safetensors").exists():
+        return f"{folder} holds an adapter (LoRA), not a model. Convert the model that it belongs to."
+    if any((folder / name).exists() for name in OTHER_WEIGHTS):
+        return f"{folder} holds pickled weights, which can run code. Choose a checkpoint in safetensors."
+    return f"{folder} is not a complete checkpoint: model.safetensors is missing."

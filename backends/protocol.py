@@ -1,7 +1,8 @@
 """The messages between the application and an engine process. Dataclasses only; knows no engine.
 
-The application sends `Load` first, then `Generate` and `Abort` as it likes, and `Close` to end the process. The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step,
-`Failed` for a request it refuses, and `Stats` about four times a second while it works.
+The application sends `Load` first, then `Generate` and `Abort` as it likes, and `Close` to end the process.
+The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Failed` for
+a request it refuses, and `Stats` about four times a second while it works.
 """
 
 from dataclasses import dataclass, field

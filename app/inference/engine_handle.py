@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.errors import EngineError
+from app.errors import EngineError, SlipstreamError
 from app.inference.crash import CrashReport, crash_report
 from backends.protocol import (
     Abort,
@@ -156,9 +156,14 @@ class EngineHandle:
 
     def _run(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
-        options, notes = self.options, ()
+        options: EngineOptions = self.options
+        notes: tuple[str, ...] = ()
         if self._preflight:
-            options, notes = self._preflight(self.options)
+            try:
+                options, notes = self._preflight(self.model, self.options)
+            except SlipstreamError as error:
+                self._update(state=EngineState.FAILED, error=str(error))
+                return
         while self._is_wanted():
             connection, process = self._spawn(Load(self.model, self.name, options, notes))
             if connection is None:

@@ -9,7 +9,7 @@ from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineStat
 from backends.protocol import EngineOptions
 
 Listener = Callable[[EngineSnapshot], None]
-Preflight = Callable[[EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
+Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
 
 
 class Supervisor:
@@ -27,9 +27,7 @@ class Supervisor:
     ) -> EngineHandle:
         """Start an engine for this model file and return at once; a loaded one of that name is replaced."""
         preflight = self._preflight if backend == "llama" else None
-        handle = EngineHandle(
-            name, model, options or EngineOptions(), backend, self._logs, preflight, self._notify
-        )
+        handle = EngineHandle(name, model, options or EngineOptions(), backend, self._logs, preflight, self._notify)
         with self._lock:
             previous = self._handles.get(name)
             self._handles[name] = handle

@@ -54,9 +54,9 @@ class _NgramIndex:
                     self._ends[tuple(tokens[end - size : end])] = end
         self._num_indexed = max(self._num_indexed, len(tokens) - 1)
         for size in self._sizes:
-            end = self._ends.get(tuple(tokens[-size:]))
-            if end is not None and len(tokens) >= size:
-                return tokens[end : end + limit]
+            found = self._ends.get(tuple(tokens[-size:]))
+            if found is not None and len(tokens) >= size:
+                return tokens[found : found + limit]
         return []
 
 
@@ -108,7 +108,7 @@ class ModelDrafter:
         room = self._runner.max_batch_tokens - len(mirrors)
         steps = []
         for mirror in mirrors.values():
-            if 1 < mirror.num_pending and room > 0:
+            if mirror.num_pending > 1 and room > 0:
                 end = mirror.num_computed + min(room, mirror.num_pending - 1)
                 steps.append(Step(mirror, mirror.tokens[mirror.num_computed : end]))
                 room -= len(steps[-1].tokens)

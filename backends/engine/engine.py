@@ -161,5 +161,3 @@ def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:
     if model.draft_runner and mode in (DraftMode.AUTO, DraftMode.MODEL):
         drafters.append(ModelDrafter(model.draft_runner, model.ready.draft))
     return drafters
-
-

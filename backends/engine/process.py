@@ -10,6 +10,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
+from typing import TextIO
 
 import psutil
 
@@ -215,5 +216,8 @@ def _redirect_output(log_path: str) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
+
+
+def _text_stream(fd: int) -> TextIO:
+    return os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from backends.engine.runner import LoadError, PromptError
 from backends.engine.sequence import Sampler
-from backends.fake.runner import FakeRunner, FakeSampler, die
+from backends.fake.runner import FakeRunner, die
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -20,9 +20,7 @@ END, ANSWER, NUM_TOKENS = 256, 257, 258
 DEFAULT_CONTEXT = 4096
 NUM_RESIDENT = 8
 
-LOREM = (
-    "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
-)
+LOREM = "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
 
 
 class FakeModel:

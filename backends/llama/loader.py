@@ -1,0 +1,245 @@
+"""Loads a GGUF file: chooses device, context and threads where the options leave them open, and says so."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from backends.engine.runner import LoadError, PromptError
+from backends.llama import native
+from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
+from backends.llama.runner import LlamaRunner
+from backends.llama.sampling import ChainSampler, sampler
+from backends.llama.template import ChatTemplate
+from backends.protocol import (
+    DeviceMemory,
+    DraftMode,
+    EngineOptions,
+    FailureKind,
+    FlashAttention,
+    KVType,
+    Load,
+    Message,
+    Ready,
+    SamplingParams,
+)
+
+DEFAULT_CONTEXT = 8192
+# a tiny model gains 1.5 times from a second thread on an idle machine, and loses 100 times from it on a busy one,
+# where every barrier between two operations waits for the scheduler
+TINY_MODEL = 32_000_000
+MAX_BATCH_TOKENS = 512
+UNQUANTIZED = (KVType.F32, KVType.F16, KVType.BF16)
+NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations
+
+
+class LlamaModel:
+    """A GGUF model with its context, its draft's context, vocabulary and template."""
+
+    def __init__(
+        self,
+        target: NativeModel,
+        runner: LlamaRunner,
+        draft_runner: LlamaRunner | None,
+        ready: Ready,
+        resources: ExitStack,
+    ):
+        self.ready = ready
+        self.runner = runner
+        self.draft_runner = draft_runner
+        self.eos = target.ends()
+        self._target = target
+        self._bos_text = target.token_text(target.bos) if target.adds_bos else ""
+        self._template = ChatTemplate(
+            target.chat_template, target.token_text(target.bos), target.token_text(target.end_of_text)
+        )
+        self._resources = resources
+
+    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+        if isinstance(prompt, str):
+            tokens = self._target.tokenize(prompt, add_special=True, parse_special=False)
+        elif all(isinstance(part, Message) for part in prompt):
+            tokens = self._encode_chat(tuple(part for part in prompt if isinstance(part, Message)))
+        else:
+            tokens = self._checked([part for part in prompt if isinstance(part, int)])
+        if not tokens:
+            raise PromptError(FailureKind.BAD_REQUEST, "The prompt is empty: write something to answer.")
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        return self._target.piece(token)
+
+    def sampler(self, params: SamplingParams, tokens: list[int]) -> ChainSampler | None:
+        return sampler(params, tokens)
+
+    def devices(self) -> tuple[DeviceMemory, ...]:
+        """The build's GPUs as the backend itself sees them."""
+        return tuple(DeviceMemory(d.name, d.free, d.total) for d in native.devices() if d.is_gpu)
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def _encode_chat(self, messages: tuple[Message, ...]) -> list[int]:
+        text = self._template.render(messages)
+        has_bos = bool(self._bos_text) and text.startswith(self._bos_text)
+        return self._target.tokenize(text, add_special=not has_bos, parse_special=True)
+
+    def _checked(self, tokens: list[int]) -> list[int]:
+        if not all(0 <= token < self._target.num_tokens for token in tokens):
+            last = self._target.num_tokens - 1
+            raise PromptError(FailureKind.BAD_REQUEST, f"Token ids of this model lie between 0 and {last}.")
+        return tokens
+
+
+def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
+    """Raises LoadError with a sentence for the person who asked."""
+    begin = time.perf_counter()
+    native.start()
+    options, notes = load.options, list(load.notes)
+    devices = native.devices()
+    placement = place(total_bytes(load.model, options.draft_model), options, devices)
+    notes += [placement.note] if placement.note else []
+    with ExitStack() as resources:
+        target, context, layers = _open(load.model, options, placement, notes, report, resources)
+        options = replace(_with_defaults(target, options), context=context.num_cells)
+        draft = _open_draft(target, options, layers > 0, notes, resources)
+        ready = Ready(
+            name=load.name,
+            architecture=target.metadata("general.architecture") or "unknown",
+            num_parameters=target.num_parameters,
+            model_bytes=target.num_bytes,
+            context=context.num_cells,
+            context_trained=target.context_trained,
+            parallel=options.parallel,
+            num_layers=target.num_layers,
+            gpu_layers=min(layers, target.num_layers + 1),  # llama.cpp counts the output layer, too
+            device=device_name(layers, devices),
+            threads=options.threads or 1,
+            kv_type_k=options.kv_type_k,
+            kv_type_v=options.kv_type_v,
+            flash_attention=options.flash_attention,
+            draft=_draft_name(options, target, draft),
+            build=native.version(),
+            load_seconds=time.perf_counter() - begin,
+            has_chat_template=target.chat_template is not None,
+            notes=tuple(notes),
+        )
+        return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all())
+
+
+def _with_defaults(model: NativeModel, options: EngineOptions) -> EngineOptions:
+    """Everything the person left open, decided for this model."""
+    cores = psutil.cpu_count(logical=False) or 1
+    return replace(
+        options,
+        context=options.context or min(model.context_trained, DEFAULT_CONTEXT),
+        threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
+    )
+
+
+def _open(
+    path: Path,
+    options: EngineOptions,
+    placement: Placement,
+    notes: list[str],
+    report: Callable[[float], None],
+    resources: ExitStack,
+) -> tuple[NativeModel, NativeContext, int]:
+    """The model, its context, and the layers that went to the GPU."""
+    for layers in placement.attempts:
+        with ExitStack() as attempt:
+            try:
+                model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
+                _check_generates(model, path)
+                context = attempt.enter_context(_context(model, _with_defaults(model, options)))
+            except NativeError as error:
+                if layers == placement.attempts[-1]:
+                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, options, error)) from error
+                notes.append("The model did not fit on the GPU, so it runs on the CPU.")
+            else:
+                resources.enter_context(attempt.pop_all())
+                return model, context, layers
+    raise AssertionError("a placement has at least one attempt")
+
+
+def _check_generates(model: NativeModel, path: Path) -> None:
+    if not model.has_vocabulary:
+        raise LoadError(FailureKind.BAD_MODEL, f"{path.name} has no tokenizer. Convert the model again with its own.")
+    if not model.has_decoder:
+        raise LoadError(FailureKind.BAD_MODEL, f"{path.name} is not a model that generates text.")
+
+
+def _open_draft(
+    target: NativeModel, options: EngineOptions, on_gpu: bool, notes: list[str], resources: ExitStack
+) -> LlamaRunner | None:
+    """The draft model's runner; None, with a note, when it cannot serve this target."""
+    path = options.draft_model
+    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target.is_recurrent:
+        return None
+    with ExitStack() as attempt:
+        try:
+            draft = attempt.enter_context(NativeModel(path, ALL_LAYERS if on_gpu else 0, options.extra_buffer_types))
+            _check_generates(draft, path)
+            if difference := _difference(target, draft):
+                notes.append(f"{path.name} cannot draft for this model: {difference}.")
+                return None
+            plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16)
+            context = attempt.enter_context(_context(draft, plain))
+        except (NativeError, LoadError) as error:
+            notes.append(f"The draft model {path.name} could not be loaded ({error}).")
+            return None
+        resources.enter_context(attempt.pop_all())
+    return _runner(context, options)
+
+
+def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
+    assert options.context
+    assert options.threads
+    params = ContextParams(
+        num_cells=options.context,
+        num_slots=options.parallel + NUM_RESIDENT,
+        batch_tokens=MAX_BATCH_TOKENS,
+        threads=options.threads,
+        kv_type_k=options.kv_type_k,
+        kv_type_v=options.kv_type_v,
+        flash_attention=options.flash_attention,
+    )
+    return NativeContext(model, params)
+
+
+def _runner(context: NativeContext, options: EngineOptions) -> LlamaRunner:
+    return LlamaRunner(context, options.parallel + NUM_RESIDENT, MAX_BATCH_TOKENS)
+
+
+def _difference(target: NativeModel, draft: NativeModel) -> str | None:
+    """What keeps the draft from serving. The tokens are compared: vocabularies of one size may still differ."""
+    if draft.is_recurrent:
+        return "its architecture cannot take a guess back"
+    if target.num_tokens != draft.num_tokens:
+        return f"its vocabulary has {draft.num_tokens} tokens instead of {target.num_tokens}"
+    for token in range(target.num_tokens):
+        if target.piece(token, special=True) != draft.piece(token, special=True):
+            return f"token {token} of its vocabulary differs"
+    return None
+
+
+def _draft_name(options: EngineOptions, target: NativeModel, draft: LlamaRunner | None) -> str:
+    if target.is_recurrent or options.draft is DraftMode.OFF:
+        return "off"
+    sources = ["lookup"] if options.draft in (DraftMode.AUTO, DraftMode.LOOKUP) else []
+    if draft and options.draft_model:
+        sources.append(options.draft_model.stem)
+    return " + ".join(sources) or "off"
+
+
+def _refusal(path: Path, options: EngineOptions, error: NativeError) -> str:
+    if options.kv_type_v not in UNQUANTIZED and options.flash_attention is FlashAttention.OFF:
+        return f"A quantized V cache ({options.kv_type_v}) needs flash attention. Switch it on, or choose f16."
+    return (
+        f"{path.name} could not be loaded: {error}. Try a smaller context or a quantized KV cache if memory "
+        "is short; the engine's log says more."
+    )

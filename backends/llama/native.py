@@ -1,0 +1,328 @@
+"""llama.cpp's models, contexts and devices as closable objects. All of llama.h but the samplers is called here.
+
+Pointers are checked where they are made; whatever returns NULL or a negative code becomes an exception.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import llama_cpp as lib
+import numpy as np
+import numpy.typing as npt
+
+GGML_TYPES = {
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "iq4_nl": 20,
+    "bf16": 30,
+}
+FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+LOG_DEBUG, LOG_INFO = 1, 2
+DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
+PIECE_BYTES = 256
+
+Int32s = npt.NDArray[np.int32]
+
+
+class NativeError(Exception):
+    """A call of llama.cpp failed; the message names the call and its code."""
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _user_data: object) -> None:
+    """To file descriptor 2, which is the process's log; level 5 continues the line before."""
+    if level != LOG_DEBUG:
+        sys.stderr.write(text.decode("utf-8", "replace"))
+
+
+def start() -> None:
+    """Once per process, before anything else."""
+    lib.llama_log_set(_log, ctypes.c_void_p(0))
+    lib.llama_backend_init()
+
+
+def system_info() -> str:
+    info: bytes = lib.llama_print_system_info()
+    return info.decode()
+
+
+def version() -> str:
+    """Version of llama.cpp and of the binding."""
+    native: bytes = lib.llama_version()
+    return f"llama.cpp {native.decode()} (llama-cpp-python {lib.__version__})"
+
+
+@dataclass(frozen=True, slots=True)
+class NativeDevice:
+    """One device that ggml can compute on; memory in bytes."""
+
+    name: str
+    description: str
+    is_gpu: bool
+    free: int
+    total: int
+
+
+def devices() -> tuple[NativeDevice, ...]:
+    """All devices of the installed build, the CPU too. The binding has no wrapper: asked through its handle,
+    because another handle would open a second copy of the library with a registry of its own."""
+    ggml = _ggml()
+    return tuple(_device(ggml, ggml.ggml_backend_dev_get(i)) for i in range(ggml.ggml_backend_dev_count()))
+
+
+def _ggml() -> Any:
+    ggml = lib.llama_cpp._lib
+    if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
+        folder = Path(lib.__file__).parent / "lib"
+        ggml = ctypes.CDLL(str(folder / "ggml.dll"))
+        base = ctypes.CDLL(str(folder / "ggml-base.dll"))
+        for name in ("name", "description", "type", "memory"):
+            setattr(ggml, f"ggml_backend_dev_{name}", getattr(base, f"ggml_backend_dev_{name}"))
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    for name in ("name", "description"):
+        function = getattr(ggml, f"ggml_backend_dev_{name}")
+        function.restype, function.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    sizes = ctypes.POINTER(ctypes.c_size_t)
+    ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, sizes, sizes]
+    ggml.ggml_backend_dev_memory.restype = None
+    return ggml
+
+
+def _device(ggml: Any, device: int) -> NativeDevice:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    return NativeDevice(
+        ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
+        ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
+        ggml.ggml_backend_dev_type(device) in DEVICE_KINDS_GPU,
+        free.value,
+        total.value,
+    )
+
+
+class _Closable:
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class NativeModel(_Closable):
+    """Weights and vocabulary. Raises NativeError when llama.cpp refuses the file."""
+
+    def __init__(
+        self,
+        path: Path,
+        gpu_layers: int = 0,
+        extra_buffer_types: bool = True,
+        progress: Callable[[float], None] | None = None,
+        vocab_only: bool = False,
+    ):
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.use_extra_bufts = extra_buffer_types
+        params.vocab_only = vocab_only
+        self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
+        params.progress_callback = self._progress
+        self.pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+        if not self.pointer:
+            raise NativeError(f"llama.cpp could not load {path.name}")
+        self.vocab = lib.llama_model_get_vocab(self.pointer)
+        self.num_tokens: int = lib.llama_vocab_n_tokens(self.vocab)
+        self._pieces: dict[int, bytes] = {}
+
+    @property
+    def num_layers(self) -> int:
+        return int(lib.llama_model_n_layer(self.pointer))
+
+    @property
+    def num_parameters(self) -> int:
+        return int(lib.llama_model_n_params(self.pointer))
+
+    @property
+    def num_bytes(self) -> int:
+        return int(lib.llama_model_size(self.pointer))
+
+    @property
+    def context_trained(self) -> int:
+        return int(lib.llama_model_n_ctx_train(self.pointer))
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Also hybrids: their state cannot be cut back to an earlier position."""
+        return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
+
+    @property
+    def has_decoder(self) -> bool:
+        return bool(lib.llama_model_has_decoder(self.pointer)) and not lib.llama_model_has_encoder(self.pointer)
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Without one every call about tokens aborts the process."""
+        return bool(lib.llama_vocab_type(self.vocab) != lib.LLAMA_VOCAB_TYPE_NONE)
+
+    @property
+    def chat_template(self) -> str | None:
+        template: bytes | None = lib.llama_model_chat_template(self.pointer, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    @property
+    def adds_bos(self) -> bool:
+        return bool(lib.llama_vocab_get_add_bos(self.vocab))
+
+    def metadata(self, key: str) -> str | None:
+        buffer = ctypes.create_string_buffer(4096)
+        length = lib.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
+    def token_text(self, token: int) -> str:
+        """The text of a special token, empty when there is none (id −1)."""
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    @property
+    def bos(self) -> int:
+        return int(lib.llama_vocab_bos(self.vocab))
+
+    @property
+    def end_of_text(self) -> int:
+        return int(lib.llama_vocab_eos(self.vocab))
+
+    def ends(self) -> frozenset[int]:
+        """All tokens that end an answer."""
+        is_end = lib.llama_vocab_is_eog
+        return frozenset(token for token in range(self.num_tokens) if is_end(self.vocab, token))
+
+    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "surrogatepass")
+        room = len(data) + 8
+        tokens = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, parse_special)
+        if count < 0:
+            raise NativeError(f"llama_tokenize needs room for {-count} tokens")
+        return list(tokens[:count])
+
+    def piece(self, token: int, special: bool = False) -> bytes:
+        """The bytes of one token; of control tokens only when `special`."""
+        if not special and (known := self._pieces.get(token)) is not None:
+            return known
+        buffer = ctypes.create_string_buffer(PIECE_BYTES)
+        length = lib.llama_token_to_piece(self.vocab, token, buffer, PIECE_BYTES, 0, special)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = lib.llama_token_to_piece(self.vocab, token, buffer, -length, 0, special)
+        piece = buffer.raw[:length]
+        if not special:
+            self._pieces[token] = piece
+        return piece
+
+    def close(self) -> None:
+        if self.pointer:
+            lib.llama_model_free(self.pointer)
+            self.pointer = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    num_cells: int
+    num_slots: int
+    batch_tokens: int
+    threads: int
+    kv_type_k: str = "f16"
+    kv_type_v: str = "f16"
+    flash_attention: str = "auto"
+
+
+class NativeContext(_Closable):
+    """A unified KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
+
+    Raises NativeError when the cache does not fit or the types do not go together.
+    """
+
+    def __init__(self, model: NativeModel, params: ContextParams):
+        native = lib.llama_context_default_params()
+        native.n_ctx = params.num_cells
+        native.n_seq_max = params.num_slots
+        native.n_batch = params.batch_tokens
+        native.n_ubatch = min(512, params.batch_tokens)
+        native.n_threads = native.n_threads_batch = params.threads
+        native.type_k = GGML_TYPES[params.kv_type_k]
+        native.type_v = GGML_TYPES[params.kv_type_v]
+        native.flash_attn_type = FLASH_ATTENTION[params.flash_attention]
+        native.kv_unified = True
+        native.swa_full = True  # a sliding window that forgets could not be cut back
+        native.no_perf = True
+        self.model = model
+        self.pointer = lib.llama_init_from_model(model.pointer, native)
+        if not self.pointer:
+            raise NativeError("llama.cpp could not create the context")
+        self.num_cells: int = lib.llama_n_ctx(self.pointer)
+        self._memory = lib.llama_get_memory(self.pointer)
+        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 1)
+        self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
+        self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
+        self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
+        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1
+        self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
+        self._logits: npt.NDArray[np.float32] | None = None
+        self._logits_key: tuple[int, int] | None = None
+
+    def set_slots(self, begin: int, end: int, slot: int) -> None:
+        for row in self._slots[begin:end]:
+            row[0] = slot
+
+    def decode(self, num_rows: int) -> int:
+        """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
+        self._batch.n_tokens = num_rows
+        code: int = lib.llama_decode(self.pointer, self._batch)
+        if code not in (0, 1):
+            raise NativeError(f"llama_decode returned {code}")
+        if code == 0:
+            lib.llama_synchronize(self.pointer)
+        return code
+
+    def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
+        """[num_outputs, vocabulary], a view that is valid until the next decode."""
+        pointer = lib.llama_get_logits(self.pointer)
+        key = (ctypes.addressof(pointer.contents), num_outputs)
+        if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
+            self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
+            self._logits_key = key
+        return self._logits
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def truncate(self, slot: int, length: int) -> None:
+        if not lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+            raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
+
+    def close(self) -> None:
+        if self.pointer:
+            lib.llama_batch_free(self._batch)
+            lib.llama_free(self.pointer)
+            self.pointer = None
+
+    @staticmethod
+    def _view(pointer: Any, kind: type, length: int) -> Any:
+        return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
+
+
+def _ignore(_fraction: float) -> None:
+    pass

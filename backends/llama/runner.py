@@ -1,0 +1,90 @@
+"""Runs the engine's steps on a llama.cpp context: fill the batch, decode, sample row by row."""
+
+from collections.abc import Sequence as Many
+
+import numpy as np
+import numpy.typing as npt
+
+from backends.engine.runner import KVFull, Step
+from backends.llama.native import NativeContext
+from backends.llama.sampling import ChainSampler
+
+Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
+
+
+class LlamaRunner:
+    """One context as the engine's Runner."""
+
+    def __init__(self, context: NativeContext, num_slots: int, max_batch_tokens: int):
+        self.num_slots = num_slots
+        self.num_cells = context.num_cells
+        self.max_batch_tokens = max_batch_tokens
+        self.can_truncate = not context.model.is_recurrent
+        self._context = context
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        self._context.copy(source, target, length)
+
+    def truncate(self, slot: int, length: int) -> None:
+        self._context.truncate(slot, length)
+
+    def run(self, steps: Many[Step]) -> list[list[int]]:
+        firsts, num_rows = self._fill(steps)
+        if self._context.decode(num_rows):
+            raise KVFull
+        num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)
+        if not num_outputs:
+            return [[] for _ in steps]
+        logits = self._context.logits(num_outputs)
+        greedy: list[int] = logits.argmax(axis=1).tolist()
+        return self._sample(steps, firsts, logits, greedy)
+
+    def close(self) -> None:
+        self._context.close()
+
+    def _fill(self, steps: Many[Step]) -> tuple[list[int | None], int]:
+        """For each step the batch row of its first wanted logits (None before a prompt's end); and all rows."""
+        context, begin = self._context, 0
+        firsts: list[int | None] = []
+        for step in steps:
+            seq, end = step.seq, begin + step.num_rows
+            assert seq.slot is not None
+            context.tokens[begin : begin + len(step.tokens)] = step.tokens
+            if step.draft:
+                context.tokens[begin + len(step.tokens) : end] = step.draft
+            context.positions[begin:end] = np.arange(seq.num_computed, seq.num_computed + end - begin)
+            context.set_slots(begin, end, seq.slot)
+            context.outputs[begin:end] = 0
+            first = begin + len(step.tokens) - 1 if step.samples else None
+            if first is not None:
+                context.outputs[first:end] = 1
+            firsts.append(first)
+            begin = end
+        return firsts, begin
+
+    def _sample(
+        self, steps: Many[Step], firsts: list[int | None], logits: Logits, greedy: list[int]
+    ) -> list[list[int]]:
+        results: list[list[int]] = []
+        output = 0
+        for step, first in zip(steps, firsts, strict=True):
+            if first is None:
+                results.append([])
+                continue
+            end = output + len(step.draft) + 1
+            results.append(self._sample_step(step, first, logits[output:end], greedy[output:end]))
+            output = end
+        return results
+
+    def _sample_step(self, step: Step, first: int, logits: Logits, greedy: list[int]) -> list[int]:
+        """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""
+        sampler = step.seq.sampler
+        sampled: list[int] = []
+        for i, guess in enumerate([*step.draft, None]):
+            token = greedy[i]
+            if isinstance(sampler, ChainSampler):
+                token = sampler.sample(self._context.pointer, first + i, logits[i])
+            sampled.append(token)
+            if token != guess:
+                break
+        return sampled

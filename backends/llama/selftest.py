@@ -1,0 +1,78 @@
+"""Finds out in a child whether the installed build survives a quantized batch on this processor.
+
+A build made by gcc 12 with AMX crashes at the first quantized batch of more than one row (llama.cpp issue #20824);
+a build for another processor dies of an unknown instruction. Better here than under a person's chat.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+from backends.child import Progress, Refusal
+from backends.llama import native
+from backends.llama.native import ContextParams, NativeContext, NativeModel
+
+NUM_TOKENS = 16
+WIDTH, NUM_HEADS, VOCABULARY = 256, 4, 256
+QUANTIZED = gguf.GGMLQuantizationType.Q8_0
+
+
+def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> str:
+    """Decode 16 quantized tokens and return what the build says of itself. Raises Refusal for nonsense logits."""
+    native.start()
+    with tempfile.TemporaryDirectory(prefix="slipstream-selftest-") as folder:
+        path = Path(folder) / "selftest.gguf"
+        write_tiny_model(path)
+        report(Progress(0.5, "Testing the engine"))
+        with NativeModel(path, extra_buffer_types=extra_buffer_types) as model:
+            params = ContextParams(num_cells=64, num_slots=1, batch_tokens=NUM_TOKENS, threads=1)
+            with NativeContext(model, params) as context:
+                check_batch(context)
+    return native.system_info()
+
+
+def check_batch(context: NativeContext) -> None:
+    context.tokens[:NUM_TOKENS] = np.arange(NUM_TOKENS)
+    context.positions[:NUM_TOKENS] = np.arange(NUM_TOKENS)
+    context.outputs[:NUM_TOKENS] = 1
+    context.set_slots(0, NUM_TOKENS, 0)
+    context.decode(NUM_TOKENS)
+    if not np.isfinite(context.logits(NUM_TOKENS)).all():
+        raise Refusal("The installed build of llama.cpp computes nonsense on this machine. Run `make engine`.")
+
+
+def write_tiny_model(path: Path) -> None:
+    """One layer of Llama with random Q8_0 weights and no vocabulary."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(WIDTH)
+    writer.add_head_count(NUM_HEADS)
+    writer.add_head_count_kv(NUM_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // NUM_HEADS)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_tokenizer_model("none")
+    random = np.random.default_rng(0)
+    for name, shape in _shapes().items():
+        if len(shape) == 1:
+            writer.add_tensor(name, np.ones(shape, np.float32))
+        else:
+            weights = random.normal(0, 0.02, shape).astype(np.float32)
+            writer.add_tensor(name, gguf.quants.quantize(weights, QUANTIZED), raw_dtype=QUANTIZED)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    square = (WIDTH, WIDTH)
+    block = {f"blk.0.{name}.weight": square for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
+    block |= {f"blk.0.{name}.weight": square for name in ("ffn_gate", "ffn_up", "ffn_down")}
+    norms = {f"{name}.weight": (WIDTH,) for name in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm")}
+    return {"token_embd.weight": (VOCABULARY, WIDTH), "output.weight": (VOCABULARY, WIDTH)} | norms | block

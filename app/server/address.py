@@ -1,0 +1,57 @@
+"""Binds the port, and says what to do when that does not work."""
+
+import errno
+import socket
+import sys
+from contextlib import suppress
+
+from app.errors import PortInUseError, UsageError
+
+BACKLOG = 128
+NUM_TRIED = 50
+HIGHEST_PORT = 65_535
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises PortInUseError and UsageError."""
+    try:
+        return _listen(host, port)
+    except socket.gaierror as error:
+        raise UsageError(f"There is no address “{host}” on this machine ({error.strerror}).") from error
+    except PermissionError as error:
+        raise UsageError(f"The system does not allow port {port}. Choose one from 1024 up.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(port, _next_free(host, port)) from error
+        raise UsageError(f"Port {port} on “{host}” cannot be opened: {error.strerror}.") from error
+
+
+def url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        _make_exclusive(listener)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _make_exclusive(listener: socket.socket) -> None:
+    if sys.platform == "win32":  # there SO_REUSEADDR would let two programs share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:  # a restart need not wait for the connections of the last run
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def _next_free(host: str, port: int) -> int | None:
+    for candidate in range(port + 1, min(port + NUM_TRIED, HIGHEST_PORT) + 1):
+        with suppress(OSError), _listen(host, candidate):
+            return candidate
+    return None

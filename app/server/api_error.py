@@ -1,0 +1,98 @@
+"""Everything that can go wrong with a request, in OpenAI's shape: {"error": {message, type, param, code}}."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from app.errors import EngineError, RequestError, SlipstreamError, UnknownModelError
+from backends.protocol import FailureKind
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+NOT_SUPPORTED = "not_supported"  # the type of our own validation errors that are a 400
+
+STATUS = {
+    FailureKind.CONTEXT_LENGTH: 400,
+    FailureKind.BAD_REQUEST: 400,
+    FailureKind.BAD_TEMPLATE: 400,
+    FailureKind.BAD_MODEL: 503,
+    FailureKind.OUT_OF_MEMORY: 503,
+    FailureKind.ENGINE_DIED: 503,
+    FailureKind.INTERNAL: 500,
+}
+
+
+class ApiError(Exception):
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.headers = headers
+
+    def body(self) -> dict[str, Any]:
+        kind = SERVER if self.status >= 500 else INVALID
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body(), self.status, headers=dict(self.headers or {}))
+
+
+def from_slipstream(error: SlipstreamError) -> ApiError:
+    match error:
+        case UnknownModelError():
+            return ApiError(404, str(error), param="model", code="model_not_found")
+        case RequestError(kind=FailureKind.CONTEXT_LENGTH, numbers=(prompt, context)):
+            return _too_long(prompt, context)
+        case RequestError():
+            return ApiError(STATUS[error.kind], str(error), code=error.kind.value)
+        case EngineError(crash=crash):
+            return ApiError(503, str(error), code="engine_died" if crash else "engine_not_ready")
+        case _:  # a model file that cannot be read, and the like
+            return ApiError(503, str(error))
+
+
+def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> ApiError:
+    """Starlette's own refusals: no such route, no such method, a body that is no text."""
+    sentences = {404: f"There is no route {path} here.", 405: f"{path} does not offer this method."}
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    return ApiError(status, sentences.get(status, detail), code=code, headers=headers)
+
+
+def from_validation(errors: Sequence[Any]) -> ApiError:
+    """Of several complaints the first: a person mends them one by one."""
+    first = errors[0]
+    location, kind = tuple(first["loc"]), first["type"]
+    if kind == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "")
+        return ApiError(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
+    if location == ("body",) and kind == "missing":
+        return ApiError(400, "The body is empty; a JSON object is expected.")
+    param = _param(location[1:])
+    message = f"{param}: {first['msg']}" if param else str(first["msg"])
+    return ApiError(400 if kind == NOT_SUPPORTED else 422, message, param=param or None)
+
+
+def _param(location: Sequence[str | int]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).lstrip(".")
+
+
+def _too_long(prompt: int, context: int) -> ApiError:
+    """Clients look for the sentence that OpenAI begins with."""
+    message = (
+        f"This model's maximum context length is {context} tokens, but your prompt has {prompt}. "
+        "Shorten the prompt, or load the model with a larger context."
+    )
+    return ApiError(400, message, code=FailureKind.CONTEXT_LENGTH.value)

@@ -1,0 +1,91 @@
+"""POST /v1/chat/completions, as OpenAI's clients know it."""
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from starlette.responses import Response
+
+from app.server.answer import answer
+from app.server.fields import TextFields, not_supported
+from app.server.form import Choice, Chunk, Form
+from app.server.switchboard import Switchboard
+from backends.protocol import Finish, Message
+
+MAX_MESSAGES = 10_000
+
+
+def _text(content: Any) -> str:
+    """A string, or the text parts of a list; null is an assistant's turn without words."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if not isinstance(content, list):
+        raise ValueError("a string or a list of parts is expected")
+    return "".join(_part_text(part) for part in content)
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise ValueError("each part is an object with a type")
+    if part["type"] != "text":
+        raise not_supported(f"parts of type “{part['type']}” are not supported, only text")
+    if not isinstance(part.get("text"), str):
+        raise ValueError("a text part has a text")
+    return str(part["text"])
+
+
+PARTS_SCHEMA = {"type": "array", "items": {"type": "object"}}
+CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, PARTS_SCHEMA, {"type": "null"}]}
+
+
+class ChatMessage(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[Any, PlainValidator(_text), WithJsonSchema(CONTENT_SCHEMA)] = ""
+
+    def message(self) -> Message:
+        """`developer` is OpenAI's newer name of what templates call `system`."""
+        return Message("system" if self.role == "developer" else self.role, self.content)
+
+
+class ChatRequest(TextFields):
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+
+
+class ChatForm(Form):
+    prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
+
+    def head(self) -> list[Chunk]:
+        first = {"role": "assistant", "content": ""}
+        return [self._chunk(_choice(choice.index, delta=first)) for choice in self.choices]
+
+    def text_choice(self, index: int, text: str) -> Chunk:
+        return _choice(index, delta={"content": text})
+
+    def final_choice(self, index: int, finish: Finish) -> Chunk:
+        return _choice(index, finish, delta={})
+
+    def whole_choice(self, choice: Choice) -> Chunk:
+        message = {"role": "assistant", "content": choice.text, "refusal": None}
+        return _choice(choice.index, choice.finish, message=message)
+
+
+def chat_router(switchboard: Switchboard) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/chat/completions")
+    async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
+        prompt = tuple(message.message() for message in body.messages)
+        exchange = switchboard.connect(body.model, [body.generate(prompt)])
+        form_for = partial(ChatForm, includes_usage=body.includes_usage)
+        return await answer(request, exchange, form_for, bool(body.stream))
+
+    return router
+
+
+def _choice(index: int, finish: Finish | None = None, **said: Any) -> Chunk:
+    return {"index": index, **said, "logprobs": None, "finish_reason": finish}

@@ -1,0 +1,74 @@
+"""POST /v1/completions: text or token ids go on, without a template."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import PlainValidator, WithJsonSchema
+from starlette.responses import Response
+
+from app.server.answer import answer
+from app.server.fields import MAX_INT, TextFields
+from app.server.form import Choice, Chunk, Form
+from app.server.switchboard import Switchboard
+from backends.protocol import Finish
+
+MAX_PROMPTS = 128
+
+
+def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
+    """A string, token ids, or a list of either: one prompt or several."""
+    several = value if isinstance(value, list) and not _is_tokens(value) else [value]
+    if not 1 <= len(several) <= MAX_PROMPTS:
+        raise ValueError(f"from 1 to {MAX_PROMPTS} prompts are expected")
+    return tuple(_prompt(prompt) for prompt in several)
+
+
+def _prompt(value: Any) -> str | tuple[int, ...]:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and _is_tokens(value):
+        return tuple(value)
+    raise ValueError("a string, a list of token ids, or a list of either is expected")
+
+
+def _is_tokens(value: list[Any]) -> bool:
+    return bool(value) and all(type(token) is int and 0 <= token <= MAX_INT for token in value)
+
+
+TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer"}}
+ONE_SCHEMA = {"anyOf": [{"type": "string"}, TOKENS_SCHEMA]}
+PROMPT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], {"type": "array", "items": ONE_SCHEMA}]}
+
+
+class CompletionRequest(TextFields):
+    prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(PROMPT_SCHEMA)]
+
+
+class CompletionForm(Form):
+    prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
+
+    def text_choice(self, index: int, text: str) -> Chunk:
+        return _choice(index, text)
+
+    def final_choice(self, index: int, finish: Finish) -> Chunk:
+        return _choice(index, "", finish)
+
+    def whole_choice(self, choice: Choice) -> Chunk:
+        return _choice(choice.index, choice.text, choice.finish)
+
+
+def completions_router(switchboard: Switchboard) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/completions")
+    async def create_completion(body: CompletionRequest, request: Request) -> Response:
+        exchange = switchboard.connect(body.model, [body.generate(prompt) for prompt in body.prompt])
+        form_for = partial(CompletionForm, num_choices=len(body.prompt), includes_usage=body.includes_usage)
+        return await answer(request, exchange, form_for, bool(body.stream))
+
+    return router
+
+
+def _choice(index: int, text: str, finish: Finish | None = None) -> Chunk:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}

@@ -1,0 +1,127 @@
+"""One HTTP request's answers, from the search for an engine to the last token. Knows nothing of JSON."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Self
+
+from app.errors import EngineError, RequestError
+from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.directory import ModelDirectory
+from app.server.threads import in_thread, start_thread
+from backends.protocol import Failed, FailureKind, Finish, Generate, Output
+
+SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
+CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
+
+Event = tuple[int, Output | Failed]
+
+
+class Exchange:
+    """Iterates over (index of the prompt, Output), as they come. Belongs to the server's loop.
+
+    Leaving the `with` block calls off what is not finished.
+    """
+
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        model: str | None,
+        requests: Sequence[Generate],
+        load_seconds: float,
+        on_close: Callable[["Exchange"], None],
+    ):
+        self.model = model or ""  # the engine's own name once it is open
+        self._directory = directory
+        self._requests = requests
+        self._load_seconds = load_seconds
+        self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._first: Event | None = None
+        self._pending = set(range(len(requests)))
+        self._aborts: list[Callable[[], None]] = []
+        # set on the loop, read by the thread that submits: each answer is aborted by one of the two
+        self._called_off = threading.Event()
+
+    async def open(self) -> None:
+        """Submit every prompt and wait for the first event, so that a refusal still has a status of its own.
+
+        Raises UnknownModelError, and EngineError when no engine is ready in time.
+        """
+        deadline = self._loop.time() + self._load_seconds
+        while (name := await in_thread(self._try_submit)) is None:
+            if self._called_off.is_set():
+                raise EngineError(CALLED_OFF)
+            if self._loop.time() > deadline:
+                raise EngineError("The model is still loading. Try again in a moment.")
+        self.model = name
+        self._first = await self._events.get()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[int, Output]:
+        """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed."""
+        if not self._pending:
+            raise StopAsyncIteration
+        (index, event), self._first = self._first or await self._events.get(), None
+        if isinstance(event, Failed):
+            self._pending.discard(index)
+            raise RequestError(event.kind, event.message, event.numbers)
+        if event.finish is Finish.ABORT:
+            self._pending.discard(index)
+            raise EngineError(CALLED_OFF)
+        if event.finish:
+            self._pending.discard(index)
+        return index, event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._pending and not self._called_off.is_set():
+            self._called_off.set()
+            start_thread(self._abort_all)
+        self._on_close(self)
+
+    def hang_up(self) -> None:
+        """The server stops: whoever reads gets a last sentence."""
+        for index in self._pending:
+            self._events.put_nowait((index, Failed(None, FailureKind.ENGINE_DIED, CALLED_OFF)))
+        self.close()
+
+    def _try_submit(self) -> str | None:
+        """In a thread. The engine's name, or None when it is loading or coming back from a death."""
+        handle = self._directory.engine(self.model or None)
+        try:
+            handle.wait_ready(SLICE_SECONDS)
+            for index, request in enumerate(self._requests):
+                self._submit(handle, index, request)
+        except EngineError:
+            if handle.snapshot.state is EngineState.LOADING and not self._aborts:
+                return None
+            raise
+        return handle.name
+
+    def _submit(self, handle: EngineHandle, index: int, request: Generate) -> None:
+        if self._called_off.is_set():
+            return
+        abort = partial(handle.abort, handle.submit(request, partial(self._hear, index)))
+        self._aborts.append(abort)
+        if self._called_off.is_set():
+            abort()
+
+    def _abort_all(self) -> None:
+        for abort in list(self._aborts):
+            abort()
+
+    def _hear(self, index: int, event: Output | Failed) -> None:
+        """On the engine's reader thread, which must not wait for a slow client."""
+        with suppress(RuntimeError):  # the loop is closed: the server was stopped
+            self._loop.call_soon_threadsafe(self._events.put_nowait, (index, event))

@@ -1,0 +1,124 @@
+"""What has been said in one exchange, and the account of it. Subclasses give it a route's shape."""
+
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from backends.protocol import Finish, Output, Timings
+
+Chunk = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Choice:
+    """One prompt's answer so far."""
+
+    index: int
+    texts: list[str] = field(default_factory=list)
+    finish: Finish | None = None
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+class Form(ABC):
+    """Takes outputs in; gives the chunks of a stream, or the whole answer."""
+
+    prefix: str
+    kind: str
+    chunk_kind: str
+
+    def __init__(self, model: str, num_choices: int = 1, includes_usage: bool = False):
+        self.choices = [Choice(index) for index in range(num_choices)]
+        self._includes_usage = includes_usage
+        self._base = {
+            "id": f"{self.prefix}-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def add(self, index: int, output: Output) -> Choice:
+        choice = self.choices[index]
+        choice.texts.append(output.text)
+        choice.finish = output.finish
+        choice.timings = output.timings or choice.timings
+        return choice
+
+    def chunks(self, index: int, output: Output) -> list[Chunk]:
+        """One for the text, if there is any, and one for the end."""
+        choice = self.add(index, output)
+        chunks = [self._chunk(self.text_choice(index, output.text))] if output.text else []
+        if output.finish:
+            chunks.append(self._chunk(self.final_choice(index, output.finish)))
+            chunks[-1]["timings"] = timings_object(choice.timings)
+        return chunks
+
+    def head(self) -> list[Chunk]:
+        """What a stream begins with."""
+        return []
+
+    def tail(self) -> list[Chunk]:
+        """What stands between the last choice and [DONE]."""
+        if not self._includes_usage:
+            return []
+        return [{**self._chunk(), "usage": usage(self._timings())}]
+
+    def whole(self) -> dict[str, Any]:
+        timings = self._timings()
+        return {
+            **self._base,
+            "object": self.kind,
+            "choices": [self.whole_choice(choice) for choice in self.choices],
+            "usage": usage(timings),
+            "timings": timings_object(timings),
+        }
+
+    @abstractmethod
+    def text_choice(self, index: int, text: str) -> Chunk: ...
+
+    @abstractmethod
+    def final_choice(self, index: int, finish: Finish) -> Chunk: ...
+
+    @abstractmethod
+    def whole_choice(self, choice: Choice) -> Chunk: ...
+
+    def _chunk(self, *choices: Chunk) -> Chunk:
+        usage = {"usage": None} if self._includes_usage else {}
+        return {**self._base, "object": self.chunk_kind, "choices": list(choices), **usage}
+
+    def _timings(self) -> Timings:
+        return total([choice.timings for choice in self.choices])
+
+
+def total(timings: Sequence[Timings]) -> Timings:
+    """Counts and times of several answers together."""
+    sums = {f.name: sum(getattr(timing, f.name) for timing in timings) for f in fields(Timings)}
+    return Timings(**sums)
+
+
+def usage(timings: Timings) -> dict[str, Any]:
+    num_prompt = timings.prompt_n + timings.cache_n
+    return {
+        "prompt_tokens": num_prompt,
+        "completion_tokens": timings.predicted_n,
+        "total_tokens": num_prompt + timings.predicted_n,
+        "prompt_tokens_details": {"cached_tokens": timings.cache_n},
+    }
+
+
+def timings_object(timings: Timings) -> dict[str, Any]:
+    return {
+        "prompt_n": timings.prompt_n,
+        "cache_n": timings.cache_n,
+        "predicted_n": timings.predicted_n,
+        "draft_n": timings.draft_n,
+        "draft_accepted_n": timings.draft_accepted_n,
+        "prompt_ms": round(timings.prompt_ms, 3),
+        "predicted_ms": round(timings.predicted_ms, 3),
+        "predicted_per_second": round(timings.predicted_per_second, 3),
+    }

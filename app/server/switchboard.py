@@ -1,0 +1,33 @@
+"""Connects HTTP requests with engines, and knows which of them are in flight."""
+
+from collections.abc import Sequence
+
+from app.server.directory import ModelDirectory
+from app.server.exchange import Exchange
+from app.server.threads import in_thread
+from backends.protocol import Generate
+
+
+class Switchboard:
+    """Belongs to the server's loop; only `num_exchanges` may be read elsewhere."""
+
+    def __init__(self, directory: ModelDirectory, load_seconds: float):
+        self._directory = directory
+        self._load_seconds = load_seconds
+        self._exchanges: set[Exchange] = set()
+
+    @property
+    def num_exchanges(self) -> int:
+        return len(self._exchanges)
+
+    def connect(self, model: str | None, requests: Sequence[Generate]) -> Exchange:
+        exchange = Exchange(self._directory, model, requests, self._load_seconds, self._exchanges.discard)
+        self._exchanges.add(exchange)
+        return exchange
+
+    async def names(self) -> list[str]:
+        return await in_thread(self._directory.names)
+
+    def hang_up(self) -> None:
+        for exchange in list(self._exchanges):
+            exchange.hang_up()

@@ -1,11 +1,11 @@
-"""A small Llama in plain torch, with Hugging Face's tensor names. Knows shapes and arithmetic, nothing of text or training."""
+"""A small Llama in plain torch, with Hugging Face's tensor names. Knows arithmetic, nothing of text or training."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 _BLOCK = 32  # weights that share one scale and one minimum in llama.cpp's Q4_K
 _LEVELS = 15  # the largest 4-bit code
@@ -70,7 +70,7 @@ class Linear(nn.Linear):
         super().__init__(num_in, num_out, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, fake_quantize(self.weight) if self.is_quantized else self.weight)
+        return functional.linear(input, fake_quantize(self.weight) if self.is_quantized else self.weight)
 
 
 class Norm(nn.Module):
@@ -80,24 +80,13 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return functional.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding, rotate-half convention: dimension i pairs with i + head_dim/2. `x` is (batch, heads, length, dim)."""
+    """Turns `x` (batch, heads, length, dim) by its position; dimension i pairs with i + dim/2, as Hugging Face does."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
-
-
-@dataclass(slots=True)
-class Cache:
-    """Keys and values of the tokens seen so far, one pair per layer, each (batch, kv heads, length, dim)."""
-
-    layers: list[tuple[Tensor, Tensor]]
-
-    @property
-    def length(self) -> int:
-        return self.layers[0][0].shape[2] if self.layers else 0
 
 
 class Attention(nn.Module):
@@ -110,19 +99,17 @@ class Attention(nn.Module):
         self.o_proj = Linear(shape.num_heads * shape.head_dim, shape.hidden)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], -1, self.shape.head_dim).transpose(1, 2)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         q = rotate(self._heads(self.q_proj(x)), cos, sin)
         k = rotate(self._heads(self.k_proj(x)), cos, sin)
         v = self._heads(self.v_proj(x))
-        if past is not None:
-            k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
         groups = self.shape.num_heads // self.shape.num_kv_heads
         keys, values = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        # with a past, the caller decodes one token at a time, which may look at everything
-        mixed = F.scaled_dot_product_attention(q, keys, values, is_causal=past is None)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2)), (k, v)
+        mixed = functional.scaled_dot_product_attention(q, keys, values, is_causal=True)
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class FeedForward(nn.Module):
@@ -133,7 +120,7 @@ class FeedForward(nn.Module):
         self.down_proj = Linear(shape.ffn, shape.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        out: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
         return out
 
 
@@ -145,10 +132,10 @@ class Layer(nn.Module):
         self.post_attention_layernorm = Norm(shape.hidden, shape.norm_eps)
         self.mlp = FeedForward(shape)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        mixed, present = self.self_attn(self.input_layernorm(x), cos, sin, past)
-        x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x)), present
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
 
 
 class Trunk(nn.Module):
@@ -163,6 +150,9 @@ class Trunk(nn.Module):
 
 class Llama(nn.Module):
     """Output weights are the embedding's (`tie_word_embeddings`)."""
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()
@@ -181,22 +171,17 @@ class Llama(nn.Module):
                 is_output = name.endswith(("o_proj.weight", "down_proj.weight"))
                 nn.init.normal_(parameter, std=0.02 / (2 * self.shape.num_layers) ** 0.5 if is_output else 0.02)
 
-    def hidden_states(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """Maps token ids (batch, length) to normed hidden states (batch, length, hidden), extending `cache` in place."""
-        start = cache.length if cache else 0
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Maps token ids (batch, length) to normed hidden states (batch, length, hidden)."""
         x = self.model.embed_tokens(tokens)
-        cos, sin = (t[start : start + tokens.shape[1]].to(x.dtype) for t in (self.cos, self.sin))
-        presents = []
-        for index, layer in enumerate(self.model.layers):
-            x, present = layer(x, cos, sin, cache.layers[index] if cache and cache.layers else None)
-            presents.append(present)
-        if cache is not None:
-            cache.layers = presents
-        normed: Tensor = self.model.norm(x)
-        return normed
+        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
+        for layer in self.model.layers:
+            x = layer(x, cos, sin)
+        out: Tensor = self.model.norm(x)
+        return out
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.model.embed_tokens.weight)
+        return functional.linear(hidden, self.model.embed_tokens.weight)
 
     def num_parameters(self) -> int:
         return sum(p.numel() for p in self.parameters())

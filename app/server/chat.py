@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import TextFields, not_supported
+from app.server.fields import TextFields, not_supported, text
 from app.server.form import Choice, Chunk, Form
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish, Message
@@ -16,10 +16,10 @@ from backends.protocol import Finish, Message
 MAX_MESSAGES = 10_000
 
 
-def _text(content: Any) -> str:
+def _content(content: Any) -> str:
     """A string, or the text parts of a list; null is an assistant's turn without words."""
     if isinstance(content, str):
-        return content
+        return text(content)
     if content is None:
         return ""
     if not isinstance(content, list):
@@ -34,7 +34,7 @@ def _part_text(part: Any) -> str:
         raise not_supported(f"parts of type “{part['type']}” are not supported, only text")
     if not isinstance(part.get("text"), str):
         raise ValueError("a text part has a text")
-    return str(part["text"])
+    return text(part["text"])
 
 
 PARTS_SCHEMA = {"type": "array", "items": {"type": "object"}}
@@ -45,7 +45,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(strict=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[Any, PlainValidator(_text), WithJsonSchema(CONTENT_SCHEMA)] = ""
+    content: Annotated[Any, PlainValidator(_content), WithJsonSchema(CONTENT_SCHEMA)] = ""
 
     def message(self) -> Message:
         """`developer` is OpenAI's newer name of what templates call `system`."""
@@ -63,8 +63,8 @@ class ChatForm(Form):
         first = {"role": "assistant", "content": ""}
         return [self._chunk(_choice(choice.index, delta=first)) for choice in self.choices]
 
-    def text_choice(self, index: int, text: str) -> Chunk:
-        return _choice(index, delta={"content": text})
+    def text_choice(self, index: int, said: str) -> Chunk:
+        return _choice(index, delta={"content": said})
 
     def final_choice(self, index: int, finish: Finish) -> Chunk:
         return _choice(index, finish, delta={})

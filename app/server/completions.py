@@ -8,7 +8,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import MAX_INT, TextFields
+from app.server.fields import MAX_INT, TextFields, text
 from app.server.form import Choice, Chunk, Form
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish
@@ -26,7 +26,7 @@ def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
 
 def _prompt(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str):
-        return value
+        return text(value)
     if isinstance(value, list) and _is_tokens(value):
         return tuple(value)
     raise ValueError("a string, a list of token ids, or a list of either is expected")
@@ -48,8 +48,8 @@ class CompletionRequest(TextFields):
 class CompletionForm(Form):
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
 
-    def text_choice(self, index: int, text: str) -> Chunk:
-        return _choice(index, text)
+    def text_choice(self, index: int, said: str) -> Chunk:
+        return _choice(index, said)
 
     def final_choice(self, index: int, finish: Finish) -> Chunk:
         return _choice(index, "", finish)
@@ -70,5 +70,5 @@ def completions_router(switchboard: Switchboard) -> APIRouter:
     return router
 
 
-def _choice(index: int, text: str, finish: Finish | None = None) -> Chunk:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+def _choice(index: int, said: str, finish: Finish | None = None) -> Chunk:
+    return {"index": index, "text": said, "logprobs": None, "finish_reason": finish}

@@ -11,12 +11,13 @@ from app.errors import EngineError, RequestError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.directory import ModelDirectory
 from app.server.threads import in_thread, start_thread
-from backends.protocol import Failed, FailureKind, Finish, Generate, Output
+from backends.protocol import Failed, Finish, Generate, Output
 
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
 
 Event = tuple[int, Output | Failed]
+Said = tuple[int, Output]
 
 
 class Exchange:
@@ -40,7 +41,7 @@ class Exchange:
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._first: Event | None = None
+        self._first: Said | None = None
         self._pending = set(range(len(requests)))
         self._aborts: list[Callable[[], None]] = []
         # set on the loop, read by the thread that submits: each answer is aborted by one of the two
@@ -49,7 +50,7 @@ class Exchange:
     async def open(self) -> None:
         """Submit every prompt and wait for the first event, so that a refusal still has a status of its own.
 
-        Raises UnknownModelError, and EngineError when no engine is ready in time.
+        Raises UnknownModelError, EngineError when no engine is ready in time, and what iterating raises.
         """
         deadline = self._loop.time() + self._load_seconds
         while (name := await in_thread(self._try_submit)) is None:
@@ -58,25 +59,19 @@ class Exchange:
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.model = name
-        self._first = await self._events.get()
+        self._first = await self._take()
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> tuple[int, Output]:
+    async def __anext__(self) -> Said:
         """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed."""
+        first, self._first = self._first, None
+        if first:
+            return first
         if not self._pending:
             raise StopAsyncIteration
-        (index, event), self._first = self._first or await self._events.get(), None
-        if isinstance(event, Failed):
-            self._pending.discard(index)
-            raise RequestError(event.kind, event.message, event.numbers)
-        if event.finish is Finish.ABORT:
-            self._pending.discard(index)
-            raise EngineError(CALLED_OFF)
-        if event.finish:
-            self._pending.discard(index)
-        return index, event
+        return await self._take()
 
     def __enter__(self) -> Self:
         return self
@@ -93,8 +88,19 @@ class Exchange:
     def hang_up(self) -> None:
         """The server stops: whoever reads gets a last sentence."""
         for index in self._pending:
-            self._events.put_nowait((index, Failed(None, FailureKind.ENGINE_DIED, CALLED_OFF)))
+            self._events.put_nowait((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
+
+    async def _take(self) -> Said:
+        index, event = await self._events.get()
+        if isinstance(event, Failed):
+            self._pending.discard(index)
+            raise RequestError(event.kind, event.message, event.numbers)
+        if event.finish:
+            self._pending.discard(index)
+        if event.finish is Finish.ABORT:
+            raise EngineError(CALLED_OFF)
+        return index, event
 
     def _try_submit(self) -> str | None:
         """In a thread. The engine's name, or None when it is loading or coming back from a death."""

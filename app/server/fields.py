@@ -7,7 +7,7 @@ top_k 40, top_p 0.95, min_p 0.05. Unknown fields are ignored.
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.server.api_error import NOT_SUPPORTED
@@ -25,13 +25,22 @@ def not_supported(message: str) -> PydanticCustomError:
     return PydanticCustomError(NOT_SUPPORTED, "{reason}", {"reason": message})
 
 
+def text(value: str) -> str:
+    """JSON can carry halves of surrogate pairs, which are no characters and which no tokenizer takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half a surrogate pair") from None
+    return value
+
+
 def _stops(value: Any) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not all(isinstance(stop, str) for stop in texts):
         raise ValueError("a string or a list of strings is expected")
-    if len(texts) > MAX_STOPS or any(len(text) > MAX_STOP_LENGTH for text in texts):
+    if len(texts) > MAX_STOPS or any(len(stop) > MAX_STOP_LENGTH for stop in texts):
         raise ValueError(f"at most {MAX_STOPS} strings of at most {MAX_STOP_LENGTH} characters are allowed")
-    return tuple(text for text in texts if text)
+    return tuple(text(stop) for stop in texts if stop)
 
 
 def _token_limit(value: Any) -> int:
@@ -63,7 +72,7 @@ class StreamOptions(BaseModel):
 class TextFields(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    model: str | None = None
+    model: Annotated[str, AfterValidator(text)] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=-1, le=MAX_INT, description="0 or -1: off")

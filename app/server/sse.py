@@ -44,6 +44,7 @@ class EventStream(Response):
         except Exception:  # the edge of a handler: the reader must learn that this was not the end
             log.exception("a stream broke off")
             last = _event(ApiError(500, "The server met an error of its own.").body())
+        self._exchange.close()  # over, before the reader is told so
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _send_answer(self, send: Send) -> None:

@@ -1,0 +1,168 @@
+"""A real engine child with the fake backend, a real port, and a check that nothing is left behind."""
+
+import json
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.inference.supervisor import EngineHandle, EngineSnapshot, Supervisor
+from app.server import Server
+from backends.protocol import EngineOptions
+
+SECONDS = 20.0
+
+
+class Directory:
+    """The loaded engines, the first one by default."""
+
+    def __init__(self, supervisor: Supervisor):
+        self._supervisor = supervisor
+
+    def names(self) -> list[str]:
+        return [engine.name for engine in self._supervisor.engines()]
+
+    def engine(self, name: str | None) -> EngineHandle:
+        return self._supervisor.get(name or self.names()[0])
+
+
+class Watch:
+    """Waits for what the supervisor says of its engines."""
+
+    def __init__(self, supervisor: Supervisor):
+        self._supervisor = supervisor
+        self._changed = threading.Condition()
+        supervisor.subscribe(self._note)
+
+    def _note(self, _: EngineSnapshot) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def until(self, name: str, is_so: Callable[[EngineSnapshot], bool]) -> None:
+        handle = self._supervisor.get(name)
+        with self._changed:
+            assert self._changed.wait_for(lambda: is_so(handle.snapshot), SECONDS), handle.snapshot
+
+    def until_running(self, name: str, num_running: int) -> None:
+        self.until(name, lambda s: s.stats is not None and s.stats.num_running == num_running)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One server with its engines, and a client."""
+
+    supervisor: Supervisor
+    watch: Watch
+    server: Server
+    client: httpx.Client
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        return self.client.post(f"/v1/{path}", json=body)
+
+    def chat(self, text: str, **fields: Any) -> httpx.Response:
+        return self.post("chat/completions", messages=user(text), **fields)
+
+    def read(self, response: httpx.Response) -> "Stream":
+        return Stream(response)
+
+    @contextmanager
+    def stream(self, text: str, **fields: Any) -> Iterator["Stream"]:
+        body = {"messages": user(text), "stream": True, **fields}
+        with self.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            yield Stream(response)
+
+
+class Stream:
+    """The events of one streamed response, one after the other."""
+
+    def __init__(self, response: httpx.Response):
+        self.response = response
+        self._lines = response.iter_lines()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Up to [DONE]; `ended_well` says whether that came."""
+        self.ended_well = False
+        for line in self._lines:
+            if line == "data: [DONE]":
+                self.ended_well = True
+            elif line:
+                assert line.startswith("data: ")
+                yield json.loads(line.removeprefix("data: "))
+
+    def next_text(self) -> str:
+        """Of the next chunk that has any."""
+        return next(text for text in map(text_of, self) if text)
+
+
+def user(text: str) -> list[Mapping[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def text_of(chunk: Mapping[str, Any]) -> str:
+    return "".join(choice["delta"].get("content", "") for choice in chunk["choices"])
+
+
+@pytest.fixture
+def says() -> Callable[[str], str]:
+    """What the fake model answers."""
+    lorem = (
+        "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
+    )
+    return lambda question: f"You said “{question}”. — {lorem}"
+
+
+@contextmanager
+def run_port(logs: Path, load_seconds: float = SECONDS, **models: str) -> Iterator[Port]:
+    """models: name=file, where the file's name gives the fake backend its orders."""
+    supervisor = Supervisor(logs)
+    watch = Watch(supervisor)
+    server = Server(Directory(supervisor), load_seconds=load_seconds)
+    for name, file in models.items():
+        supervisor.load(name, Path(file), EngineOptions(), backend="fake")
+    url = server.start(port=0)
+    try:
+        with httpx.Client(base_url=url, timeout=SECONDS) as client:
+            yield Port(supervisor, watch, server, client)
+    finally:
+        server.stop()
+        supervisor.close()
+
+
+RunPort = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunPort:
+    """For tests that kill, stop or load on their own."""
+    return lambda **options: run_port(tmp_path / "logs", **options)
+
+
+@pytest.fixture(scope="session")
+def shared_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
+    with run_port(tmp_path_factory.mktemp("logs"), quick="quick", slow="20ms") as port:
+        for engine in port.supervisor.engines():
+            engine.wait_ready(SECONDS)
+        yield port
+
+
+@pytest.fixture
+def port(shared_port: Port) -> Iterator[Port]:
+    """`quick` and `slow` (20 ms a step) are loaded; after the test neither has anything left to do."""
+    yield shared_port
+    shared_port.watch.until_running("quick", 0)
+    shared_port.watch.until_running("slow", 0)
+    assert shared_port.server.num_requests == 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    yield
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith(("port", "engine-"))]
+    assert not multiprocessing.active_children()

@@ -1,0 +1,128 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+Says = Callable[[str], str]
+TIMINGS = {
+    "prompt_n",
+    "cache_n",
+    "predicted_n",
+    "draft_n",
+    "draft_accepted_n",
+    "prompt_ms",
+    "predicted_ms",
+    "predicted_per_second",
+}
+
+
+def text_of(chunks: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+
+
+def test_a_whole_answer_has_openais_shape_and_the_account(port: Any, says: Says) -> None:
+    answer = port.chat("Hello", model="quick").json()
+    assert answer["object"] == "chat.completion"
+    assert answer["id"].startswith("chatcmpl-")
+    assert answer["model"] == "quick"
+    (choice,) = answer["choices"]
+    assert choice["message"]["role"] == "assistant"
+    assert choice["message"]["content"] == says("Hello")
+    assert choice["finish_reason"] == "stop"
+    usage, timings = answer["usage"], answer["timings"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert usage["completion_tokens"] == len(says("Hello").encode()) + 1
+    assert timings.keys() == TIMINGS
+    assert usage["prompt_tokens"] == timings["prompt_n"] + timings["cache_n"]
+    assert timings["predicted_per_second"] > 0
+
+
+def test_a_second_turn_says_how_much_it_reused(port: Any, says: Says) -> None:
+    turns = [
+        {"role": "user", "content": "First, of two"},
+        {"role": "assistant", "content": says("First, of two")},
+        {"role": "user", "content": "Second, of two"},
+    ]
+    port.post("chat/completions", model="quick", messages=turns[:1])
+    answer = port.post("chat/completions", model="quick", messages=turns).json()
+    assert answer["choices"][0]["message"]["content"] == says("Second, of two")
+    reused = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert reused == answer["timings"]["cache_n"] > len(says("First, of two"))
+
+
+def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:
+    with port.stream("Héllo", model="quick") as stream:
+        assert stream.response.headers["content-type"].startswith("text/event-stream")
+        chunks = list(stream)
+    assert stream.ended_well
+    assert text_of(chunks) == says("Héllo")
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert len(chunks) > 10
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    finishes = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
+    assert finishes == [None] * (len(chunks) - 1) + ["stop"]
+    assert chunks[-1]["timings"].keys() == TIMINGS
+    assert all("usage" not in chunk for chunk in chunks)
+
+
+def test_usage_comes_last_when_it_is_asked_for(port: Any) -> None:
+    with port.stream("Hello", model="quick", stream_options={"include_usage": True}) as stream:
+        chunks = list(stream)
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["completion_tokens"] > 0
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+def test_an_answer_ends_at_its_limit_or_its_stop_string(port: Any) -> None:
+    short = port.chat("Hello", model="quick", max_tokens=3).json()
+    assert short["choices"][0]["message"]["content"] == "You"
+    assert short["choices"][0]["finish_reason"] == "length"
+    newer = port.chat("Hello", model="quick", max_tokens=9, max_completion_tokens=4).json()
+    assert newer["usage"]["completion_tokens"] == 4
+    stopped = port.chat("Hello", model="quick", stop=["zzz", " engine"]).json()
+    assert stopped["choices"][0]["message"]["content"].endswith("— The quick")
+    assert stopped["choices"][0]["finish_reason"] == "stop"
+
+
+def test_content_may_come_in_text_parts(port: Any, says: Says) -> None:
+    parts = [{"type": "text", "text": "One, "}, {"type": "text", "text": "two"}]
+    answer = port.post("chat/completions", messages=[{"role": "user", "content": parts}]).json()
+    assert answer["choices"][0]["message"]["content"] == says("One, two")
+
+
+def test_without_a_name_the_first_model_answers(port: Any) -> None:
+    assert port.chat("Hello", max_tokens=1).json()["model"] == "quick"
+    assert port.chat("Hello", max_tokens=1, model="").json()["model"] == "quick"
+    assert port.chat("Hello", max_tokens=1, model="slow").json()["model"] == "slow"
+
+
+def test_fields_that_nobody_knows_are_ignored(port: Any) -> None:
+    assert port.chat("Hello", max_tokens=1, logit_bias=None, user="me", novelty={"a": [1]}).status_code == 200
+
+
+def test_drafting_can_be_switched_off_for_one_answer(port: Any, says: Says) -> None:
+    drafted = port.chat("Draft me", model="quick").json()
+    plain = port.chat("Draft me", model="quick", draft=False).json()
+    assert drafted["timings"]["draft_accepted_n"] > 0
+    assert plain["timings"]["draft_n"] == 0
+    assert plain["choices"][0]["message"]["content"] == says("Draft me")
+
+
+def test_two_streams_run_side_by_side_in_one_engine(port: Any, says: Says) -> None:
+    with port.stream("Eins", model="slow") as one, port.stream("Zwei", model="slow") as two:
+        beginnings = one.next_text(), two.next_text()
+        port.watch.until_running("slow", 2)
+        rest_of_two, rest_of_one = text_of(list(two)), text_of(list(one))
+    assert beginnings[0] + rest_of_one == says("Eins")
+    assert beginnings[1] + rest_of_two == says("Zwei")
+
+
+@pytest.mark.parametrize("num_requests", [12])
+def test_many_at_once_each_get_their_own_answer(port: Any, says: Says, num_requests: int) -> None:
+    questions = [f"Question {number}" for number in range(num_requests)]
+    with ThreadPoolExecutor(num_requests) as pool:
+        answers = list(pool.map(lambda text: port.chat(text, model="quick").json(), questions))
+    texts = [answer["choices"][0]["message"]["content"] for answer in answers]
+    assert texts == [says(question) for question in questions]

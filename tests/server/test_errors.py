@@ -1,0 +1,129 @@
+"""Whatever is wrong with a request, the answer has OpenAI's shape and one clear sentence."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+JSON = {"content-type": "application/json"}
+
+
+def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    error: dict[str, Any] = response.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["type"] == ("server_error" if status >= 500 else "invalid_request_error")
+    return error
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"\xff\xfe", b"nul", b'{"a":' + b"9" * 5000 + b"}"])
+def test_a_body_that_is_no_json_is_400(port: Any, body: bytes) -> None:
+    error_of(port.client.post("/v1/chat/completions", content=body, headers=JSON), 400)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "king", "content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "\ud800"}]}]}, "messages[0].content"),
+        ({"stop": "\ud800"}, "stop"),
+        ({"model": "\ud800"}, "model"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": [1]}, "stop"),
+        ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+    ],
+)
+def test_a_wrong_type_is_422_and_named(port: Any, fields: dict[str, Any], param: str) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], **fields}
+    content = json.dumps(body)
+    error = error_of(port.client.post("/v1/chat/completions", content=content, headers=JSON), 422)
+    assert error["param"] == param
+    assert param in error["message"]
+
+
+def test_a_list_for_a_body_is_422(port: Any) -> None:
+    error_of(port.client.post("/v1/chat/completions", json=[]), 422)
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_parts_that_are_not_text_are_refused_by_name(port: Any, kind: str) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"type": kind}]}]
+    error = error_of(port.post("chat/completions", messages=messages), 400)
+    assert kind in error["message"]
+    assert error["param"] == "messages[0].content"
+
+
+def test_more_than_one_choice_is_refused(port: Any) -> None:
+    error = error_of(port.chat("Hi", n=2), 400)
+    assert error["param"] == "n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_unknown_model_is_404(port: Any, stream: bool) -> None:
+    error = error_of(port.chat("Hi", model="gpt-9", stream=stream), 404)
+    assert error["code"] == "model_not_found"
+    assert "gpt-9" in error["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_longer_than_the_context_is_400_with_both_numbers(port: Any, stream: bool) -> None:
+    error = error_of(port.chat("x" * 5000, model="quick", stream=stream), 400)
+    assert error["code"] == "context_length_exceeded"
+    assert "4096" in error["message"]
+    assert "5008" in error["message"]
+
+
+def test_token_ids_that_the_model_does_not_have_are_400(port: Any) -> None:
+    error_of(port.post("completions", prompt=[100_000]), 400)
+
+
+def test_an_unknown_route_is_404_and_a_wrong_method_405(port: Any) -> None:
+    error_of(port.client.get("/v1/nope"), 404)
+    error_of(port.client.get("/"), 404)
+    error_of(port.client.get("/v1/models/"), 404)
+    error_of(port.client.post("/v1/nope", json={}), 404)
+    response = port.client.get("/v1/chat/completions")
+    error_of(response, 405)
+    assert response.headers["allow"] == "POST"
+    error_of(port.client.post("/v1/models", json={}), 405)
+
+
+def test_a_body_of_another_type_is_415(port: Any) -> None:
+    body = b'{"messages":[{"role":"user","content":"Hi"}]}'
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json-seq", ""]:
+        response = port.client.post("/v1/chat/completions", content=body, headers={"content-type": kind})
+        error_of(response, 415)
+    charset = {"content-type": "Application/JSON; charset=utf-8"}
+    assert port.client.post("/v1/chat/completions", content=body, headers=charset).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_413_with_and_without_its_length(port: Any) -> None:
+    size = 8 * 2**20 + 1
+    error_of(port.client.post("/v1/chat/completions", content=b" " * size, headers=JSON), 413)
+    chunks = (b" " * 2**20 for _ in range(9))
+    error_of(port.client.post("/v1/chat/completions", content=chunks, headers=JSON), 413)
+
+
+def test_the_models_are_listed_and_found_by_name(port: Any) -> None:
+    listed = port.client.get("/v1/models").json()
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == ["quick", "slow"]
+    assert port.client.get("/v1/models/slow").json() == listed["data"][1]
+    error = error_of(port.client.get("/v1/models/a/b.gguf"), 404)
+    assert "a/b.gguf" in error["message"]
+    assert error["code"] == "model_not_found"
+
+
+def test_health_and_the_description_of_the_port(port: Any) -> None:
+    assert port.client.get("/health").json() == {"status": "ok"}
+    paths = port.client.get("/openapi.json").json()["paths"]
+    assert {"/v1/models", "/v1/chat/completions", "/v1/completions", "/health"} <= paths.keys()

@@ -1,0 +1,118 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.server.chat import ChatRequest
+from app.server.completions import CompletionRequest
+from backends.protocol import Generate, Message, Priority, SamplingParams
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def generate(**fields: Any) -> Generate:
+    return ChatRequest(messages=MESSAGES, **fields).generate(())  # type: ignore[arg-type]
+
+
+def test_absent_fields_have_llama_cpps_defaults() -> None:
+    assert generate() == Generate((), sampling=SamplingParams(), priority=Priority.BATCH)
+    nulls = {name: None for name in ChatRequest.model_fields if name != "messages"}
+    assert generate(**nulls) == generate()
+    assert generate().sampling.temperature == 0.8
+
+
+def test_given_fields_reach_the_engine() -> None:
+    wanted = generate(
+        temperature=0,
+        top_p=0.5,
+        top_k=7,
+        min_p=0.1,
+        repeat_penalty=1.1,
+        presence_penalty=-1,
+        frequency_penalty=0.25,
+        seed=5,
+        max_tokens=9,
+        stop="END",
+        draft=False,
+        ignore_eos=True,
+    )
+    assert wanted == Generate(
+        (),
+        sampling=SamplingParams(
+            temperature=0.0,
+            top_k=7,
+            top_p=0.5,
+            min_p=0.1,
+            repeat_penalty=1.1,
+            presence_penalty=-1.0,
+            frequency_penalty=0.25,
+            seed=5,
+        ),
+        max_tokens=9,
+        stop=("END",),
+        draft=False,
+        ignore_eos=True,
+    )
+
+
+def test_minus_one_means_what_it_means_in_llama_server() -> None:
+    wanted = generate(top_k=-1, seed=-1, max_tokens=-1)
+    assert (wanted.sampling.top_k, wanted.sampling.seed, wanted.max_tokens) == (0, None, None)
+    assert generate(seed=2**40 + 3).sampling.seed == 3
+    assert generate(stop=["", "a"]).stop == ("a",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": -0.1},
+        {"temperature": 2.1},
+        {"temperature": "hot"},
+        {"temperature": "0.5"},
+        {"temperature": True},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 1.1},
+        {"top_k": -2},
+        {"top_k": 2**31},
+        {"top_k": 1.5},
+        {"min_p": -1},
+        {"repeat_penalty": 0},
+        {"presence_penalty": 2.5},
+        {"frequency_penalty": -2.5},
+        {"seed": 2**63},
+        {"max_tokens": 0},
+        {"max_tokens": -2},
+        {"max_tokens": 2**31},
+        {"max_tokens": "5"},
+        {"max_completion_tokens": True},
+        {"stop": 5},
+        {"stop": ["a", 5]},
+        {"stop": ["a"] * 17},
+        {"stop": "a" * 2000},
+        {"n": 0},
+        {"n": 2},
+        {"stream": "yes"},
+        {"stream_options": []},
+        {"draft": 1},
+    ],
+)
+def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        generate(**fields)
+
+
+def test_developer_is_a_system_message_and_null_content_is_empty() -> None:
+    request = ChatRequest.model_validate(
+        {"messages": [{"role": "developer", "content": "Be brief"}, {"role": "assistant", "content": None}]}
+    )
+    assert [message.message() for message in request.messages] == [
+        Message("system", "Be brief"),
+        Message("assistant", ""),
+    ]
+
+
+@pytest.mark.parametrize("prompt", [None, [], 5, [[]], [1, "a", []], [-1], [1.5], [True], {"a": 1}, ["a"] * 129])
+def test_prompts_that_are_none(prompt: Any) -> None:
+    with pytest.raises(ValidationError):
+        CompletionRequest(prompt=prompt)

@@ -5,7 +5,6 @@ here as `function(report, **arguments)`, sends `Progress` while it works and ret
 Results live here as well, so that receiving one imports no native library into the application.
 """
 
-import faulthandler
 import os
 import signal
 import sys
@@ -61,9 +60,7 @@ class QuantizeResult:
     seconds: float
 
 
-def main(
-    results: Connection, lifeline: Connection, log_path: Path, target: str, arguments: Mapping[str, Any]
-) -> None:
+def main(results: Connection, lifeline: Connection, log_path: Path, target: str, arguments: Mapping[str, Any]) -> None:
     """The child's whole life. Sends Done or Refused last.
 
     An unknown exception goes up: multiprocessing prints it to the log and ends the child with code 1.
@@ -93,7 +90,6 @@ def _redirect_output(log_path: Path) -> None:
         os.dup2(log, fd)
     os.close(log)
     sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
-    faulthandler.enable(sys.stderr)
 
 
 def _text_stream(fd: int) -> TextIO:

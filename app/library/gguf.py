@@ -128,7 +128,7 @@ def check_model(header: Header) -> None:
         raise ModelFileError(f"{name} does not say which architecture it has, so it cannot be loaded.")
     if header.architecture not in ARCHITECTURES:
         raise ModelFileError(
-            f"{name} has the architecture “{header.architecture[:64]}”, which this version does not know. "
+            f"{name} has the architecture {header.architecture[:64]!r}, which this version does not know. "
             "Look for an update of Slipstream, or choose another model."
         )
     if not header.tensors:

@@ -33,12 +33,8 @@ class Architecture:
     gguf: str
     layer: tuple[Row, ...]
     ropes: frozenset[RopeKind]
-    writes_rope_dimension: bool = (
-        False  # and the vocabulary's size: keys that llama.cpp reads for "llama" only
-    )
-    window_caps_context: bool = (
-        False  # no sliding window in llama.cpp: exact as long as the context fits into it
-    )
+    writes_rope_dimension: bool = False  # and the vocabulary's size: keys that llama.cpp reads for "llama" only
+    window_caps_context: bool = False  # no sliding window in llama.cpp: exact as long as the context fits into it
 
 
 EMBEDDING = Row("model.embed_tokens.weight", "token_embd.weight", (Size.VOCAB, Size.HIDDEN))
@@ -84,9 +80,7 @@ _QWEN3 = (
     Row("self_attn.k_norm.weight", "attn_k_norm.weight", (Size.HEAD,)),
 )
 _PLAIN = frozenset({RopeKind.PLAIN, RopeKind.LINEAR})
-_LLAMA_ROPES = _PLAIN | {
-    RopeKind.LLAMA3
-}  # llama.cpp reads rope_freqs.weight for "llama", not for "qwen2" or "qwen3"
+_LLAMA_ROPES = _PLAIN | {RopeKind.LLAMA3}  # llama.cpp reads rope_freqs.weight for "llama", not for "qwen2" or "qwen3"
 
 ARCHITECTURES = {
     "LlamaForCausalLM": Architecture("llama", _LLAMA, _LLAMA_ROPES, writes_rope_dimension=True),

@@ -19,9 +19,7 @@ def read_template(folder: Path, settings: dict[str, Any]) -> Template | None:
     for table, key in ((settings, "tokenizer_config.json"), (_optional(folder), "chat_template.json")):
         if (template := table.get("chat_template")) is not None:
             if not _is_template(template):
-                raise Refusal(
-                    f"{key} holds a chat template that is neither a text nor a list of named texts."
-                )
+                raise Refusal(f"{key} holds a chat template that is neither a text nor a list of named texts.")
             return _checked(template)
     return None
 
@@ -41,8 +39,7 @@ def _text(path: Path) -> str:
 def _is_template(value: Any) -> bool:
     if isinstance(value, list):
         return all(
-            isinstance(t, dict) and isinstance(t.get("name"), str) and isinstance(t.get("template"), str)
-            for t in value
+            isinstance(t, dict) and isinstance(t.get("name"), str) and isinstance(t.get("template"), str) for t in value
         )
     return isinstance(value, str)
 

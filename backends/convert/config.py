@@ -151,11 +151,6 @@ def _count(table: dict[str, Any], key: str, default: int | None = None) -> int:
 
 def _number(table: dict[str, Any], key: str) -> float:
     value = table.get(key)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or value <= 0
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise Refusal(f"config.json holds no valid {key}.")
     return float(value)

@@ -138,9 +138,7 @@ def _write_tensors(writer: gguf.GGUFWriter, tensors: list[PlannedTensor], report
 def encode(name: str, values: Floats, type_: FloatType) -> NDArray[Any]:
     """The values as `type_` holds them (BF16 as uint16). Raises Refusal when one is not finite in it."""
     if not np.isfinite(values).all():
-        raise Refusal(
-            f"Tensor {name!r} holds values that are not numbers (NaN or infinite): a damaged checkpoint."
-        )
+        raise Refusal(f"Tensor {name!r} holds values that are not numbers (NaN or infinite): a damaged checkpoint.")
     if type_ == "f32":
         return np.ascontiguousarray(values, dtype="<f4")
     if type_ == "bf16":
@@ -151,9 +149,7 @@ def encode(name: str, values: Floats, type_: FloatType) -> NDArray[Any]:
             encoded = np.ascontiguousarray(values, dtype="<f2")
         overflows = not np.isfinite(encoded).all()
     if overflows:
-        raise Refusal(
-            f"Tensor {name!r} holds values too large for {type_.upper()}. Convert to BF16 or F32 instead."
-        )
+        raise Refusal(f"Tensor {name!r} holds values too large for {type_.upper()}. Convert to BF16 or F32 instead.")
     return encoded
 
 

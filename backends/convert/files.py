@@ -68,9 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except (ValueError, RecursionError) as fault:
-        raise Refusal(
-            f"{path.name} is damaged: it is not valid JSON. Download the checkpoint again."
-        ) from fault
+        raise Refusal(f"{path.name} is damaged: it is not valid JSON. Download the checkpoint again.") from fault
     if not isinstance(value, dict):
         raise Refusal(f"{path.name} is damaged: it holds no JSON object. Download the checkpoint again.")
     return value

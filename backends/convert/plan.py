@@ -77,9 +77,7 @@ def plan_tensors(
         unused.discard(source)
         tensors.append(_planned(row, source, target, entries[source], config, type_))
     if unused:
-        raise Refusal(
-            f"Tensor {min(unused)!r} is not known for {config.architecture}, so nothing was converted."
-        )
+        raise Refusal(f"Tensor {min(unused)!r} is not known for {config.architecture}, so nothing was converted.")
     if config.rope.kind is RopeKind.LLAMA3:
         factors = rope_factors(config.rope, config.sizes[Size.HEAD])
         tensors.append(PlannedTensor("rope_freqs.weight", factors.shape, "f32", lambda: factors))
@@ -96,9 +94,7 @@ def _rows(architecture: Architecture, config: Config) -> Iterator[tuple[Row, str
         yield OUTPUT, OUTPUT.source, OUTPUT.target
 
 
-def _planned(
-    row: Row, source: str, target: str, entry: Entry, config: Config, type_: FloatType
-) -> PlannedTensor:
+def _planned(row: Row, source: str, target: str, entry: Entry, config: Config, type_: FloatType) -> PlannedTensor:
     shape = tuple(config.sizes[size] for size in row.shape)
     if entry.shape != shape:
         raise Refusal(

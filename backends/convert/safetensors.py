@@ -102,17 +102,13 @@ def _entry(path: Path, name: str, value: Any, data_start: int, file_size: int) -
     if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
         raise damaged
     if dtype not in DTYPES:
-        raise Refusal(
-            f"Tensor {name!r} has the type {dtype}, which cannot be converted (a quantized checkpoint?)."
-        )
+        raise Refusal(f"Tensor {name!r} has the type {dtype}, which cannot be converted (a quantized checkpoint?).")
     if len(shape) > MAX_DIMS or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise damaged
     if math.prod(shape) * DTYPES[dtype].itemsize != offsets[1] - offsets[0]:
         raise damaged
     if data_start + offsets[1] > file_size:
-        raise Refusal(
-            f"{path.name} is cut short: tensor {name!r} ends outside it. Download the checkpoint again."
-        )
+        raise Refusal(f"{path.name} is cut short: tensor {name!r} ends outside it. Download the checkpoint again.")
     return Entry(path, dtype, tuple(shape), data_start + offsets[0])
 
 
@@ -140,9 +136,7 @@ def _read_shards(folder: Path, index: Path) -> dict[str, Entry]:
             raise Refusal(f"The checkpoint is not complete: {file_name} is missing.")
         for name, entry in read_entries(folder / file_name).items():
             if name in entries:
-                raise Refusal(
-                    f"Tensor {name!r} occurs in two files, {entries[name].path.name} and {file_name}."
-                )
+                raise Refusal(f"Tensor {name!r} occurs in two files, {entries[name].path.name} and {file_name}.")
             entries[name] = entry
     missing = next((name for name in weight_map if name not in entries), None)
     if missing is not None:

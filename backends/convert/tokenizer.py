@@ -40,9 +40,7 @@ class Vocabulary:
 def read_vocabulary(folder: Path, size: int, config: dict[str, Any]) -> Vocabulary:
     """size: rows of the embedding; ids without a token become unused ones. Raises Refusal."""
     if not (folder / "tokenizer.json").exists() and (folder / "tokenizer.model").exists():
-        raise Refusal(
-            "The tokenizer is a SentencePiece model without a tokenizer.json; that is not supported yet."
-        )
+        raise Refusal("The tokenizer is a SentencePiece model without a tokenizer.json; that is not supported yet.")
     document = read_json(folder / "tokenizer.json")
     settings_file = folder / "tokenizer_config.json"
     settings = read_json(settings_file) if settings_file.exists() else {}
@@ -99,9 +97,7 @@ def _added_tokens(document: dict[str, Any]) -> dict[int, tuple[str, bool]]:
             case _:
                 raise Refusal("tokenizer.json is damaged: an added token has no id or no text.")
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise Refusal(
-                f"The added token {content!r} swallows spaces around it; that is not supported yet."
-            )
+            raise Refusal(f"The added token {content!r} swallows spaces around it; that is not supported yet.")
     return added
 
 
@@ -110,9 +106,7 @@ def _looks_special(content: str) -> bool:
     return (content.startswith("<|") and content.endswith("|>")) or content == "<pad>"
 
 
-def _tokens(
-    vocab: dict[str, int], added: dict[int, tuple[str, bool]], size: int
-) -> tuple[list[str], list[TokenType]]:
+def _tokens(vocab: dict[str, int], added: dict[int, tuple[str, bool]], size: int) -> tuple[list[str], list[TokenType]]:
     by_id = {id_: text for text, id_ in vocab.items()}
     if len(by_id) != len(vocab):
         raise Refusal("tokenizer.json is damaged: two tokens share an id.")
@@ -145,9 +139,7 @@ def _merges(model: dict[str, Any]) -> list[str]:
     return merges
 
 
-def _special_ids(
-    settings: dict[str, Any], config: dict[str, Any], ids: dict[str, int], size: int
-) -> dict[str, int]:
+def _special_ids(settings: dict[str, Any], config: dict[str, Any], ids: dict[str, int], size: int) -> dict[str, int]:
     """By name in tokenizer_config.json, else by number in config.json, where a list names no single one."""
     special: dict[str, int] = {}
     for name in SPECIAL_NAMES:

@@ -1,0 +1,59 @@
+"""What tests ask of llama.cpp, in a child process: `run_in_child("tests.convert.native:…")`."""
+
+import ctypes
+from pathlib import Path
+
+import llama_cpp as lib
+import numpy as np
+
+from backends.child import Report
+
+
+def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> list[tuple[list[int], bytes]]:
+    """For each text its tokens (special ones parsed) and what these decode to."""
+    model = _load(path, vocab_only=True)
+    vocab = lib.llama_model_get_vocab(model)
+    return [(ids := _tokenize(vocab, text, add_special), _text(vocab, ids)) for text in texts]
+
+
+def logits(_report: Report, path: Path, ids: list[int]) -> np.ndarray:
+    """(tokens, vocabulary) of one causal pass with F32 keys and values."""
+    model = _load(path)
+    parameters = lib.llama_context_default_params()
+    parameters.n_ctx, parameters.n_batch, parameters.n_threads = 256, 256, 2
+    parameters.type_k = parameters.type_v = 0
+    parameters.flash_attn_type = 0
+    context = lib.llama_init_from_model(model, parameters)
+    batch = lib.llama_batch_init(len(ids), 0, 1)
+    for i, token in enumerate(ids):
+        batch.token[i], batch.pos[i], batch.logits[i] = token, i, 1
+        batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
+    batch.n_tokens = len(ids)
+    assert lib.llama_decode(context, batch) == 0
+    num_vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
+    return np.array([lib.llama_get_logits_ith(context, i)[:num_vocab] for i in range(len(ids))])
+
+
+def _load(path: Path, vocab_only: bool = False) -> ctypes.c_void_p:
+    parameters = lib.llama_model_default_params()
+    parameters.vocab_only = vocab_only
+    model = lib.llama_model_load_from_file(str(path).encode(), parameters)
+    assert model, "llama.cpp could not load the file"
+    return model
+
+
+def _tokenize(vocab: ctypes.c_void_p, text: str, add_special: bool) -> list[int]:
+    raw = text.encode()
+    out = (ctypes.c_int32 * (len(raw) + 8))()
+    count = lib.llama_tokenize(vocab, raw, len(raw), out, len(out), add_special, True)
+    assert count >= 0
+    return list(out[:count])
+
+
+def _text(vocab: ctypes.c_void_p, ids: list[int]) -> bytes:
+    pieces = []
+    for token in ids:
+        buffer = ctypes.create_string_buffer(256)
+        count = lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)
+        pieces.append(buffer.raw[:count])
+    return b"".join(pieces)

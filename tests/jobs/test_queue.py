@@ -1,0 +1,136 @@
+"""Jobs run one after the other, tell what they do, end when told to, and never take the queue with them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app.errors import Cancelled, ConversionError
+from app.jobs.child import run_in_child
+from app.jobs.job import Job, JobContext, JobState
+from app.jobs.queue import JobQueue
+from backends.child import Progress
+
+
+@dataclass(frozen=True)
+class Task:
+    do: Callable[[JobContext], Any]
+    title: str = "Task"
+    steps: tuple[str, ...] = ("One", "Two")
+
+    def run(self, context: JobContext) -> Any:
+        return self.do(context)
+
+
+def until_cancelled(context: JobContext) -> None:
+    if not context.cancelled.wait(10):
+        raise AssertionError("never cancelled")
+    raise Cancelled
+
+
+@pytest.fixture
+def queue() -> Iterator[JobQueue]:
+    queue = JobQueue()
+    yield queue
+    queue.close()
+    assert not [t for t in threading.enumerate() if t.name == "jobs"]
+
+
+def test_listeners_hear_every_step_in_order(queue: JobQueue) -> None:
+    heard: list[Job] = []
+    queue.subscribe(heard.append)
+
+    def work(context: JobContext) -> str:
+        context.step(0)(Progress(0.5, "first half"))
+        context.step(1)(Progress(0.0, "second"))
+        context.step(1)(Progress(1.0, "end"))
+        return "result"
+
+    handle = queue.add(Task(work))
+    assert handle.wait(5).state is JobState.DONE
+    assert handle.result == "result"
+    assert [(job.state.value, job.step, job.fraction, job.text) for job in heard] == [
+        ("waiting", 0, 0.0, ""),
+        ("running", 0, 0.0, ""),
+        ("running", 0, 0.25, "first half"),
+        ("running", 1, 0.5, "second"),
+        ("running", 1, 1.0, "end"),
+        ("done", 1, 1.0, "end"),
+    ]
+    assert queue.jobs() == [heard[-1]]
+
+
+def test_one_job_at_a_time(queue: JobQueue) -> None:
+    running, most = 0, 0
+
+    def work(_context: JobContext) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+
+    for handle in [queue.add(Task(work)) for _ in range(5)]:
+        assert handle.wait(5).state is JobState.DONE
+    assert most == 1
+
+
+def test_a_failure_is_a_sentence_and_the_next_job_runs(queue: JobQueue) -> None:
+    def refuse(_context: JobContext) -> None:
+        raise ConversionError("The checkpoint is not complete.")
+
+    refused = queue.add(Task(refuse)).wait(5)
+    broken = queue.add(Task(lambda _: 1 / 0)).wait(5)  # type: ignore[arg-type, return-value]
+    assert (refused.state, refused.error) == (JobState.FAILED, "The checkpoint is not complete.")
+    assert broken.state is JobState.FAILED
+    assert "division by zero" in str(broken.error)
+    assert queue.add(Task(lambda _: 7)).wait(5).state is JobState.DONE
+
+
+def test_a_running_and_a_waiting_job_can_be_cancelled(queue: JobQueue) -> None:
+    running, waiting = queue.add(Task(until_cancelled)), queue.add(Task(until_cancelled))
+    waiting.cancel()
+    assert waiting.job.state is JobState.CANCELLED
+    running.cancel()
+    assert running.wait(5).state is JobState.CANCELLED
+    running.cancel()  # once more does nothing
+
+
+def test_a_broken_listener_harms_nobody(queue: JobQueue) -> None:
+    heard: list[Job] = []
+    queue.subscribe(lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
+    leave = queue.subscribe(heard.append)
+    assert queue.add(Task(lambda _: None)).wait(5).state is JobState.DONE
+    leave()
+    num_heard = len(heard)
+    queue.add(Task(lambda _: None)).wait(5)
+    assert len(heard) == num_heard > 0
+
+
+def test_close_ends_the_child_within_a_second_and_leaves_nothing(tmp_path: Path) -> None:
+    queue = JobQueue()
+    pid_file, asleep = tmp_path / "pid", threading.Event()
+
+    def work(context: JobContext) -> None:
+        run_in_child(
+            "tests.jobs.children:sleep",
+            log_path=tmp_path / "log",
+            pid_file=pid_file,
+            on_progress=lambda _: asleep.set(),
+            cancelled=context.cancelled,
+        )
+
+    handles = [queue.add(Task(work)), queue.add(Task(work))]
+    assert asleep.wait(20)
+    start = time.monotonic()
+    queue.close()
+    assert time.monotonic() - start < 1.0
+    assert [handle.job.state for handle in handles] == [JobState.CANCELLED] * 2
+    assert not psutil.pid_exists(int(pid_file.read_text()))
+    with pytest.raises(RuntimeError):
+        queue.add(Task(work))

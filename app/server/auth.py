@@ -20,7 +20,10 @@ def is_loopback(host: str) -> bool:
 
 
 def is_authorized(header: str, key: str) -> bool:
-    """header: the value of Authorization. The time it takes does not tell how much of the key was right."""
+    """header: the value of Authorization, as ASGI gives it: each byte a character of Latin-1.
+
+    The time it takes does not tell how much of the key was right.
+    """
     scheme, _, token = header.partition(" ")
-    is_right = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), key.encode())
+    is_right = hmac.compare_digest(token.strip().encode("latin-1", "replace"), key.encode())
     return scheme.lower() == "bearer" and is_right

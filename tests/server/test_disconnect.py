@@ -1,0 +1,54 @@
+"""A client that leaves takes its work with it; one that reads slowly holds up nobody else."""
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+LONG = "long 30"  # minutes of steps at 20 ms without drafts
+
+
+def send_request(port: Any, path: str, **body: Any) -> socket.socket:
+    """A connection with the request on its way and nothing read."""
+    url = urlsplit(port.server.address)
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    connection = socket.create_connection((url.hostname, url.port), timeout=20)
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaving_ends_the_work(port: Any, stream: bool) -> None:
+    messages = [{"role": "user", "content": LONG}]
+    with send_request(port, "/v1/chat/completions", model="slow", messages=messages, stream=stream, draft=False):
+        port.watch.until_running("slow", 1)
+        assert port.server.num_requests == 1
+    port.watch.until_running("slow", 0)
+
+
+def test_leaving_in_the_middle_of_a_stream_ends_the_work(port: Any) -> None:
+    with port.stream(LONG, model="slow", draft=False) as stream:
+        stream.next_text()
+        port.watch.until_running("slow", 1)
+    port.watch.until_running("slow", 0)
+
+
+def test_leaving_ends_all_prompts_of_a_request(port: Any) -> None:
+    with send_request(port, "/v1/completions", model="slow", prompt=[LONG] * 3, draft=False):
+        port.watch.until_running("slow", 3)
+    port.watch.until_running("slow", 0)
+
+
+def test_others_are_answered_while_one_stream_is_not_read(port: Any, says: Callable[[str], str]) -> None:
+    messages = [{"role": "user", "content": LONG}]
+    with send_request(port, "/v1/chat/completions", model="quick", messages=messages, stream=True):
+        port.watch.until_running("quick", 1)
+        answer = port.chat("Hello", model="quick").json()
+    assert answer["choices"][0]["message"]["content"] == says("Hello")

@@ -1,0 +1,141 @@
+"""Who is let in. The rules alone first, then over a real port."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.server.auth import is_loopback, new_api_key
+from app.server.guard import Guard
+
+JSON = {"content-type": "application/json"}
+
+
+async def nothing(*_: Any) -> None:
+    raise AssertionError("not called")
+
+
+def refusal(
+    headers: dict[str, str],
+    host: str = "127.0.0.1",
+    api_key: str | None = None,
+    method: str = "GET",
+    path: str = "/v1/models",
+) -> int | None:
+    guard = Guard(nothing, host, api_key)
+    objection = guard.objection(method, path, httpx.Headers(headers, encoding="latin-1"))
+    return objection.status if objection else None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8642", "localhost:1", "LocalHost", "[::1]", "[::1]:8642"])
+def test_names_of_this_machine_are_let_in(host: str) -> None:
+    assert refusal({"host": host}) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "evil.example", "evil.example:8642", "127.0.0.1.evil.example", "localhost.", "192.168.1.5", "::1", "a:b"],
+)
+def test_other_names_are_not(host: str) -> None:
+    assert refusal({"host": host}) == 403
+    assert refusal({}) == 403
+
+
+def test_the_bound_host_is_a_name_too() -> None:
+    assert refusal({"host": "192.168.1.5:8642"}, host="192.168.1.5") is None
+    assert refusal({"host": "[fe80::1]"}, host="fe80::1") is None
+    assert refusal({"host": "192.168.1.6:8642"}, host="192.168.1.5") == 403
+
+
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::"])
+def test_a_wildcard_bind_answers_to_addresses_but_to_no_foreign_name(bound: str) -> None:
+    assert refusal({"host": "192.168.1.5:8642"}, host=bound) is None
+    assert refusal({"host": "[fe80::1]:8642"}, host=bound) is None
+    assert refusal({"host": "evil.example"}, host=bound) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:8642", None),
+        ("http://127.0.0.1:3000", 403),
+        ("http://localhost:8642", 403),
+        ("https://127.0.0.1:8642", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_only_the_ports_own_origin_is_let_in(origin: str, status: int | None) -> None:
+    headers = {"host": "127.0.0.1:8642", "origin": origin}
+    assert refusal(headers) == status
+    assert refusal(headers, method="OPTIONS") == status
+    assert refusal(headers, path="/health") == status
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Bearer sk-right", None),
+        ("bearer  sk-right", None),
+        ("", 401),
+        ("sk-right", 401),
+        ("Bearer", 401),
+        ("Bearer sk-righ", 401),
+        ("Bearer sk-right2", 401),
+        ("Basic sk-right", 401),
+        ("Bearer sk-r\xefght", 401),
+    ],
+)
+def test_a_key_must_be_shown_as_a_bearer(header: str, status: int | None) -> None:
+    headers = {"host": "localhost", "authorization": header}
+    assert refusal(headers, api_key="sk-right") == status
+    assert refusal({"host": "localhost"}, api_key="sk-right", path="/health") is None
+    assert refusal({"host": "localhost"}, api_key="sk-right", path="/openapi.json") == 401
+
+
+def test_keys_are_long_and_new_each_time() -> None:
+    keys = {new_api_key() for _ in range(50)}
+    assert len(keys) == 50
+    assert min(map(len, keys)) >= 32
+
+
+def test_what_counts_as_this_machine() -> None:
+    assert all(map(is_loopback, ["127.0.0.1", "127.1.2.3", "::1", "localhost"]))
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "localhost.evil"]))
+
+
+def test_a_rebound_name_and_a_foreign_page_get_nothing(port: Any) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}]}
+    for headers in [{"host": "evil.example"}, {"origin": "https://evil.example"}]:
+        for response in [
+            port.client.get("/v1/models", headers=headers),
+            port.client.options("/v1/chat/completions", headers=headers),
+            port.client.post("/v1/chat/completions", json=body, headers=headers),
+        ]:
+            assert response.status_code == 403
+            assert response.json()["error"]["code"] in ("bad_host", "bad_origin")
+            assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_no_answer_invites_other_origins(port: Any) -> None:
+    own = str(port.client.base_url).rstrip("/")
+    response = port.client.get("/v1/models", headers={"origin": own})
+    assert response.status_code == 200
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_with_a_key_the_port_says_401_and_how_to_show_it(port: Any) -> None:
+    server = type(port.server)(port.server._directory)
+    url = server.start(port=0, api_key="sk-ключ")
+    try:
+        with httpx.Client(base_url=url) as client:
+            refused = client.post("/v1/chat/completions", content=b"x" * 2**20, headers=JSON)
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert "Bearer" in refused.json()["error"]["message"]
+            assert client.get("/health").status_code == 200
+            key = {"authorization": "Bearer sk-ключ".encode()}
+            assert client.get("/v1/models", headers=key).status_code == 200
+    finally:
+        server.stop()

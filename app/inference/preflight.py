@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.errors import EngineError
 from app.jobs.child import run_in_child
-from app.library.gguf import read_header
+from app.library.gguf import read_model
 from backends.protocol import EngineOptions
 
 SELF_TEST = "backends.llama.selftest:run"
@@ -29,9 +29,9 @@ class Preflight:
 
     def __call__(self, model: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
         """The options to load with, and sentences for the load event."""
-        read_header(model)
+        read_model(model)
         if options.draft_model is not None:
-            read_header(options.draft_model)
+            read_model(options.draft_model)
         if not options.extra_buffer_types or self.extra_buffer_types_work():
             return options, ()
         return replace(options, extra_buffer_types=False), (REPACKING_OFF,)

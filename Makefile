@@ -1,0 +1,22 @@
+# All set-up happens in packaging/bootstrap.py, which also works without make (Windows).
+PYTHON ?= python3
+
+.PHONY: run test check bench engine setup
+
+run:      ## open the window (without a display: the demo)
+	@$(PYTHON) packaging/bootstrap.py run
+
+test:     ## the whole test suite
+	@$(PYTHON) packaging/bootstrap.py test
+
+check:    ## lint, format, types, import contracts, tests
+	@$(PYTHON) packaging/bootstrap.py check
+
+bench:    ## measurements on this machine
+	@$(PYTHON) packaging/bootstrap.py bench
+
+engine:   ## build llama.cpp anew with our flags (CMAKE_ARGS="-DGGML_CUDA=on" for CUDA)
+	@$(PYTHON) packaging/bootstrap.py engine
+
+setup:    ## only what the others do first
+	@$(PYTHON) packaging/bootstrap.py setup

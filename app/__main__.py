@@ -1,0 +1,51 @@
+"""The command `slipstream`: parses the command line and hands it to one of the commands in app.cli."""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from app.errors import SlipstreamError, UsageError
+
+COMMANDS = {
+    "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
+    "serve": "open the local OpenAI-compatible port, without a window",
+}
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage."""
+    multiprocessing.freeze_support()  # a frozen application starts its children through this very function
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
+        return code
+    except UsageError as error:
+        print(f"slipstream: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except SlipstreamError as error:
+        print(f"slipstream: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slipstream", description="Run language models on your own machine. Without a command: the window."
+    )
+    parser.add_argument("--version", action="version", version=f"slipstream {version('slipstream')}")
+    parser.set_defaults(command="window")
+    commands = parser.add_subparsers(metavar="command")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command.set_defaults(command=name)
+        import_module(f"app.cli.{name}").add_arguments(command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""`slipstream serve`: the port, without a window unless one is wanted."""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.engine_options import add_engine_options, engine_options
+from app.errors import UsageError
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", action="append", metavar="M", help="a model's id or a GGUF file; may be repeated")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, help="8642 unless the settings say otherwise")
+    parser.add_argument("--api-key", metavar="K", help="required of every request; made and shown beyond loopback")
+    parser.add_argument("--window", action="store_true", help="open the window beside it, on the same engines")
+    add_engine_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from app.paths import Paths
+    from app.server.auth import is_loopback, new_api_key
+    from app.services import Services
+
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
+        raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
+    key = arguments.api_key
+    services = Services(Paths.from_environment())
+    try:
+        for notice in services.notices:
+            print(f"slipstream: {notice}", file=sys.stderr)
+        if not key and not services.settings.api_key and not is_loopback(arguments.host):
+            key = new_api_key()
+            print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
+        _load(services, arguments)
+        url = services.start_server(arguments.host, arguments.port, key)
+        print(f"Slipstream is listening on {url}", flush=True)
+        return _open_window(services) if arguments.window else _wait()
+    finally:
+        services.close()
+
+
+def _load(services: "Services", arguments: argparse.Namespace) -> None:
+    """All models named, side by side; raises with the first one that fails."""
+    handles = []
+    for name in arguments.model or []:
+        entry = services.store.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
+        options = engine_options(arguments, services.options_for(entry))
+        handles.append(services.supervisor.load(entry.id, entry.path, options))
+    for handle in handles:
+        ready = handle.wait_ready()
+        print(f"slipstream: {ready.name} is loaded on {ready.device}", file=sys.stderr)
+        for note in ready.notes:
+            print(f"slipstream: {note}", file=sys.stderr)
+
+
+def _open_window(services: "Services") -> int:
+    from app.cli.window import open_window
+
+    return open_window(services)
+
+
+def _wait() -> int:
+    """Until Ctrl+C or a polite end from outside."""
+    ended = threading.Event()
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(0.5):  # Windows does not interrupt a wait without end
+        pass
+    return 0

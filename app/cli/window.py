@@ -1,0 +1,44 @@
+"""`slipstream` without a command: the window. The one place outside ui that knows there is a ui."""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+NO_DISPLAY = """\
+slipstream: there is no display here, so the window cannot open.
+Without one you can use
+  slipstream demo     the bundled model answers two questions
+  slipstream serve    the local OpenAI-compatible port\
+"""
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    if not has_display():
+        print(NO_DISPLAY, file=sys.stderr)
+        return 1
+    from app.paths import Paths
+    from app.services import Services
+
+    services = Services(Paths.from_environment())
+    try:
+        return open_window(services)
+    finally:
+        services.close()
+
+
+def open_window(services: "Services") -> int:
+    """Returns its exit code once it is closed. The services stay open."""
+    from ui.application import run as run_window
+
+    return run_window(services, sys.argv[:1])
+
+
+def has_display() -> bool:
+    """Only X11 and Wayland can be absent; a platform plugin named by hand is believed."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))

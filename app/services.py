@@ -1,0 +1,156 @@
+"""The composition root: makes every part of the application and knows them all. No part knows it back."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import psutil
+
+from app.errors import EngineError, UnknownModelError
+from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
+from app.history import History, open_history
+from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
+from app.inference.preflight import Preflight
+from app.inference.supervisor import Supervisor
+from app.jobs.install_guide import InstallGuide
+from app.jobs.queue import JobQueue
+from app.library.entry import ModelEntry
+from app.library.store import ModelStore
+from app.paths import Paths
+from app.server.server import Server
+from app.settings import Settings, load_settings, save_settings
+from app.telemetry import MemorySample, Telemetry
+from backends.protocol import EngineOptions, KVType
+
+MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
+
+
+class Directory:
+    """The library and the engines as the port sees them."""
+
+    def __init__(self, store: ModelStore, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
+        self._store = store
+        self._supervisor = supervisor
+        self._load = load
+        self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
+
+    def names(self) -> list[str]:
+        loaded = [handle.name for handle in self._supervisor.engines()]
+        return loaded + [entry.id for entry in self._store.models() if entry.id not in loaded]
+
+    def engine(self, name: str | None) -> EngineHandle:
+        with self._lock:
+            return self._engine(name)
+
+    def _engine(self, name: str | None) -> EngineHandle:
+        if not name:
+            return self._only()
+        try:
+            return self._supervisor.get(name)
+        except UnknownModelError:
+            entry = self._store.find(name)
+        for handle in self._supervisor.engines():
+            if handle.name == entry.id:
+                return handle
+        _check_memory(entry)
+        return self._load(entry)
+
+    def _only(self) -> EngineHandle:
+        engines = self._supervisor.engines()
+        if engines:
+            return engines[0]
+        entries = self._store.models()
+        if len(entries) == 1:
+            return self._load(entries[0])
+        raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
+
+
+class Services:
+    """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
+
+    def __init__(self, paths: Paths):
+        paths.ensure()
+        self.paths = paths
+        self.notices: list[str] = []
+        self.settings, notice = load_settings(paths.settings_file)
+        self._note(notice)
+        self.store = ModelStore(paths.models)
+        self.jobs = JobQueue()
+        self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
+        self.server = Server(Directory(self.store, self.supervisor, self.load_model))
+        self.telemetry = Telemetry(self._tell_memory)
+        self._memory_listeners: list[Callable[[MemorySample], None]] = []
+        self._history: History | None = None
+        self.supervisor.subscribe(self._watch)
+
+    @property
+    def history(self) -> History:
+        """Opened by the first who asks, on whose thread it stays."""
+        if self._history is None:
+            self._history, notice = open_history(self.paths.database_file)
+            self._note(notice)
+        return self._history
+
+    def load_model(self, entry: ModelEntry) -> EngineHandle:
+        """Start its engine and return at once."""
+        return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
+
+    def options_for(self, entry: ModelEntry) -> EngineOptions:
+        options = replace(self.settings.engine_options(), draft_model=entry.draft)
+        if entry.name == GUIDE_NAME and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
+            # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
+            return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
+        return options
+
+    def unload_model(self, name: str) -> None:
+        self.supervisor.unload(name)
+
+    def start_server(self, host: str = "127.0.0.1", port: int | None = None, api_key: str | None = None) -> str:
+        """Raises PortInUseError or UsageError."""
+        return self.server.start(host, port or self.settings.port, api_key or self.settings.api_key)
+
+    def stop_server(self) -> None:
+        self.server.stop()
+
+    def install_guide(self) -> int:
+        """The job's id."""
+        return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
+
+    def save_settings(self, settings: Settings) -> None:
+        self.settings = settings
+        save_settings(self.paths.settings_file, settings)
+
+    def subscribe_memory(self, listener: Callable[[MemorySample], None]) -> Callable[[], None]:
+        """Called on the telemetry's thread; the function returned ends that."""
+        self._memory_listeners.append(listener)
+        return lambda: self._memory_listeners.remove(listener)
+
+    def close(self) -> None:
+        self.server.stop()
+        self.telemetry.close()
+        self.jobs.close()
+        self.supervisor.close()
+        if self._history is not None:
+            self._history.close()
+
+    def _watch(self, _snapshot: EngineSnapshot) -> None:
+        states = {handle.snapshot.state for handle in self.supervisor.engines()}
+        self.telemetry.set_active(bool(states & {EngineState.LOADING, EngineState.READY}))
+
+    def _tell_memory(self, sample: MemorySample) -> None:
+        for listener in list(self._memory_listeners):
+            listener(sample)
+
+    def _note(self, notice: str | None) -> None:
+        if notice:
+            self.notices.append(notice)
+
+
+def _check_memory(entry: ModelEntry) -> None:
+    """A request from outside must not push the machine into swapping."""
+    free = psutil.virtual_memory().available
+    if entry.bytes > MEMORY_LEFT * free:
+        raise EngineError(
+            f"“{entry.id}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free. "
+            "Unload another model first."
+        )

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Makes this checkout ready to run: system libraries, virtual environment, the native engine, the packages.
+
+Standard library only, for it runs before anything is installed. `make` calls it; where there is no make:
+`python packaging/bootstrap.py run` (or test, check, engine). Does nothing when nothing has changed.
+"""
+
+import argparse
+import ctypes.util
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
+STAMP = VENV / "slipstream.stamp"
+MIN_PYTHON = (3, 11)
+
+# gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
+AMX_OFF = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+
+# what Qt needs of Debian and Ubuntu: the library as the linker knows it, and its package
+QT_LIBRARIES = {
+    "GL": "libgl1",
+    "EGL": "libegl1",
+    "X11": "libx11-6",
+    "xkbcommon": "libxkbcommon0",
+    "dbus-1": "libdbus-1-3",
+    "fontconfig": "libfontconfig1",
+    "freetype": "libfreetype6",
+    "glib-2.0": "libglib2.0-0",
+    "gssapi_krb5": "libgssapi-krb5-2",
+    "xcb-cursor": "libxcb-cursor0",
+    "xcb-icccm": "libxcb-icccm4",
+    "xcb-keysyms": "libxcb-keysyms1",
+    "xcb-image": "libxcb-image0",
+    "xcb-render-util": "libxcb-render-util0",
+    "xkbcommon-x11": "libxkbcommon-x11-0",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["setup", "engine", "run", "test", "check", "bench"])
+    parser.add_argument("arguments", nargs="*", help="handed on to slipstream or pytest")
+    options = parser.parse_args()
+    if sys.version_info < MIN_PYTHON:
+        return fail(f"Python {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or newer is needed; this is {platform.python_version()}.")
+    try:
+        setup(is_for_tests=options.task in ("test", "check"), rebuild_engine=options.task == "engine")
+        return perform(options.task, options.arguments)
+    except SetupError as error:
+        return fail(str(error))
+    except subprocess.CalledProcessError as error:
+        return fail(f"`{' '.join(map(str, error.cmd))}` failed; its output above says why.")
+    except KeyboardInterrupt:
+        return 130
+
+
+class SetupError(Exception):
+    """Something that this script may not do by itself; says what to do."""
+
+
+def fail(sentence: str) -> int:
+    print(f"slipstream: {sentence}", file=sys.stderr)
+    return 1
+
+
+def perform(task: str, arguments: list[str]) -> int:
+    if task == "run":
+        return run(arguments)
+    if task == "test":
+        return call(tool("python"), "-m", "pytest", *arguments)
+    if task == "check":
+        return check()
+    if task == "bench":
+        return call(tool("python"), ROOT / "tests" / "bench" / "run.py", *arguments)
+    return 0
+
+
+def run(arguments: list[str]) -> int:
+    """The window, or the demo where there is no display for one."""
+    if arguments or has_display():
+        return call(tool("slipstream"), *arguments)
+    print("There is no display here, so the window cannot open. This is `slipstream demo` instead:\n", flush=True)
+    return call(tool("slipstream"), "demo")
+
+
+def has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
+def check() -> int:
+    """All checks, the quick ones first; every one runs, the first failure is the exit code."""
+    commands = [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["lint-imports"],
+        ["pytest"],
+    ]
+    codes = [call(tool(name), *arguments) for name, *arguments in commands]
+    return next((code for code in codes if code), 0)
+
+
+def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
+    install_system_packages(missing_packages(is_for_tests))
+    if not tool("python").exists():
+        print("Creating the virtual environment in .venv …", flush=True)
+        require(sys.executable, "-m", "venv", VENV)
+    if rebuild_engine:
+        build_engine(use_cache=False)
+    elif STAMP.is_file() and STAMP.read_text() == fingerprint():
+        return
+    else:
+        print("Installing; the first time on a machine this compiles llama.cpp, about ten minutes …", flush=True)
+        build_engine(use_cache=True)
+    pip("install", "-e", f"{ROOT}[dev]")
+    judge_engine()
+    STAMP.write_text(fingerprint())
+
+
+def fingerprint() -> str:
+    files = [ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__)]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def build_engine(use_cache: bool) -> None:
+    fresh = [] if use_cache else ["--force-reinstall", "--no-cache-dir", "--no-deps"]
+    pip("install", *fresh, "llama-cpp-python", environment=engine_environment())
+
+
+def judge_engine() -> None:
+    """pip's cache does not look at compiler flags: a cached build may be one that crashes here."""
+    if call(tool("python"), "-m", "backends.llama.selftest", quiet=True) == 0:
+        return
+    print("The cached build of llama.cpp does not work on this machine; building it anew …", flush=True)
+    build_engine(use_cache=False)
+    if call(tool("python"), "-m", "backends.llama.selftest") != 0:
+        print("It still fails its self-test. Slipstream will say so, and run with what works.", flush=True)
+
+
+def engine_environment() -> dict[str, str]:
+    """The one place of the engine's build flags. What the person has set in the environment stands."""
+    environment = dict(os.environ)
+    if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
+        for name in ("CFLAGS", "CXXFLAGS"):
+            environment[name] = f"{AMX_OFF} {environment.get(name, '')}".strip()
+    if "CMAKE_ARGS" not in environment and has_cuda():
+        print("An NVIDIA GPU and its compiler are here: building the engine for CUDA …", flush=True)
+        environment["CMAKE_ARGS"] = "-DGGML_CUDA=on"
+    return environment
+
+
+def has_cuda() -> bool:
+    gpu = shutil.which("nvidia-smi")
+    return bool(gpu and shutil.which("nvcc")) and call(str(gpu), quiet=True) == 0
+
+
+def missing_packages(is_for_tests: bool) -> list[str]:
+    """Debian packages that are not there. Elsewhere nothing is known to be missing."""
+    if not shutil.which("dpkg-query"):
+        return []
+    missing = [package for name, package in QT_LIBRARIES.items() if not ctypes.util.find_library(name)]
+    if not shutil.which("g++"):
+        missing.append("build-essential")
+    if not has_fonts():
+        missing.append("fonts-dejavu-core")
+    if is_for_tests and not shutil.which("Xvfb"):
+        missing.append("xvfb")
+    if not has_module("ensurepip"):
+        missing.append("python3-venv")
+    return missing
+
+
+def has_fonts() -> bool:
+    return any(Path("/usr/share/fonts").rglob("*.[to]tf"))
+
+
+def has_module(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def install_system_packages(packages: list[str]) -> None:
+    """Raises SetupError with the command to type where this user may not install them."""
+    if not packages:
+        return
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        raise SetupError(f"some system packages are missing. Install them with:\n  {apt_command(packages)}")
+    print(f"Installing system packages: {' '.join(packages)} …", flush=True)
+    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    require("apt-get", "update", "-qq", environment=apt)
+    require("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, environment=apt)
+
+
+def apt_command(packages: list[str]) -> str:
+    return f"sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
+
+
+def pip(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    require(
+        *(tool("python"), "-m", "pip", "--disable-pip-version-check", *arguments[:1]),
+        *("-q", "-c", CONSTRAINTS, *arguments[1:]),
+        environment=environment,
+    )
+
+
+def tool(name: str) -> Path:
+    """A program of the virtual environment."""
+    if os.name == "nt":
+        return VENV / "Scripts" / f"{name}.exe"
+    return VENV / "bin" / name
+
+
+def call(*command: str | Path, quiet: bool = False) -> int:
+    sink = subprocess.DEVNULL if quiet else None
+    return subprocess.run([str(part) for part in command], cwd=ROOT, stdout=sink, stderr=sink, check=False).returncode
+
+
+def require(*command: str | Path, environment: Mapping[str, str] | None = None) -> None:
+    subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

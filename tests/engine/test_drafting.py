@@ -1,0 +1,99 @@
+"""Guesses: where they come from, what they save, what is left of them."""
+
+from backends.engine.drafter import LookupDrafter, ModelDrafter
+from backends.engine.prefix_cache import PrefixCache
+from backends.engine.scheduler import Scheduler
+from backends.engine.sequence import Sequence
+from backends.engine.speculation import MAX_LENGTH, PROBE_INTERVAL, Speculation
+from backends.fake.runner import FakeRunner
+
+
+def counting(prefix: list[int]) -> int:
+    return (prefix[-1] + 1) % 100
+
+
+def wrong(prefix: list[int]) -> int:
+    return (prefix[-1] + 2) % 100
+
+
+def make(drafter: LookupDrafter | ModelDrafter) -> tuple[Scheduler, FakeRunner]:
+    runner = FakeRunner(counting, num_slots=3, num_cells=1000)
+    return Scheduler(PrefixCache(runner), Speculation([drafter]), max_running=2), runner
+
+
+def finish(scheduler: Scheduler, runner: FakeRunner) -> None:
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        scheduler.update(steps, runner.run(steps))
+        scheduler.check_integrity()
+
+
+def test_an_accepted_guess_is_not_decoded_again() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+    seq = Sequence(1, [1, 2, 3], max_tokens=60)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.num_accepted == seq.num_drafted > 40
+    assert runner.num_decoded == len(seq.tokens) - 1, "each token once, the last one never"
+    assert runner.num_runs < 60 / 4
+
+
+def test_a_draft_model_that_is_always_wrong_is_soon_left_alone() -> None:
+    draft_runner = FakeRunner(wrong, 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "wrong"))
+    seq = Sequence(1, [1], max_tokens=200)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.completion == [(2 + i) % 100 for i in range(200)]
+    assert seq.num_accepted == 0
+    assert seq.num_drafted < 3 * 200 / PROBE_INTERVAL + 16
+
+
+def test_lookup_guesses_what_followed_last_time() -> None:
+    seq = Sequence(1, [5, 6, 7, 8, 9, 1, 5, 6], max_tokens=50)
+    guesses = LookupDrafter().propose({seq: 3})
+    assert guesses == {seq: [7, 8, 9]}
+
+
+def test_lookup_prefers_the_most_recent_occurrence() -> None:
+    seq = Sequence(1, [5, 6, 1, 5, 6, 2, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 1}) == {seq: [2]}
+
+
+def test_a_guess_that_holds_grows_and_has_a_bound() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+    scheduler.add(Sequence(1, [1], max_tokens=200))
+    lengths = []
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        lengths.append(len(steps[0].draft))
+        scheduler.update(steps, runner.run(steps))
+    assert max(lengths) == MAX_LENGTH
+    assert lengths[1] < lengths[2] < lengths[3]
+
+
+def test_the_draft_model_gives_its_slots_back() -> None:
+    drafter = ModelDrafter(FakeRunner(counting, num_slots=2, num_cells=1000), "small")
+    scheduler, runner = make(drafter)
+    for uid in range(20):
+        scheduler.add(seq := Sequence(uid, [uid, uid + 1], max_tokens=12))
+        finish(scheduler, runner)
+        assert seq.num_accepted > 0, f"sequence {uid} found no free slot"
+
+
+def test_a_draft_model_without_room_costs_guesses_but_no_answer() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, num_slots=3, num_cells=20), "cramped"))
+    seqs = [Sequence(uid, list(range(15)), max_tokens=60) for uid in range(2)]
+    for seq in seqs:
+        scheduler.add(seq)
+    finish(scheduler, runner)
+    assert all(seq.completion == [(15 + i) % 100 for i in range(60)] for seq in seqs)
+
+
+def test_a_request_can_do_without_guesses() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+    seq = Sequence(1, [1], max_tokens=20, may_draft=False)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.num_drafted == 0
+    assert runner.num_runs == 20

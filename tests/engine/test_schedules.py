@@ -1,0 +1,217 @@
+"""Batched, cached, drafted, paused, aborted, at random: every sequence must say what it says alone."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.engine.prefix_cache import PrefixCache
+from backends.engine.runner import KVFull
+from backends.engine.scheduler import Scheduler
+from backends.engine.sequence import Sequence
+from backends.engine.speculation import Speculation
+from backends.fake.runner import FakeRunner, FakeSampler
+from backends.protocol import Finish, Priority
+
+NUM_SCHEDULES = 1500
+VOCABULARY, EOS = 7, frozenset({6})
+MAX_STEPS = 5000
+
+
+def next_token(prefix: list[int]) -> int:
+    """A pure function of the whole prefix, periodic enough for guesses to hold now and then."""
+    return (len(prefix) % 2 + prefix[-1] * 2 + (sum(prefix) % 19 == 0)) % VOCABULARY
+
+
+def careless_token(prefix: list[int]) -> int:
+    """The draft model: wrong at every fourth position."""
+    return next_token(prefix) if len(prefix) % 4 else 3
+
+
+@dataclass
+class Case:
+    seq: Sequence
+    prompt: list[int]
+    max_tokens: int
+    seed: int | None
+
+    def alone(self) -> list[int]:
+        """What the sequence says without batch, cache and drafts."""
+        sampler = FakeSampler(self.seed, VOCABULARY) if self.seed is not None else None
+        said: list[int] = []
+        while len(said) < self.max_tokens and not (said and said[-1] in EOS):
+            token = next_token(self.prompt + said)
+            said.append(sampler.sample(token) if sampler else token)
+        return said
+
+
+class Schedule:
+    """One random life of a scheduler."""
+
+    def __init__(self, seed: int):
+        self.random = random.Random(seed)
+        pick = self.random
+        num_slots, self.num_cells = pick.randint(1, 6), pick.randint(30, 220)
+        can_truncate = pick.random() < 0.85
+        batch = pick.randint(2, 24)
+        self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, can_truncate)
+        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
+        self.scheduler = Scheduler(
+            PrefixCache(self.runner), Speculation(self._drafters()), max_running=pick.randint(1, num_slots)
+        )
+        system = self._tokens(pick.randint(0, 12))
+        self.cases = [self._case(uid, system) for uid in range(pick.randint(1, 12))]
+        self.todo = list(self.cases)
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> None:
+        for _ in range(MAX_STEPS):
+            self._interfere()
+            if not self.scheduler.is_idle:
+                self._step()
+            elif not self.todo:
+                return
+        raise AssertionError("no progress")
+
+    def _drafters(self) -> list[Drafter]:
+        kind = self.random.choice(["none", "lookup", "model", "both"])
+        drafters: list[Drafter] = []
+        if kind in ("lookup", "both"):
+            drafters.append(LookupDrafter(max_ngram=self.random.randint(1, 3), min_ngram=1))
+        if kind in ("model", "both"):
+            drafters.append(ModelDrafter(self.draft_runner, "careless"))
+        return drafters
+
+    def _tokens(self, length: int) -> list[int]:
+        return [self.random.randrange(VOCABULARY - 1) for _ in range(length)]
+
+    def _case(self, uid: int, system: list[int]) -> Case:
+        prompt = system + self._tokens(self.random.randint(1, 15))
+        if uid and self.random.random() < 0.2:  # the next turn of a conversation
+            prompt = [*prompt, *self._tokens(3)]
+        max_tokens = min(self.random.randint(1, 20), self.num_cells - len(prompt))
+        seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
+        seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
+        seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
+        return Case(seq, prompt, max_tokens, seed)
+
+    def _interfere(self) -> None:
+        while self.todo and self.random.random() < 0.5:
+            self.scheduler.add(self.todo.pop().seq)
+        for seq in self.scheduler.sequences():
+            if self.random.random() < 0.01:
+                self.scheduler.finish(seq, Finish.ABORT)
+
+    def _step(self) -> None:
+        steps = self.scheduler.schedule()
+        try:
+            sampled = self.runner.run(steps)
+        except KVFull:
+            self.counts["full"] += 1
+            self.scheduler.make_room()
+        else:
+            self.counts["batched"] += len(steps) > 1
+            self.scheduler.update(steps, sampled)
+        self.scheduler.check_integrity()
+
+    def check(self) -> None:
+        for case in self.cases:
+            expected = case.alone()
+            if case.seq.finish is Finish.ABORT:
+                expected = expected[: case.seq.num_completion]
+                self.counts["aborted"] += 1
+            assert case.seq.completion == expected
+            self.counts["drafted"] += case.seq.num_drafted
+            self.counts["accepted"] += case.seq.num_accepted
+            self.counts["finished"] += 1
+
+
+def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(NUM_SCHEDULES):
+        schedule = Schedule(seed)
+        try:
+            schedule.run()
+            schedule.check()
+        except AssertionError as error:
+            raise AssertionError(f"schedule {seed}: {error}") from error
+        counts += schedule.counts
+    # the schedules must have been through everything they are there for
+    assert counts["finished"] > 5 * NUM_SCHEDULES
+    for event in ("full", "batched", "aborted", "drafted", "accepted"):
+        assert counts[event] > NUM_SCHEDULES / 4, counts
+
+
+def test_cells_are_all_free_again_once_the_cache_is_cleared() -> None:
+    schedule = Schedule(seed=7)
+    schedule.run()
+    schedule.scheduler.cache.clear()
+    assert schedule.runner.used_cells == 0
+
+
+@pytest.mark.parametrize("num_waiting", [2000])
+def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int) -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=100)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    for uid in range(num_waiting):
+        scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2))
+    steps = scheduler.schedule()
+    assert [step.seq.uid for step in steps] == [0]
+    assert scheduler.num_waiting == num_waiting - 1
+
+
+def test_the_window_goes_before_the_batch_work_that_waits() -> None:
+    runner = FakeRunner(next_token, num_slots=1, num_cells=100)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    for uid, priority in enumerate([Priority.BATCH, Priority.BATCH, Priority.WINDOW]):
+        scheduler.add(Sequence(uid, [1, 2], max_tokens=1, priority=priority))
+    order = []
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        order.append(steps[0].seq.uid)
+        scheduler.update(steps, runner.run(steps))
+    assert order == [2, 0, 1]
+
+
+def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=2000, max_batch_tokens=512)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    scheduler.add(Sequence(1, [1, 2], max_tokens=50))
+    steps = scheduler.schedule()
+    scheduler.update(steps, runner.run(steps))
+    scheduler.add(Sequence(2, [3] * 400, max_tokens=5))
+    steps = scheduler.schedule()
+    assert steps[0].seq.uid == 1, "the answer comes first"
+    assert len(steps[1].tokens) == 128
+
+
+def test_the_second_turn_decodes_only_new_tokens() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=200)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    first = Sequence(1, [1, 2, 3, 4], max_tokens=4)
+    _finish(scheduler, runner, first)
+    second = Sequence(2, [*first.tokens, 5, 1], max_tokens=1)
+    _finish(scheduler, runner, second)
+    assert runner.num_decoded == len(first.tokens) - 1 + 3  # the answer's last token was never decoded before
+
+
+def test_a_prompt_shares_the_prefix_of_one_that_still_runs() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=200)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    scheduler.add(Sequence(1, [1, 2, 3, 4, 5], max_tokens=30))
+    steps = scheduler.schedule()
+    scheduler.update(steps, runner.run(steps))
+    late = Sequence(2, [1, 2, 3, 4, 0], max_tokens=1)
+    scheduler.add(late)
+    steps = scheduler.schedule()
+    assert {step.seq.uid: step.tokens for step in steps}[2] == [0]
+    assert runner.used_cells == 5, "the shared cells are counted once"
+
+
+def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:
+    scheduler.add(seq)
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        scheduler.update(steps, runner.run(steps))

@@ -1,0 +1,66 @@
+"""Starts the window over the services, and ends what it started."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from ui.bridge import Bridge
+from ui.main_window import MainWindow
+from ui.theme import Theme
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+SIGNAL_MS = 300
+
+log = logging.getLogger(__name__)
+
+
+def run(services: "Services", argv: list[str]) -> int:
+    """Returns when the window is closed. The services are left to whoever made them."""
+    application = QApplication(argv)
+    application.setApplicationName("Slipstream")
+    application.setDesktopFileName("slipstream")
+    theme = Theme(application, services.settings.theme)
+    bridge = Bridge()
+    stop_listening = listen(services, bridge)
+    window = MainWindow(services, bridge, theme)
+    services.telemetry.start()
+    _quit_on_signals(application)
+    window.show()
+    try:
+        return application.exec()
+    finally:
+        stop_listening()
+        bridge.close()
+
+
+def listen(services: "Services", bridge: Bridge) -> Callable[[], None]:
+    """Let the bridge hear engines, jobs and memory; the function returned ends that."""
+    leave = (
+        services.supervisor.subscribe(bridge.tell_engine),
+        services.jobs.subscribe(bridge.tell_job),
+        services.subscribe_memory(bridge.tell_memory),
+    )
+
+    def stop() -> None:
+        for function in leave:
+            function()
+
+    return stop
+
+
+def _quit_on_signals(application: QApplication) -> None:
+    """Ctrl+C in a terminal closes the window in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: application.closeAllWindows())
+    if sys.platform != "win32":
+        # Python sees a signal only when it runs: give it a chance now and then
+        timer = QTimer(application, interval=SIGNAL_MS)
+        timer.timeout.connect(lambda: None)
+        timer.start()

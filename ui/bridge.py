@@ -1,0 +1,137 @@
+"""The one place where other threads meet Qt: their messages queue up here and are told in the GUI thread.
+
+Senders on any thread only append; the first message after a rest wakes a 30 ms timer, which merges what came
+meanwhile (the tokens of one answer, the states of one engine or job) and says it once, as a signal.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.errors import SlipstreamError
+from backends.protocol import Failed, Output
+
+TICK_MS = 30
+NUM_WORKERS = 3
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Answer(QObject):
+    """One request in flight, as the window sees it. Ends with an Output that has a finish, or with Failed."""
+
+    grew = Signal(object)  # Output: all that came since the last tick
+    failed = Signal(object)  # Failed
+    uid: int | None = None
+
+
+class Bridge(QObject):
+    engine_changed = Signal(object)  # EngineSnapshot
+    job_changed = Signal(object)  # Job
+    memory_sampled = Signal(object)  # MemorySample
+    _woken = Signal()
+
+    def __init__(self, parent: QObject | None = None):
+        super().__init__(parent)
+        # the timer must be woken exactly once per rest: filling and emptying exclude each other
+        self._lock = threading.Lock()
+        self._messages: dict[object, Callable[[], None]] = {}
+        self._outputs: dict[Answer, list[Output | Failed]] = {}
+        self._workers = ThreadPoolExecutor(NUM_WORKERS, thread_name_prefix="window-worker")
+        self._timer = QTimer(self, interval=TICK_MS, singleShot=True)
+        self._timer.timeout.connect(self._drain)
+        self._woken.connect(self._wake)
+
+    def tell_engine(self, snapshot: Any) -> None:
+        """For Supervisor.subscribe. Two states of one engine are both told; news within a state replace each other."""
+        self._put(("engine", snapshot.name, snapshot.state), lambda: self.engine_changed.emit(snapshot))
+
+    def tell_job(self, job: Any) -> None:
+        self._put(("job", job.id), lambda: self.job_changed.emit(job))
+
+    def tell_memory(self, sample: Any) -> None:
+        self._put("memory", lambda: self.memory_sampled.emit(sample))
+
+    def tell_output(self, answer: Answer, event: Output | Failed) -> None:
+        with self._lock:
+            self._outputs.setdefault(answer, []).append(event)
+        self._put("outputs", lambda: None)
+
+    def call(
+        self, function: Callable[[], T], done: Callable[[T], None], failed: Callable[[Exception], None] | None = None
+    ) -> None:
+        """Run `function` on a worker and hand its result, or what it raised, back in the GUI thread."""
+        self._workers.submit(self._work, function, done, failed)
+
+    def close(self) -> None:
+        """Wait for the workers; what they say after this is not told any more."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._timer.stop()
+        self._messages.clear()
+        self._outputs.clear()
+
+    def _work(
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None] | None,
+    ) -> None:
+        try:
+            result = function()
+        except Exception as error:
+            problem = error  # the name `error` ends with this block
+            if not isinstance(error, SlipstreamError):
+                log.exception("a worker of the window failed")
+            if failed:
+                self._put(object(), lambda: failed(problem))
+            return
+        self._put(object(), lambda: done(result))
+
+    def _put(self, key: object, message: Callable[[], None]) -> None:
+        with self._lock:
+            is_first = not self._messages
+            self._messages.pop(key, None)  # the newest goes last: states are told in the order they came
+            self._messages[key] = message
+        if is_first:
+            self._woken.emit()
+
+    @Slot()
+    def _wake(self) -> None:
+        self._timer.start()
+
+    @Slot()
+    def _drain(self) -> None:
+        with self._lock:
+            messages, self._messages = list(self._messages.values()), {}
+            outputs, self._outputs = self._outputs, {}
+        for answer, events in outputs.items():
+            self._tell(answer, events)
+        for message in messages:
+            message()
+
+    def _tell(self, answer: Answer, events: list[Output | Failed]) -> None:
+        merged = merge([event for event in events if isinstance(event, Output)])
+        if merged:
+            answer.grew.emit(merged)
+        for event in events:
+            if isinstance(event, Failed):
+                answer.failed.emit(event)
+
+
+def merge(outputs: list[Output]) -> Output | None:
+    """One Output that says what all of them say."""
+    if not outputs:
+        return None
+    return replace(
+        outputs[-1],
+        text="".join(output.text for output in outputs),
+        num_tokens=sum(output.num_tokens for output in outputs),
+        timings=next((output.timings for output in reversed(outputs) if output.timings), None),
+    )

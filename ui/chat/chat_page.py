@@ -1,0 +1,205 @@
+"""Lays out the chat and connects its parts. Each part knows one thing; the session knows the conversation."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from app.conversation import Role, Turn
+from app.guide import GUIDE_NAME, SUGGESTED_QUESTIONS
+from app.inference.crash import CrashReport
+from ui.chat.composer import Composer
+from ui.chat.conversation_list import ConversationList
+from ui.chat.conversation_model import ConversationModel
+from ui.chat.model_picker import ModelPicker
+from ui.chat.session import ChatSession
+from ui.chat.transcript import COLUMN_WIDTH, Transcript
+from ui.chat.welcome import Welcome
+from ui.engine_desk import EngineDesk
+from ui.guide_desk import GuideDesk
+from ui.library.models_model import ModelsModel
+from ui.theme import Theme
+from ui.widgets.banner import BannerArea, Tone
+from ui.widgets.labels import rule
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+UNDO_SECONDS = 8.0
+DELETED = "The chat was deleted."
+HEAD_HEIGHT = 56
+
+
+class ChatPage(QWidget):
+    def __init__(
+        self,
+        services: "Services",
+        desk: EngineDesk,
+        models: ModelsModel,
+        guide: GuideDesk,
+        theme: Theme,
+        banners: BannerArea,
+    ):
+        super().__init__()
+        self._services = services
+        self._desk = desk
+        self._models = models
+        self._guide = guide
+        self._banners = banners
+        self._deleting: int | None = None
+        self._welcomed: tuple[str, ...] = ()  # what the empty chat shows now
+        self.session = ChatSession(services, desk)
+        self.conversations = ConversationModel(services.history, self)
+        self.list = ConversationList(self.conversations, theme)
+        self.picker = ModelPicker(desk, models, theme)
+        self.transcript = Transcript(theme)
+        self.welcome = Welcome(theme)
+        self.composer = Composer(theme)
+        self._lay_out()
+        self._connect()
+        self._refresh()
+
+    def start_new(self) -> None:
+        self.session.start_new()
+        self.composer.focus()
+
+    def close_down(self) -> None:
+        self._finish_delete()
+        self.session.close()
+
+    def delete(self, conversation: int) -> None:
+        """Hidden at once, gone when the way back has closed."""
+        self._finish_delete()
+        self._deleting = conversation
+        self.session.forget(conversation)
+        self.conversations.hide(conversation)
+        # the action runs after the banner has closed, so closing must not delete by itself
+        banner = self._banners.show_banner(Tone.INFO, DELETED, [("Undo", self._undo_delete)])
+        banner.close_after(UNDO_SECONDS)
+        banner.closed.connect(lambda: QTimer.singleShot(0, self, self._finish_delete))
+
+    def _undo_delete(self) -> None:
+        if self._deleting is not None:
+            self.conversations.unhide(self._deleting)
+            self._deleting = None
+
+    def _finish_delete(self) -> None:
+        if self._deleting is None:
+            return
+        conversation, self._deleting = self._deleting, None
+        self._services.history.delete(conversation)
+        self.conversations.unhide(conversation)
+
+    def _connect(self) -> None:
+        session, transcript = self.session, self.transcript
+        session.opened.connect(self._show_conversation)
+        session.listed.connect(self.conversations.refresh)
+        session.listed.connect(lambda: self.list.select(session.conversation))
+        session.turn_added.connect(self._add_turn)
+        session.turns_removed.connect(transcript.remove_from)
+        session.turn_grew.connect(transcript.grow)
+        session.turn_ended.connect(transcript.end)
+        session.busy_changed.connect(self.composer.set_busy)
+        session.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
+        transcript.try_again_clicked.connect(session.try_again)
+        self.composer.submitted.connect(session.ask)
+        self.composer.stop_clicked.connect(lambda: session.stop())
+        self.list.new_clicked.connect(self.start_new)
+        self.list.opened.connect(session.open)
+        self.list.deleted.connect(self.delete)
+        self.picker.chosen.connect(self._desk.load)
+        self.picker.unload_clicked.connect(self._desk.unload)
+        self.welcome.chosen.connect(self._desk.load)
+        self.welcome.asked.connect(session.ask)
+        self.welcome.install_clicked.connect(self._guide.install)
+        self.welcome.cancel_clicked.connect(self._services.jobs.cancel)
+        self._desk.changed.connect(self._refresh)
+        self._desk.crashed.connect(self._show_crash)
+        self._desk.refused.connect(lambda text: self._banners.show_banner(Tone.ERROR, text))
+        self._models.refreshed.connect(self._refresh)
+        self._guide.changed.connect(self._refresh)
+
+    def _show_conversation(self) -> None:
+        session = self.session
+        running = session.turns[-1].id if session.is_busy else None
+        self.transcript.show_turns(session.turns, running)
+        self.list.select(session.conversation)
+        self._refresh()
+
+    def _add_turn(self, turn: Turn) -> None:
+        self.transcript.add(turn, is_running=turn.role is Role.ASSISTANT)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        has_turns = bool(self.session.turns)
+        self._stack.setCurrentWidget(self.transcript if has_turns else self.welcome)
+        self.composer.set_obstacle(self._obstacle(), f"Ask {self._desk.name}")
+        if not has_turns:
+            self._refresh_welcome()
+
+    def _obstacle(self) -> str | None:
+        if self._desk.is_ready:
+            return None
+        if self._desk.is_loading:
+            return f"{self._desk.name} is loading…"
+        if self._models.entries:
+            return "Choose a model first, above"
+        return "Install a model first" if self._models.is_known else ""
+
+    def _refresh_welcome(self) -> None:
+        """The way to the first answer, as far as it has been gone. Built anew only when something changed."""
+        name, entries, job = self._desk.name or "", self._models.entries, self._guide.job
+        if job and not self._desk.is_ready:
+            self._welcomed = ()
+            self.welcome.show_job(job)
+        elif self._desk.is_ready:
+            questions = SUGGESTED_QUESTIONS if name == GUIDE_NAME else ()
+            self._welcome("ready", name, show=lambda: self.welcome.show_ready(name, questions))
+        elif self._desk.is_loading:
+            self._welcome("loading", name, show=lambda: self.welcome.show_loading(name))
+        elif entries:
+            ids = [entry.id for entry in entries]
+            self._welcome("models", *ids, show=lambda: self.welcome.show_models(entries))
+        elif self._models.is_known:
+            self._welcome("first", show=lambda: self.welcome.show_first_start(self._guide.num_bytes))
+
+    def _welcome(self, *state: str, show: Callable[[], None]) -> None:
+        if state != self._welcomed:
+            self._welcomed = state
+            show()
+
+    def _show_crash(self, crash: CrashReport) -> None:
+        actions = []
+        if self.session.turns:
+            actions.append(("Try again", self.session.try_again))
+        self._banners.show_banner(Tone.ERROR, str(crash), actions, "\n".join(crash.log))
+
+    def _lay_out(self) -> None:
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.transcript)
+        self._stack.addWidget(self.welcome)
+        head = QWidget()
+        head.setFixedHeight(HEAD_HEIGHT)
+        head_row = QHBoxLayout(head)
+        head_row.setContentsMargins(16, 0, 16, 0)
+        head_row.addWidget(self.picker)
+        foot = QWidget()
+        foot_row = QHBoxLayout(foot)
+        foot_row.setContentsMargins(24, 8, 24, 8)
+        foot_row.addStretch(1)
+        foot_row.addWidget(self.composer, 1000)
+        foot_row.addStretch(1)
+        self.composer.setMaximumWidth(COLUMN_WIDTH)
+        right = QVBoxLayout()
+        right.setSpacing(0)
+        right.addWidget(head)
+        right.addWidget(rule())
+        right.addWidget(self._stack, 1)
+        right.addWidget(foot)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.list)
+        layout.addWidget(rule(is_vertical=True))
+        layout.addLayout(right, 1)

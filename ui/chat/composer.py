@@ -1,0 +1,142 @@
+"""Where a person writes: grows to eight lines; Enter sends, Shift+Enter starts a new line."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPalette
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+
+from ui.icons import icon
+from ui.palette import Palette
+from ui.theme import Theme
+from ui.widgets.labels import label, restyle
+
+MAX_LINES = 8
+LINE_PIXELS = 22
+HINT = "Enter sends, Shift+Enter starts a new line"
+
+
+class ComposerEdit(QPlainTextEdit):
+    sent = Signal()
+    focus_changed = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("kind", "bare")
+        self.setAccessibleName("Message")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.document().setDocumentMargin(0)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if is_enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.sent.emit()
+            return
+        super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.focus_changed.emit(True)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.focus_changed.emit(False)
+
+    def _fit(self) -> None:
+        # a QPlainTextEdit measures its document in lines
+        num_lines = max(1, int(self.document().size().height()))
+        line = max(LINE_PIXELS, self.fontMetrics().lineSpacing())
+        has_more = num_lines > MAX_LINES
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if has_more else policy.ScrollBarAlwaysOff)
+        self.setFixedHeight(min(num_lines, MAX_LINES) * line + 4)
+
+
+class Composer(QWidget):
+    submitted = Signal(str)
+    stop_clicked = Signal()
+
+    def __init__(self, theme: Theme):
+        super().__init__()
+        self._theme = theme
+        self._is_busy = False
+        self._obstacle: str | None = None
+        self.edit = ComposerEdit()
+        self._frame = QFrame()
+        self._frame.setProperty("kind", "composer")
+        self.send = self._make_button("Send", "send")
+        self.stop = self._make_button("Stop the answer (Esc)", "stop")
+        self._hint = label(HINT, "caption")
+        self._lay_out()
+
+        self.edit.sent.connect(self._submit)
+        self.edit.textChanged.connect(self._refresh)
+        self.edit.focus_changed.connect(lambda has: restyle(self._frame, "focused", has))
+        self.send.clicked.connect(self._submit)
+        self.stop.clicked.connect(self.stop_clicked)
+        theme.changed.connect(self._recolor)
+        self._recolor(theme.palette)
+        self._refresh()
+
+    def set_obstacle(self, sentence: str | None, placeholder: str) -> None:
+        """A sentence why nothing can be sent now, or None and what the empty field says."""
+        self._obstacle = sentence
+        self.edit.setPlaceholderText(sentence or placeholder)
+        self._refresh()
+
+    def set_busy(self, is_busy: bool) -> None:
+        self._is_busy = is_busy
+        self._refresh()
+
+    def focus(self) -> None:
+        self.edit.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _submit(self) -> None:
+        text = self.edit.toPlainText().strip()
+        if not text or self._is_busy or self._obstacle:
+            return
+        self.edit.clear()
+        self.submitted.emit(text)
+
+    def _refresh(self) -> None:
+        has_text = bool(self.edit.toPlainText().strip())
+        had_focus = self.send.hasFocus() or self.stop.hasFocus()
+        self.send.setVisible(not self._is_busy)
+        self.stop.setVisible(self._is_busy)
+        self.send.setEnabled(has_text and not self._obstacle)
+        if had_focus:
+            self.edit.setFocus()
+        restyle(self._frame, "enabledLook", self._obstacle is None)
+
+    def _recolor(self, colors: Palette) -> None:
+        self.send.setIcon(icon("send", colors.on_accent))
+        self.stop.setIcon(icon("stop", colors.canvas))
+        palette = self.edit.palette()
+        palette.setColor(QPalette.ColorRole.PlaceholderText, QColor(colors.muted))
+        self.edit.setPalette(palette)
+
+    def _make_button(self, name: str, kind: str) -> QToolButton:
+        result = QToolButton()
+        result.setProperty("kind", kind)
+        result.setAccessibleName(name)
+        result.setToolTip(name)
+        result.setFixedSize(36, 36)
+        result.setIconSize(QSize(20, 20))
+        result.setCursor(Qt.CursorShape.PointingHandCursor)
+        result.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        return result
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout(self._frame)
+        row.setContentsMargins(16, 8, 8, 8)
+        row.setSpacing(8)
+        row.addWidget(self.edit, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.send, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignBottom)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self._frame)
+        layout.addWidget(self._hint, 0, Qt.AlignmentFlag.AlignHCenter)

@@ -1,0 +1,106 @@
+"""The side list of conversations: new, search, open, rename (F2), delete (Del) with a way back."""
+
+from functools import partial
+
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
+
+from ui.chat.conversation_model import ConversationModel, ConversationRole
+from ui.icons import icon
+from ui.palette import Palette
+from ui.theme import Theme
+from ui.widgets.labels import button
+from ui.widgets.row_delegate import RowDelegate
+
+WIDTH = 248
+
+
+class ConversationView(QListView):
+    deleted = Signal(int)  # a conversation that the person wants gone
+
+    def __init__(self, model: ConversationModel, theme: Theme):
+        super().__init__()
+        self.setModel(model)
+        self.setItemDelegate(RowDelegate(theme, ConversationRole.WHEN, parent=self))
+        self.setAccessibleName("Conversations")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setUniformItemSizes(True)
+        self.setMouseTracking(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setEditTriggers(QListView.EditTrigger.EditKeyPressed)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._open_menu)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Delete and self.currentIndex().isValid():
+            self.deleted.emit(self.currentIndex().data(ConversationRole.ID))
+            return
+        super().keyPressEvent(event)
+
+    def _open_menu(self, position: QPoint) -> None:
+        index = self.indexAt(position)
+        if not index.isValid():
+            return
+        menu = QMenu(self)
+        menu.addAction("Rename", partial(self.edit, index))
+        menu.addAction("Delete", partial(self.deleted.emit, index.data(ConversationRole.ID)))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.viewport().mapToGlobal(position))
+
+
+class ConversationList(QWidget):
+    new_clicked = Signal()
+    opened = Signal(int)
+    deleted = Signal(int)
+
+    def __init__(self, model: ConversationModel, theme: Theme):
+        super().__init__()
+        self._model = model
+        self._shown: int | None = None
+        self.setProperty("kind", "sidebar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFixedWidth(WIDTH)
+        self.new = button("New chat")
+        self.new.setIconSize(QSize(16, 16))
+        self.new.setToolTip("New chat (Ctrl+N)")
+        self.search = QLineEdit(placeholderText="Search chats")
+        self.search.setProperty("kind", "search")
+        self.search.setAccessibleName("Search chats")
+        self.search.setClearButtonEnabled(True)
+        self.view = ConversationView(model, theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 16, 12, 8)
+        layout.setSpacing(8)
+        for widget in (self.new, self.search, self.view):
+            layout.addWidget(widget)
+
+        self.new.clicked.connect(self.new_clicked)
+        self.search.textChanged.connect(model.search)
+        self.view.deleted.connect(self.deleted)
+        self.view.selectionModel().currentChanged.connect(self._open)
+        model.modelReset.connect(lambda: self.select(self._shown))
+        theme.changed.connect(self._recolor)
+        self._recolor(theme.palette)
+
+    def select(self, conversation: int | None) -> None:
+        """Mark the open conversation, without opening it again."""
+        self._shown = conversation
+        selection = self.view.selectionModel()
+        selection.blockSignals(True)
+        flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+        selection.setCurrentIndex(self._model.index_of(conversation), flag)
+        if not self._model.index_of(conversation).isValid():
+            selection.clear()
+        selection.blockSignals(False)
+        self.view.viewport().update()
+
+    def _open(self, index: QModelIndex) -> None:
+        conversation = index.data(ConversationRole.ID)
+        if conversation is not None and conversation != self._shown:
+            self._shown = conversation
+            self.opened.emit(conversation)
+
+    def _recolor(self, colors: Palette) -> None:
+        self.new.setIcon(icon("plus", colors.text, 16))
+        self.view.viewport().update()

@@ -1,0 +1,97 @@
+"""Says which model answers, how its load goes, and lets a person choose another."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
+
+from app.inference.engine_handle import EngineState
+from ui.engine_desk import EngineDesk
+from ui.figures import count, size
+from ui.icons import icon
+from ui.library.models_model import ModelsModel
+from ui.palette import Palette
+from ui.theme import Theme
+from ui.widgets.labels import button, label, restyle
+
+if TYPE_CHECKING:
+    from app.library.entry import ModelEntry
+
+STEPS = 1000
+
+
+class ModelPicker(QWidget):
+    chosen = Signal(object)  # ModelEntry
+    unload_clicked = Signal()
+
+    def __init__(self, desk: EngineDesk, models: ModelsModel, theme: Theme):
+        super().__init__()
+        self._desk = desk
+        self._models = models
+        self.button = button("Choose a model", "picker")
+        self.button.setIconSize(QSize(16, 16))
+        self.button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron goes after the name
+        self.menu = QMenu(self)
+        self.button.setMenu(self.menu)
+        self._state = label("", "caption")
+        self._bar = QProgressBar()
+        self._bar.setRange(0, STEPS)
+        self._bar.setTextVisible(False)
+        self._bar.setFixedWidth(160)
+        self._bar.setAccessibleName("Model load progress")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        for widget in (self.button, self._bar, self._state):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+
+        self.menu.aboutToShow.connect(self._fill_menu)
+        desk.changed.connect(self._refresh)
+        models.refreshed.connect(self._refresh)
+        theme.changed.connect(self._recolor)
+        self._recolor(theme.palette)
+        self._refresh()
+
+    def _fill_menu(self) -> None:
+        self.menu.clear()
+        for entry in self._models.entries:
+            action = self.menu.addAction(f"{entry.name}    {size(entry.bytes)}")
+            action.setCheckable(True)
+            action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)
+            action.triggered.connect(partial(self._choose, entry))
+        if not self._models.entries:
+            self.menu.addAction("The library is empty").setEnabled(False)
+        if self._desk.entry:
+            self.menu.addSeparator()
+            self.menu.addAction("Unload", self.unload_clicked.emit)
+
+    def _choose(self, entry: "ModelEntry") -> None:
+        self.chosen.emit(entry)
+
+    def _refresh(self) -> None:
+        name = self._desk.name or "Choose a model"
+        self.button.setText(name)
+        self.button.setAccessibleName(f"Model: {name}")
+        self._bar.setVisible(self._desk.is_loading)
+        snapshot = self._desk.snapshot
+        self._bar.setValue(int(snapshot.fraction * STEPS) if snapshot else 0)
+        is_failed = snapshot is not None and snapshot.state is EngineState.FAILED
+        restyle(self._state, "kind", "problem" if is_failed else "caption")
+        self._state.setText(self._sentence())
+
+    def _sentence(self) -> str:
+        snapshot = self._desk.snapshot
+        if self._desk.is_loading:
+            again = "Starting again" if snapshot and snapshot.crash else "Loading"
+            return f"{again} {snapshot.fraction:.0%}" if snapshot else f"{again}…"
+        if snapshot is None:
+            return ""
+        if snapshot.state is EngineState.FAILED:
+            return "Not loaded"
+        ready = snapshot.ready
+        return f"{ready.device}  ·  {count(ready.context)} tokens" if ready else ""
+
+    def _recolor(self, colors: Palette) -> None:
+        self.button.setIcon(icon("chevron", colors.muted, 16))

@@ -1,0 +1,197 @@
+"""The open conversation and the answers in progress. Writes to the history; knows no widget."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.conversation import Role, Turn, title_from, to_messages
+from app.errors import EngineError
+from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
+from ui.bridge import Answer
+from ui.engine_desk import EngineDesk
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+SAVE_SECONDS = 1.0  # how much of an answer a killed app may lose
+
+
+@dataclass
+class Running:
+    """One answer in progress."""
+
+    conversation: int
+    turn: Turn
+    answer: Answer
+    saved: float
+
+
+class ChatSession(QObject):
+    opened = Signal()  # another conversation, or none; `turns` are new
+    listed = Signal()  # the list of conversations has changed
+    turn_added = Signal(object)  # Turn
+    turns_removed = Signal(int)  # the first turn's id: it and all after it
+    turn_grew = Signal(object)  # Turn
+    turn_ended = Signal(object)  # Turn
+    advanced = Signal(object)  # Output, of whichever answer
+    refused = Signal(str)
+    busy_changed = Signal(bool)
+
+    def __init__(self, services: "Services", desk: EngineDesk):
+        super().__init__(desk)
+        self._services = services
+        self._history = services.history
+        self._desk = desk
+        self._running: dict[int, Running] = {}  # by conversation
+        self._retry_when_ready: int | None = None
+        self.conversation: int | None = None
+        self.turns: list[Turn] = []
+        desk.changed.connect(self._retry_if_ready)
+
+    @property
+    def is_busy(self) -> bool:
+        return self.conversation in self._running
+
+    def start_new(self) -> None:
+        self.conversation, self.turns = None, []
+        self._tell_opened()
+
+    def open(self, conversation: int) -> None:
+        self.conversation = conversation
+        running = self._running.get(conversation)
+        turns = self._history.turns(conversation)
+        self.turns = [running.turn if running and turn.id == running.turn.id else turn for turn in turns]
+        self._tell_opened()
+
+    def forget(self, conversation: int) -> None:
+        """The conversation is being deleted: stop what runs in it and leave it."""
+        self.stop(conversation)
+        self._running.pop(conversation, None)
+        if self.conversation == conversation:
+            self.start_new()
+
+    def ask(self, text: str) -> None:
+        """Append the question and begin the answer."""
+        if self.is_busy or not text.strip():
+            return
+        if self.conversation is None:
+            self.conversation = self._history.create(title_from(text)).id
+        self._add(self._history.append(self.conversation, Role.USER, text))
+        self.listed.emit()
+        self._answer()
+
+    def stop(self, conversation: int | None = None) -> None:
+        running = self._running.get(conversation or self.conversation or 0)
+        if running:
+            self._desk.abort(running.answer)
+
+    def try_again(self) -> None:
+        """Drop the last answer and ask for another; while the engine restarts, as soon as it is back."""
+        if self.is_busy or not self.turns:
+            return
+        if self._desk.is_loading:
+            self._retry_when_ready = self.conversation
+            return
+        if self.turns[-1].role is Role.ASSISTANT:
+            last = self.turns.pop()
+            self._history.delete_turns_from(last.id)
+            self.turns_removed.emit(last.id)
+        self._answer()
+
+    def close(self) -> None:
+        """Save what is there; the engine is told to stop."""
+        for running in list(self._running.values()):
+            self._desk.abort(running.answer)
+            self._history.update(running.turn.id, text=running.turn.text, stopped=True)
+        self._running.clear()
+
+    def _answer(self) -> None:
+        settings = self._services.settings
+        request = Generate(
+            to_messages(self.turns, settings.system_prompt),
+            sampling=SamplingParams(temperature=settings.temperature),
+            priority=Priority.WINDOW,
+        )
+        try:
+            answer = self._desk.submit(request)
+        except EngineError as error:
+            self.refused.emit(str(error))
+            return
+        assert self.conversation is not None
+        turn = self._history.append(self.conversation, Role.ASSISTANT, "", self._desk.name)
+        running = Running(self.conversation, turn, answer, time.monotonic())
+        self._running[self.conversation] = running
+        answer.grew.connect(partial(self._grow, running))
+        answer.failed.connect(partial(self._fail, running))
+        self._add(turn)
+        self.busy_changed.emit(True)
+
+    def _grow(self, running: Running, output: Output) -> None:
+        if self._running.get(running.conversation) is not running:
+            return
+        timings = output.timings or running.turn.timings
+        self._change(running, text=running.turn.text + output.text, timings=timings)
+        self.advanced.emit(output)
+        if output.finish:
+            self._end(running, stopped=output.finish is Finish.ABORT)
+            return
+        self._save_now_and_then(running)
+        if running.conversation == self.conversation:
+            self.turn_grew.emit(running.turn)
+
+    def _fail(self, running: Running, failed: Failed) -> None:
+        if self._running.get(running.conversation) is running:
+            self._end(running, problem=failed.message)
+
+    def _end(self, running: Running, stopped: bool = False, problem: str | None = None) -> None:
+        self._change(running, stopped=stopped, problem=problem)
+        turn = running.turn
+        del self._running[running.conversation]
+        running.answer.deleteLater()
+        self._history.update(turn.id, text=turn.text, timings=turn.timings, stopped=stopped, problem=problem)
+        if running.conversation == self.conversation:
+            self.turn_ended.emit(turn)
+            self.busy_changed.emit(False)
+
+    def _change(
+        self,
+        running: Running,
+        *,
+        text: str | None = None,
+        timings: Timings | None = None,
+        stopped: bool = False,
+        problem: str | None = None,
+    ) -> None:
+        old = running.turn
+        running.turn = replace(
+            old,
+            text=old.text if text is None else text,
+            timings=timings or old.timings,
+            stopped=stopped,
+            problem=problem,
+        )
+        if running.conversation == self.conversation:
+            self.turns[-1] = running.turn
+
+    def _save_now_and_then(self, running: Running) -> None:
+        if time.monotonic() - running.saved >= SAVE_SECONDS:
+            running.saved = time.monotonic()
+            self._history.update(running.turn.id, text=running.turn.text)
+
+    def _retry_if_ready(self) -> None:
+        if self._retry_when_ready is None or not self._desk.is_ready:
+            return
+        wanted, self._retry_when_ready = self._retry_when_ready, None
+        if wanted == self.conversation:
+            self.try_again()
+
+    def _add(self, turn: Turn) -> None:
+        self.turns.append(turn)
+        self.turn_added.emit(turn)
+
+    def _tell_opened(self) -> None:
+        self.opened.emit()
+        self.busy_changed.emit(self.is_busy)

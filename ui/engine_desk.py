@@ -1,0 +1,119 @@
+"""The model that the window talks to: loads, unloads and reloads it, and tells how it is. Knows no widget."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.errors import EngineError, SlipstreamError
+from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
+from backends.protocol import Generate
+from ui.bridge import Answer, Bridge
+
+if TYPE_CHECKING:
+    from app.library.entry import ModelEntry
+    from app.services import Services
+
+
+class EngineDesk(QObject):
+    changed = Signal()  # anything of entry, snapshot and is_switching
+    crashed = Signal(object)  # CrashReport
+    refused = Signal(str)  # a sentence: this model cannot be loaded
+
+    def __init__(self, services: "Services", bridge: Bridge):
+        super().__init__(bridge)
+        self._services = services
+        self._bridge = bridge
+        self._num_switches = 0
+        self.entry: ModelEntry | None = None
+        self.handle: EngineHandle | None = None
+        self.snapshot: EngineSnapshot | None = None
+        bridge.engine_changed.connect(self._take)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.snapshot is not None and self.snapshot.state is EngineState.READY
+
+    @property
+    def is_loading(self) -> bool:
+        is_loading = self.snapshot is not None and self.snapshot.state is EngineState.LOADING
+        return is_loading or (self.entry is not None and self.handle is None)
+
+    @property
+    def name(self) -> str | None:
+        return self.entry.name if self.entry else None
+
+    def load(self, entry: "ModelEntry") -> None:
+        """Load this model, and unload the one before."""
+        is_other = self.entry is not None and self.entry.id != entry.id
+        previous = self.handle.name if self.handle and is_other else None
+        self.entry, self.handle, self.snapshot = entry, None, None
+        self._num_switches += 1
+        self._bridge.call(
+            partial(self._switch, previous, entry),
+            partial(self._loaded, self._num_switches),
+            partial(self._not_loaded, self._num_switches),
+        )
+        self.changed.emit()
+
+    def reload(self) -> None:
+        if self.entry:
+            self.load(self.entry)
+
+    def unload(self) -> None:
+        handle, self.entry, self.handle, self.snapshot = self.handle, None, None, None
+        self._num_switches += 1
+        if handle:
+            self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
+        self.changed.emit()
+
+    def submit(self, request: Generate) -> Answer:
+        """Raises EngineError unless the engine is ready."""
+        if self.handle is None:
+            raise EngineError("No model is loaded. Choose one first.")
+        answer = Answer()
+        answer.uid = self.handle.submit(request, partial(self._bridge.tell_output, answer))
+        return answer
+
+    def abort(self, answer: Answer) -> None:
+        if self.handle and answer.uid is not None:
+            self.handle.abort(answer.uid)
+
+    def _switch(self, previous: str | None, entry: "ModelEntry") -> EngineHandle:
+        if previous:
+            self._services.unload_model(previous)
+        return self._services.load_model(entry)
+
+    def _loaded(self, number: int, handle: EngineHandle) -> None:
+        if number != self._num_switches or self.entry is None:  # the person has chosen another one meanwhile
+            if self.handle is None or self.handle.name != handle.name:
+                self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
+            return
+        self.handle = handle
+        self._remember(self.entry.id)
+        self._take(handle.snapshot)
+
+    def _not_loaded(self, number: int, error: Exception) -> None:
+        if number != self._num_switches:
+            return
+        self.entry = None
+        text = str(error) if isinstance(error, SlipstreamError) else f"The model could not be loaded: {error}"
+        self.refused.emit(text)
+        self.changed.emit()
+
+    def _remember(self, model: str) -> None:
+        settings = self._services.settings
+        if settings.last_model != model:
+            self._services.save_settings(replace(settings, last_model=model))
+
+    def _take(self, snapshot: EngineSnapshot) -> None:
+        if self.handle is None or snapshot.name != self.handle.name:
+            return
+        before, self.snapshot = self.snapshot, snapshot
+        has_changed_state = before is None or before.state is not snapshot.state
+        if snapshot.crash and (before is None or before.crash != snapshot.crash):
+            self.crashed.emit(snapshot.crash)
+        elif has_changed_state and snapshot.state is EngineState.FAILED:
+            self.refused.emit(snapshot.error or "The model could not be loaded.")
+        self.changed.emit()

@@ -1,0 +1,1 @@
+"""The models page: what is on this machine, and what can be done with it."""

@@ -1,0 +1,148 @@
+"""Composes the pages, and keeps its own place on the screen. Every page is handed what it needs."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSettings, QTimer, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from ui.actions import Shortcut, add_shortcuts
+from ui.bridge import Bridge
+from ui.chat.chat_page import ChatPage
+from ui.engine_desk import EngineDesk
+from ui.guide_desk import GuideDesk
+from ui.library.models_model import ModelsModel
+from ui.library.models_page import ModelsPage
+from ui.server.server_desk import ServerDesk
+from ui.server.server_page import ServerPage
+from ui.settings.settings_page import SettingsPage
+from ui.strip.live_strip import LiveStrip
+from ui.theme import Theme
+from ui.widgets.banner import BannerArea, Tone
+from ui.widgets.navigation_rail import NavigationRail
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+START_SIZE = (1200, 800)
+MINIMUM_SIZE = (900, 600)
+CHAT, MODELS, SERVER, SETTINGS = range(4)
+
+
+class MainWindow(QMainWindow):
+    closed = Signal()
+
+    def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
+        super().__init__()
+        self._services = services
+        self.setWindowTitle("Slipstream")
+        self.setMinimumSize(*MINIMUM_SIZE)
+        self.resize(*START_SIZE)
+        self.banners = BannerArea()
+        self.desk = EngineDesk(services, bridge)
+        self.models = ModelsModel(services.store, bridge)
+        self.guide = GuideDesk(services, bridge, self.desk, self.models)
+        self.server = ServerDesk(services, bridge)
+        self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
+        self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, theme)
+        self.server_page = ServerPage(services, self.server, self.desk, self.banners)
+        self.settings_page = SettingsPage(services, self.desk, theme)
+        self.strip = LiveStrip(self.desk, theme)
+        self.rail = NavigationRail(theme)
+        self._pages = QStackedWidget()
+        self._lay_out()
+        self._geometry = QSettings(str(services.paths.config / "window.ini"), QSettings.Format.IniFormat)
+        self._restore()
+
+        session = self.chat.session
+        self.rail.chosen.connect(self.go_to)
+        session.busy_changed.connect(lambda is_busy: self.strip.begin() if is_busy else None)
+        session.advanced.connect(self.strip.advance)
+        session.turn_ended.connect(self.strip.end)
+        bridge.memory_sampled.connect(self.strip.take_memory)
+        self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
+        self.models.refreshed.connect(self._load_last_model)
+        self._add_shortcuts()
+        self.go_to(CHAT)
+        QTimer.singleShot(0, self, self._begin)
+
+    def go_to(self, page: int) -> None:
+        self.rail.select(page)
+        self._pages.setCurrentIndex(page)
+        if page == CHAT:
+            self.chat.composer.focus()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._geometry.setValue("geometry", self.saveGeometry())
+        self._geometry.sync()
+        self.chat.close_down()
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def _begin(self) -> None:
+        """What can wait until the window is seen."""
+        for notice in self._services.notices:
+            self.banners.show_banner(Tone.WARNING, notice)
+        self.models.refresh()
+        if self._services.settings.serve:
+            self.server.start()
+
+    def _load_last_model(self) -> None:
+        """Once, at the start: the model of last time, unless a person was faster."""
+        self.models.refreshed.disconnect(self._load_last_model)
+        entry = self.models.find(self._services.settings.last_model)
+        if entry and self.desk.entry is None:
+            self.desk.load(entry)
+
+    def _restore(self) -> None:
+        geometry = self._geometry.value("geometry")
+        if geometry:
+            self.restoreGeometry(geometry)
+
+    def _new_chat(self) -> None:
+        self.go_to(CHAT)
+        self.chat.start_new()
+
+    def _search(self) -> None:
+        self.go_to(CHAT)
+        self.chat.list.search.setFocus()
+
+    def _add_shortcuts(self) -> None:
+        add_shortcuts(
+            self,
+            (
+                Shortcut("New chat", ("Ctrl+N",), self._new_chat),
+                Shortcut("Chat", ("Ctrl+1",), lambda: self.go_to(CHAT)),
+                Shortcut("Models", ("Ctrl+2",), lambda: self.go_to(MODELS)),
+                Shortcut("Server", ("Ctrl+3",), lambda: self.go_to(SERVER)),
+                Shortcut("Settings", ("Ctrl+4", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
+                Shortcut("Write a message", ("Ctrl+L",), lambda: self.go_to(CHAT)),
+                Shortcut("Search chats", ("Ctrl+K", "Ctrl+F"), self._search),
+                Shortcut("Stop the answer", ("Esc",), self.chat.session.stop),
+                Shortcut("Try again", ("Ctrl+R",), self.chat.session.try_again),
+                Shortcut("Quit", ("Ctrl+Q",), self.close),
+            ),
+        )
+
+    def _lay_out(self) -> None:
+        self.rail.add_page("Chat", "chat", "Ctrl+1")
+        self.rail.add_page("Models", "models", "Ctrl+2")
+        self.rail.add_page("Server", "server", "Ctrl+3")
+        self.rail.add_page("Settings", "settings", "Ctrl+4")
+        for page in (self.chat, self.models_page, self.server_page, self.settings_page):
+            self._pages.addWidget(page)
+        right = QVBoxLayout()
+        right.setSpacing(0)
+        right.addWidget(self.banners)
+        right.addWidget(self._pages, 1)
+        top = QHBoxLayout()
+        top.setSpacing(0)
+        top.addWidget(self.rail)
+        top.addLayout(right, 1)
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(top, 1)
+        layout.addWidget(self.strip)
+        self.setCentralWidget(content)

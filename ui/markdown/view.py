@@ -1,0 +1,212 @@
+"""A message's text: as high as its content, code on a panel of its own with a copy button. Knows no conversation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextBlock,
+    QTextFormat,
+    QTextOption,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
+
+from ui.markdown.document import CODE_HEAD, IS_CODE, IS_QUOTE, MarkdownDocument, show_plain
+from ui.palette import Palette
+from ui.theme import CAPTION
+from ui.widgets.copy_button import CopyButton
+
+STREAM_MS = 40
+OPENABLE = ("http", "https")
+INTERACTION = (
+    Qt.TextInteractionFlag.TextSelectableByMouse
+    | Qt.TextInteractionFlag.TextSelectableByKeyboard
+    | Qt.TextInteractionFlag.LinksAccessibleByMouse
+    | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CodePanel:
+    """Where a run of code lies, in the view's coordinates."""
+
+    rect: QRectF
+    language: str
+    code: str
+
+
+class MarkdownView(QTextBrowser):
+    def __init__(self, colors: Palette, name: str, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._colors = colors
+        self._text = ""
+        self._copy_buttons: list[CopyButton] = []
+        self._panels: list[CodePanel] = []
+        self._quotes: list[QRectF] = []
+        self.setAccessibleName(name)
+        self.setProperty("kind", "bare")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setTabChangesFocus(True)
+        self.setTextInteractionFlags(INTERACTION)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.document().setUndoRedoEnabled(False)
+        self._markdown = MarkdownDocument(self.document(), colors)
+        self._timer = QTimer(self, interval=STREAM_MS, singleShot=True)
+
+        self._timer.timeout.connect(lambda: self._markdown.stream(self._text))
+        self.anchorClicked.connect(self._open_link)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    def stream(self, text: str) -> None:
+        """Show a text that is still growing, soon; what comes in between is shown with it."""
+        self._text = text
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def finish(self, text: str) -> None:
+        self._timer.stop()
+        self._text = text
+        self._markdown.finish(text)
+        self._fit()
+
+    def recolor(self, colors: Palette) -> None:
+        self._colors = colors
+        self._markdown.recolor(colors, self._text)
+        self._fit()
+
+    def panels(self) -> list[CodePanel]:
+        return self._panels
+
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: ARG002
+        """Nothing is ever fetched, from the disk or from the network: a message may not call home."""
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()  # the transcript scrolls, not the message
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for panel in self._panels:
+            self._paint_panel(painter, panel, QRectF(event.rect()))
+        painter.setBrush(QColor(self._colors.border))
+        for rect in self._quotes:
+            painter.drawRoundedRect(QRectF(rect.left(), rect.top(), 3, rect.height()), 1.5, 1.5)
+        painter.end()
+        super().paintEvent(event)
+
+    def sizeHint(self) -> QSize:
+        return self.document().size().toSize()
+
+    def _paint_panel(self, painter: QPainter, panel: CodePanel, dirty: QRectF) -> None:
+        if not panel.rect.intersects(dirty):
+            return
+        painter.setBrush(QColor(self._colors.code))
+        painter.setPen(QColor(self._colors.line))
+        painter.drawRoundedRect(panel.rect.adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
+        font = painter.font()
+        font.setPixelSize(CAPTION)
+        painter.setFont(font)
+        painter.setPen(QColor(self._colors.muted))
+        head = QRectF(panel.rect.left() + 16, panel.rect.top(), panel.rect.width() - 96, CODE_HEAD - 4)
+        painter.drawText(head, Qt.AlignmentFlag.AlignVCenter, panel.language or "code")
+        painter.setPen(Qt.PenStyle.NoPen)
+
+    def _fit(self) -> None:
+        height = max(24, int(self.document().size().height() + 0.999))
+        if height != self.height():
+            self.setFixedHeight(height)
+        self._measure()
+        self._place_buttons()
+
+    def _measure(self) -> None:
+        self._panels, self._quotes = [], []
+        block = self.document().begin()
+        while block.isValid():
+            form = block.blockFormat()
+            if form.hasProperty(IS_CODE):
+                block = self._measure_code(block)
+                continue
+            if form.hasProperty(IS_QUOTE):
+                self._quotes.append(self.document().documentLayout().blockBoundingRect(block))
+            block = block.next()
+
+    def _measure_code(self, block: QTextBlock) -> QTextBlock:
+        layout = self.document().documentLayout()
+        language = block.blockFormat().stringProperty(QTextFormat.Property.BlockCodeLanguage)
+        top = layout.blockBoundingRect(block).top()
+        lines: list[str] = []
+        bottom = top
+        while block.isValid() and block.blockFormat().hasProperty(IS_CODE):
+            if lines and block.blockFormat().topMargin():  # the next fence follows at once
+                break
+            bottom = layout.blockBoundingRect(block).bottom()
+            lines.append(block.text())
+            block = block.next()
+        rect = QRectF(0, top - CODE_HEAD, self.viewport().width(), bottom - top + CODE_HEAD + 12)
+        self._panels.append(CodePanel(rect, language, "\n".join(lines)))
+        return block
+
+    def _place_buttons(self) -> None:
+        while len(self._copy_buttons) > len(self._panels):
+            self._copy_buttons.pop().deleteLater()
+        while len(self._copy_buttons) < len(self._panels):
+            self._copy_buttons.append(self._make_button(len(self._copy_buttons)))
+        for button, panel in zip(self._copy_buttons, self._panels, strict=True):
+            button.move(int(panel.rect.right()) - button.width() - 8, int(panel.rect.top()) + 6)
+
+    def _make_button(self, index: int) -> CopyButton:
+        button = CopyButton(lambda: self._panels[index].code, "Copy code", self.viewport())
+        button.setFixedSize(72, 24)
+        button.show()
+        return button
+
+    def _open_link(self, url: QUrl) -> None:
+        if url.scheme().lower() in OPENABLE:
+            QDesktopServices.openUrl(url)
+
+
+class PlainView(MarkdownView):
+    """What a person wrote, as it was written; no wider than it needs to be."""
+
+    def __init__(self, colors: Palette, name: str, max_width: int, parent: QWidget | None = None):
+        self._max_width = max_width
+        super().__init__(colors, name, parent)
+
+    def set_max_width(self, width: int) -> None:
+        self._max_width = width
+        self._fit()
+
+    def finish(self, text: str) -> None:
+        self._text = text
+        show_plain(self.document(), text, self._colors)
+        self._fit()
+
+    def recolor(self, colors: Palette) -> None:
+        self._colors = colors
+        self.finish(self._text)
+
+    def _fit(self) -> None:
+        self.document().setTextWidth(-1)
+        width = min(self._max_width, int(self.document().idealWidth() + 2))
+        self.document().setTextWidth(width)
+        self.setFixedSize(width, int(self.document().size().height() + 0.999))

@@ -1,0 +1,1 @@
+"""The server page: the local port and how to call it."""

@@ -1,0 +1,206 @@
+"""What a person may choose. Engine defaults hold from the next load on, which is offered at once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from backends.protocol import DraftMode, KVType
+from ui.engine_desk import EngineDesk
+from ui.settings.fields import Choice, Decimal, Field, Number
+from ui.theme import Theme
+from ui.widgets.copy_button import CopyButton
+from ui.widgets.labels import button, label, rule
+from ui.widgets.page_column import PageColumn
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+THEMES = (("Like the system", "system"), ("Light", "light"), ("Dark", "dark"))
+KV_TYPES = (
+    ("f16 — exact", KVType.F16),
+    ("q8_0 — half the memory", KVType.Q8_0),
+    ("q5_1", KVType.Q5_1),
+    ("q4_0 — a quarter", KVType.Q4_0),
+)
+DRAFTS = (
+    ("Automatic", DraftMode.AUTO),
+    ("From the text itself", DraftMode.LOOKUP),
+    ("From the draft model", DraftMode.MODEL),
+    ("Off", DraftMode.OFF),
+)
+
+
+class SettingsPage(QWidget):
+    theme_chosen = Signal(str)
+
+    def __init__(self, services: "Services", desk: EngineDesk, theme: Theme):
+        super().__init__()
+        self._services = services
+        self._desk = desk
+        self._reload = self._make_reload()
+        self._prompt = self._make_prompt()
+        lead = "Everything is kept on this machine, in one file."
+        column = PageColumn("Settings", lead)
+        column.rows.addWidget(label("Look", "section"))
+        column.rows.addWidget(_card([self._theme_field()]))
+        column.rows.addWidget(label("Answers", "section"))
+        column.rows.addWidget(_card(self._answer_fields()))
+        column.rows.addWidget(label("Engine", "section"))
+        column.rows.addWidget(self._reload)
+        column.rows.addWidget(_card(self._engine_fields()))
+        column.rows.addWidget(label("Folders", "section"))
+        column.rows.addWidget(_card([self._folder_row()]))
+        column.rows.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(column)
+
+        self.theme_chosen.connect(theme.choose)
+        desk.changed.connect(self._hide_reload_once_loading)
+
+    def _save(self, name: str, value: Any) -> None:
+        if getattr(self._services.settings, name) != value:
+            self._services.save_settings(replace(self._services.settings, **{name: value}))
+
+    def _save_engine(self, name: str, value: Any) -> None:
+        if getattr(self._services.settings, name) != value:
+            self._save(name, value)
+            self._reload.setVisible(self._desk.entry is not None)
+
+    def _choose_theme(self, choice: str) -> None:
+        self._save("theme", choice)
+        self.theme_chosen.emit(choice)
+
+    def _hide_reload_once_loading(self) -> None:
+        if self._desk.is_loading or self._desk.entry is None:
+            self._reload.hide()
+
+    def _theme_field(self) -> Field:
+        control = Choice(THEMES, self._services.settings.theme)
+        control.picked.connect(self._choose_theme)
+        return Field("Theme", "Follows the system unless you choose.", control)
+
+    def _answer_fields(self) -> list[QWidget]:
+        temperature = Decimal(0.0, 2.0, self._services.settings.temperature)
+        temperature.picked.connect(partial(self._save, "temperature"))
+        why = "0 always takes the likeliest word; higher values vary more. Holds from the next answer on."
+        return [
+            Field("Temperature", why, temperature),
+            _stacked(
+                "System prompt", "Told to the model before every chat. It costs its length in context.", self._prompt
+            ),
+        ]
+
+    def _engine_fields(self) -> list[QWidget]:
+        settings = self._services.settings
+        rows: list[tuple[str, str, str, Choice | Number]] = [
+            (
+                "context",
+                "Context",
+                "Tokens that all chats share. More remembers longer and takes memory in proportion.",
+                Number(512, 1_048_576, settings.context, "Automatic", 512),
+            ),
+            (
+                "parallel",
+                "Answers side by side",
+                "Each more takes a little memory; programs on the port then wait less for each other.",
+                Number(1, 64, settings.parallel),
+            ),
+            (
+                "kv_type_k",
+                "Key cache",
+                "Smaller types save context memory; keys are the more sensitive half.",
+                Choice(KV_TYPES, settings.kv_type_k),
+            ),
+            (
+                "kv_type_v",
+                "Value cache",
+                "Smaller types save context memory, at a small cost in quality. They use flash attention.",
+                Choice(KV_TYPES, settings.kv_type_v),
+            ),
+            (
+                "draft",
+                "Guess ahead",
+                "Cheap guesses that the model checks: the same answers, sooner. Takes the draft model's memory.",
+                Choice(DRAFTS, settings.draft),
+            ),
+            (
+                "gpu_layers",
+                "Layers on the GPU",
+                "More is faster, until the GPU's memory is full. Automatic takes what fits.",
+                Number(0, 999, settings.gpu_layers, "Automatic"),
+            ),
+            (
+                "threads",
+                "Processor threads",
+                "More than the machine has cores makes it slower.",
+                Number(1, 256, settings.threads, "Automatic"),
+            ),
+        ]
+        for name, _, _, control in rows:
+            control.picked.connect(partial(self._save_engine, name))
+        return [Field(title, why, control) for _, title, why, control in rows]
+
+    def _make_prompt(self) -> QPlainTextEdit:
+        result = QPlainTextEdit(self._services.settings.system_prompt)
+        result.setProperty("kind", "field")
+        result.setTabChangesFocus(True)
+        result.setFixedHeight(72)
+        result.setPlaceholderText("None")
+        result.textChanged.connect(lambda: self._save("system_prompt", result.toPlainText()))
+        return result
+
+    def _make_reload(self) -> QFrame:
+        result = QFrame()
+        result.setProperty("kind", "banner-info")
+        row = QHBoxLayout(result)
+        row.setContentsMargins(16, 8, 8, 8)
+        row.addWidget(label("The loaded model still runs with the earlier engine settings.", wraps=True), 1)
+        now = button("Reload now")
+        now.clicked.connect(self._desk.reload)
+        row.addWidget(now)
+        result.hide()
+        return result
+
+    def _folder_row(self) -> QWidget:
+        folder = str(self._services.paths.models)
+        result = QWidget()
+        row = QHBoxLayout(result)
+        row.setContentsMargins(0, 0, 0, 0)
+        texts = QVBoxLayout()
+        texts.setSpacing(0)
+        texts.addWidget(label("Models", "strong"))
+        texts.addWidget(label(folder, "caption", wraps=True))
+        row.addLayout(texts, 1)
+        row.addWidget(CopyButton(lambda: folder, "Copy models folder"))
+        return result
+
+
+def _card(fields: Sequence[QWidget]) -> QFrame:
+    card = QFrame()
+    card.setProperty("kind", "card")
+    layout = QVBoxLayout(card)
+    layout.setContentsMargins(24, 16, 24, 16)
+    layout.setSpacing(12)
+    for number, field in enumerate(fields):
+        if number:
+            layout.addWidget(rule())
+        layout.addWidget(field)
+    return card
+
+
+def _stacked(title: str, explanation: str, control: QWidget) -> QWidget:
+    result = QWidget()
+    control.setAccessibleName(title)
+    layout = QVBoxLayout(result)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    layout.addWidget(label(title, "strong"))
+    layout.addWidget(label(explanation, "caption", wraps=True))
+    layout.addSpacing(8)
+    layout.addWidget(control)
+    return result

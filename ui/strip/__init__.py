@@ -1,0 +1,1 @@
+"""The live strip at the window's foot."""

@@ -1,0 +1,173 @@
+"""The engine's pulse at the window's foot. Shows; what is not known is "n/a"."""
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.conversation import Turn
+from app.telemetry import MemorySample
+from backends.protocol import Output, Stats, Timings
+from ui.engine_desk import EngineDesk
+from ui.figures import UNKNOWN, count, rate, seconds, size
+from ui.strip.rate import RateWindow
+from ui.strip.sparkline import Sparkline
+from ui.theme import Theme
+from ui.widgets.labels import label
+
+TEXT_MS = 250
+HEIGHT = 56
+
+
+class Figure(QWidget):
+    """A caption over a value."""
+
+    def __init__(self, caption: str, tooltip: str):
+        super().__init__()
+        self._caption = caption
+        self._value = label(UNKNOWN, "value")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addStretch(1)
+        layout.addWidget(label(caption, "caption"))
+        layout.addWidget(self._value)
+        layout.addStretch(1)
+        self.setToolTip(tooltip)
+        self.set(UNKNOWN)
+
+    @property
+    def value(self) -> str:
+        return self._value.text()
+
+    def set(self, value: str) -> None:
+        if value != self._value.text():
+            self._value.setText(value)
+        self.setAccessibleName(f"{self._caption}: {value}")
+
+
+class LiveStrip(QWidget):
+    def __init__(self, desk: EngineDesk, theme: Theme, clock: Callable[[], float] = time.monotonic):
+        super().__init__()
+        self._desk = desk
+        self._clock = clock
+        self._window = RateWindow()
+        self._is_running = False
+        self._timings: Timings | None = None
+        self._base: Stats | None = None  # the engine's totals when the answer began
+        self._memory: MemorySample | None = None
+        self.setProperty("kind", "strip")
+        self.setFixedHeight(HEIGHT)
+        self.setAccessibleName("Live figures")
+        self.speed = Figure("Speed", "Tokens per second over the last second; of the last answer when idle")
+        self.sparkline = Sparkline(theme, "Tokens per second, recent curve")
+        self.first = Figure("First token", "From asking to the first token of the last answer")
+        self.reused = Figure("Prompt reused", "Prompt tokens that the prefix cache already held")
+        self.drafted = Figure("Guesses kept", "Tokens guessed ahead, and how many of them the model confirmed")
+        self.context = Figure("Context", "Tokens held by all conversations, of those that fit")
+        self.ram = Figure("Memory", "")
+        self.vram = Figure("GPU memory", "")
+        self._timer = QTimer(self, interval=TEXT_MS, singleShot=True)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(16, 0, 16, 0)
+        layout.setSpacing(24)
+        for widget in (self.speed, self.sparkline, self.first, self.reused, self.drafted):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        for widget in (self.context, self.ram, self.vram):
+            layout.addWidget(widget)
+        self.speed.setMinimumWidth(80)
+
+        self._timer.timeout.connect(self._tick)
+        desk.changed.connect(self._schedule)
+        self._show()
+
+    def begin(self) -> None:
+        """An answer has been asked for."""
+        self._is_running = True
+        self._timings = None
+        self._base = self._stats
+        self._window.restart(self._clock())
+        self.sparkline.clear()
+        self._schedule()
+
+    def advance(self, output: Output) -> None:
+        self._window.add(self._clock(), output.num_tokens)
+        self._timings = output.timings or self._timings
+        self._schedule()
+
+    def end(self, turn: Turn) -> None:
+        self._is_running = False
+        self._timings = turn.timings or self._timings
+        self._schedule()
+
+    def take_memory(self, sample: MemorySample) -> None:
+        self._memory = sample
+        self._schedule()
+
+    @property
+    def _stats(self) -> Stats | None:
+        return self._desk.snapshot.stats if self._desk.snapshot else None
+
+    def _schedule(self) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _tick(self) -> None:
+        if self._is_running:
+            self.sparkline.add(self._window.rate(self._clock()) or 0.0)
+            self._timer.start()
+        self._show()
+
+    def _show(self) -> None:
+        self.speed.set(rate(self._speed()))
+        timings, stats = self._timings, self._stats
+        self.first.set(seconds(timings.first_token_ms) if timings else UNKNOWN)
+        self.reused.set(_part(timings.cache_n, timings.cache_n + timings.prompt_n) if timings else UNKNOWN)
+        self.drafted.set(self._drafted(timings, stats))
+        self.context.set(_part(stats.used_cells, stats.num_cells) if stats else UNKNOWN)
+        self._show_memory(stats)
+
+    def _speed(self) -> float | None:
+        if self._is_running:
+            return self._window.rate(self._clock())
+        return (self._timings.predicted_per_second or None) if self._timings else None
+
+    def _drafted(self, timings: Timings | None, stats: Stats | None) -> str:
+        if self._is_running and stats and self._base and self._base.num_steps <= stats.num_steps:
+            return _part(stats.num_accepted - self._base.num_accepted, stats.num_drafted - self._base.num_drafted)
+        return _part(timings.draft_accepted_n, timings.draft_n) if timings else UNKNOWN
+
+    def _show_memory(self, stats: Stats | None) -> None:
+        memory = self._memory
+        engine = size(stats.rss_bytes) if stats else UNKNOWN
+        machine = f"{size(memory.ram_used)} of {size(memory.ram_total)}" if memory else UNKNOWN
+        self.ram.set(engine if stats else machine)
+        app = size(memory.app_rss) if memory else UNKNOWN
+        self.ram.setToolTip(
+            f"Engine process (resident): {engine}\nSlipstream with its engines: {app}\nWhole machine: {machine}"
+        )
+        self.vram.set(self._vram(stats, memory))
+        self.vram.setToolTip(self._vram_tooltip(stats, memory))
+
+    def _vram(self, stats: Stats | None, memory: MemorySample | None) -> str:
+        if memory and memory.vram_used is not None:
+            total = f" of {size(memory.vram_total)}" if memory.vram_total else ""
+            return f"{size(memory.vram_used)}{total}"
+        if stats and stats.devices:
+            device = stats.devices[0]
+            return f"{size(device.total - device.free)} of {size(device.total)}"
+        return UNKNOWN
+
+    def _vram_tooltip(self, stats: Stats | None, memory: MemorySample | None) -> str:
+        lines = [f"All programs on {memory.gpu_name or 'the GPU'}; source: {memory.source}"] if memory else []
+        for device in stats.devices if stats else ():
+            lines.append(f"Engine's own figure, {device.name}: {size(device.free)} free of {size(device.total)}")
+        if stats and not stats.devices:
+            lines.append("This engine runs on the processor and holds no GPU memory")
+        return "\n".join(lines)
+
+
+def _part(part: int, whole: int) -> str:
+    return f"{count(part)} / {count(whole)}"

@@ -1,0 +1,116 @@
+"""Sentences that need a reader, at the top of a page, with buttons that help. Never a dialog."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from ui.theme import mono_font
+from ui.widgets.labels import button, label
+
+Action = tuple[str, Callable[[], None]]
+
+
+class Tone(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Banner(QFrame):
+    """Gone after one of its actions, after Dismiss, or after `seconds`."""
+
+    closed = Signal()
+
+    def __init__(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = ""):
+        super().__init__()
+        self.text = text
+        self.setProperty("kind", f"banner-{tone}")
+        self.setAccessibleName(text)
+        self._details = self._make_details(details)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        sentence = label(text, wraps=True)
+        sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        row.addWidget(sentence, 1)
+        for title, action in actions:
+            row.addWidget(self._make_button(title, action), 0, Qt.AlignmentFlag.AlignTop)
+        if details:
+            row.addWidget(self._make_log_button(), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self._make_button("Dismiss", lambda: None), 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addLayout(row)
+        layout.addWidget(self._details)
+
+    def close_after(self, seconds: float) -> None:
+        QTimer.singleShot(int(seconds * 1000), self, self.finish)
+
+    def finish(self) -> None:
+        self.closed.emit()
+
+    def _make_button(self, title: str, action: Callable[[], None]) -> QWidget:
+        result = button(title, name=f"{title}: {self.text}")
+        result.clicked.connect(self.finish)
+        result.clicked.connect(lambda: action())
+        return result
+
+    def _make_log_button(self) -> QWidget:
+        result = button("Show log")
+
+        def turn() -> None:
+            self._details.setVisible(self._details.isHidden())
+            result.setText("Show log" if self._details.isHidden() else "Hide log")
+
+        result.clicked.connect(turn)
+        return result
+
+    def _make_details(self, text: str) -> QPlainTextEdit:
+        result = QPlainTextEdit(text)
+        result.setProperty("kind", "code")
+        result.setAccessibleName("Last lines of the log")
+        result.setReadOnly(True)
+        result.setFont(mono_font(12))
+        result.setFixedHeight(152)
+        result.setTabChangesFocus(True)
+        result.hide()
+        return result
+
+
+class BannerArea(QWidget):
+    """Holds the banners of a window; equal sentences are shown once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._banners: list[Banner] = []
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(16, 8, 16, 8)
+        self._layout.setSpacing(8)
+        self.hide()
+
+    def show_banner(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "") -> Banner:
+        for old in list(self._banners):
+            if old.text == text:
+                old.finish()
+        banner = Banner(tone, text, actions, details)
+        banner.closed.connect(lambda: self._remove(banner))
+        self._banners.append(banner)
+        self._layout.addWidget(banner)
+        self.show()
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(banner, text))
+        return banner
+
+    def banners(self) -> list[Banner]:
+        return self._banners
+
+    def _remove(self, banner: Banner) -> None:
+        if banner not in self._banners:  # its button and its time can both close it
+            return
+        self._banners.remove(banner)
+        self._layout.removeWidget(banner)
+        banner.hide()
+        banner.deleteLater()
+        self.setVisible(bool(self._banners))

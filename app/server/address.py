@@ -1,6 +1,7 @@
 """Binds the port, and says what to do when that does not work."""
 
 import errno
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -18,16 +19,21 @@ def bind(host: str, port: int) -> socket.socket:
         return _listen(host, port)
     except socket.gaierror as error:
         raise UsageError(f"There is no address “{host}” on this machine ({error.strerror}).") from error
-    except PermissionError as error:
-        raise UsageError(f"The system does not allow port {port}. Choose one from 1024 up.") from error
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        if _is_taken(error):
             raise PortInUseError(port, _next_free(host, port)) from error
+        if isinstance(error, PermissionError):
+            raise UsageError(f"The system does not allow port {port}. Choose one from 1024 up.") from error
         raise UsageError(f"Port {port} on “{host}” cannot be opened: {error.strerror}.") from error
 
 
 def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_taken(error: OSError) -> bool:
+    """Windows refuses a port that another program holds for itself as if it were a matter of rights."""
+    return error.errno == errno.EADDRINUSE or (os.name == "nt" and error.errno == errno.EACCES)
 
 
 def _listen(host: str, port: int) -> socket.socket:

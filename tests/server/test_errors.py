@@ -18,7 +18,11 @@ def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
     return error
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"\xff\xfe", b"nul", b'{"a":' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"{'a': 1}", b"\xff\xfe", b"nul", b'{"a":' + b"9" * 5000 + b"}", b"[" * 100_000],
+    ids=["empty", "cut", "quotes", "bytes", "word", "number", "depth"],
+)
 def test_a_body_that_is_no_json_is_400(port: Any, body: bytes) -> None:
     error_of(port.client.post("/v1/chat/completions", content=body, headers=JSON), 400)
 

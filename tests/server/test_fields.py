@@ -11,7 +11,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 def generate(**fields: Any) -> Generate:
-    return ChatRequest(messages=MESSAGES, **fields).generate(())  # type: ignore[arg-type]
+    return ChatRequest.model_validate({"messages": MESSAGES, **fields}).generate(())
 
 
 def test_absent_fields_have_llama_cpps_defaults() -> None:
@@ -115,4 +115,4 @@ def test_developer_is_a_system_message_and_null_content_is_empty() -> None:
 @pytest.mark.parametrize("prompt", [None, [], 5, [[]], [1, "a", []], [-1], [1.5], [True], {"a": 1}, ["a"] * 129])
 def test_prompts_that_are_none(prompt: Any) -> None:
     with pytest.raises(ValidationError):
-        CompletionRequest(prompt=prompt)
+        CompletionRequest.model_validate({"prompt": prompt})

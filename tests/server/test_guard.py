@@ -135,7 +135,7 @@ def test_with_a_key_the_port_says_401_and_how_to_show_it(port: Any) -> None:
             assert refused.headers["www-authenticate"] == "Bearer"
             assert "Bearer" in refused.json()["error"]["message"]
             assert client.get("/health").status_code == 200
-            key = {"authorization": "Bearer sk-ключ".encode()}
+            key = {b"authorization": "Bearer sk-ключ".encode()}
             assert client.get("/v1/models", headers=key).status_code == 200
     finally:
         server.stop()

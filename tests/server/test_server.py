@@ -88,7 +88,7 @@ def stop_and_measure(server: Server) -> float:
 def test_it_listens_when_start_returns_and_not_after_stop(server: Server) -> None:
     assert server.address is None
     url = server.start(port=0)
-    assert server.address == url
+    assert [server.address] == [url]
     assert httpx.get(f"{url}/health").status_code == 200
     server.stop()
     server.stop()

@@ -238,6 +238,6 @@ def test_quantizing_what_is_quantized_is_refused(tmp_path: Path) -> None:
     quantize_file(full, small, "Q8_0", logs=tmp_path)
     with pytest.raises(ConversionError, match=r"small\.gguf is already quantized .* is Q8_0"):
         quantize_file(small, tmp_path / "x.gguf", logs=tmp_path)
-    with pytest.raises(ConversionError, match="not a type to quantize to.*Q4_K_M"):
+    with pytest.raises(ConversionError, match=r"not a type to quantize to.*Q4_K_M"):
         quantize_file(full, tmp_path / "x.gguf", "Q4_K_XXL", logs=tmp_path)
     assert not list(tmp_path.glob("x.gguf*"))

@@ -1,8 +1,11 @@
 """A client that leaves takes its work with it; one that reads slowly holds up nobody else."""
 
 import json
+import random
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,3 +55,31 @@ def test_others_are_answered_while_one_stream_is_not_read(port: Any, says: Calla
         port.watch.until_running("quick", 1)
         answer = port.chat("Hello", model="quick").json()
     assert answer["choices"][0]["message"]["content"] == says("Hello")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whoever_stays_among_many_who_leave_gets_the_whole_answer(
+    port: Any, says: Callable[[str], str], seed: int
+) -> None:
+    moments = random.Random(seed)
+    visits = [(f"Question {number}", moments.choice([0, 1, 5, None])) for number in range(32)]
+
+    def visit(question: str, num_chunks: int | None) -> str | None:
+        """None for num_chunks: read to the end; 0: leave with the request sent."""
+        if num_chunks == 0:
+            messages = [{"role": "user", "content": question}]
+            send_request(port, "/v1/chat/completions", model="quick", messages=messages, stream=True).close()
+            return None
+        with port.stream(question, model="quick") as stream:
+            texts = [text_of(chunk) for chunk in islice(stream, num_chunks)]
+        return "".join(texts) if num_chunks is None else None
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(lambda visitor: visit(*visitor), visits))
+    stayed = [says(question) if num_chunks is None else None for question, num_chunks in visits]
+    assert texts == stayed
+    assert any(stayed)
+
+
+def text_of(chunk: dict[str, Any]) -> str:
+    return "".join(choice["delta"].get("content", "") for choice in chunk["choices"])

@@ -52,6 +52,20 @@ class Slowpoke:
         raise EngineError("still loading")
 
 
+class Hesitant(Flood):
+    """An engine whose pipe is full: submit waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked = threading.Event()
+        self.may_submit = threading.Event()
+
+    def submit(self, _: Generate, __: Any) -> int:
+        self.was_asked.set()
+        assert self.may_submit.wait(20)
+        return 7
+
+
 class OneEngine:
     def __init__(self, engine: Any = None):
         self._engine = engine
@@ -201,6 +215,21 @@ def test_a_wait_for_a_load_has_an_end() -> None:
     server.stop()
     assert refused.status_code == 503
     assert "still loading" in refused.json()["error"]["message"]
+
+
+def test_who_leaves_while_the_prompt_is_on_its_way_leaves_no_work_behind() -> None:
+    hesitant = Hesitant()
+    server = Server(OneEngine(hesitant))
+    url = server.start(port=0)
+    with suppress(httpx.ReadTimeout), httpx.Client(timeout=httpx.Timeout(20, read=0.2)) as client:
+        client.post(f"{url}/v1/chat/completions", json=BODY)
+    assert hesitant.was_asked.is_set()
+    while server.num_requests:
+        time.sleep(0.01)  # the loop tells nobody that it saw the client go
+    assert not hesitant.was_aborted.is_set()
+    hesitant.may_submit.set()
+    assert hesitant.was_aborted.wait(5)
+    server.stop()
 
 
 def test_a_bug_in_a_route_is_a_500_and_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

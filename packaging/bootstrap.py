@@ -206,11 +206,9 @@ def apt_command(packages: list[str]) -> str:
 
 
 def pip(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    require(
-        *(tool("python"), "-m", "pip", "--disable-pip-version-check", *arguments[:1]),
-        *("-q", "-c", CONSTRAINTS, *arguments[1:]),
-        environment=environment,
-    )
+    command, *rest = arguments
+    quiet = ["--disable-pip-version-check", "-q", "-c", str(CONSTRAINTS)]
+    require(tool("python"), "-m", "pip", command, *quiet, *rest, environment=environment)
 
 
 def tool(name: str) -> Path:

@@ -1,0 +1,45 @@
+"""Every test leaves nothing behind: no thread, no child process, no file outside its own folder."""
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+PATIENCE = 5.0  # seconds that threads and children may take to leave after a test
+LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPSTREAM_HOME", str(tmp_path / "Slipstream home é"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    threads, children = set(threading.enumerate()), set(_children())
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while (left := _left(threads, children)) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.02)
+    assert not left, f"left behind: {left}"
+
+
+def _left(threads: set[threading.Thread], children: set[int]) -> list[str]:
+    new_threads = [thread.name for thread in threading.enumerate() if thread not in threads]
+    return new_threads + [f"process {pid}" for pid in _children() if pid not in children]
+
+
+def _children() -> list[int]:
+    pids = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if not any(name in " ".join(child.cmdline()) for name in LASTING):
+                pids.append(child.pid)
+        except psutil.Error:  # it has just gone
+            continue
+    return pids

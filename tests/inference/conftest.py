@@ -1,0 +1,62 @@
+"""A supervisor with real engine children, and answers collected from their sinks."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.inference.supervisor import EngineHandle, Supervisor
+from backends.protocol import EngineOptions, Failed, Generate, Message, Output
+
+SECONDS = 30.0
+
+
+class Answer:
+    """A sink that can be waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[Output | Failed] = []
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def __call__(self, event: Output | Failed) -> None:
+        self.events.append(event)
+        self.begun.set()
+        if isinstance(event, Failed) or event.finish:
+            self.ended.set()
+
+    def wait(self) -> "Answer":
+        assert self.ended.wait(SECONDS), "no end within the time"
+        return self
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Output))
+
+    @property
+    def last(self) -> Output | Failed:
+        return self.events[-1]
+
+
+def ask(handle: EngineHandle, question: str, **fields: object) -> Answer:
+    answer = Answer()
+    request = Generate((Message("user", question),), **fields)  # type: ignore[arg-type]
+    answer.uid = handle.submit(request, answer)  # type: ignore[attr-defined]
+    return answer
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path / "logs")
+    yield supervisor
+    supervisor.close()
+
+
+@pytest.fixture
+def load(supervisor: Supervisor) -> Callable[..., EngineHandle]:
+    def load(file: str = "fake", **options: object) -> EngineHandle:
+        handle = supervisor.load("fake", Path(file), EngineOptions(**options), backend="fake")  # type: ignore[arg-type]
+        handle.wait_ready(SECONDS)
+        return handle
+
+    return load

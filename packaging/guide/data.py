@@ -58,29 +58,8 @@ _PREFIXES = (
     "ok, ",
 )
 _SUFFIXES = (" please", ", please", " in Slipstream", " here", " in short", " thanks", " exactly", " then")
-_DROPPABLE = frozenset(
-    (
-        "the",
-        "a",
-        "an",
-        "is",
-        "are",
-        "do",
-        "does",
-        "of",
-        "to",
-        "my",
-        "in",
-        "on",
-        "for",
-        "with",
-        "it",
-        "this",
-        "that",
-        "i",
-    )
-    + ("so", "very")
-)
+_DROPPABLE = {"the", "a", "an", "is", "are", "do", "does", "of", "to", "my", "in", "on", "for", "with", "it", "this"}
+_DROPPABLE |= {"that", "i", "so", "very"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ python packaging/guide/train.py --evaluate   prints how many questions the writt
 import argparse
 import json
 import math
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Plan:
     rate: float
     tokens: int = 2048
     longest_chat: int = 1024
-    warm_up: int = 100
+    warm_up: int = 50
     # from this share of the steps on, every other one sees 4-bit weights
     quantized_from: float = 0.5
     seed: int = 2026
@@ -74,14 +75,11 @@ def train(shape: LlamaShape, plan: Plan, entries: list[Entry], encoder: ChatEnco
     for step in range(plan.steps):
         model.pretend_quantized(step >= plan.quantized_from * plan.steps and step % 2 == 1)
         loss = _step(model, optims, learning_rate(plan, step), *pad(next(batches)))
-        average = loss if step == 0 else 0.98 * average + 0.02 * loss
-        if step % 50 == 0:
+        average = loss if step == 0 else 0.95 * average + 0.05 * loss
+        if step % 20 == 0:
             print(f"step {step:5d}/{plan.steps}  loss {average:.4f}  {time.monotonic() - started:6.0f} s", flush=True)
-        if step % 500 == 499:
-            model.pretend_quantized(False)
+        if step % 100 == 99:
             torch.save(model.state_dict(), checkpoint)
-            print(f"step {step:5d}  {score(model.eval(), entries, encoder)}", flush=True)
-            model.train()
     model.pretend_quantized(False)
     return model.eval()
 
@@ -118,8 +116,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=GUIDE, help="folder of the target; the draft goes to OUT/draft")
     parser.add_argument("--only", choices=("target", "draft"), help="train one of the two")
-    parser.add_argument("--target-steps", type=int, default=2600)
-    parser.add_argument("--draft-steps", type=int, default=3000)
+    parser.add_argument("--target-steps", type=int, default=640)
+    parser.add_argument("--draft-steps", type=int, default=500)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--evaluate", action="store_true", help="train nothing, measure what lies in OUT")
@@ -143,7 +141,9 @@ def main() -> None:
     for name, shape, steps, folder in jobs:
         if options.only in (None, name):
             folder.mkdir(parents=True, exist_ok=True)
-            model = train(shape, Plan(steps, options.rate), entries, encoder, folder / "checkpoint.pt")
+            model = train(
+                shape, Plan(steps, options.rate), entries, encoder, Path(tempfile.gettempdir()) / f"guide-{name}.pt"
+            )
             write(model, tokenizer, folder)
             print(f"{name}: {score(load_model(folder), entries, encoder)}", flush=True)
 

@@ -43,7 +43,7 @@ def drafting(timings: Timings) -> str:
 
 def summary(timings: Timings) -> str:
     """One answer's account in a line; what did not happen is left out."""
-    parts = [f"{count(timings.predicted_n)} tokens"]
+    parts = ["1 token" if timings.predicted_n == 1 else f"{count(timings.predicted_n)} tokens"]
     if timings.predicted_n > 1 and timings.predicted_ms:
         parts.append(rate(timings.predicted_per_second))
     parts.append(f"first token {seconds(timings.first_token_ms)}")

@@ -14,7 +14,7 @@ PATHS = {
     "plus": "M12 5v14M5 12h14",
     "search": "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4",
     "send": "M12 19V5M6 11l6-6 6 6",
-    "stop": "M8 8h8v8H8z",
+    "stop": "M7 7h10v10H7zM9 9h6v6H9zM11 11h2v2h-2z",
     "copy": "M9 9h11v11H9zM15 9V4H4v11h5",
     "check": "M5 12.5l4.5 4.5L19 7.5",
     "retry": "M20 12a8 8 0 1 1-2.6-5.9M20 4v4.5h-4.5",

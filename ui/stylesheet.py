@@ -9,7 +9,7 @@ SHEET = Template("""
 QWidget { font-size: 13px; }
 QMainWindow, QWidget[kind="page"] { background: $canvas; }
 QWidget[kind="sidebar"] { background: $sidebar; }
-QWidget[kind="rail"] { background: $sidebar; border-right: 1px solid $line; }
+QWidget[kind="rail-area"] { background: $sidebar; border-right: 1px solid $line; }
 QWidget[kind="strip"] { background: $sidebar; border-top: 1px solid $line; }
 QFrame[kind="rule"] { background: $line; border: none; }
 QFrame[kind="card"] { background: $surface; border: 1px solid $line; border-radius: 12px; }

@@ -20,7 +20,7 @@ from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
 from ui.library.models_model import ModelsModel
 from ui.theme import Theme
-from ui.widgets.banner import BannerArea, Tone
+from ui.widgets.banner import Banner, BannerArea, Tone
 from ui.widgets.labels import rule
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class ChatPage(QWidget):
         self._guide = guide
         self._banners = banners
         self._deleting: int | None = None
+        self._crash: Banner | None = None
         self._welcomed: tuple[str, ...] = ()  # what the empty chat shows now
         self.session = ChatSession(services, desk)
         self.conversations = ConversationModel(services.history, self)
@@ -101,6 +102,7 @@ class ChatPage(QWidget):
         session.turn_grew.connect(transcript.grow)
         session.turn_ended.connect(transcript.end)
         session.busy_changed.connect(self.composer.set_busy)
+        session.busy_changed.connect(lambda is_busy: self._close_crash() if is_busy else None)
         session.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         transcript.try_again_clicked.connect(session.try_again)
         self.composer.submitted.connect(session.ask)
@@ -170,10 +172,18 @@ class ChatPage(QWidget):
             show()
 
     def _show_crash(self, crash: CrashReport) -> None:
-        actions = []
-        if self.session.turns:
-            actions.append(("Try again", self.session.try_again))
-        self._banners.show_banner(Tone.ERROR, str(crash), actions, "\n".join(crash.log))
+        self._close_crash()
+        actions = [("Try again", self.session.try_again)] if self.session.turns else []
+        self._crash = self._banners.show_banner(Tone.ERROR, str(crash), actions, "\n".join(crash.log))
+        self._crash.closed.connect(self._forget_crash)
+
+    def _forget_crash(self) -> None:
+        self._crash = None
+
+    def _close_crash(self) -> None:
+        """What it says is over: another answer has begun, or another crash has come."""
+        if self._crash:
+            self._crash.finish()
 
     def _lay_out(self) -> None:
         self._stack = QStackedWidget()

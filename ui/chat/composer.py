@@ -10,7 +10,7 @@ from ui.theme import Theme
 from ui.widgets.labels import label, restyle
 
 MAX_LINES = 8
-LINE_PIXELS = 22
+PADDING = 4
 HINT = "Enter sends, Shift+Enter starts a new line"
 
 
@@ -25,6 +25,7 @@ class ComposerEdit(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(0)
+        self.setViewportMargins(0, PADDING, 0, PADDING)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
@@ -47,11 +48,11 @@ class ComposerEdit(QPlainTextEdit):
     def _fit(self) -> None:
         # a QPlainTextEdit measures its document in lines
         num_lines = max(1, int(self.document().size().height()))
-        line = max(LINE_PIXELS, self.fontMetrics().lineSpacing())
+        line = self.fontMetrics().lineSpacing()
         has_more = num_lines > MAX_LINES
         policy = Qt.ScrollBarPolicy
         self.setVerticalScrollBarPolicy(policy.ScrollBarAsNeeded if has_more else policy.ScrollBarAlwaysOff)
-        self.setFixedHeight(min(num_lines, MAX_LINES) * line + 4)
+        self.setFixedHeight(min(num_lines, MAX_LINES) * line + 2 * PADDING)
 
 
 class Composer(QWidget):
@@ -78,7 +79,6 @@ class Composer(QWidget):
         self.stop.clicked.connect(self.stop_clicked)
         theme.changed.connect(self._recolor)
         self._recolor(theme.palette)
-        self._refresh()
 
     def set_obstacle(self, sentence: str | None, placeholder: str) -> None:
         """A sentence why nothing can be sent now, or None and what the empty field says."""
@@ -106,16 +106,18 @@ class Composer(QWidget):
         self.send.setVisible(not self._is_busy)
         self.stop.setVisible(self._is_busy)
         self.send.setEnabled(has_text and not self._obstacle)
+        colors = self._theme.palette
+        self.send.setIcon(icon("send", colors.on_accent if self.send.isEnabled() else colors.muted))
         if had_focus:
             self.edit.setFocus()
         restyle(self._frame, "enabledLook", self._obstacle is None)
 
     def _recolor(self, colors: Palette) -> None:
-        self.send.setIcon(icon("send", colors.on_accent))
         self.stop.setIcon(icon("stop", colors.canvas))
         palette = self.edit.palette()
         palette.setColor(QPalette.ColorRole.PlaceholderText, QColor(colors.muted))
         self.edit.setPalette(palette)
+        self._refresh()
 
     def _make_button(self, name: str, kind: str) -> QToolButton:
         result = QToolButton()

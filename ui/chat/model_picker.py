@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
 
 from app.inference.engine_handle import EngineState
@@ -33,7 +33,6 @@ class ModelPicker(QWidget):
         self.button.setIconSize(QSize(16, 16))
         self.button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron goes after the name
         self.menu = QMenu(self)
-        self.button.setMenu(self.menu)
         self._state = label("", "caption")
         self._bar = QProgressBar()
         self._bar.setRange(0, STEPS)
@@ -47,12 +46,16 @@ class ModelPicker(QWidget):
             layout.addWidget(widget)
         layout.addStretch(1)
 
-        self.menu.aboutToShow.connect(self._fill_menu)
+        self.button.clicked.connect(self.open_menu)
         desk.changed.connect(self._refresh)
         models.refreshed.connect(self._refresh)
         theme.changed.connect(self._recolor)
         self._recolor(theme.palette)
         self._refresh()
+
+    def open_menu(self) -> None:
+        self._fill_menu()
+        self.menu.popup(self.button.mapToGlobal(QPoint(0, self.button.height() + 4)))
 
     def _fill_menu(self) -> None:
         self.menu.clear()

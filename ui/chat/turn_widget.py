@@ -43,7 +43,7 @@ class QuestionWidget(TurnWidget):
         self._bubble.setProperty("kind", "bubble")
         self.view = PlainView(colors, "Your message", BUBBLE_WIDTH)
         inside = QVBoxLayout(self._bubble)
-        inside.setContentsMargins(16, 8, 16, 8)
+        inside.setContentsMargins(16, 10, 16, 6)  # a line keeps its leading below
         inside.addWidget(self.view)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(64, 16, 0, 8)
@@ -62,13 +62,13 @@ class AnswerWidget(TurnWidget):
         self._waiting = label("Thinking…", "muted")
         self._problem = label("", "problem", wraps=True)
         self._problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._account = label("", "caption")
+        self._account = label("", "caption", wraps=True)
         self._copy = CopyButton(lambda: self.turn.text, "Copy answer")
         self._again = button("Try again", "small", "Try again: ask for another answer")
         self._foot = self._make_foot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 8)
-        layout.setSpacing(4)
+        layout.setSpacing(8)
         for widget in (self._waiting, self.view, self._problem, self._foot):
             layout.addWidget(widget)
 
@@ -118,11 +118,10 @@ class AnswerWidget(TurnWidget):
     def _make_foot(self) -> QWidget:
         foot = QWidget()
         row = QHBoxLayout(foot)
-        row.setContentsMargins(0, 0, 0, 0)
+        row.setContentsMargins(-8, 0, 0, 0)  # the first button's text stands below the answer's
         row.setSpacing(4)
         row.addWidget(self._copy)
         row.addWidget(self._again)
         row.addSpacing(8)
-        row.addWidget(self._account)
-        row.addStretch(1)
+        row.addWidget(self._account, 1)
         return foot

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.jobs.job import Job, JobState
 from ui.chat.flow_layout import FlowLayout
@@ -60,7 +60,7 @@ class Welcome(QWidget):
         self._body = QVBoxLayout()
         self._body.setSpacing(12)
         column = QWidget()
-        column.setFixedWidth(WIDTH)
+        column.setMaximumWidth(WIDTH)
         inside = QVBoxLayout(column)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(8)
@@ -70,9 +70,14 @@ class Welcome(QWidget):
         inside.addWidget(self._lead)
         inside.addSpacing(16)
         inside.addLayout(self._body)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(column, 1000)
+        row.addStretch(1)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 24, 24, 24)
         layout.addStretch(2)
-        layout.addWidget(column, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(row)
         layout.addStretch(3)
 
     def show_first_start(self, num_bytes: int | None) -> None:

@@ -33,7 +33,7 @@ class ModelDetails(QFrame):
         self._question = label("", wraps=True)
         self.confirm = button("Remove from this machine", "danger")
         self.keep = button("Keep it")
-        self._copy = CopyButton(lambda: str(self._entry.path) if self._entry else "", "Copy path")
+        self._copy = CopyButton(lambda: str(self._entry.path) if self._entry else "", "Copy path", says="Copy path")
         self._lay_out()
 
         self.load.clicked.connect(lambda: self.load_clicked.emit(self._entry))
@@ -95,7 +95,6 @@ class ModelDetails(QFrame):
         layout.addLayout(form)
         layout.addLayout(buttons)
         layout.addWidget(self._confirmation)
-        layout.addStretch(1)
 
 
 def _values(entry: "ModelEntry") -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class ModelsPage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(24)
         row.addWidget(left_side)
-        row.addWidget(self.details, 1)
+        row.addWidget(self.details, 1, Qt.AlignmentFlag.AlignTop)
         self._stack = QStackedWidget()
         self._stack.addWidget(shelf)
         self._stack.addWidget(self._make_empty())

@@ -192,7 +192,11 @@ class _Copy:
         return block.next()
 
     def _copy_text(self, block: QTextBlock) -> None:
-        self._target._start_block(self._cursor, self._block_format(block))
+        form = self._block_format(block)
+        if self._cursor.block().textList() and block.textList() is None:
+            form.setTopMargin(8)  # a list's last item stands as close as the others
+        self._target._start_block(self._cursor, form)
+        self._cursor.setBlockCharFormat(self._char_format(QTextCharFormat(), 0))  # an item's mark takes this color
         self._join_list(block)
         level = block.blockFormat().headingLevel()
         for fragment in _fragments(block):

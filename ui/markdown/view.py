@@ -190,11 +190,8 @@ class PlainView(MarkdownView):
 
     def __init__(self, colors: Palette, name: str, max_width: int, parent: QWidget | None = None):
         self._max_width = max_width
+        self._is_fitting = False  # measuring changes the document's size, which asks to fit again
         super().__init__(colors, name, parent)
-
-    def set_max_width(self, width: int) -> None:
-        self._max_width = width
-        self._fit()
 
     def finish(self, text: str) -> None:
         self._text = text
@@ -206,7 +203,11 @@ class PlainView(MarkdownView):
         self.finish(self._text)
 
     def _fit(self) -> None:
+        if self._is_fitting:
+            return
+        self._is_fitting = True
         self.document().setTextWidth(-1)
         width = min(self._max_width, int(self.document().idealWidth() + 2))
         self.document().setTextWidth(width)
         self.setFixedSize(width, int(self.document().size().height() + 0.999))
+        self._is_fitting = False

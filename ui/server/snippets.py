@@ -6,7 +6,8 @@ def curl(address: str, model: str, key: str | None) -> str:
     return (
         f"curl {address}/v1/chat/completions \\\n"
         f'  -H "Content-Type: application/json"{authorization} \\\n'
-        f"""  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+        f"""  -d '{{"model": "{model}",\n"""
+        """       "messages": [{"role": "user", "content": "Hello"}]}'"""
     )
 
 

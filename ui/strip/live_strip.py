@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.conversation import Turn
@@ -58,6 +58,7 @@ class LiveStrip(QWidget):
         self._base: Stats | None = None  # the engine's totals when the answer began
         self._memory: MemorySample | None = None
         self.setProperty("kind", "strip")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedHeight(HEIGHT)
         self.setAccessibleName("Live figures")
         self.speed = Figure("Speed", "Tokens per second over the last second; of the last answer when idle")
@@ -170,4 +171,4 @@ class LiveStrip(QWidget):
 
 
 def _part(part: int, whole: int) -> str:
-    return f"{count(part)} / {count(whole)}"
+    return f"{count(part)} / {count(whole)}" if whole else "none"

@@ -10,15 +10,15 @@ SAID_MS = 1500
 
 
 class CopyButton(QPushButton):
-    def __init__(self, text: Callable[[], str], name: str = "Copy", parent: QWidget | None = None):
-        super().__init__("Copy", parent)
+    def __init__(self, text: Callable[[], str], name: str = "Copy", parent: QWidget | None = None, says: str = "Copy"):
+        super().__init__(says, parent)
         self._text = text
         self.setProperty("kind", "small")
         self.setAccessibleName(name)
         self.setToolTip(name)
         self._timer = QTimer(self, interval=SAID_MS, singleShot=True)
 
-        self._timer.timeout.connect(lambda: self.setText("Copy"))
+        self._timer.timeout.connect(lambda: self.setText(says))
         self.clicked.connect(self._copy)
 
     def _copy(self) -> None:

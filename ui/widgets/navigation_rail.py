@@ -18,7 +18,7 @@ class NavigationRail(QWidget):
         self._theme = theme
         self._icons: list[str] = []
         self._group = QButtonGroup(self)
-        self.setProperty("kind", "rail")
+        self.setProperty("kind", "rail-area")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(WIDTH)
         self._layout = QVBoxLayout(self)

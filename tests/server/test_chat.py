@@ -59,6 +59,7 @@ def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:
     assert text_of(chunks) == says("Héllo")
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert len(chunks) > 10
+    assert all(text_of([chunk]) for chunk in chunks[1:-1])  # none for half a character
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     assert len({chunk["id"] for chunk in chunks}) == 1
     finishes = [chunk["choices"][0]["finish_reason"] for chunk in chunks]

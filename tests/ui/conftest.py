@@ -1,0 +1,71 @@
+"""Real widgets without a screen, over the real services with the fake engine. """
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from tests.ui.stage import StageServices, entry
+from ui.application import listen
+from ui.bridge import Bridge
+from ui.main_window import MainWindow
+from ui.theme import Theme
+
+ENTRIES = (entry("Quick"), entry("Slow", "slow-20ms.gguf"), entry("Broken", "bad.gguf"))
+
+
+@pytest.fixture(scope="session")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp, "light")
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[StageServices]:
+    result = StageServices(tmp_path, list(ENTRIES))
+    yield result
+    result.close()
+
+
+@pytest.fixture
+def bridge(qapp: QApplication) -> Iterator[Bridge]:  # noqa: ARG001
+    result = Bridge()
+    yield result
+    result.close()
+
+
+@pytest.fixture
+def window(services: StageServices, bridge: Bridge, theme: Theme, qtbot: QtBot) -> Iterator[MainWindow]:
+    stop = listen(services, bridge)
+    result = MainWindow(services, bridge, theme)
+    qtbot.addWidget(result)
+    result.show()
+    qtbot.waitUntil(lambda: result.models.is_known)
+    yield result
+    result.close()
+    stop()
+    theme.choose("light")
+
+
+@pytest.fixture
+def quick(window: MainWindow, qtbot: QtBot) -> MainWindow:
+    """The window with the quick model loaded."""
+    return load(window, qtbot, "Quick")
+
+
+@pytest.fixture
+def slow(window: MainWindow, qtbot: QtBot) -> MainWindow:
+    return load(window, qtbot, "Slow")
+
+
+def load(window: MainWindow, qtbot: QtBot, name: str) -> MainWindow:
+    found = window.models.named(name)
+    assert found
+    window.desk.load(found)
+    qtbot.waitUntil(lambda: window.desk.is_ready)
+    return window

@@ -1,0 +1,145 @@
+"""Streaming shows the same as rendering at once, and less is done for it."""
+
+import time
+
+import pytest
+from PySide6.QtGui import QTextCursor, QTextDocument, QTextFormat
+from PySide6.QtWidgets import QApplication
+
+from ui.markdown.document import IS_CODE, MarkdownDocument
+from ui.palette import DARK, LIGHT
+
+LONG = """# Title
+
+Some **bold**, `code`, [a link](https://example.org) and <b>no html</b>.
+A second line.
+
+- one
+- two
+
+  still two
+
+1. first
+2. second
+   ```python
+   x = 1
+   ```
+3. third
+
+> quoted
+> twice
+
+```python
+def f():
+
+    return 1  # one
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+---
+
+- [ ] open
+- [x] done
+
+## End
+"""
+SAMPLES = (LONG, "---\nnot front matter\n\nend", "```\nopen\n\n", "a\n\n| x |\n|---|\n| 1 |\n\n| y |\n|---|\n| 2 |\n", "")
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+
+def whole(text: str) -> QTextDocument:
+    document = QTextDocument()
+    MarkdownDocument(document, LIGHT).finish(text)
+    return document
+
+
+def streamed(text: str, step: int) -> QTextDocument:
+    document = QTextDocument()
+    markdown = MarkdownDocument(document, LIGHT)
+    for end in range(0, len(text), step):
+        markdown.stream(text[:end])
+    markdown.finish(text)
+    return document
+
+
+@pytest.mark.parametrize("step", [1, 3, 17])
+@pytest.mark.parametrize("text", SAMPLES)
+def test_streaming_ends_as_rendering_at_once(text: str, step: int) -> None:
+    assert streamed(text, step).toHtml() == whole(text).toHtml()
+
+
+def test_html_is_shown_not_obeyed() -> None:
+    document = whole('<img src="http://evil.example/x.png"> <b>x</b>')
+    assert "<img" in document.toPlainText()
+
+
+def test_a_picture_becomes_a_link() -> None:
+    html = whole("![cat](http://evil.example/cat.png)").toHtml()
+    assert "<img" not in html
+    assert "[picture: cat]" in html
+
+
+def test_closed_code_is_colored_and_open_code_is_not() -> None:
+    def colors(text: str) -> set[str]:
+        document = QTextDocument()
+        MarkdownDocument(document, DARK).stream(text)
+        found = set()
+        block = document.begin()
+        while block.isValid():
+            found |= {span.format.foreground().color().name() for span in block.textFormats()}
+            block = block.next()
+        return found
+
+    assert colors("```python\nreturn 1\n") == {DARK.text}
+    assert DARK.syntax_keyword in colors("```python\nreturn 1\n```\n")
+
+
+def test_an_open_fence_is_code_from_its_first_line() -> None:
+    document = QTextDocument()
+    markdown = MarkdownDocument(document, LIGHT)
+    markdown.stream("look\n\n```rust\nfn main")
+    last = document.lastBlock()
+    assert last.blockFormat().hasProperty(IS_CODE)
+    assert last.blockFormat().property(QTextFormat.Property.BlockCodeLanguage) == "rust"
+    assert document.toPlainText() == "look\nfn main"
+
+
+def test_a_selection_in_a_final_block_outlives_the_stream() -> None:
+    document = QTextDocument()
+    markdown = MarkdownDocument(document, LIGHT)
+    text = "keep these words\n\nnext\n\nmore"
+    markdown.stream(text[:26])
+    cursor = QTextCursor(document)
+    cursor.setPosition(5)
+    cursor.setPosition(10, QTextCursor.MoveMode.KeepAnchor)
+    for end in range(26, len(text)):
+        markdown.stream(text[:end])
+    markdown.finish(text)
+    assert cursor.selectedText() == "these"
+
+
+def test_an_unbroken_line_of_100_000_characters_does_not_stall() -> None:
+    start = time.perf_counter()
+    document = whole("x" * 100_000)
+    document.setTextWidth(700)
+    document.size()
+    assert time.perf_counter() - start < 2  # without wrapping it is a multiple of that
+
+
+def test_a_long_answer_costs_no_more_per_token_than_a_short_one(qapp: QApplication) -> None:  # noqa: ARG001
+    paragraph = "Some words of a paragraph that is not too long. " * 6 + "\n\n"
+    document = QTextDocument()
+    markdown = MarkdownDocument(document, LIGHT)
+    costs = []
+    text = ""
+    for _ in range(60):
+        text += paragraph
+        start = time.perf_counter()
+        markdown.stream(text)
+        costs.append(time.perf_counter() - start)
+    early, late = sorted(costs[5:15])[5], sorted(costs[-10:])[5]
+    assert late < 5 * early + 0.005

@@ -190,7 +190,7 @@ class EngineHandle:
                 _close(ours)
                 _close(theirs)
                 return None, process
-            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            _rotate(self.log_path)
             process.start()
             theirs.close()  # or the pipe would never report the child's death
             self._connection, self._process = ours, process
@@ -292,6 +292,13 @@ def _end(process: multiprocessing.process.BaseProcess) -> None:
     if process.is_alive():
         process.kill()
         process.join()
+
+
+def _rotate(log_path: Path) -> None:
+    """Keep the log of the process before: it may be the one that says why it died."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # there was none; or, on Windows, somebody reads it
+        log_path.replace(log_path.with_suffix(".previous.log"))
 
 
 def _file_name(name: str) -> str:

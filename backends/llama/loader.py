@@ -212,7 +212,7 @@ def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
 
 
 def _runner(context: NativeContext, options: EngineOptions) -> LlamaRunner:
-    return LlamaRunner(context, options.parallel + NUM_RESIDENT, MAX_BATCH_TOKENS)
+    return LlamaRunner(context, options.parallel + NUM_RESIDENT)
 
 
 def _difference(target: NativeModel, draft: NativeModel) -> str | None:

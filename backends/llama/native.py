@@ -273,6 +273,8 @@ class NativeContext(_Closable):
         if not self.pointer:
             raise NativeError("llama.cpp could not create the context")
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
+        # at most the context, whatever was asked for; one row more aborts the process
+        self.batch_tokens: int = lib.llama_n_batch(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
         self._batch = lib.llama_batch_init(params.batch_tokens, 0, 1)
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)

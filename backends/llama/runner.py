@@ -15,10 +15,10 @@ Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
 class LlamaRunner:
     """One context as the engine's Runner."""
 
-    def __init__(self, context: NativeContext, num_slots: int, max_batch_tokens: int):
+    def __init__(self, context: NativeContext, num_slots: int):
         self.num_slots = num_slots
         self.num_cells = context.num_cells
-        self.max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = context.batch_tokens
         self.can_truncate = not context.model.is_recurrent
         self._context = context
 

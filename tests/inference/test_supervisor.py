@@ -15,7 +15,7 @@ from app.errors import EngineError, UnknownModelError
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
 from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions, Failed, FailureKind, Finish, Output, Timings
-from tests.inference.conftest import SECONDS, Answer, ask
+from tests.inference.conftest import SECONDS, ask
 
 Load = Callable[..., EngineHandle]
 
@@ -205,5 +205,3 @@ def _wait_for_restart(handle: EngineHandle, old_pid: int) -> None:
     while handle.pid == old_pid and time.monotonic() < deadline:
         time.sleep(0.01)
     handle.wait_ready(SECONDS)
-
-

@@ -1,0 +1,55 @@
+"""A tiny random Llama and a draft for it, converted for real and loaded by a real engine child."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.inference.preflight import Preflight
+from app.inference.supervisor import EngineHandle, Supervisor
+from app.jobs.convert import convert_checkpoint
+from backends.protocol import EngineOptions
+from tests.convert import checkpoints
+from tests.inference.conftest import SECONDS
+
+Load = Callable[..., EngineHandle]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _model(tmp_path_factory, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The very same weights: a draft whose guesses hold."""
+    return _model(tmp_path_factory, "draft")
+
+
+@pytest.fixture(scope="session")
+def other_vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _model(tmp_path_factory, "other", kind="smollm")
+
+
+def _model(factory: pytest.TempPathFactory, name: str, kind: str = "qwen2") -> Path:
+    folder = factory.mktemp(name)
+    checkpoints.write(folder / "checkpoint", checkpoints.config(max_position_embeddings=2048), kind=kind)
+    convert_checkpoint(folder / "checkpoint", folder / f"{name}.gguf", "f32", logs=folder)
+    return folder / f"{name}.gguf"
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path / "logs", Preflight(tmp_path / "cache", tmp_path / "logs"))
+    yield supervisor
+    supervisor.close()
+
+
+@pytest.fixture
+def load(supervisor: Supervisor) -> Load:
+    def load(model: Path, name: str = "tiny", **options: object) -> EngineHandle:
+        handle = supervisor.load(name, model, EngineOptions(**options))  # type: ignore[arg-type]
+        handle.wait_ready(SECONDS)
+        return handle
+
+    return load

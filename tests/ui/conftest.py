@@ -1,4 +1,4 @@
-"""Real widgets without a screen, over the real services with the fake engine. """
+"""Real widgets without a screen, over the real services with the fake engine."""
 
 import os
 

@@ -1,15 +1,19 @@
 """The real services over a library of pretended models, which the fake backend plays."""
 
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.errors import UnknownModelError
+from app.errors import ConversionError, UnknownModelError
+from app.guide import GUIDE_NAME
 from app.inference.engine_handle import EngineHandle
+from app.jobs.job import JobContext
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
 from app.services import Services
 from app.settings import Settings, save_settings
+from backends.child import Progress
 
 
 def entry(name: str, file: str | None = None, problem: str | None = None) -> ModelEntry:
@@ -37,6 +41,26 @@ class StageStore(ModelStore):
         self.entries.remove(self.find(model_id))
 
 
+@dataclass
+class PretendGuide:
+    """The guide's installation without its work: waits at each step until it is let go."""
+
+    store: StageStore
+    failure: str | None = None
+    go_on: threading.Event = field(default_factory=threading.Event)
+    title: str = "Install the guide"
+    steps: tuple[str, ...] = ("Convert", "Quantize")
+
+    def run(self, context: JobContext) -> None:
+        for number in range(len(self.steps)):
+            context.step(number)(Progress(0.5, "half"))
+            while not self.go_on.wait(0.02):
+                context.step(number)
+        if self.failure:
+            raise ConversionError(self.failure)
+        self.store.entries.append(entry(GUIDE_NAME))
+
+
 class StageServices(Services):
     def __init__(self, home: Path, entries: list[ModelEntry]):
         paths = Paths.below(home)
@@ -44,11 +68,15 @@ class StageServices(Services):
             paths.ensure()
             save_settings(paths.settings_file, _quiet())
         super().__init__(paths)
-        self.store = StageStore(entries)
+        self.stage_store = self.store = StageStore(entries)
+        self.guide = PretendGuide(self.stage_store)
 
     def load_model(self, entry: ModelEntry) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
         return self.supervisor.load(entry.id, entry.path, options, backend="fake")
+
+    def install_guide(self) -> int:
+        return self.jobs.add(self.guide).id
 
 
 def _quiet() -> Settings:

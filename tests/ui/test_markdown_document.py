@@ -46,7 +46,13 @@ def f():
 
 ## End
 """
-SAMPLES = (LONG, "---\nnot front matter\n\nend", "```\nopen\n\n", "a\n\n| x |\n|---|\n| 1 |\n\n| y |\n|---|\n| 2 |\n", "")
+SAMPLES = (
+    LONG,
+    "---\nnot front matter\n\nend",
+    "```\nopen\n\n",
+    "a\n\n| x |\n|---|\n| 1 |\n\n| y |\n|---|\n| 2 |\n",
+    "",
+)
 
 pytestmark = pytest.mark.usefixtures("qapp")
 

@@ -19,11 +19,11 @@ class Choice(QComboBox):
 
     def __init__(self, options: Sequence[tuple[str, Any]], value: Any):
         super().__init__()
-        for title, option in options:
-            self.addItem(title, option)
-        self.setCurrentIndex(max(0, next((i for i, (_, v) in enumerate(options) if v == value), 0)))
+        self.values = [option for _, option in options]  # Qt would hand an enum back as a plain string
+        self.addItems([title for title, _ in options])
+        self.setCurrentIndex(self.values.index(value) if value in self.values else 0)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.activated.connect(lambda: self.picked.emit(self.currentData()))
+        self.activated.connect(lambda number: self.picked.emit(self.values[number]))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

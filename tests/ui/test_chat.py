@@ -1,0 +1,226 @@
+"""A chat as a person has it: with keys and clicks, over a real engine process that plays the model."""
+
+import time
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from app.conversation import Role
+from tests.ui.conftest import load
+from tests.ui.hands import answer, ask, press, wait_answer, wait_words
+from tests.ui.stage import StageServices
+from ui.application import listen
+from ui.bridge import Bridge
+from ui.main_window import MainWindow
+from ui.markdown.view import MarkdownView
+from ui.theme import Theme
+
+
+def test_enter_asks_and_the_answer_is_read_and_kept(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(quick, "hello there")
+    widget = wait_answer(quick, qtbot)
+    assert "You said “hello there”" in widget.view.toPlainText()
+    assert quick.chat.composer.edit.toPlainText() == ""
+    kept = services.history.turns(services.history.conversations()[0].id)
+    assert [turn.role for turn in kept] == [Role.USER, Role.ASSISTANT]
+    assert kept[1].text == widget.turn.text
+    assert kept[1].timings == widget.turn.timings
+
+
+def test_the_second_turn_reuses_the_first_and_says_so(quick: MainWindow, qtbot: QtBot) -> None:
+    ask(quick, "one")
+    wait_answer(quick, qtbot)
+    ask(quick, "two")
+    widget = wait_answer(quick, qtbot)
+    assert widget.turn.timings
+    assert widget.turn.timings.cache_n > 0
+    assert "prompt tokens reused" in widget._account.text()
+
+
+def test_shift_enter_starts_a_line_and_the_field_grows(quick: MainWindow) -> None:
+    edit = quick.chat.composer.edit
+    low = edit.height()
+    QTest.keyClicks(edit, "a")
+    QTest.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClicks(edit, "b")
+    assert edit.toPlainText() == "a\nb"
+    assert edit.height() > low
+    assert not quick.chat.session.turns
+
+
+def test_escape_stops_an_answer_and_what_came_stays(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(slow, "long 50")
+    wait_words(slow, qtbot)
+    QTest.keyClick(slow.chat.composer.edit, Qt.Key.Key_Escape)
+    widget = wait_answer(slow, qtbot)
+    assert widget.turn.stopped
+    assert 20 < len(widget.turn.text) < 2000
+    assert widget.problem == "You stopped this answer."
+    assert services.history.turns((widget.turn.id and slow.chat.session.conversation) or 0)[-1].stopped
+
+
+def test_try_again_asks_the_same_question_once_more(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(slow, "long 2")
+    wait_words(slow, qtbot)
+    slow.chat.session.stop()
+    wait_answer(slow, qtbot)
+    press(answer(slow), "Try again")
+    widget = wait_answer(slow, qtbot)
+    assert not widget.turn.stopped
+    assert widget.turn.text.endswith("keeps what holds. ")
+    assert len(services.history.turns(slow.chat.session.conversation or 0)) == 2
+    assert len(slow.chat.transcript.widgets()) == 2
+
+
+def test_a_running_answer_is_saved_once_a_second(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(slow, "long 50")
+    conversation = slow.chat.session.conversation or 0
+    qtbot.waitUntil(lambda: len(services.history.turns(conversation)[-1].text) > 20, timeout=4000)
+    assert slow.chat.session.is_busy
+    slow.chat.session.stop()
+    wait_answer(slow, qtbot)
+
+
+def test_a_selection_outlives_the_words_that_follow(slow: MainWindow, qtbot: QtBot) -> None:
+    view = MarkdownView(slow.rail._theme.palette, "Answer")
+    qtbot.addWidget(view)
+    view.stream("first words\n\nsecond\n")
+    qtbot.waitUntil(lambda: "second" in view.toPlainText())
+    cursor = view.textCursor()
+    cursor.setPosition(0)
+    cursor.setPosition(5, cursor.MoveMode.KeepAnchor)
+    view.setTextCursor(cursor)
+    view.stream("first words\n\nsecond\n\nthird")
+    qtbot.waitUntil(lambda: "third" in view.toPlainText())
+    view.finish("first words\n\nsecond\n\nthird and last")
+    assert view.textCursor().selectedText() == "first"
+
+
+def test_two_chats_can_be_answered_at_once(slow: MainWindow, qtbot: QtBot) -> None:
+    ask(slow, "long 3")
+    first = slow.chat.session.conversation
+    QTest.keyClick(slow, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    assert not slow.chat.session.turns
+    ask(slow, "long 2")
+    wait_answer(slow, qtbot)
+    assert first
+    slow.chat.session.open(first)
+    widget = wait_answer(slow, qtbot)
+    assert widget.turn.text.count("keeps what holds") == 3
+
+
+def test_copying_an_answer_and_its_code(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    conversation = services.history.create("code").id
+    services.history.append(conversation, Role.USER, "code, please")
+    text = "Here:\n\n```python\nx = 1\ny = 2\n```\n"
+    services.history.append(conversation, Role.ASSISTANT, text)
+    quick.chat.session.open(conversation)
+    qtbot.waitUntil(lambda: bool(answer(quick).view.panels()))
+    press(answer(quick).view, "Copy")
+    assert QGuiApplication.clipboard().text() == "x = 1\ny = 2"
+    press(answer(quick)._foot, "Copy")
+    assert QGuiApplication.clipboard().text() == text
+
+
+def test_the_reader_who_scrolled_up_is_left_in_peace(slow: MainWindow, qtbot: QtBot) -> None:
+    slow.resize(900, 600)
+    ask(slow, "long 60")
+    bar = slow.chat.transcript.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 200, timeout=10_000)
+    assert bar.value() == bar.maximum()
+    bar.setValue(0)
+    before = bar.maximum()
+    qtbot.waitUntil(lambda: bar.maximum() > before)
+    assert bar.value() == 0
+    press(slow.chat.transcript, "Jump to latest")
+    assert bar.value() == bar.maximum()
+    slow.chat.session.stop()
+    wait_answer(slow, qtbot)
+
+
+def test_deleting_can_be_undone_and_is_final_after(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(quick, "keep me")
+    wait_answer(quick, qtbot)
+    view = quick.chat.list.view
+    view.setCurrentIndex(view.model().index(0, 0))
+    QTest.keyClick(view, Qt.Key.Key_Delete)
+    assert quick.chat.conversations.rowCount() == 0
+    press(quick.banners, "Undo")
+    assert quick.chat.conversations.rowCount() == 1
+    assert services.history.conversations()
+    view.setCurrentIndex(view.model().index(0, 0))
+    QTest.keyClick(view, Qt.Key.Key_Delete)
+    press(quick.banners, "Dismiss")
+    qtbot.waitUntil(lambda: not services.history.conversations())
+
+
+def test_searching_finds_what_was_said(quick: MainWindow, qtbot: QtBot) -> None:
+    for text in ("about gardens", "about engines"):
+        quick.chat.start_new()
+        ask(quick, text)
+        wait_answer(quick, qtbot)
+    QTest.keyClick(quick, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(quick.chat.list.search, "GARDEN")
+    assert quick.chat.conversations.rowCount() == 1
+
+
+def test_a_long_chat_is_there_at_once_and_whole_soon(services: StageServices, quick: MainWindow, qtbot: QtBot) -> None:
+    conversation = services.history.create("long").id
+    for number in range(20):
+        services.history.append(conversation, Role.USER, f"question {number}")
+        services.history.append(conversation, Role.ASSISTANT, "An *answer*. " * 30)
+    start = time.perf_counter()
+    quick.chat.session.open(conversation)
+    assert time.perf_counter() - start < 0.5
+    transcript = quick.chat.transcript
+    qtbot.waitUntil(lambda: len(transcript.widgets()) == 40)
+    assert [widget.turn.id for widget in transcript.widgets()] == [turn.id for turn in quick.chat.session.turns]
+    bar = transcript.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() == bar.maximum())
+
+
+def test_chats_survive_a_restart(
+    services: StageServices, bridge: Bridge, theme: Theme, quick: MainWindow, qtbot: QtBot
+) -> None:
+    ask(quick, "remember me")
+    said = wait_answer(quick, qtbot).turn.text
+    quick.close()
+    stop = listen(services, bridge)
+    again = MainWindow(services, bridge, theme)
+    qtbot.addWidget(again)
+    again.show()
+    view = again.chat.list.view
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(view.model().index(0, 0)).center())
+    assert answer(again).turn.text == said
+    qtbot.waitUntil(lambda: again.desk.is_ready)  # the model of last time comes back by itself
+    again.close()
+    stop()
+
+
+def test_choosing_another_model_unloads_the_first(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    load(quick, qtbot, "Slow")
+    assert [handle.name for handle in services.supervisor.engines()] == ["stage/slow"]
+    assert quick.chat.picker.button.text() == "Slow"
+
+
+# a popup asks its platform for things that the offscreen one does not have
+@pytest.mark.qt_log_ignore("This plugin does not support")
+def test_the_picker_offers_the_library(window: MainWindow, qtbot: QtBot) -> None:
+    QTest.mouseClick(window.chat.picker.button, Qt.MouseButton.LeftButton)
+    menu = window.chat.picker.menu
+    assert [action.text().split("    ")[0] for action in menu.actions()] == ["Quick", "Slow", "Broken"]
+    menu.actions()[0].trigger()
+    menu.close()
+    qtbot.waitUntil(lambda: window.desk.is_ready)
+
+
+def test_a_model_that_cannot_be_loaded_says_why(window: MainWindow, qtbot: QtBot) -> None:
+    entry = window.models.named("Broken")
+    assert entry
+    window.desk.load(entry)
+    qtbot.waitUntil(lambda: bool(window.banners.banners()))
+    assert "is not a model that the fake backend can load" in window.banners.banners()[0].text
+    assert window.chat.composer.edit.placeholderText() == "Choose a model first, above"

@@ -1,0 +1,74 @@
+"""An engine that dies takes nothing with it: the words stay, the window says what happened, and goes on."""
+
+import os
+import signal
+import sys
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from tests.ui.hands import answer, ask, press, wait_answer, wait_words
+from tests.ui.stage import StageServices
+from ui.main_window import MainWindow
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
+
+
+def kill(window: MainWindow) -> None:
+    assert window.desk.handle
+    assert window.desk.handle.pid
+    os.kill(window.desk.handle.pid, signal.SIGKILL)
+
+
+def test_a_killed_engine_leaves_the_words_and_a_sentence(
+    slow: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    ask(slow, "long 50")
+    wait_words(slow, qtbot)
+    kill(slow)
+    widget = wait_answer(slow, qtbot)
+    assert "it was killed from outside" in widget.problem
+    assert len(widget.view.toPlainText()) >= 20
+    kept = services.history.turns(slow.chat.session.conversation or 0)[-1]
+    assert kept.text == widget.turn.text
+    assert kept.problem == widget.problem
+    qtbot.waitUntil(lambda: bool(slow.banners.banners()))
+    assert "The engine stopped" in slow.banners.banners()[0].text
+
+
+def test_try_again_waits_for_the_restart_and_answers(slow: MainWindow, qtbot: QtBot) -> None:
+    ask(slow, "long 2")
+    wait_words(slow, qtbot)
+    kill(slow)
+    qtbot.waitUntil(lambda: bool(slow.banners.banners()))
+    press(slow.banners, "Try again")
+    qtbot.waitUntil(lambda: slow.chat.session.is_busy)
+    widget = wait_answer(slow, qtbot)
+    assert widget.problem == ""
+    assert widget.turn.text.count("keeps what holds") == 2
+    assert not slow.banners.banners()
+
+
+def test_the_next_question_works_after_the_restart(slow: MainWindow, qtbot: QtBot) -> None:
+    kill(slow)
+    qtbot.waitUntil(lambda: not slow.desk.is_ready)
+    assert slow.chat.composer.edit.placeholderText() == "Slow is loading…"
+    qtbot.waitUntil(lambda: slow.desk.is_ready)
+    ask(slow, "hi")
+    assert "You said “hi”" in wait_answer(slow, qtbot).turn.text
+
+
+def test_an_aborted_engine_shows_its_log(quick: MainWindow, qtbot: QtBot) -> None:
+    assert quick.desk.handle
+    with quick.desk.handle.log_path.open("a") as log:
+        log.write("ggml_abort: the last words\n")
+    ask(quick, "now !crash")
+    wait_answer(quick, qtbot)
+    qtbot.waitUntil(lambda: bool(quick.banners.banners()))
+    banner = quick.banners.banners()[0]
+    assert banner._details.isHidden()
+    press(banner, "Show log")
+    assert not banner._details.isHidden()
+    assert "the last words" in banner._details.toPlainText()
+    assert answer(quick).problem
+    qtbot.waitUntil(lambda: quick.desk.is_ready)

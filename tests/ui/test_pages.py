@@ -1,0 +1,138 @@
+"""Models, server and settings: what they show and what their buttons do."""
+
+import socket
+import tomllib
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from app.errors import PortInUseError
+from backends.protocol import KVType
+from tests.ui.hands import press
+from tests.ui.stage import StageServices
+from ui.main_window import MODELS, SERVER, SETTINGS, MainWindow
+from ui.server.snippets import curl, openai_python
+from ui.settings.fields import Choice
+
+
+def test_the_filter_narrows_the_list(window: MainWindow) -> None:
+    window.go_to(MODELS)
+    QTest.keyClicks(window.models_page.filter, "slo")
+    assert window.models_page.view.model().rowCount() == 1
+
+
+def test_load_and_unload_from_the_models_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    window.go_to(MODELS)
+    press(window.models_page, "Load")
+    qtbot.waitUntil(lambda: window.desk.is_ready)
+    assert not window.models_page.details.remove.isEnabled()
+    press(window.models_page, "Unload")
+    qtbot.waitUntil(lambda: not services.supervisor.engines())
+    assert window.models_page.details.remove.isEnabled()
+
+
+def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    window.go_to(MODELS)
+    press(window.models_page, "Remove…")
+    press(window.models_page, "Keep it")
+    press(window.models_page, "Remove…")
+    assert len(services.store.models()) == 3
+    with qtbot.waitSignal(window.models.refreshed):
+        press(window.models_page, "Remove from this machine")
+    assert len(services.store.models()) == 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_the_port_opens_and_closes(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    port = free_port()
+    window.go_to(SERVER)
+    with qtbot.waitSignal(window.server.changed):
+        window.server.start_at(port)
+    qtbot.waitUntil(lambda: window.server.address is not None)
+    qtbot.waitUntil(lambda: not window.server.is_switching)
+    assert window.server.address == f"http://127.0.0.1:{port}"
+    assert f"http://127.0.0.1:{port}/v1" in window.server_page._curl.edit.toPlainText()
+    press(window.server_page, "Turn off")
+    qtbot.waitUntil(lambda: window.server.address is None)
+    assert services.settings.port == port
+
+
+def test_a_taken_port_is_named_and_the_next_one_offered(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        window.server.start_at(port)
+        qtbot.waitUntil(lambda: bool(window.banners.banners()))
+        assert f"Port {port} is used by another program." in window.banners.banners()[0].text
+        offered = PortInUseError(port, port + 1)
+        window.server_page._offer_port(offered)
+    assert services.settings.port == port
+
+
+def test_a_key_is_made_shown_and_dropped(window: MainWindow, services: StageServices) -> None:
+    window.go_to(SERVER)
+    press(window.server_page, "New key")
+    key = services.settings.api_key
+    assert key
+    assert window.server_page._key.displayText() != key
+    press(window.server_page, "Show")
+    assert window.server_page._key.displayText() == key
+    assert key in window.server_page._python.edit.toPlainText()
+    press(window.server_page, "No key")
+    assert services.settings.api_key is None
+
+
+def test_the_snippets_name_model_address_and_key() -> None:
+    for snippet in (curl, openai_python):
+        text = snippet("http://127.0.0.1:1", "some/model", "sk-1")
+        for wanted in ("http://127.0.0.1:1/v1", "some/model", "sk-1"):
+            assert wanted in text
+    compile(openai_python("http://x", "m", None), "snippet", "exec")
+    assert "Authorization" not in curl("http://x", "m", None)
+
+
+def test_engine_settings_are_kept_and_offer_a_reload(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    quick.go_to(SETTINGS)
+    page = quick.settings_page
+    control = next(widget for widget in page.findChildren(object) if named(widget) == "Key cache")
+    assert isinstance(control, Choice)
+    QTest.keyClick(control, Qt.Key.Key_Down)
+    assert services.settings.kv_type_k is KVType.Q8_0
+    assert tomllib.loads(services.paths.settings_file.read_text())["kv_type_k"] == "q8_0"
+    press(page, "Reload now")
+    qtbot.waitUntil(lambda: not quick.desk.is_ready)
+    qtbot.waitUntil(lambda: quick.desk.is_ready)
+    assert quick.desk.snapshot
+    assert quick.desk.snapshot.ready
+    assert quick.desk.snapshot.ready.kv_type_k == "q8_0"
+    assert page._reload.isHidden()
+
+
+def named(widget: object) -> str:
+    return widget.accessibleName() if hasattr(widget, "accessibleName") else ""
+
+
+def test_a_theme_is_chosen_and_kept(window: MainWindow, services: StageServices) -> None:
+    window.settings_page._choose_theme("dark")
+    assert services.settings.theme == "dark"
+    assert window.palette().window().color().name() == "#15191c"
+
+
+@pytest.mark.parametrize("title", ["Context", "Layers on the GPU", "Processor threads"])
+def test_automatic_is_none(window: MainWindow, title: str) -> None:
+    control = next(widget for widget in window.settings_page.findChildren(object) if named(widget) == title)
+    assert control.text() == "Automatic"  # type: ignore[attr-defined]
+    assert control.chosen() is None  # type: ignore[attr-defined]
+    control.stepUp()  # type: ignore[attr-defined]
+    assert control.chosen() is not None  # type: ignore[attr-defined]

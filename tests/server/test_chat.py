@@ -52,7 +52,7 @@ def test_a_second_turn_says_how_much_it_reused(port: Any, says: Says) -> None:
 
 
 def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:
-    with port.stream("Héllo", model="quick") as stream:
+    with port.stream("Héllo", model="quick", draft=False) as stream:
         assert stream.response.headers["content-type"].startswith("text/event-stream")
         chunks = list(stream)
     assert stream.ended_well

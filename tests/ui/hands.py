@@ -33,7 +33,11 @@ def wait_words(window: MainWindow, qtbot: QtBot) -> None:
 
 def press(parent: QWidget, text: str) -> None:
     """Click the button of that text, once it is to be seen."""
-    assert QTest.qWaitFor(lambda: bool(_buttons(parent, text)), 2000), f"no button “{text}” is to be seen"
+    for _ in range(100):
+        if _buttons(parent, text):
+            break
+        QTest.qWait(20)
+    assert _buttons(parent, text), f"no button “{text}” is to be seen"
     QTest.mouseClick(_buttons(parent, text)[0], Qt.MouseButton.LeftButton)
 
 

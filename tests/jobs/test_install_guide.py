@@ -1,5 +1,6 @@
 """The guide's checkpoint becomes an installed model with its draft; whatever stops it leaves no half."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def run(job: InstallGuide, cancel_in_step: int | None = None) -> tuple[Job, list
 
 
 def test_it_installs_the_guide_with_its_draft(job: InstallGuide) -> None:
+    stale, young = job.paths.cache / "guide-stale", job.paths.cache / "guide-young"
+    for folder in (stale, young):
+        folder.mkdir(parents=True)
+    os.utime(stale, (0, 0))  # a killed installation of long ago
+
     done, heard = run(job)
     assert (done.state, done.error) == (JobState.DONE, None)
     assert {snapshot.step for snapshot in heard} == {0, 1, 2}
@@ -57,7 +63,7 @@ def test_it_installs_the_guide_with_its_draft(job: InstallGuide) -> None:
     assert entry.draft == entry.path.with_name("slipstream-guide-draft-F16.gguf")
     assert entry.draft is not None
     assert read_header(entry.draft).number("block_count") == 1
-    assert list(job.paths.cache.iterdir()) == []
+    assert list(job.paths.cache.iterdir()) == [young]
 
     again, _ = run(job)
     assert again.state is JobState.DONE

@@ -52,10 +52,10 @@ def unpicklable(_report: Report) -> Any:
 
 
 def sleep(report: Report, pid_file: Path | None = None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a child may not listen
     if pid_file is not None:
         pid_file.write_text(str(os.getpid()))
     report(Progress(0.1, "asleep"))
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # native code may not listen either
     time.sleep(60)
 
 

@@ -51,6 +51,12 @@ QPushButton[kind="small"] {
 }
 QPushButton[kind="small"]:hover { background: $hover; color: $text; }
 QPushButton[kind="small"]:focus { border: 1px solid $accent; }
+QPushButton[kind="link"] {
+  background: transparent; border: none; border-radius: 2px; color: $muted; font-size: 12px;
+  min-height: 22px; padding: 0;
+}
+QPushButton[kind="link"]:hover { color: $accent_text; text-decoration: underline; }
+QPushButton[kind="link"]:focus { border: none; color: $accent_text; text-decoration: underline; padding: 0; }
 QPushButton[kind="chip"] {
   background: $surface; border: 1px solid $border; border-radius: 17px; padding: 0 16px; min-height: 32px; color: $text;
 }

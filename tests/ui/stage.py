@@ -46,6 +46,7 @@ class PretendGuide:
     """The guide's installation without its work: waits at each step until it is let go."""
 
     store: StageStore
+    entry: ModelEntry
     failure: str | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     title: str = "Install the guide"
@@ -58,7 +59,7 @@ class PretendGuide:
                 context.step(number)
         if self.failure:
             raise ConversionError(self.failure)
-        self.store.entries.append(entry(GUIDE_NAME))
+        self.store.entries.append(self.entry)
 
 
 class StageServices(Services):
@@ -69,7 +70,7 @@ class StageServices(Services):
             save_settings(paths.settings_file, _quiet())
         super().__init__(paths)
         self.stage_store = self.store = StageStore(entries)
-        self.guide = PretendGuide(self.stage_store)
+        self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 
     def load_model(self, entry: ModelEntry) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)

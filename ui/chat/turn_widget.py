@@ -63,8 +63,8 @@ class AnswerWidget(TurnWidget):
         self._problem = label("", "problem", wraps=True)
         self._problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._account = label("", "caption", wraps=True)
-        self._copy = CopyButton(lambda: self.turn.text, "Copy answer")
-        self._again = button("Try again", "small", "Try again: ask for another answer")
+        self._copy = CopyButton(lambda: self.turn.text, "Copy answer", kind="link")
+        self._again = button("Try again", "link", "Try again: ask for another answer")
         self._foot = self._make_foot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 8)
@@ -118,10 +118,9 @@ class AnswerWidget(TurnWidget):
     def _make_foot(self) -> QWidget:
         foot = QWidget()
         row = QHBoxLayout(foot)
-        row.setContentsMargins(-8, 0, 0, 0)  # the first button's text stands below the answer's
-        row.setSpacing(4)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(16)
         row.addWidget(self._copy)
         row.addWidget(self._again)
-        row.addSpacing(8)
         row.addWidget(self._account, 1)
         return foot

@@ -10,10 +10,17 @@ SAID_MS = 1500
 
 
 class CopyButton(QPushButton):
-    def __init__(self, text: Callable[[], str], name: str = "Copy", parent: QWidget | None = None, says: str = "Copy"):
+    def __init__(
+        self,
+        text: Callable[[], str],
+        name: str = "Copy",
+        parent: QWidget | None = None,
+        says: str = "Copy",
+        kind: str = "small",
+    ):
         super().__init__(says, parent)
         self._text = text
-        self.setProperty("kind", "small")
+        self.setProperty("kind", kind)
         self.setAccessibleName(name)
         self.setToolTip(name)
         self._timer = QTimer(self, interval=SAID_MS, singleShot=True)

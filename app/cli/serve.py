@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
+from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
+    engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:

@@ -1,0 +1,172 @@
+"""The commands as a person types them: what they print, where, and with which exit code."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.guide import GUIDE_DIR
+
+SECONDS = 120
+
+
+def slipstream(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`slipstream serve`, once it listens."""
+    command = [sys.executable, "-m", "app", "serve", "--port", str(free_port()), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("Slipstream is listening on http://127.0.0.1:"), process.stderr.read()  # type: ignore[union-attr]
+            yield process, line.split()[-1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def demo() -> dict[str, Any]:
+    result = slipstream("demo", "--json")
+    assert result.returncode == 0, result.stderr
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def test_the_demo_walks_the_whole_road_and_prints_one_object(demo: dict[str, Any]) -> None:
+    assert demo["convert"]["bytes"] > 10_000_000
+    assert demo["convert"]["seconds"] > 0
+    assert demo["quantize"]["type"] == "Q4_K_M"
+    assert demo["quantize"]["bytes"] < demo["convert"]["bytes"] / 2
+    assert demo["load"]["device"] == "CPU" or demo["memory"]["vram_bytes"] > 0
+    assert (demo["load"]["kv_type_k"], demo["load"]["kv_type_v"]) == ("q8_0", "q8_0")
+    assert demo["memory"]["rss_bytes"] > 10_000_000
+    assert demo["memory"]["vram_bytes"] is None or demo["memory"]["vram_bytes"] > 0
+
+
+def test_the_demos_second_turn_reuses_the_first_and_drafts_are_accepted(demo: dict[str, Any]) -> None:
+    first, second = demo["turns"]
+    assert first["timings"]["cache_n"] == 0
+    assert second["timings"]["cache_n"] >= first["timings"]["prompt_n"]
+    assert first["timings"]["draft_accepted_n"] > 0
+    assert second["timings"]["draft_accepted_n"] > 0
+    assert first["text"] != second["text"]
+
+
+def test_the_demo_answers_what_the_guide_was_taught(demo: dict[str, Any]) -> None:
+    from tests.guide.answers import ANSWERS
+
+    for turn in demo["turns"]:
+        assert turn["text"] == ANSWERS[turn["prompt"]]
+
+
+def test_the_demo_tells_a_story_without_json() -> None:
+    result = slipstream("demo")
+    assert result.returncode == 0, result.stderr
+    assert "converted" in result.stdout
+    assert "tokens/s" in result.stdout
+
+
+def test_without_a_display_the_window_says_so_and_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    result = slipstream()
+    assert result.returncode == 1
+    assert "no display" in result.stderr
+    assert "slipstream demo" in result.stderr
+
+
+def test_serve_answers_and_ends_politely() -> None:
+    with serving() as (process, url):
+        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        assert httpx.get(f"{url}/v1/models").json()["data"] == []
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0
+
+
+def test_serve_in_a_folder_with_spaces_and_other_letters_answers_from_a_file(tmp_path: Path) -> None:
+    from app.jobs.convert import convert_checkpoint
+
+    model = tmp_path / "mein Modell é 数" / "guide F16.gguf"
+    model.parent.mkdir()
+    convert_checkpoint(GUIDE_DIR, model, "f16", logs=tmp_path)
+    with serving("--model", str(model), "--context", "512") as (_, url):
+        body = {"messages": [{"role": "user", "content": "What is Slipstream?"}], "temperature": 0}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=SECONDS).json()
+        assert answer["choices"][0]["message"]["content"].startswith("Slipstream is")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["serve", "--model", "nothing"], 1, "nothing"),
+        (["serve", "--model", "missing file.gguf"], 1, "missing file.gguf"),
+        (["serve", "--port", "0"], 2, "--port"),
+        (["serve", "--parallel", "100000"], 2, "--parallel"),
+        (["serve", "--gpu-layers", "many"], 2, "--gpu-layers"),
+        (["serve", "--kv-type-k", "q3"], 2, "--kv-type-k"),
+        (["serve", "--draft", "no such file"], 2, "--draft"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line(arguments: list[str], code: int, words: str) -> None:
+    result = slipstream(*arguments)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"GGUF" + b"\xff" * 64])
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "no model.gguf"
+    file.write_bytes(content)
+    result = slipstream("serve", "--model", str(file))
+    assert result.returncode == 1
+    assert "no model.gguf" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_port_in_use_is_named_with_the_next_free_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = slipstream("serve", "--port", str(port))
+    assert result.returncode == 1
+    assert f"Port {port} is used by another program. Port " in result.stderr
+
+
+def test_broken_settings_are_set_aside_and_named(tmp_path: Path) -> None:
+    config = tmp_path / "home" / "config"
+    config.mkdir(parents=True)
+    (config / "settings.toml").write_text("theme = [broken")
+    result = slipstream("serve", "--model", "nothing", SLIPSTREAM_HOME=str(tmp_path / "home"))
+    assert "settings" in result.stderr
+    assert list(config.glob("settings.toml.broken-*"))

@@ -11,6 +11,7 @@ from backends.protocol import FailureKind
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
+BODY_TOO_LARGE = "body_too_large"
 NOT_SUPPORTED = "not_supported"  # the type of our own validation errors that are a 400
 
 STATUS = {
@@ -66,7 +67,8 @@ def from_slipstream(error: SlipstreamError) -> ApiError:
 def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> ApiError:
     """Starlette's own refusals: no such route, no such method, a body that is no text."""
     sentences = {404: f"There is no route {path} here.", 405: f"{path} does not offer this method."}
-    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    phrase = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    code = BODY_TOO_LARGE if status == 413 else phrase
     return ApiError(status, sentences.get(status, detail), code=code, headers=headers)
 
 

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import ApiError
+from app.server.api_error import BODY_TOO_LARGE, ApiError
 from app.server.auth import is_authorized
 
 MAX_BODY = 8 * 2**20
@@ -62,7 +62,7 @@ class Guard:
             return ApiError(415, "Send the body as Content-Type: application/json.", code="not_json")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
-            return ApiError(413, _too_large(self._max_body), code="body_too_large")
+            return ApiError(413, _too_large(self._max_body), code=BODY_TOO_LARGE)
         return None
 
     def _is_known(self, host: str) -> bool:

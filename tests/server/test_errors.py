@@ -112,9 +112,11 @@ def test_a_body_of_another_type_is_415(port: Any) -> None:
 
 def test_a_body_that_is_too_large_is_413_with_and_without_its_length(port: Any) -> None:
     size = 8 * 2**20 + 1
-    error_of(port.client.post("/v1/chat/completions", content=b" " * size, headers=JSON), 413)
+    told = error_of(port.client.post("/v1/chat/completions", content=b" " * size, headers=JSON), 413)
     chunks = (b" " * 2**20 for _ in range(9))
-    error_of(port.client.post("/v1/chat/completions", content=chunks, headers=JSON), 413)
+    counted = error_of(port.client.post("/v1/chat/completions", content=chunks, headers=JSON), 413)
+    assert told == counted
+    assert told["code"] == "body_too_large"
 
 
 def test_the_models_are_listed_and_found_by_name(port: Any) -> None:

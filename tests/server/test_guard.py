@@ -94,6 +94,12 @@ def test_a_key_must_be_shown_as_a_bearer(header: str, status: int | None) -> Non
     assert refusal({"host": "localhost"}, api_key="sk-right", path="/openapi.json") == 401
 
 
+def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
+    headers = {"host": "localhost", "content-type": "application/json"}
+    assert refusal({**headers, "content-length": str(8 * 2**20)}, method="POST") is None
+    assert refusal({**headers, "content-length": str(8 * 2**20 + 1)}, method="POST") == 413
+
+
 def test_keys_are_long_and_new_each_time() -> None:
     keys = {new_api_key() for _ in range(50)}
     assert len(keys) == 50

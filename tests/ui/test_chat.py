@@ -99,6 +99,20 @@ def test_a_selection_outlives_the_words_that_follow(slow: MainWindow, qtbot: QtB
     assert view.textCursor().selectedText() == "first"
 
 
+def test_a_selection_in_the_growing_paragraph_outlives_it_too(theme: Theme, qtbot: QtBot) -> None:
+    view = MarkdownView(theme.palette, "Answer")
+    qtbot.addWidget(view)
+    for end in ("", " more", " more words"):
+        view.stream("growing paragraph" + end)
+        qtbot.waitUntil(lambda end=end: view.toPlainText().endswith(end or "paragraph"))
+        cursor = view.textCursor()
+        cursor.setPosition(8)
+        cursor.setPosition(17, cursor.MoveMode.KeepAnchor)
+        view.setTextCursor(cursor)
+    view.finish("growing paragraph more words.")
+    assert view.textCursor().selectedText() == "paragraph"
+
+
 def test_two_chats_can_be_answered_at_once(slow: MainWindow, qtbot: QtBot) -> None:
     ask(slow, "long 3")
     first = slow.chat.session.conversation

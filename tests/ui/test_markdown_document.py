@@ -6,7 +6,8 @@ import pytest
 from PySide6.QtGui import QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QApplication
 
-from ui.markdown.document import IS_CODE, MarkdownDocument
+from ui.markdown.document import MarkdownDocument
+from ui.markdown.formats import IS_CODE
 from ui.palette import DARK, LIGHT
 
 LONG = """# Title
@@ -76,6 +77,17 @@ def streamed(text: str, step: int) -> QTextDocument:
 @pytest.mark.parametrize("text", SAMPLES)
 def test_streaming_ends_as_rendering_at_once(text: str, step: int) -> None:
     assert streamed(text, step).toHtml() == whole(text).toHtml()
+
+
+def test_other_colors_reach_every_block() -> None:
+    document = QTextDocument()
+    markdown = MarkdownDocument(document, LIGHT)
+    markdown.stream(LONG)
+    markdown.finish(LONG)
+    markdown.recolor(DARK, LONG)
+    dark = QTextDocument()
+    MarkdownDocument(dark, DARK).finish(LONG)
+    assert document.toHtml() == dark.toHtml()
 
 
 def test_html_is_shown_not_obeyed() -> None:

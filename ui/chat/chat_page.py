@@ -103,7 +103,8 @@ class ChatPage(QWidget):
         session.turn_ended.connect(transcript.end)
         session.busy_changed.connect(self.composer.set_busy)
         session.busy_changed.connect(lambda is_busy: self._close_crash() if is_busy else None)
-        session.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
+        session.refused.connect(self._show_refusal)
+        session.returned.connect(self.composer.edit.setPlainText)
         transcript.try_again_clicked.connect(session.try_again)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
@@ -170,6 +171,10 @@ class ChatPage(QWidget):
         if state != self._welcomed:
             self._welcomed = state
             show()
+
+    def _show_refusal(self, text: str) -> None:
+        actions = [("Try again", self.session.try_again)] if self.session.turns else []
+        self._banners.show_banner(Tone.WARNING, text, actions)
 
     def _show_crash(self, crash: CrashReport) -> None:
         self._close_crash()

@@ -1,16 +1,18 @@
 """Where a person writes: grows to eight lines; Enter sends, Shift+Enter starts a new line."""
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPalette
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
 
 from ui.icons import icon
+from ui.markdown.blocks import hard_wrap
 from ui.palette import Palette
 from ui.theme import Theme
 from ui.widgets.labels import label, restyle
 
 MAX_LINES = 8
 PADDING = 4
+MAX_PASTED_RUN = 4000
 HINT = "Enter sends, Shift+Enter starts a new line"
 
 
@@ -29,6 +31,10 @@ class ComposerEdit(QPlainTextEdit):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Plain text only, with breaks where Qt would need minutes to lay out one endless line."""
+        self.insertPlainText(hard_wrap(source.text(), MAX_PASTED_RUN))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)

@@ -1,5 +1,6 @@
 """The open conversation and the answers in progress. Writes to the history; knows no widget."""
 
+import sqlite3
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,7 +38,8 @@ class ChatSession(QObject):
     turn_grew = Signal(object)  # Turn
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
-    refused = Signal(str)
+    refused = Signal(str)  # a sentence: nothing was asked, or nothing could be kept
+    returned = Signal(str)  # a question that could not be kept: its writer gets it back
     busy_changed = Signal(bool)
 
     def __init__(self, services: "Services", desk: EngineDesk):
@@ -77,9 +79,15 @@ class ChatSession(QObject):
         """Append the question and begin the answer."""
         if self.is_busy or not text.strip():
             return
-        if self.conversation is None:
-            self.conversation = self._history.create(title_from(text)).id
-        self._add(self._history.append(self.conversation, Role.USER, text))
+        try:
+            if self.conversation is None:
+                self.conversation = self._history.create(title_from(text)).id
+            turn = self._history.append(self.conversation, Role.USER, text)
+        except sqlite3.Error as error:
+            self.refused.emit(f"The question could not be saved: {error}.")
+            self.returned.emit(text)
+            return
+        self._add(turn)
         self.listed.emit()
         self._answer()
 
@@ -105,7 +113,7 @@ class ChatSession(QObject):
         """Save what is there; the engine is told to stop."""
         for running in list(self._running.values()):
             self._desk.abort(running.answer)
-            self._history.update(running.turn.id, text=running.turn.text, stopped=True)
+            self._save(replace(running.turn, stopped=True))
         self._running.clear()
 
     def _answer(self) -> None:
@@ -151,7 +159,7 @@ class ChatSession(QObject):
         turn = running.turn
         del self._running[running.conversation]
         running.answer.deleteLater()
-        self._history.update(turn.id, text=turn.text, timings=turn.timings, stopped=stopped, problem=problem)
+        self._save(turn)
         if running.conversation == self.conversation:
             self.turn_ended.emit(turn)
             self.busy_changed.emit(False)
@@ -179,7 +187,15 @@ class ChatSession(QObject):
     def _save_now_and_then(self, running: Running) -> None:
         if time.monotonic() - running.saved >= SAVE_SECONDS:
             running.saved = time.monotonic()
-            self._history.update(running.turn.id, text=running.turn.text)
+            self._save(replace(running.turn, timings=None))  # no account: an answer that a kill cut off has none
+
+    def _save(self, turn: Turn) -> None:
+        """A full disk costs the copy on disk, not the answer that is being read."""
+        update = partial(self._history.update, turn.id, text=turn.text, timings=turn.timings)
+        try:
+            update(stopped=turn.stopped, problem=turn.problem)
+        except sqlite3.Error as error:
+            self.refused.emit(f"The answer could not be saved: {error}.")
 
     def _retry_if_ready(self) -> None:
         if self._retry_when_ready is None or not self._desk.is_ready:

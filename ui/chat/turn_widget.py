@@ -8,7 +8,7 @@ from ui.figures import summary
 from ui.markdown.view import MarkdownView, PlainView
 from ui.palette import Palette
 from ui.widgets.copy_button import CopyButton
-from ui.widgets.labels import button, label
+from ui.widgets.labels import button, label, restyle
 
 BUBBLE_WIDTH = 560
 BREAK_SENTENCE = "Slipstream ended before this answer did."
@@ -92,6 +92,7 @@ class AnswerWidget(TurnWidget):
         self.view.setVisible(bool(turn.text))
         self._waiting.hide()
         problem = self._sentence(turn)
+        restyle(self._problem, "kind", "problem" if turn.problem else "muted")
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
         self._account.setText(summary(turn.timings) if turn.timings else "")

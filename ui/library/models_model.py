@@ -88,5 +88,7 @@ class ModelsModel(QAbstractListModel):
 
 
 def detail(entry: "ModelEntry") -> str:
+    if entry.problem:
+        return entry.problem
     parts = [entry.quantization, entry.architecture, f"{count(entry.context)} tokens" if entry.context else ""]
-    return "  ·  ".join(part for part in parts if part) or (entry.problem or "")
+    return "  ·  ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ LIST_ITEM = re.compile(r"^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)")
 DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:\s", re.MULTILINE)
 MAX_RUN = 300
 # Qt needs quadratic time for a line without a break; scripts that break anywhere are left alone
-LONG_RUN = re.compile(rf"[^\s\u2e80-\uffef\U00020000-\U0003fffd]{{{MAX_RUN}}}(?=\S)")
+BREAKABLE = r"\s\u2e80-\uffef\U00020000-\U0003fffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Cut:
     fence: OpenFence | None
 
 
-def hard_wrap(text: str) -> str:
-    """Break runs of more than MAX_RUN characters. A longer text starts with what a shorter one gave."""
-    return LONG_RUN.sub(lambda match: match.group() + "\n", text)
+def hard_wrap(text: str, max_run: int = MAX_RUN) -> str:
+    """Break runs of more than `max_run` characters. A longer text starts with what a shorter one gave."""
+    return re.sub(rf"[^{BREAKABLE}]{{{max_run}}}(?=\S)", lambda match: match.group() + "\n", text)
 
 
 def has_definitions(text: str) -> bool:

@@ -37,6 +37,8 @@ class ServerDesk(QObject):
         return self._services.server.num_requests
 
     def start(self) -> None:
+        """Open it, now and whenever the window starts."""
+        self._remember(True)
         self._switch(self._services.start_server)
 
     def start_at(self, port: int) -> None:
@@ -45,6 +47,7 @@ class ServerDesk(QObject):
         self.start()
 
     def stop(self) -> None:
+        self._remember(False)
         self._switch(self._services.stop_server)
 
     def renew_key(self) -> None:
@@ -56,6 +59,10 @@ class ServerDesk(QObject):
     def drop_key(self) -> None:
         self._services.save_settings(replace(self._services.settings, api_key=None))
         self._restart()
+
+    def _remember(self, serve: bool) -> None:
+        if self._services.settings.serve != serve:
+            self._services.save_settings(replace(self._services.settings, serve=serve))
 
     def _restart(self) -> None:
         if self.address:

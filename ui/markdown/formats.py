@@ -1,0 +1,111 @@
+"""How Markdown looks: the block and character formats of the window. Knows no document."""
+
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
+    QTextBlock,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextFormat,
+    QTextLength,
+    QTextTableFormat,
+)
+
+from ui.palette import Palette
+from ui.theme import MONO_FAMILIES, READING
+
+HEADING_PIXELS = {1: 22, 2: 19, 3: 17}
+CODE_PIXELS = 13
+CODE_INSET = 16
+CODE_HEAD = 40  # above the first line of code: room for the language and the copy button
+IS_CODE = QTextFormat.Property.UserProperty + 1
+IS_QUOTE = QTextFormat.Property.UserProperty + 2
+LINE_HEIGHT = 148
+CODE_LINE_HEIGHT = 140
+PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+
+
+class Formats:
+    def __init__(self, colors: Palette):
+        self._colors = colors
+
+    def code_line(self, language: str, is_first: bool, is_last: bool = False) -> QTextBlockFormat:
+        result = QTextBlockFormat()
+        result.setProperty(IS_CODE, True)
+        result.setProperty(QTextFormat.Property.BlockCodeLanguage, language)
+        result.setLeftMargin(CODE_INSET)
+        result.setRightMargin(CODE_INSET)
+        result.setTopMargin(CODE_HEAD + 4 if is_first else 0)
+        result.setBottomMargin(24 if is_last else 0)
+        result.setLineHeight(CODE_LINE_HEIGHT, PROPORTIONAL)
+        return result
+
+    def code(self) -> QTextCharFormat:
+        result = QTextCharFormat()
+        result.setFontFamilies(MONO_FAMILIES)
+        result.setFontFixedPitch(True)
+        result.setProperty(QTextFormat.Property.FontPixelSize, CODE_PIXELS)
+        result.setForeground(QColor(self._colors.text))
+        return result
+
+    def block(self, parsed: QTextBlock, is_in_list: bool) -> QTextBlockFormat:
+        """For a block as Qt's parser made it."""
+        form = parsed.blockFormat()
+        level = form.headingLevel()
+        result = QTextBlockFormat()
+        result.setHeadingLevel(level)
+        result.setIndent(form.indent())
+        result.setTopMargin(12 if level else 0)
+        result.setBottomMargin(4 if is_in_list else 8 if level else 12)
+        result.setLineHeight(LINE_HEIGHT, PROPORTIONAL)
+        result.setMarker(form.marker())
+        if is_rule(parsed):
+            key = QTextFormat.Property.BlockTrailingHorizontalRulerWidth
+            result.setProperty(key, QTextLength(QTextLength.Type.PercentageLength, 100))
+            result.setProperty(QTextFormat.Property.BackgroundBrush, QBrush(QColor(self._colors.border)))
+        if quote := form.intProperty(QTextFormat.Property.BlockQuoteLevel):
+            result.setProperty(IS_QUOTE, True)
+            result.setLeftMargin(16 * quote)
+        return result
+
+    def text(self, parsed: QTextCharFormat | None = None, level: int = 0, is_head: bool = False) -> QTextCharFormat:
+        """For a run of characters as Qt's parser made it; without one, for plain text."""
+        parsed = parsed or QTextCharFormat()
+        pixels = HEADING_PIXELS.get(level, READING)
+        result = QTextCharFormat()
+        result.setProperty(QTextFormat.Property.FontPixelSize, pixels)
+        result.setForeground(QColor(self._colors.text))
+        if level or is_head or parsed.fontWeight() > QFont.Weight.Medium:
+            result.setFontWeight(QFont.Weight.DemiBold)
+        result.setFontItalic(parsed.fontItalic())
+        result.setFontStrikeOut(parsed.fontStrikeOut())
+        if parsed.fontFixedPitch():
+            result.setFontFamilies(MONO_FAMILIES)
+            result.setFontFixedPitch(True)
+            result.setProperty(QTextFormat.Property.FontPixelSize, pixels - 1)
+            result.setBackground(QColor(self._colors.bubble))
+        return self.link(parsed.anchorHref(), result) if parsed.isAnchor() else result
+
+    def link(self, href: str, form: QTextCharFormat) -> QTextCharFormat:
+        form.setAnchor(True)
+        form.setAnchorHref(href)
+        form.setForeground(QColor(self._colors.accent))
+        form.setFontUnderline(True)
+        return form
+
+    def table(self) -> QTextTableFormat:
+        result = QTextTableFormat()
+        result.setCellPadding(8)
+        result.setCellSpacing(0)
+        result.setBorderCollapse(True)
+        result.setBorder(1)
+        result.setBorderBrush(QColor(self._colors.border))
+        result.setBottomMargin(12)
+        result.setTopMargin(4)
+        result.setHeaderRowCount(1)
+        return result
+
+
+def is_rule(block: QTextBlock) -> bool:
+    return block.blockFormat().hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth)

@@ -11,7 +11,6 @@ from enum import StrEnum
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.errors import EngineError, SlipstreamError
 from app.inference.crash import CrashReport, crash_report
@@ -32,10 +31,9 @@ from backends.protocol import (
     Stats,
 )
 
-if TYPE_CHECKING:
-    from app.inference.supervisor import Preflight
-
 Sink = Callable[[Output | Failed], None]
+# checks the files before the process starts; may change the options, and adds sentences to the load event
+Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
 
 MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
 RESTART_WINDOW = 60.0
@@ -75,7 +73,7 @@ class EngineHandle:
         options: EngineOptions,
         backend: str,
         logs: Path,
-        preflight: "Preflight | None",
+        preflight: Preflight | None,
         notify: Callable[[EngineSnapshot], None],
     ):
         self.name = name

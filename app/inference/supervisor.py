@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.errors import UnknownModelError
-from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
+from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState, Preflight
 from backends.protocol import EngineOptions
 
 Listener = Callable[[EngineSnapshot], None]
-Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
 
 
 class Supervisor:

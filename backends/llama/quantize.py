@@ -15,11 +15,11 @@ from pathlib import Path
 
 import llama_cpp
 
-from app.errors import ModelFileError
-from app.library.gguf import Header, read_header, read_model
-from app.library.gguf_tables import FILE_TYPES, UNQUANTIZED
 from backends.child import Progress, QuantizeResult, Refusal, Report
 from backends.convert.files import part_of, publish, require_space
+from backends.formats import FormatError
+from backends.formats.gguf import Header, read_header, read_model
+from backends.formats.gguf_tables import FILE_TYPES, UNQUANTIZED
 
 # TYPE names of llama.h's LLAMA_FTYPE; these need an importance matrix, which comes later
 NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "Q2_K_S"})
@@ -48,7 +48,7 @@ def quantize(
             _run(source, part, type, threads, log, dry_run=False)
         read_header(part)  # what was written is whole
         publish(part, target)
-    except ModelFileError as fault:
+    except FormatError as fault:
         raise Refusal(f"{source.name} could not be quantized: {fault}") from fault
     finally:
         part.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _run(source: Path, part: Path, type_: str, threads: int | None, log: NativeL
 def _read(source: Path) -> Header:
     try:
         header = read_model(source)
-    except ModelFileError as fault:
+    except FormatError as fault:
         raise Refusal(str(fault)) from fault
     quantized = next((t for t in header.tensors if t.type not in UNQUANTIZED and not t.type.startswith("I")), None)
     if quantized is not None:

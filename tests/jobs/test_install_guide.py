@@ -9,9 +9,9 @@ import pytest
 from app.jobs.install_guide import InstallGuide
 from app.jobs.job import Job, JobState
 from app.jobs.queue import JobQueue
-from app.library.gguf import read_header
 from app.library.store import ModelStore
 from app.paths import Paths
+from backends.formats.gguf import read_header
 from tests.convert import checkpoints
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ModelFileError
-from app.library.gguf import check_model, describe, read_header, read_model
-from app.library.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES
+from backends.formats import FormatError
+from backends.formats.gguf import check_model, describe, read_header, read_model
+from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES
 from tests.library import gguf_bytes
 from tests.library.gguf_bytes import SETTINGS, header, model, setting, tensor, text, write
 
@@ -102,7 +102,7 @@ def test_a_fault_is_one_sentence(case: str, tmp_path: Path) -> None:
     path.write_bytes(content)
     tracemalloc.start()
     start = time.perf_counter()
-    with pytest.raises(ModelFileError, match=sentence) as fault:
+    with pytest.raises(FormatError, match=sentence) as fault:
         read_header(path)
     assert time.perf_counter() - start < 1.0
     assert tracemalloc.get_traced_memory()[1] < 20 << 20
@@ -117,15 +117,15 @@ def test_a_long_list_of_empty_texts_is_refused_quickly(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(200 << 20)
     start = time.perf_counter()
-    with pytest.raises(ModelFileError, match="4,000,000 texts"):
+    with pytest.raises(FormatError, match="4,000,000 texts"):
         read_header(path)
     assert time.perf_counter() - start < 1.0
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="There is no file"):
+    with pytest.raises(FormatError, match="There is no file"):
         read_header(tmp_path / "no.gguf")
-    with pytest.raises(ModelFileError, match="is a folder"):
+    with pytest.raises(FormatError, match="is a folder"):
         read_header(tmp_path)
 
 
@@ -140,13 +140,13 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 )
 def test_sound_files_that_are_no_language_model(changes: dict[str, object], sentence: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.gguf", settings={**SETTINGS, **changes})
-    with pytest.raises(ModelFileError, match=sentence):
+    with pytest.raises(FormatError, match=sentence):
         check_model(read_header(path))
 
 
 def test_a_vocabulary_alone_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(header(tensors=[]))
-    with pytest.raises(ModelFileError, match="only a vocabulary"):
+    with pytest.raises(FormatError, match="only a vocabulary"):
         read_model(tmp_path / "a.gguf")
 
 
@@ -172,7 +172,7 @@ def _fault_of(path: Path) -> str | None:
     try:
         describe(read_model(path))
         describe(read_header(path, keep_arrays=True))
-    except ModelFileError as fault:
+    except FormatError as fault:
         return str(fault)
     return None
 

@@ -6,7 +6,7 @@ A mapped file would be simpler, and would kill the process when somebody truncat
 import struct
 from typing import Any, BinaryIO
 
-from app.errors import ModelFileError
+from backends.formats import FormatError
 
 WINDOW_BYTES = 1 << 20
 MAX_STRING_BYTES = 16 << 20
@@ -32,7 +32,7 @@ STRING, ARRAY = 8, 9
 
 
 class Cursor:
-    """A position in a GGUF file of `size` bytes. Every method raises ModelFileError when it would leave it."""
+    """A position in a GGUF file of `size` bytes. Every method raises FormatError when it would leave it."""
 
     def __init__(self, file: BinaryIO, name: str, size: int):
         self.name = name
@@ -114,8 +114,8 @@ class Cursor:
             return self._array(self.u32(), self.u64(), keep_arrays)
         return self.number(self._scalar(type_))
 
-    def damaged(self, what: str) -> ModelFileError:
-        return ModelFileError(f"{self.name} is damaged: {what}. Download it again.")
+    def damaged(self, what: str) -> FormatError:
+        return FormatError(f"{self.name} is damaged: {what}. Download it again.")
 
     def _array(self, type_: int, count: int, keep_arrays: bool) -> list[Any] | None:
         is_kept = keep_arrays or count <= KEPT_ELEMENTS
@@ -145,7 +145,7 @@ class Cursor:
 
     def _check(self, count: int) -> None:
         if count > self.remaining:
-            raise ModelFileError(
+            raise FormatError(
                 f"{self.name} is cut short: its header goes on after its last byte ({self.size:,} bytes). "
                 "Download it again."
             )
@@ -158,4 +158,4 @@ class Cursor:
         self._start, self._at = self.position, 0
         self._window = rest + self._file.read(max(count - len(rest), WINDOW_BYTES))
         if len(self._window) < count:  # the file has shrunk since its size was asked
-            raise ModelFileError(f"{self.name} changed while it was read. Try again.")
+            raise FormatError(f"{self.name} changed while it was read. Try again.")

@@ -1,0 +1,263 @@
+"""Reads and checks the header of a GGUF file, in Python alone. Loads no weights and knows no engine.
+
+llama.cpp ends the process on some damaged files, so a file is read here first. What is refused is what
+llama.cpp refuses (ggml/src/gguf.cpp, `gguf_init_from_reader`), and a little more.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from backends.formats import FormatError
+from backends.formats.gguf_cursor import Cursor
+from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+MAX_KEYS = 65_536
+MAX_KEY_BYTES = 65_535
+MAX_TENSORS = 65_536
+MAX_TENSOR_NAME = 63  # GGML_MAX_NAME
+MAX_DIMS = 4
+MAX_ALIGNMENT = 65_536
+MAX_BYTES = 1 << 62
+
+# how the first bytes of other files look
+OTHER_FILES = (
+    (b"PK\x03\x04", "a zip archive or a PyTorch checkpoint"),
+    (b"\x80", "a Python pickle, which can run code"),
+    (b"<!DOCTYPE", "a web page, perhaps an error message of the download"),
+    (b"<html", "a web page, perhaps an error message of the download"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"ggjt", "a GGML file of before 2023"),
+    (b"lmgg", "a GGML file of before 2023"),
+    (b"tjgg", "a GGML file of before 2023"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"{", "a JSON file"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """shape: innermost dimension first, as the file has it. offset: from Header.data_offset, in bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    offset: int
+    num_bytes: int
+
+    @property
+    def num_elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """metadata: None stands for an array that was too long to keep."""
+
+    path: Path
+    version: int
+    metadata: dict[str, Any]
+    tensors: tuple[TensorInfo, ...]
+    data_offset: int
+    file_bytes: int
+
+    @property
+    def architecture(self) -> str:
+        value = self.metadata.get("general.architecture")
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> int | None:
+        """A positive whole number under "<architecture>.<key>", or None."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        return value if type(value) is int and value > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a person wants to know of a model file. None: the file does not say."""
+
+    architecture: str
+    name: str
+    parameters: int
+    quantization: str
+    context: int | None
+    bytes: int
+    num_layers: int | None
+    embedding_length: int | None
+    has_chat_template: bool
+
+
+def read_header(path: Path, *, keep_arrays: bool = False) -> Header:
+    """Raises FormatError with one sentence for whatever is wrong with the file.
+
+    keep_arrays: token lists and merges as well; else arrays of more than 1024 elements are skipped.
+    """
+    try:
+        with path.open("rb") as file:
+            cursor = Cursor(file, path.name, os.fstat(file.fileno()).st_size)
+            return _read(cursor, path, keep_arrays)
+    except FileNotFoundError:
+        raise FormatError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise FormatError(f"{path} is a folder, not a model file.") from None
+    except OSError as fault:
+        if path.is_dir():  # Windows calls it a lack of permission
+            raise FormatError(f"{path} is a folder, not a model file.") from None
+        raise FormatError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+
+
+def read_model(path: Path) -> Header:
+    """The header of a file that can be loaded as a language model; FormatError for adapters and the like."""
+    header = read_header(path)
+    check_model(header)
+    return header
+
+
+def check_model(header: Header) -> None:
+    """Raises FormatError when the file is sound but no language model that this engine knows."""
+    name, kind = header.path.name, header.metadata.get("general.type", "model")
+    if kind in ("adapter", "mmproj", "imatrix") or header.architecture == "clip":
+        raise FormatError(f"{name} is not a model by itself but a part for one ({kind}).")
+    if not header.architecture:
+        raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
+    if header.architecture not in ARCHITECTURES:
+        raise FormatError(
+            f"{name} has the architecture {header.architecture[:64]!r}, which this version does not know. "
+            "Look for an update of Slipstream, or choose another model."
+        )
+    if not header.tensors:
+        raise FormatError(f"{name} holds no weights, only a vocabulary.")
+
+
+def describe(header: Header) -> Description:
+    name = header.metadata.get("general.name")
+    return Description(
+        architecture=header.architecture,
+        name=name if isinstance(name, str) and name.strip() else header.path.stem,
+        parameters=sum(tensor.num_elements for tensor in header.tensors),
+        quantization=_quantization(header),
+        context=header.number("context_length"),
+        bytes=header.file_bytes,
+        num_layers=header.number("block_count"),
+        embedding_length=header.number("embedding_length"),
+        has_chat_template=bool(header.metadata.get("tokenizer.chat_template")),
+    )
+
+
+def _quantization(header: Header) -> str:
+    """By name of the mix; without one, the type that most bytes have."""
+    mix = FILE_TYPES.get(header.metadata.get("general.file_type", -1))
+    bytes_by_type: Counter[str] = Counter()
+    for tensor in header.tensors:
+        bytes_by_type[tensor.type] += tensor.num_bytes
+    common = max(bytes_by_type, key=bytes_by_type.__getitem__, default="")
+    # a file whose tensors contradict its label was relabelled by hand
+    if mix is None or (mix in UNQUANTIZED) != (common in UNQUANTIZED):
+        return common
+    return mix
+
+
+def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
+    version = _check_start(cursor)
+    num_tensors, num_keys = cursor.u64(), cursor.u64()
+    if num_tensors > MAX_TENSORS or num_keys > MAX_KEYS:
+        raise cursor.damaged(f"{num_tensors:,} tensors and {num_keys:,} settings are announced")
+    metadata = _read_metadata(cursor, num_keys, keep_arrays)
+    alignment = metadata.get("general.alignment", 32)
+    if type(alignment) is not int or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
+        raise cursor.damaged(f"its alignment of {alignment!r:.40} is not a power of two")
+    tensors = _read_tensors(cursor, num_tensors, alignment)
+    data_offset = -(-cursor.position // alignment) * alignment
+    end = max((data_offset + tensor.offset + tensor.num_bytes for tensor in tensors), default=0)
+    if end > cursor.size:
+        raise FormatError(
+            f"{path.name} is cut short: it holds {_size(cursor.size)} of the {_size(end)} that its header "
+            "announces. Download it again."
+        )
+    return Header(path, version, metadata, tensors, data_offset, cursor.size)
+
+
+def _check_start(cursor: Cursor) -> int:
+    if cursor.size == 0:
+        raise FormatError(f"{cursor.name} is empty. Download it again.")
+    start = cursor.peek(24)
+    if start[:4] != MAGIC:
+        raise FormatError(f"{cursor.name} is not a GGUF model{_looks_like(start)}.")
+    cursor.skip(len(MAGIC))
+    version = cursor.u32()
+    if version & 0xFFFF == 0:
+        raise FormatError(f"{cursor.name} was made for big-endian machines and cannot be read on this one.")
+    if version > max(VERSIONS):
+        raise FormatError(
+            f"{cursor.name} is GGUF version {version}, which is newer than this app knows ({max(VERSIONS)}). "
+            "Look for an update of Slipstream."
+        )
+    if version not in VERSIONS:
+        raise FormatError(f"{cursor.name} is GGUF version {version}, which is too old. Get a newer file.")
+    return version
+
+
+def _looks_like(start: bytes) -> str:
+    for beginning, what in OTHER_FILES:
+        if start.lower().startswith(beginning.lower()):
+            return f": it looks like {what}"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
+        return ": it looks like a safetensors checkpoint, which must be converted first"
+    return ""
+
+
+def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    for _ in range(num_keys):
+        key = cursor.string(MAX_KEY_BYTES)
+        if not key or key in metadata:
+            raise cursor.damaged(f"the setting {key[:64]!r} occurs twice" if key else "a setting has no name")
+        metadata[key] = cursor.value(cursor.u32(), keep_arrays)
+    return metadata
+
+
+def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
+    tensors: list[TensorInfo] = []
+    names: set[str] = set()
+    end = 0
+    for _ in range(num_tensors):
+        tensor = _read_tensor(cursor)
+        if tensor.name in names:
+            raise cursor.damaged(f"the tensor {tensor.name!r} occurs twice")
+        if tensor.offset != end:
+            raise cursor.damaged(f"the tensor {tensor.name!r} does not follow the one before it")
+        names.add(tensor.name)
+        tensors.append(tensor)
+        end += -(-tensor.num_bytes // alignment) * alignment
+        if end > MAX_BYTES:
+            raise cursor.damaged("its tensors are too large to exist")
+    return tuple(tensors)
+
+
+def _read_tensor(cursor: Cursor) -> TensorInfo:
+    name = cursor.string(MAX_TENSOR_NAME)
+    num_dims = cursor.u32()
+    if not 1 <= num_dims <= MAX_DIMS:
+        raise cursor.damaged(f"the tensor {name!r} has {num_dims} dimensions")
+    shape = tuple(cursor.u64() for _ in range(num_dims))
+    type_ = TENSOR_TYPES.get(cursor.u32())
+    if type_ is None:
+        raise cursor.damaged(f"the tensor {name!r} has an unknown type")
+    blocks, rest = divmod(shape[0], type_.block_elements)
+    num_bytes = blocks * prod(shape[1:]) * type_.block_bytes
+    if rest or not 0 < num_bytes < MAX_BYTES:
+        raise cursor.damaged(f"the tensor {name!r} has the shape {list(shape)}, which {type_.name} cannot have")
+    return TensorInfo(name, shape, type_.name, cursor.u64(), num_bytes)
+
+
+def _size(count: int) -> str:
+    """With enough digits that the two numbers of a sentence differ."""
+    if count >= 1_000_000_000:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count:,} bytes"

@@ -65,9 +65,7 @@ def main(results: Connection, lifeline: Connection, log_path: Path, target: str,
 
     An unknown exception goes up: multiprocessing prints it to the log and ends the child with code 1.
     """
-    _redirect_output(log_path)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the application, which then ends this child
-    os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
+    settle(log_path)
     threading.Thread(target=_end_with_the_application, args=(lifeline,), daemon=True).start()
     message: Message
     try:
@@ -81,6 +79,13 @@ def _resolve(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
+
+
+def settle(log_path: Path) -> None:
+    """What every child does first, engines too: its words go to the log, and it ends only by its application."""
+    _redirect_output(log_path)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the application, which then ends this child
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
 
 
 def _redirect_output(log_path: Path) -> None:

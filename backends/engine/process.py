@@ -4,17 +4,17 @@ Messages never use the child's stdout: file descriptors 1 and 2 go to the log, w
 """
 
 import os
-import sys
 import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TextIO
 
 import psutil
 
 from backends import registry
+from backends.child import settle
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
@@ -42,8 +42,7 @@ Note = Arrival | Abort | Close | Failed
 
 def main(connection: Connection, backend: str, log_path: str) -> None:
     """Serve one model over the pipe until Close or its end."""
-    _redirect_output(log_path)
-    os.environ["GGML_NO_BACKTRACE"] = "1"  # else every native abort starts a debugger first
+    settle(Path(log_path))
     try:
         load = connection.recv()
     except EOFError:
@@ -208,16 +207,3 @@ def _too_long(uid: int, num_tokens: int, context: int) -> Failed:
         "Shorten the prompt, start a new chat, or load the model with a larger context."
     )
     return Failed(uid, FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, context))
-
-
-def _redirect_output(log_path: str) -> None:
-    """Also on Windows without a console, where sys.stdout may be None."""
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
-
-
-def _text_stream(fd: int) -> TextIO:
-    return os.fdopen(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)

@@ -205,3 +205,13 @@ def _wait_for_restart(handle: EngineHandle, old_pid: int) -> None:
     while handle.pid == old_pid and time.monotonic() < deadline:
         time.sleep(0.01)
     handle.wait_ready(SECONDS)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signals")
+def test_ctrl_c_in_the_terminal_is_not_for_the_engine(load: Load) -> None:
+    handle = load("fake-2ms")
+    answer = ask(handle, "long 5")
+    assert answer.begun.wait(SECONDS)
+    assert handle.pid is not None
+    os.kill(handle.pid, signal.SIGINT)
+    assert answer.wait().text == answer_to("long 5").decode()

@@ -76,9 +76,7 @@ class History:
 
     def create(self, title: str = "") -> ConversationInfo:
         now = time.time()
-        cursor = self._database.execute(
-            "INSERT INTO conversation (title, updated) VALUES (?, ?)", (title, now)
-        )
+        cursor = self._database.execute("INSERT INTO conversation (title, updated) VALUES (?, ?)", (title, now))
         assert cursor.lastrowid is not None
         return ConversationInfo(cursor.lastrowid, title, now)
 
@@ -117,25 +115,20 @@ class History:
         if not changes:
             return
         columns = ", ".join(f"{name} = :{name}" for name in changes)
-        cursor = self._database.execute(
-            f"UPDATE turn SET {columns} WHERE id = :id", {**changes, "id": turn_id}
-        )
+        cursor = self._database.execute(f"UPDATE turn SET {columns} WHERE id = :id", {**changes, "id": turn_id})
         _require(cursor, turn_id)
 
     def delete_turns_from(self, turn_id: int) -> None:
         """This turn and the later ones of its conversation."""
         cursor = self._database.execute(
-            "DELETE FROM turn WHERE id >= :id"
-            " AND conversation = (SELECT conversation FROM turn WHERE id = :id)",
+            "DELETE FROM turn WHERE id >= :id AND conversation = (SELECT conversation FROM turn WHERE id = :id)",
             {"id": turn_id},
         )
         _require(cursor, turn_id)
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Does not count as news: the list keeps its order."""
-        cursor = self._database.execute(
-            "UPDATE conversation SET title = ? WHERE id = ?", (title, conversation_id)
-        )
+        cursor = self._database.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, conversation_id))
         _require(cursor, conversation_id)
 
     def delete(self, conversation_id: int) -> None:

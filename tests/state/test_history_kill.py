@@ -47,11 +47,7 @@ def test_what_was_committed_survives_sigkill(tmp_path: Path) -> None:
     for _ in range(NUM_KILLS):
         kept += write_and_die(path, moments.randint(0, 30))
         history, sentence = open_history(path)
-        texts = {
-            (info.id, turn.id): turn.text
-            for info in history.conversations()
-            for turn in history.turns(info.id)
-        }
+        texts = {(info.id, turn.id): turn.text for info in history.conversations() for turn in history.turns(info.id)}
         history.close()
         assert sentence is None
         assert all(texts.get(key) == "done" for key in kept)

@@ -73,9 +73,7 @@ def test_a_sample_has_ram_and_the_card(start: Start) -> None:
         lambda: 7,
     ],
 )
-def test_nonsense_is_unknown_and_the_next_provider_is_asked(
-    start: Start, read: Callable[[], GpuMemory | None]
-) -> None:
+def test_nonsense_is_unknown_and_the_next_provider_is_asked(start: Start, read: Callable[[], GpuMemory | None]) -> None:
     _, samples = start(Provider(read))
     sample = samples.get(timeout=5)
     assert (sample.gpu_name, sample.vram_used, sample.vram_total) == (None, None, None)
@@ -196,16 +194,12 @@ class FakeNvml(SimpleNamespace):
         return f"card {index}".encode()
 
 
-def test_nvml_is_open_between_the_first_read_and_close(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nvml_is_open_between_the_first_read_and_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = FakeNvml()
     monkeypatch.setitem(__import__("sys").modules, "pynvml", nvml)
     provider = NvidiaProvider(tmp_path)
     assert nvml.num_open == 0
-    assert (
-        provider.read() == provider.read() == GpuMemory("card 1", GIB, 24 * GIB, "NVML, GPU 1, all programs")
-    )
+    assert provider.read() == provider.read() == GpuMemory("card 1", GIB, 24 * GIB, "NVML, GPU 1, all programs")
     assert nvml.num_open == 1
     provider.close()
     provider.close()

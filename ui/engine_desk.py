@@ -1,5 +1,6 @@
 """The model that the window talks to: loads, unloads and reloads it, and tells how it is. Knows no widget."""
 
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ class EngineDesk(QObject):
         self._services = services
         self._bridge = bridge
         self._num_switches = 0
+        self._one_switch = threading.Lock()  # workers load: two choices in a row must not overtake each other
         self.entry: ModelEntry | None = None
         self.handle: EngineHandle | None = None
         self.snapshot: EngineSnapshot | None = None
@@ -51,7 +53,7 @@ class EngineDesk(QObject):
         self.entry, self.handle, self.snapshot = entry, None, None
         self._num_switches += 1
         self._bridge.call(
-            partial(self._switch, previous, entry),
+            partial(self._switch, self._num_switches, previous, entry),
             partial(self._loaded, self._num_switches),
             partial(self._not_loaded, self._num_switches),
         )
@@ -80,14 +82,19 @@ class EngineDesk(QObject):
         if self.handle and answer.uid is not None:
             self.handle.abort(answer.uid)
 
-    def _switch(self, previous: str | None, entry: "ModelEntry") -> EngineHandle:
-        if previous:
-            self._services.unload_model(previous)
-        return self._services.load_model(entry)
+    def _switch(self, number: int, previous: str | None, entry: "ModelEntry") -> EngineHandle | None:
+        with self._one_switch:
+            if number != self._num_switches:  # the person has chosen again meanwhile
+                return None
+            if previous:
+                self._services.unload_model(previous)
+            return self._services.load_model(entry)
 
-    def _loaded(self, number: int, handle: EngineHandle) -> None:
-        if number != self._num_switches or self.entry is None:  # the person has chosen another one meanwhile
-            if self.handle is None or self.handle.name != handle.name:
+    def _loaded(self, number: int, handle: EngineHandle | None) -> None:
+        if handle is None:
+            return
+        if number != self._num_switches or self.entry is None:
+            if self.entry is None or self.entry.id != handle.name:  # else a newer load has replaced this one
                 self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
             return
         self.handle = handle
@@ -110,6 +117,8 @@ class EngineDesk(QObject):
     def _take(self, snapshot: EngineSnapshot) -> None:
         if self.handle is None or snapshot.name != self.handle.name:
             return
+        if snapshot.state is EngineState.CLOSED and self.handle.snapshot.state is not EngineState.CLOSED:
+            return  # the last word of the engine that this one has replaced
         before, self.snapshot = self.snapshot, snapshot
         has_changed_state = before is None or before.state is not snapshot.state
         if snapshot.crash and (before is None or before.crash != snapshot.crash):

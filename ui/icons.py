@@ -14,7 +14,7 @@ PATHS = {
     "plus": "M12 5v14M5 12h14",
     "search": "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4",
     "send": "M12 19V5M6 11l6-6 6 6",
-    "stop": "M7 7h10v10H7zM9 9h6v6H9zM11 11h2v2h-2z",
+    "stop": "M8 8h8v8H8z",
     "copy": "M9 9h11v11H9zM15 9V4H4v11h5",
     "check": "M5 12.5l4.5 4.5L19 7.5",
     "retry": "M20 12a8 8 0 1 1-2.6-5.9M20 4v4.5h-4.5",
@@ -29,16 +29,18 @@ PATHS = {
     "guide": "M3 15c4 0 5-6 9-6s5 6 9 6M3 9.5c3 0 4-2.5 6-4M21 20c-3 0-5-1-7-3",
 }
 TEMPLATE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="{color}" stroke-width="1.8" '
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="{fill}" stroke="{color}" stroke-width="1.8" '
     'stroke-linecap="round" stroke-linejoin="round"><path d="{path}"/></svg>'
 )
+FILLED = {"stop"}
 SCALES = (1, 2, 3)
 
 
 @lru_cache(maxsize=256)
 def icon(name: str, color: str, size: int = 20) -> QIcon:
     result = QIcon()
-    renderer = QSvgRenderer(QByteArray(TEMPLATE.format(color=color, path=PATHS[name]).encode()))
+    picture = TEMPLATE.format(color=color, path=PATHS[name], fill=color if name in FILLED else "none")
+    renderer = QSvgRenderer(QByteArray(picture.encode()))
     for scale in SCALES:
         pixmap = QPixmap(QSize(size, size) * scale)
         pixmap.fill(Qt.GlobalColor.transparent)

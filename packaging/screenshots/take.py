@@ -67,7 +67,7 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
         QTest.keyClicks(window.chat.composer.edit, question)
         QTest.keyClick(window.chat.composer.edit, Qt.Key.Key_Return)
         if question == TOUR_QUESTION:
-            wait(lambda: len(window.chat.session.turns[-1].text) > 1200 or not window.chat.session.is_busy)
+            wait(lambda: window.chat.session.turns[-1].text.count("```") == 2)
             photograph(window, theme, "chat")
         wait(lambda: not window.chat.session.is_busy)
     photograph(window, theme, "answer")

@@ -10,9 +10,9 @@ from pytestqt.qtbot import QtBot
 
 from app.errors import PortInUseError
 from backends.protocol import KVType
-from tests.ui.hands import press
+from tests.ui.hands import ask, press, wait_answer
 from tests.ui.stage import StageServices
-from ui.main_window import MODELS, SERVER, SETTINGS, MainWindow
+from ui.main_window import CHAT, MODELS, SERVER, SETTINGS, MainWindow
 from ui.server.snippets import curl, openai_python
 from ui.settings.fields import Choice
 
@@ -121,6 +121,17 @@ def test_engine_settings_are_kept_and_offer_a_reload(quick: MainWindow, services
 
 def named(widget: object) -> str:
     return widget.accessibleName() if hasattr(widget, "accessibleName") else ""
+
+
+def test_a_system_prompt_is_kept_and_told(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    quick.go_to(SETTINGS)
+    QTest.keyClicks(quick.settings_page._prompt, "Be brief.")
+    quick.go_to(CHAT)
+    assert services.settings.system_prompt == "Be brief."
+    ask(quick, "hi")
+    timings = wait_answer(quick, qtbot).turn.timings
+    assert timings
+    assert timings.prompt_n + timings.cache_n > len("Be brief.hi")
 
 
 def test_a_theme_is_chosen_and_kept(window: MainWindow, services: StageServices) -> None:

@@ -13,6 +13,8 @@ from ui.theme import Theme
 from ui.widgets.labels import button
 
 COLUMN_WIDTH = 776
+SIDE = 24
+BAR = 12  # the scroll bar's width in the style sheet
 NEAR = 32  # pixels from the bottom that still count as being there
 FIRST_TURNS = 6  # shown at once; earlier ones follow one per turn of the event loop
 MAX_TURNS = 60  # then a button offers the rest
@@ -141,6 +143,8 @@ class Transcript(QScrollArea):
 
     def _follow(self) -> None:
         bar = self.verticalScrollBar()
+        # with or without the bar, the column stands exactly above the composer
+        self._margins.setContentsMargins(SIDE, 8, SIDE - (BAR if bar.maximum() else 0), 24)
         if self._is_following:
             bar.setValue(bar.maximum())
         else:
@@ -165,8 +169,8 @@ class Transcript(QScrollArea):
     def _make_column(self) -> QVBoxLayout:
         content = QWidget()
         content.setProperty("kind", "transparent")
-        outer = QHBoxLayout(content)
-        outer.setContentsMargins(24, 8, 24, 24)
+        outer = self._margins = QHBoxLayout(content)
+        outer.setContentsMargins(SIDE, 8, SIDE, 24)
         column = QWidget()
         column.setMaximumWidth(COLUMN_WIDTH)
         outer.addStretch(1)

@@ -42,7 +42,7 @@ class ServerPage(QWidget):
         self._copy_key = CopyButton(self._key.text, "Copy API key")
         self._new_key = button("New key", name="New API key")
         self._no_key = button("No key", name="Remove API key")
-        self._curl = CodeCard("curl", 5)
+        self._curl = CodeCard("curl", 4)
         self._python = CodeCard("openai-python", 11)
         self._timer = QTimer(self, interval=COUNT_MS)
         self._lay_out()

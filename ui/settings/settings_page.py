@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from backends.protocol import DraftMode, KVType
@@ -26,6 +27,7 @@ KV_TYPES = (
     ("q5_1", KVType.Q5_1),
     ("q4_0 — a quarter", KVType.Q4_0),
 )
+PROMPT_MS = 500
 DRAFTS = (
     ("Automatic", DraftMode.AUTO),
     ("From the text itself", DraftMode.LOOKUP),
@@ -42,6 +44,8 @@ class SettingsPage(QWidget):
         self._services = services
         self._desk = desk
         self._reload = self._make_reload()
+        # a file is written per change: not for every letter
+        self._prompt_timer = QTimer(self, interval=PROMPT_MS, singleShot=True)
         self._prompt = self._make_prompt()
         lead = "Everything is kept on this machine, in one file."
         column = PageColumn("Settings", lead)
@@ -59,8 +63,13 @@ class SettingsPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(column)
 
+        self._prompt_timer.timeout.connect(self._save_prompt)
         self.theme_chosen.connect(theme.choose)
         desk.changed.connect(self._hide_reload_once_loading)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._save_prompt()
 
     def _save(self, name: str, value: Any) -> None:
         if getattr(self._services.settings, name) != value:
@@ -151,8 +160,12 @@ class SettingsPage(QWidget):
         result.setTabChangesFocus(True)
         result.setFixedHeight(72)
         result.setPlaceholderText("None")
-        result.textChanged.connect(lambda: self._save("system_prompt", result.toPlainText()))
+        result.textChanged.connect(self._prompt_timer.start)
         return result
+
+    def _save_prompt(self) -> None:
+        self._prompt_timer.stop()
+        self._save("system_prompt", self._prompt.toPlainText())
 
     def _make_reload(self) -> QFrame:
         result = QFrame()

@@ -66,7 +66,10 @@ class LiveStrip(QWidget):
         self.first = Figure("First token", "From asking to the first token of the last answer")
         self.reused = Figure("Prompt reused", "Prompt tokens that the prefix cache already held")
         self.drafted = Figure("Guesses kept", "Tokens guessed ahead, and how many of them the model confirmed")
-        self.context = Figure("Context", "Tokens held by all conversations, of those that fit")
+        self.context = Figure(
+            "Context",
+            "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer",
+        )
         self.ram = Figure("Memory", "")
         self.vram = Figure("GPU memory", "")
         self._timer = QTimer(self, interval=TEXT_MS, singleShot=True)
@@ -90,7 +93,6 @@ class LiveStrip(QWidget):
         self._timings = None
         self._base = self._stats
         self._window.restart(self._clock())
-        self.sparkline.clear()
         self._schedule()
 
     def advance(self, output: Output) -> None:
@@ -127,7 +129,7 @@ class LiveStrip(QWidget):
         self.first.set(seconds(timings.first_token_ms) if timings else UNKNOWN)
         self.reused.set(_part(timings.cache_n, timings.cache_n + timings.prompt_n) if timings else UNKNOWN)
         self.drafted.set(self._drafted(timings, stats))
-        self.context.set(_part(stats.used_cells, stats.num_cells) if stats else UNKNOWN)
+        self.context.set(self._context(stats))
         self._show_memory(stats)
 
     def _speed(self) -> float | None:
@@ -139,6 +141,16 @@ class LiveStrip(QWidget):
         if self._is_running and stats and self._base and self._base.num_steps <= stats.num_steps:
             return _part(stats.num_accepted - self._base.num_accepted, stats.num_drafted - self._base.num_drafted)
         return _part(timings.draft_accepted_n, timings.draft_n) if timings else UNKNOWN
+
+    def _context(self, stats: Stats | None) -> str:
+        """What is decoded now; when idle, what the last answer took."""
+        ready = self._desk.snapshot.ready if self._desk.snapshot else None
+        if ready is None:
+            return UNKNOWN
+        if self._is_running and stats:
+            return _part(stats.used_cells, stats.num_cells)
+        last = self._timings
+        return _part(last.cache_n + last.prompt_n + last.predicted_n if last else 0, ready.context)
 
     def _show_memory(self, stats: Stats | None) -> None:
         memory = self._memory

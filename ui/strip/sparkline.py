@@ -24,10 +24,6 @@ class Sparkline(QWidget):
         self._values.append(value)
         self.update()
 
-    def clear(self) -> None:
-        self._values.clear()
-        self.update()
-
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -1,0 +1,80 @@
+"""The application killed at random moments: it always comes back, with its chats, and leaves no process behind."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.inference.conftest import is_alive
+
+ROOT = Path(__file__).parents[2]
+NUM_KILLS = 20
+LIMIT = 60.0
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+
+
+def test_killed_at_twenty_random_moments_it_comes_back_with_its_chats(tmp_path: Path) -> None:
+    home, pick, num_chats = tmp_path / "home", random.Random(8), 0
+    for moment in range(NUM_KILLS):
+        engine = _kill_while_busy(home, pick.random() * 0.6)
+        _assert_gone(engine, moment)
+        seen = _look(home)
+        assert not seen["notices"], seen["notices"]
+        questions = [turn for turn in seen["turns"] if turn["role"] == "user"]
+        assert len(questions) > num_chats, "a chat is lost"
+        num_chats = len(questions)
+        for turn in seen["turns"]:
+            assert turn["role"] == "user" or _sentences().startswith(turn["text"])
+
+
+def _kill_while_busy(home: Path, seconds: float) -> int:
+    """Start the window, wait until it answers, kill it a moment later; the pid of the engine it had."""
+    with subprocess.Popen(_command(home), env=_environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as window:
+        assert window.stdout is not None
+        engine = int(window.stdout.readline())
+        time.sleep(seconds)
+        window.kill()
+    return engine
+
+
+def _assert_gone(engine: int, moment: int) -> None:
+    deadline = time.monotonic() + 2.0
+    while is_alive(engine) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(engine), f"the engine outlived its window (moment {moment})"
+
+
+def _look(home: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [*_command(home), "--look"],
+        env=_environment(),
+        cwd=ROOT,
+        timeout=LIMIT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
+
+
+def _command(home: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.e2e.busy_window", str(home)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)}
+
+
+def _sentences() -> str:
+    from backends.fake.loader import answer_to
+
+    return answer_to("long 4").decode()

@@ -14,10 +14,10 @@ DRAFT_DIR = GUIDE_DIR / "draft"
 SUGGESTED_QUESTIONS: tuple[str, ...] = (
     "What is Slipstream?",
     "What does the live strip show?",
-    "How does speculative decoding work?",
+    "What is speculative decoding?",
     "Why is the second question faster?",
-    "How do I use the port?",
-    "Is my chat private?",
+    "Is the port compatible with OpenAI?",
+    "Are my prompts private?",
 )
 
 # its answer runs over some 700 tokens: long enough to be stopped half-way

@@ -117,7 +117,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=GUIDE, help="folder of the target; the draft goes to OUT/draft")
     parser.add_argument("--only", choices=("target", "draft"), help="train one of the two")
     parser.add_argument("--target-steps", type=int, default=640)
-    parser.add_argument("--draft-steps", type=int, default=500)
+    parser.add_argument("--draft-steps", type=int, default=600)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--evaluate", action="store_true", help="train nothing, measure what lies in OUT")
@@ -133,19 +133,16 @@ def main() -> None:
         evaluate(options.out, entries, options.verbose)
         return
     tokenizer = train_tokenizer(entries, VOCAB)
+    if options.only != "draft":
+        _make("target", TARGET, Plan(options.target_steps, options.rate), entries, tokenizer, options.out)
+    if options.only != "target":
+        _make("draft", DRAFT, Plan(options.draft_steps, options.rate), entries, tokenizer, options.out / "draft")
+
+
+def _make(name: str, shape: LlamaShape, plan: Plan, entries: list[Entry], tokenizer: Tokenizer, folder: Path) -> None:
     encoder = ChatEncoder(tokenizer)
-    jobs = (
-        ("target", TARGET, options.target_steps, options.out),
-        ("draft", DRAFT, options.draft_steps, options.out / "draft"),
-    )
-    for name, shape, steps, folder in jobs:
-        if options.only in (None, name):
-            folder.mkdir(parents=True, exist_ok=True)
-            model = train(
-                shape, Plan(steps, options.rate), entries, encoder, Path(tempfile.gettempdir()) / f"guide-{name}.pt"
-            )
-            write(model, tokenizer, folder)
-            print(f"{name}: {score(load_model(folder), entries, encoder)}", flush=True)
+    write(train(shape, plan, entries, encoder, Path(tempfile.gettempdir()) / f"guide-{name}.pt"), tokenizer, folder)
+    print(f"{name}: {score(load_model(folder), entries, encoder)}", flush=True)
 
 
 if __name__ == "__main__":

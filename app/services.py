@@ -45,18 +45,22 @@ class Directory:
     def _engine(self, name: str | None) -> EngineHandle:
         if not name:
             return self._only()
-        try:
-            return self._supervisor.get(name)
-        except UnknownModelError:
-            entry = self._store.find(name)
-        for handle in self._supervisor.engines():
-            if handle.name == entry.id:
-                return handle
+        loaded = {handle.name: handle for handle in self._engines()}
+        if name in loaded:
+            return loaded[name]
+        entry = self._store.find(name)
+        if entry.id in loaded:
+            return loaded[entry.id]
         _check_memory(entry)
         return self._load(entry)
 
+    def _engines(self) -> list[EngineHandle]:
+        """Without those that are down for good: a request for one of them loads it anew."""
+        ended = (EngineState.FAILED, EngineState.CLOSED)
+        return [handle for handle in self._supervisor.engines() if handle.snapshot.state not in ended]
+
     def _only(self) -> EngineHandle:
-        engines = self._supervisor.engines()
+        engines = self._engines()
         if engines:
             return engines[0]
         entries = self._store.models()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.inference.supervisor import EngineHandle, Supervisor
@@ -43,6 +44,14 @@ def ask(handle: EngineHandle, question: str, **fields: object) -> Answer:
     request = Generate((Message("user", question),), **fields)  # type: ignore[arg-type]
     answer.uid = handle.submit(request, answer)  # type: ignore[attr-defined]
     return answer
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is dead: it only waits for its new parent to read its exit code."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from app.errors import EngineError, UnknownModelError
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
 from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions, Failed, FailureKind, Finish, Output, Timings
-from tests.inference.conftest import SECONDS, ask
+from tests.inference.conftest import SECONDS, ask, is_alive
 
 Load = Callable[..., EngineHandle]
 
@@ -119,7 +118,7 @@ def test_killed_at_random_moments_it_always_comes_back(load: Load) -> None:
             answer.wait()
         handle._deaths.clear()  # so many in a minute are this test's doing, not the engine's
         _wait_for_restart(handle, pid)
-        assert not psutil.pid_exists(pid)
+        assert not is_alive(pid)
     assert ask(handle, "still here").wait().text == answer_to("still here").decode()
 
 
@@ -141,7 +140,7 @@ def test_closing_ends_the_process_and_every_answer(load: Load, supervisor: Super
     supervisor.unload("fake")
     assert answer.wait().last.finish is Finish.ABORT  # type: ignore[union-attr]
     assert pid is not None
-    assert not psutil.pid_exists(pid)
+    assert not is_alive(pid)
     with pytest.raises(UnknownModelError, match="fake"):
         supervisor.get("fake")
     with pytest.raises(EngineError):
@@ -154,7 +153,7 @@ def test_loading_the_same_name_again_replaces_the_engine(load: Load, supervisor:
     second = load(context=128)
     assert supervisor.engines() == (second,)
     assert pid is not None
-    assert not psutil.pid_exists(pid)
+    assert not is_alive(pid)
 
 
 def test_listeners_hear_the_load_and_the_pulse(supervisor: Supervisor) -> None:
@@ -184,9 +183,9 @@ def test_no_engine_survives_the_application_by_two_seconds(tmp_path: Path) -> No
         os.kill(application.pid or 0, signal.SIGKILL)
         application.join()
         died = time.monotonic()
-        while psutil.pid_exists(engine) and time.monotonic() - died < 2.0:
+        while is_alive(engine) and time.monotonic() - died < 2.0:
             time.sleep(0.01)
-        assert not psutil.pid_exists(engine), f"the engine outlived its application (moment {moment})"
+        assert not is_alive(engine), f"the engine outlived its application (moment {moment})"
         ours.close()
 
 

@@ -13,6 +13,7 @@ from backends.protocol import FailureKind, Message
 
 MAX_TEMPLATE = 256 * 1024  # characters; the longest known one has 20,000
 MAX_RENDERED = 16 * 1024 * 1024
+MAX_FACTOR, MAX_EXPONENT = 100_000, 64
 
 # for models that come without one: the format that most fine-tunes understand
 CHATML = (
@@ -41,7 +42,15 @@ class ChatTemplate:
                 **self._tokens,
             )
             return _join(parts)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        except (
+            TemplateError,
+            ArithmeticError,
+            LookupError,
+            MemoryError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:
             reason = str(error).strip() or type(error).__name__
             raise PromptError(
                 FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}"
@@ -63,9 +72,21 @@ def _join(parts: Any) -> str:
     return "".join(rendered)
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox bounds range(), but not `'x' * 10**10` or `9 ** 9 ** 9`."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        is_large = any(isinstance(side, int) and abs(side) > MAX_FACTOR for side in (left, right))
+        if is_large or (operator == "**" and isinstance(right, int) and right > MAX_EXPONENT):
+            raise TemplateRuntimeError("it computes with enormous numbers")
+        return super().call_binop(context, operator, left, right)
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
     """As transformers sets it up (utils/chat_template_utils.py), so that templates mean the same here."""
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment

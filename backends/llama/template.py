@@ -13,6 +13,15 @@ from backends.protocol import FailureKind, Message
 
 MAX_TEMPLATE = 256 * 1024  # characters; the longest known one has 20,000
 MAX_RENDERED = 16 * 1024 * 1024
+TEMPLATE_FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 MAX_FACTOR, MAX_EXPONENT = 100_000, 64
 
 # for models that come without one: the format that most fine-tunes understand

@@ -109,7 +109,9 @@ class Copier:
             cursor.mergeCharFormat(form)
 
     def _copy_table(self, table: QTextTable) -> QTextBlock:
-        ours = self._cursor.insertTable(table.rows(), table.columns(), self._formats.table())
+        is_after_code = self._cursor.block().blockFormat().hasProperty(IS_CODE)
+        form = self._formats.table(is_after_code)
+        ours = self._cursor.insertTable(table.rows(), table.columns(), form)
         for row in range(table.rows()):
             for column in range(table.columns()):
                 cell = Copier(ours.cellAt(row, column).firstCursorPosition(), self._colors)

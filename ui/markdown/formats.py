@@ -94,7 +94,7 @@ class Formats:
         form.setFontUnderline(True)
         return form
 
-    def table(self) -> QTextTableFormat:
+    def table(self, is_after_code: bool) -> QTextTableFormat:
         result = QTextTableFormat()
         result.setCellPadding(8)
         result.setCellSpacing(0)
@@ -102,7 +102,7 @@ class Formats:
         result.setBorder(1)
         result.setBorderBrush(QColor(self._colors.border))
         result.setBottomMargin(12)
-        result.setTopMargin(4)
+        result.setTopMargin(24 if is_after_code else 4)  # Qt drops the code's own margin before a table
         result.setHeaderRowCount(1)
         return result
 

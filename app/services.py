@@ -110,7 +110,9 @@ class Services:
         self.supervisor.unload(name)
 
     def start_server(self, host: str = "127.0.0.1", port: int | None = None, api_key: str | None = None) -> str:
-        """Raises PortInUseError or UsageError."""
+        """The address, also when it listens already. Raises PortInUseError or UsageError."""
+        if self.server.address:
+            return self.server.address
         return self.server.start(host, port or self.settings.port, api_key or self.settings.api_key)
 
     def stop_server(self) -> None:

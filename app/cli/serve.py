@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a load is left in order, too
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:

@@ -170,3 +170,13 @@ def test_broken_settings_are_set_aside_and_named(tmp_path: Path) -> None:
     result = slipstream("serve", "--model", "nothing", SLIPSTREAM_HOME=str(tmp_path / "home"))
     assert "settings" in result.stderr
     assert list(config.glob("settings.toml.broken-*"))
+
+
+def test_serve_with_a_window_opens_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    with serving("--window") as (process, url):
+        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+        assert "Traceback" not in errors

@@ -21,6 +21,7 @@ class EngineDesk(QObject):
     changed = Signal()  # anything of entry, snapshot and is_switching
     crashed = Signal(object)  # CrashReport
     refused = Signal(str)  # a sentence: this model cannot be loaded
+    noted = Signal(str)  # a sentence: it was loaded, but not as well as it could be
 
     def __init__(self, services: "Services", bridge: Bridge):
         super().__init__(bridge)
@@ -121,6 +122,9 @@ class EngineDesk(QObject):
             return  # the last word of the engine that this one has replaced
         before, self.snapshot = self.snapshot, snapshot
         has_changed_state = before is None or before.state is not snapshot.state
+        if has_changed_state and snapshot.ready and snapshot.state is EngineState.READY:
+            for note in snapshot.ready.notes:
+                self.noted.emit(note)
         if snapshot.crash and (before is None or before.crash != snapshot.crash):
             self.crashed.emit(snapshot.crash)
         elif has_changed_state and snapshot.state is EngineState.FAILED:

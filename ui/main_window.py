@@ -60,6 +60,7 @@ class MainWindow(QMainWindow):
         session.advanced.connect(self.strip.advance)
         session.turn_ended.connect(self.strip.end)
         bridge.memory_sampled.connect(self.strip.take_memory)
+        self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
         self.models.refreshed.connect(self._load_last_model)
         self._add_shortcuts()

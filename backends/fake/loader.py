@@ -55,7 +55,7 @@ class FakeModel:
             build="fake",
             load_seconds=0.0,
             has_chat_template=True,
-            notes=load.notes,
+            notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
     def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
@@ -91,7 +91,8 @@ class FakeModel:
 
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
-    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…20ms…` sleeps so long per step."""
+    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…note…` adds a note to it, and
+    `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

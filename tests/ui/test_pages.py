@@ -6,12 +6,14 @@ import tomllib
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from app.errors import PortInUseError
 from backends.protocol import KVType
+from tests.ui.conftest import load
 from tests.ui.hands import ask, press, wait_answer
-from tests.ui.stage import StageServices
+from tests.ui.stage import StageServices, entry
 from ui.main_window import CHAT, MODELS, SERVER, SETTINGS, MainWindow
 from ui.server.snippets import curl, openai_python
 from ui.settings.fields import Choice
@@ -31,6 +33,20 @@ def test_load_and_unload_from_the_models_page(window: MainWindow, services: Stag
     press(window.models_page, "Unload")
     qtbot.waitUntil(lambda: not services.supervisor.engines())
     assert window.models_page.details.remove.isEnabled()
+
+
+def test_what_a_load_could_not_do_is_said_and_what_it_chose_is_shown(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    services.stage_store.entries.append(entry("Lame", "note.gguf"))
+    with qtbot.waitSignal(window.models.refreshed):
+        window.models.refresh()
+    load(window, qtbot, "Lame")
+    assert [banner.text for banner in window.banners.banners()] == ["It runs without its wings."]
+    window.models_page.filter.setText("Lame")
+    shown = [text.text() for text in window.models_page.details.findChildren(QLabel)]
+    assert "CPU, 1 thread, drafts: lookup + fake" in shown
+    assert "f16 keys, f16 values, 4,096 tokens" in shown
 
 
 def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
+from backends.protocol import Ready
 from ui.figures import UNKNOWN, count, parameters, size
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label
@@ -12,7 +13,7 @@ from ui.widgets.labels import button, label
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
 
-ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "Draft model", "File")
+ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "Draft model", "File", "Runs on", "KV cache")
 
 
 class ModelDetails(QFrame):
@@ -42,14 +43,15 @@ class ModelDetails(QFrame):
         self.keep.clicked.connect(lambda: self._ask(False))
         self.confirm.clicked.connect(lambda: self.removed.emit(self._entry))
 
-    def show_entry(self, entry: "ModelEntry", is_loaded: bool) -> None:
+    def show_entry(self, entry: "ModelEntry", is_loaded: bool, ready: Ready | None = None) -> None:
+        """`ready`: what its engine chose, once it is loaded."""
         if self._entry is None or self._entry.id != entry.id:
             self._ask(False)
         self._entry = entry
         self._name.setText(entry.name)
         self._problem.setText(entry.problem or "")
         self._problem.setVisible(bool(entry.problem))
-        for row, value in zip(ROWS, _values(entry), strict=True):
+        for row, value in zip(ROWS, (*_values(entry), *_choices(ready)), strict=True):
             self._values[row].setText(value)
         self._question.setText(f"This deletes {size(entry.bytes)} from the disk.")
         self.load.setVisible(not is_loaded)
@@ -108,3 +110,13 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
         # a path has no spaces to break at: offer some places
         str(entry.path).replace("/", "/\u200b").replace("\\", "\\\u200b"),
     )
+
+
+def _choices(ready: Ready | None) -> tuple[str, str]:
+    """What the engine says that it does; both halves of a choice that may make it slower or less exact."""
+    if ready is None:
+        return "not loaded", "not loaded"
+    layers = f", {ready.gpu_layers} of {ready.num_layers + 1} layers on the GPU" if ready.gpu_layers else ""
+    threads = "1 thread" if ready.threads == 1 else f"{ready.threads} threads"
+    cache = f"{ready.kv_type_k} keys, {ready.kv_type_v} values, {count(ready.context)} tokens"
+    return f"{ready.device}{layers}, {threads}, drafts: {ready.draft}", cache

@@ -78,7 +78,8 @@ class ModelsPage(QWidget):
         entry = index.data(ModelRole.ENTRY) if index.isValid() else None
         if entry:
             is_loaded = self._desk.entry is not None and self._desk.entry.id == entry.id
-            self.details.show_entry(entry, is_loaded)
+            snapshot = self._desk.snapshot if is_loaded else None
+            self.details.show_entry(entry, is_loaded, snapshot.ready if snapshot else None)
 
     def _show_job(self, job: Job) -> None:
         row = self._job_rows.get(job.id)

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.api_error import BODY_TOO_LARGE, ApiError
 from app.server.auth import is_authorized
+from app.server.server import MAX_BODY
 
-MAX_BODY = 8 * 2**20
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
 OPEN_PATHS = {"/health"}  # asked by programs that start and watch others, and says nothing about anyone
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})

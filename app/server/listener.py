@@ -1,4 +1,4 @@
-"""One uvicorn in a thread with a loop of its own. Imported when the port opens: the window need not wait for FastAPI."""
+"""One uvicorn in a thread with a loop of its own. Imported when the port opens: no window waits for FastAPI."""
 
 import asyncio
 import socket

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 STAMP = VENV / "slipstream.stamp"
+ENGINE_STAMP = VENV / "engine.stamp"
 MIN_PYTHON = (3, 11)
 
 # gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
@@ -114,7 +115,8 @@ def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
     if not tool("python").exists():
         print("Creating the virtual environment in .venv …", flush=True)
         require(sys.executable, "-m", "venv", VENV)
-    if rebuild_engine:
+    if rebuild_engine or wants_other_engine():
+        print("Building llama.cpp anew; that takes about ten minutes, for a GPU longer …", flush=True)
         build_engine(use_cache=False)
     elif STAMP.is_file() and STAMP.read_text() == fingerprint():
         return
@@ -123,7 +125,14 @@ def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
         build_engine(use_cache=True)
     pip("install", "-e", f"{ROOT}[dev]")
     judge_engine()
+    ENGINE_STAMP.write_text(os.environ.get("CMAKE_ARGS", ""))
     STAMP.write_text(fingerprint())
+
+
+def wants_other_engine() -> bool:
+    """CMAKE_ARGS are given, and the engine that is installed was built with others."""
+    wanted = os.environ.get("CMAKE_ARGS")
+    return wanted is not None and ENGINE_STAMP.is_file() and ENGINE_STAMP.read_text() != wanted
 
 
 def fingerprint() -> str:

@@ -63,12 +63,13 @@ class JobQueue:
             handle = JobHandle(self, next(self._ids), work)
             self._handles[handle.id] = handle
             job = self._jobs[handle.id] = Job(handle.id, work.title, tuple(work.steps))
+        self._tell(job)  # before it may run: nobody should hear of its end first
+        with self._changed:
             self._waiting.append(handle.id)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
-        self._tell(job)
         return handle
 
     def jobs(self) -> list[Job]:

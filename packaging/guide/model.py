@@ -22,7 +22,7 @@ class LlamaShape:
     num_heads: int
     num_kv_heads: int
     head_dim: int = 64
-    context: int = 4096
+    context: int = 2048
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
 

@@ -148,7 +148,7 @@ class ChatPage(QWidget):
             return f"{self._desk.name} is loading…"
         if self._models.entries:
             return "Choose a model first, above"
-        return "Install a model first" if self._models.is_known else ""
+        return "Install a model first" if self._models.is_known else "Looking for models…"
 
     def _refresh_welcome(self) -> None:
         """The way to the first answer, as far as it has been gone. Built anew only when something changed."""

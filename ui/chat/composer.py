@@ -90,6 +90,7 @@ class Composer(QWidget):
         """A sentence why nothing can be sent now, or None and what the empty field says."""
         self._obstacle = sentence
         self.edit.setPlaceholderText(sentence or placeholder)
+        self.edit.viewport().update()  # Qt paints a new placeholder only with the next event
         self._refresh()
 
     def set_busy(self, is_busy: bool) -> None:

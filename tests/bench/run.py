@@ -213,7 +213,7 @@ def trained_questions() -> list[str]:
 
 
 FIRST_PAINT = """
-from PySide6.QtCore import QEvent, QObject
+from PySide6.QtCore import QEvent, QObject, QTimer
 import ui.application
 from app.paths import Paths
 from app.services import Services
@@ -223,7 +223,7 @@ class Watch(QObject):
         if event.type() == QEvent.Type.Paint:
             window.removeEventFilter(self)
             print("painted", flush=True)
-            window.close()
+            QTimer.singleShot(0, window.close)
         return False
 
 class Window(ui.application.MainWindow):

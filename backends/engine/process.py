@@ -55,7 +55,9 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     receiver.model = model
     connection.send(model.ready)
     receiver.may_encode.set()
-    Loop(connection, model, receiver.notes, Engine(model, load.options.parallel, load.options.draft)).run()
+    options = load.options
+    engine = Engine(model, options.parallel, options.draft, options.draft_length)
+    Loop(connection, model, receiver.notes, engine).run()
     model.close()
 
 
@@ -197,6 +199,7 @@ class Loop:
                 num_accepted=totals.num_accepted,
                 decode_us=totals.decode_us,
                 step_us=totals.step_us,
+                drafting=engine.speculation.describe(),
             )
         )
 

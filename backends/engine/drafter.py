@@ -36,17 +36,22 @@ class LookupDrafter:
 
     is_free = True
 
-    def __init__(self, max_ngram: int = 5, min_ngram: int = 2):
-        self._sizes = range(max_ngram, min_ngram - 1, -1)
+    def __init__(self, ngram: int = 3, longest: int = 6):
+        self._ngram, self._longest = ngram, longest
         self._indices: dict[Sequence, _NgramIndex] = {}
-        self.kinds = {_kind(size): 1 - 1.2 / (size + 1) for size in self._sizes}
+        # a longer match holds more often, so it is a kind of its own
+        self.kinds = {_kind(size): 1 - 1.2 / size for size in range(longest, ngram - 1, -1)}
 
     def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
         guesses = {}
         for seq, limit in wanted.items():
-            index = self._indices.setdefault(seq, _NgramIndex(self._sizes))
-            if guess := index.continuation(seq.tokens, limit):
-                guesses[seq] = guess
+            index = self._indices.get(seq)
+            if index is None:
+                index = self._indices[seq] = _NgramIndex(self._ngram)
+            end = index.find(seq.tokens)
+            if end is not None:
+                size = _common_suffix(seq.tokens, end, self._longest)
+                guesses[seq] = Guess(seq.tokens[end : end + limit], _kind(size))
         return guesses
 
     def lag_seconds(self, seq: Sequence) -> float:  # noqa: ARG002
@@ -60,26 +65,30 @@ def _kind(size: int) -> str:
     return f"lookup of {size}"
 
 
+def _common_suffix(tokens: list[int], end: int, longest: int) -> int:
+    """How many tokens before `end` are the same as the last ones, up to `longest`."""
+    size = 0
+    while size < longest and size < end and tokens[end - 1 - size] == tokens[-1 - size]:
+        size += 1
+    return size
+
+
 class _NgramIndex:
     """Where each n-gram of one sequence last ended; grows with it, so a look-up costs no scan."""
 
-    def __init__(self, sizes: range):
-        self._sizes = sizes
+    def __init__(self, size: int):
+        self._size = size
         self._ends: dict[tuple[int, ...], int] = {}
-        self._num_indexed = 0
+        self._num_indexed = size - 1
 
-    def continuation(self, tokens: list[int], limit: int) -> Guess | None:
-        # the n-grams that end at the last token are left out: they would find themselves
+    def find(self, tokens: list[int]) -> int | None:
+        """The end of the last earlier occurrence of the last n tokens."""
+        size, ends = self._size, self._ends
+        # the n-gram that ends with the last token is left out: it would find itself
         for end in range(self._num_indexed + 1, len(tokens)):
-            for size in self._sizes:
-                if end >= size:
-                    self._ends[tuple(tokens[end - size : end])] = end
+            ends[tuple(tokens[end - size : end])] = end
         self._num_indexed = max(self._num_indexed, len(tokens) - 1)
-        for size in self._sizes:
-            found = self._ends.get(tuple(tokens[-size:]))
-            if found is not None and len(tokens) >= size:
-                return Guess(tokens[found : found + limit], _kind(size))
-        return None
+        return ends.get(tuple(tokens[-size:]))
 
 
 class ModelDrafter:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from backends.engine.calibration import Calibration
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, LoadedModel, Step
@@ -49,6 +50,7 @@ class Engine:
         cache = PrefixCache(model.runner)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
+        self.calibration = Calibration(cache, self.speculation)
         self._answers: dict[int, _Answer] = {}
 
     @property

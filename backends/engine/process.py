@@ -139,13 +139,16 @@ class Loop:
             self._take_notes()
             if not self._engine.is_idle:
                 self._step()
+            elif not self._engine.calibration.is_done:
+                self._calibrate()
             if time.monotonic() - self._last_stats >= STATS_INTERVAL:
                 self._send_stats()
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            note = self._notes.get(timeout=IDLE_INTERVAL) if self._engine.is_idle else self._notes.get_nowait()
+            has_work = not self._engine.is_idle or not self._engine.calibration.is_done
+            note = self._notes.get_nowait() if has_work else self._notes.get(timeout=IDLE_INTERVAL)
             while True:
                 self._take(note)
                 note = self._notes.get_nowait()
@@ -175,6 +178,13 @@ class Loop:
         self._send(outputs)
         if self._engine.is_idle:
             self._send_stats()
+
+    def _calibrate(self) -> None:
+        try:
+            self._engine.calibration.step()
+        except Exception:  # the edge: without it the engine learns from real steps
+            traceback.print_exc()
+            self._engine.calibration.give_up()
 
     def _send(self, outputs: tuple[Output, ...]) -> None:
         if outputs:

@@ -12,7 +12,7 @@ notice when the text changes, not at all while even perfect guesses could not pa
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from backends.engine.costs import StepCosts
+from backends.engine.costs import FAST, StepCosts, running_median
 from backends.engine.drafter import Drafter
 from backends.engine.sequence import Sequence
 
@@ -23,6 +23,9 @@ SMOOTHING = 0.1  # weight of the newest guess in the acceptance kept
 PRIOR_WEIGHT = 0.5  # of what the source did elsewhere, when a sequence begins
 PROBE_INTERVAL = 48  # steps between two trials of a source whose guesses were too often wrong
 RECHECK_INTERVAL = 1024  # of one that could not pay even with perfect guesses: the costs may have changed
+PLAIN_INTERVAL = 24  # every so many steps go without guesses, for what they are compared with
+DECISION_STEPS = 32  # a decision holds so long; costs and acceptance move slower than that
+CHANCE_STEPS = 50  # chances are told apart by two hundredths
 PAYBACK_STEPS = 64  # a draft model may read a prompt if its guesses earn that back within so many steps
 
 
@@ -32,7 +35,7 @@ class Source:
 
     acceptance: float
     draft_seconds: float = 0.0  # of one draft step over the whole batch
-    rest: int = 0  # steps until it may be tried again
+    tried: int = 0  # the step of its last trial
     by_sequence: dict[Sequence, float] = field(default_factory=dict)
 
     def chance(self, seq: Sequence) -> float:
@@ -56,16 +59,26 @@ class Speculation:
         self._fixed_length = fixed_length
         self._sources = {kind: Source(prior) for drafter in drafters for kind, prior in drafter.kinds.items()}
         self._kind_of: dict[Sequence, str] = {}
+        self._decisions: dict[tuple[int, int, int], tuple[int, float]] = {}
+        self._age = 0
+        self._most_rows = 0
 
     def propose(self, limits: dict[Sequence, int]) -> dict[Sequence, list[int]]:
         """Guesses for sequences with one token pending, each at most its limit long."""
         guesses: dict[Sequence, list[int]] = {}
-        for source in self._sources.values():
-            source.rest = max(0, source.rest - 1)
+        is_blind = self._fixed_length is None and not self.costs.answers(1)
+        if not limits or is_blind:  # one plain step first, to compare with
+            return guesses
+        self._age += 1
+        if self._age % PLAIN_INTERVAL == 0 and self._fixed_length is None:
+            return guesses
+        if self._age % DECISION_STEPS == 0 or self.costs.most_rows != self._most_rows:
+            self._decisions.clear()
+            self._most_rows = self.costs.most_rows
         for drafter in self._drafters:
-            waiting = {seq: limit for seq, limit in limits.items() if limit > 0 and seq not in guesses}
-            if waiting:
-                guesses |= self._ask(drafter, waiting, len(limits))
+            if self._may_pay(drafter, len(limits)):
+                waiting = {seq: limit for seq, limit in limits.items() if limit > 0 and seq not in guesses}
+                guesses |= self._ask(drafter, waiting, len(limits)) if waiting else {}
         return guesses
 
     def observe(self, seq: Sequence, num_drafted: int, num_accepted: int) -> None:
@@ -79,12 +92,27 @@ class Speculation:
         for drafter in self._drafters:
             drafter.forget(seq)
 
+    @property
+    def can_learn(self) -> bool:
+        return bool(self._drafters) and self._fixed_length is None
+
+    def measure_drafts(self, dummy: Sequence, length: int, counts: bool) -> None:
+        """What a draft step costs, on a sequence that nobody waits for."""
+        for drafter in self._drafters:
+            if not drafter.is_free:
+                self._timed(drafter, {dummy: length}, counts)
+                drafter.forget(dummy)
+
     def describe(self) -> str:
         """For Stats: each source with its acceptance, and what two rows cost."""
         if not self._sources:
             return "off"
         kinds = ", ".join(f"{kind}: {source.acceptance:.0%} kept" for kind, source in self._sources.items())
-        return f"{kinds}; a step of 2 rows costs {self.costs.ratio(2):.2f} of 1"
+        return f"{kinds}; a step of 2 rows costs {self._two_rows():.2f} of 1"
+
+    def _two_rows(self) -> float:
+        one = self.costs.answers(1)
+        return self.costs.answers(2) / one if one else 1.0
 
     def _ask(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
         if drafter.is_free:
@@ -96,14 +124,20 @@ class Speculation:
         wanted = {seq: length for seq, length in wanted.items() if self._repays(drafter, source, seq)}
         if not wanted:
             return {}
+        found = self._timed(drafter, wanted)
+        self._kind_of |= dict.fromkeys(found, kind)
+        return found
+
+    def _timed(self, drafter: Drafter, wanted: dict[Sequence, int], counts: bool = True) -> dict[Sequence, list[int]]:
+        (kind,) = drafter.kinds
+        source = self._sources[kind]
+        reading = sum(drafter.lag_seconds(seq) for seq in wanted)
         begin = perf_counter()
         found = {seq: guess.tokens for seq, guess in drafter.propose(wanted).items()}
         rounds = max((len(tokens) for tokens in found.values()), default=0)
-        if rounds:
-            seconds = (perf_counter() - begin) / rounds
-            known = source.draft_seconds or seconds
-            source.draft_seconds = known + SMOOTHING * (min(seconds, 4 * known) - known)
-        self._kind_of |= dict.fromkeys(found, kind)
+        if rounds and counts:
+            seconds = max(0.0, perf_counter() - begin - reading) / rounds
+            source.draft_seconds = running_median(source.draft_seconds or None, seconds, FAST)
         return found
 
     def _ask_free(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
@@ -116,19 +150,30 @@ class Speculation:
                 self._kind_of[seq] = guess.kind
         return found
 
+    def _may_pay(self, drafter: Drafter, num_answers: int) -> bool:
+        """Whether perfect guesses would pay. If not, only a rare look at what they cost by now."""
+        if self._fixed_length is not None or self._age % RECHECK_INTERVAL == 0:
+            return True
+        kind = next(iter(drafter.kinds))
+        return self._decide(self._sources[kind], PERFECT, num_answers)[1] >= MIN_GAIN
+
     def _length(self, source: Source, seq: Sequence, num_answers: int) -> int:
         if self._fixed_length is not None:
             return self._fixed_length
-        if not self.costs.answers(num_answers):
-            return 0  # one plain step first, to compare with
-        length, gain = self._best(source, source.chance(seq), num_answers)
+        length, gain = self._decide(source, source.chance(seq), num_answers)
         if gain >= MIN_GAIN:
             return length
-        if source.rest:
+        if self._age - source.tried < PROBE_INTERVAL:
             return 0
-        _, at_best = self._best(source, PERFECT, num_answers)
-        source.rest = PROBE_INTERVAL if at_best >= MIN_GAIN else RECHECK_INTERVAL
+        source.tried = self._age
         return 1
+
+    def _decide(self, source: Source, chance: float, num_answers: int) -> tuple[int, float]:
+        """`_best`, remembered for some steps and for chances that are nearly the same: it costs 30 µs."""
+        key = (id(source), num_answers, round(CHANCE_STEPS * chance))
+        if key not in self._decisions:
+            self._decisions[key] = self._best(source, chance, num_answers)
+        return self._decisions[key]
 
     def _best(self, source: Source, chance: float, num_answers: int) -> tuple[int, float]:
         """The length that says most per second, and how many times as much as no guesses."""
@@ -149,5 +194,5 @@ class Speculation:
         if self._fixed_length is not None or not lag:
             return True
         plain = self.costs.answers(1)
-        _, gain = self._best(source, source.chance(seq), 1)
+        _, gain = self._decide(source, source.chance(seq), 1)
         return not plain or lag <= PAYBACK_STEPS * max(gain - 1, 1 / PAYBACK_STEPS) * plain

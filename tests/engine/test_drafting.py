@@ -1,5 +1,6 @@
 """Guesses: where they come from, what they save, what is left of them."""
 
+from backends.engine.calibration import Calibration
 from backends.engine.costs import StepCosts
 from backends.engine.drafter import Guess, LookupDrafter, ModelDrafter
 from backends.engine.prefix_cache import PrefixCache
@@ -42,14 +43,24 @@ def test_an_accepted_guess_is_not_decoded_again() -> None:
 
 
 def test_lookup_guesses_what_followed_last_time() -> None:
-    seq = Sequence(1, [5, 6, 7, 8, 9, 1, 5, 6], max_tokens=50)
-    guesses = LookupDrafter().propose({seq: 3})
-    assert guesses == {seq: Guess([7, 8, 9], "lookup of 2")}
+    seq = Sequence(1, [4, 5, 6, 7, 8, 9, 1, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 3}) == {seq: Guess([7, 8, 9], "lookup of 3")}
+
+
+def test_a_longer_match_is_a_better_kind_of_guess() -> None:
+    seq = Sequence(1, [2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 1}) == {seq: Guess([7], "lookup of 5")}
+    assert LookupDrafter().kinds["lookup of 5"] > LookupDrafter().kinds["lookup of 3"]
+
+
+def test_lookup_has_no_guess_where_nothing_repeats() -> None:
+    seq = Sequence(1, [1, 2, 3, 1, 2], max_tokens=50)
+    assert LookupDrafter().propose({seq: 3}) == {}
 
 
 def test_lookup_prefers_the_most_recent_occurrence() -> None:
-    seq = Sequence(1, [5, 6, 1, 5, 6, 2, 5, 6], max_tokens=50)
-    assert LookupDrafter().propose({seq: 1}) == {seq: Guess([2], "lookup of 2")}
+    seq = Sequence(1, [4, 5, 6, 1, 4, 5, 6, 2, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 1}) == {seq: Guess([2], "lookup of 3")}
 
 
 def test_guesses_grow_with_the_steps_whose_cost_is_known() -> None:
@@ -110,6 +121,30 @@ def test_a_draft_model_without_room_costs_guesses_but_no_answer() -> None:
         scheduler.add(seq)
     finish(scheduler, runner)
     assert all(seq.completion == [(15 + i) % 100 for i in range(60)] for seq in seqs)
+
+
+def test_idle_steps_teach_the_costs_and_leave_nothing_in_the_cache() -> None:
+    draft_runner = FakeRunner(counting, 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "perfect"), StepCosts())
+    calibration = Calibration(scheduler.cache, scheduler.speculation)
+    while not calibration.is_done:
+        calibration.step()
+    assert scheduler.speculation.costs.most_rows == 16
+    assert runner.used_cells == 0
+    scheduler.check_integrity()
+    seq = Sequence(1, [1, 2], max_tokens=9)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.completion == list(range(3, 12))
+
+
+def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
+    scheduler, runner = make(LookupDrafter(), StepCosts())
+    scheduler.speculation.costs.observe(1, 0, 1.0)
+    calibration = Calibration(scheduler.cache, scheduler.speculation)
+    while not calibration.is_done:
+        calibration.step()
+    assert runner.num_runs == 0
 
 
 def test_a_request_can_do_without_guesses() -> None:

@@ -80,7 +80,7 @@ class Schedule:
         kind = self.random.choice(["none", "lookup", "model", "both"])
         drafters: list[Drafter] = []
         if kind in ("lookup", "both"):
-            drafters.append(LookupDrafter(max_ngram=self.random.randint(1, 3), min_ngram=1))
+            drafters.append(LookupDrafter(ngram=self.random.randint(1, 3), longest=3))
         if kind in ("model", "both"):
             drafters.append(ModelDrafter(self.draft_runner, "careless"))
         return drafters
@@ -187,7 +187,7 @@ def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
     assert steps[0].seq.uid == 1, "the answer comes first"
     assert len(steps[1].tokens) == 32, "before anything is known of costs"
     scheduler.update(steps, runner.run(steps))
-    scheduler.speculation.costs.observe(1, 0, 0.010)
+    scheduler.speculation.costs.measured(1, 0.010)
     scheduler.speculation.costs.observe(1, 32, 0.042)
     assert len(scheduler.schedule()[1].tokens) == 30, "a millisecond each: thrice the answer's ten"
 

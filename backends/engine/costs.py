@@ -25,11 +25,14 @@ class StepCosts:
             per_token = max(0.0, seconds - base) / num_prompt_tokens
             self._prompt_token = running_median(self._prompt_token, per_token, FAST)
             return
+        self.most_rows = max(self.most_rows, num_rows)
+        known = self._ratios.get(num_rows)
+        if known is None and self._row is not None:
+            self._ratios[num_rows] = max(1.0, seconds / self._row)
+            return
         self._row = running_median(self._row, seconds / self._ratio(num_rows), FAST)
         if num_rows > 1:
-            known = self._ratios.get(num_rows)
             self._ratios[num_rows] = running_median(known, seconds / self._row, SLOW)
-        self.most_rows = max(self.most_rows, num_rows)
 
     def measured(self, num_rows: int, seconds: float) -> None:
         """A careful measurement on an idle machine, which is believed at once."""

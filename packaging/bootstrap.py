@@ -81,7 +81,7 @@ def perform(task: str, arguments: list[str]) -> int:
     if task == "check":
         return check()
     if task == "bench":
-        return call(tool("python"), ROOT / "tests" / "bench" / "run.py", *arguments)
+        return call(tool("python"), "-m", "tests.bench.run", *arguments)
     return 0
 
 

@@ -9,6 +9,7 @@ from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
+from backends.engine.state_store import StateStore
 from backends.engine.text import TextStream
 from backends.protocol import DraftMode, Finish, Output
 
@@ -37,10 +38,16 @@ class _Answer:
 
 
 class Engine:
-    def __init__(self, model: LoadedModel, max_running: int, draft: DraftMode = DraftMode.AUTO):
+    def __init__(
+        self,
+        model: LoadedModel,
+        max_running: int,
+        draft: DraftMode = DraftMode.AUTO,
+        store: StateStore | None = None,
+    ):
         self.model = model
         self.totals = Totals()
-        cache = PrefixCache(model.runner)
+        cache = PrefixCache(model.runner, store)
         self.scheduler = Scheduler(cache, Speculation(_drafters(model, draft)), max_running)
         self._answers: dict[int, _Answer] = {}
 
@@ -92,6 +99,12 @@ class Engine:
         self._answers.clear()
         self.scheduler.cache.clear()
         return uids
+
+    def close(self) -> None:
+        """Before the model is closed: what is resident outlives it on disk."""
+        for uid in list(self._answers):
+            self.abort(uid)
+        self.scheduler.cache.close()
 
     def _note_start(self, steps: list[Step], now: float) -> None:
         for step in steps:

@@ -18,6 +18,7 @@ from backends.child import settle
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
+from backends.engine.state_store import open_store
 from backends.protocol import (
     Abort,
     Close,
@@ -53,9 +54,12 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     if model is None:
         return
     receiver.model = model
+    store = open_store(model, load.options)
+    engine = Engine(model, load.options.parallel, load.options.draft, store)
     connection.send(model.ready)
     receiver.may_encode.set()
-    Loop(connection, model, receiver.notes, Engine(model, load.options.parallel, load.options.draft)).run()
+    Loop(connection, model, receiver.notes, engine).run()
+    engine.close()
     model.close()
 
 

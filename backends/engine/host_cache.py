@@ -1,0 +1,70 @@
+"""States of evicted slots in host RAM, within a budget of bytes. Knows no slot and no file."""
+
+from backends.engine.state import State, common_prefix
+
+
+class HostCache:
+    """The second tier. The least recently used half competes for who goes: the state of least worth does."""
+
+    def __init__(self, budget: int, can_truncate: bool = True):
+        self.budget = budget
+        self.num_bytes = 0
+        self._can_truncate = can_truncate  # else a longer state cannot stand for a shorter one
+        self._states: list[State] = []  # least recently used first
+
+    @property
+    def states(self) -> list[State]:
+        """Most worth keeping first."""
+        return sorted(self._states, key=lambda state: -state.worth)
+
+    def match(self, tokens: list[int]) -> tuple[State | None, int]:
+        """The state that shares the longest prefix with tokens, and how long that is."""
+        best, length = None, 0
+        for state in self._states:
+            shared = common_prefix(state.tokens, tokens)
+            if shared > length and (self._can_truncate or shared == len(state.tokens)):
+                best, length = state, shared
+        return best, length
+
+    def covers(self, tokens: list[int]) -> bool:
+        """Whether what it holds could stand for these tokens."""
+        if self._can_truncate:
+            return any(state.tokens[: len(tokens)] == tokens for state in self._states)
+        return any(state.tokens == tokens for state in self._states)
+
+    def touch(self, state: State) -> None:
+        state.num_uses += 1
+        if state in self._states:
+            self._states.remove(state)
+            self._states.append(state)
+
+    def add(self, state: State) -> list[State]:
+        """Keep it; the states that had to go for it, perhaps itself."""
+        for other in [s for s in self._states if self._stands_for(state, s)]:
+            state.num_uses = max(state.num_uses, other.num_uses)
+            self._remove(other)
+        if state.num_bytes > self.budget:
+            return [state]
+        dropped = []
+        while self.num_bytes + state.num_bytes > self.budget:
+            older_half = self._states[: (len(self._states) + 1) // 2]
+            dropped.append(min(older_half, key=lambda s: s.worth))
+            self._remove(dropped[-1])
+        self._states.append(state)
+        self.num_bytes += state.num_bytes
+        return dropped
+
+    def check_integrity(self) -> None:
+        assert self.num_bytes == sum(state.num_bytes for state in self._states) <= self.budget
+        for state in self._states:
+            assert state.tokens
+            assert not any(self._stands_for(s, state) for s in self._states if s is not state), "kept twice"
+
+    def _stands_for(self, state: State, other: State) -> bool:
+        if self._can_truncate:
+            return state.tokens[: len(other.tokens)] == other.tokens
+        return state.tokens == other.tokens
+
+    def _remove(self, state: State) -> None:
+        self._states.remove(state)
+        self.num_bytes -= state.num_bytes

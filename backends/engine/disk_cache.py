@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from backends.engine.state import State, common_prefix
+from backends.engine.state import State, common_prefix, stands_for
 from backends.engine.state_file import (
     SUFFIX,
     TEMPORARY,
@@ -49,14 +49,14 @@ class Written:
 class DiskCache:
     """The third tier: one file per state, shared by all models and processes. Raises OSError without a folder."""
 
-    def __init__(self, folder: Path, budget: int, key: str, can_truncate: bool = True):
+    def __init__(self, folder: Path, budget: int, key: str, can_truncate: bool = True, tolerance: int = 1):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.name == "posix":
             folder.chmod(0o700)  # prompts can be read back from the tokens
         self.folder = folder
         self.budget = budget
         self._key = key
-        self._can_truncate = can_truncate
+        self._can_truncate, self._tolerance = can_truncate, tolerance
         self._held: dict[str, Held] = {}
         self._foreign: list[list[int]] = []  # tokens of states that another model, build or KV type made
         self._pending: dict[str, State] = {}
@@ -154,7 +154,7 @@ class DiskCache:
             self._held.pop(name, None)
 
     def _stands_for(self, tokens: list[int], other: list[int]) -> bool:
-        return tokens == other or (self._can_truncate and tokens[: len(other)] == other)
+        return stands_for(tokens, other, self._can_truncate, self._tolerance)
 
     # what follows runs in the writing thread, which touches the folder alone
     def _run(self) -> None:

@@ -1,15 +1,15 @@
 """States of evicted slots in host RAM, within a budget of bytes. Knows no slot and no file."""
 
-from backends.engine.state import State, common_prefix
+from backends.engine.state import State, common_prefix, stands_for
 
 
 class HostCache:
     """The second tier. The least recently used half competes for who goes: the state of least worth does."""
 
-    def __init__(self, budget: int, can_truncate: bool = True):
+    def __init__(self, budget: int, can_truncate: bool = True, tolerance: int = 1):
         self.budget = budget
         self.num_bytes = 0
-        self._can_truncate = can_truncate  # else a longer state cannot stand for a shorter one
+        self._can_truncate, self._tolerance = can_truncate, tolerance  # see `stands_for`
         self._states: list[State] = []  # least recently used first
 
     @property
@@ -28,9 +28,7 @@ class HostCache:
 
     def covers(self, tokens: list[int]) -> bool:
         """Whether what it holds could stand for these tokens."""
-        if self._can_truncate:
-            return any(state.tokens[: len(tokens)] == tokens for state in self._states)
-        return any(state.tokens == tokens for state in self._states)
+        return any(self._stands_for(state.tokens, tokens) for state in self._states)
 
     def touch(self, state: State) -> None:
         state.num_uses += 1
@@ -40,7 +38,7 @@ class HostCache:
 
     def add(self, state: State) -> list[State]:
         """Keep it; the states that had to go for it, perhaps itself."""
-        for other in [s for s in self._states if self._stands_for(state, s)]:
+        for other in [s for s in self._states if self._stands_for(state.tokens, s.tokens)]:
             state.num_uses = max(state.num_uses, other.num_uses)
             self._remove(other)
         if state.num_bytes > self.budget:
@@ -58,12 +56,12 @@ class HostCache:
         assert self.num_bytes == sum(state.num_bytes for state in self._states) <= self.budget
         for state in self._states:
             assert state.tokens
-            assert not any(self._stands_for(s, state) for s in self._states if s is not state), "kept twice"
+            assert not any(self._stands_for(s.tokens, state.tokens) for s in self._states if s is not state), (
+                "kept twice"
+            )
 
-    def _stands_for(self, state: State, other: State) -> bool:
-        if self._can_truncate:
-            return state.tokens[: len(other.tokens)] == other.tokens
-        return state.tokens == other.tokens
+    def _stands_for(self, tokens: list[int], other: list[int]) -> bool:
+        return stands_for(tokens, other, self._can_truncate, self._tolerance)
 
     def _remove(self, state: State) -> None:
         self._states.remove(state)

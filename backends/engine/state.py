@@ -39,6 +39,14 @@ class State:
         return len(self.tokens) * (1 + self.num_uses)
 
 
+def stands_for(tokens: list[int], other: list[int], can_truncate: bool, tolerance: int) -> bool:
+    """Whether a state of `tokens` makes one of `other` needless: it holds the same but for `tolerance` tokens at the
+    end. So the turns of a conversation, each a little different at its end, leave one state and not one each."""
+    if not can_truncate:  # a longer state cannot be cut back
+        return tokens == other
+    return other == tokens or common_prefix(tokens, other) > len(other) - max(1, tolerance)
+
+
 def common_prefix(a: list[int], b: list[int]) -> int:
     """Length of the common prefix, by halving: slices compare at C speed, a Python loop does not."""
     low, high = 0, min(len(a), len(b))

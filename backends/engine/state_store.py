@@ -14,7 +14,7 @@ from backends.formats import FormatError
 from backends.protocol import CacheMiss, EngineOptions
 
 MIN_TOKENS = 64  # a shorter prompt is read again sooner than a state is copied
-# a copied token costs about a hundredth of a decoded one (measured: tests/llama/test_prompt_tiers.py), a read one more
+# measured per token, 110 M Llama, f16, two cores: decoded 1,750 µs, restored 9 µs, read from disk and proven 70-270 µs
 MAX_COPIED_PER_GAINED = {Tier.RAM: 16, Tier.DISK: 8}
 NUM_REMEMBERED = 32  # lost prompts whose reason is still known
 
@@ -97,7 +97,9 @@ def open_store(model: LoadedModel, options: EngineOptions) -> StateStore:
     disk = None
     if options.prompt_cache_folder and options.prompt_cache_disk:
         try:
-            disk = DiskCache(options.prompt_cache_folder, options.prompt_cache_disk, model.state_key(), can_truncate)
+            disk = DiskCache(
+                options.prompt_cache_folder, options.prompt_cache_disk, model.state_key(), can_truncate, MIN_TOKENS
+            )
         except (OSError, FormatError) as error:
             sys.stderr.write(f"prompt cache: nothing is kept on disk: {error}\n")
-    return StateStore(HostCache(ram, can_truncate), disk)
+    return StateStore(HostCache(ram, can_truncate, MIN_TOKENS), disk)

@@ -258,6 +258,15 @@ def test_a_damaged_file_is_read_again_from_the_prompt(disks: Disks) -> None:
     assert not disks.files()
 
 
+def test_turns_that_differ_at_their_end_leave_one_state_and_not_one_each() -> None:
+    ram = HostCache(PLENTY, tolerance=8)
+    for n in range(5):
+        ram.add(State([1] * (50 + 10 * n) + [2 + n] * 4, bytearray(10)))
+    assert [len(state.tokens) for state in ram.states] == [94]
+    assert ram.covers([1] * 90 + [9] * 7)
+    assert not ram.covers([1] * 90 + [9] * 8)
+
+
 def test_a_full_or_missing_disk_harms_nobody(disks: Disks) -> None:
     disk = disks.open()
     desk = Desk(store(ram=0, disk=disk))

@@ -84,7 +84,8 @@ class Schedule:
         if self.random.random() < 0.2:
             return None
         budget = self.random.choice([0, 500, 2000, 10_000])
-        return StateStore(HostCache(budget, can_truncate), min_tokens=self.random.randint(1, 6))
+        min_tokens = self.random.randint(1, 6)
+        return StateStore(HostCache(budget, can_truncate, tolerance=min_tokens), min_tokens=min_tokens)
 
     def _drafters(self) -> list[Drafter]:
         kind = self.random.choice(["none", "lookup", "model", "both"])

@@ -25,6 +25,7 @@ from backends.engine.state_file import (
 )
 
 MAX_PENDING = 1 << 29  # bytes that wait for the disk; beyond them a state is given up rather than memory
+MAX_FILE_BYTES = 1 << 30  # a step waits while one is read
 MAX_FILES = 512  # each admission compares its prompt with all of them
 STALE_SECONDS = 3600.0  # a temporary file of this age was left by a crash
 
@@ -103,7 +104,9 @@ class DiskCache:
         if any(self._stands_for(held.tokens, state.tokens) for held in self._held.values()):
             return True
         waiting = sum(pending.num_bytes for pending in self._pending.values())
-        if file_bytes(self._key, state) > self.budget or (not wait and waiting + state.num_bytes > MAX_PENDING):
+        if file_bytes(self._key, state) > min(self.budget, MAX_FILE_BYTES) or (
+            not wait and waiting + state.num_bytes > MAX_PENDING
+        ):
             return False
         name = file_name(self._key, state.tokens)
         self._held[name] = Held(name, state.tokens)
@@ -127,10 +130,10 @@ class DiskCache:
         assert all((self.folder / name).exists() for name in self._held)
 
     def _scan(self) -> None:
-        for path, _, changed in self._files():
+        for path, size, changed in self._files():
             if path.suffix == TEMPORARY and time.time() - changed > STALE_SECONDS:
                 _remove(path)
-            if path.suffix != SUFFIX:
+            if path.suffix != SUFFIX or size > MAX_FILE_BYTES:
                 continue
             try:
                 label = read_label(path)

@@ -31,7 +31,7 @@ class HostCache:
         return any(self._stands_for(state.tokens, tokens) for state in self._states)
 
     def touch(self, state: State) -> None:
-        state.num_uses += 1
+        state.num_uses, state.num_spared = state.num_uses + 1, 0
         if state in self._states:
             self._states.remove(state)
             self._states.append(state)
@@ -45,11 +45,18 @@ class HostCache:
             return [state]
         dropped = []
         while self.num_bytes + state.num_bytes > self.budget:
-            older_half = self._states[: (len(self._states) + 1) // 2]
-            dropped.append(min(older_half, key=lambda s: s.worth))
-            self._remove(dropped[-1])
+            dropped.append(self._drop())
         self._states.append(state)
         self.num_bytes += state.num_bytes
+        return dropped
+
+    def _drop(self) -> State:
+        """The one of least worth among the least recently used half; the others of that half grow old."""
+        older_half = self._states[: (len(self._states) + 1) // 2]
+        dropped = min(older_half, key=lambda state: state.worth)
+        self._remove(dropped)
+        for state in older_half:
+            state.num_spared += 1
         return dropped
 
     def check_integrity(self) -> None:

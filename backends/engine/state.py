@@ -28,15 +28,16 @@ class State:
     tokens: list[int]
     payload: bytearray
     num_uses: int = 0
+    num_spared: int = 0  # times that others had to go instead, since its last use
 
     @property
     def num_bytes(self) -> int:
         return len(self.payload) + 8 * len(self.tokens)
 
     @property
-    def worth(self) -> int:
-        """The tokens that need not be decoded if it is wanted once more, more so if it was wanted before."""
-        return len(self.tokens) * (1 + self.num_uses)
+    def worth(self) -> float:
+        """Tokens that need not be decoded if it is wanted again: likelier if it was before, less so with age."""
+        return len(self.tokens) * (1 + self.num_uses) / (1 + self.num_spared)
 
 
 def stands_for(tokens: list[int], other: list[int], can_truncate: bool, tolerance: int) -> bool:

@@ -118,6 +118,7 @@ class PrefixCache:
     def _take_slot(self, source: int | None) -> int:
         """An empty slot; `source` as it is when there is no other."""
         if self._free:
+            self.runner.truncate(self._free[-1], 0)  # free slots are lent to measurements, which may break off
             return self._free.pop()
         slot = next((s for s in self._idle if s != source), None)
         if slot is None:

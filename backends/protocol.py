@@ -106,6 +106,7 @@ class EngineOptions:
     flash_attention: FlashAttention = FlashAttention.AUTO
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
+    draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
     prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
@@ -293,6 +294,7 @@ class Stats:
     num_accepted: int
     decode_us: int  # inside the native decode
     step_us: int  # whole steps, decode included
+    drafting: str = "off"  # what the controller has learnt, for a person
 
 
 Event = Loading | Ready | Outputs | Failed | Stats

@@ -100,7 +100,9 @@ class Services:
         return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
-        options = replace(self.settings.engine_options(), draft_model=entry.draft)
+        options = replace(
+            self.settings.engine_options(), draft_model=entry.draft, prompt_cache_folder=self.paths.prompt_cache
+        )
         if entry.name == GUIDE_NAME and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
             return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)

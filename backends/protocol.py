@@ -64,6 +64,35 @@ class FailureKind(StrEnum):
     INTERNAL = "internal"
 
 
+class CacheMiss(StrEnum):
+    """Why the prefix cache did not hold the whole prompt."""
+
+    NO_EARLIER_PROMPT = "no_earlier_prompt"
+    DIFFERENCE = "first_difference"  # an earlier prompt goes on otherwise
+    NEW_TEXT = "new_text"  # the earlier prompt ended there: nothing was lost
+    EVICTED = "evicted"
+    TOO_SHORT = "below_minimum_length"
+    NO_REWIND = "no_rewind"  # a recurrent state cannot be cut back to the difference
+    NOT_WORTH = "not_worth_the_copy"
+    NO_ROOM = "no_room"
+    OTHER_BUILD = "another_build"
+    DAMAGED = "damaged"
+
+
+MISS_SENTENCES = {
+    CacheMiss.NO_EARLIER_PROMPT: "no earlier prompt begins like this one",
+    CacheMiss.DIFFERENCE: "first difference at token {}",
+    CacheMiss.NEW_TEXT: "the earlier prompt ended at token {}, the rest is new",
+    CacheMiss.EVICTED: "evicted: the earlier prompt made room for others",
+    CacheMiss.TOO_SHORT: "the earlier prompt was below the minimum length for keeping it",
+    CacheMiss.NO_REWIND: "this model's state cannot go back to the first difference",
+    CacheMiss.NOT_WORTH: "the kept state shares too little beyond token {} to be worth its copy",
+    CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
+    CacheMiss.OTHER_BUILD: "kept for another model, build or KV type",
+    CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """What a person may choose for one load. None means: decide from the model and the machine."""
@@ -79,6 +108,9 @@ class EngineOptions:
     draft_model: Path | None = None
     draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
+    prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
+    prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
+    prompt_cache_disk: int | None = 4 << 30  # bytes for all files of that folder; None: off
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +184,17 @@ class Timings:
     queue_ms: float = 0.0  # from the request's arrival to its first place in a batch
     prompt_ms: float = 0.0  # from there to the first token
     predicted_ms: float = 0.0  # from the first token to the last
+    cache_ram_n: int = 0  # of cache_n, those whose state came back from RAM
+    cache_disk_n: int = 0  # and from disk; the others were resident
+    cache_miss: CacheMiss | None = None  # None: the whole prompt was there, but its last token
+
+    @property
+    def cache_resident_n(self) -> int:
+        return self.cache_n - self.cache_ram_n - self.cache_disk_n
+
+    @property
+    def cache_miss_text(self) -> str | None:
+        return MISS_SENTENCES[self.cache_miss].format(self.cache_n) if self.cache_miss else None
 
     @property
     def predicted_per_second(self) -> float:

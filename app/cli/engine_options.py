@@ -1,12 +1,14 @@
 """The engine's options as command-line flags, the same for every command that loads a model."""
 
 import argparse
+import re
 from pathlib import Path
 
 from app.errors import UsageError
 from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
+MAX_SIZE = 1 << 50  # bytes
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--kv-type-v", choices=kinds, metavar="T", help="type of the value cache, the same names")
     group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
     group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
+    group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
+    group.add_argument("--prompt-cache-disk", metavar="SIZE", help="disk for prompts kept over restarts (4GiB; 0: off)")
 
 
 def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> EngineOptions:
@@ -37,6 +41,10 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         flash_attention=FlashAttention(arguments.flash_attn or defaults.flash_attention),
         draft=draft,
         draft_model=draft_model,
+        prompt_cache_ram=_size("--prompt-cache-ram", arguments.prompt_cache_ram, defaults.prompt_cache_ram),
+        prompt_cache_folder=defaults.prompt_cache_folder,
+        prompt_cache_disk=_size("--prompt-cache-disk", arguments.prompt_cache_disk, defaults.prompt_cache_disk or 0)
+        or None,
     )
 
 
@@ -54,6 +62,18 @@ def _gpu_layers(text: str | None, defaults: EngineOptions) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"--gpu-layers must be “auto” or a number, not “{text}”.")
     return _in_range("--gpu-layers", int(text), 0, MAX_LAYERS)
+
+
+def _size(flag: str, text: str | None, default: int) -> int:
+    """Bytes of “512MiB”, “2GB”, “4G” or a plain number of bytes."""
+    if text is None:
+        return default
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?B?)", text.strip().upper())
+    if not match:
+        raise UsageError(f"{flag} takes a size such as 512MiB, 2GB or 0, not “{text}”.")
+    number, prefix, suffix = match.groups()
+    size = int(float(number) * (1000 if suffix == "B" else 1024) ** " KMGT".index(prefix or " "))
+    return _in_range(flag, size, 0, MAX_SIZE) or 0
 
 
 def _draft(text: str | None, defaults: EngineOptions) -> tuple[DraftMode, Path | None]:

@@ -37,7 +37,7 @@ Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]
 
 MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
 RESTART_WINDOW = 60.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 5.0  # it writes its prompt cache to disk first
 
 _uids = count(1)
 

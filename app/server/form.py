@@ -97,8 +97,9 @@ class Form(ABC):
 
 def total(timings: Sequence[Timings]) -> Timings:
     """Counts and times of several answers together."""
-    sums = {f.name: sum(getattr(timing, f.name) for timing in timings) for f in fields(Timings)}
-    return Timings(**sums)
+    names = [f.name for f in fields(Timings) if f.name != "cache_miss"]
+    sums = {name: sum(getattr(timing, name) for timing in timings) for name in names}
+    return Timings(**sums, cache_miss=next((timing.cache_miss for timing in timings if timing.cache_miss), None))
 
 
 def usage(timings: Timings) -> dict[str, Any]:
@@ -115,6 +116,14 @@ def timings_object(timings: Timings) -> dict[str, Any]:
     return {
         "prompt_n": timings.prompt_n,
         "cache_n": timings.cache_n,
+        "cache_tier": {
+            "resident": timings.cache_resident_n,
+            "ram": timings.cache_ram_n,
+            "disk": timings.cache_disk_n,
+        },
+        "cache_miss": {"reason": timings.cache_miss, "message": timings.cache_miss_text}
+        if timings.cache_miss
+        else None,
         "predicted_n": timings.predicted_n,
         "draft_n": timings.draft_n,
         "draft_accepted_n": timings.draft_accepted_n,

@@ -10,6 +10,7 @@ from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
+from backends.engine.state_store import StateStore
 from backends.engine.text import TextStream
 from backends.protocol import DraftMode, Finish, Output
 
@@ -44,10 +45,11 @@ class Engine:
         max_running: int,
         draft: DraftMode = DraftMode.AUTO,
         draft_length: int | None = None,
+        store: StateStore | None = None,
     ):
         self.model = model
         self.totals = Totals()
-        cache = PrefixCache(model.runner)
+        cache = PrefixCache(model.runner, store)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)
@@ -102,6 +104,12 @@ class Engine:
         self._answers.clear()
         self.scheduler.cache.clear()
         return uids
+
+    def close(self) -> None:
+        """Before the model is closed: what is resident outlives it on disk."""
+        for uid in list(self._answers):
+            self.abort(uid)
+        self.scheduler.cache.close()
 
     def _note_start(self, steps: list[Step], now: float) -> None:
         for step in steps:

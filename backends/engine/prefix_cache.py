@@ -2,33 +2,25 @@
 
 A slot is one llama.cpp sequence id. A finished sequence leaves its tokens resident in its slot;
 a new one copies the longest common prefix out of any slot, a running one's too, which costs no KV cells.
+What a slot has to give up goes to the store, and comes back when it beats what is resident.
 """
 
 from collections.abc import Iterator
 
-from backends.engine.runner import Runner
+from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
-
-
-def common_prefix(a: list[int], b: list[int]) -> int:
-    """Length of the common prefix, by halving: slices compare at C speed, a Python loop does not."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
+from backends.engine.state import Reuse, State, Tier
+from backends.engine.state import common_prefix as common_prefix
+from backends.engine.state_store import Found, StateStore
+from backends.protocol import CacheMiss
 
 
 class PrefixCache:
     """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences."""
 
-    def __init__(self, runner: Runner):
+    def __init__(self, runner: Runner, store: StateStore | None = None):
         self.runner = runner
+        self.store = store
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
@@ -51,18 +43,24 @@ class PrefixCache:
 
     def admit(self, seq: Sequence) -> bool:
         """Give seq a slot, filled with the longest prefix known. False when every slot is busy."""
-        source, length = self.match(seq.tokens[:-1])  # the last token must be decoded for its logits
-        slot = self._take_slot(source)
-        if slot is None:
+        if not self._free and not self._idle:
             return False
-        if slot == source:
-            self.runner.truncate(slot, length)
+        wanted = seq.tokens[:-1]  # the last token must be decoded for its logits
+        source, length = self.match(wanted)
+        known = [(common_prefix(held, wanted), len(held)) for _, held in self._resident()]
+        found = self.store.find(wanted, length) if self.store else None
+        restored = self._restore(found) if found else None
+        if found and restored is not None:
+            slot, length, tier = restored, found.length, found.tier
+            known.append((length, len(found.state.tokens)))
         else:
-            self.runner.truncate(slot, 0)
-            if source is not None:
-                self.runner.copy(source, slot, length)
-                self._touch(source)
+            source, length = self.match(wanted)  # room may have been made in vain
+            slot, tier = self._fill(source, length), Tier.RESIDENT
         seq.slot, seq.num_computed = slot, length
+        if seq.clock.started is None:  # a sequence that comes back from a pause has been accounted for
+            no_room = found is not None and restored is None
+            miss = CacheMiss.NO_ROOM if no_room else self._why(wanted, length, known)
+            seq.reuse = Reuse(length, tier, miss)
         self._busy[slot] = seq
         return True
 
@@ -78,16 +76,26 @@ class PrefixCache:
         if not self._idle:
             return False
         slot = next(iter(self._idle))
-        del self._idle[slot]
-        self.runner.truncate(slot, 0)
+        self._empty(slot)
         self._free.append(slot)
         return True
 
     def clear(self) -> None:
         """Forget every slot, after a decode that left the KV cache in doubt."""
         assert not self._busy, "release the running sequences first"
-        while self.evict():
-            pass
+        for slot, held in self._idle.items():
+            self.runner.truncate(slot, 0)
+            self._forget(held, CacheMiss.EVICTED)
+        self._free += self._idle
+        self._idle.clear()
+
+    def close(self) -> None:
+        """Hand what is resident to the store, which keeps it beyond this process if it has a disk."""
+        if self.store and self.store.disk:
+            for slot in reversed(list(self._idle)):  # the most recent first: the process may be ended meanwhile
+                self._empty(slot)
+                self._free.append(slot)
+            self.store.close()
 
     def check_integrity(self) -> None:
         """Every slot is in one place, and no running sequence thinks it has more than its tokens."""
@@ -96,16 +104,89 @@ class PrefixCache:
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
+        if self.store:
+            self.store.ram.check_integrity()
 
-    def _take_slot(self, source: int | None) -> int | None:
-        if self._free:
-            return self._free.pop()
-        if not self._idle:
-            return None
-        slot = next((s for s in self._idle if s != source), source)
-        assert slot is not None
-        del self._idle[slot]
+    def _fill(self, source: int | None, length: int) -> int:
+        """A slot that holds the first `length` tokens of `source`: another one, or itself when there is no other."""
+        slot = self._take_slot(source)
+        if slot == source:
+            held = self._idle.pop(slot)
+            if len(held) - length >= (self.store.min_tokens if self.store else 1):
+                self._offload(slot, held)
+            self.runner.truncate(slot, length)
+        elif source is not None:
+            self.runner.copy(source, slot, length)
+            self._touch(source)
         return slot
+
+    def _take_slot(self, source: int | None) -> int:
+        """An empty slot; `source` as it is when there is no other."""
+        if self._free:
+            self.runner.truncate(self._free[-1], 0)  # free slots are lent to measurements, which may break off
+            return self._free.pop()
+        slot = next((s for s in self._idle if s != source), None)
+        if slot is None:
+            assert source is not None
+            return source
+        self._empty(slot)
+        return slot
+
+    def _empty(self, slot: int) -> None:
+        """Take an idle slot out of the resident ones."""
+        self._offload(slot, self._idle.pop(slot))
+        self.runner.truncate(slot, 0)
+
+    def _offload(self, slot: int, held: list[int]) -> None:
+        """Save what the slot is about to lose, if it is worth it and nobody else has it."""
+        if not held or self.match(held)[1] == len(held) or (self.store and self.store.covers(held)):
+            return
+        if self.store is None:
+            self._forget(held, CacheMiss.EVICTED)
+        elif len(held) < self.store.min_tokens:
+            self._forget(held, CacheMiss.TOO_SHORT)
+        else:
+            try:
+                self.store.keep(State(held, self.runner.save(slot, len(held))))
+            except MemoryError:
+                self._forget(held, CacheMiss.EVICTED)
+
+    def _restore(self, found: Found) -> int | None:
+        """A slot that holds the found state up to its useful length; None when no room can be made for it."""
+        slot = self._take_slot(None)
+        while True:
+            try:
+                self.runner.restore(slot, found.state.payload)
+            except KVFull:
+                if not self._may_be_full(len(found.state.tokens)) or not self.evict():
+                    self._free.append(slot)
+                    return None
+            else:
+                break
+        self.runner.truncate(slot, found.length)
+        if self.store:
+            self.store.ram.touch(found.state)
+        return slot
+
+    def _may_be_full(self, needed: int) -> bool:
+        """Whether evicting could help: else the state was refused for another reason."""
+        return sum(len(held) for _, held in self._resident()) + needed > self.runner.num_cells
+
+    def _why(self, wanted: list[int], found: int, known: list[tuple[int, int]]) -> CacheMiss | None:
+        """Why not all of the wanted tokens were found. known: of each earlier prompt the shared tokens and all."""
+        if found == len(wanted):
+            return None
+        if reason := self.store.why_lost(wanted, found) if self.store else None:
+            return reason
+        if any(shared > found for shared, _ in known):
+            return CacheMiss.NO_REWIND
+        if not found:
+            return CacheMiss.NO_EARLIER_PROMPT
+        return CacheMiss.NEW_TEXT if (found, found) in known else CacheMiss.DIFFERENCE
+
+    def _forget(self, held: list[int], reason: CacheMiss) -> None:
+        if self.store:
+            self.store.forget(held, reason)
 
     def _touch(self, slot: int) -> None:
         if slot in self._idle:

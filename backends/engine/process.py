@@ -18,6 +18,7 @@ from backends.child import settle
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
+from backends.engine.state_store import open_store
 from backends.protocol import (
     Abort,
     Close,
@@ -53,11 +54,12 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     if model is None:
         return
     receiver.model = model
+    options = load.options
+    engine = Engine(model, options.parallel, options.draft, options.draft_length, open_store(model, options))
     connection.send(model.ready)
     receiver.may_encode.set()
-    options = load.options
-    engine = Engine(model, options.parallel, options.draft, options.draft_length)
     Loop(connection, model, receiver.notes, engine).run()
+    engine.close()
     model.close()
 
 

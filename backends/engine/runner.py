@@ -59,6 +59,13 @@ class Runner(Protocol):
     def truncate(self, slot: int, length: int) -> None:
         """Forget what `slot` holds from position `length` on."""
 
+    def save(self, slot: int, length: int) -> bytearray:
+        """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""
+
+    def restore(self, slot: int, payload: bytearray) -> None:
+        """Let the empty slot hold what was saved, in cells of its own. Raises KVFull, and leaves the slot empty.
+        The bytes must be those of `save`, from the same model and options: others may end the process."""
+
     def run(self, steps: Many[Step]) -> list[list[int]]:
         """Decode all tokens and drafts; for each step its sampled tokens: none before the end of a prompt,
         else the accepted drafts and the one token after them. Raises KVFull."""
@@ -83,5 +90,8 @@ class LoadedModel(Protocol):
     def sampler(self, params: SamplingParams, tokens: list[int]) -> Sampler | None: ...
 
     def devices(self) -> tuple[DeviceMemory, ...]: ...
+
+    def state_key(self) -> str:
+        """One line that differs for any two loads of which one could not continue the other's saved state."""
 
     def close(self) -> None: ...

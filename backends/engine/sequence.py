@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from backends.engine.state import Reuse, Tier
 from backends.protocol import Finish, Generate, Priority, Timings
 
 
@@ -34,6 +35,7 @@ class Sequence:
     slot: int | None = None
     num_computed: int = 0
     num_cached: int = 0  # of the prompt, found in the prefix cache when first admitted
+    reuse: Reuse = field(default_factory=Reuse)  # where those came from, and why not more
     num_drafted: int = 0
     num_accepted: int = 0
     num_prompt: int = field(init=False)
@@ -96,4 +98,7 @@ class Sequence:
             queue_ms=1000 * (started - clock.arrived),
             prompt_ms=1000 * (first - started),
             predicted_ms=1000 * (last - first),
+            cache_ram_n=self.num_cached if self.reuse.tier is Tier.RAM else 0,
+            cache_disk_n=self.num_cached if self.reuse.tier is Tier.DISK else 0,
+            cache_miss=self.reuse.miss,
         )

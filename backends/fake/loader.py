@@ -86,6 +86,9 @@ class FakeModel:
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()
 
+    def state_key(self) -> str:
+        return f"fake {self.ready.name}"
+
     def close(self) -> None:
         self.runner.close()
 

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 
+import numpy as np
+
 from backends.engine.runner import KVFull, Step
 
+SAVED = 0x51A7E  # begins every saved state
 NextToken = Callable[[list[int]], int]
 
 
@@ -44,6 +47,8 @@ class FakeRunner:
         self.can_truncate = can_truncate
         self.num_runs = 0
         self.num_decoded = 0
+        self.num_saves = 0
+        self.num_restores = 0
         self.seconds_per_step = seconds_per_step
         self._next_token = next_token
         self._kv: dict[int, list[list[int]]] = {slot: [] for slot in range(num_slots)}
@@ -63,6 +68,22 @@ class FakeRunner:
         assert len(held) >= length, "a truncation beyond the end"
         assert self.can_truncate or length in (0, len(held)), "a recurrent state cannot go back"
         del held[length:]
+
+    def save(self, slot: int, length: int) -> bytearray:
+        held = self._kv[slot]
+        assert len(held) == length > 0, "a slot is saved whole"
+        self.num_saves += 1
+        return bytearray(np.array([SAVED, *(cell[0] for cell in held)], "<i4").tobytes())
+
+    def restore(self, slot: int, payload: bytearray) -> None:
+        assert not self._kv[slot], "a restore into a slot that still holds tokens"
+        mark, *tokens = np.frombuffer(payload, "<i4").tolist()
+        assert mark == SAVED, "these bytes were never saved"
+        assert tokens, "an empty state"
+        if self.used_cells + len(tokens) > self.num_cells:
+            raise KVFull
+        self.num_restores += 1
+        self._kv[slot] = [[token] for token in tokens]
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
         num_rows = sum(step.num_rows for step in steps)

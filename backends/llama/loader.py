@@ -10,6 +10,7 @@ import psutil
 
 from backends.engine.runner import LoadError, PromptError
 from backends.llama import native
+from backends.llama.fingerprint import fingerprint
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
 from backends.llama.runner import LlamaRunner
@@ -47,8 +48,10 @@ class LlamaModel:
         draft_runner: LlamaRunner | None,
         ready: Ready,
         resources: ExitStack,
+        path: Path,
     ):
         self.ready = ready
+        self._path = path
         self.runner = runner
         self.draft_runner = draft_runner
         self.eos = target.ends()
@@ -79,6 +82,11 @@ class LlamaModel:
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
         return tuple(DeviceMemory(d.name, d.free, d.total) for d in native.devices() if d.is_gpu)
+
+    def state_key(self) -> str:
+        ready = self.ready
+        kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
+        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} unified swa-full"
 
     def close(self) -> None:
         self._resources.close()
@@ -128,7 +136,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             has_chat_template=target.chat_template is not None,
             notes=tuple(notes),
         )
-        return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all())
+        return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all(), load.model)
 
 
 def _with_defaults(model: NativeModel, options: EngineOptions) -> EngineOptions:

@@ -315,6 +315,24 @@ class NativeContext(_Closable):
         if not lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
 
+    def save(self, slot: int, length: int) -> bytearray:
+        """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""
+        assert lib.llama_memory_seq_pos_max(self._memory, slot) == length - 1, "the slot holds other tokens"
+        size: int = lib.llama_state_seq_get_size(self.pointer, slot)
+        payload = bytearray(size)
+        written = lib.llama_state_seq_get_data(self.pointer, _as_array(payload), size, slot)
+        if written != size:
+            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
+        return payload
+
+    def restore(self, slot: int, payload: bytearray) -> bool:
+        """False when no cells are free, or it does not fit this context; the slot is empty then.
+        A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
+        read = lib.llama_state_seq_set_data(self.pointer, _as_array(payload), len(payload), slot)
+        if read != len(payload):
+            lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return bool(read == len(payload))
+
     def close(self) -> None:
         if self.pointer:
             lib.llama_batch_free(self._batch)
@@ -324,6 +342,11 @@ class NativeContext(_Closable):
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
+
+
+def _as_array(payload: bytearray) -> Any:
+    """Its own memory, not a copy."""
+    return (ctypes.c_uint8 * len(payload)).from_buffer(payload)
 
 
 def _ignore(_fraction: float) -> None:

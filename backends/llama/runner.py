@@ -28,6 +28,13 @@ class LlamaRunner:
     def truncate(self, slot: int, length: int) -> None:
         self._context.truncate(slot, length)
 
+    def save(self, slot: int, length: int) -> bytearray:
+        return self._context.save(slot, length)
+
+    def restore(self, slot: int, payload: bytearray) -> None:
+        if not self._context.restore(slot, payload):
+            raise KVFull
+
     def run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)
         if self._context.decode(num_rows):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import pytest
 
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.engine.host_cache import HostCache
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
+from backends.engine.state_store import StateStore
 from backends.fake.runner import FakeRunner, FakeSampler
 from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
@@ -61,8 +63,10 @@ class Schedule:
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
-        self.scheduler = Scheduler(PrefixCache(self.runner), speculation, max_running=pick.randint(1, num_slots))
+        cache = PrefixCache(self.runner, self._store(can_truncate))
+        self.scheduler = Scheduler(cache, speculation, max_running=pick.randint(1, num_slots))
         system = self._tokens(pick.randint(0, 12))
+        self.prompts: list[list[int]] = []
         self.cases = [self._case(uid, system) for uid in range(pick.randint(1, 12))]
         self.todo = list(self.cases)
         self.counts: Counter[str] = Counter()
@@ -75,6 +79,14 @@ class Schedule:
             elif not self.todo:
                 return
         raise AssertionError("no progress")
+
+    def _store(self, can_truncate: bool) -> StateStore | None:
+        """RAM for a few states, for one, for none; or no store at all."""
+        if self.random.random() < 0.2:
+            return None
+        budget = self.random.choice([0, 500, 2000, 10_000])
+        min_tokens = self.random.randint(1, 6)
+        return StateStore(HostCache(budget, can_truncate, tolerance=min_tokens), min_tokens=min_tokens)
 
     def _drafters(self) -> list[Drafter]:
         kind = self.random.choice(["none", "lookup", "model", "both"])
@@ -90,8 +102,9 @@ class Schedule:
 
     def _case(self, uid: int, system: list[int]) -> Case:
         prompt = system + self._tokens(self.random.randint(1, 15))
-        if uid and self.random.random() < 0.2:  # the next turn of a conversation
-            prompt = [*prompt, *self._tokens(3)]
+        if self.prompts and self.random.random() < 0.4:  # the same again, or the next turn
+            prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
+        self.prompts.append(prompt)
         max_tokens = min(self.random.randint(1, 20), self.num_cells - len(prompt))
         seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
         seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
@@ -107,6 +120,9 @@ class Schedule:
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
+        for seq in (step.seq for step in steps):
+            if seq.clock.started is None:
+                seq.clock.started, seq.num_cached = 0.0, seq.num_computed
         try:
             sampled = self.runner.run(steps)
         except KVFull:
@@ -127,6 +143,17 @@ class Schedule:
             self.counts["drafted"] += case.seq.num_drafted
             self.counts["accepted"] += case.seq.num_accepted
             self.counts["finished"] += 1
+            self._check_account(case.seq)
+        self.counts["saved"] += self.runner.num_saves
+        self.counts["restored"] += self.runner.num_restores
+
+    def _check_account(self, seq: Sequence) -> None:
+        account = seq.timings()
+        if seq.clock.started is not None:
+            assert account.prompt_n + account.cache_n == seq.num_prompt
+            assert (account.cache_miss is None) == (account.prompt_n == 1)
+        self.counts[f"miss: {account.cache_miss}"] += 1
+        self.counts["from ram"] += account.cache_ram_n > 0
 
 
 def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
@@ -143,6 +170,8 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
     assert counts["finished"] > 5 * NUM_SCHEDULES
     for event in ("full", "batched", "aborted", "drafted", "accepted"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
+    for event in ("saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None"):
+        assert counts[event] > NUM_SCHEDULES / 10, counts
 
 
 def test_cells_are_all_free_again_once_the_cache_is_cleared() -> None:

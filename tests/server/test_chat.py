@@ -8,6 +8,8 @@ Says = Callable[[str], str]
 TIMINGS = {
     "prompt_n",
     "cache_n",
+    "cache_tier",
+    "cache_miss",
     "predicted_n",
     "draft_n",
     "draft_accepted_n",
@@ -49,6 +51,9 @@ def test_a_second_turn_says_how_much_it_reused(port: Any, says: Says) -> None:
     assert answer["choices"][0]["message"]["content"] == says("Second, of two")
     reused = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
     assert reused == answer["timings"]["cache_n"] > len(says("First, of two"))
+    assert answer["timings"]["cache_tier"] == {"resident": reused, "ram": 0, "disk": 0}
+    assert answer["timings"]["cache_miss"]["reason"] == "new_text"
+    assert f"at token {reused}" in answer["timings"]["cache_miss"]["message"]
 
 
 def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:

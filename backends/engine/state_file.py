@@ -1,0 +1,127 @@
+"""One saved state as a file that is checked in full before anything is believed.
+
+Layout, little endian: magic, version, lengths; the key (UTF-8: model, build, KV types); the tokens (int32);
+the payload; sha256 of all before it. llama.cpp ends the process on a state cut short, and takes one of another
+model without a word: so a file whose length, key or sum is not as it should be is no state.
+"""
+
+import hashlib
+import os
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from backends.engine.state import State
+
+SUFFIX, TEMPORARY = ".state", ".part"
+MAGIC, VERSION = b"SLIPSTAT", 1
+HEAD = struct.Struct("<8sIIQQ")  # magic, version, bytes of the key, tokens, bytes of the payload
+SUM_BYTES = 32
+MAX_KEY_BYTES, MAX_TOKENS = 4096, 1 << 24
+
+
+class StateFileError(Exception):
+    """Not a state that may be restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a file says of itself; unproven until `read_state` has seen the sum."""
+
+    key: str
+    tokens: list[int]
+
+
+def file_name(key: str, tokens: list[int]) -> str:
+    """The same state gets the same name, so that it lies in the folder once."""
+    return hashlib.sha256(key.encode() + b"\0" + _token_bytes(tokens)).hexdigest()[:40] + SUFFIX
+
+
+def file_bytes(key: str, state: State) -> int:
+    return HEAD.size + len(key.encode()) + 4 * len(state.tokens) + len(state.payload) + SUM_BYTES
+
+
+def write_state(folder: Path, key: str, state: State) -> None:
+    """Raises OSError. A reader, or a crash, finds the whole file or none."""
+    name, tokens = key.encode(), _token_bytes(state.tokens)
+    head = HEAD.pack(MAGIC, VERSION, len(name), len(state.tokens), len(state.payload))
+    check = hashlib.sha256()
+    descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=TEMPORARY)  # for its owner's eyes alone
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for part in (head, name, tokens, state.payload):
+                check.update(part)
+                file.write(part)
+            file.write(check.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / file_name(key, state.tokens))
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_label(path: Path) -> Label:
+    """The key and the tokens without the payload. Raises StateFileError."""
+    try:
+        with path.open("rb") as file:
+            _, name, tokens, _ = _read_front(file)
+            label = Label(name.decode(), _tokens(tokens))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateFileError(str(error)) from error
+    if path.name != file_name(label.key, label.tokens):
+        raise StateFileError("its name belongs to another state")
+    return label
+
+
+def read_state(path: Path, key: str) -> State:
+    """All of it, its sum proven. Raises StateFileError."""
+    try:
+        with path.open("rb") as file:
+            head, name, tokens, payload_bytes = _read_front(file)
+            payload = bytearray(payload_bytes)
+            if file.readinto(payload) != payload_bytes:
+                raise StateFileError("it ends too early")
+            expected = file.read(SUM_BYTES)
+    except (OSError, MemoryError) as error:
+        raise StateFileError(str(error)) from error
+    check = hashlib.sha256()
+    for part in (head, name, tokens, payload):
+        check.update(part)
+    if check.digest() != expected:
+        raise StateFileError("its sum is wrong")
+    if name != key.encode():
+        raise StateFileError("it belongs to another model, build or KV type")
+    return State(_tokens(tokens), payload)
+
+
+def _read_front(file: BinaryIO) -> tuple[bytes, bytes, bytes, int]:
+    """Head, key and tokens, and the payload's length: no length is believed that the file's own does not confirm."""
+    head = file.read(HEAD.size)
+    if len(head) != HEAD.size:
+        raise StateFileError("it is no state file")
+    magic, version, key_bytes, num_tokens, payload_bytes = HEAD.unpack(head)
+    if magic != MAGIC or version != VERSION:
+        raise StateFileError("it is no state file of this version")
+    if key_bytes > MAX_KEY_BYTES or not 0 < num_tokens <= MAX_TOKENS or payload_bytes == 0:
+        raise StateFileError("its lengths are out of range")
+    whole = HEAD.size + key_bytes + 4 * num_tokens + payload_bytes + SUM_BYTES
+    if os.fstat(file.fileno()).st_size != whole:
+        raise StateFileError("it is shorter or longer than it says")
+    name, tokens = file.read(key_bytes), file.read(4 * num_tokens)
+    if len(name) != key_bytes or len(tokens) != 4 * num_tokens:
+        raise StateFileError("it ends too early")
+    return head, name, tokens, payload_bytes
+
+
+def _token_bytes(tokens: list[int]) -> bytes:
+    return np.array(tokens, "<i4").tobytes()
+
+
+def _tokens(data: bytes) -> list[int]:
+    tokens: list[int] = np.frombuffer(data, "<i4").tolist()
+    return tokens

@@ -1,0 +1,41 @@
+"""Sizes on the command line: units, off, and refusals."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from app.cli.engine_options import add_engine_options, engine_options
+from app.errors import UsageError
+from backends.protocol import EngineOptions
+
+DEFAULTS = EngineOptions(prompt_cache_folder=Path("prompts"))
+
+
+def parse(*flags: str) -> EngineOptions:
+    parser = argparse.ArgumentParser()
+    add_engine_options(parser)
+    return engine_options(parser.parse_args(flags), DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("512MiB", 512 << 20), ("2GB", 2 * 10**9), ("4G", 4 << 30), ("1.5 kib", 1536)],
+)
+def test_a_size_has_a_unit_or_is_in_bytes(text: str, size: int) -> None:
+    options = parse("--prompt-cache-ram", text, "--prompt-cache-disk", text)
+    assert options.prompt_cache_ram == size
+    assert options.prompt_cache_disk == (size or None)
+    assert options.prompt_cache_folder == DEFAULTS.prompt_cache_folder
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many", "5XB", "1e9", "99999999T"])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="--prompt-cache-ram"):
+        parse(f"--prompt-cache-ram={text}")
+
+
+def test_without_the_flags_the_defaults_stand() -> None:
+    options = parse()
+    assert (options.prompt_cache_ram, options.prompt_cache_disk) == (512 << 20, 4 << 30)
+    assert parse("--prompt-cache-disk", "0").prompt_cache_disk is None

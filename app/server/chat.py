@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import TextFields, not_supported, text
+from app.server.fields import TextFields, not_supported
 from app.server.form import Choice, Chunk, Form
+from app.server.sampling import text
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish, Message
 

@@ -8,8 +8,9 @@ from pydantic import PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import MAX_INT, TextFields, text
+from app.server.fields import TextFields
 from app.server.form import Choice, Chunk, Form
+from app.server.sampling import MAX_INT, text
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish
 

@@ -1,19 +1,17 @@
 """The fields that every route for text takes, their ranges, and how they become a Generate.
 
-A field that is absent or null has llama.cpp's default (`SamplingParams`), as with llama-server: temperature 0.8,
-top_k 40, top_p 0.95, min_p 0.05. Unknown fields are ignored.
+How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.server.api_error import NOT_SUPPORTED
-from backends.protocol import Generate, SamplingParams
+from app.server.sampling import MAX_INT, SamplingFields, text
+from backends.protocol import Generate
 
-MAX_INT = 2**31 - 1
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
 
@@ -23,15 +21,6 @@ Prompt = Any  # what Generate.prompt takes
 def not_supported(message: str) -> PydanticCustomError:
     """Understood, and refused with status 400. Raised within a validator."""
     return PydanticCustomError(NOT_SUPPORTED, "{reason}", {"reason": message})
-
-
-def text(value: str) -> str:
-    """JSON can carry halves of surrogate pairs, which are no characters and which no tokenizer takes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} is half a surrogate pair") from None
-    return value
 
 
 def _stops(value: Any) -> tuple[str, ...]:
@@ -69,18 +58,8 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class TextFields(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
+class TextFields(SamplingFields):
     model: Annotated[str, AfterValidator(text)] | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, ge=0, le=1)
-    top_k: int | None = Field(None, ge=-1, le=MAX_INT, description="0 or -1: off")
-    min_p: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    seed: int | None = Field(None, ge=-1, le=2**63 - 1, description="-1: a new one each time")
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     stop: Stops | None = None
@@ -94,14 +73,6 @@ class TextFields(BaseModel):
     def includes_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def sampling(self) -> SamplingParams:
-        given = self.model_dump(include=SAMPLING_FIELDS, exclude_none=True)
-        if "top_k" in given:
-            given["top_k"] = max(0, given["top_k"])
-        if "seed" in given:  # the engine's seeds have 32 bits
-            given["seed"] = None if given["seed"] == -1 else given["seed"] % 2**32
-        return replace(SamplingParams(), **given)
-
     def generate(self, prompt: Prompt) -> Generate:
         limit = self.max_completion_tokens or self.max_tokens
         return Generate(
@@ -112,15 +83,3 @@ class TextFields(BaseModel):
             draft=self.draft is not False,
             ignore_eos=bool(self.ignore_eos),
         )
-
-
-SAMPLING_FIELDS = {
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repeat_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-}

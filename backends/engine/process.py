@@ -109,7 +109,7 @@ class Receiver:
             if len(tokens) >= context:
                 return _too_long(request.uid, len(tokens), context)
             seq = Sequence.of(request, tokens, context, self.model.eos)
-            seq.sampler = self.model.sampler(request.sampling, tokens)
+            seq.sampler = self.model.sampler(request, tokens)
         except PromptError as error:
             return Failed(request.uid, error.kind, str(error))
         except Exception:  # the edge: one request's bug must not end the others

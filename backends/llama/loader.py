@@ -21,11 +21,11 @@ from backends.protocol import (
     EngineOptions,
     FailureKind,
     FlashAttention,
+    Generate,
     KVType,
     Load,
     Message,
     Ready,
-    SamplingParams,
 )
 
 DEFAULT_CONTEXT = 8192
@@ -73,8 +73,8 @@ class LlamaModel:
     def piece(self, token: int) -> bytes:
         return self._target.piece(token)
 
-    def sampler(self, params: SamplingParams, tokens: list[int]) -> ChainSampler | None:
-        return sampler(params, tokens)
+    def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
+        return sampler(request.sampling, tokens, self._target.vocab, self.ready.context)
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""

@@ -72,18 +72,18 @@ class LlamaRunner:
                 results.append([])
                 continue
             end = output + len(step.draft) + 1
-            results.append(self._sample_step(step, first, logits[output:end], greedy[output:end]))
+            results.append(self._sample_step(step, logits[output:end], greedy[output:end]))
             output = end
         return results
 
-    def _sample_step(self, step: Step, first: int, logits: Logits, greedy: list[int]) -> list[int]:
+    def _sample_step(self, step: Step, logits: Logits, greedy: list[int]) -> list[int]:
         """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""
         sampler = step.seq.sampler
         sampled: list[int] = []
         for i, guess in enumerate([*step.draft, None]):
             token = greedy[i]
             if isinstance(sampler, ChainSampler):
-                token = sampler.sample(self._context.pointer, first + i, logits[i])
+                token = sampler.sample(logits[i])
             sampled.append(token)
             if token != guess:
                 break

@@ -138,6 +138,7 @@ class Generate:
     priority: Priority = Priority.BATCH
     draft: bool = True  # False switches drafting off for this answer
     ignore_eos: bool = False
+    logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,23 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """A token that could have come, and the natural logarithm of its probability."""
+
+    piece: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that came, by the model's own distribution: before temperature, penalties, filters and grammar."""
+
+    piece: bytes
+    logprob: float
+    alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What one step added to one answer. `timings` comes with the first and with the last output."""
 
@@ -217,6 +235,7 @@ class Output:
     num_tokens: int  # new ones; text may lag behind them (a half character, a possible stop string)
     finish: Finish | None = None
     timings: Timings | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from backends.protocol import Generate
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
+MAX_ALTERNATIVES = 20
 
 Prompt = Any  # what Generate.prompt takes
 
@@ -73,6 +74,11 @@ class TextFields(SamplingFields):
     def includes_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    @property
+    def num_alternatives(self) -> int | None:
+        """To each token, with logprobs; None when these are not wanted. Each route has names of its own for it."""
+        return None
+
     def generate(self, prompt: Prompt) -> Generate:
         limit = self.max_completion_tokens or self.max_tokens
         return Generate(
@@ -82,4 +88,5 @@ class TextFields(SamplingFields):
             stop=self.stop or (),
             draft=self.draft is not False,
             ignore_eos=bool(self.ignore_eos),
+            logprobs=self.num_alternatives,
         )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from backends.protocol import Finish, Output, Timings
+from app.server.logprobs import Ruler
+from backends.protocol import Finish, Output, Timings, TokenLogprob
 
 Chunk = dict[str, Any]
 
@@ -20,10 +21,17 @@ class Choice:
     texts: list[str] = field(default_factory=list)
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
+    logprobs: list[TokenLogprob] = field(default_factory=list)  # not said yet
+    ruler: Ruler = field(default_factory=Ruler)
 
     @property
     def text(self) -> str:
         return "".join(self.texts)
+
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        taken = tuple(self.logprobs)
+        self.logprobs.clear()
+        return taken
 
 
 class Form(ABC):
@@ -45,16 +53,17 @@ class Form(ABC):
     def add(self, index: int, output: Output) -> Choice:
         choice = self.choices[index]
         choice.texts.append(output.text)
+        choice.logprobs += output.logprobs
         choice.finish = output.finish
         choice.timings = output.timings or choice.timings
         return choice
 
     def chunks(self, index: int, output: Output) -> list[Chunk]:
-        """One for the text, if there is any, and one for the end."""
+        """One for the text, if there is any, and one for the end. Logprobs wait for the text that they belong to."""
         choice = self.add(index, output)
-        chunks = [self._chunk(self.text_choice(index, output.text))] if output.text else []
+        chunks = [self._chunk(self.text_choice(choice, output.text))] if output.text else []
         if output.finish:
-            chunks.append(self._chunk(self.final_choice(index, output.finish)))
+            chunks.append(self._chunk(self.final_choice(choice)))
             chunks[-1]["timings"] = timings_object(choice.timings)
         return chunks
 
@@ -79,10 +88,10 @@ class Form(ABC):
         }
 
     @abstractmethod
-    def text_choice(self, index: int, said: str) -> Chunk: ...
+    def text_choice(self, choice: Choice, said: str) -> Chunk: ...
 
     @abstractmethod
-    def final_choice(self, index: int, finish: Finish) -> Chunk: ...
+    def final_choice(self, choice: Choice) -> Chunk: ...
 
     @abstractmethod
     def whole_choice(self, choice: Choice) -> Chunk: ...

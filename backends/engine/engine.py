@@ -10,7 +10,7 @@ from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.engine.text import TextStream
-from backends.protocol import DraftMode, Finish, Output
+from backends.protocol import DraftMode, Finish, Output, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -120,17 +120,20 @@ class Engine:
         text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
         if answer.text.stopped and not seq.finish:
             self.scheduler.finish(seq, Finish.STOP)
+        logprobs = seq.take_logprobs(new)
         if seq.finish:
-            return self._last_output(answer, text, len(new))
-        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None)
+            return self._last_output(answer, text, len(new), logprobs)
+        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None, logprobs=logprobs)
 
-    def _last_output(self, answer: _Answer, text: str, num_new: int = 0) -> Output:
+    def _last_output(
+        self, answer: _Answer, text: str, num_new: int = 0, logprobs: tuple[TokenLogprob, ...] = ()
+    ) -> Output:
         seq = answer.seq
         text += answer.text.finish()
         del self._answers[seq.uid]
         self._close(answer)
         finish = Finish.STOP if answer.text.stopped else seq.finish
-        return Output(seq.uid, text, num_new, finish, seq.timings())
+        return Output(seq.uid, text, num_new, finish, seq.timings(), logprobs)
 
     def _say_finished(self) -> tuple[Output, ...]:
         """A sequence that filled the whole cache has ended outside of a step."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backends.protocol import Finish, Generate, Priority, Timings
+from backends.protocol import Finish, Generate, Priority, Timings, TokenLogprob
 
 
 class Sampler(Protocol):
@@ -31,6 +31,8 @@ class Sequence:
     priority: Priority = Priority.BATCH
     sampler: Sampler | None = None  # None: greedy
     may_draft: bool = True
+    num_alternatives: int | None = None  # None: nobody wants logprobs
+    logprobs: list[TokenLogprob] = field(default_factory=list)  # of the sampled tokens that are not said yet
     slot: int | None = None
     num_computed: int = 0
     num_cached: int = 0  # of the prompt, found in the prefix cache when first admitted
@@ -55,6 +57,7 @@ class Sequence:
             eos=frozenset() if request.ignore_eos else eos,
             priority=request.priority,
             may_draft=request.draft,
+            num_alternatives=request.logprobs,
         )
 
     @property
@@ -81,6 +84,12 @@ class Sequence:
             self.finish = Finish.STOP
         elif self.num_completion == self.max_tokens:
             self.finish = Finish.LENGTH
+
+    def take_logprobs(self, new: list[int]) -> tuple[TokenLogprob, ...]:
+        """Those of the new tokens; guesses that were accepted after the answer's end go with them."""
+        taken = tuple(found for token, found in zip(new, self.logprobs, strict=False) if token not in self.eos)
+        self.logprobs.clear()
+        return taken
 
     def timings(self) -> Timings:
         clock = self.clock

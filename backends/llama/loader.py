@@ -10,6 +10,7 @@ import psutil
 
 from backends.engine.runner import LoadError, PromptError
 from backends.llama import native
+from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
 from backends.llama.runner import LlamaRunner
@@ -74,6 +75,9 @@ class LlamaModel:
         return self._target.piece(token)
 
     def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
+        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
+            sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
+            raise PromptError(FailureKind.BAD_REQUEST, sentence)
         return sampler(request.sampling, tokens, self._target.vocab, self.ready.context)
 
     def devices(self) -> tuple[DeviceMemory, ...]:

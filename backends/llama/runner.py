@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.engine.runner import KVFull, Step
+from backends.llama.logprobs import logprob
 from backends.llama.native import NativeContext
 from backends.llama.sampling import ChainSampler
 
@@ -41,6 +42,9 @@ class LlamaRunner:
 
     def close(self) -> None:
         self._context.close()
+
+    def _piece(self, token: int) -> bytes:
+        return self._context.model.piece(token, special=True)
 
     def _fill(self, steps: Many[Step]) -> tuple[list[int | None], int]:
         """For each step the batch row of its first wanted logits (None before a prompt's end); and all rows."""
@@ -82,9 +86,13 @@ class LlamaRunner:
         sampled: list[int] = []
         for i, guess in enumerate([*step.draft, None]):
             token = greedy[i]
+            row = logits[i]
+            raw = row.copy() if step.seq.num_alternatives is not None else row  # the sampler edits its row
             if isinstance(sampler, ChainSampler):
-                token = sampler.sample(logits[i])
+                token = sampler.sample(row)
             sampled.append(token)
+            if step.seq.num_alternatives is not None:
+                step.seq.logprobs.append(logprob(raw, token, step.seq.num_alternatives, self._piece))
             if token != guess:
                 break
         return sampled

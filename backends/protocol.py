@@ -120,6 +120,23 @@ class SamplingParams:
 GREEDY = SamplingParams(temperature=0.0)
 
 
+class GrammarKind(StrEnum):
+    """The values are llguidance's names. GBNF may be Lark, too."""
+
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    LARK = "lark"
+    GBNF = "gbnf"
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must look like."""
+
+    kind: GrammarKind
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     role: str
@@ -139,6 +156,7 @@ class Generate:
     draft: bool = True  # False switches drafting off for this answer
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

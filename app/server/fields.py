@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from pydantic_core import PydanticCustomError
 
 from app.server.api_error import NOT_SUPPORTED
+from app.server.grammar import GrammarFields
 from app.server.sampling import MAX_INT, SamplingFields, text
 from backends.protocol import Generate
 
@@ -59,7 +60,7 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class TextFields(SamplingFields):
+class TextFields(SamplingFields, GrammarFields):
     model: Annotated[str, AfterValidator(text)] | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
@@ -89,4 +90,5 @@ class TextFields(SamplingFields):
             draft=self.draft is not False,
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.num_alternatives,
+            grammar=self.wanted_grammar(),
         )

@@ -10,7 +10,7 @@ from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.engine.text import TextStream
-from backends.protocol import DraftMode, Finish, Output, TokenLogprob
+from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -64,8 +64,8 @@ class Engine:
         self.scheduler.finish(answer.seq, Finish.ABORT)
         return (self._last_output(answer, ""),)
 
-    def step(self) -> tuple[Output, ...]:
-        """Decode one batch and return what it adds to each answer."""
+    def step(self) -> tuple[Output | Failed, ...]:
+        """Decode one batch and return what it adds to each answer, or why one cannot go on."""
         begin = time.perf_counter()
         steps = self.scheduler.schedule()
         self._note_start(steps, begin)
@@ -101,11 +101,13 @@ class Engine:
                 seq.num_cached = seq.num_computed
                 self.totals.num_cached_tokens += seq.num_cached
 
-    def _say(self, steps: list[Step], now: float) -> tuple[Output, ...]:
-        outputs = []
+    def _say(self, steps: list[Step], now: float) -> tuple[Output | Failed, ...]:
+        outputs: list[Output | Failed] = []
         for step in steps:
             answer = self._answers[step.seq.uid]
-            if step.seq.num_completion > answer.num_said:
+            if step.seq.failure:
+                outputs.append(self._fail(answer, step.seq.failure))
+            elif step.seq.num_completion > answer.num_said:
                 outputs.append(self._output(answer, now))
         return tuple(outputs)
 
@@ -134,6 +136,12 @@ class Engine:
         self._close(answer)
         finish = Finish.STOP if answer.text.stopped else seq.finish
         return Output(seq.uid, text, num_new, finish, seq.timings(), logprobs)
+
+    def _fail(self, answer: _Answer, failure: str) -> Failed:
+        self.scheduler.finish(answer.seq, Finish.ABORT)
+        del self._answers[answer.seq.uid]
+        self._close(answer)
+        return Failed(answer.seq.uid, FailureKind.BAD_REQUEST, failure)
 
     def _say_finished(self) -> tuple[Output, ...]:
         """A sequence that filled the whole cache has ended outside of a step."""

@@ -174,9 +174,12 @@ class Loop:
         if self._engine.is_idle:
             self._send_stats()
 
-    def _send(self, outputs: tuple[Output, ...]) -> None:
-        if outputs:
+    def _send(self, said: tuple[Output | Failed, ...]) -> None:
+        if outputs := tuple(event for event in said if isinstance(event, Output)):
             self._connection.send(Outputs(outputs))
+        for event in said:
+            if isinstance(event, Failed):
+                self._connection.send(event)
 
     def _send_stats(self) -> None:
         self._last_stats = time.monotonic()

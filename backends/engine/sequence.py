@@ -40,6 +40,7 @@ class Sequence:
     num_accepted: int = 0
     num_prompt: int = field(init=False)
     finish: Finish | None = None
+    failure: str | None = None  # the sampler gave up: a sentence for the person; its last token means nothing
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:

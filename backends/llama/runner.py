@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.engine.runner import KVFull, Step
+from backends.llama.grammar import GrammarError
 from backends.llama.logprobs import logprob
 from backends.llama.native import NativeContext
 from backends.llama.sampling import ChainSampler
@@ -89,10 +90,13 @@ class LlamaRunner:
             row = logits[i]
             raw = row.copy() if step.seq.num_alternatives is not None else row  # the sampler edits its row
             if isinstance(sampler, ChainSampler):
-                token = sampler.sample(row)
+                try:
+                    token = sampler.sample(row)
+                except GrammarError as error:  # ends this answer alone: the engine drops it after the step
+                    step.seq.failure = str(error)
             sampled.append(token)
             if step.seq.num_alternatives is not None:
                 step.seq.logprobs.append(logprob(raw, token, step.seq.num_alternatives, self._piece))
-            if token != guess:
+            if token != guess or step.seq.failure:
                 break
         return sampled

@@ -13,7 +13,8 @@ import llama_cpp as lib
 import numpy as np
 
 from backends.engine.runner import PromptError
-from backends.llama.candidates import Row, best
+from backends.llama.candidates import Ids, Row, best
+from backends.llama.grammar import GrammarError, Matcher
 from backends.llama.penalties import Penalties, edits_rows
 from backends.protocol import FailureKind, SamplingParams
 
@@ -48,14 +49,17 @@ class ChainSampler:
     """One answer's sampler. Random numbers, recent tokens and mirostat's estimate are its state, so that it sees
     each position once, in order: then a seed gives the same text in any batch, with drafts and without."""
 
-    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None"):
+    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: Matcher | None):
         self._penalties = Penalties(params, tokens)
         self._chain = chain
+        self._matcher = matcher
 
     def sample(self, row: Row) -> int:
-        """The next token. `row` is a view of the model's logits, changed in place."""
+        """The next token. `row` is a view of the model's logits, changed in place. Raises GrammarError."""
         self._penalties.apply(row)
         token = self._draw(row)
+        if self._matcher and not self._matcher.take(token):
+            token = self._draw_allowed(row, self._matcher)
         self._penalties.remember(token)
         if self._chain:
             self._chain.accept(token)
@@ -66,8 +70,19 @@ class ChainSampler:
             self._chain.close()
             self._chain = None
 
-    def _draw(self, row: Row) -> int:
-        return self._chain.draw(row) if self._chain else int(row.argmax())
+    def _draw(self, row: Row, ids: Ids | None = None) -> int:
+        """`ids` name the tokens of a row that is not the whole vocabulary."""
+        if self._chain:
+            return self._chain.draw(row, ids)
+        first = int(row.argmax())
+        return first if ids is None else int(ids[first])
+
+    def _draw_allowed(self, row: Row, matcher: Matcher) -> int:
+        ids = matcher.allowed()
+        token = self._draw(row[ids], ids)
+        if not matcher.take(token):
+            raise GrammarError("The grammar contradicts itself here.")
+        return token
 
 
 class Chain:
@@ -91,9 +106,10 @@ class Chain:
         self._array = lib.llama_token_data_array()
         self._data = self._buffer.ctypes.data_as(lib.llama_token_data_p)
 
-    def draw(self, row: Row) -> int:
-        """One random choice; remembers nothing but its random numbers."""
-        ids, logits = best(row, self._cut)
+    def draw(self, row: Row, names: Ids | None = None) -> int:
+        """One random choice; remembers nothing but its random numbers. `names`: the tokens of the row, if not all."""
+        ids, logits = best(row, min(self._cut, row.size))
+        ids = ids if names is None else names[ids]
         size = max(1, int(np.count_nonzero(logits >= self._least(row, logits))))
         self._buffer["id"][:size] = ids[:size]
         self._buffer["logit"][:size] = logits[:size]
@@ -119,15 +135,17 @@ class Chain:
         return float(logits[0] - self._params.top_n_sigma * row[np.isfinite(row)].std())
 
 
-def sampler(params: SamplingParams, tokens: list[int], vocab: Any, context: int) -> ChainSampler | None:
+def sampler(
+    params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: Matcher | None = None
+) -> ChainSampler | None:
     """None for plain greedy, which numpy does for all rows at once. Raises PromptError for numbers out of range."""
     _check(params, lib.llama_vocab_n_tokens(vocab))
     is_greedy = params.temperature <= 0
     has_dry = params.dry_multiplier > 0
-    if is_greedy and not has_dry and not edits_rows(params):
+    if is_greedy and not has_dry and not edits_rows(params) and not matcher:
         return None
     chain = None if is_greedy and not has_dry else Chain(params, tokens, vocab, context)
-    return ChainSampler(params, tokens, chain)
+    return ChainSampler(params, tokens, chain, matcher)
 
 
 def _check(params: SamplingParams, num_tokens: int) -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.server.chat import ChatRequest
 from app.server.completions import CompletionRequest
-from backends.protocol import Generate, Message, Priority, SamplingParams
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Priority, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -75,6 +75,24 @@ def test_every_sampling_field_reaches_the_engine() -> None:
     assert generate(top_n_sigma=-1, dry_penalty_last_n=-1).sampling == SamplingParams()
 
 
+@pytest.mark.parametrize(
+    ("fields", "grammar"),
+    [
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, Grammar(GrammarKind.JSON_SCHEMA, '{"type": "object"}')),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": [1]}}}},
+            Grammar(GrammarKind.JSON_SCHEMA, '{"enum": [1]}'),
+        ),
+        ({"json_schema": {"type": "null"}}, Grammar(GrammarKind.JSON_SCHEMA, '{"type": "null"}')),
+        ({"grammar": 'root ::= "a"'}, Grammar(GrammarKind.GBNF, 'root ::= "a"')),
+        ({"guided_regex": "a+", "grammar": ""}, Grammar(GrammarKind.REGEX, "a+")),
+    ],
+)
+def test_every_form_of_grammar_reaches_the_engine(fields: dict[str, Any], grammar: Grammar | None) -> None:
+    assert generate(**fields).grammar == grammar
+
+
 def test_minus_one_means_what_it_means_in_llama_server() -> None:
     wanted = generate(top_k=-1, seed=-1, max_tokens=-1)
     assert (wanted.sampling.top_k, wanted.sampling.seed, wanted.max_tokens) == (0, None, None)
@@ -133,6 +151,16 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"n": 0},
         {"n": 2},
         {"stream": "yes"},
+        {"response_format": "json"},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": 5}}},
+        {"json_schema": []},
+        {"json_schema": {"enum": ["a" * 70_000]}},
+        {"grammar": 5},
+        {"grammar": "a" * 70_000},
+        {"guided_regex": "\ud800"},
+        {"guided_regex": "a", "grammar": "b"},
         {"stream_options": []},
         {"draft": 1},
     ],

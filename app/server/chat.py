@@ -94,8 +94,8 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/v1/chat/completions")
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         prompt = tuple(message.message() for message in body.messages)
-        exchange = switchboard.connect(body.model, [body.generate(prompt)])
-        form_for = partial(ChatForm, includes_usage=body.includes_usage)
+        exchange = switchboard.connect(body.model, [body.choices(prompt)])
+        form_for = partial(ChatForm, num_choices=body.num_choices, includes_usage=body.includes_usage)
         return await answer(request, exchange, form_for, bool(body.stream))
 
     return router

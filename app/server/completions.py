@@ -70,8 +70,13 @@ def completions_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/completions")
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        exchange = switchboard.connect(body.model, [body.generate(prompt) for prompt in body.prompt])
-        form_for = partial(CompletionForm, num_choices=len(body.prompt), includes_usage=body.includes_usage)
+        exchange = switchboard.connect(body.model, [body.choices(prompt) for prompt in body.prompt])
+        form_for = partial(
+            CompletionForm,
+            num_prompts=len(body.prompt),
+            num_choices=body.num_choices,
+            includes_usage=body.includes_usage,
+        )
         return await answer(request, exchange, form_for, bool(body.stream))
 
     return router

@@ -3,6 +3,7 @@
 How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -16,6 +17,7 @@ from backends.protocol import Generate
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
 MAX_ALTERNATIVES = 20
+MAX_CHOICES = 8
 
 Prompt = Any  # what Generate.prompt takes
 
@@ -41,10 +43,8 @@ def _token_limit(value: Any) -> int:
 
 
 def _choices(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("a whole number from 1 up is expected")
-    if value > 1:
-        raise not_supported("only one choice per prompt is offered (n = 1)")
+    if type(value) is not int or not 1 <= value <= MAX_CHOICES:
+        raise ValueError(f"a whole number from 1 to {MAX_CHOICES} is expected")
     return value
 
 
@@ -79,6 +79,18 @@ class TextFields(SamplingFields, GrammarFields):
     def num_alternatives(self) -> int | None:
         """To each token, with logprobs; None when these are not wanted. Each route has names of its own for it."""
         return None
+
+    @property
+    def num_choices(self) -> int:
+        """Per prompt."""
+        return self.n or 1
+
+    def choices(self, prompt: Prompt) -> list[Generate]:
+        """One request per choice; their seeds follow one another, so that each can be had again alone."""
+        first = self.generate(prompt)
+        seed = first.sampling.seed
+        seeds = [None if seed is None else (seed + index) % 2**32 for index in range(self.num_choices)]
+        return [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in seeds]
 
     def generate(self, prompt: Prompt) -> Generate:
         limit = self.max_completion_tokens or self.max_tokens

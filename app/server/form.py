@@ -4,7 +4,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from app.server.logprobs import Ruler
@@ -15,7 +15,7 @@ Chunk = dict[str, Any]
 
 @dataclass(slots=True)
 class Choice:
-    """One prompt's answer so far."""
+    """One answer so far."""
 
     index: int
     texts: list[str] = field(default_factory=list)
@@ -41,8 +41,9 @@ class Form(ABC):
     kind: str
     chunk_kind: str
 
-    def __init__(self, model: str, num_choices: int = 1, includes_usage: bool = False):
-        self.choices = [Choice(index) for index in range(num_choices)]
+    def __init__(self, model: str, num_prompts: int = 1, num_choices: int = 1, includes_usage: bool = False):
+        self.choices = [Choice(index) for index in range(num_prompts * num_choices)]
+        self._num_choices = num_choices  # per prompt
         self._includes_usage = includes_usage
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
@@ -75,7 +76,7 @@ class Form(ABC):
         """What stands between the last choice and [DONE]."""
         if not self._includes_usage:
             return []
-        return [{**self._chunk(), "usage": usage(self._timings())}]
+        return [{**self._chunk(), "usage": self._usage()}]
 
     def whole(self) -> dict[str, Any]:
         timings = self._timings()
@@ -83,7 +84,7 @@ class Form(ABC):
             **self._base,
             "object": self.kind,
             "choices": [self.whole_choice(choice) for choice in self.choices],
-            "usage": usage(timings),
+            "usage": self._usage(),
             "timings": timings_object(timings),
         }
 
@@ -99,6 +100,11 @@ class Form(ABC):
     def _chunk(self, *choices: Chunk) -> Chunk:
         usage = {"usage": None} if self._includes_usage else {}
         return {**self._base, "object": self.chunk_kind, "choices": list(choices), **usage}
+
+    def _usage(self) -> dict[str, Any]:
+        """As with OpenAI, a prompt counts once, however many choices it has."""
+        prompts = total([choice.timings for choice in self.choices[:: self._num_choices]])
+        return usage(replace(prompts, predicted_n=self._timings().predicted_n))
 
     def _timings(self) -> Timings:
         return total([choice.timings for choice in self.choices])

@@ -149,9 +149,11 @@ def test_a_grammar_that_cannot_be_used_is_one_error_soon_and_the_others_go_on(lo
 def test_a_grammar_that_gives_out_in_mid_answer_ends_that_answer_alone(load: Load, tiny: Path) -> None:
     handle = load(tiny, parallel=2)
     good = start(handle, PROMPTS[0])
-    late = 'start: "wait" r0\n' + "\n".join(f"r{n}: r{n + 1} r{n + 1}" for n in range(2000)) + '\nr2000: "a"'
-    last = held(handle, Grammar(GrammarKind.LARK, late)).wait().last
+    late = "start: /[0-9]{12}/ r0\n" + "\n".join(f"r{n}: r{n + 1} r{n + 1}" for n in range(2000)) + '\nr2000: "a"'
+    answer = held(handle, Grammar(GrammarKind.LARK, late))
+    last = answer.wait().last
     assert isinstance(last, Failed), last
     assert "cannot be followed" in last.message
+    assert re.fullmatch("[0-9]{6,12}", answer.text), "it had begun well"
     assert timings(good).predicted_n == NUM_TOKENS
     assert re.fullmatch(DATE.text, held(handle, DATE).wait().text)

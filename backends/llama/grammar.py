@@ -62,9 +62,9 @@ class Matcher:
 class GrammarCompiler:
     """Makes matchers for one model. Its view of the vocabulary is made for the first grammar (a second for 128k)."""
 
-    def __init__(self, model: NativeModel):
+    def __init__(self, model: NativeModel, ends: frozenset[int]):
         self._model = model
-        self._ends = sorted(model.ends())
+        self._ends = sorted(ends)
         self._tokenizer: LLTokenizer | None = None
 
     def compile(self, grammar: Grammar) -> Matcher:

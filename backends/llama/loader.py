@@ -55,7 +55,7 @@ class LlamaModel:
         self.draft_runner = draft_runner
         self.eos = target.ends()
         self._target = target
-        self._grammars = GrammarCompiler(target)
+        self._grammars = GrammarCompiler(target, self.eos)
         self._bos_text = target.token_text(target.bos) if target.adds_bos else ""
         self._template = ChatTemplate(
             target.chat_template, target.token_text(target.bos), target.token_text(target.end_of_text)

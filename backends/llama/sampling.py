@@ -5,44 +5,21 @@ order; those that it places before top-k (DRY) see the best 1024.
 """
 
 import ctypes
-import math
 import secrets
 from typing import Any
 
 import llama_cpp as lib
 import numpy as np
 
-from backends.engine.runner import PromptError
 from backends.llama.candidates import Ids, Row, best
 from backends.llama.grammar import GrammarError, Matcher
 from backends.llama.penalties import Penalties, edits_rows
-from backends.protocol import FailureKind, SamplingParams
+from backends.llama.ranges import check_ranges
+from backends.protocol import SamplingParams
 
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
-
-RANGES = {
-    "temperature": (0, 1000),
-    "top_k": (0, math.inf),
-    "top_p": (0, 1),
-    "min_p": (0, 1),
-    "typical_p": (0, 1),
-    "top_n_sigma": (0, 1e6),
-    "xtc_probability": (0, 1),
-    "xtc_threshold": (0, 1),
-    "dry_multiplier": (0, 1000),
-    "dry_base": (1, 1000),
-    "dry_allowed_length": (0, 2**20),
-    "dry_penalty_last_n": (0, 2**20),
-    "mirostat": (0, 2),
-    "mirostat_tau": (0, 1000),
-    "mirostat_eta": (0, 1000),
-    "repeat_penalty": (0.01, 1000),
-    "presence_penalty": (-1e6, 1e6),
-    "frequency_penalty": (-1e6, 1e6),
-    "penalty_last_n": (0, 2**20),
-}
 
 
 class ChainSampler:
@@ -139,26 +116,13 @@ def sampler(
     params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: Matcher | None = None
 ) -> ChainSampler | None:
     """None for plain greedy, which numpy does for all rows at once. Raises PromptError for numbers out of range."""
-    _check(params, lib.llama_vocab_n_tokens(vocab))
+    check_ranges(params, lib.llama_vocab_n_tokens(vocab))
     is_greedy = params.temperature <= 0
     has_dry = params.dry_multiplier > 0
     if is_greedy and not has_dry and not edits_rows(params) and not matcher:
         return None
     chain = None if is_greedy and not has_dry else Chain(params, tokens, vocab, context)
     return ChainSampler(params, tokens, chain, matcher)
-
-
-def _check(params: SamplingParams, num_tokens: int) -> None:
-    for name, (low, high) in RANGES.items():
-        value = getattr(params, name)
-        if value is not None and not low <= value <= high:  # NaN lies nowhere
-            raise PromptError(FailureKind.BAD_REQUEST, f"{name} must lie between {low} and {high}, not at {value}.")
-    for token, bias in params.logit_bias:
-        if not 0 <= token < num_tokens:
-            sentence = f"logit_bias names token {token}; this model's lie between 0 and {num_tokens - 1}."
-            raise PromptError(FailureKind.BAD_REQUEST, sentence)
-        if not math.isfinite(bias):
-            raise PromptError(FailureKind.BAD_REQUEST, f"logit_bias of token {token} must be a finite number.")
 
 
 def _stages(params: SamplingParams, num_tokens: int, after_dry: bool) -> list[Any]:

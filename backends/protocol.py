@@ -77,6 +77,7 @@ class EngineOptions:
     flash_attention: FlashAttention = FlashAttention.AUTO
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
+    draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
 
 
@@ -301,6 +302,7 @@ class Stats:
     num_accepted: int
     decode_us: int  # inside the native decode
     step_us: int  # whole steps, decode included
+    drafting: str = "off"  # what the controller has learnt, for a person
 
 
 Event = Loading | Ready | Outputs | Failed | Stats

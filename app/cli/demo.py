@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from app.paths import Paths
 
 LOAD_SECONDS, ANSWER_SECONDS = 120.0, 120.0
-OPTIONS = EngineOptions(kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
+DRAFT_LENGTH = 4  # always, to show it; a chat drafts only as far as that pays on the machine
+OPTIONS = EngineOptions(kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0, draft_length=DRAFT_LENGTH)
 NUM_TURNS = 2
 
 Say = Callable[[str], None]

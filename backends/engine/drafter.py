@@ -1,5 +1,7 @@
 """Cheap guesses at the next tokens; the target model checks them all in one decode."""
 
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol
 
 from backends.engine.prefix_cache import PrefixCache, common_prefix
@@ -7,11 +9,23 @@ from backends.engine.runner import KVFull, Runner, Step
 from backends.engine.sequence import Sequence
 
 
-class Drafter(Protocol):
-    name: str
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Next tokens, and what kind of guess they are: kinds differ in how often they hold."""
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
-        """For each sequence at most so many next tokens; sequences without a guess may be left out."""
+    tokens: list[int]
+    kind: str
+
+
+class Drafter(Protocol):
+    kinds: dict[str, float]  # each with the share of its guesses that holds, before anything is known
+    is_free: bool  # its guesses cost next to nothing to make
+
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
+        """For each sequence at most so many next tokens; sequences without a guess are left out."""
+
+    def lag_seconds(self, seq: Sequence) -> float:
+        """What it would cost to make ready for this sequence."""
 
     def forget(self, seq: Sequence) -> None:
         """The sequence has ended or is paused."""
@@ -20,44 +34,61 @@ class Drafter(Protocol):
 class LookupDrafter:
     """Prompt lookup: what followed the last n tokens the last time they occurred in prompt or answer."""
 
-    name = "lookup"
+    is_free = True
 
-    def __init__(self, max_ngram: int = 4, min_ngram: int = 2):
-        self._sizes = range(max_ngram, min_ngram - 1, -1)
+    def __init__(self, ngram: int = 3, longest: int = 6):
+        self._ngram, self._longest = ngram, longest
         self._indices: dict[Sequence, _NgramIndex] = {}
+        # a longer match holds more often, so it is a kind of its own
+        self.kinds = {_kind(size): 1 - 1.2 / size for size in range(longest, ngram - 1, -1)}
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
         guesses = {}
         for seq, limit in wanted.items():
-            index = self._indices.setdefault(seq, _NgramIndex(self._sizes))
-            if guess := index.continuation(seq.tokens, limit):
-                guesses[seq] = guess
+            index = self._indices.get(seq)
+            if index is None:
+                index = self._indices[seq] = _NgramIndex(self._ngram)
+            end = index.find(seq.tokens)
+            if end is not None:
+                size = _common_suffix(seq.tokens, end, self._longest)
+                guesses[seq] = Guess(seq.tokens[end : end + limit], _kind(size))
         return guesses
+
+    def lag_seconds(self, seq: Sequence) -> float:  # noqa: ARG002
+        return 0.0
 
     def forget(self, seq: Sequence) -> None:
         self._indices.pop(seq, None)
 
 
+def _kind(size: int) -> str:
+    return f"lookup of {size}"
+
+
+def _common_suffix(tokens: list[int], end: int, longest: int) -> int:
+    """How many tokens before `end` are the same as the last ones, up to `longest`."""
+    size = 0
+    while size < longest and size < end and tokens[end - 1 - size] == tokens[-1 - size]:
+        size += 1
+    return size
+
+
 class _NgramIndex:
     """Where each n-gram of one sequence last ended; grows with it, so a look-up costs no scan."""
 
-    def __init__(self, sizes: range):
-        self._sizes = sizes
+    def __init__(self, size: int):
+        self._size = size
         self._ends: dict[tuple[int, ...], int] = {}
-        self._num_indexed = 0
+        self._num_indexed = size - 1
 
-    def continuation(self, tokens: list[int], limit: int) -> list[int]:
-        # the n-grams that end at the last token are left out: they would find themselves
+    def find(self, tokens: list[int]) -> int | None:
+        """The end of the last earlier occurrence of the last n tokens."""
+        size, ends = self._size, self._ends
+        # the n-gram that ends with the last token is left out: it would find itself
         for end in range(self._num_indexed + 1, len(tokens)):
-            for size in self._sizes:
-                if end >= size:
-                    self._ends[tuple(tokens[end - size : end])] = end
+            ends[tuple(tokens[end - size : end])] = end
         self._num_indexed = max(self._num_indexed, len(tokens) - 1)
-        for size in self._sizes:
-            found = self._ends.get(tuple(tokens[-size:]))
-            if found is not None and len(tokens) >= size:
-                return tokens[found : found + limit]
-        return []
+        return ends.get(tuple(tokens[-size:]))
 
 
 class ModelDrafter:
@@ -66,21 +97,31 @@ class ModelDrafter:
     It follows each target sequence with a mirror of its own, in its own KV cache with its own prefix cache.
     """
 
+    is_free = False
+
     def __init__(self, runner: Runner, name: str):
-        self.name = name
+        self.kinds = {name: 0.7}
+        self._kind = name
         self._runner = runner
+        self._read_seconds = 0.0  # per token of a prompt
         self._cache = PrefixCache(runner)
         self._mirrors: dict[Sequence, Sequence] = {}
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
+    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
         try:
             mirrors = {seq: self._follow(seq) for seq in wanted}
             ready = self._catch_up({s: m for s, m in mirrors.items() if m})
-            return self._draft({seq: wanted[seq] for seq in ready})
+            guesses = self._draft({seq: wanted[seq] for seq in ready})
+            return {seq: Guess(tokens, self._kind) for seq, tokens in guesses.items()}
         except KVFull:  # no guesses this time, and room for the next
             if not self._cache.evict():
                 self._drop_all()
             return {}
+
+    def lag_seconds(self, seq: Sequence) -> float:
+        mirror = self._mirrors.get(seq)
+        known = mirror.num_computed if mirror else self._cache.match(seq.tokens[:-1])[1]
+        return max(0, len(seq.tokens) - 1 - known) * self._read_seconds
 
     def forget(self, seq: Sequence) -> None:
         if mirror := self._mirrors.pop(seq, None):
@@ -113,9 +154,13 @@ class ModelDrafter:
                 steps.append(Step(mirror, mirror.tokens[mirror.num_computed : end]))
                 room -= len(steps[-1].tokens)
         if steps:
+            begin = perf_counter()
             self._runner.run(steps)
+            num_read = 0
             for step in steps:
                 step.seq.num_computed += len(step.tokens)
+                num_read += len(step.tokens)
+            self._read_seconds = (perf_counter() - begin) / num_read
         return [seq for seq, mirror in mirrors.items() if mirror.num_pending == 1]
 
     def _draft(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from backends.engine.calibration import Calibration
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, LoadedModel, Step
@@ -37,11 +38,19 @@ class _Answer:
 
 
 class Engine:
-    def __init__(self, model: LoadedModel, max_running: int, draft: DraftMode = DraftMode.AUTO):
+    def __init__(
+        self,
+        model: LoadedModel,
+        max_running: int,
+        draft: DraftMode = DraftMode.AUTO,
+        draft_length: int | None = None,
+    ):
         self.model = model
         self.totals = Totals()
         cache = PrefixCache(model.runner)
-        self.scheduler = Scheduler(cache, Speculation(_drafters(model, draft)), max_running)
+        self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
+        self.scheduler = Scheduler(cache, self.speculation, max_running)
+        self.calibration = Calibration(cache, self.speculation)
         self._answers: dict[int, _Answer] = {}
 
     @property
@@ -76,6 +85,7 @@ class Engine:
             self.scheduler.make_room()
             return self._say_finished()
         now = time.perf_counter()
+        self._learn_cost(steps, now - decode_begin)
         self.scheduler.update(steps, sampled)
         outputs = self._say(steps, now)
         self._count(steps, sampled)
@@ -100,6 +110,11 @@ class Engine:
                 seq.clock.started = now
                 seq.num_cached = seq.num_computed
                 self.totals.num_cached_tokens += seq.num_cached
+
+    def _learn_cost(self, steps: list[Step], seconds: float) -> None:
+        num_rows = sum(step.num_rows for step in steps if len(step.tokens) == 1)
+        num_prompt_tokens = sum(len(step.tokens) for step in steps if len(step.tokens) > 1)
+        self.speculation.costs.observe(num_rows, num_prompt_tokens, seconds)
 
     def _say(self, steps: list[Step], now: float) -> tuple[Output | Failed, ...]:
         outputs: list[Output | Failed] = []
@@ -170,5 +185,5 @@ def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:
     if mode in (DraftMode.AUTO, DraftMode.LOOKUP):
         drafters.append(LookupDrafter())
     if model.draft_runner and mode in (DraftMode.AUTO, DraftMode.MODEL):
-        drafters.append(ModelDrafter(model.draft_runner, model.ready.draft))
+        drafters.append(ModelDrafter(model.draft_runner, "draft model"))
     return drafters

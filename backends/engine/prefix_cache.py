@@ -33,6 +33,11 @@ class PrefixCache:
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
 
+    @property
+    def free_slot(self) -> int | None:
+        """One that holds nothing, if there is one."""
+        return self._free[-1] if self._free else None
+
     def match(self, tokens: list[int]) -> tuple[int | None, int]:
         """The slot that shares the longest prefix with tokens, and the length of that prefix."""
         best, length = None, 0

@@ -55,7 +55,9 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     receiver.model = model
     connection.send(model.ready)
     receiver.may_encode.set()
-    Loop(connection, model, receiver.notes, Engine(model, load.options.parallel, load.options.draft)).run()
+    options = load.options
+    engine = Engine(model, options.parallel, options.draft, options.draft_length)
+    Loop(connection, model, receiver.notes, engine).run()
     model.close()
 
 
@@ -137,13 +139,16 @@ class Loop:
             self._take_notes()
             if not self._engine.is_idle:
                 self._step()
+            elif not self._engine.calibration.is_done:
+                self._calibrate()
             if time.monotonic() - self._last_stats >= STATS_INTERVAL:
                 self._send_stats()
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            note = self._notes.get(timeout=IDLE_INTERVAL) if self._engine.is_idle else self._notes.get_nowait()
+            has_work = not self._engine.is_idle or not self._engine.calibration.is_done
+            note = self._notes.get_nowait() if has_work else self._notes.get(timeout=IDLE_INTERVAL)
             while True:
                 self._take(note)
                 note = self._notes.get_nowait()
@@ -174,6 +179,13 @@ class Loop:
         if self._engine.is_idle:
             self._send_stats()
 
+    def _calibrate(self) -> None:
+        try:
+            self._engine.calibration.step()
+        except Exception:  # the edge: without it the engine learns from real steps
+            traceback.print_exc()
+            self._engine.calibration.give_up()
+
     def _send(self, said: tuple[Output | Failed, ...]) -> None:
         if outputs := tuple(event for event in said if isinstance(event, Output)):
             self._connection.send(Outputs(outputs))
@@ -200,6 +212,7 @@ class Loop:
                 num_accepted=totals.num_accepted,
                 decode_us=totals.decode_us,
                 step_us=totals.step_us,
+                drafting=engine.speculation.describe(),
             )
         )
 

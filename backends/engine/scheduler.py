@@ -13,8 +13,9 @@ from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.protocol import Finish
 
-# prompt tokens that may join a step beside running answers, so that these do not stand still
-CHUNK_BESIDE_ANSWERS = 128
+# a prompt beside running answers may make their step so many times as long, and is read at least so fast
+MAX_STALL = 4.0
+MIN_CHUNK, FIRST_CHUNK = 4, 32
 
 
 class Scheduler:
@@ -47,9 +48,10 @@ class Scheduler:
         answers = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
         steps = self._answer_steps(answers[: self.max_batch_tokens])
-        room = self.max_batch_tokens - sum(step.num_rows for step in steps)
-        if answers:
-            room = min(room, CHUNK_BESIDE_ANSWERS)
+        num_rows = sum(step.num_rows for step in steps)
+        room = self.max_batch_tokens - num_rows
+        if answers and prompts:
+            room = min(room, self._chunk(num_rows))
         for seq in sorted(prompts, key=self._rank):
             if room == 0:
                 break
@@ -114,6 +116,11 @@ class Scheduler:
                 return
             heapq.heappop(self._waiting)
             self.running.append(seq)
+
+    def _chunk(self, num_rows: int) -> int:
+        """Prompt tokens that may join so many rows of answers without making them stand still."""
+        tokens = self.speculation.costs.prompt_tokens_within(num_rows, MAX_STALL)
+        return FIRST_CHUNK if tokens is None else max(MIN_CHUNK, tokens)
 
     def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
         guesses: dict[Sequence, list[int]] = {}

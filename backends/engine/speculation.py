@@ -1,81 +1,198 @@
-"""Decides who guesses, and how far ahead: lookup first, then the draft model, each as long as its guesses hold.
+"""Decides who guesses, and how far ahead: as far as measured costs and measured acceptance say that it pays.
 
-Every source keeps its own length per sequence: a guess that held to its end doubles it, a wrong one cuts it to what
-held. A source that is mostly wrong rests, and is probed now and then, so that it costs nearly nothing.
+With B answers side by side, a chance `a` that a guess holds, V(n) the cost of a step of n rows and c that of one
+draft step, a guess of length g says (1 - a^(g+1)) / (1 - a) tokens per step (Leviathan et al. 2023), so it is worth
+
+    S(g) = (1 - a^(g+1)) / (1 - a) * V(B) / (V(B (g+1)) + g c)
+
+The best g is taken, none when S < MIN_GAIN. A source that does not pay is tried again now and then: often enough to
+notice when the text changes, not at all while even perfect guesses could not pay.
 """
 
 from dataclasses import dataclass, field
+from time import perf_counter
 
+from backends.engine.costs import FAST, StepCosts, running_median
 from backends.engine.drafter import Drafter
 from backends.engine.sequence import Sequence
 
-FIRST_LENGTH = 3
 MAX_LENGTH = 16
-SMOOTHING = 0.2  # weight of the newest guess in the acceptance kept
-MIN_ACCEPTANCE = 0.3  # below that a guess costs more than it saves on most machines
-PROBE_INTERVAL = 32  # steps a resting source waits before it may try again
+MIN_GAIN = 1.02
+PERFECT = 0.98  # the acceptance that a source could have at best
+SMOOTHING = 0.1  # weight of the newest guess in the acceptance kept
+PRIOR_WEIGHT = 0.5  # of what the source did elsewhere, when a sequence begins
+PROBE_INTERVAL = 48  # steps between two trials of a source whose guesses were too often wrong
+RECHECK_INTERVAL = 1024  # of one that could not pay even with perfect guesses: the costs may have changed
+PLAIN_INTERVAL = 24  # every so many steps go without guesses, for what they are compared with
+DECISION_STEPS = 32  # a decision holds so long; costs and acceptance move slower than that
+CHANCE_STEPS = 50  # chances are told apart by two hundredths
+PAYBACK_STEPS = 64  # a draft model may read a prompt if its guesses earn that back within so many steps
 
 
 @dataclass(slots=True)
-class _Record:
-    """How one source does on one sequence."""
+class Source:
+    """What is known of one kind of guess, over all sequences."""
 
-    length: int = FIRST_LENGTH
-    acceptance: float = 1.0
-    rest: int = 0
+    acceptance: float
+    draft_seconds: float = 0.0  # of one draft step over the whole batch
+    tried: int = 0  # the step of its last trial
+    by_sequence: dict[Sequence, float] = field(default_factory=dict)
 
-    def observe(self, num_drafted: int, num_accepted: int) -> None:
-        self.acceptance += SMOOTHING * (num_accepted / num_drafted - self.acceptance)
-        held = num_accepted == num_drafted
-        self.length = min(2 * self.length, MAX_LENGTH) if held else max(1, num_accepted + 1)
-        if self.acceptance < MIN_ACCEPTANCE:
-            self.rest = PROBE_INTERVAL
+    def chance(self, seq: Sequence) -> float:
+        return self.by_sequence.get(seq, self.acceptance)
 
-    def may_draft(self) -> bool:
-        self.rest = max(0, self.rest - 1)
-        return self.rest == 0
-
-
-@dataclass(slots=True)
-class _History:
-    records: dict[str, _Record] = field(default_factory=dict)
-    last_source: str = ""
+    def observe(self, seq: Sequence, num_drafted: int, num_accepted: int) -> None:
+        """Each guess checked is one trial; those after the first wrong one were not checked."""
+        for i in range(min(num_accepted + 1, num_drafted)):
+            held = float(i < num_accepted)
+            chance = self.chance(seq)
+            self.by_sequence[seq] = chance + SMOOTHING * (held - chance)
+            self.acceptance += SMOOTHING * PRIOR_WEIGHT * (held - self.acceptance)
 
 
 class Speculation:
-    """Owns the drafters, best first."""
+    """Owns the drafters, best first. `fixed_length` takes the decision away, for tests and measurements."""
 
-    def __init__(self, drafters: list[Drafter]):
+    def __init__(self, drafters: list[Drafter], costs: StepCosts | None = None, fixed_length: int | None = None):
+        self.costs = costs or StepCosts()
         self._drafters = drafters
-        self._histories: dict[Sequence, _History] = {}
+        self._fixed_length = fixed_length
+        self._sources = {kind: Source(prior) for drafter in drafters for kind, prior in drafter.kinds.items()}
+        self._kind_of: dict[Sequence, str] = {}
+        self._decisions: dict[tuple[int, int, int], tuple[int, float]] = {}
+        self._age = 0
+        self._most_rows = 0
 
     def propose(self, limits: dict[Sequence, int]) -> dict[Sequence, list[int]]:
         """Guesses for sequences with one token pending, each at most its limit long."""
         guesses: dict[Sequence, list[int]] = {}
+        is_blind = self._fixed_length is None and not self.costs.answers(1)
+        if not limits or is_blind:  # one plain step first, to compare with
+            return guesses
+        self._age += 1
+        if self._age % PLAIN_INTERVAL == 0 and self._fixed_length is None:
+            return guesses
+        if self._age % DECISION_STEPS == 0 or self.costs.most_rows != self._most_rows:
+            self._decisions.clear()
+            self._most_rows = self.costs.most_rows
         for drafter in self._drafters:
-            open_ = {seq: limit for seq, limit in limits.items() if seq not in guesses}
-            wanted = self._wanted(drafter, open_)
-            found = {s: g for s, g in drafter.propose(wanted).items() if g} if wanted else {}
-            for seq in found:
-                self._histories[seq].last_source = drafter.name
-            guesses |= found
+            if self._may_pay(drafter, len(limits)):
+                waiting = {seq: limit for seq, limit in limits.items() if limit > 0 and seq not in guesses}
+                guesses |= self._ask(drafter, waiting, len(limits)) if waiting else {}
         return guesses
 
     def observe(self, seq: Sequence, num_drafted: int, num_accepted: int) -> None:
         """Learn what became of a guess."""
-        history = self._histories[seq]
-        history.records[history.last_source].observe(num_drafted, num_accepted)
+        self._sources[self._kind_of[seq]].observe(seq, num_drafted, num_accepted)
 
     def forget(self, seq: Sequence) -> None:
-        self._histories.pop(seq, None)
+        self._kind_of.pop(seq, None)
+        for source in self._sources.values():
+            source.by_sequence.pop(seq, None)
         for drafter in self._drafters:
             drafter.forget(seq)
 
-    def _wanted(self, drafter: Drafter, limits: dict[Sequence, int]) -> dict[Sequence, int]:
-        wanted = {}
-        for seq, limit in limits.items():
-            history = self._histories.setdefault(seq, _History())
-            record = history.records.setdefault(drafter.name, _Record())
-            if limit > 0 and record.may_draft():
-                wanted[seq] = min(limit, record.length)
-        return wanted
+    @property
+    def can_learn(self) -> bool:
+        return bool(self._drafters) and self._fixed_length is None
+
+    def measure_drafts(self, dummy: Sequence, length: int, counts: bool) -> None:
+        """What a draft step costs, on a sequence that nobody waits for."""
+        for drafter in self._drafters:
+            if not drafter.is_free:
+                self._timed(drafter, {dummy: length}, counts)
+                drafter.forget(dummy)
+
+    def describe(self) -> str:
+        """For Stats: each source with its acceptance, and what two rows cost."""
+        if not self._sources:
+            return "off"
+        kinds = ", ".join(f"{kind}: {source.acceptance:.0%} kept" for kind, source in self._sources.items())
+        return f"{kinds}; a step of 2 rows costs {self._two_rows():.2f} of 1"
+
+    def _two_rows(self) -> float:
+        one = self.costs.answers(1)
+        return self.costs.answers(2) / one if one else 1.0
+
+    def _ask(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
+        if drafter.is_free:
+            return self._ask_free(drafter, waiting, num_answers)
+        (kind,) = drafter.kinds
+        source = self._sources[kind]
+        wanted = {seq: min(limit, self._length(source, seq, num_answers)) for seq, limit in waiting.items()}
+        wanted = {seq: length for seq, length in wanted.items() if length}
+        wanted = {seq: length for seq, length in wanted.items() if self._repays(drafter, source, seq)}
+        if not wanted:
+            return {}
+        found = self._timed(drafter, wanted)
+        self._kind_of |= dict.fromkeys(found, kind)
+        return found
+
+    def _timed(self, drafter: Drafter, wanted: dict[Sequence, int], counts: bool = True) -> dict[Sequence, list[int]]:
+        (kind,) = drafter.kinds
+        source = self._sources[kind]
+        reading = sum(drafter.lag_seconds(seq) for seq in wanted)
+        begin = perf_counter()
+        found = {seq: guess.tokens for seq, guess in drafter.propose(wanted).items()}
+        rounds = max((len(tokens) for tokens in found.values()), default=0)
+        if rounds and counts:
+            seconds = max(0.0, perf_counter() - begin - reading) / rounds
+            source.draft_seconds = running_median(source.draft_seconds or None, seconds, FAST)
+        return found
+
+    def _ask_free(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
+        """A look-up costs nothing, so it comes first; how much of it is decoded depends on what matched."""
+        found = {}
+        for seq, guess in drafter.propose({seq: min(n, MAX_LENGTH) for seq, n in waiting.items()}).items():
+            length = self._length(self._sources[guess.kind], seq, num_answers)
+            if length:
+                found[seq] = guess.tokens[:length]
+                self._kind_of[seq] = guess.kind
+        return found
+
+    def _may_pay(self, drafter: Drafter, num_answers: int) -> bool:
+        """Whether perfect guesses would pay. If not, only a rare look at what they cost by now."""
+        if self._fixed_length is not None or self._age % RECHECK_INTERVAL == 0:
+            return True
+        kind = next(iter(drafter.kinds))
+        return self._decide(self._sources[kind], PERFECT, num_answers)[1] >= MIN_GAIN
+
+    def _length(self, source: Source, seq: Sequence, num_answers: int) -> int:
+        if self._fixed_length is not None:
+            return self._fixed_length
+        length, gain = self._decide(source, source.chance(seq), num_answers)
+        if gain >= MIN_GAIN:
+            return length
+        if self._age - source.tried < PROBE_INTERVAL:
+            return 0
+        source.tried = self._age
+        return 1
+
+    def _decide(self, source: Source, chance: float, num_answers: int) -> tuple[int, float]:
+        """`_best`, remembered for some steps and for chances that are nearly the same: it costs 30 µs."""
+        key = (id(source), num_answers, round(CHANCE_STEPS * chance))
+        if key not in self._decisions:
+            self._decisions[key] = self._best(source, chance, num_answers)
+        return self._decisions[key]
+
+    def _best(self, source: Source, chance: float, num_answers: int) -> tuple[int, float]:
+        """The length that says most per second, and how many times as much as no guesses."""
+        plain = self.costs.answers(num_answers)
+        # costs are known as far as steps have gone: twice as far is near enough to be trusted
+        longest = min(MAX_LENGTH, max(1, 2 * self.costs.most_rows // num_answers - 1))
+        best, gain, tokens = 0, 1.0, 1.0
+        for length in range(1, longest + 1):
+            tokens += chance**length
+            seconds = self.costs.answers(num_answers * (length + 1)) + length * source.draft_seconds
+            if (worth := tokens * plain / seconds) > gain:
+                best, gain = length, worth
+        return best, gain
+
+    def _repays(self, drafter: Drafter, source: Source, seq: Sequence) -> bool:
+        """Whether a draft model that lags behind may read what it has missed."""
+        lag = drafter.lag_seconds(seq)
+        if self._fixed_length is not None or not lag:
+            return True
+        plain = self.costs.answers(1)
+        _, gain = self._decide(source, source.chance(seq), 1)
+        return not plain or lag <= PAYBACK_STEPS * max(gain - 1, 1 / PAYBACK_STEPS) * plain

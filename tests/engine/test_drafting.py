@@ -1,11 +1,14 @@
 """Guesses: where they come from, what they save, what is left of them."""
 
-from backends.engine.drafter import LookupDrafter, ModelDrafter
+from backends.engine.calibration import Calibration
+from backends.engine.costs import StepCosts
+from backends.engine.drafter import Guess, LookupDrafter, ModelDrafter
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import MAX_LENGTH, PROBE_INTERVAL, Speculation
 from backends.fake.runner import FakeRunner
+from tests.engine.costs import costs
 
 
 def counting(prefix: list[int]) -> int:
@@ -16,9 +19,10 @@ def wrong(prefix: list[int]) -> int:
     return (prefix[-1] + 2) % 100
 
 
-def make(drafter: LookupDrafter | ModelDrafter) -> tuple[Scheduler, FakeRunner]:
+def make(drafter: LookupDrafter | ModelDrafter, step_costs: StepCosts | None = None) -> tuple[Scheduler, FakeRunner]:
     runner = FakeRunner(counting, num_slots=3, num_cells=1000)
-    return Scheduler(PrefixCache(runner), Speculation([drafter]), max_running=2), runner
+    speculation = Speculation([drafter], step_costs or costs(slope=0))
+    return Scheduler(PrefixCache(runner), speculation, max_running=2), runner
 
 
 def finish(scheduler: Scheduler, runner: FakeRunner) -> None:
@@ -38,38 +42,67 @@ def test_an_accepted_guess_is_not_decoded_again() -> None:
     assert runner.num_runs < 60 / 4
 
 
-def test_a_draft_model_that_is_always_wrong_is_soon_left_alone() -> None:
-    draft_runner = FakeRunner(wrong, 3, 1000)
-    scheduler, runner = make(ModelDrafter(draft_runner, "wrong"))
-    seq = Sequence(1, [1], max_tokens=200)
-    scheduler.add(seq)
-    finish(scheduler, runner)
-    assert seq.completion == [(2 + i) % 100 for i in range(200)]
-    assert seq.num_accepted == 0
-    assert seq.num_drafted < 3 * 200 / PROBE_INTERVAL + 16
-
-
 def test_lookup_guesses_what_followed_last_time() -> None:
-    seq = Sequence(1, [5, 6, 7, 8, 9, 1, 5, 6], max_tokens=50)
-    guesses = LookupDrafter().propose({seq: 3})
-    assert guesses == {seq: [7, 8, 9]}
+    seq = Sequence(1, [4, 5, 6, 7, 8, 9, 1, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 3}) == {seq: Guess([7, 8, 9], "lookup of 3")}
+
+
+def test_a_longer_match_is_a_better_kind_of_guess() -> None:
+    seq = Sequence(1, [2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 1}) == {seq: Guess([7], "lookup of 5")}
+    assert LookupDrafter().kinds["lookup of 5"] > LookupDrafter().kinds["lookup of 3"]
+
+
+def test_lookup_has_no_guess_where_nothing_repeats() -> None:
+    seq = Sequence(1, [1, 2, 3, 1, 2], max_tokens=50)
+    assert LookupDrafter().propose({seq: 3}) == {}
 
 
 def test_lookup_prefers_the_most_recent_occurrence() -> None:
-    seq = Sequence(1, [5, 6, 1, 5, 6, 2, 5, 6], max_tokens=50)
-    assert LookupDrafter().propose({seq: 1}) == {seq: [2]}
+    seq = Sequence(1, [4, 5, 6, 1, 4, 5, 6, 2, 4, 5, 6], max_tokens=50)
+    assert LookupDrafter().propose({seq: 1}) == {seq: Guess([2], "lookup of 3")}
 
 
-def test_a_guess_that_holds_grows_and_has_a_bound() -> None:
-    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+def test_guesses_grow_with_the_steps_whose_cost_is_known() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"), StepCosts())
     scheduler.add(Sequence(1, [1], max_tokens=200))
     lengths = []
     while not scheduler.is_idle:
         steps = scheduler.schedule()
         lengths.append(len(steps[0].draft))
         scheduler.update(steps, runner.run(steps))
-    assert max(lengths) == MAX_LENGTH
-    assert lengths[1] < lengths[2] < lengths[3]
+        scheduler.speculation.costs.observe(steps[0].num_rows, 0, 0.1)  # as a GPU: a row more costs nothing
+    assert lengths[:5] == [0, 1, 3, 7, 15], "a plain step, then at most twice as far as is known"
+    assert max(lengths) <= MAX_LENGTH
+
+
+def test_where_every_row_costs_a_step_nothing_is_guessed() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"), costs(slope=1.0))
+    seq = Sequence(1, [1], max_tokens=200)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.num_drafted <= 1, "one look, and no more for a thousand steps"
+
+
+def test_the_length_follows_the_costs() -> None:
+    lengths = {}
+    for slope in (0.0, 0.2, 0.5):
+        scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"), costs(slope))
+        seq = Sequence(1, [1], max_tokens=100)
+        scheduler.add(seq)
+        finish(scheduler, runner)
+        lengths[slope] = seq.num_drafted / runner.num_runs
+    assert lengths[0.0] > lengths[0.2] > lengths[0.5] > 0
+
+
+def test_a_source_whose_guesses_fail_rests_and_is_tried_again() -> None:
+    draft_runner = FakeRunner(wrong, 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "wrong"), costs(slope=0.2))
+    seq = Sequence(1, [1], max_tokens=400)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.num_accepted == 0
+    assert 2 < seq.num_drafted < 2 * 400 / PROBE_INTERVAL + 40
 
 
 def test_the_draft_model_gives_its_slots_back() -> None:
@@ -88,6 +121,30 @@ def test_a_draft_model_without_room_costs_guesses_but_no_answer() -> None:
         scheduler.add(seq)
     finish(scheduler, runner)
     assert all(seq.completion == [(15 + i) % 100 for i in range(60)] for seq in seqs)
+
+
+def test_idle_steps_teach_the_costs_and_leave_nothing_in_the_cache() -> None:
+    draft_runner = FakeRunner(counting, 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "perfect"), StepCosts())
+    calibration = Calibration(scheduler.cache, scheduler.speculation)
+    while not calibration.is_done:
+        calibration.step()
+    assert scheduler.speculation.costs.most_rows == 16
+    assert runner.used_cells == 0
+    scheduler.check_integrity()
+    seq = Sequence(1, [1, 2], max_tokens=9)
+    scheduler.add(seq)
+    finish(scheduler, runner)
+    assert seq.completion == list(range(3, 12))
+
+
+def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
+    scheduler, runner = make(LookupDrafter(), StepCosts())
+    scheduler.speculation.costs.observe(1, 0, 1.0)
+    calibration = Calibration(scheduler.cache, scheduler.speculation)
+    while not calibration.is_done:
+        calibration.step()
+    assert runner.num_runs == 0
 
 
 def test_a_request_can_do_without_guesses() -> None:

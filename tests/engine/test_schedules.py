@@ -14,6 +14,7 @@ from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.fake.runner import FakeRunner, FakeSampler
 from backends.protocol import Finish, Priority
+from tests.engine.costs import costs
 
 NUM_SCHEDULES = 1500
 VOCABULARY, EOS = 7, frozenset({6})
@@ -58,9 +59,9 @@ class Schedule:
         batch = pick.randint(2, 24)
         self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, can_truncate)
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
-        self.scheduler = Scheduler(
-            PrefixCache(self.runner), Speculation(self._drafters()), max_running=pick.randint(1, num_slots)
-        )
+        fixed = pick.choice([None, pick.randint(1, 6)])
+        speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
+        self.scheduler = Scheduler(PrefixCache(self.runner), speculation, max_running=pick.randint(1, num_slots))
         system = self._tokens(pick.randint(0, 12))
         self.cases = [self._case(uid, system) for uid in range(pick.randint(1, 12))]
         self.todo = list(self.cases)
@@ -79,7 +80,7 @@ class Schedule:
         kind = self.random.choice(["none", "lookup", "model", "both"])
         drafters: list[Drafter] = []
         if kind in ("lookup", "both"):
-            drafters.append(LookupDrafter(max_ngram=self.random.randint(1, 3), min_ngram=1))
+            drafters.append(LookupDrafter(ngram=self.random.randint(1, 3), longest=3))
         if kind in ("model", "both"):
             drafters.append(ModelDrafter(self.draft_runner, "careless"))
         return drafters
@@ -184,7 +185,11 @@ def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
     scheduler.add(Sequence(2, [3] * 400, max_tokens=5))
     steps = scheduler.schedule()
     assert steps[0].seq.uid == 1, "the answer comes first"
-    assert len(steps[1].tokens) == 128
+    assert len(steps[1].tokens) == 32, "before anything is known of costs"
+    scheduler.update(steps, runner.run(steps))
+    scheduler.speculation.costs.measured(1, 0.010)
+    scheduler.speculation.costs.observe(1, 32, 0.042)
+    assert len(scheduler.schedule()[1].tokens) == 30, "a millisecond each: thrice the answer's ten"
 
 
 def test_the_second_turn_decodes_only_new_tokens() -> None:

@@ -78,7 +78,7 @@ def test_greedy_text_in_f16_is_the_same_with_each_kind_of_draft(
     texts: dict[DraftMode, list[str]] = {}
     accepted: dict[DraftMode, int] = {}
     for mode in (DraftMode.OFF, DraftMode.LOOKUP, DraftMode.MODEL):
-        handle = load(guide.full, draft=mode, draft_model=guide.draft)
+        handle = load(guide.full, draft=mode, draft_model=guide.draft, draft_length=5)
         answers = [ask(handle, Message("user", question)).wait() for question in questions]
         texts[mode] = [answer.text for answer in answers]
         outputs = [answer.last for answer in answers]

@@ -20,7 +20,7 @@ Load = Callable[..., EngineHandle]
 
 
 def test_an_answer_arrives_whole_and_with_its_account(load: Load) -> None:
-    answer = ask(load(), "héllo 🙂").wait()
+    answer = ask(load(draft_length=4), "héllo 🙂").wait()
     assert answer.text == answer_to("héllo 🙂").decode()
     assert isinstance(answer.last, Output)
     assert answer.last.finish is Finish.STOP

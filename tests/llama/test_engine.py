@@ -52,9 +52,9 @@ def texts(handle: EngineHandle, **fields: object) -> list[str]:
 
 def test_greedy_text_is_the_same_with_and_without_drafting(load: Load, tiny: Path, tiny_draft: Path) -> None:
     plain = texts(load(tiny, draft=DraftMode.OFF, **EXACT))
-    lookup = load(tiny, draft=DraftMode.LOOKUP, **EXACT)
+    lookup = load(tiny, draft=DraftMode.LOOKUP, draft_length=4, **EXACT)
     assert texts(lookup) == plain
-    drafted = load(tiny, draft=DraftMode.MODEL, draft_model=tiny_draft, **EXACT)
+    drafted = load(tiny, draft=DraftMode.MODEL, draft_model=tiny_draft, draft_length=5, **EXACT)
     assert texts(drafted) == plain
     account = timings(start(drafted, PROMPTS[0]))
     assert account.draft_accepted_n > NUM_TOKENS / 2, "the draft has the very same weights"
@@ -62,7 +62,7 @@ def test_greedy_text_is_the_same_with_and_without_drafting(load: Load, tiny: Pat
 
 
 def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch(load: Load, tiny: Path, tiny_draft: Path) -> None:
-    handle = load(tiny, parallel=4, draft_model=tiny_draft, **EXACT)
+    handle = load(tiny, parallel=4, draft_model=tiny_draft, draft_length=3, **EXACT)
     params = SamplingParams(temperature=0.9, seed=5)
     alone = start(handle, PROMPTS[0], sampling=params, draft=False).wait().text
     company = [start(handle, prompt, sampling=SamplingParams(seed=n)) for n, prompt in enumerate(PROMPTS[1:])]

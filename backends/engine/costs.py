@@ -1,0 +1,85 @@
+"""What a step costs, learnt from the steps themselves: by rows of answers, and by tokens of prompts beside them.
+
+Two things change at different paces: how much more a step of n rows costs than one of one row, V(n), which is the
+model's and the machine's; and what one row costs now, which the depth of the context and other programs change all
+the time. So they are kept apart, and what a step of one size teaches of the moment holds for all sizes.
+Seconds are wall time of Runner.run.
+"""
+
+FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)
+
+
+class StepCosts:
+    """Seconds of a step by its number of rows, where every row is sampled."""
+
+    def __init__(self) -> None:
+        self._row: float | None = None  # seconds of a step of one row
+        self._ratios: dict[int, float] = {1: 1.0}
+        self._prompt_token: float | None = None
+        self.most_rows = 0  # the largest step of answers seen so far
+
+    def observe(self, num_rows: int, num_prompt_tokens: int, seconds: float) -> None:
+        """A step of `num_rows` sampled rows and so many prompt tokens beside them took so long."""
+        if num_prompt_tokens:
+            base = self.answers(num_rows) if num_rows else 0.0
+            per_token = max(0.0, seconds - base) / num_prompt_tokens
+            self._prompt_token = running_median(self._prompt_token, per_token, FAST)
+            return
+        self.most_rows = max(self.most_rows, num_rows)
+        known = self._ratios.get(num_rows)
+        if known is None and self._row is not None:
+            self._ratios[num_rows] = max(1.0, seconds / self._row)
+            return
+        self._row = running_median(self._row, seconds / self._ratio(num_rows), FAST)
+        if num_rows > 1:
+            self._ratios[num_rows] = running_median(known, seconds / self._row, SLOW)
+
+    def measured(self, num_rows: int, seconds: float) -> None:
+        """A careful measurement on an idle machine, which is believed at once."""
+        if num_rows == 1 or self._row is None:
+            self._row = seconds / self._ratio(num_rows)
+        else:
+            self._ratios[num_rows] = max(1.0, seconds / self._row)
+        self.most_rows = max(self.most_rows, num_rows)
+
+    def answers(self, num_rows: int) -> float:
+        """Seconds expected of a step of answers; 0 while nothing is known."""
+        return self._row * self._ratio(num_rows) if self._row else 0.0
+
+    def prompt_tokens_within(self, num_rows: int, times: float) -> int | None:
+        """How many prompt tokens may join `num_rows` answers so that the step costs at most `times` as much.
+
+        None while that is not known.
+        """
+        base = self.answers(num_rows)
+        if not base or not self._prompt_token:
+            return None
+        return int((times - 1) * base / self._prompt_token)
+
+    def _ratio(self, num_rows: int) -> float:
+        """V(n). Between known sizes a straight line, beyond them the last slope; unknown is free."""
+        known = self._ratios
+        if num_rows in known:
+            return known[num_rows]
+        low = max(n for n in known if n < num_rows)
+        if above := [n for n in known if n > num_rows]:
+            high = min(above)
+            return _line(low, known[low], high, known[high], num_rows)
+        lower = max((n for n in known if n < low), default=None)
+        if lower is None:
+            return known[low]
+        return max(known[low], _line(lower, known[lower], low, known[low], num_rows))
+
+
+def running_median(old: float | None, new: float, share: float) -> float:
+    """A share up for a slower step, a share down for a quicker one, however much that is.
+
+    A mean would follow the few steps that the system interrupts, and these cost a hundred others.
+    """
+    if old is None:
+        return new
+    return min(max(new, old * (1 - share)), old * (1 + share))
+
+
+def _line(x1: int, y1: float, x2: int, y2: float, x: int) -> float:
+    return y1 + (y2 - y1) * (x - x1) / (x2 - x1)

@@ -123,12 +123,26 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 switch their filter off."""
+    """temperature 0 is greedy; top_k 0, top_p 1, min_p 0, typical_p 1, xtc_probability 0, dry_multiplier 0 and
+    mirostat 0 switch their filter off. The defaults are llama.cpp's."""
 
     temperature: float = 0.8
     top_k: int = 40
     top_p: float = 0.95
     min_p: float = 0.05
+    typical_p: float = 1.0
+    top_n_sigma: float | None = None
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int | None = None  # None: the whole context
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    mirostat: int = 0  # or version 1 or 2, which replace the filters above but DRY
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    logit_bias: tuple[tuple[int, float], ...] = ()  # token, and what is added to its logit
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
@@ -137,6 +151,23 @@ class SamplingParams:
 
 
 GREEDY = SamplingParams(temperature=0.0)
+
+
+class GrammarKind(StrEnum):
+    """The values are llguidance's names. GBNF may be Lark, too."""
+
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    LARK = "lark"
+    GBNF = "gbnf"
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must look like."""
+
+    kind: GrammarKind
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +188,8 @@ class Generate:
     priority: Priority = Priority.BATCH
     draft: bool = True  # False switches drafting off for this answer
     ignore_eos: bool = False
+    logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +272,23 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """A token that could have come, and the natural logarithm of its probability."""
+
+    piece: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that came, by the model's own distribution: before temperature, penalties, filters and grammar."""
+
+    piece: bytes
+    logprob: float
+    alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What one step added to one answer. `timings` comes with the first and with the last output."""
 
@@ -247,6 +297,7 @@ class Output:
     num_tokens: int  # new ones; text may lag behind them (a half character, a possible stop string)
     finish: Finish | None = None
     timings: Timings | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
 
 
 @dataclass(frozen=True, slots=True)

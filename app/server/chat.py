@@ -1,15 +1,17 @@
 """POST /v1/chat/completions, as OpenAI's clients know it."""
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import TextFields, not_supported, text
+from app.server.fields import MAX_ALTERNATIVES, TextFields, not_supported
 from app.server.form import Choice, Chunk, Form
+from app.server.logprobs import chat_logprobs
+from app.server.sampling import text
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish, Message
 
@@ -54,6 +56,18 @@ class ChatMessage(BaseModel):
 
 class ChatRequest(TextFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
+
+    @model_validator(mode="after")
+    def _alternatives_need_logprobs(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs to be true")
+        return self
+
+    @property
+    def num_alternatives(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None
 
 
 class ChatForm(Form):
@@ -61,17 +75,17 @@ class ChatForm(Form):
 
     def head(self) -> list[Chunk]:
         first = {"role": "assistant", "content": ""}
-        return [self._chunk(_choice(choice.index, delta=first)) for choice in self.choices]
+        return [self._chunk(_choice(choice, delta=first)) for choice in self.choices]
 
-    def text_choice(self, index: int, said: str) -> Chunk:
-        return _choice(index, delta={"content": said})
+    def text_choice(self, choice: Choice, said: str) -> Chunk:
+        return _choice(choice, delta={"content": said})
 
-    def final_choice(self, index: int, finish: Finish) -> Chunk:
-        return _choice(index, finish, delta={})
+    def final_choice(self, choice: Choice) -> Chunk:
+        return _choice(choice, choice.finish, delta={})
 
     def whole_choice(self, choice: Choice) -> Chunk:
         message = {"role": "assistant", "content": choice.text, "refusal": None}
-        return _choice(choice.index, choice.finish, message=message)
+        return _choice(choice, choice.finish, message=message)
 
 
 def chat_router(switchboard: Switchboard) -> APIRouter:
@@ -80,12 +94,12 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/v1/chat/completions")
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         prompt = tuple(message.message() for message in body.messages)
-        exchange = switchboard.connect(body.model, [body.generate(prompt)])
-        form_for = partial(ChatForm, includes_usage=body.includes_usage)
+        exchange = switchboard.connect(body.model, [body.choices(prompt)])
+        form_for = partial(ChatForm, num_choices=body.num_choices, includes_usage=body.includes_usage)
         return await answer(request, exchange, form_for, bool(body.stream))
 
     return router
 
 
-def _choice(index: int, finish: Finish | None = None, **said: Any) -> Chunk:
-    return {"index": index, **said, "logprobs": None, "finish_reason": finish}
+def _choice(choice: Choice, finish: Finish | None = None, **said: Any) -> Chunk:
+    return {"index": choice.index, **said, "logprobs": chat_logprobs(choice.take_logprobs()), "finish_reason": finish}

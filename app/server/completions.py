@@ -4,12 +4,14 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.fields import MAX_INT, TextFields, text
+from app.server.fields import MAX_ALTERNATIVES, TextFields
 from app.server.form import Choice, Chunk, Form
+from app.server.logprobs import completion_logprobs
+from app.server.sampling import MAX_INT, text
 from app.server.switchboard import Switchboard
 from backends.protocol import Finish
 
@@ -43,19 +45,24 @@ PROMPT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], {"type": "array", "items": ONE_
 
 class CompletionRequest(TextFields):
     prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(PROMPT_SCHEMA)]
+    logprobs: int | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")
+
+    @property
+    def num_alternatives(self) -> int | None:
+        return self.logprobs
 
 
 class CompletionForm(Form):
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
 
-    def text_choice(self, index: int, said: str) -> Chunk:
-        return _choice(index, said)
+    def text_choice(self, choice: Choice, said: str) -> Chunk:
+        return _choice(choice, said)
 
-    def final_choice(self, index: int, finish: Finish) -> Chunk:
-        return _choice(index, "", finish)
+    def final_choice(self, choice: Choice) -> Chunk:
+        return _choice(choice, "", choice.finish)
 
     def whole_choice(self, choice: Choice) -> Chunk:
-        return _choice(choice.index, choice.text, choice.finish)
+        return _choice(choice, choice.text, choice.finish)
 
 
 def completions_router(switchboard: Switchboard) -> APIRouter:
@@ -63,12 +70,18 @@ def completions_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/completions")
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        exchange = switchboard.connect(body.model, [body.generate(prompt) for prompt in body.prompt])
-        form_for = partial(CompletionForm, num_choices=len(body.prompt), includes_usage=body.includes_usage)
+        exchange = switchboard.connect(body.model, [body.choices(prompt) for prompt in body.prompt])
+        form_for = partial(
+            CompletionForm,
+            num_prompts=len(body.prompt),
+            num_choices=body.num_choices,
+            includes_usage=body.includes_usage,
+        )
         return await answer(request, exchange, form_for, bool(body.stream))
 
     return router
 
 
-def _choice(index: int, said: str, finish: Finish | None = None) -> Chunk:
-    return {"index": index, "text": said, "logprobs": None, "finish_reason": finish}
+def _choice(choice: Choice, said: str, finish: Finish | None = None) -> Chunk:
+    logprobs = completion_logprobs(choice.take_logprobs(), choice.ruler)
+    return {"index": choice.index, "text": said, "logprobs": logprobs, "finish_reason": finish}

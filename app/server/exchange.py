@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Self
 
 from app.errors import EngineError, RequestError
@@ -21,8 +22,10 @@ Said = tuple[int, Output]
 
 
 class Exchange:
-    """Iterates over (index of the prompt, Output), as they come. Belongs to the server's loop.
+    """Iterates over (index of the choice, Output), as they come. Belongs to the server's loop.
 
+    `requests` holds for each prompt those that share it. The first goes ahead; the others are submitted when it has
+    begun, because then the prompt lies in the cache and they take its cells.
     Leaving the `with` block calls off what is not finished.
     """
 
@@ -30,19 +33,24 @@ class Exchange:
         self,
         directory: ModelDirectory,
         model: str | None,
-        requests: Sequence[Generate],
+        requests: Sequence[Sequence[Generate]],
         load_seconds: float,
         on_close: Callable[["Exchange"], None],
     ):
         self.model = model or ""  # the engine's own name once it is open
         self._directory = directory
-        self._requests = requests
+        self._firsts: list[tuple[int, Generate]] = []
+        self._others: dict[int, list[tuple[int, Generate]]] = {}  # by the index of their first
+        for first, *others in _numbered(requests):
+            self._firsts.append(first)
+            self._others[first[0]] = others
         self._load_seconds = load_seconds
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._first: Said | None = None
-        self._pending = set(range(len(requests)))
+        self._pending = set(range(sum(map(len, requests))))
+        self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
         self._aborts: list[Callable[[], None]] = []
         # set on the loop, read by the thread that submits: each answer is aborted by one of the two
         self._called_off = threading.Event()
@@ -59,7 +67,7 @@ class Exchange:
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.model = name
-        self._first = await self._take()
+        self._first = await self._next()
 
     def __aiter__(self) -> Self:
         return self
@@ -71,7 +79,7 @@ class Exchange:
             return first
         if not self._pending:
             raise StopAsyncIteration
-        return await self._take()
+        return await self._next()
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +99,13 @@ class Exchange:
             self._events.put_nowait((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
 
+    async def _next(self) -> Said:
+        """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
+        index, output = await self._take()
+        if others := self._others.pop(index, None):
+            await in_thread(partial(self._submit_all, others))
+        return index, output
+
     async def _take(self) -> Said:
         index, event = await self._events.get()
         if isinstance(event, Failed):
@@ -107,17 +122,23 @@ class Exchange:
         handle = self._directory.engine(self.model or None)
         try:
             handle.wait_ready(SLICE_SECONDS)
-            for index, request in enumerate(self._requests):
-                self._submit(handle, index, request)
+            self._handle = handle
+            self._submit_all(self._firsts)
         except EngineError:
             if handle.snapshot.state is EngineState.LOADING and not self._aborts:
                 return None
             raise
         return handle.name
 
-    def _submit(self, handle: EngineHandle, index: int, request: Generate) -> None:
+    def _submit_all(self, requests: list[tuple[int, Generate]]) -> None:
+        for index, request in requests:
+            self._submit(index, request)
+
+    def _submit(self, index: int, request: Generate) -> None:
+        assert self._handle is not None
         if self._called_off.is_set():
             return
+        handle = self._handle
         abort = partial(handle.abort, handle.submit(request, partial(self._hear, index)))
         self._aborts.append(abort)
         if self._called_off.is_set():
@@ -131,3 +152,9 @@ class Exchange:
         """On the engine's reader thread, which must not wait for a slow client."""
         with suppress(RuntimeError):  # the loop is closed: the server was stopped
             self._loop.call_soon_threadsafe(self._events.put_nowait, (index, event))
+
+
+def _numbered(requests: Sequence[Sequence[Generate]]) -> list[list[tuple[int, Generate]]]:
+    """The requests with their indices: OpenAI counts all choices of one prompt before those of the next."""
+    numbers = count()
+    return [[(next(numbers), request) for request in shared] for shared in requests]

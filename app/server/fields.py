@@ -1,7 +1,6 @@
 """The fields that every route for text takes, their ranges, and how they become a Generate.
 
-A field that is absent or null has llama.cpp's default (`SamplingParams`), as with llama-server: temperature 0.8,
-top_k 40, top_p 0.95, min_p 0.05. Unknown fields are ignored.
+How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
 from dataclasses import replace
@@ -11,11 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from pydantic_core import PydanticCustomError
 
 from app.server.api_error import NOT_SUPPORTED
-from backends.protocol import Generate, SamplingParams
+from app.server.grammar import GrammarFields
+from app.server.sampling import MAX_INT, SamplingFields, text
+from backends.protocol import Generate
 
-MAX_INT = 2**31 - 1
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
+MAX_ALTERNATIVES = 20
+MAX_CHOICES = 8
 
 Prompt = Any  # what Generate.prompt takes
 
@@ -23,15 +25,6 @@ Prompt = Any  # what Generate.prompt takes
 def not_supported(message: str) -> PydanticCustomError:
     """Understood, and refused with status 400. Raised within a validator."""
     return PydanticCustomError(NOT_SUPPORTED, "{reason}", {"reason": message})
-
-
-def text(value: str) -> str:
-    """JSON can carry halves of surrogate pairs, which are no characters and which no tokenizer takes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} is half a surrogate pair") from None
-    return value
 
 
 def _stops(value: Any) -> tuple[str, ...]:
@@ -50,10 +43,8 @@ def _token_limit(value: Any) -> int:
 
 
 def _choices(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("a whole number from 1 up is expected")
-    if value > 1:
-        raise not_supported("only one choice per prompt is offered (n = 1)")
+    if type(value) is not int or not 1 <= value <= MAX_CHOICES:
+        raise ValueError(f"a whole number from 1 to {MAX_CHOICES} is expected")
     return value
 
 
@@ -69,18 +60,8 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class TextFields(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
+class TextFields(SamplingFields, GrammarFields):
     model: Annotated[str, AfterValidator(text)] | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, ge=0, le=1)
-    top_k: int | None = Field(None, ge=-1, le=MAX_INT, description="0 or -1: off")
-    min_p: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    seed: int | None = Field(None, ge=-1, le=2**63 - 1, description="-1: a new one each time")
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     stop: Stops | None = None
@@ -94,13 +75,22 @@ class TextFields(BaseModel):
     def includes_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def sampling(self) -> SamplingParams:
-        given = self.model_dump(include=SAMPLING_FIELDS, exclude_none=True)
-        if "top_k" in given:
-            given["top_k"] = max(0, given["top_k"])
-        if "seed" in given:  # the engine's seeds have 32 bits
-            given["seed"] = None if given["seed"] == -1 else given["seed"] % 2**32
-        return replace(SamplingParams(), **given)
+    @property
+    def num_alternatives(self) -> int | None:
+        """To each token, with logprobs; None when these are not wanted. Each route has names of its own for it."""
+        return None
+
+    @property
+    def num_choices(self) -> int:
+        """Per prompt."""
+        return self.n or 1
+
+    def choices(self, prompt: Prompt) -> list[Generate]:
+        """One request per choice; their seeds follow one another, so that each can be had again alone."""
+        first = self.generate(prompt)
+        seed = first.sampling.seed
+        seeds = [None if seed is None else (seed + index) % 2**32 for index in range(self.num_choices)]
+        return [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in seeds]
 
     def generate(self, prompt: Prompt) -> Generate:
         limit = self.max_completion_tokens or self.max_tokens
@@ -111,16 +101,6 @@ class TextFields(BaseModel):
             stop=self.stop or (),
             draft=self.draft is not False,
             ignore_eos=bool(self.ignore_eos),
+            logprobs=self.num_alternatives,
+            grammar=self.wanted_grammar(),
         )
-
-
-SAMPLING_FIELDS = {
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repeat_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-}

@@ -4,26 +4,34 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from backends.protocol import Finish, Output, Timings
+from app.server.logprobs import Ruler
+from backends.protocol import Finish, Output, Timings, TokenLogprob
 
 Chunk = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Choice:
-    """One prompt's answer so far."""
+    """One answer so far."""
 
     index: int
     texts: list[str] = field(default_factory=list)
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
+    logprobs: list[TokenLogprob] = field(default_factory=list)  # not said yet
+    ruler: Ruler = field(default_factory=Ruler)
 
     @property
     def text(self) -> str:
         return "".join(self.texts)
+
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        taken = tuple(self.logprobs)
+        self.logprobs.clear()
+        return taken
 
 
 class Form(ABC):
@@ -33,8 +41,9 @@ class Form(ABC):
     kind: str
     chunk_kind: str
 
-    def __init__(self, model: str, num_choices: int = 1, includes_usage: bool = False):
-        self.choices = [Choice(index) for index in range(num_choices)]
+    def __init__(self, model: str, num_prompts: int = 1, num_choices: int = 1, includes_usage: bool = False):
+        self.choices = [Choice(index) for index in range(num_prompts * num_choices)]
+        self._num_choices = num_choices  # per prompt
         self._includes_usage = includes_usage
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
@@ -45,16 +54,17 @@ class Form(ABC):
     def add(self, index: int, output: Output) -> Choice:
         choice = self.choices[index]
         choice.texts.append(output.text)
+        choice.logprobs += output.logprobs
         choice.finish = output.finish
         choice.timings = output.timings or choice.timings
         return choice
 
     def chunks(self, index: int, output: Output) -> list[Chunk]:
-        """One for the text, if there is any, and one for the end."""
+        """One for the text, if there is any, and one for the end. Logprobs wait for the text that they belong to."""
         choice = self.add(index, output)
-        chunks = [self._chunk(self.text_choice(index, output.text))] if output.text else []
+        chunks = [self._chunk(self.text_choice(choice, output.text))] if output.text else []
         if output.finish:
-            chunks.append(self._chunk(self.final_choice(index, output.finish)))
+            chunks.append(self._chunk(self.final_choice(choice)))
             chunks[-1]["timings"] = timings_object(choice.timings)
         return chunks
 
@@ -66,7 +76,7 @@ class Form(ABC):
         """What stands between the last choice and [DONE]."""
         if not self._includes_usage:
             return []
-        return [{**self._chunk(), "usage": usage(self._timings())}]
+        return [{**self._chunk(), "usage": self._usage()}]
 
     def whole(self) -> dict[str, Any]:
         timings = self._timings()
@@ -74,15 +84,15 @@ class Form(ABC):
             **self._base,
             "object": self.kind,
             "choices": [self.whole_choice(choice) for choice in self.choices],
-            "usage": usage(timings),
+            "usage": self._usage(),
             "timings": timings_object(timings),
         }
 
     @abstractmethod
-    def text_choice(self, index: int, said: str) -> Chunk: ...
+    def text_choice(self, choice: Choice, said: str) -> Chunk: ...
 
     @abstractmethod
-    def final_choice(self, index: int, finish: Finish) -> Chunk: ...
+    def final_choice(self, choice: Choice) -> Chunk: ...
 
     @abstractmethod
     def whole_choice(self, choice: Choice) -> Chunk: ...
@@ -90,6 +100,11 @@ class Form(ABC):
     def _chunk(self, *choices: Chunk) -> Chunk:
         usage = {"usage": None} if self._includes_usage else {}
         return {**self._base, "object": self.chunk_kind, "choices": list(choices), **usage}
+
+    def _usage(self) -> dict[str, Any]:
+        """As with OpenAI, a prompt counts once, however many choices it has."""
+        prompts = total([choice.timings for choice in self.choices[:: self._num_choices]])
+        return usage(replace(prompts, predicted_n=self._timings().predicted_n))
 
     def _timings(self) -> Timings:
         return total([choice.timings for choice in self.choices])

@@ -20,7 +20,8 @@ class Switchboard:
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
-    def connect(self, model: str | None, requests: Sequence[Generate]) -> Exchange:
+    def connect(self, model: str | None, requests: Sequence[Sequence[Generate]]) -> Exchange:
+        """For each prompt the requests that share it."""
         exchange = Exchange(self._directory, model, requests, self._load_seconds, self._exchanges.discard)
         self._exchanges.add(exchange)
         return exchange

@@ -12,7 +12,7 @@ from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.engine.state_store import StateStore
 from backends.engine.text import TextStream
-from backends.protocol import DraftMode, Finish, Output
+from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class Engine:
         self.scheduler.finish(answer.seq, Finish.ABORT)
         return (self._last_output(answer, ""),)
 
-    def step(self) -> tuple[Output, ...]:
-        """Decode one batch and return what it adds to each answer."""
+    def step(self) -> tuple[Output | Failed, ...]:
+        """Decode one batch and return what it adds to each answer, or why one cannot go on."""
         begin = time.perf_counter()
         steps = self.scheduler.schedule()
         self._note_start(steps, begin)
@@ -124,11 +124,13 @@ class Engine:
         num_prompt_tokens = sum(len(step.tokens) for step in steps if len(step.tokens) > 1)
         self.speculation.costs.observe(num_rows, num_prompt_tokens, seconds)
 
-    def _say(self, steps: list[Step], now: float) -> tuple[Output, ...]:
-        outputs = []
+    def _say(self, steps: list[Step], now: float) -> tuple[Output | Failed, ...]:
+        outputs: list[Output | Failed] = []
         for step in steps:
             answer = self._answers[step.seq.uid]
-            if step.seq.num_completion > answer.num_said:
+            if step.seq.failure:
+                outputs.append(self._fail(answer, step.seq.failure))
+            elif step.seq.num_completion > answer.num_said:
                 outputs.append(self._output(answer, now))
         return tuple(outputs)
 
@@ -143,17 +145,26 @@ class Engine:
         text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
         if answer.text.stopped and not seq.finish:
             self.scheduler.finish(seq, Finish.STOP)
+        logprobs = seq.take_logprobs(new)
         if seq.finish:
-            return self._last_output(answer, text, len(new))
-        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None)
+            return self._last_output(answer, text, len(new), logprobs)
+        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None, logprobs=logprobs)
 
-    def _last_output(self, answer: _Answer, text: str, num_new: int = 0) -> Output:
+    def _last_output(
+        self, answer: _Answer, text: str, num_new: int = 0, logprobs: tuple[TokenLogprob, ...] = ()
+    ) -> Output:
         seq = answer.seq
         text += answer.text.finish()
         del self._answers[seq.uid]
         self._close(answer)
         finish = Finish.STOP if answer.text.stopped else seq.finish
-        return Output(seq.uid, text, num_new, finish, seq.timings())
+        return Output(seq.uid, text, num_new, finish, seq.timings(), logprobs)
+
+    def _fail(self, answer: _Answer, failure: str) -> Failed:
+        self.scheduler.finish(answer.seq, Finish.ABORT)
+        del self._answers[answer.seq.uid]
+        self._close(answer)
+        return Failed(answer.seq.uid, FailureKind.BAD_REQUEST, failure)
 
     def _say_finished(self) -> tuple[Output, ...]:
         """A sequence that filled the whole cache has ended outside of a step."""

@@ -113,7 +113,7 @@ class Receiver:
             if len(tokens) >= context:
                 return _too_long(request.uid, len(tokens), context)
             seq = Sequence.of(request, tokens, context, self.model.eos)
-            seq.sampler = self.model.sampler(request.sampling, tokens)
+            seq.sampler = self.model.sampler(request, tokens)
         except PromptError as error:
             return Failed(request.uid, error.kind, str(error))
         except Exception:  # the edge: one request's bug must not end the others
@@ -188,9 +188,12 @@ class Loop:
             traceback.print_exc()
             self._engine.calibration.give_up()
 
-    def _send(self, outputs: tuple[Output, ...]) -> None:
-        if outputs:
+    def _send(self, said: tuple[Output | Failed, ...]) -> None:
+        if outputs := tuple(event for event in said if isinstance(event, Output)):
             self._connection.send(Outputs(outputs))
+        for event in said:
+            if isinstance(event, Failed):
+                self._connection.send(event)
 
     def _send_stats(self) -> None:
         self._last_stats = time.monotonic()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.engine.sequence import Sampler, Sequence
-from backends.protocol import DeviceMemory, FailureKind, Message, Ready, SamplingParams
+from backends.protocol import DeviceMemory, FailureKind, Generate, Message, Ready
 
 
 class KVFull(Exception):
@@ -87,7 +87,8 @@ class LoadedModel(Protocol):
     def piece(self, token: int) -> bytes:
         """The bytes of a token as they are shown; empty for control tokens."""
 
-    def sampler(self, params: SamplingParams, tokens: list[int]) -> Sampler | None: ...
+    def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:
+        """None: greedy. Raises PromptError for what it cannot follow."""
 
     def devices(self) -> tuple[DeviceMemory, ...]: ...
 

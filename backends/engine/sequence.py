@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.engine.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Priority, Timings
+from backends.protocol import Finish, Generate, Priority, Timings, TokenLogprob
 
 
 class Sampler(Protocol):
@@ -32,6 +32,8 @@ class Sequence:
     priority: Priority = Priority.BATCH
     sampler: Sampler | None = None  # None: greedy
     may_draft: bool = True
+    num_alternatives: int | None = None  # None: nobody wants logprobs
+    logprobs: list[TokenLogprob] = field(default_factory=list)  # of the sampled tokens that are not said yet
     slot: int | None = None
     num_computed: int = 0
     num_cached: int = 0  # of the prompt, found in the prefix cache when first admitted
@@ -40,6 +42,7 @@ class Sequence:
     num_accepted: int = 0
     num_prompt: int = field(init=False)
     finish: Finish | None = None
+    failure: str | None = None  # the sampler gave up: a sentence for the person; its last token means nothing
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
@@ -57,6 +60,7 @@ class Sequence:
             eos=frozenset() if request.ignore_eos else eos,
             priority=request.priority,
             may_draft=request.draft,
+            num_alternatives=request.logprobs,
         )
 
     @property
@@ -83,6 +87,12 @@ class Sequence:
             self.finish = Finish.STOP
         elif self.num_completion == self.max_tokens:
             self.finish = Finish.LENGTH
+
+    def take_logprobs(self, new: list[int]) -> tuple[TokenLogprob, ...]:
+        """Those of the new tokens; guesses that were accepted after the answer's end go with them."""
+        taken = tuple(found for token, found in zip(new, self.logprobs, strict=False) if token not in self.eos)
+        self.logprobs.clear()
+        return taken
 
     def timings(self) -> Timings:
         clock = self.clock

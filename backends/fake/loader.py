@@ -10,10 +10,10 @@ from backends.protocol import (
     DeviceMemory,
     DraftMode,
     FailureKind,
+    Generate,
     Load,
     Message,
     Ready,
-    SamplingParams,
 )
 
 END, ANSWER, NUM_TOKENS = 256, 257, 258
@@ -80,7 +80,7 @@ class FakeModel:
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < END else b""
 
-    def sampler(self, params: SamplingParams, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
+    def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
         return None
 
     def devices(self) -> tuple[DeviceMemory, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence as Many
 import numpy as np
 
 from backends.engine.runner import KVFull, Step
+from backends.protocol import Chance, TokenLogprob
 
 SAVED = 0x51A7E  # begins every saved state
 NextToken = Callable[[list[int]], int]
@@ -115,6 +116,8 @@ class FakeRunner:
         sampled: list[int] = []
         for guess in [*step.draft, None]:
             sampled.append(self._sample(step, prefix))
+            if seq.num_alternatives is not None:
+                seq.logprobs.append(scripted_logprob(sampled[-1], seq.num_alternatives))
             if sampled[-1] != guess:
                 break
             prefix.append(sampled[-1])
@@ -124,6 +127,12 @@ class FakeRunner:
         token = self._next_token(prefix)
         sampler = step.seq.sampler
         return sampler.sample(token) if isinstance(sampler, FakeSampler) else token
+
+
+def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:
+    """Each token at −0.25, and as alternatives the bytes that follow it, each one less likely by 1."""
+    others = tuple(Chance(bytes([(token + n) % 256]), -0.25 - n) for n in range(num_alternatives))
+    return TokenLogprob(bytes([token % 256]), -0.25, others)
 
 
 def die(how: str) -> None:

@@ -11,6 +11,8 @@ import psutil
 from backends.engine.runner import LoadError, PromptError
 from backends.llama import native
 from backends.llama.fingerprint import fingerprint
+from backends.llama.grammar import GrammarCompiler
+from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
 from backends.llama.runner import LlamaRunner
@@ -22,11 +24,11 @@ from backends.protocol import (
     EngineOptions,
     FailureKind,
     FlashAttention,
+    Generate,
     KVType,
     Load,
     Message,
     Ready,
-    SamplingParams,
 )
 
 DEFAULT_CONTEXT = 8192
@@ -56,6 +58,7 @@ class LlamaModel:
         self.draft_runner = draft_runner
         self.eos = target.ends()
         self._target = target
+        self._grammars = GrammarCompiler(target, self.eos)
         self._bos_text = target.token_text(target.bos) if target.adds_bos else ""
         self._template = ChatTemplate(
             target.chat_template, target.token_text(target.bos), target.token_text(target.end_of_text)
@@ -76,8 +79,12 @@ class LlamaModel:
     def piece(self, token: int) -> bytes:
         return self._target.piece(token)
 
-    def sampler(self, params: SamplingParams, tokens: list[int]) -> ChainSampler | None:
-        return sampler(params, tokens)
+    def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
+        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
+            sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
+            raise PromptError(FailureKind.BAD_REQUEST, sentence)
+        matcher = self._grammars.compile(request.grammar) if request.grammar else None
+        return sampler(request.sampling, tokens, self._target.vocab, self.ready.context, matcher)
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""

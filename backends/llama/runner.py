@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.engine.runner import KVFull, Step
+from backends.llama.grammar import GrammarError
+from backends.llama.logprobs import logprob
 from backends.llama.native import NativeContext
 from backends.llama.sampling import ChainSampler
 
@@ -49,6 +51,9 @@ class LlamaRunner:
     def close(self) -> None:
         self._context.close()
 
+    def _piece(self, token: int) -> bytes:
+        return self._context.model.piece(token, special=True)
+
     def _fill(self, steps: Many[Step]) -> tuple[list[int | None], int]:
         """For each step the batch row of its first wanted logits (None before a prompt's end); and all rows."""
         context, begin = self._context, 0
@@ -79,19 +84,26 @@ class LlamaRunner:
                 results.append([])
                 continue
             end = output + len(step.draft) + 1
-            results.append(self._sample_step(step, first, logits[output:end], greedy[output:end]))
+            results.append(self._sample_step(step, logits[output:end], greedy[output:end]))
             output = end
         return results
 
-    def _sample_step(self, step: Step, first: int, logits: Logits, greedy: list[int]) -> list[int]:
+    def _sample_step(self, step: Step, logits: Logits, greedy: list[int]) -> list[int]:
         """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""
         sampler = step.seq.sampler
         sampled: list[int] = []
         for i, guess in enumerate([*step.draft, None]):
             token = greedy[i]
+            row = logits[i]
+            raw = row.copy() if step.seq.num_alternatives is not None else row  # the sampler edits its row
             if isinstance(sampler, ChainSampler):
-                token = sampler.sample(self._context.pointer, first + i, logits[i])
+                try:
+                    token = sampler.sample(row)
+                except GrammarError as error:  # ends this answer alone: the engine drops it after the step
+                    step.seq.failure = str(error)
             sampled.append(token)
-            if token != guess:
+            if step.seq.num_alternatives is not None:
+                step.seq.logprobs.append(logprob(raw, token, step.seq.num_alternatives, self._piece))
+            if token != guess or step.seq.failure:
                 break
         return sampled

@@ -66,8 +66,8 @@ def test_parts_that_are_not_text_are_refused_by_name(port: Any, kind: str) -> No
     assert error["param"] == "messages[0].content"
 
 
-def test_more_than_one_choice_is_refused(port: Any) -> None:
-    error = error_of(port.chat("Hi", n=2), 400)
+def test_more_than_eight_choices_are_refused(port: Any) -> None:
+    error = error_of(port.chat("Hi", n=9), 422)
     assert error["param"] == "n"
 
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.server.chat import ChatRequest
 from app.server.completions import CompletionRequest
-from backends.protocol import Generate, Message, Priority, SamplingParams
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Priority, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -55,6 +55,44 @@ def test_given_fields_reach_the_engine() -> None:
     )
 
 
+def test_every_sampling_field_reaches_the_engine() -> None:
+    given = {
+        "typical_p": 0.9,
+        "top_n_sigma": 1.5,
+        "xtc_probability": 0.5,
+        "xtc_threshold": 0.2,
+        "dry_multiplier": 0.8,
+        "dry_base": 2.0,
+        "dry_allowed_length": 3,
+        "dry_penalty_last_n": 100,
+        "mirostat": 2,
+        "mirostat_tau": 4.0,
+        "mirostat_eta": 0.2,
+    }
+    wanted = generate(**given, dry_sequence_breakers=["."], logit_bias={"50": -100, "7": 1.5}).sampling
+    assert wanted == SamplingParams(**given, dry_sequence_breakers=(".",), logit_bias=((50, -100.0), (7, 1.5)))
+    assert generate(logit_bias=[[3, 2]]).sampling.logit_bias == ((3, 2.0),)
+    assert generate(top_n_sigma=-1, dry_penalty_last_n=-1).sampling == SamplingParams()
+
+
+@pytest.mark.parametrize(
+    ("fields", "grammar"),
+    [
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, Grammar(GrammarKind.JSON_SCHEMA, '{"type": "object"}')),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": [1]}}}},
+            Grammar(GrammarKind.JSON_SCHEMA, '{"enum": [1]}'),
+        ),
+        ({"json_schema": {"type": "null"}}, Grammar(GrammarKind.JSON_SCHEMA, '{"type": "null"}')),
+        ({"grammar": 'root ::= "a"'}, Grammar(GrammarKind.GBNF, 'root ::= "a"')),
+        ({"guided_regex": "a+", "grammar": ""}, Grammar(GrammarKind.REGEX, "a+")),
+    ],
+)
+def test_every_form_of_grammar_reaches_the_engine(fields: dict[str, Any], grammar: Grammar | None) -> None:
+    assert generate(**fields).grammar == grammar
+
+
 def test_minus_one_means_what_it_means_in_llama_server() -> None:
     wanted = generate(top_k=-1, seed=-1, max_tokens=-1)
     assert (wanted.sampling.top_k, wanted.sampling.seed, wanted.max_tokens) == (0, None, None)
@@ -78,6 +116,26 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"top_k": 1.5},
         {"min_p": -1},
         {"repeat_penalty": 0},
+        {"typical_p": 1.1},
+        {"top_n_sigma": -2},
+        {"xtc_probability": -0.1},
+        {"dry_base": 0.5},
+        {"dry_multiplier": float("nan")},
+        {"dry_allowed_length": -1},
+        {"dry_sequence_breakers": "."},
+        {"dry_sequence_breakers": [""]},
+        {"dry_sequence_breakers": ["."] * 17},
+        {"mirostat": 3},
+        {"mirostat": True},
+        {"logit_bias": {"a": 1}},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"5": 101}},
+        {"logit_bias": {"5": float("nan")}},
+        {"logit_bias": {"5": True}},
+        {"logit_bias": {"²": 1}},
+        {"logit_bias": {"99999999999999999999": 1}},
+        {"logit_bias": [[5]]},
+        {"logit_bias": {str(n): 1 for n in range(2000)}},
         {"presence_penalty": 2.5},
         {"frequency_penalty": -2.5},
         {"seed": 2**63},
@@ -91,8 +149,19 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"stop": ["a"] * 17},
         {"stop": "a" * 2000},
         {"n": 0},
-        {"n": 2},
+        {"n": 9},
+        {"n": True},
         {"stream": "yes"},
+        {"response_format": "json"},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": 5}}},
+        {"json_schema": []},
+        {"json_schema": {"enum": ["a" * 70_000]}},
+        {"grammar": 5},
+        {"grammar": "a" * 70_000},
+        {"guided_regex": "\ud800"},
+        {"guided_regex": "a", "grammar": "b"},
         {"stream_options": []},
         {"draft": 1},
     ],

@@ -1,0 +1,70 @@
+"""The fields that hold an answer to a grammar: OpenAI's response_format, llama-server's and vLLM's names beside it.
+
+Whether a grammar can be used is the engine's to say; here only shapes and lengths are checked.
+"""
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from app.server.sampling import text
+from backends.protocol import Grammar, GrammarKind
+
+MAX_LENGTH = 2**16
+ANY_OBJECT = {"type": "object"}
+
+Text = Annotated[str, AfterValidator(text)]
+
+
+def _schema(value: Any) -> Grammar:
+    if not isinstance(value, dict):
+        raise ValueError("a JSON schema, which is an object, is expected")
+    source = json.dumps(value)
+    if len(source) > MAX_LENGTH:
+        raise ValueError(f"a schema of at most {MAX_LENGTH} characters is expected")
+    return Grammar(GrammarKind.JSON_SCHEMA, source)
+
+
+def _format(value: Any) -> Grammar | None:
+    """{"type": "text"}, {"type": "json_object"}, or {"type": "json_schema", "json_schema": {"schema": …}}."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return _schema(value.get("schema") or ANY_OBJECT)
+    if kind == "json_schema":
+        named = value.get("json_schema")
+        if not isinstance(named, dict) or "schema" not in named:
+            raise ValueError("json_schema holds a schema")
+        return _schema(named["schema"])
+    raise ValueError("an object with the type text, json_object or json_schema is expected")
+
+
+OBJECT = WithJsonSchema({"type": "object"})
+
+
+class GrammarFields(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
+    json_schema: Annotated[Any, PlainValidator(_schema), OBJECT] | None = None
+    grammar: Text | None = Field(None, max_length=MAX_LENGTH, description="GBNF, or llguidance's Lark")
+    guided_regex: Text | None = Field(None, max_length=MAX_LENGTH)
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Self:
+        if len(self._grammars()) > 1:
+            raise ValueError("one of response_format, json_schema, grammar and guided_regex is allowed at a time")
+        return self
+
+    def wanted_grammar(self) -> Grammar | None:
+        return next(iter(self._grammars()), None)
+
+    def _grammars(self) -> list[Grammar]:
+        given = [self.response_format, self.json_schema]
+        if self.grammar:
+            given.append(Grammar(GrammarKind.GBNF, self.grammar))
+        if self.guided_regex:
+            given.append(Grammar(GrammarKind.REGEX, self.guided_regex))
+        return [grammar for grammar in given if grammar]

@@ -1,8 +1,7 @@
 """Starts the window over the services, and ends what it started."""
 
 import logging
-import signal
-import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,11 @@ SIGNAL_MS = 300
 log = logging.getLogger(__name__)
 
 
-def run(services: "Services", argv: list[str]) -> int:
-    """Returns when the window is closed. The services are left to whoever made them."""
+def run(services: "Services", argv: list[str], asked: threading.Event | None = None) -> int:
+    """Returns when the window is closed, or soon after `asked` is set. The services are left to whoever made them."""
     application = QApplication(argv)
+    if asked is not None:
+        _close_when_asked(application, asked)
     application.setApplicationName("Slipstream")
     application.setDesktopFileName("slipstream")
     theme = Theme(application, services.settings.theme)
@@ -31,7 +32,6 @@ def run(services: "Services", argv: list[str]) -> int:
     stop_listening = listen(services, bridge)
     window = MainWindow(services, bridge, theme)
     services.telemetry.start()
-    _quit_on_signals(application)
     window.show()
     try:
         return application.exec()
@@ -55,12 +55,8 @@ def listen(services: "Services", bridge: Bridge) -> Callable[[], None]:
     return stop
 
 
-def _quit_on_signals(application: QApplication) -> None:
-    """Ctrl+C in a terminal closes the window in order."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: application.closeAllWindows())
-    if sys.platform != "win32":
-        # Python sees a signal only when it runs: give it a chance now and then
-        timer = QTimer(application, interval=SIGNAL_MS)
-        timer.timeout.connect(lambda: None)
-        timer.start()
+def _close_when_asked(application: QApplication, asked: threading.Event) -> None:
+    """Python sees a signal only when it runs: the timer gives it a chance, and acts once the loop does."""
+    timer = QTimer(application, interval=SIGNAL_MS)
+    timer.timeout.connect(lambda: application.closeAllWindows() if asked.is_set() else None)
+    timer.start()

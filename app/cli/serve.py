@@ -1,14 +1,15 @@
 """`slipstream serve`: the port, without a window unless one is wanted."""
 
 import argparse
-import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
+from app.inference.engine_handle import EngineState
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a load is left in order, too
+    asked = ending()
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:
@@ -41,15 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
-        _load(services, arguments)
+        _load(services, arguments, asked)
         url = services.start_server(arguments.host, arguments.port, key)
         print(f"Slipstream is listening on {url}", flush=True)
-        return _open_window(services) if arguments.window else _wait()
+        return _open_window(services, asked) if arguments.window else _wait(asked)
     finally:
         services.close()
 
 
-def _load(services: "Services", arguments: argparse.Namespace) -> None:
+def _load(services: "Services", arguments: argparse.Namespace, asked: threading.Event) -> None:
     """All models named, side by side; raises with the first one that fails."""
     handles = []
     for name in arguments.model or []:
@@ -57,24 +58,22 @@ def _load(services: "Services", arguments: argparse.Namespace) -> None:
         options = engine_options(arguments, services.options_for(entry))
         handles.append(services.supervisor.load(entry.id, entry.path, options))
     for handle in handles:
+        while handle.snapshot.state is EngineState.LOADING:
+            if asked.wait(0.05):
+                return
         ready = handle.wait_ready()
         print(f"slipstream: {ready.name} is loaded on {ready.device}", file=sys.stderr)
         for note in ready.notes:
             print(f"slipstream: {note}", file=sys.stderr)
 
 
-def _open_window(services: "Services") -> int:
+def _open_window(services: "Services", asked: threading.Event) -> int:
     from app.cli.window import open_window
 
-    return open_window(services)
+    return open_window(services, asked)
 
 
-def _wait() -> int:
-    """Until Ctrl+C or a polite end from outside."""
-    ended = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if number := getattr(signal, name, None):
-            signal.signal(number, lambda *_: ended.set())
-    while not ended.wait(0.5):  # Windows does not interrupt a wait without end
+def _wait(asked: threading.Event) -> int:
+    while not asked.wait(0.5):  # Windows does not interrupt a wait without end
         pass
     return 0

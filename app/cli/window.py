@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,21 +21,23 @@ def run(_arguments: argparse.Namespace) -> int:
     if not has_display():
         print(NO_DISPLAY, file=sys.stderr)
         return 1
+    from app.cli.ending import ending
     from app.paths import Paths
     from app.services import Services
 
+    asked = ending()
     services = Services(Paths.from_environment())
     try:
-        return open_window(services)
+        return open_window(services, asked)
     finally:
         services.close()
 
 
-def open_window(services: "Services") -> int:
-    """Returns its exit code once it is closed. The services stay open."""
+def open_window(services: "Services", asked: threading.Event) -> int:
+    """Returns its exit code once it is closed, by a person or because it was asked to. The services stay open."""
     from ui.application import run as run_window
 
-    return run_window(services, sys.argv[:1])
+    return run_window(services, sys.argv[:1], asked)
 
 
 def has_display() -> bool:

@@ -1,0 +1,90 @@
+"""The engine's tests must notice a broken engine: each bug below is put into a copy of it, and must be caught there."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 120
+
+# file in backends/engine, what stands there, the bug
+MUTANTS = {
+    "rejected guesses stay in the cache": (
+        "scheduler.py",
+        "            self._account_for_draft(step, len(tokens) - 1)",
+        "            pass",
+    ),
+    "accepted guesses are decoded again": (
+        "scheduler.py",
+        "seq.num_computed += i < len(tokens) - 1",
+        "seq.num_computed += 0",
+    ),
+    "an answer goes on after its end": (
+        "scheduler.py",
+        "                if seq.finish:\n                    break",
+        "                pass",
+    ),
+    "a paused sequence is forgotten": ("scheduler.py", "            self._enqueue(newest)", "            pass"),
+    "after a full cache nobody is admitted": (
+        "scheduler.py",
+        "        self._is_crowded = False\n\n    def _leave",
+        "        pass\n\n    def _leave",
+    ),
+    "the window waits behind batch work": (
+        "scheduler.py",
+        "return seq.priority, self._arrival[seq]",
+        "return 0, self._arrival[seq]",
+    ),
+    "a prompt is read at one go beside answers": (
+        "scheduler.py",
+        "        if answers and prompts:",
+        "        if False:",
+    ),
+    "the last token is not decoded": ("prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
+    "a slot is thought to hold the undecoded token": (
+        "prefix_cache.py",
+        "self._idle[seq.slot] = seq.cached_tokens",
+        "self._idle[seq.slot] = list(seq.tokens)",
+    ),
+    "a recurrent state is reused in part": (
+        "prefix_cache.py",
+        "if not self.runner.can_truncate and shared < len(held)",
+        "if False",
+    ),
+    "a prefix is thought one token longer": ("state.py", "    return low\n", "    return low + 1\n"),
+    "the draft model keeps wrong tokens": (
+        "drafter.py",
+        "self._runner.truncate(mirror.slot, known)",
+        "pass",
+    ),
+    "the draft model forgets what it computed": (
+        "drafter.py",
+        "                step.seq.num_computed += len(step.tokens)\n                step.seq.append",
+        "                step.seq.append",
+    ),
+    "the draft model keeps its slots": ("speculation.py", "            drafter.forget(seq)\n", "            pass\n"),
+    "guesses are made whatever they cost": (
+        "speculation.py",
+        "        if gain >= MIN_GAIN:\n            return length\n",
+        "        if gain >= 0:\n            return max(1, length)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_an_injected_bug_is_caught(bug: str, tmp_path: Path) -> None:
+    name, right, wrong = MUTANTS[bug]
+    for part in ("backends", "tests/engine"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    source = tmp_path / "backends" / "engine" / name
+    text = source.read_text("utf-8")
+    assert right in text, "the code has changed: bring this mutant up to date"
+    source.write_text(text.replace(right, wrong, 1), "utf-8")
+    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert result.returncode == 1, result.stdout[-2000:]

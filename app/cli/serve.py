@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
         _load(services, arguments, asked)
+        if asked.is_set():
+            return 0
         url = services.start_server(arguments.host, arguments.port, key)
         print(f"Slipstream is listening on {url}", flush=True)
         return _open_window(services, asked) if arguments.window else _wait(asked)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from backends.engine.prefix_cache import PrefixCache, common_prefix
+from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, Runner, Step
 from backends.engine.sequence import Sequence
+from backends.engine.state import common_prefix
 
 
 @dataclass(frozen=True, slots=True)

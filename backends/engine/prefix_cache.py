@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
-from backends.engine.state import Reuse, State, Tier
-from backends.engine.state import common_prefix as common_prefix
+from backends.engine.state import Reuse, State, Tier, common_prefix
 from backends.engine.state_store import Found, StateStore
 from backends.protocol import CacheMiss
 

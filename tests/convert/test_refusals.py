@@ -153,7 +153,8 @@ def test_it_is_refused_by_name_and_leaves_the_old_file(case: str, tmp_path: Path
 def test_llama_tokenizers_convert_without_any_change(tmp_path: Path) -> None:
     """The cases above start from a checkpoint that is fine."""
     checkpoints.write(tmp_path / "checkpoint")
-    convert(lambda _: None, tmp_path / "checkpoint", tmp_path / "model.gguf", "f16")
+    result = convert(lambda _: None, tmp_path / "checkpoint", tmp_path / "model.gguf", "f16")
+    assert result.bytes == (tmp_path / "model.gguf").stat().st_size > 0
 
 
 def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:

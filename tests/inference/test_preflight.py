@@ -51,8 +51,9 @@ def test_the_verdict_is_kept_and_asked_for_once(
 ) -> None:
     check(model, EngineOptions())
     monkeypatch.setattr(preflight, "SELF_TEST", "tests.inference.deaths:dies_always")
-    check(model, EngineOptions())
-    Preflight(tmp_path / "cache", tmp_path / "logs")(model, EngineOptions())
+    assert check(model, EngineOptions()) == (EngineOptions(), ())
+    anew = Preflight(tmp_path / "cache", tmp_path / "logs")
+    assert anew(model, EngineOptions()) == (EngineOptions(), ()), "also by the next process"
 
 
 def test_another_build_is_tested_anew(check: Preflight, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

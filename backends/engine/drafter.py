@@ -7,7 +7,7 @@ from typing import Protocol
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, Runner, Step
 from backends.engine.sequence import Sequence
-from backends.engine.state import common_prefix
+from backends.prompt_cache.state import common_prefix
 
 
 @dataclass(frozen=True, slots=True)

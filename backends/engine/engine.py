@@ -10,8 +10,8 @@ from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
-from backends.engine.state_store import StateStore
 from backends.engine.text import TextStream
+from backends.prompt_cache.state_store import StateStore
 from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
 
 

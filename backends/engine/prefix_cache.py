@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
-from backends.engine.state import Reuse, State, Tier, common_prefix
-from backends.engine.state_store import Found, StateStore
+from backends.prompt_cache.state import Reuse, State, Tier, common_prefix
+from backends.prompt_cache.state_store import Found, StateStore
 from backends.protocol import CacheMiss
 
 

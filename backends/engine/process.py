@@ -18,7 +18,7 @@ from backends.child import settle
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
-from backends.engine.state_store import open_store
+from backends.prompt_cache.state_store import open_store
 from backends.protocol import (
     Abort,
     Close,
@@ -55,7 +55,8 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         return
     receiver.model = model
     options = load.options
-    engine = Engine(model, options.parallel, options.draft, options.draft_length, open_store(model, options))
+    store = open_store(options, model.state_key(), model.runner.can_truncate)
+    engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
     connection.send(model.ready)
     receiver.may_encode.set()
     Loop(connection, model, receiver.notes, engine).run()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backends.engine.state import Reuse, Tier
+from backends.prompt_cache.state import Reuse, Tier
 from backends.protocol import Finish, Generate, Priority, Timings, TokenLogprob
 
 

@@ -10,64 +10,68 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
 
-# file in backends/engine, what stands there, the bug
+# file in backends, what stands there, the bug
 MUTANTS = {
     "rejected guesses stay in the cache": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "            self._account_for_draft(step, len(tokens) - 1)",
         "            pass",
     ),
     "accepted guesses are decoded again": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "seq.num_computed += i < len(tokens) - 1",
         "seq.num_computed += 0",
     ),
     "an answer goes on after its end": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "                if seq.finish:\n                    break",
         "                pass",
     ),
-    "a paused sequence is forgotten": ("scheduler.py", "            self._enqueue(newest)", "            pass"),
+    "a paused sequence is forgotten": ("engine/scheduler.py", "            self._enqueue(newest)", "            pass"),
     "after a full cache nobody is admitted": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "        self._is_crowded = False\n\n    def _leave",
         "        pass\n\n    def _leave",
     ),
     "the window waits behind batch work": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "return seq.priority, self._arrival[seq]",
         "return 0, self._arrival[seq]",
     ),
     "a prompt is read at one go beside answers": (
-        "scheduler.py",
+        "engine/scheduler.py",
         "        if answers and prompts:",
         "        if False:",
     ),
-    "the last token is not decoded": ("prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
+    "the last token is not decoded": ("engine/prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
     "a slot is thought to hold the undecoded token": (
-        "prefix_cache.py",
+        "engine/prefix_cache.py",
         "self._idle[seq.slot] = seq.cached_tokens",
         "self._idle[seq.slot] = list(seq.tokens)",
     ),
     "a recurrent state is reused in part": (
-        "prefix_cache.py",
+        "engine/prefix_cache.py",
         "if not self.runner.can_truncate and shared < len(held)",
         "if False",
     ),
-    "a prefix is thought one token longer": ("state.py", "    return low\n", "    return low + 1\n"),
+    "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (
-        "drafter.py",
+        "engine/drafter.py",
         "self._runner.truncate(mirror.slot, known)",
         "pass",
     ),
     "the draft model forgets what it computed": (
-        "drafter.py",
+        "engine/drafter.py",
         "                step.seq.num_computed += len(step.tokens)\n                step.seq.append",
         "                step.seq.append",
     ),
-    "the draft model keeps its slots": ("speculation.py", "            drafter.forget(seq)\n", "            pass\n"),
+    "the draft model keeps its slots": (
+        "engine/speculation.py",
+        "            drafter.forget(seq)\n",
+        "            pass\n",
+    ),
     "guesses are made whatever they cost": (
-        "speculation.py",
+        "engine/speculation.py",
         "        if gain >= MIN_GAIN:\n            return length\n",
         "        if gain >= 0:\n            return max(1, length)\n",
     ),
@@ -80,7 +84,7 @@ def test_an_injected_bug_is_caught(bug: str, tmp_path: Path) -> None:
     for part in ("backends", "tests/engine"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = tmp_path / "backends" / "engine" / name
+    source = tmp_path / "backends" / name
     text = source.read_text("utf-8")
     assert right in text, "the code has changed: bring this mutant up to date"
     source.write_text(text.replace(right, wrong, 1), "utf-8")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from backends.engine.disk_cache import DiskCache
-from backends.engine.host_cache import HostCache
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
-from backends.engine.state import State
-from backends.engine.state_store import StateStore
 from backends.fake.runner import FakeRunner
+from backends.prompt_cache.disk_cache import DiskCache
+from backends.prompt_cache.host_cache import HostCache
+from backends.prompt_cache.state import State
+from backends.prompt_cache.state_store import StateStore
 from backends.protocol import CacheMiss, Timings
 from tests.engine.test_schedules import next_token
 

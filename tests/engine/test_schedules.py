@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pytest
 
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
-from backends.engine.host_cache import HostCache
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
-from backends.engine.state_store import StateStore
 from backends.fake.runner import FakeRunner, FakeSampler
+from backends.prompt_cache.host_cache import HostCache
+from backends.prompt_cache.state_store import StateStore
 from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import psutil
 
-from backends.engine.disk_cache import DiskCache
-from backends.engine.host_cache import HostCache
-from backends.engine.runner import LoadedModel
-from backends.engine.state import State, Tier, common_prefix
 from backends.formats import FormatError
+from backends.prompt_cache.disk_cache import DiskCache
+from backends.prompt_cache.host_cache import HostCache
+from backends.prompt_cache.state import State, Tier, common_prefix
 from backends.protocol import CacheMiss, EngineOptions
 
 MIN_TOKENS = 64  # a shorter prompt is read again sooner than a state is copied
@@ -90,16 +89,16 @@ class StateStore:
         return gain >= self.min_tokens and gain * MAX_COPIED_PER_GAINED[tier] >= len(held)
 
 
-def open_store(model: LoadedModel, options: EngineOptions) -> StateStore:
-    """The store that the options ask for. Without a usable folder it is RAM alone, and the log says why."""
+def open_store(options: EngineOptions, key: str, can_truncate: bool) -> StateStore:
+    """The store that the options ask for, for states that only a load with the same `key` may continue.
+
+    Without a usable folder it is RAM alone, and the log says why.
+    """
     ram = min(options.prompt_cache_ram, psutil.virtual_memory().available // 4)
-    can_truncate = model.runner.can_truncate
     disk = None
     if options.prompt_cache_folder and options.prompt_cache_disk:
         try:
-            disk = DiskCache(
-                options.prompt_cache_folder, options.prompt_cache_disk, model.state_key(), can_truncate, MIN_TOKENS
-            )
+            disk = DiskCache(options.prompt_cache_folder, options.prompt_cache_disk, key, can_truncate, MIN_TOKENS)
         except (OSError, FormatError) as error:
             sys.stderr.write(f"prompt cache: nothing is kept on disk: {error}\n")
     return StateStore(HostCache(ram, can_truncate, MIN_TOKENS), disk)

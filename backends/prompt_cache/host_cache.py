@@ -1,6 +1,6 @@
 """States of evicted slots in host RAM, within a budget of bytes. Knows no slot and no file."""
 
-from backends.engine.state import State, common_prefix, stands_for
+from backends.prompt_cache.state import State, common_prefix, stands_for
 
 
 class HostCache:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from backends.engine.state import State, common_prefix, stands_for
-from backends.engine.state_file import (
+from backends.prompt_cache.state import State, common_prefix, stands_for
+from backends.prompt_cache.state_file import (
     SUFFIX,
     TEMPORARY,
     StateFileError,

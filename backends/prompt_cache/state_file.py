@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from backends.engine.state import State
+from backends.prompt_cache.state import State
 
 SUFFIX, TEMPORARY = ".state", ".part"
 MAGIC, VERSION = b"SLIPSTAT", 1

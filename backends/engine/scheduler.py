@@ -21,9 +21,7 @@ MIN_SHARED = 64  # tokens that two prompts must both still need, for one to wait
 
 
 class Scheduler:
-    def __init__(
-        self, cache: PrefixCache, speculation: Speculation, max_running: int, min_shared: int = MIN_SHARED
-    ):
+    def __init__(self, cache: PrefixCache, speculation: Speculation, max_running: int, min_shared: int = MIN_SHARED):
         self.cache = cache
         self.speculation = speculation
         self.min_shared = min_shared
@@ -131,7 +129,7 @@ class Scheduler:
             self.running.append(seq)
 
     def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
-        """Whether one of the readers is at a text that seq needs, too: its cells are shared as soon as it is through."""
+        """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
         if not self.cache.runner.can_truncate:
             return False
         shared = {reader: self._num_shared(seq, reader) for reader in readers}

@@ -44,7 +44,8 @@ class Preflight:
         verdict = self.verdict() if options.extra_buffer_types else None
         if verdict is None:
             return options, ()
-        options = replace(options, flash_cost=verdict.flash_cost, extra_buffer_types=verdict.extra_buffer_types)
+        flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
+        options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
         return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
     def verdict(self) -> Verdict:

@@ -9,14 +9,16 @@ from pathlib import Path
 import psutil
 
 from backends.engine.runner import LoadError, PromptError
+from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.llama import native
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.kv_layout import Layout, choose
-from backends.llama.kv_shape import UNQUANTIZED, KVShape
+from backends.llama.kv_shape import KVShape
+from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
@@ -26,7 +28,6 @@ from backends.protocol import (
     DraftMode,
     EngineOptions,
     FailureKind,
-    FlashAttention,
     Generate,
     KVType,
     Load,
@@ -39,6 +40,7 @@ DEFAULT_CONTEXT = 8192
 # where every barrier between two operations waits for the scheduler
 TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
+CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
 
 
 class LlamaModel:
@@ -120,6 +122,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
+    _check_kv_types(load.model, options, placement, devices)
     with ExitStack() as resources:
         target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
         options = _with_defaults(target, options)
@@ -178,12 +181,25 @@ def _open(
                 context = attempt.enter_context(_context(model, _with_defaults(model, options), layout))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
-                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, options, error)) from error
+                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, error)) from error
                 notes.append("The model did not fit on the GPU, so it runs on the CPU.")
             else:
                 resources.enter_context(attempt.pop_all())
                 return model, context, layout, layers
     raise AssertionError("a placement has at least one attempt")
+
+
+def _check_kv_types(
+    path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
+) -> None:
+    """Before any native call: what a type does to a cache that it does not fit is not always a refusal."""
+    try:
+        header = read_header(path)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+    is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
+    if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
+        raise LoadError(FailureKind.BAD_MODEL, sentence)
 
 
 def _check_generates(model: NativeModel, path: Path) -> None:
@@ -267,9 +283,7 @@ def _draft_name(options: EngineOptions, target: NativeModel, draft: LlamaRunner 
     return " + ".join(sources) or "off"
 
 
-def _refusal(path: Path, options: EngineOptions, error: NativeError) -> str:
-    if options.kv_type_v not in UNQUANTIZED and options.flash_attention is FlashAttention.OFF:
-        return f"A quantized V cache ({options.kv_type_v}) needs flash attention. Switch it on, or choose f16."
+def _refusal(path: Path, error: NativeError) -> str:
     return (
         f"{path.name} could not be loaded: {error}. Try a smaller context or a quantized KV cache if memory "
         "is short; the engine's log says more."

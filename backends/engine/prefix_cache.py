@@ -1,7 +1,8 @@
 """Which slot holds which tokens, so that a new prompt decodes only what no slot has seen.
 
 A slot is one llama.cpp sequence id. A finished sequence leaves its tokens resident in its slot;
-a new one copies the longest common prefix out of any slot, a running one's too, which costs no KV cells.
+a new one copies the longest common prefix out of any slot, a running one's too, which costs no KV cells
+where slots share them; where they do not, a conversation goes on in its own slot if it can.
 What a slot has to give up goes to the store, and comes back when it beats what is resident.
 """
 
@@ -23,6 +24,11 @@ class PrefixCache:
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
+
+    @property
+    def _min_tokens(self) -> int:
+        """What is shorter is not worth keeping."""
+        return self.store.min_tokens if self.store else 1
 
     @property
     def free_slot(self) -> int | None:
@@ -121,17 +127,23 @@ class PrefixCache:
             self.store.ram.check_integrity()
 
     def _fill(self, source: int | None, length: int) -> int:
-        """A slot that holds the first `length` tokens of `source`: another one, or itself when there is no other."""
-        slot = self._take_slot(source)
+        """A slot that holds the first `length` tokens of `source`: another one, or itself when there is no other or
+        the copy would be for nothing."""
+        slot = source if source is not None and self._continues(source, length) else self._take_slot(source)
         if slot == source:
             held = self._idle.pop(slot)
-            if len(held) - length >= (self.store.min_tokens if self.store else 1):
+            if len(held) - length >= self._min_tokens:
                 self._offload(slot, held)
             self.runner.truncate(slot, length)
         elif source is not None:
             self.runner.copy(source, slot, length)
             self._touch(source)
         return slot
+
+    def _continues(self, source: int, length: int) -> bool:
+        """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
+        is_costly = not self.runner.shares_cells and source in self._idle
+        return is_costly and len(self._idle[source]) - length < self._min_tokens
 
     def _take_slot(self, source: int | None) -> int:
         """An empty slot; `source` as it is when there is no other."""
@@ -183,7 +195,8 @@ class PrefixCache:
 
     def _may_be_full(self, needed: int) -> bool:
         """Whether evicting could help: else the state was refused for another reason."""
-        return sum(len(held) for _, held in self._resident()) + needed > self.runner.num_cells
+        num_held = sum(len(held) for _, held in self._resident())
+        return self.runner.shares_cells and num_held + needed > self.runner.num_cells
 
     def _why(self, wanted: list[int], found: int, known: list[tuple[int, int]]) -> CacheMiss | None:
         """Why not all of the wanted tokens were found. known: of each earlier prompt the shared tokens and all."""

@@ -216,6 +216,7 @@ class Loop:
                 decode_us=totals.decode_us,
                 step_us=totals.step_us,
                 drafting=engine.speculation.describe(),
+                kv_layout=self._model.ready.kv_layout,
             )
         )
 

@@ -46,15 +46,17 @@ class Step:
 
 
 class Runner(Protocol):
-    """A KV cache of `num_cells` cells shared by `num_slots` slots, and the forward pass that fills it."""
+    """A KV cache of `num_cells` cells for `num_slots` slots, and the forward pass that fills it."""
 
     num_slots: int
     num_cells: int
     max_batch_tokens: int
+    shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
     can_truncate: bool  # recurrent models cannot go back: no drafts, and only whole prefixes are reused
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let the empty slot `target` hold the first `length` tokens of `source`. Costs no cells."""
+        """Let the empty slot `target` hold the first `length` tokens of `source`: in the same cells if slots share
+        theirs, else in a copy, which costs its time."""
 
     def truncate(self, slot: int, length: int) -> None:
         """Forget what `slot` holds from position `length` on."""

@@ -83,7 +83,8 @@ class Scheduler:
                 self._retire(seq)
 
     def make_room(self) -> None:
-        """The KV cache is full: forget an old conversation, else pause the newest sequence."""
+        """The KV cache is full: forget an old conversation, else pause the newest sequence. Where slots share no cells
+        this does not happen: a slot has as many as its sequence may have tokens."""
         if self.cache.evict():
             return
         newest = max(self.running, key=self._rank)

@@ -41,11 +41,13 @@ class FakeRunner:
         max_batch_tokens: int = 512,
         can_truncate: bool = True,
         seconds_per_step: float = 0.0,
+        shares_cells: bool = True,
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
         self.max_batch_tokens = max_batch_tokens
         self.can_truncate = can_truncate
+        self.shares_cells = shares_cells  # else each slot has an equal part of them
         self.num_runs = 0
         self.num_decoded = 0
         self.num_saves = 0
@@ -62,7 +64,8 @@ class FakeRunner:
         assert not self._kv[target], "a copy into a slot that still holds tokens"
         assert len(self._kv[source]) >= length
         assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
-        self._kv[target] = self._kv[source][:length]
+        held = self._kv[source][:length]
+        self._kv[target] = held if self.shares_cells else [list(cell) for cell in held]
 
     def truncate(self, slot: int, length: int) -> None:
         held = self._kv[slot]
@@ -81,7 +84,7 @@ class FakeRunner:
         mark, *tokens = np.frombuffer(payload, "<i4").tolist()
         assert mark == SAVED, "these bytes were never saved"
         assert tokens, "an empty state"
-        if self.used_cells + len(tokens) > self.num_cells:
+        if self._is_full({slot: len(tokens)}):
             raise KVFull
         self.num_restores += 1
         self._kv[slot] = [[token] for token in tokens]
@@ -90,7 +93,7 @@ class FakeRunner:
         num_rows = sum(step.num_rows for step in steps)
         assert 0 < num_rows <= self.max_batch_tokens, "a batch of no rows or too many"
         assert all(step.tokens for step in steps), "a step without tokens has no logits"
-        if self.used_cells + num_rows > self.num_cells:
+        if self._is_full({step.seq.slot: step.num_rows for step in steps}):
             raise KVFull
         self.num_runs += 1
         self.num_decoded += num_rows
@@ -100,6 +103,13 @@ class FakeRunner:
 
     def close(self) -> None:
         self._kv.clear()
+
+    def _is_full(self, more: dict[int | None, int]) -> bool:
+        """more: new cells by slot."""
+        if self.shares_cells:
+            return self.used_cells + sum(more.values()) > self.num_cells
+        room = self.num_cells // self.num_slots
+        return any(len(self._kv[slot]) + count > room for slot, count in more.items() if slot is not None)
 
     def _run_step(self, step: Step) -> list[int]:
         seq = step.seq

@@ -240,17 +240,18 @@ class NativeModel(_Closable):
 
 @dataclass(frozen=True, slots=True)
 class ContextParams:
-    num_cells: int
+    num_cells: int  # of all slots together
     num_slots: int
     batch_tokens: int
     threads: int
     kv_type_k: str = "f16"
     kv_type_v: str = "f16"
     flash_attention: str = "auto"
+    is_unified: bool = True  # else each slot has its part of the cells to itself
 
 
 class NativeContext(_Closable):
-    """A unified KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
+    """A KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
 
     Raises NativeError when the cache does not fit or the types do not go together.
     """
@@ -265,14 +266,16 @@ class NativeContext(_Closable):
         native.type_k = GGML_TYPES[params.kv_type_k]
         native.type_v = GGML_TYPES[params.kv_type_v]
         native.flash_attn_type = FLASH_ATTENTION[params.flash_attention]
-        native.kv_unified = True
+        native.kv_unified = params.is_unified
         native.swa_full = True  # a sliding window that forgets could not be cut back
         native.no_perf = True
         self.model = model
         self.pointer = lib.llama_init_from_model(model.pointer, native)
         if not self.pointer:
             raise NativeError("llama.cpp could not create the context")
+        self.is_unified = params.is_unified
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
+        self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
         # at most the context, whatever was asked for; one row more aborts the process
         self.batch_tokens: int = lib.llama_n_batch(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
@@ -309,7 +312,15 @@ class NativeContext(_Closable):
         return self._logits
 
     def copy(self, source: int, target: int, length: int) -> None:
-        lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        """The first `length` tokens of source. Between streams as a saved state: llama_memory_seq_cp notes a copy of
+        whole streams there and makes it in the next decode, from whatever the source holds by then."""
+        if self.is_unified:
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return
+        held = lib.llama_memory_seq_pos_max(self._memory, source) + 1
+        if not self.restore(target, self.save(source, held)):
+            raise NativeError(f"slot {source} could not be copied to slot {target}")
+        self.truncate(target, length)
 
     def truncate(self, slot: int, length: int) -> None:
         if not lib.llama_memory_seq_rm(self._memory, slot, length, -1):

@@ -21,6 +21,7 @@ class LlamaRunner:
         self.num_slots = num_slots
         self.num_cells = context.num_cells
         self.max_batch_tokens = context.batch_tokens
+        self.shares_cells = context.is_unified
         self.can_truncate = not context.model.is_recurrent
         self._context = context
 
@@ -38,6 +39,13 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
+        """With rows by ascending slot: in streams only such neighbours share a micro-batch, else it takes twice as
+        long."""
+        order = sorted(range(len(steps)), key=lambda i: steps[i].seq.slot or 0)
+        sampled = self._run([steps[i] for i in order])
+        return [tokens for _, tokens in sorted(zip(order, sampled, strict=True))]
+
+    def _run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)
         if self._context.decode(num_rows):
             raise KVFull

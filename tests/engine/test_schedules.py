@@ -57,10 +57,12 @@ class Schedule:
     def __init__(self, seed: int):
         self.random = random.Random(seed)
         pick = self.random
-        num_slots, self.num_cells = pick.randint(1, 6), pick.randint(30, 220)
+        num_slots, self.context = pick.randint(1, 6), pick.randint(30, 220)
+        self.shares_cells = pick.random() < 0.75
         can_truncate = pick.random() < 0.85
         batch = pick.randint(2, 24)
-        self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, can_truncate)
+        num_cells = self.context * (1 if self.shares_cells else num_slots)
+        self.runner = FakeRunner(next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells)
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
@@ -106,7 +108,7 @@ class Schedule:
         if self.prompts and self.random.random() < 0.4:  # the same again, or the next turn
             prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
         self.prompts.append(prompt)
-        max_tokens = min(self.random.randint(1, 20), self.num_cells - len(prompt))
+        max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
         seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
         seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
@@ -127,6 +129,7 @@ class Schedule:
         try:
             sampled = self.runner.run(steps)
         except KVFull:
+            assert self.shares_cells, "a slot of its own has cells for all that its sequence may have"
             self.counts["full"] += 1
             self.scheduler.make_room()
         else:
@@ -145,6 +148,7 @@ class Schedule:
             self.counts["accepted"] += case.seq.num_accepted
             self.counts["finished"] += 1
             self._check_account(case.seq)
+        self.counts["in streams"] += not self.shares_cells
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
 
@@ -171,7 +175,8 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
     assert counts["finished"] > 5 * NUM_SCHEDULES
     for event in ("full", "batched", "aborted", "drafted", "accepted"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
-    for event in ("saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None"):
+    often = ("in streams", "saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None")
+    for event in often:
         assert counts[event] > NUM_SCHEDULES / 10, counts
 
 
@@ -272,6 +277,16 @@ def test_a_prompt_shares_the_prefix_of_one_that_still_runs() -> None:
     steps = scheduler.schedule()
     assert {step.seq.uid: step.tokens for step in steps}[2] == [0]
     assert runner.used_cells == 5, "the shared cells are counted once"
+
+
+def test_without_shared_cells_the_next_turn_takes_no_slot_from_another_conversation() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=200, shares_cells=False)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    first, other = Sequence(1, [1, 2, 3, 4], max_tokens=4), Sequence(2, [5, 0, 5, 0], max_tokens=4)
+    _finish(scheduler, runner, first)
+    _finish(scheduler, runner, other)
+    _finish(scheduler, runner, Sequence(3, [*first.tokens, 5, 1], max_tokens=1))
+    assert scheduler.cache.match(other.tokens)[1] == len(other.tokens) - 1
 
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:

@@ -6,6 +6,8 @@ the time. So they are kept apart, and what a step of one size teaches of the mom
 Seconds are wall time of Runner.run.
 """
 
+from backends.median import running_median
+
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)
 
 
@@ -46,6 +48,11 @@ class StepCosts:
         """Seconds expected of a step of answers; 0 while nothing is known."""
         return self._row * self._ratio(num_rows) if self._row else 0.0
 
+    @property
+    def prompt_token(self) -> float | None:
+        """Seconds to read one token of a prompt; None while that is not known."""
+        return self._prompt_token
+
     def prompt_tokens_within(self, num_rows: int, times: float) -> int | None:
         """How many prompt tokens may join `num_rows` answers so that the step costs at most `times` as much.
 
@@ -69,16 +76,6 @@ class StepCosts:
         if lower is None:
             return known[low]
         return max(known[low], _line(lower, known[lower], low, known[low], num_rows))
-
-
-def running_median(old: float | None, new: float, share: float) -> float:
-    """A share up for a slower step, a share down for a quicker one, however much that is.
-
-    A mean would follow the few steps that the system interrupts, and these cost a hundred others.
-    """
-    if old is None:
-        return new
-    return min(max(new, old * (1 - share)), old * (1 + share))
 
 
 def _line(x1: int, y1: float, x2: int, y2: float, x: int) -> float:

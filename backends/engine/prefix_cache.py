@@ -58,10 +58,10 @@ class PrefixCache:
         """Whether `must_wait` said so, and nothing has come since."""
         return self.store is not None and self.store.is_held_back(seq)
 
-    def give_up(self, seq: Sequence) -> None:
-        """A waiting sequence has ended."""
+    def no_longer_waits(self, seq: Sequence) -> None:
+        """It is admitted, or has ended before."""
         if self.store:
-            self.store.give_up(seq)
+            self.store.no_longer_waits(seq)
 
     def admit(self, seq: Sequence) -> bool:
         """Give seq a slot, filled with the longest prefix known. False when every slot is busy."""
@@ -71,7 +71,7 @@ class PrefixCache:
         source, length = self.match(wanted)
         known = self._known(wanted)
         found = self.store.find(wanted, length) if self.store else None
-        self.give_up(seq)
+        self.no_longer_waits(seq)
         restored = self._restore(found) if found else None
         if found and restored is not None:
             slot, length, tier = restored, found.length, found.tier

@@ -114,7 +114,7 @@ class Scheduler:
             self._waiting = [entry for entry in self._waiting if entry[2] is not seq]
             heapq.heapify(self._waiting)
             self._arrival.pop(seq)
-            self.cache.give_up(seq)
+            self.cache.no_longer_waits(seq)
 
     def sequences(self) -> list[Sequence]:
         return [*self.running, *(seq for _, _, seq in self._waiting)]

@@ -44,27 +44,26 @@ class ReadAhead:
 
     def arrive(self, read: Read) -> None:
         """What nobody waits for any more is dropped."""
-        if self._first is None or self._waits[self._first].held.name != read.held.name:
+        if not self._is_wanted(read.held):
             return
         if read.state:
             self._state = read.state
         else:
             self._start_over()
 
-    def take(self, held: Held) -> State | None:
-        """The state, if it is here; then the place is free for the next."""
-        state = self._state
-        if state is None or self._first is None or self._waits[self._first].held.name != held.name:
-            return None
-        self._start_over()
-        return state
+    def state(self, held: Held) -> State | None:
+        """What was read, if it is this one."""
+        return self._state if self._is_wanted(held) else None
 
-    def give_up(self, prompt: object) -> None:
-        """It goes on without its state, or has ended."""
+    def forget(self, prompt: object) -> None:
+        """It is admitted, or has ended; the place is free for the next."""
         if prompt is self._first:
             self._start_over()
         else:
             self._waits.pop(prompt, None)
+
+    def _is_wanted(self, held: Held) -> bool:
+        return self._first is not None and self._waits[self._first].held.name == held.name
 
     def _start_over(self) -> None:
         self._first = self._state = None

@@ -10,7 +10,7 @@ MARKS = (
     (b"<|channel|>analysis", b"<|end|>"),  # gpt-oss
     (b"<|START_THINKING|>", b"<|END_THINKING|>"),  # command
 )
-NEAR = 12  # tokens before and behind the difference in which the block must begin
+NEAR = 32  # tokens before and behind the difference in which the block must begin
 AGREEMENT = 16  # bytes behind the block that must agree, unless one of the prompts ends before
 
 
@@ -23,9 +23,15 @@ def drops_reasoning(held: list[int], wanted: list[int], shared: int, spell: Call
     if marks is None:
         return False
     _, found, rest = spell(held[shared:]).partition(marks[1])
-    mine, other = rest.lstrip(), _without_block(spell(wanted[shared : shared + 4 * NEAR]), *marks)
-    num_bytes = min(len(mine), len(other), AGREEMENT)
-    return bool(found) and num_bytes > 0 and mine[:num_bytes] == other[:num_bytes]
+    other = spell(wanted[shared : shared + 4 * NEAR])
+    return (
+        bool(found)
+        and (
+            _agree(rest.lstrip(), _without_block(other, *marks), 0)
+            # the block and what stands behind it may begin alike: `<|channel|>analysis`, `<|channel|>final`
+            or any(_agree(rest.lstrip(), before[i:] + other, len(before) - i) for i in range(len(before)))
+        )
+    )
 
 
 def _begins_at(text: bytes, mark: bytes, difference: int) -> bool:
@@ -35,6 +41,12 @@ def _begins_at(text: bytes, mark: bytes, difference: int) -> bool:
         return False
     end = begin + len(mark)
     return not text[min(begin, difference) : begin].strip() and not text[end : max(end, difference)].strip()
+
+
+def _agree(mine: bytes, other: bytes, num_shared: int) -> bool:
+    """Whether they begin alike, and that beyond the shared bytes."""
+    num_bytes = min(len(mine), len(other), num_shared + AGREEMENT)
+    return num_bytes > num_shared and mine[:num_bytes] == other[:num_bytes]
 
 
 def _without_block(text: bytes, opening: bytes, closing: bytes) -> bytes:

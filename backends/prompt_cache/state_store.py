@@ -56,10 +56,10 @@ class StateStore:
         """What `must_wait` last said, without looking again."""
         return bool(self._ahead and self._ahead.must_wait(prompt))
 
-    def give_up(self, prompt: object) -> None:
-        """It goes on without what is still on its way, or has ended."""
+    def no_longer_waits(self, prompt: object) -> None:
+        """It is admitted, with what it waited for or without, or has ended."""
         if self._ahead:
-            self._ahead.give_up(prompt)
+            self._ahead.forget(prompt)
 
     def take(self, read: Read) -> None:
         """A report of the disk's reader."""
@@ -78,7 +78,7 @@ class StateStore:
         found = Found(state, length, Tier.RAM) if state else None
         held, length = self._on_disk(tokens, max(resident, length))
         if held and self.disk and self._ahead:
-            state = self.disk.in_memory(held) or self._ahead.take(held)
+            state = self.disk.in_memory(held) or self._ahead.state(held)
             found = Found(state, length, Tier.DISK) if state else found
         return found
 

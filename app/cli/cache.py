@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         removed, kept = [], []
     except OSError as error:
         raise SlipstreamError(f"The folder of kept prompts cannot be read: {error}. Check its permissions.") from error
-    report = {
+    report: dict[str, int | str] = {
         "folder": str(folder),
         "files": len(kept),
         "bytes": sum(file.num_bytes for file in kept),

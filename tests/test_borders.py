@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 NATIVE = {"llama_cpp", "torch", "gguf"}
 QT = {"PySide6", "shiboken6", "ui"}
 
-APPLICATION = "import app.__main__, app.services, app.cli.demo, app.cli.serve, app.cli.window, app.server.application"
+APPLICATION = "import app.__main__, app.services, app.cli.cache, app.cli.demo, app.cli.serve, app.cli.window, app.server.application"
 SEVERAL = [
     (APPLICATION, NATIVE | QT),
     ("import app.services, ui.application", NATIVE),

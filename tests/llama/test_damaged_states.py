@@ -51,7 +51,8 @@ def life(model: LoadedModel, folder: Path | None) -> tuple[list[int], Timings]:
     """What an engine that starts, answers PROMPT and ends says; and its account."""
     inbox: SimpleQueue[Read] = SimpleQueue()
     options = EngineOptions(prompt_cache_folder=folder, prompt_cache_ram=1 << 24)
-    engine = Engine(model, 1, DraftMode.OFF, None, open_store(options, model.state_key(), True, inbox.put))
+    store = open_store(options, model.state_key(), True, inbox.put)
+    engine = Engine(model, 1, DraftMode.OFF, None, store)
     seq = Sequence.of(Generate(tuple(PROMPT), max_tokens=6), list(PROMPT), model.ready.context, frozenset())
     engine.add(seq)
     while not engine.is_idle:
@@ -59,6 +60,7 @@ def life(model: LoadedModel, folder: Path | None) -> tuple[list[int], Timings]:
         if engine.is_blocked and not engine.is_idle:
             engine.take(inbox.get(timeout=SECONDS))
     engine.close()
+    assert store.costs.prompt_token or seq.num_cached, "the store knows what a prompt costs"
     return seq.completion, seq.timings()
 
 

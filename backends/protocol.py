@@ -87,6 +87,9 @@ class CacheMiss(StrEnum):
     NO_ROOM = "no_room"
     OTHER_BUILD = "another_build"
     DAMAGED = "damaged"
+    REMOVED = "removed"
+    TOO_SLOW = "too_slow"
+    REASONING_DROPPED = "reasoning_dropped"
 
 
 MISS_SENTENCES = {
@@ -100,6 +103,9 @@ MISS_SENTENCES = {
     CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
     CacheMiss.OTHER_BUILD: "kept for another model, build or KV type",
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
+    CacheMiss.REMOVED: "the file of the kept state was removed",
+    CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
+    CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.engine.sequence import Sampler, Sequence
+from backends.prompt_cache.state import Payload
 from backends.protocol import DeviceMemory, FailureKind, Generate, Message, Ready
 
 
@@ -64,7 +65,7 @@ class Runner(Protocol):
     def save(self, slot: int, length: int) -> bytearray:
         """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""
 
-    def restore(self, slot: int, payload: bytearray) -> None:
+    def restore(self, slot: int, payload: Payload) -> None:
         """Let the empty slot hold what was saved, in cells of its own. Raises KVFull, and leaves the slot empty.
         The bytes must be those of `save`, from the same model and options: others may end the process."""
 
@@ -88,6 +89,9 @@ class LoadedModel(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token as they are shown; empty for control tokens."""
+
+    def spell(self, tokens: list[int]) -> bytes:
+        """All of them, control tokens too, as the model's vocabulary writes them."""
 
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:
         """None: greedy. Raises PromptError for what it cannot follow."""

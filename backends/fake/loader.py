@@ -87,6 +87,9 @@ class FakeModel:
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < END else b""
 
+    def spell(self, tokens: list[int]) -> bytes:
+        return b"".join(map(self.piece, tokens))
+
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
         return None
 

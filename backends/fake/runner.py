@@ -10,6 +10,7 @@ from collections.abc import Sequence as Many
 import numpy as np
 
 from backends.engine.runner import KVFull, Step
+from backends.prompt_cache.state import Payload
 from backends.protocol import Chance, TokenLogprob
 
 SAVED = 0x51A7E  # begins every saved state
@@ -79,7 +80,7 @@ class FakeRunner:
         self.num_saves += 1
         return bytearray(np.array([SAVED, *(cell[0] for cell in held)], "<i4").tobytes())
 
-    def restore(self, slot: int, payload: bytearray) -> None:
+    def restore(self, slot: int, payload: Payload) -> None:
         assert not self._kv[slot], "a restore into a slot that still holds tokens"
         mark, *tokens = np.frombuffer(payload, "<i4").tolist()
         assert mark == SAVED, "these bytes were never saved"

@@ -84,6 +84,9 @@ class LlamaModel:
     def piece(self, token: int) -> bytes:
         return self._target.piece(token)
 
+    def spell(self, tokens: list[int]) -> bytes:
+        return b"".join(self._target.piece(token, special=True) for token in tokens)
+
     def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
         if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
             sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."

@@ -336,7 +336,7 @@ class NativeContext(_Closable):
             raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
         return payload
 
-    def restore(self, slot: int, payload: bytearray) -> bool:
+    def restore(self, slot: int, payload: bytearray | memoryview) -> bool:
         """False when no cells are free, or it does not fit this context; the slot is empty then.
         A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
         read = lib.llama_state_seq_set_data(self.pointer, _as_array(payload), len(payload), slot)
@@ -355,7 +355,7 @@ class NativeContext(_Closable):
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
 
 
-def _as_array(payload: bytearray) -> Any:
+def _as_array(payload: bytearray | memoryview) -> Any:
     """Its own memory, not a copy."""
     return (ctypes.c_uint8 * len(payload)).from_buffer(payload)
 

@@ -10,6 +10,7 @@ from backends.llama.grammar import GrammarError
 from backends.llama.logprobs import logprob
 from backends.llama.native import NativeContext
 from backends.llama.sampling import ChainSampler
+from backends.prompt_cache.state import Payload
 
 Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
 
@@ -34,7 +35,7 @@ class LlamaRunner:
     def save(self, slot: int, length: int) -> bytearray:
         return self._context.save(slot, length)
 
-    def restore(self, slot: int, payload: bytearray) -> None:
+    def restore(self, slot: int, payload: Payload) -> None:
         if not self._context.restore(slot, payload):
             raise KVFull
 

@@ -123,6 +123,9 @@ class Schedule:
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
+        if not steps:
+            self._wait()
+            return
         for seq in (step.seq for step in steps):
             if seq.clock.started is None:
                 seq.clock.started, seq.num_cached = 0.0, seq.num_computed
@@ -136,6 +139,9 @@ class Schedule:
             self.counts["batched"] += len(steps) > 1
             self.scheduler.update(steps, sampled)
         self.scheduler.check_integrity()
+
+    def _wait(self) -> None:
+        raise AssertionError("nothing to do, and not idle")
 
     def check(self) -> None:
         for case in self.cases:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.inference.supervisor import EngineState, Supervisor
-from backends.protocol import CacheMiss, DraftMode, KVType
+from backends.protocol import CacheMiss, DraftMode, KVLayout, KVType
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, start, timings
 
 A = tuple(range(20, 320))
 B = tuple(range(330, 560))
-OPTIONS = {"draft": DraftMode.OFF, "parallel": 1, **EXACT}
+OPTIONS = {"draft": DraftMode.OFF, "parallel": 1, "kv_layout": KVLayout.UNIFIED, **EXACT}
 
 
 @pytest.fixture

@@ -88,9 +88,17 @@ MISS_SENTENCES = {
     CacheMiss.NO_REWIND: "this model's state cannot go back to the first difference",
     CacheMiss.NOT_WORTH: "the kept state shares too little beyond token {} to be worth its copy",
     CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
-    CacheMiss.OTHER_BUILD: "kept for another model, build or KV type",
+    CacheMiss.OTHER_BUILD: "kept for another model, build, KV type or adapter",
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA file, and how much of its change to the weights is applied: 0 none, 1 all."""
+
+    path: Path
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ class EngineOptions:
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
     prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
     prompt_cache_disk: int | None = 4 << 30  # bytes for all files of that folder; None: off
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +196,11 @@ class Generate:
     stop: tuple[str, ...] = ()
     priority: Priority = Priority.BATCH
     draft: bool = True  # False switches drafting off for this answer
+    draft_length: int | None = None  # guesses per step at most; None: as many as pay; 0 is off, too
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
     grammar: Grammar | None = None
+    adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +280,7 @@ class Ready:
     load_seconds: float
     has_chat_template: bool
     notes: tuple[str, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

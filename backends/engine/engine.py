@@ -49,7 +49,7 @@ class Engine:
     ):
         self.model = model
         self.totals = Totals()
-        cache = PrefixCache(model.runner, store)
+        cache = PrefixCache(model.runner, store, tuple(adapter.scale for adapter in model.ready.adapters))
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)

@@ -16,6 +16,7 @@ from backends.protocol import Finish
 # a prompt beside running answers may make their step so many times as long, and is read at least so fast
 MAX_STALL = 4.0
 MIN_CHUNK, FIRST_CHUNK = 4, 32
+TURN_STEPS = 4  # before answers with other adapters go on: a change of adapters has the compute graph planned anew
 
 
 class Scheduler:
@@ -29,6 +30,7 @@ class Scheduler:
         self._arrivals = count()
         self._arrival: dict[Sequence, int] = {}
         self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
+        self._turn_steps = 0
 
     @property
     def is_idle(self) -> bool:
@@ -45,13 +47,14 @@ class Scheduler:
     def schedule(self) -> list[Step]:
         """The next batch: answers with their guesses first, then as much of the prompts as fits."""
         self._admit()
-        answers = [seq for seq in self.running if seq.num_pending == 1]
-        prompts = [seq for seq in self.running if seq.num_pending > 1]
+        turn = self._take_turn()
+        answers = [seq for seq in turn if seq.num_pending == 1]
+        prompts = [seq for seq in turn if seq.num_pending > 1]
         steps = self._answer_steps(answers[: self.max_batch_tokens])
         num_rows = sum(step.num_rows for step in steps)
         room = self.max_batch_tokens - num_rows
-        if answers and prompts:
-            room = min(room, self._chunk(num_rows))
+        if prompts and self._is_answering:
+            room = min(room, self._chunk(max(1, num_rows)))
         for seq in sorted(prompts, key=self._rank):
             if room == 0:
                 break
@@ -109,6 +112,25 @@ class Scheduler:
         assert all(seq.slot is None and not seq.finish for _, _, seq in self._waiting)
         assert set(self._arrival) == set(self.sequences())
 
+    @property
+    def _is_answering(self) -> bool:
+        return any(seq.num_pending == 1 for seq in self.running)
+
+    def _take_turn(self) -> list[Sequence]:
+        """The running sequences that this batch may hold: llama.cpp applies the same adapters to all of its rows.
+
+        The first of `running` goes, and with it all that have its adapters; at the end of their turn they go last.
+        """
+        adapters = self.running[0].adapters if self.running else ()
+        turn = [seq for seq in self.running if seq.adapters == adapters]
+        others = [seq for seq in self.running if seq.adapters != adapters]
+        if others:
+            self._turn_steps += 1
+            if self._turn_steps >= TURN_STEPS or any(seq.num_pending > 1 for seq in turn):  # a prompt's step is long
+                self._turn_steps = 0
+                self.running = others + turn
+        return turn
+
     def _admit(self) -> None:
         while self._waiting and not self._is_crowded and len(self.running) < self.max_running:
             seq = self._waiting[0][2]
@@ -126,7 +148,7 @@ class Scheduler:
         guesses: dict[Sequence, list[int]] = {}
         room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
         if room and self.cache.runner.can_truncate and not self._is_crowded:
-            limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
+            limits = {seq: min(room, seq.most_guesses) for seq in answers if seq.max_draft != 0}
             guesses = self.speculation.propose(limits)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
 

@@ -32,7 +32,8 @@ class FakeModel:
         options = load.options
         context = options.context or DEFAULT_CONTEXT
         slots = options.parallel + NUM_RESIDENT
-        self.runner = FakeRunner(next_token, slots, context, seconds_per_step=seconds_per_step)
+        scales = tuple(adapter.scale for adapter in options.adapters)
+        self.runner = FakeRunner(next_token, slots, context, seconds_per_step=seconds_per_step, adapters=scales)
         self.draft_runner: FakeRunner | None = None
         if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
             self.draft_runner = FakeRunner(careless_token, slots, context)
@@ -55,6 +56,7 @@ class FakeModel:
             build="fake",
             load_seconds=0.0,
             has_chat_template=True,
+            adapters=options.adapters,
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 

@@ -1,5 +1,6 @@
 """Loads a GGUF file: chooses device, context and threads where the options leave them open, and says so."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,8 +10,11 @@ from pathlib import Path
 import psutil
 
 from backends.engine.runner import LoadError, PromptError
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
+from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
-from backends.llama.fingerprint import fingerprint
+from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
@@ -93,7 +97,9 @@ class LlamaModel:
     def state_key(self) -> str:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
-        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} unified swa-full"
+        adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
+        lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
+        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} unified swa-full lora={lora}"
 
     def close(self) -> None:
         self._resources.close()
@@ -115,6 +121,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
+    _check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
@@ -141,6 +148,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             build=native.version(),
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
+            adapters=options.adapters,
             notes=tuple(notes),
         )
         return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all(), load.model)
@@ -170,6 +178,8 @@ def _open(
             try:
                 model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
                 _check_generates(model, path)
+                for adapter in options.adapters:
+                    model.add_adapter(adapter.path)
                 context = attempt.enter_context(_context(model, _with_defaults(model, options)))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
@@ -179,6 +189,15 @@ def _open(
                 resources.enter_context(attempt.pop_all())
                 return model, context, layers
     raise AssertionError("a placement has at least one attempt")
+
+
+def _check_adapters(model: Path, options: EngineOptions) -> None:
+    try:
+        headers = [read_header(path) for path in (model, *other_parts(model))] if options.adapters else []
+        for adapter in options.adapters:
+            check_adapter(adapter.path, headers)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
 
 
 def _check_generates(model: NativeModel, path: Path) -> None:

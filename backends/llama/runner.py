@@ -23,6 +23,7 @@ class LlamaRunner:
         self.max_batch_tokens = context.batch_tokens
         self.can_truncate = not context.model.is_recurrent
         self._context = context
+        self._adapters: tuple[float, ...] = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
@@ -39,6 +40,9 @@ class LlamaRunner:
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)
+        if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
+            self._context.set_adapters(adapters)
+            self._adapters = adapters
         if self._context.decode(num_rows):
             raise KVFull
         num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)

@@ -95,7 +95,7 @@ def read_state(path: Path, key: str) -> State:
     if check.digest() != expected:
         raise StateFileError("its sum is wrong")
     if name != key.encode():
-        raise StateFileError("it belongs to another model, build or KV type")
+        raise StateFileError("it belongs to another model, build, KV type or adapter")
     return State(_tokens(tokens), payload)
 
 

@@ -149,7 +149,7 @@ def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
 
 def test_a_request_can_do_without_guesses() -> None:
     scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
-    seq = Sequence(1, [1], max_tokens=20, may_draft=False)
+    seq = Sequence(1, [1], max_tokens=20, max_draft=0)
     scheduler.add(seq)
     finish(scheduler, runner)
     assert seq.num_drafted == 0

@@ -123,7 +123,8 @@ class TextFields(SamplingFields, GrammarFields):
             stop=self.stop or (),
             draft=self.draft is not False,
             draft_length=self.draft_length,
-            adapters=None if self.lora is None else tuple((adapter.id, adapter.scale) for adapter in self.lora),
+            # as with llama-server, an empty list is none
+            adapters=tuple((adapter.id, adapter.scale) for adapter in self.lora) if self.lora else None,
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.num_alternatives,
             grammar=self.wanted_grammar(),

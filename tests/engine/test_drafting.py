@@ -154,3 +154,18 @@ def test_a_request_can_do_without_guesses() -> None:
     finish(scheduler, runner)
     assert seq.num_drafted == 0
     assert runner.num_runs == 20
+
+
+def test_a_request_can_limit_its_guesses_and_no_other_ones() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+    limited, free = Sequence(1, [1], max_tokens=40, max_draft=2), Sequence(2, [5], max_tokens=40)
+    lengths: dict[Sequence, list[int]] = {limited: [], free: []}
+    for seq in lengths:
+        scheduler.add(seq)
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        for step in steps:
+            lengths[step.seq].append(len(step.draft))
+        scheduler.update(steps, runner.run(steps))
+    assert max(lengths[limited]) == 2 < max(lengths[free])
+    assert limited.completion == [(2 + n) % 100 for n in range(40)]

@@ -7,7 +7,11 @@ import pytest
 
 from app.errors import EngineError
 from app.inference.supervisor import EngineHandle, Supervisor
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
+from backends.formats.gguf_adapter import check_adapter
 from backends.protocol import Adapter, CacheMiss, DraftMode, Failed, FailureKind
+from tests.library import gguf_bytes
 from tests.llama import lora
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, PROMPTS, start, texts, timings
@@ -128,10 +132,31 @@ BAD: dict[str, tuple[dict[str, lora.Pair], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_an_adapter_that_does_not_fit_is_refused_with_a_sentence(
-    load: Load, tiny: Path, tmp_path: Path, what: str
+def test_an_adapter_that_does_not_fit_is_refused_before_llama_cpp_sees_it(
+    tiny: Path, tmp_path: Path, what: str
 ) -> None:
     pairs, settings, sentence = BAD[what]
     path = lora.write(tmp_path / "bad.gguf", pairs, **settings)
-    with pytest.raises(EngineError, match=sentence):
+    with pytest.raises(FormatError, match=sentence):
+        check_adapter(path, [read_header(tiny)])
+
+
+def test_an_adapter_of_an_embedding_that_is_the_output_as_well_is_refused(tmp_path: Path) -> None:
+    """llama.cpp takes the file and aborts in the first decode."""
+    model = gguf_bytes.write(tmp_path / "tied.gguf", tensors=[(EMBEDDING, [256, 640], 0)])
+    path = lora.write(tmp_path / "lora.gguf", {EMBEDDING: (matrix(640, 4), matrix(256, 4))})
+    with pytest.raises(FormatError, match="which this model uses as its output as well"):
+        check_adapter(path, [read_header(model)])
+
+
+def test_half_a_pair_is_refused(tiny: Path, tmp_path: Path) -> None:
+    path = lora.write(tmp_path / "half.gguf", GOOD)
+    path.write_bytes(path.read_bytes().replace(b"attn_q.weight.lora_b", b"attn_k.weight.lora_b"))
+    with pytest.raises(FormatError, match=r"“blk.0.attn_k.weight.lora_a” has no partner"):
+        check_adapter(path, [read_header(tiny)])
+
+
+def test_a_load_with_a_wrong_adapter_fails_with_its_sentence(load: Load, tiny: Path, tmp_path: Path) -> None:
+    path = lora.write(tmp_path / "other.gguf", GOOD, architecture="qwen2")
+    with pytest.raises(EngineError, match="is an adapter for “qwen2” models, and this is “llama”"):
         load(tiny, adapters=(Adapter(path),))

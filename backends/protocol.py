@@ -340,6 +340,24 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftSource:
+    """One kind of guess, and how it has done lately over all answers."""
+
+    name: str  # "lookup of 6" for six matching tokens, or "draft model"
+    acceptance: float  # share of the guesses that held; before anything was checked, what is expected
+    num_checked: int
+    seconds: float  # to make one guess for every running answer; 0 for a look-up, and while it is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What the controller has learnt."""
+
+    sources: tuple[DraftSource, ...] = ()  # the one that is asked first comes first; empty: drafting is off
+    pair_cost: float | None = None  # how many times as long as one token two take in one step; None: not known yet
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The engine's pulse. Totals since the load; micro-seconds are sums over all steps."""
 
@@ -357,7 +375,7 @@ class Stats:
     num_accepted: int
     decode_us: int  # inside the native decode
     step_us: int  # whole steps, decode included
-    drafting: str = "off"  # what the controller has learnt, for a person
+    drafting: Drafting = Drafting()
 
 
 Event = Loading | Ready | Outputs | Failed | Stats

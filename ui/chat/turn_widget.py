@@ -64,6 +64,8 @@ class AnswerWidget(TurnWidget):
         self._problem = label("", "problem", wraps=True)
         self._problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._account = label("", "caption", wraps=True)
+        self._account.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._account.setContentsMargins(0, 3, 0, 0)  # its first line is level with the buttons beside it
         self._copy = CopyButton(lambda: self.turn.text, "Copy answer", kind="link")
         self._again = button("Try again", "link", "Try again: ask for another answer")
         self._foot = self._make_foot()

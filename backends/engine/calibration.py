@@ -48,7 +48,7 @@ class Calibration:
             self._todo.clear()
             return
         runner = self._cache.runner
-        dummy = Sequence(0, [1], max_tokens=num_rows, slot=slot)
+        dummy = Sequence(0, [1], max_tokens=num_rows, slot=slot, adapters=self._cache.own_adapters)
         begin = perf_counter()
         try:
             runner.run([Step(dummy, [1], list(range(2, num_rows + 1)))])

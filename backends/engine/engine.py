@@ -51,7 +51,8 @@ class Engine:
         self.model = model
         self.totals = Totals()
         self._store = store
-        cache = PrefixCache(model.runner, store, model.spell)
+        own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
+        cache = PrefixCache(model.runner, store, model.spell, own_adapters)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)

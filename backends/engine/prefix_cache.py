@@ -22,15 +22,27 @@ Known = list[tuple[int, list[int]]]  # of each earlier prompt how far it begins 
 
 
 class PrefixCache:
-    """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences."""
+    """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences.
 
-    def __init__(self, runner: Runner, store: StateStore | None = None, spell: Spell | None = None):
+    A cell depends on the adapters that were set when it was made, so a slot serves sequences with the same alone.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        store: StateStore | None = None,
+        spell: Spell | None = None,
+        adapters: tuple[float, ...] = (),
+    ):
+        """adapters: those that the states of the store were made with."""
         self.runner = runner
         self.store = store
         self._spell = spell
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
+        self.own_adapters = adapters
+        self._adapters = dict.fromkeys(self._free, adapters)  # of what each slot holds
 
     @property
     def _min_tokens(self) -> int:
@@ -42,10 +54,10 @@ class PrefixCache:
         """One that holds nothing, if there is one."""
         return self._free[-1] if self._free else None
 
-    def match(self, tokens: list[int]) -> tuple[int | None, int]:
+    def match(self, tokens: list[int], adapters: tuple[float, ...] = ()) -> tuple[int | None, int]:
         """The slot that shares the longest prefix with tokens, and the length of that prefix."""
         best, length = None, 0
-        for slot, held in self._resident():
+        for slot, held in self._resident(adapters):
             shared = common_prefix(held, tokens)
             if not self.runner.can_truncate and shared < len(held):
                 continue
@@ -55,10 +67,10 @@ class PrefixCache:
 
     def must_wait(self, seq: Sequence) -> bool:
         """Whether a state that serves seq is being read from disk; the reading has begun then."""
-        if self.store is None:
+        if self.store is None or seq.adapters != self.own_adapters:
             return False
         wanted = seq.tokens[:-1]
-        return self.store.must_wait(seq, wanted, self.match(wanted)[1])
+        return self.store.must_wait(seq, wanted, self.match(wanted, seq.adapters)[1])
 
     def is_held_back(self, seq: Sequence) -> bool:
         """Whether `must_wait` said so, and nothing has come since."""
@@ -74,36 +86,36 @@ class PrefixCache:
         if not self._free and not self._idle:
             return False
         wanted = seq.tokens[:-1]  # the last token must be decoded for its logits
-        source, length = self.match(wanted)
-        known = self._known(wanted)
-        found = self.store.find(wanted, length) if self.store else None
+        source, length = self.match(wanted, seq.adapters)
+        known = self._known(seq)
+        found = self.store.find(wanted, length) if self.store and seq.adapters == self.own_adapters else None
         self.no_longer_waits(seq)
         restored = self._restore(found) if found else None
         if found and restored is not None:
             slot, length, tier = restored, found.length, found.tier
             known.append((length, found.state.tokens))
         else:
-            source, length = self.match(wanted)  # room may have been made in vain
+            source, length = self.match(wanted, seq.adapters)  # room may have been made in vain
             slot, tier = self._fill(source, length), Tier.RESIDENT
         seq.slot, seq.num_computed = slot, length
+        self._adapters[slot] = seq.adapters
         if seq.clock.started is None:  # a sequence that comes back from a pause has been accounted for
             no_room = found is not None and restored is None
-            miss = CacheMiss.NO_ROOM if no_room else self._why(wanted, length, known)
+            miss = CacheMiss.NO_ROOM if no_room else self._why(seq, length, known)
             seq.reuse = Reuse(length, tier, miss)
         self._busy[slot] = seq
         return True
 
     def catch_up(self, seq: Sequence) -> None:
         """Let a running sequence have what another slot has come to hold of its prompt."""
-        wanted = seq.tokens[:-1]
-        source, length = self.match(wanted)
+        source, length = self.match(seq.tokens[:-1], seq.adapters)
         if source is None or length <= seq.num_computed:
             return
         assert seq.slot is not None
         self.runner.truncate(seq.slot, 0)
         self.runner.copy(source, seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
-            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, self._known(wanted)))
+            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(seq, length, self._known(seq)))
         seq.num_computed = length
 
     def release(self, seq: Sequence) -> None:
@@ -187,7 +199,10 @@ class PrefixCache:
 
     def _offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""
-        if not held or self.match(held)[1] == len(held) or (self.store and self.store.covers(held)):
+        adapters = self._adapters[slot]
+        if not held or self.match(held, adapters)[1] == len(held):
+            return
+        if adapters != self.own_adapters or (self.store and self.store.covers(held)):
             return
         if self.store is None:
             self._forget(held, CacheMiss.EVICTED)
@@ -233,16 +248,20 @@ class PrefixCache:
 
     def _may_be_full(self, needed: int) -> bool:
         """Whether evicting could help: else the state was refused for another reason."""
-        num_held = sum(len(held) for _, held in self._resident())
+        num_held = sum(map(len, self._held().values()))
         return self.runner.shares_cells and num_held + needed > self.runner.num_cells
 
-    def _known(self, wanted: list[int]) -> Known:
-        return [(common_prefix(held, wanted), held) for _, held in self._resident()]
+    def _known(self, seq: Sequence) -> Known:
+        return [(common_prefix(held, seq.tokens[:-1]), held) for _, held in self._resident(seq.adapters)]
 
-    def _why(self, wanted: list[int], found: int, known: Known) -> CacheMiss | None:
-        """Why not all of the wanted tokens were found."""
+    def _why(self, seq: Sequence, found: int, known: Known) -> CacheMiss | None:
+        """Why not all but the last token were found."""
+        wanted = seq.tokens[:-1]
         if found == len(wanted):
             return None
+        others = (held for slot, held in self._held().items() if self._adapters[slot] != seq.adapters)
+        if any(common_prefix(held, wanted) > found for held in others):
+            return CacheMiss.OTHER_BUILD
         if reason := self.store.why_lost(wanted, found) if self.store else None:
             return reason
         if any(shared > found for shared, _ in known):
@@ -264,7 +283,9 @@ class PrefixCache:
         if slot in self._idle:
             self._idle[slot] = self._idle.pop(slot)
 
-    def _resident(self) -> Iterator[tuple[int, list[int]]]:
-        yield from self._idle.items()
-        for slot, seq in self._busy.items():
-            yield slot, seq.cached_tokens
+    def _held(self) -> dict[int, list[int]]:
+        return self._idle | {slot: seq.cached_tokens for slot, seq in self._busy.items()}
+
+    def _resident(self, adapters: tuple[float, ...]) -> Iterator[tuple[int, list[int]]]:
+        """The slots whose cells a sequence with these adapters may use, and their tokens."""
+        return ((slot, held) for slot, held in self._held().items() if self._adapters[slot] == adapters)

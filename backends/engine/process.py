@@ -15,6 +15,7 @@ import psutil
 
 from backends import registry
 from backends.child import settle
+from backends.engine.adapters import scales
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
@@ -115,6 +116,7 @@ class Receiver:
             if len(tokens) >= context:
                 return _too_long(request.uid, len(tokens), context)
             seq = Sequence.of(request, tokens, context, self.model.eos)
+            seq.adapters = scales(request.adapters, self.model.ready.adapters)
             seq.sampler = self.model.sampler(request, tokens)
         except PromptError as error:
             return Failed(request.uid, error.kind, str(error))

@@ -31,7 +31,8 @@ class Sequence:
     eos: frozenset[int] = frozenset()
     priority: Priority = Priority.BATCH
     sampler: Sampler | None = None  # None: greedy
-    may_draft: bool = True
+    max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
+    adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
     logprobs: list[TokenLogprob] = field(default_factory=list)  # of the sampled tokens that are not said yet
     slot: int | None = None
@@ -59,7 +60,7 @@ class Sequence:
             max_tokens=min(request.max_tokens or room, room),
             eos=frozenset() if request.ignore_eos else eos,
             priority=request.priority,
-            may_draft=request.draft,
+            max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
         )
 
@@ -71,6 +72,12 @@ class Sequence:
     @property
     def num_completion(self) -> int:
         return len(self.tokens) - self.num_prompt
+
+    @property
+    def most_guesses(self) -> int:
+        """That this answer has use for in one step."""
+        left = self.max_tokens - self.num_completion - 1
+        return left if self.max_draft is None else min(left, self.max_draft)
 
     @property
     def completion(self) -> list[int]:

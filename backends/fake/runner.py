@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +32,14 @@ class FakeSampler:
         pass
 
 
+@dataclass(eq=False, slots=True)
+class Cell:
+    """One position of one or more slots."""
+
+    token: int
+    adapters: tuple[float, ...]
+
+
 class FakeRunner:
     """Decodes with `next_token`, a pure function of the whole prefix, and counts its work."""
 
@@ -43,6 +52,7 @@ class FakeRunner:
         can_truncate: bool = True,
         seconds_per_step: float = 0.0,
         shares_cells: bool = True,
+        adapters: tuple[float, ...] = (),
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
@@ -53,9 +63,11 @@ class FakeRunner:
         self.num_decoded = 0
         self.num_saves = 0
         self.num_restores = 0
+        self.num_adapter_changes = 0
         self.seconds_per_step = seconds_per_step
         self._next_token = next_token
-        self._kv: dict[int, list[list[int]]] = {slot: [] for slot in range(num_slots)}
+        self._own_adapters = self._adapters = adapters
+        self._kv: dict[int, list[Cell]] = {slot: [] for slot in range(num_slots)}
 
     @property
     def used_cells(self) -> int:
@@ -66,7 +78,7 @@ class FakeRunner:
         assert len(self._kv[source]) >= length
         assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
         held = self._kv[source][:length]
-        self._kv[target] = held if self.shares_cells else [list(cell) for cell in held]
+        self._kv[target] = held if self.shares_cells else [replace(cell) for cell in held]
 
     def truncate(self, slot: int, length: int) -> None:
         held = self._kv[slot]
@@ -77,8 +89,9 @@ class FakeRunner:
     def save(self, slot: int, length: int) -> bytearray:
         held = self._kv[slot]
         assert len(held) == length > 0, "a slot is saved whole"
+        assert all(cell.adapters == self._own_adapters for cell in held), "saved for another load than its own"
         self.num_saves += 1
-        return bytearray(np.array([SAVED, *(cell[0] for cell in held)], "<i4").tobytes())
+        return bytearray(np.array([SAVED, *(cell.token for cell in held)], "<i4").tobytes())
 
     def restore(self, slot: int, payload: Payload) -> None:
         assert not self._kv[slot], "a restore into a slot that still holds tokens"
@@ -88,7 +101,7 @@ class FakeRunner:
         if self._is_full({slot: len(tokens)}):
             raise KVFull
         self.num_restores += 1
-        self._kv[slot] = [[token] for token in tokens]
+        self._kv[slot] = [Cell(token, self._own_adapters) for token in tokens]
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
         num_rows = sum(step.num_rows for step in steps)
@@ -96,6 +109,7 @@ class FakeRunner:
         assert all(step.tokens for step in steps), "a step without tokens has no logits"
         if self._is_full({step.seq.slot: step.num_rows for step in steps}):
             raise KVFull
+        self._set_adapters(steps)
         self.num_runs += 1
         self.num_decoded += num_rows
         if self.seconds_per_step:
@@ -112,18 +126,27 @@ class FakeRunner:
         room = self.num_cells // self.num_slots
         return any(len(self._kv[slot]) + count > room for slot, count in more.items() if slot is not None)
 
+    def _set_adapters(self, steps: Many[Step]) -> None:
+        adapters, *others = {step.seq.adapters for step in steps}
+        assert not others, "a batch has one set of adapters"
+        self.num_adapter_changes += adapters != self._adapters
+        self._adapters = adapters
+
     def _run_step(self, step: Step) -> list[int]:
         seq = step.seq
         assert seq.slot is not None
         held = self._kv[seq.slot]
-        assert [cell[0] for cell in held] == seq.cached_tokens, "the slot holds other tokens than the sequence thinks"
+        assert [cell.token for cell in held] == seq.cached_tokens, (
+            "the slot holds other tokens than the sequence thinks"
+        )
+        assert all(cell.adapters == seq.adapters for cell in held), "the slot's cells were made with other adapters"
         samples = step.samples
-        held += [[token] for token in step.tokens]
+        held += [Cell(token, seq.adapters) for token in step.tokens]
         if not samples:
             assert not step.draft
             return []
-        prefix = [cell[0] for cell in held]
-        held += [[guess] for guess in step.draft]  # rejected guesses stay until they are truncated
+        prefix = [cell.token for cell in held]
+        held += [Cell(guess, seq.adapters) for guess in step.draft]  # rejected guesses stay until they are truncated
         sampled: list[int] = []
         for guess in [*step.draft, None]:
             sampled.append(self._sample(step, prefix))
@@ -135,9 +158,16 @@ class FakeRunner:
         return sampled
 
     def _sample(self, step: Step, prefix: list[int]) -> int:
-        token = self._next_token(prefix)
+        token = adapted(self._next_token(prefix), step.seq.adapters)
         sampler = step.seq.sampler
         return sampler.sample(token) if isinstance(sampler, FakeSampler) else token
+
+
+def adapted(token: int, adapters: tuple[float, ...]) -> int:
+    """What adapters make of a token: letters change their case, numbers below 4 their last bit."""
+    if not any(adapters):
+        return token
+    return ord(chr(token).swapcase()) if chr(token).isascii() and chr(token).isalpha() else token ^ (token < 4)
 
 
 def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:

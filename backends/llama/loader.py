@@ -1,5 +1,6 @@
 """Loads a GGUF file: chooses device, context and threads where the options leave them open, and says so."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,8 +12,9 @@ import psutil
 from backends.engine.runner import LoadError, PromptError
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
+from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
-from backends.llama.fingerprint import fingerprint
+from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
@@ -102,7 +104,9 @@ class LlamaModel:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
         layout = "unified" if self.runner.shares_cells else f"streams={self.runner.num_slots}"
-        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full"
+        adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
+        lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
+        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full lora={lora}"
 
     def close(self) -> None:
         self._resources.close()
@@ -124,6 +128,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
+    _check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
@@ -151,6 +156,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             build=native.version(),
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
+            adapters=options.adapters,
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
@@ -191,6 +197,8 @@ def _open(
             try:
                 model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
                 _check_generates(model, path)
+                for adapter in options.adapters:
+                    model.add_adapter(adapter.path)
                 layout = _layout(path, model, options, layers > 0)
                 context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
             except NativeError as error:
@@ -214,6 +222,15 @@ def _check_kv_types(
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
     if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
         raise LoadError(FailureKind.BAD_MODEL, sentence)
+
+
+def _check_adapters(model: Path, options: EngineOptions) -> None:
+    try:
+        headers = [read_header(path) for path in (model, *other_parts(model))] if options.adapters else []
+        for adapter in options.adapters:
+            check_adapter(adapter.path, headers)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
 
 
 def _check_generates(model: NativeModel, path: Path) -> None:

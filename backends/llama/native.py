@@ -6,6 +6,7 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 import ctypes
 import sys
 from collections.abc import Callable
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -147,6 +148,15 @@ class NativeModel(_Closable):
         self.vocab = lib.llama_model_get_vocab(self.pointer)
         self.num_tokens: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
+        self.adapters: list[Any] = []  # freed with the model
+
+    def add_adapter(self, path: Path) -> None:
+        """Before a context is made, whose graphs must have room for it. The file has been checked: llama.cpp aborts on
+        shapes that do not go together. Raises NativeError."""
+        adapter = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
+        if not adapter:
+            raise NativeError(f"llama.cpp could not load the adapter {path.name}")
+        self.adapters.append(adapter)
 
     @property
     def num_layers(self) -> int:
@@ -291,6 +301,14 @@ class NativeContext(_Closable):
     def set_slots(self, begin: int, end: int, slot: int) -> None:
         for row in self._slots[begin:end]:
             row[0] = slot
+
+    def set_adapters(self, scales: Many[float]) -> None:
+        """One scale for each adapter of the model; they hold for all rows of the decodes that follow."""
+        count = len(self.model.adapters)
+        assert len(scales) == count, "a scale for each adapter"
+        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self.model.adapters)
+        if lib.llama_set_adapters_lora(self.pointer, pointers, count, (ctypes.c_float * count)(*scales)):
+            raise NativeError("llama_set_adapters_lora failed")
 
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""

@@ -25,6 +25,7 @@ class LlamaRunner:
         self.shares_cells = context.is_unified
         self.can_truncate = not context.model.is_recurrent
         self._context = context
+        self._adapters: tuple[float, ...] = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
@@ -48,6 +49,9 @@ class LlamaRunner:
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)
+        if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
+            self._context.set_adapters(adapters)
+            self._adapters = adapters
         if self._context.decode(num_rows):
             raise KVFull
         num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)

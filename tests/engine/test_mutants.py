@@ -40,7 +40,7 @@ MUTANTS = {
     ),
     "a prompt is read at one go beside answers": (
         "engine/scheduler.py",
-        "        if answers and prompts:",
+        "        if prompts and self._is_answering:",
         "        if False:",
     ),
     "prompts that begin alike are each read in full": (
@@ -57,6 +57,36 @@ MUTANTS = {
         "engine/prefix_cache.py",
         "seq.tokens[:-1]  # the last",
         "seq.tokens  # the last",
+    ),
+    "other adapters share a batch": (
+        "engine/scheduler.py",
+        "turn = [seq for seq in self.running if seq.adapters == adapters]",
+        "turn = list(self.running)",
+    ),
+    "answers with other adapters wait for the end": (
+        "engine/scheduler.py",
+        "                self.running = others + turn\n",
+        "                pass\n",
+    ),
+    "a request's limit of guesses is not kept": (
+        "engine/sequence.py",
+        "return left if self.max_draft is None else min(left, self.max_draft)",
+        "return left",
+    ),
+    "cells of other adapters are reused": (
+        "engine/prefix_cache.py",
+        "in self._held().items() if self._adapters[slot] == adapters)",
+        "in self._held().items())",
+    ),
+    "a state of other adapters is kept for the load's own": (
+        "engine/prefix_cache.py",
+        "if adapters != self.own_adapters or (self.store",
+        "if (self.store",
+    ),
+    "a state of the load's own adapters serves others": (
+        "engine/prefix_cache.py",
+        "if self.store and seq.adapters == self.own_adapters else",
+        "if self.store else",
     ),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",

@@ -10,13 +10,13 @@ from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.pace import FIRST_CHUNK
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
-from backends.engine.scheduler import Scheduler
+from backends.engine.scheduler import TURN_STEPS, Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
-from backends.fake.runner import FakeRunner, FakeSampler
+from backends.fake.runner import FakeRunner, FakeSampler, adapted
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Finish, Priority
+from backends.protocol import CacheMiss, Finish, Priority
 from tests.engine.costs import costs
 
 NUM_SCHEDULES = 1500
@@ -46,7 +46,7 @@ class Case:
         sampler = FakeSampler(self.seed, VOCABULARY) if self.seed is not None else None
         said: list[int] = []
         while len(said) < self.max_tokens and not (said and said[-1] in EOS):
-            token = next_token(self.prompt + said)
+            token = adapted(next_token(self.prompt + said), self.seq.adapters)
             said.append(sampler.sample(token) if sampler else token)
         return said
 
@@ -62,11 +62,15 @@ class Schedule:
         can_truncate = pick.random() < 0.85
         batch = pick.randint(2, 24)
         num_cells = self.context * (1 if self.shares_cells else num_slots)
-        self.runner = FakeRunner(next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells)
+        self.scales = pick.choice([[()], [(0.5,)], [(0.5,), (0.0,), (1.0,)]])  # of one adapter, the load's own first
+        own = self.scales[0]
+        self.runner = FakeRunner(
+            next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells, adapters=own
+        )
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
-        cache = PrefixCache(self.runner, self._store(can_truncate))
+        cache = PrefixCache(self.runner, self._store(can_truncate), adapters=own)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
         self.prompts: list[list[int]] = []
@@ -111,6 +115,7 @@ class Schedule:
         max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
         seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
         seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
+        seq.adapters = self.random.choice(self.scales)
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
         return Case(seq, prompt, max_tokens, seed)
 
@@ -155,6 +160,7 @@ class Schedule:
             self.counts["finished"] += 1
             self._check_account(case.seq)
         self.counts["in streams"] += not self.shares_cells
+        self.counts["adapters changed"] += self.runner.num_adapter_changes
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
 
@@ -179,10 +185,10 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
         counts += schedule.counts
     # the schedules must have been through everything they are there for
     assert counts["finished"] > 5 * NUM_SCHEDULES
-    for event in ("full", "batched", "aborted", "drafted", "accepted"):
+    for event in ("full", "batched", "aborted", "drafted", "accepted", "adapters changed"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
-    often = ("in streams", "saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None")
-    for event in often:
+    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", None)]
+    for event in ("in streams", "saved", "restored", "from ram", *misses):
         assert counts[event] > NUM_SCHEDULES / 10, counts
 
 
@@ -293,6 +299,51 @@ def test_without_shared_cells_the_next_turn_takes_no_slot_from_another_conversat
     _finish(scheduler, runner, other)
     _finish(scheduler, runner, Sequence(3, [*first.tokens, 5, 1], max_tokens=1))
     assert scheduler.cache.match(other.tokens)[1] == len(other.tokens) - 1
+
+
+def test_answers_with_other_adapters_take_turns() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=300)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=3)
+    for uid, scale in enumerate([0.0, 1.0, 0.0]):
+        scheduler.add(Sequence(uid, [1, 2, uid], max_tokens=40, adapters=(scale,)))
+    company: list[tuple[int, ...]] = []
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        company.append(tuple(sorted(step.seq.uid for step in steps)))
+        scheduler.update(steps, runner.run(steps))
+    assert set(company) == {(0, 2), (1,)}
+    first = company[: 2 * TURN_STEPS + 2]
+    assert first == [(0, 2), (1,), *[(0, 2)] * TURN_STEPS, *[(1,)] * TURN_STEPS], "a prompt's step ends a turn"
+    assert company.count((0, 2)) == company.count((1,)) == 40
+
+
+def test_a_prompt_makes_answers_with_other_adapters_wait_no_longer_than_its_own_company() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=2000, max_batch_tokens=512)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    scheduler.add(Sequence(1, [1, 2], max_tokens=500))
+    steps = scheduler.schedule()
+    scheduler.update(steps, runner.run(steps))
+    scheduler.add(Sequence(2, [3] * 400, max_tokens=5, adapters=(1.0,)))
+    lengths = []
+    while sum(lengths) < 400:
+        steps = scheduler.schedule()
+        lengths += [len(step.tokens) for step in steps if step.seq.uid == 2]
+        scheduler.update(steps, runner.run(steps))
+    assert max(lengths) == FIRST_CHUNK, "before anything is known of costs"
+
+
+def test_a_prompt_takes_no_cells_that_were_made_with_other_adapters() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=300)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    prompt = [1, 2, 3, 4, 5]
+    plain, adapted, again = (
+        Sequence(uid, list(prompt), max_tokens=3, adapters=(scale,)) for uid, scale in enumerate([0.0, 1.0, 1.0])
+    )
+    for seq in (plain, adapted, again):
+        _finish(scheduler, runner, seq)
+    assert [seq.reuse.length for seq in (plain, adapted, again)] == [0, 0, 4]
+    assert adapted.reuse.miss is CacheMiss.OTHER_BUILD
+    assert plain.completion != adapted.completion == again.completion
 
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:

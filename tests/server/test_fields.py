@@ -93,6 +93,16 @@ def test_every_form_of_grammar_reaches_the_engine(fields: dict[str, Any], gramma
     assert generate(**fields).grammar == grammar
 
 
+def test_the_length_of_guesses_has_llama_servers_name_too() -> None:
+    assert generate(draft_length=0).draft_length == 0
+    assert generate(**{"speculative.n_max": 5}).draft_length == 5
+
+
+def test_adapters_are_named_by_their_place() -> None:
+    assert generate(lora=[{"id": 1, "scale": 0.5}, {"id": 0, "scale": -1}]).adapters == ((1, 0.5), (0, -1.0))
+    assert generate(lora=[]).adapters is None
+
+
 def test_minus_one_means_what_it_means_in_llama_server() -> None:
     wanted = generate(top_k=-1, seed=-1, max_tokens=-1)
     assert (wanted.sampling.top_k, wanted.sampling.seed, wanted.max_tokens) == (0, None, None)
@@ -164,6 +174,17 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"guided_regex": "a", "grammar": "b"},
         {"stream_options": []},
         {"draft": 1},
+        {"draft_length": -1},
+        {"draft_length": 17},
+        {"draft_length": True},
+        {"speculative.n_max": 17},
+        {"lora": {"id": 0, "scale": 1}},
+        {"lora": [{"id": 0}]},
+        {"lora": [{"id": -1, "scale": 1}]},
+        {"lora": [{"id": 0, "scale": "1"}]},
+        {"lora": [{"id": 0, "scale": float("nan")}]},
+        {"lora": [{"id": 0, "scale": 101}]},
+        {"lora": [{"id": 0, "scale": 1}] * 65},
     ],
 )
 def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:

@@ -9,12 +9,22 @@ from pathlib import Path
 import psutil
 
 from backends.engine.runner import LoadError, PromptError
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
 from backends.llama import native
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
-from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
+from backends.llama.placement import (
+    ALL_LAYERS,
+    Placement,
+    check_context,
+    device_name,
+    free_bytes,
+    place,
+    total_bytes,
+)
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate
@@ -118,6 +128,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
+    _check_memory(load.model, options, free_bytes(placement, devices))
     with ExitStack() as resources:
         target, context, layers = _open(load.model, options, placement, notes, report, resources)
         options = replace(_with_defaults(target, options), context=context.num_cells)
@@ -146,12 +157,26 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
         return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all(), load.model)
 
 
+def _check_memory(path: Path, options: EngineOptions, free: int) -> None:
+    """Raises LoadError, before anything is allocated, for a file or a context that can never be loaded."""
+    try:
+        header = read_header(path)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+    context = options.context if options.context is not None else _default_context(header.number("context_length"))
+    check_context(header, context, options, free)
+
+
+def _default_context(trained: int | None) -> int:
+    return min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+
+
 def _with_defaults(model: NativeModel, options: EngineOptions) -> EngineOptions:
     """Everything the person left open, decided for this model."""
     cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
-        context=options.context or min(model.context_trained, DEFAULT_CONTEXT),
+        context=options.context or _default_context(model.context_trained),
         threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
     )
 

@@ -4,6 +4,7 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 """
 
 import ctypes
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
+# llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 letters in a
+# row overflow the stack. Each class of characters is looked at once, from the beginning of a run.
+MAX_RUN = 2000
+LONG_RUN = re.compile("|".join(rf"(?<!{kind}){kind}{{{MAX_RUN},}}" for kind in (r"[^\W\d]", r"\d", r"\s", r"[^\w\s]")))
 
 Int32s = npt.NDArray[np.int32]
 
@@ -210,6 +215,22 @@ class NativeModel(_Closable):
         return frozenset(token for token in range(self.num_tokens) if is_end(self.vocab, token))
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """A run too long for a word is cut, because llama.cpp would end the process; the text stays the same."""
+        if not (runs := LONG_RUN.findall(text)) or not self._has_words:
+            return self._tokenize(text, add_special, parse_special)
+        tokens = [self.bos] if add_special and self.adds_bos else []
+        for run in runs:
+            before, _, text = text.partition(run)
+            pieces = [before + run[:MAX_RUN], *(run[at : at + MAX_RUN] for at in range(MAX_RUN, len(run), MAX_RUN))]
+            tokens += [token for piece in pieces for token in self._tokenize(piece, False, parse_special)]
+        return tokens + self._tokenize(text, False, parse_special)
+
+    @property
+    def _has_words(self) -> bool:
+        """Whether text is cut into words before it becomes tokens."""
+        return bool(lib.llama_vocab_type(self.vocab) == lib.LLAMA_VOCAB_TYPE_BPE)
+
+    def _tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
         tokens = (lib.llama_token * room)()

@@ -135,7 +135,7 @@ def _coefficient(whole: str, decimals: str, exponent: str) -> int:
     """The number without its decimal point: 0.25 is told by 25 remainders."""
     decimals = decimals.rstrip("0")
     zeros = max(0, int(exponent or 0) - len(decimals))
-    return int((whole + decimals)[:MAX_DIGITS]) * 10 ** min(zeros, MAX_DIGITS)
+    return int((whole + decimals)[:MAX_DIGITS] + "0" * min(zeros, MAX_DIGITS))
 
 
 def _reason(message: str, length: int = 300) -> str:

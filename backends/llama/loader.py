@@ -25,6 +25,7 @@ from backends.llama.placement import (
     place,
     total_bytes,
 )
+from backends.llama.ranges import MAX_SLOTS, check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate
@@ -125,6 +126,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
+    check_options(options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
@@ -163,7 +165,7 @@ def _check_memory(path: Path, options: EngineOptions, free: int) -> None:
         header = read_header(path)
     except FormatError as error:
         raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
-    context = options.context if options.context is not None else _default_context(header.number("context_length"))
+    context = options.context or _default_context(header.number("context_length"))
     check_context(header, context, options, free)
 
 
@@ -241,7 +243,7 @@ def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
     assert options.threads
     params = ContextParams(
         num_cells=options.context,
-        num_slots=options.parallel + NUM_RESIDENT,
+        num_slots=_num_slots(options),
         batch_tokens=MAX_BATCH_TOKENS,
         threads=options.threads,
         kv_type_k=options.kv_type_k,
@@ -252,7 +254,11 @@ def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
 
 
 def _runner(context: NativeContext, options: EngineOptions) -> LlamaRunner:
-    return LlamaRunner(context, options.parallel + NUM_RESIDENT)
+    return LlamaRunner(context, _num_slots(options))
+
+
+def _num_slots(options: EngineOptions) -> int:
+    return min(options.parallel + NUM_RESIDENT, MAX_SLOTS)
 
 
 def _difference(target: NativeModel, draft: NativeModel) -> str | None:

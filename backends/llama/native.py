@@ -31,10 +31,12 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
+MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
 # llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 letters in a
-# row overflow the stack. Each class of characters is looked at once, from the beginning of a run.
+# row overflow the stack. A marker of a template never lies within a run: it has two kinds of characters at least.
 MAX_RUN = 2000
-LONG_RUN = re.compile("|".join(rf"(?<!{kind}){kind}{{{MAX_RUN},}}" for kind in (r"[^\W\d]", r"\d", r"\s", r"[^\w\s]")))
+KINDS = (r"[A-Za-z\x80-\U0010ffff]", r"[0-9]", r"\s", r"[^\sA-Za-z0-9\x80-\U0010ffff]")
+LONG_RUN = re.compile("|".join(rf"(?<!{kind}){kind}{{{MAX_RUN},}}" for kind in KINDS))
 
 Int32s = npt.NDArray[np.int32]
 
@@ -278,7 +280,7 @@ class NativeContext(_Closable):
 
     def __init__(self, model: NativeModel, params: ContextParams):
         native = lib.llama_context_default_params()
-        native.n_ctx = params.num_cells
+        native.n_ctx = max(params.num_cells, MIN_CELLS)
         native.n_seq_max = params.num_slots
         native.n_batch = params.batch_tokens
         native.n_ubatch = min(512, params.batch_tokens)

@@ -16,7 +16,6 @@ from backends.llama.native import NativeDevice
 from backends.protocol import EngineOptions, FailureKind
 
 ALL_LAYERS = 999
-MAX_CONTEXT = 2**31 - 1  # llama.cpp's positions have 32 bits
 # beside the weights a GPU holds the KV cache, the compute buffers and the driver's own context
 OVERHEAD_FACTOR = 1.15
 OVERHEAD_BYTES = 1 << 30
@@ -56,9 +55,6 @@ def free_bytes(placement: Placement, devices: tuple[NativeDevice, ...]) -> int:
 
 def check_context(header: Header, context: int, options: EngineOptions, free: int) -> None:
     """Raises LoadError for a context whose KV cache alone is larger than `free` bytes."""
-    if not 1 <= context <= MAX_CONTEXT:
-        sentence = f"The context must lie between 1 and {MAX_CONTEXT:,} tokens, not at {context:,}."
-        raise LoadError(FailureKind.BAD_REQUEST, sentence)
     each = kv_bytes_per_token(header, options.kv_type_k, options.kv_type_v)
     if context * each > free:
         raise LoadError(

@@ -31,7 +31,8 @@ def answer(engine: Engine, numbers: range, pick: random.Random) -> None:
 def test_a_thousand_answers_leave_no_object_behind() -> None:
     options = EngineOptions(context=CONTEXT, parallel=PARALLEL)
     store = StateStore(HostCache(budget=20_000), min_tokens=8)
-    engine = Engine(FakeModel(Load(Path("fake"), "fake", options), 0.0), PARALLEL, DraftMode.AUTO, store=store)
+    model = FakeModel(Load(Path("fake"), "fake", options), 0.0)
+    engine = Engine(model, PARALLEL, DraftMode.AUTO, draft_length=4, store=store)
     counts = []
     for numbers in (range(NUM_FIRST), range(NUM_FIRST, NUM_FIRST + NUM_REST)):
         answer(engine, numbers, random.Random(1))

@@ -10,7 +10,7 @@ from backends.protocol import Failed, FailureKind
 from tests.llama.conftest import Load
 from tests.llama.test_engine import start, timings
 
-RUNS = ["a", "A", "7", " ", "\n", "!", "é", "日", "ab", "aB"]
+RUNS = ["a", "A", "7", " ", "\n", "!", "é", "日", "का", "aB"]
 
 
 @pytest.fixture(scope="session")

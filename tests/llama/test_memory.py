@@ -1,4 +1,4 @@
-"""A context that cannot fit is refused with numbers before a byte is allocated; the bytes per token are llama.cpp's."""
+"""What cannot be loaded is refused with numbers before a byte is allocated; the bytes per token are llama.cpp's."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,11 @@ from backends.llama import native
 from backends.llama.kv_bytes import kv_bytes_per_token
 from backends.llama.native import ContextParams, NativeContext, NativeModel
 from backends.llama.placement import check_context
-from backends.protocol import EngineOptions, KVType
+from backends.protocol import DraftMode, EngineOptions, KVType
 from tests.convert import checkpoints
 from tests.inference.conftest import SECONDS
+from tests.llama.conftest import Load
+from tests.llama.test_engine import start, timings
 
 CELL_BYTES = 16  # of a saved state: position, number of sequences, their ids
 
@@ -90,12 +92,42 @@ def test_the_largest_context_that_fits_is_taken_and_the_next_refused() -> None:
     check_context(header(), 1001, replace(options, kv_type_k=KVType.Q8_0), free=1000 * each)
 
 
-@pytest.mark.parametrize("context", [10**9, 2**31 - 1, 2**32 + 512, 10**30, 0, -1])
-def test_a_context_that_cannot_be_is_one_sentence_with_numbers(
+@pytest.mark.parametrize("context", [10**9, 2**31 - 1])
+def test_a_context_larger_than_memory_is_one_sentence_with_numbers(
     supervisor: Supervisor, tiny: Path, context: int
 ) -> None:
     handle = supervisor.load("tiny", tiny, EngineOptions(context=context))
-    with pytest.raises(EngineError, match="context") as caught:
+    with pytest.raises(EngineError, match=r"needs .* GiB for the KV cache of tiny.gguf, and .* GiB are free") as caught:
         handle.wait_ready(SECONDS)
-    assert f"{context:,}" in str(caught.value)
+    assert f"{context:,} tokens" in str(caught.value)
     assert caught.value.crash is None
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *(("context", number) for number in (2**32 + 512, 10**30, 0, -1)),
+        *(("parallel", number) for number in (0, -3, 257, 10**9)),
+        *(("threads", number) for number in (0, -1, 10**9)),
+        *(("draft_length", number) for number in (-1, 10**9)),
+        *(("gpu_layers", -7), ("prompt_cache_ram", -1), ("prompt_cache_disk", -1)),
+    ],
+)
+def test_absurd_options_are_refused_by_name(supervisor: Supervisor, tiny: Path, name: str, number: int) -> None:
+    handle = supervisor.load("tiny", tiny, EngineOptions(**{name: number}))  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match=f"{name} must lie between .*, not at {number}") as caught:
+        handle.wait_ready(SECONDS)
+    assert caught.value.crash is None
+
+
+@pytest.mark.parametrize("context", [1, 3, 100])
+def test_the_smallest_context_is_the_smallest_there_is(load: Load, tiny: Path, context: int) -> None:
+    handle = load(tiny, context=context)
+    assert handle.snapshot.ready is not None
+    assert handle.snapshot.ready.context == 256
+    assert timings(start(handle, "Hello", max_tokens=3)).predicted_n == 3
+
+
+def test_as_many_answers_side_by_side_as_there_are_slots(load: Load, tiny: Path) -> None:
+    handle = load(tiny, parallel=256, draft=DraftMode.OFF)
+    assert timings(start(handle, "Hello", max_tokens=3)).predicted_n == 3

@@ -6,7 +6,7 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 import ctypes
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,11 +32,10 @@ LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
 MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
-# llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 letters in a
-# row overflow the stack. A marker of a template never lies within a run: it has two kinds of characters at least.
-MAX_RUN = 2000
-KINDS = (r"[A-Za-z\x80-\U0010ffff]", r"[0-9]", r"\s", r"[^\sA-Za-z0-9\x80-\U0010ffff]")
-LONG_RUN = re.compile("|".join(rf"(?<!{kind}){kind}{{{MAX_RUN},}}" for kind in KINDS))
+# llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
+# overflow the stack
+MAX_RUN, MAX_MARKER = 2000, 64
+LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
 
 Int32s = npt.NDArray[np.int32]
 
@@ -218,14 +217,11 @@ class NativeModel(_Closable):
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """A run too long for a word is cut, because llama.cpp would end the process; the text stays the same."""
-        if not (runs := LONG_RUN.findall(text)) or not self._has_words:
+        pieces = list(_pieces(text))
+        if len(pieces) == 1 or not self._has_words:
             return self._tokenize(text, add_special, parse_special)
         tokens = [self.bos] if add_special and self.adds_bos else []
-        for run in runs:
-            before, _, text = text.partition(run)
-            pieces = [before + run[:MAX_RUN], *(run[at : at + MAX_RUN] for at in range(MAX_RUN, len(run), MAX_RUN))]
-            tokens += [token for piece in pieces for token in self._tokenize(piece, False, parse_special)]
-        return tokens + self._tokenize(text, False, parse_special)
+        return tokens + [token for piece in pieces for token in self._tokenize(piece, False, parse_special)]
 
     @property
     def _has_words(self) -> bool:
@@ -365,6 +361,19 @@ class NativeContext(_Closable):
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text, cut within runs that are too long; not within what may be a marker of a template."""
+    begin = 0
+    for run in LONG_RUN.finditer(text):
+        cut = run.start() + MAX_RUN
+        while cut < run.end():
+            marker = max(text.rfind(sign, cut - MAX_MARKER, cut) for sign in "<[")
+            cut = cut if marker < 0 else marker
+            yield text[begin:cut]
+            begin, cut = cut, cut + MAX_RUN
+    yield text[begin:]
 
 
 def _as_array(payload: bytearray) -> Any:

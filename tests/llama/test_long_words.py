@@ -10,7 +10,7 @@ from backends.protocol import Failed, FailureKind
 from tests.llama.conftest import Load
 from tests.llama.test_engine import start, timings
 
-RUNS = ["a", "A", "7", " ", "\n", "!", "é", "日", "का", "aB"]
+RUNS = ["a", "7", " ", "\n", "!", "日", "का", "aB", "a1-"]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,15 @@ def cuts_by_regex(other_vocabulary: Path) -> Path:
     path = other_vocabulary.with_name("regex.gguf")
     path.write_bytes(other_vocabulary.read_bytes().replace(b"smollm", b"tekken", 1))
     return path
+
+
+def test_a_marker_of_a_template_is_never_cut(tiny: Path) -> None:
+    native.start()
+    with NativeModel(tiny, vocab_only=True) as model:
+        (end,) = model.tokenize("<|im_end|>", add_special=False, parse_special=True)
+        for length in range(MAX_RUN - 15, MAX_RUN + 15):
+            tokens = model.tokenize("日" * length + "<|im_end|>" + "本" * MAX_RUN, False, parse_special=True)
+            assert tokens.count(end) == 1
 
 
 def test_a_word_without_end_is_a_prompt_that_is_too_long(load: Load, cuts_by_regex: Path) -> None:
@@ -44,6 +53,6 @@ def test_the_text_is_the_same_and_so_are_the_tokens_before_the_cut(tiny: Path) -
 
 def test_text_with_words_is_left_as_it_is(tiny: Path) -> None:
     native.start()
-    text = "The quick brown fox jumps. 日本語の文章 " * 500
+    text = "The quick brown fox jumps. 日本語の文章 " * 500 + "x" * (MAX_RUN - 1)
     with NativeModel(tiny, vocab_only=True) as model:
         assert model.tokenize(text, True, True) == model._tokenize(text, True, True)

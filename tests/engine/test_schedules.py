@@ -21,8 +21,8 @@ from backends.prompt_cache.state_store import StateStore
 from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
 
-NUM_CHUNKS = 10
-CHUNK = int(os.environ.get("SLIPSTREAM_SCHEDULES", 1000))  # schedules in each
+NUM_CHUNKS = int(os.environ.get("SLIPSTREAM_CHUNKS", 10))
+CHUNK = 1000  # schedules in each: enough that every kind of event is seen often
 VOCABULARY, EOS = 7, frozenset({6})
 MAX_STEPS = 5000
 

@@ -73,6 +73,11 @@ class FakeRunner:
     def used_cells(self) -> int:
         return len({id(cell) for held in self._kv.values() for cell in held})
 
+    @property
+    def num_held(self) -> int:
+        """Cells as the slots see them: a shared one counts for each."""
+        return sum(map(len, self._kv.values()))
+
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self._kv[target], "a copy into a slot that still holds tokens"
         assert len(self._kv[source]) >= length

@@ -7,10 +7,10 @@ that are kept beside it. Streams cost the memory of a full context each.
 
 from dataclasses import dataclass
 
+from backends.llama.ranges import MAX_SLOTS
 from backends.protocol import EngineOptions, KVLayout
 
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
-MAX_SLOTS = 256  # LLAMA_MAX_SEQ
 PADDING = 256  # llama.cpp makes contexts a multiple of it
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations: in one pool they cost nothing
 NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM

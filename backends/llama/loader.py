@@ -21,7 +21,16 @@ from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
-from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
+from backends.llama.placement import (
+    ALL_LAYERS,
+    Placement,
+    check_context,
+    device_name,
+    free_bytes,
+    place,
+    total_bytes,
+)
+from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate
@@ -128,11 +137,12 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
+    check_options(options)
     _check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
-    _check_kv_types(load.model, options, placement, devices)
+    _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
         target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
@@ -164,12 +174,16 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
         return LlamaModel(target, LlamaRunner(context, layout.num_slots), draft, ready, resources.pop_all(), load.model)
 
 
+def _default_context(trained: int | None) -> int:
+    return min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+
+
 def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
     """Everything the person left open, decided for this model."""
     cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
-        context=options.context or min(model.context_trained, DEFAULT_CONTEXT),
+        context=options.context or _default_context(model.context_trained),
         threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
         flash_attention=_flash_attention(options, gpu_layers),
     )
@@ -211,10 +225,9 @@ def _open(
     raise AssertionError("a placement has at least one attempt")
 
 
-def _check_kv_types(
-    path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
-) -> None:
-    """Before any native call: what a type does to a cache that it does not fit is not always a refusal."""
+def _check_cache(path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]) -> None:
+    """Before any native call: what a type does to a cache that it does not fit is not always a refusal, and what a
+    context does that can never be held is not always one either."""
     try:
         header = read_header(path)
     except FormatError as error:
@@ -222,6 +235,8 @@ def _check_kv_types(
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
     if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
         raise LoadError(FailureKind.BAD_MODEL, sentence)
+    context = options.context or _default_context(header.number("context_length"))
+    check_context(header, context, options, free_bytes(placement, devices))
 
 
 def _check_adapters(model: Path, options: EngineOptions) -> None:

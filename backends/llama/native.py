@@ -4,8 +4,9 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 """
 
 import ctypes
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
+MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
+# llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
+# overflow the stack
+MAX_RUN, MAX_MARKER = 2000, 64
+LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
 
 Int32s = npt.NDArray[np.int32]
 
@@ -220,6 +226,19 @@ class NativeModel(_Closable):
         return frozenset(token for token in range(self.num_tokens) if is_end(self.vocab, token))
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """A run too long for a word is cut, because llama.cpp would end the process; the text stays the same."""
+        pieces = list(_pieces(text))
+        if len(pieces) == 1 or not self._has_words:
+            return self._tokenize(text, add_special, parse_special)
+        tokens = [self.bos] if add_special and self.adds_bos else []
+        return tokens + [token for piece in pieces for token in self._tokenize(piece, False, parse_special)]
+
+    @property
+    def _has_words(self) -> bool:
+        """Whether text is cut into words before it becomes tokens."""
+        return bool(lib.llama_vocab_type(self.vocab) == lib.LLAMA_VOCAB_TYPE_BPE)
+
+    def _tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
         tokens = (lib.llama_token * room)()
@@ -268,7 +287,7 @@ class NativeContext(_Closable):
 
     def __init__(self, model: NativeModel, params: ContextParams):
         native = lib.llama_context_default_params()
-        native.n_ctx = params.num_cells
+        native.n_ctx = max(params.num_cells, MIN_CELLS)
         native.n_seq_max = params.num_slots
         native.n_batch = params.batch_tokens
         native.n_ubatch = min(512, params.batch_tokens)
@@ -371,6 +390,19 @@ class NativeContext(_Closable):
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text, cut within runs that are too long; not within what may be a marker of a template."""
+    begin = 0
+    for run in LONG_RUN.finditer(text):
+        cut = run.start() + MAX_RUN
+        while cut < run.end():
+            marker = max(text.rfind(sign, cut - MAX_MARKER, cut) for sign in "<[")
+            cut = cut if marker < 0 else marker
+            yield text[begin:cut]
+            begin, cut = cut, cut + MAX_RUN
+    yield text[begin:]
 
 
 def _as_array(payload: bytearray | memoryview) -> Any:

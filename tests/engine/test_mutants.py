@@ -1,5 +1,6 @@
 """The engine's tests must notice a broken engine: each bug below is put into a copy of it, and must be caught there."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,16 @@ MUTANTS = {
         "if not self.runner.can_truncate and shared < len(held)",
         "if False",
     ),
+    "a kept state returns with more than the prompt shares": (
+        "engine/prefix_cache.py",
+        "        self.runner.truncate(slot, found.length)\n",
+        "",
+    ),
+    "choices are aborted together": (
+        "engine/scheduler.py",
+        "if entry[2] is not seq]",
+        "if entry[2].tokens != seq.tokens]",
+    ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (
         "engine/drafter.py",
@@ -122,17 +133,36 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("bug", MUTANTS)
-def test_an_injected_bug_is_caught(bug: str, tmp_path: Path) -> None:
-    name, right, wrong = MUTANTS[bug]
+def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
+    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
+    environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    """A copy of the engine and of its tests."""
     for part in ("backends", "tests/engine"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = tmp_path / "backends" / name
+    return tmp_path
+
+
+def test_a_sound_copy_passes(engine: Path) -> None:
+    result = run_tests(engine)
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_an_injected_bug_is_caught(bug: str, engine: Path) -> None:
+    name, right, wrong = MUTANTS[bug]
+    source = engine / "backends" / name
     text = source.read_text("utf-8")
     assert right in text, "the code has changed: bring this mutant up to date"
     source.write_text(text.replace(right, wrong, 1), "utf-8")
-    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    result = run_tests(engine)
     assert result.returncode == 1, result.stdout[-2000:]

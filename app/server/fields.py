@@ -4,7 +4,7 @@ How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.server.api_error import NOT_SUPPORTED
 from app.server.grammar import GrammarFields
 from app.server.sampling import MAX_INT, SamplingFields, text
-from backends.protocol import Generate
+from backends.protocol import Generate, Overflow
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
@@ -70,6 +70,9 @@ class TextFields(SamplingFields, GrammarFields):
     stream_options: StreamOptions | None = None
     draft: bool | None = Field(None, description="false: no speculative drafting for this answer")
     ignore_eos: bool | None = None
+    context_overflow: Literal["error", "roll"] | None = Field(
+        None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
+    )
 
     @property
     def includes_usage(self) -> bool:
@@ -103,4 +106,5 @@ class TextFields(SamplingFields, GrammarFields):
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.num_alternatives,
             grammar=self.wanted_grammar(),
+            overflow=Overflow(self.context_overflow or Overflow.ERROR),
         )

@@ -24,6 +24,7 @@ class PrefixCache:
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
+        self._heads: dict[int, int] = {}  # of busy slots whose tokens have moved: how many at the beginning have not
 
     @property
     def _min_tokens(self) -> int:
@@ -73,8 +74,43 @@ class PrefixCache:
         """Take the slot back; its tokens stay resident for the next turn of the conversation."""
         assert seq.slot is not None
         del self._busy[seq.slot]
-        self._idle[seq.slot] = seq.cached_tokens
+        held = seq.cached_tokens
+        if (head := self._heads.pop(seq.slot, None)) is not None:
+            self.runner.truncate(seq.slot, head)
+            del held[head:]
+        self._idle[seq.slot] = held
         seq.slot = None
+
+    def roll(self, seq: Sequence) -> None:
+        """Let a sequence at the end of its window forget its older half, in its slot too: what stays is moved there,
+        or read again where the model cannot move it or a running sequence uses the same cells."""
+        slot = seq.slot
+        assert slot is not None
+        may_move = self.runner.can_shift and self._take_cells(seq)
+        begin, end = seq.roll()
+        if may_move:
+            self.runner.roll(slot, begin, end)
+            seq.num_computed -= end - begin
+            self._heads[slot] = begin
+        else:
+            seq.num_computed = begin if self.runner.can_truncate else 0
+            self.runner.truncate(slot, seq.num_computed)
+            self._heads.pop(slot, None)
+
+    def _take_cells(self, seq: Sequence) -> bool:
+        """Make the cells behind the head of seq its own: idle slots that share them are emptied. False when a running
+        one does, which goes on."""
+        assert seq.slot is not None
+        if not self.runner.shares_cells or seq.slot in self._heads:
+            return True
+        held, self._heads[seq.slot] = seq.cached_tokens, seq.head  # what it forgets may have to be saved for others
+        sharers = [slot for slot, other in self._resident() if common_prefix(other, held) > seq.head]
+        if any(slot in self._busy for slot in sharers):
+            return False
+        for slot in sharers:
+            self._empty(slot)
+            self._free.append(slot)
+        return True
 
     def evict(self) -> bool:
         """Drop the least recently used resident slot. False when there is none."""
@@ -106,6 +142,7 @@ class PrefixCache:
         """Every slot is in one place, and no running sequence thinks it has more than its tokens."""
         slots = sorted([*self._free, *self._idle, *self._busy])
         assert slots == list(range(self.runner.num_slots)), "a slot is lost or counted twice"
+        assert set(self._heads) <= set(self._busy)
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
@@ -207,4 +244,4 @@ class PrefixCache:
     def _resident(self) -> Iterator[tuple[int, list[int]]]:
         yield from self._idle.items()
         for slot, seq in self._busy.items():
-            yield slot, seq.cached_tokens
+            yield slot, seq.cached_tokens[: self._heads.get(slot)]

@@ -73,6 +73,8 @@ class Scheduler:
                 self._account_for_draft(step, len(tokens) - 1)
             if seq.finish:
                 self._retire(seq)
+            elif seq.must_roll:
+                self.cache.roll(seq)
 
     def make_room(self) -> None:
         """The KV cache is full: forget an old conversation, else pause the newest sequence. Where slots share no cells
@@ -127,7 +129,7 @@ class Scheduler:
         guesses: dict[Sequence, list[int]] = {}
         room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
         if room and self.cache.runner.can_truncate and not self._is_crowded:
-            limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
+            limits = {s: min(room, s.room - 1) for s in answers if s.may_draft}
             guesses = self.speculation.propose(limits)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
 

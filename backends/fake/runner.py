@@ -13,6 +13,7 @@ from backends.engine.runner import KVFull, Step
 from backends.protocol import Chance, TokenLogprob
 
 SAVED = 0x51A7E  # begins every saved state
+MOVED = 1  # the second number of a cell that was moved by a roll; the first is its token
 NextToken = Callable[[list[int]], int]
 
 
@@ -42,13 +43,16 @@ class FakeRunner:
         can_truncate: bool = True,
         seconds_per_step: float = 0.0,
         shares_cells: bool = True,
+        can_shift: bool = True,
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
         self.max_batch_tokens = max_batch_tokens
         self.can_truncate = can_truncate
         self.shares_cells = shares_cells  # else each slot has an equal part of them
+        self.can_shift = can_shift and can_truncate
         self.num_runs = 0
+        self.num_rolls = 0
         self.num_decoded = 0
         self.num_saves = 0
         self.num_restores = 0
@@ -65,6 +69,7 @@ class FakeRunner:
         assert len(self._kv[source]) >= length
         assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
         held = self._kv[source][:length]
+        assert _are_as_read(held), "a copy of tokens that have seen what is gone"
         self._kv[target] = held if self.shares_cells else [list(cell) for cell in held]
 
     def truncate(self, slot: int, length: int) -> None:
@@ -73,9 +78,19 @@ class FakeRunner:
         assert self.can_truncate or length in (0, len(held)), "a recurrent state cannot go back"
         del held[length:]
 
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        assert self.can_shift
+        held = self._kv[slot]
+        assert 0 < begin < end < len(held), "a roll of nothing, or one that leaves nothing behind it"
+        others = {id(cell) for other, cells in self._kv.items() if other != slot for cell in cells}
+        assert others.isdisjoint(map(id, held[begin:])), "another slot's cell was moved"
+        self.num_rolls += 1
+        self._kv[slot] = held[:begin] + [[cell[0], MOVED] for cell in held[end:]]
+
     def save(self, slot: int, length: int) -> bytearray:
         held = self._kv[slot]
         assert len(held) == length > 0, "a slot is saved whole"
+        assert _are_as_read(held), "tokens that have seen what is gone are kept"
         self.num_saves += 1
         return bytearray(np.array([SAVED, *(cell[0] for cell in held)], "<i4").tobytes())
 
@@ -137,6 +152,10 @@ class FakeRunner:
         token = self._next_token(prefix)
         sampler = step.seq.sampler
         return sampler.sample(token) if isinstance(sampler, FakeSampler) else token
+
+
+def _are_as_read(cells: list[list[int]]) -> bool:
+    return all(len(cell) == 1 for cell in cells)
 
 
 def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:

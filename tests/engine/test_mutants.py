@@ -54,6 +54,36 @@ MUTANTS = {
         "if not self.runner.can_truncate and shared < len(held)",
         "if False",
     ),
+    "a rolled prefix is reused": (
+        "engine/prefix_cache.py",
+        "yield slot, seq.cached_tokens[: self._heads.get(slot)]",
+        "yield slot, seq.cached_tokens",
+    ),
+    "what has rolled stays resident": (
+        "engine/prefix_cache.py",
+        "            self._heads[slot] = begin\n",
+        "            pass\n",
+    ),
+    "a cell shared with another sequence is moved": (
+        "engine/prefix_cache.py",
+        "        if any(slot in self._busy for slot in sharers):",
+        "        if False:",
+    ),
+    "a cell shared with an earlier conversation is moved": (
+        "engine/prefix_cache.py",
+        "        for slot in sharers:\n",
+        "        for slot in ():\n",
+    ),
+    "a rolled sequence thinks that it holds what is gone": (
+        "engine/prefix_cache.py",
+        "            seq.num_computed -= end - begin\n",
+        "            pass\n",
+    ),
+    "guesses go beyond the window": (
+        "engine/sequence.py",
+        "        return left if self.window is None else",
+        "        return left if True else",
+    ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (
         "engine/drafter.py",

@@ -39,15 +39,24 @@ class Case:
     prompt: list[int]
     max_tokens: int
     seed: int | None
+    window: int | None  # rolls when it has so many tokens
 
     def alone(self) -> list[int]:
         """What the sequence says without batch, cache and drafts."""
         sampler = FakeSampler(self.seed, VOCABULARY) if self.seed is not None else None
-        said: list[int] = []
-        while len(said) < self.max_tokens and not (said and said[-1] in EOS):
-            token = next_token(self.prompt + said)
+        seen, said = self._roll(self.prompt), list[int]()
+        while len(said) < self.max_tokens and not (said and said[-1] in self.seq.eos):
+            token = next_token(seen)
             said.append(sampler.sample(token) if sampler else token)
+            seen = self._roll([*seen, said[-1]])
         return said
+
+    def _roll(self, seen: list[int]) -> list[int]:
+        """What is left at the end of the window: its first quarter, or the prompt, and half of the rest."""
+        if self.window is None or len(seen) < self.window:
+            return seen
+        head = min(len(self.prompt), self.window // 4)
+        return seen[:head] + seen[len(seen) - (self.window - head) // 2 :]
 
 
 class Schedule:
@@ -60,8 +69,17 @@ class Schedule:
         self.shares_cells = pick.random() < 0.75
         can_truncate = pick.random() < 0.85
         batch = pick.randint(2, 24)
-        num_cells = self.context * (1 if self.shares_cells else num_slots)
-        self.runner = FakeRunner(next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells)
+        spare = pick.choice([0, 0, self.context])
+        num_cells = self.context + spare if self.shares_cells else self.context * num_slots
+        self.runner = FakeRunner(
+            next_token,
+            num_slots,
+            num_cells,
+            batch,
+            can_truncate,
+            shares_cells=self.shares_cells,
+            can_shift=pick.random() < 0.8,
+        )
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
@@ -106,12 +124,20 @@ class Schedule:
         prompt = system + self._tokens(self.random.randint(1, 15))
         if self.prompts and self.random.random() < 0.4:  # the same again, or the next turn
             prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
-        self.prompts.append(prompt)
-        max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
+        rolls = self.random.random() < 0.2
+        if rolls and self.random.random() < 0.3:  # longer than the window, perhaps
+            prompt = [*prompt, *self._tokens(self.random.randint(0, self.context))]
+        self.prompts.append(prompt[:29])
+        max_tokens = self.random.randint(1, 20) + (self.context if rolls and self.random.random() < 0.5 else 0)
+        if not rolls:
+            max_tokens = min(max_tokens, self.context - len(prompt))
         seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
-        seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
+        eos = frozenset[int]() if rolls else EOS
+        seq = Sequence(uid, list(prompt), max_tokens, eos, priority=self.random.choice(list(Priority)))
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
-        return Case(seq, prompt, max_tokens, seed)
+        if rolls:
+            seq.make_rolling(self.context, max_tokens)
+        return Case(seq, prompt, max_tokens, seed, seq.window)
 
     def _interfere(self) -> None:
         while self.todo and self.random.random() < 0.5:
@@ -119,6 +145,16 @@ class Schedule:
         for seq in self.scheduler.sequences():
             if self.random.random() < 0.01:
                 self.scheduler.finish(seq, Finish.ABORT)
+            elif seq.window and self.random.random() < 0.02:
+                self._imitate(seq)
+
+    def _imitate(self, other: Sequence) -> None:
+        """A prompt that begins like what a sequence has at the moment, in its slot or only by its tokens."""
+        prompt = other.tokens[: self.random.randint(1, self.context - 1)]
+        max_tokens = min(self.random.randint(1, 5), self.context - len(prompt))
+        seq = Sequence(len(self.cases), list(prompt), max_tokens, EOS, priority=Priority.WINDOW)
+        self.cases.append(Case(seq, prompt, max_tokens, None, None))
+        self.scheduler.add(seq)
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
@@ -145,9 +181,12 @@ class Schedule:
             assert case.seq.completion == expected
             self.counts["drafted"] += case.seq.num_drafted
             self.counts["accepted"] += case.seq.num_accepted
+            assert len(case.prompt) + case.seq.num_completion == len(case.seq.tokens) + case.seq.num_rolled
             self.counts["finished"] += 1
+            self.counts["rolled"] += case.seq.num_rolled > 0
             self._check_account(case.seq)
         self.counts["in streams"] += not self.shares_cells
+        self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
 
@@ -174,9 +213,10 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
     assert counts["finished"] > 5 * NUM_SCHEDULES
     for event in ("full", "batched", "aborted", "drafted", "accepted"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
-    often = ("in streams", "saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None")
-    for event in often:
+    for event in ("in streams", "rolled", "moved", "saved", "restored", "from ram"):
         assert counts[event] > NUM_SCHEDULES / 10, counts
+    for event in ("evicted", "first_difference", "None"):
+        assert counts[f"miss: {event}"] > NUM_SCHEDULES / 10, counts
 
 
 def test_cells_are_all_free_again_once_the_cache_is_cleared() -> None:

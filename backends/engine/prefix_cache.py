@@ -84,11 +84,10 @@ class PrefixCache:
     def roll(self, seq: Sequence) -> None:
         """Let a sequence at the end of its window forget its older half, in its slot too: what stays is moved there,
         or read again where the model cannot move it or a running sequence uses the same cells."""
-        slot = seq.slot
+        slot, held = seq.slot, seq.cached_tokens
         assert slot is not None
-        may_move = self.runner.can_shift and self._take_cells(seq)
         begin, end = seq.roll()
-        if may_move:
+        if self.runner.can_shift and self._take_cells(slot, held, begin, end):
             self.runner.roll(slot, begin, end)
             seq.num_computed -= end - begin
             self._heads[slot] = begin
@@ -97,19 +96,18 @@ class PrefixCache:
             self.runner.truncate(slot, seq.num_computed)
             self._heads.pop(slot, None)
 
-    def _take_cells(self, seq: Sequence) -> bool:
-        """Make the cells behind the head of seq its own: idle slots that share them are emptied. False when a running
-        one does, which goes on."""
-        assert seq.slot is not None
-        if not self.runner.shares_cells or seq.slot in self._heads:
+    def _take_cells(self, slot: int, held: list[int], begin: int, end: int) -> bool:
+        """Make the cells from `end` on the slot's own: idle slots that share them are emptied. False when a running
+        sequence shares them, which goes on."""
+        if not self.runner.shares_cells or slot in self._heads:
             return True
-        held, self._heads[seq.slot] = seq.cached_tokens, seq.head  # what it forgets may have to be saved for others
-        sharers = [slot for slot, other in self._resident() if common_prefix(other, held) > seq.head]
-        if any(slot in self._busy for slot in sharers):
+        self._heads[slot] = begin  # what it forgets may have to be saved for others
+        sharers = [other for other, tokens in self._resident() if other != slot and common_prefix(tokens, held) > end]
+        if any(other in self._busy for other in sharers):
             return False
-        for slot in sharers:
-            self._empty(slot)
-            self._free.append(slot)
+        for other in sharers:
+            self._empty(other)
+            self._free.append(other)
         return True
 
     def evict(self) -> bool:

@@ -63,7 +63,7 @@ class Runner(Protocol):
         """Forget what `slot` holds from position `length` on."""
 
     def roll(self, slot: int, begin: int, end: int) -> None:
-        """Forget the tokens from begin to end, and move those behind them there. The cells from begin on must be the
+        """Forget the tokens from begin to end, and move those behind them there. The cells from end on must be the
         slot's alone: a cell has one position. Nobody may copy what was moved, it has seen what is gone."""
 
     def save(self, slot: int, length: int) -> bytearray:

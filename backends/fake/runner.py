@@ -83,7 +83,7 @@ class FakeRunner:
         held = self._kv[slot]
         assert 0 < begin < end < len(held), "a roll of nothing, or one that leaves nothing behind it"
         others = {id(cell) for other, cells in self._kv.items() if other != slot for cell in cells}
-        assert others.isdisjoint(map(id, held[begin:])), "another slot's cell was moved"
+        assert others.isdisjoint(map(id, held[end:])), "another slot's cell was moved"
         self.num_rolls += 1
         self._kv[slot] = held[:begin] + [[cell[0], MOVED] for cell in held[end:]]
 

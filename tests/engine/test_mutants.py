@@ -66,13 +66,13 @@ MUTANTS = {
     ),
     "a cell shared with another sequence is moved": (
         "engine/prefix_cache.py",
-        "        if any(slot in self._busy for slot in sharers):",
+        "        if any(other in self._busy for other in sharers):",
         "        if False:",
     ),
     "a cell shared with an earlier conversation is moved": (
         "engine/prefix_cache.py",
-        "        for slot in sharers:\n",
-        "        for slot in ():\n",
+        "        for other in sharers:\n",
+        "        for other in ():\n",
     ),
     "a rolled sequence thinks that it holds what is gone": (
         "engine/prefix_cache.py",

@@ -103,6 +103,18 @@ def test_those_who_share_its_prompt_do_not_notice(load: Load, tiny: Path, layout
     assert after.wait().text == alone, "nothing that was moved is taken for the prompt"
 
 
+def test_an_earlier_conversation_in_the_same_cells_goes_to_ram_before_they_move(load: Load, tiny: Path) -> None:
+    handle = load(tiny, kv_layout=KVLayout.UNIFIED, **OPTIONS)
+    earlier = PROMPT[:190]  # a roll moves what stands from 160 on
+    later = start(handle, (*earlier, 7)).wait().text
+    fresh = load(tiny, name="fresh", kv_layout=KVLayout.UNIFIED, **OPTIONS)
+    start(fresh, earlier, max_tokens=1).wait()
+    roll(fresh).wait()
+    again = start(fresh, (*earlier, 7)).wait()
+    assert again.text == later
+    assert timings(again).cache_ram_n == 190
+
+
 def test_a_rolled_answer_leaves_only_its_head(load: Load, tiny: Path) -> None:
     handle = load(tiny, prompt_cache_ram=0, **OPTIONS)
     roll(handle).wait()

@@ -145,7 +145,7 @@ class Schedule:
         for seq in self.scheduler.sequences():
             if self.random.random() < 0.01:
                 self.scheduler.finish(seq, Finish.ABORT)
-            elif seq.window and self.random.random() < 0.02:
+            elif seq.window and self.random.random() < (0.2 if seq.window - len(seq.tokens) < 4 else 0.02):
                 self._imitate(seq)
 
     def _imitate(self, other: Sequence) -> None:

@@ -46,8 +46,8 @@ MUTANTS = {
     "the last token is not decoded": ("engine/prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",
-        "self._idle[seq.slot] = seq.cached_tokens",
-        "self._idle[seq.slot] = list(seq.tokens)",
+        "        held = seq.cached_tokens\n        if (head",
+        "        held = list(seq.tokens)\n        if (head",
     ),
     "a recurrent state is reused in part": (
         "engine/prefix_cache.py",

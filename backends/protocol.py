@@ -64,6 +64,18 @@ class Finish(StrEnum):
     ABORT = "abort"
 
 
+class Overflow(StrEnum):
+    """What happens when prompt and answer reach the context. ERROR: a longer prompt is refused, an answer ends there.
+
+    ROLL: the answer goes on. Its head stays (all of the prompt up to a quarter of the context), the older half of what
+    follows is dropped, as often as needed; of a prompt that is longer the middle is dropped before it is read.
+    Where the model can, what stays is moved instead of read again, and then still knows of what was dropped.
+    """
+
+    ERROR = "error"
+    ROLL = "roll"
+
+
 class FailureKind(StrEnum):
     CONTEXT_LENGTH = "context_length_exceeded"
     BAD_REQUEST = "bad_request"
@@ -212,7 +224,8 @@ class Generate:
     prompt: tuple[Message, ...] | str | tuple[int, ...]
     uid: int = 0  # given by the client that submits it
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    max_tokens: int | None = None  # None: until the model stops or the context is full
+    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context
+    max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     priority: Priority = Priority.BATCH
     draft: bool = True  # False switches drafting off for this answer
@@ -221,6 +234,7 @@ class Generate:
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
+    overflow: Overflow = Overflow.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +265,7 @@ class Timings:
     cache_ram_n: int = 0  # of cache_n, those whose state came back from RAM
     cache_disk_n: int = 0  # and from disk; the others were resident
     cache_miss: CacheMiss | None = None  # None: the whole prompt was there, but its last token
+    rolled_n: int = 0  # dropped for want of context, of the prompt (they count nowhere else) and of the answer
 
     @property
     def cache_resident_n(self) -> int:

@@ -4,7 +4,7 @@ How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.server.api_error import NOT_SUPPORTED
 from app.server.grammar import GrammarFields
 from app.server.sampling import MAX_INT, SamplingFields, text
-from backends.protocol import Generate
+from backends.protocol import Generate, Overflow
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
@@ -92,6 +92,9 @@ class TextFields(SamplingFields, GrammarFields):
         None, max_length=MAX_ADAPTERS, description="LoRA adapters of this answer; those not named are off"
     )
     ignore_eos: bool | None = None
+    context_overflow: Literal["error", "roll"] | None = Field(
+        None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
+    )
 
     @property
     def includes_usage(self) -> bool:
@@ -128,4 +131,5 @@ class TextFields(SamplingFields, GrammarFields):
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.num_alternatives,
             grammar=self.wanted_grammar(),
+            overflow=Overflow(self.context_overflow or Overflow.ERROR),
         )

@@ -158,7 +158,7 @@ class Engine:
         if is_first:
             seq.clock.first_token = now
         seq.clock.last_token = now
-        new = seq.tokens[seq.num_prompt + answer.num_said :]
+        new = seq.completion[answer.num_said :]
         answer.num_said += len(new)
         text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
         if answer.text.stopped and not seq.finish:

@@ -43,6 +43,7 @@ class PrefixCache:
         self._busy: dict[int, Sequence] = {}
         self.own_adapters = adapters
         self._adapters = dict.fromkeys(self._free, adapters)  # of what each slot holds
+        self._heads: dict[int, int] = {}  # of busy slots whose tokens have moved: how many at the beginning have not
 
     @property
     def _min_tokens(self) -> int:
@@ -122,8 +123,42 @@ class PrefixCache:
         """Take the slot back; its tokens stay resident for the next turn of the conversation."""
         assert seq.slot is not None
         del self._busy[seq.slot]
-        self._idle[seq.slot] = seq.cached_tokens
+        held = seq.cached_tokens
+        if (head := self._heads.pop(seq.slot, None)) is not None:
+            self.runner.truncate(seq.slot, head)
+            del held[head:]
+        self._idle[seq.slot] = held
         seq.slot = None
+
+    def roll(self, seq: Sequence) -> None:
+        """Let a sequence at the end of its window forget its older half, in its slot too: what stays is moved there,
+        or read again where the model cannot move it or a running sequence uses the same cells."""
+        slot, held = seq.slot, seq.cached_tokens
+        assert slot is not None
+        begin, end = seq.roll()
+        if self.runner.can_shift and self._take_cells(slot, held, begin, end):
+            self.runner.roll(slot, begin, end)
+            seq.num_computed -= end - begin
+            self._heads[slot] = begin
+        else:
+            seq.num_computed = begin if self.runner.can_truncate else 0
+            self.runner.truncate(slot, seq.num_computed)
+            self._heads.pop(slot, None)
+
+    def _take_cells(self, slot: int, held: list[int], begin: int, end: int) -> bool:
+        """Make the cells from `end` on the slot's own: idle slots that share them are emptied. False when a running
+        sequence shares them, which goes on."""
+        if not self.runner.shares_cells or slot in self._heads:
+            return True
+        self._heads[slot] = begin  # what it forgets may have to be saved for others
+        others = ((other, tokens) for other, tokens in self._resident(self._adapters[slot]) if other != slot)
+        sharers = [other for other, tokens in others if common_prefix(tokens, held) > end]
+        if any(other in self._busy for other in sharers):
+            return False
+        for other in sharers:
+            self._empty(other)
+            self._free.append(other)
+        return True
 
     def evict(self) -> bool:
         """Drop the least recently used resident slot. False when there is none."""
@@ -155,6 +190,7 @@ class PrefixCache:
         """Every slot is in one place, and no running sequence thinks it has more than its tokens."""
         slots = sorted([*self._free, *self._idle, *self._busy])
         assert slots == list(range(self.runner.num_slots)), "a slot is lost or counted twice"
+        assert set(self._heads) <= set(self._busy)
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
@@ -248,7 +284,7 @@ class PrefixCache:
 
     def _may_be_full(self, needed: int) -> bool:
         """Whether evicting could help: else the state was refused for another reason."""
-        num_held = sum(map(len, self._held().values()))
+        num_held = sum(map(len, self._idle.values())) + sum(seq.num_computed for seq in self._busy.values())
         return self.runner.shares_cells and num_held + needed > self.runner.num_cells
 
     def _known(self, seq: Sequence) -> Known:
@@ -284,7 +320,8 @@ class PrefixCache:
             self._idle[slot] = self._idle.pop(slot)
 
     def _held(self) -> dict[int, list[int]]:
-        return self._idle | {slot: seq.cached_tokens for slot, seq in self._busy.items()}
+        """What others may have of each slot: what a roll has moved is its own sequence's alone."""
+        return self._idle | {slot: seq.cached_tokens[: self._heads.get(slot)] for slot, seq in self._busy.items()}
 
     def _resident(self, adapters: tuple[float, ...]) -> Iterator[tuple[int, list[int]]]:
         """The slots whose cells a sequence with these adapters may use, and their tokens."""

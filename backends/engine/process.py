@@ -31,6 +31,7 @@ from backends.protocol import (
     Loading,
     Output,
     Outputs,
+    Overflow,
     Request,
     Stats,
 )
@@ -113,7 +114,7 @@ class Receiver:
         context = self.model.ready.context
         try:
             tokens = self.model.encode(request.prompt)
-            if len(tokens) >= context:
+            if len(tokens) >= context and request.overflow is Overflow.ERROR:
                 return _too_long(request.uid, len(tokens), context)
             seq = Sequence.of(request, tokens, context, self.model.eos)
             seq.adapters = scales(request.adapters, self.model.ready.adapters)

@@ -54,6 +54,7 @@ class Runner(Protocol):
     max_batch_tokens: int
     shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
     can_truncate: bool  # recurrent models cannot go back: no drafts, and only whole prefixes are reused
+    can_shift: bool  # False: `roll` must not be called
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let the empty slot `target` hold the first `length` tokens of `source`: in the same cells if slots share
@@ -61,6 +62,10 @@ class Runner(Protocol):
 
     def truncate(self, slot: int, length: int) -> None:
         """Forget what `slot` holds from position `length` on."""
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        """Forget the tokens from begin to end, and move those behind them there. The cells from end on must be the
+        slot's alone: a cell has one position. Nobody may copy what was moved, it has seen what is gone."""
 
     def save(self, slot: int, length: int) -> bytearray:
         """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""

@@ -90,6 +90,9 @@ class Scheduler:
                 self._account_for_draft(step, len(tokens) - 1)
             if seq.finish:
                 self._retire(seq)
+            elif seq.must_roll:
+                self._forget_shared(seq)  # its tokens move
+                self.cache.roll(seq)
 
     def make_room(self) -> None:
         """The KV cache is full: forget an old conversation, else pause the newest sequence. Where slots share no cells
@@ -201,11 +204,14 @@ class Scheduler:
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)
         self._behind.discard(seq)
+        self._forget_shared(seq)
+        self.speculation.forget(seq)
+        self.cache.release(seq)
+
+    def _forget_shared(self, seq: Sequence) -> None:
         self._shared.pop(seq, None)
         for known in self._shared.values():
             known.pop(seq, None)
-        self.speculation.forget(seq)
-        self.cache.release(seq)
 
     def _enqueue(self, seq: Sequence) -> None:
         heapq.heappush(self._waiting, (*self._rank(seq), seq))

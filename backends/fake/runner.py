@@ -38,6 +38,7 @@ class Cell:
 
     token: int
     adapters: tuple[float, ...]
+    was_moved: bool = False  # by a roll: it has seen what is gone
 
 
 class FakeRunner:
@@ -53,13 +54,16 @@ class FakeRunner:
         seconds_per_step: float = 0.0,
         shares_cells: bool = True,
         adapters: tuple[float, ...] = (),
+        can_shift: bool = True,
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
         self.max_batch_tokens = max_batch_tokens
         self.can_truncate = can_truncate
         self.shares_cells = shares_cells  # else each slot has an equal part of them
+        self.can_shift = can_shift and can_truncate
         self.num_runs = 0
+        self.num_rolls = 0
         self.num_decoded = 0
         self.num_saves = 0
         self.num_restores = 0
@@ -83,6 +87,7 @@ class FakeRunner:
         assert len(self._kv[source]) >= length
         assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
         held = self._kv[source][:length]
+        assert _are_as_read(held), "a copy of tokens that have seen what is gone"
         self._kv[target] = held if self.shares_cells else [replace(cell) for cell in held]
 
     def truncate(self, slot: int, length: int) -> None:
@@ -91,10 +96,20 @@ class FakeRunner:
         assert self.can_truncate or length in (0, len(held)), "a recurrent state cannot go back"
         del held[length:]
 
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        assert self.can_shift
+        held = self._kv[slot]
+        assert 0 < begin < end < len(held), "a roll of nothing, or one that leaves nothing behind it"
+        others = {id(cell) for other, cells in self._kv.items() if other != slot for cell in cells}
+        assert others.isdisjoint(map(id, held[end:])), "another slot's cell was moved"
+        self.num_rolls += 1
+        self._kv[slot] = held[:begin] + [replace(cell, was_moved=True) for cell in held[end:]]
+
     def save(self, slot: int, length: int) -> bytearray:
         held = self._kv[slot]
         assert len(held) == length > 0, "a slot is saved whole"
         assert all(cell.adapters == self._own_adapters for cell in held), "saved for another load than its own"
+        assert _are_as_read(held), "tokens that have seen what is gone are kept"
         self.num_saves += 1
         return bytearray(np.array([SAVED, *(cell.token for cell in held)], "<i4").tobytes())
 
@@ -173,6 +188,10 @@ def adapted(token: int, adapters: tuple[float, ...]) -> int:
     if not any(adapters):
         return token
     return ord(chr(token).swapcase()) if chr(token).isascii() and chr(token).isalpha() else token ^ (token < 4)
+
+
+def _are_as_read(cells: list[Cell]) -> bool:
+    return not any(cell.was_moved for cell in cells)
 
 
 def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:

@@ -30,6 +30,9 @@ GGML_TYPES = {
 }
 FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
+# a shift turns every key of the cache, by 0 where nothing moved: these types are as before then. A quantized key is
+# rounded again, others' too, and bf16 ends the process
+TURNABLE = ("f32", "f16")
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
 MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
@@ -186,6 +189,13 @@ class NativeModel(_Closable):
         return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
 
     @property
+    def has_plain_rope(self) -> bool:
+        """Whether turning a key by 0 leaves it as it is: YaRN and its kin would make it longer each time."""
+        prefix = f"{self.metadata('general.architecture')}.rope.scaling"
+        factor = self.metadata(f"{prefix}.attn_factor")
+        return self.metadata(f"{prefix}.type") in (None, "none", "linear") and (factor is None or float(factor) == 1)
+
+    @property
     def has_decoder(self) -> bool:
         return bool(lib.llama_model_has_decoder(self.pointer)) and not lib.llama_model_has_encoder(self.pointer)
 
@@ -308,6 +318,9 @@ class NativeContext(_Closable):
         # at most the context, whatever was asked for; one row more aborts the process
         self.batch_tokens: int = lib.llama_n_batch(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
+        self.can_shift = (
+            bool(lib.llama_memory_can_shift(self._memory)) and params.kv_type_k in TURNABLE and model.has_plain_rope
+        )
         self._batch = lib.llama_batch_init(params.batch_tokens, 0, 1)
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
         self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
@@ -362,6 +375,12 @@ class NativeContext(_Closable):
     def truncate(self, slot: int, length: int) -> None:
         if not lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        """Forget positions begin to end and move those behind them there. The keys are turned in the next decode."""
+        if not lib.llama_memory_seq_rm(self._memory, slot, begin, end):
+            raise NativeError(f"llama_memory_seq_rm could not cut {begin} to {end} out of slot {slot}")
+        lib.llama_memory_seq_add(self._memory, slot, end, -1, begin - end)
 
     def save(self, slot: int, length: int) -> bytearray:
         """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""

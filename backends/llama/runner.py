@@ -24,6 +24,7 @@ class LlamaRunner:
         self.max_batch_tokens = context.batch_tokens
         self.shares_cells = context.is_unified
         self.can_truncate = not context.model.is_recurrent
+        self.can_shift = self.can_truncate and context.can_shift
         self._context = context
         self._adapters: tuple[float, ...] = ()
 
@@ -32,6 +33,9 @@ class LlamaRunner:
 
     def truncate(self, slot: int, length: int) -> None:
         self._context.truncate(slot, length)
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        self._context.roll(slot, begin, end)
 
     def save(self, slot: int, length: int) -> bytearray:
         return self._context.save(slot, length)

@@ -91,8 +91,8 @@ MUTANTS = {
     ),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",
-        "self._idle[seq.slot] = seq.cached_tokens",
-        "self._idle[seq.slot] = list(seq.tokens)",
+        "        held = seq.cached_tokens\n        if (head",
+        "        held = list(seq.tokens)\n        if (head",
     ),
     "a recurrent state is reused in part": (
         "engine/prefix_cache.py",
@@ -108,6 +108,36 @@ MUTANTS = {
         "engine/scheduler.py",
         "if entry[2] is not seq]",
         "if entry[2].tokens != seq.tokens]",
+    ),
+    "a rolled prefix is reused": (
+        "engine/prefix_cache.py",
+        "seq.cached_tokens[: self._heads.get(slot)] for",
+        "seq.cached_tokens for",
+    ),
+    "what has rolled stays resident": (
+        "engine/prefix_cache.py",
+        "            self._heads[slot] = begin\n",
+        "            pass\n",
+    ),
+    "a cell shared with another sequence is moved": (
+        "engine/prefix_cache.py",
+        "        if any(other in self._busy for other in sharers):",
+        "        if False:",
+    ),
+    "a cell shared with an earlier conversation is moved": (
+        "engine/prefix_cache.py",
+        "        for other in sharers:\n",
+        "        for other in ():\n",
+    ),
+    "a rolled sequence thinks that it holds what is gone": (
+        "engine/prefix_cache.py",
+        "            seq.num_computed -= end - begin\n",
+        "            pass\n",
+    ),
+    "guesses go beyond the window": (
+        "engine/sequence.py",
+        "        return left if self.window is None else",
+        "        return left if True else",
     ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (

@@ -43,15 +43,24 @@ class Case:
     prompt: list[int]
     max_tokens: int
     seed: int | None
+    window: int | None  # rolls when it has so many tokens
 
     def alone(self) -> list[int]:
         """What the sequence says without batch, cache and drafts."""
         sampler = FakeSampler(self.seed, VOCABULARY) if self.seed is not None else None
-        said: list[int] = []
-        while len(said) < self.max_tokens and not (said and said[-1] in EOS):
-            token = adapted(next_token(self.prompt + said), self.seq.adapters)
+        seen, said = self._roll(self.prompt), list[int]()
+        while len(said) < self.max_tokens and not (said and said[-1] in self.seq.eos):
+            token = adapted(next_token(seen), self.seq.adapters)
             said.append(sampler.sample(token) if sampler else token)
+            seen = self._roll([*seen, said[-1]])
         return said
+
+    def _roll(self, seen: list[int]) -> list[int]:
+        """What is left at the end of the window: its first quarter, or the prompt, and half of the rest."""
+        if self.window is None or len(seen) < self.window:
+            return seen
+        head = min(len(self.prompt), self.window // 4)
+        return seen[:head] + seen[len(seen) - (self.window - head) // 2 :]
 
 
 class Schedule:
@@ -64,11 +73,19 @@ class Schedule:
         self.shares_cells = pick.random() < 0.75
         can_truncate = pick.random() < 0.85
         batch = pick.randint(2, 24)
-        num_cells = self.context * (1 if self.shares_cells else num_slots)
+        spare = pick.choice([0, 0, self.context])
+        num_cells = self.context + spare if self.shares_cells else self.context * num_slots
         self.scales = pick.choice([[()], [(0.5,)], [(0.5,), (0.0,), (1.0,)]])  # of one adapter, the load's own first
         own = self.scales[0]
         self.runner = FakeRunner(
-            next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells, adapters=own
+            next_token,
+            num_slots,
+            num_cells,
+            batch,
+            can_truncate,
+            shares_cells=self.shares_cells,
+            can_shift=pick.random() < 0.8,
+            adapters=own,
         )
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
         fixed = pick.choice([None, pick.randint(1, 6)])
@@ -116,20 +133,28 @@ class Schedule:
         prompt = system + self._tokens(self.random.randint(1, 15))
         if self.prompts and self.random.random() < 0.5:  # the same again, or the next turn
             prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
-        self.prompts.append(prompt)
-        max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
+        rolls = self.random.random() < 0.2
+        if rolls and self.random.random() < 0.3:  # longer than the window, perhaps
+            prompt = [*prompt, *self._tokens(self.random.randint(0, self.context))]
+        self.prompts.append(prompt[:29])
+        max_tokens = self.random.randint(1, 20) + (self.context if rolls and self.random.random() < 0.5 else 0)
+        if not rolls:
+            max_tokens = min(max_tokens, self.context - len(prompt))
         first = self.random.randrange(1000) if self.random.random() < 0.4 else None
         num_choices = self.random.randint(2, 4) if first is not None and self.random.random() < 0.5 else 1
-        priority, adapters = self.random.choice(list(Priority)), self.random.choice(self.scales)
         seeds = [None if first is None else first + n for n in range(num_choices)]
-        return [self._case(prompt, max_tokens, priority, seed, adapters) for seed in seeds]
+        priority, adapters = self.random.choice(list(Priority)), self.random.choice(self.scales)
+        eos = frozenset[int]() if rolls else EOS
+        seqs = [Sequence(next(self.uids), list(prompt), max_tokens, eos, priority=priority) for _ in seeds]
+        for seq in seqs:
+            seq.adapters = adapters
+            if rolls:
+                seq.make_rolling(self.context, max_tokens)
+        return [self._case(prompt, seq, seed) for seq, seed in zip(seqs, seeds, strict=True)]
 
-    def _case(
-        self, prompt: list[int], max_tokens: int, priority: Priority, seed: int | None, adapters: tuple[float, ...]
-    ) -> Case:
-        seq = Sequence(next(self.uids), list(prompt), max_tokens, EOS, priority=priority, adapters=adapters)
+    def _case(self, prompt: list[int], seq: Sequence, seed: int | None) -> Case:
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
-        return Case(seq, prompt, max_tokens, seed)
+        return Case(seq, prompt, seq.max_tokens, seed, seq.window)
 
     def _interfere(self) -> None:
         while self.todo and self.random.random() < 0.5:
@@ -140,6 +165,16 @@ class Schedule:
         for seq in self.scheduler.sequences():
             if self.random.random() < 0.01:
                 self.scheduler.finish(seq, Finish.ABORT)
+            elif seq.window and self.random.random() < (0.2 if seq.window - len(seq.tokens) < 4 else 0.02):
+                self._imitate(seq)
+
+    def _imitate(self, other: Sequence) -> None:
+        """A prompt that begins like what a sequence has at the moment, in its slot or only by its tokens."""
+        prompt = other.tokens[: self.random.randint(1, self.context - 1)]
+        max_tokens = min(self.random.randint(1, 5), self.context - len(prompt))
+        seq = Sequence(len(self.cases), list(prompt), max_tokens, EOS, priority=Priority.WINDOW)
+        self.cases.append(Case(seq, prompt, max_tokens, None, None))
+        self.scheduler.add(seq)
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
@@ -175,12 +210,15 @@ class Schedule:
             assert case.seq.completion == expected
             self.counts["drafted"] += case.seq.num_drafted
             self.counts["accepted"] += case.seq.num_accepted
+            assert len(case.prompt) + case.seq.num_completion == len(case.seq.tokens) + case.seq.num_rolled
             self.counts["finished"] += 1
+            self.counts["rolled"] += case.seq.num_rolled > 0
             self._check_account(case.seq)
         self.scheduler.cache.clear()
         assert self.runner.used_cells == 0
         self.counts["in streams"] += not self.shares_cells
         self.counts["adapters changed"] += self.runner.num_adapter_changes
+        self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
 
@@ -209,7 +247,7 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
         assert counts[event] > CHUNK / 4, counts
     misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", None)]
-    for event in ("in streams", "saved", "restored", "from ram", *misses):
+    for event in ("in streams", "rolled", "moved", "saved", "restored", "from ram", *misses):
         assert counts[event] > CHUNK / 15, counts
     assert counts["paused"] > CHUNK / 100, counts
 

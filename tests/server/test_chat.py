@@ -15,6 +15,7 @@ TIMINGS = {
     "cache_tier",
     "cache_miss",
     "predicted_n",
+    "rolled_n",
     "draft_n",
     "draft_accepted_n",
     "prompt_ms",

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.server.chat import ChatRequest
 from app.server.completions import CompletionRequest
-from backends.protocol import Generate, Grammar, GrammarKind, Message, Priority, SamplingParams
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -53,6 +53,13 @@ def test_given_fields_reach_the_engine() -> None:
         draft=False,
         ignore_eos=True,
     )
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_what_happens_at_the_end_of_the_context_can_be_chosen(overflow: Overflow) -> None:
+    assert generate(context_overflow=overflow.value).overflow is overflow
+    completion = CompletionRequest.model_validate({"prompt": "Hi", "context_overflow": overflow.value})
+    assert completion.generate("Hi").overflow is overflow
 
 
 def test_every_sampling_field_reaches_the_engine() -> None:
@@ -185,6 +192,8 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"lora": [{"id": 0, "scale": float("nan")}]},
         {"lora": [{"id": 0, "scale": 101}]},
         {"lora": [{"id": 0, "scale": 1}] * 65},
+        {"context_overflow": "truncate"},
+        {"context_overflow": True},
     ],
 )
 def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:

@@ -63,6 +63,20 @@ class PrefixCache:
         self._busy[slot] = seq
         return True
 
+    def catch_up(self, seq: Sequence) -> None:
+        """Let a running sequence have what another slot has come to hold of its prompt."""
+        wanted = seq.tokens[:-1]
+        source, length = self.match(wanted)
+        if source is None or length <= seq.num_computed:
+            return
+        assert seq.slot is not None
+        self.runner.truncate(seq.slot, 0)
+        self.runner.copy(source, seq.slot, length)
+        if seq.clock.started is None:  # else its account is closed
+            known = [(common_prefix(held, wanted), len(held)) for _, held in self._resident()]
+            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, known))
+        seq.num_computed = length
+
     def release(self, seq: Sequence) -> None:
         """Take the slot back; its tokens stay resident for the next turn of the conversation."""
         assert seq.slot is not None

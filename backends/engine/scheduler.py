@@ -11,23 +11,28 @@ from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
+from backends.prompt_cache.state import common_prefix
 from backends.protocol import Finish
 
 # a prompt beside running answers may make their step so many times as long, and is read at least so fast
 MAX_STALL = 4.0
 MIN_CHUNK, FIRST_CHUNK = 4, 32
+MIN_SHARED = 64  # tokens that two prompts must both still need, for one to wait until the other has read them
 
 
 class Scheduler:
-    def __init__(self, cache: PrefixCache, speculation: Speculation, max_running: int):
+    def __init__(self, cache: PrefixCache, speculation: Speculation, max_running: int, min_shared: int = MIN_SHARED):
         self.cache = cache
         self.speculation = speculation
+        self.min_shared = min_shared
         self.max_running = min(max_running, cache.runner.num_slots)
         self.max_batch_tokens = cache.runner.max_batch_tokens
         self.running: list[Sequence] = []
         self._waiting: list[tuple[int, int, Sequence]] = []  # a heap: priority, then arrival
         self._arrivals = count()
         self._arrival: dict[Sequence, int] = {}
+        self._shared: dict[Sequence, dict[Sequence, int]] = {}  # of prompts being read: how far they begin alike
+        self._behind: set[Sequence] = set()  # prompts that had to wait: others may have read on for them
         self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
 
     @property
@@ -52,9 +57,15 @@ class Scheduler:
         room = self.max_batch_tokens - num_rows
         if answers and prompts:
             room = min(room, self._chunk(num_rows))
+        readers: list[Sequence] = []
         for seq in sorted(prompts, key=self._rank):
-            if room == 0:
-                break
+            if room == 0 or self._follows(seq, readers):
+                self._behind.add(seq)
+                continue
+            if seq in self._behind:
+                self._behind.remove(seq)
+                self.cache.catch_up(seq)
+            readers.append(seq)
             steps.append(Step(seq, seq.tokens[seq.num_computed : seq.num_computed + room]))
             room -= len(steps[-1].tokens)
         return steps
@@ -117,6 +128,19 @@ class Scheduler:
             heapq.heappop(self._waiting)
             self.running.append(seq)
 
+    def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
+        """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
+        if not self.cache.runner.can_truncate:
+            return False
+        shared = {reader: self._num_shared(seq, reader) for reader in readers}
+        return any(r.num_computed < n and n - seq.num_computed >= self.min_shared for r, n in shared.items())
+
+    def _num_shared(self, seq: Sequence, reader: Sequence) -> int:
+        known = self._shared.setdefault(seq, {})
+        if reader not in known:
+            known[reader] = common_prefix(reader.tokens, seq.tokens[:-1])
+        return known[reader]
+
     def _chunk(self, num_rows: int) -> int:
         """Prompt tokens that may join so many rows of answers without making them stand still."""
         tokens = self.speculation.costs.prompt_tokens_within(num_rows, MAX_STALL)
@@ -145,6 +169,10 @@ class Scheduler:
 
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)
+        self._behind.discard(seq)
+        self._shared.pop(seq, None)
+        for known in self._shared.values():
+            known.pop(seq, None)
         self.speculation.forget(seq)
         self.cache.release(seq)
 

@@ -43,6 +43,16 @@ MUTANTS = {
         "        if answers and prompts:",
         "        if False:",
     ),
+    "prompts that begin alike are each read in full": (
+        "engine/scheduler.py",
+        "if room == 0 or self._follows(seq, readers)",
+        "if room == 0",
+    ),
+    "who waited for a prompt starts from nothing": (
+        "engine/scheduler.py",
+        "                self.cache.catch_up(seq)",
+        "                pass",
+    ),
     "the last token is not decoded": ("engine/prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",

@@ -64,7 +64,7 @@ class Schedule:
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
         cache = PrefixCache(self.runner, self._store(can_truncate))
-        self.scheduler = Scheduler(cache, speculation, max_running=pick.randint(1, num_slots))
+        self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
         self.prompts: list[list[int]] = []
         self.cases = [self._case(uid, system) for uid in range(pick.randint(1, 12))]
@@ -221,6 +221,35 @@ def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
     assert len(scheduler.schedule()[1].tokens) == 30, "a millisecond each: thrice the answer's ten"
 
 
+def test_prompts_that_arrive_together_and_begin_alike_are_read_once() -> None:
+    shared = [1, 2, 3] * 150
+    runner = FakeRunner(next_token, num_slots=8, num_cells=700, max_batch_tokens=100)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=8)
+    clients = [Sequence(uid, [*shared, uid % 5], max_tokens=1) for uid in range(8)]
+    for seq in clients:
+        scheduler.add(seq)
+    _run(scheduler, runner)
+    assert runner.num_decoded == len(shared) + len(clients)
+    for seq in clients:
+        assert seq.completion == [next_token([*shared, seq.uid % 5])]
+
+
+def test_who_waits_for_a_prompt_that_is_called_off_goes_on_from_there() -> None:
+    shared = [1, 2, 3] * 100
+    runner = FakeRunner(next_token, num_slots=2, num_cells=700, max_batch_tokens=100)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    first, second = (Sequence(uid, [*shared, uid], max_tokens=1) for uid in range(2))
+    scheduler.add(first)
+    scheduler.add(second)
+    steps = scheduler.schedule()
+    assert [step.seq for step in steps] == [first], "the second would read the same"
+    scheduler.update(steps, runner.run(steps))
+    scheduler.finish(first, Finish.ABORT)
+    _run(scheduler, runner)
+    assert second.completion == [next_token(second.tokens[:-1])]
+    assert runner.num_decoded == len(shared) + 1
+
+
 def test_the_second_turn_decodes_only_new_tokens() -> None:
     runner = FakeRunner(next_token, num_slots=2, num_cells=200)
     scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
@@ -246,6 +275,10 @@ def test_a_prompt_shares_the_prefix_of_one_that_still_runs() -> None:
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:
     scheduler.add(seq)
+    _run(scheduler, runner)
+
+
+def _run(scheduler: Scheduler, runner: FakeRunner) -> None:
     while not scheduler.is_idle:
         steps = scheduler.schedule()
         scheduler.update(steps, runner.run(steps))

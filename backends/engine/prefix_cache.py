@@ -7,6 +7,7 @@ What a slot has to give up goes to the store, and comes back when it beats what 
 
 from collections.abc import Iterator
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
 from backends.prompt_cache.state import Reuse, State, Tier, common_prefix
@@ -17,9 +18,10 @@ from backends.protocol import CacheMiss
 class PrefixCache:
     """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences."""
 
-    def __init__(self, runner: Runner, store: StateStore | None = None):
+    def __init__(self, runner: Runner, store: StateStore | None = None, checkpoints: Checkpoints | None = None):
         self.runner = runner
         self.store = store
+        self.checkpoints = checkpoints or Checkpoints(runner)
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
@@ -30,14 +32,12 @@ class PrefixCache:
         return self._free[-1] if self._free else None
 
     def match(self, tokens: list[int]) -> tuple[int | None, int]:
-        """The slot that shares the longest prefix with tokens, and the length of that prefix."""
+        """The slot that shares the longest prefix with tokens and can go back to it, and the length of that prefix."""
         best, length = None, 0
         for slot, held in self._resident():
             shared = common_prefix(held, tokens)
-            if not self.runner.can_truncate and shared < len(held):
-                continue
-            if shared > length:
-                best, length = slot, shared
+            if shared > length and (reach := self._reach(slot, shared, len(held))) > length:
+                best, length = slot, reach
         return best, length
 
     def admit(self, seq: Sequence) -> bool:
@@ -56,6 +56,7 @@ class PrefixCache:
             source, length = self.match(wanted)  # room may have been made in vain
             slot, tier = self._fill(source, length), Tier.RESIDENT
         seq.slot, seq.num_computed = slot, length
+        self.checkpoints.take(slot, length)
         if seq.clock.started is None:  # a sequence that comes back from a pause has been accounted for
             no_room = found is not None and restored is None
             miss = CacheMiss.NO_ROOM if no_room else self._why(wanted, length, known)
@@ -71,7 +72,7 @@ class PrefixCache:
             return
         assert seq.slot is not None
         self.runner.truncate(seq.slot, 0)
-        self.runner.copy(source, seq.slot, length)
+        self._copy(source, seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
             known = [(common_prefix(held, wanted), len(held)) for _, held in self._resident()]
             seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, known))
@@ -97,7 +98,7 @@ class PrefixCache:
         """Forget every slot, after a decode that left the KV cache in doubt."""
         assert not self._busy, "release the running sequences first"
         for slot, held in self._idle.items():
-            self.runner.truncate(slot, 0)
+            self._cut(slot, len(held), 0)
             self._forget(held, CacheMiss.EVICTED)
         self._free += self._idle
         self._idle.clear()
@@ -117,6 +118,7 @@ class PrefixCache:
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
+        self.checkpoints.check_integrity()
         if self.store:
             self.store.ram.check_integrity()
 
@@ -127,11 +129,37 @@ class PrefixCache:
             held = self._idle.pop(slot)
             if len(held) - length >= (self.store.min_tokens if self.store else 1):
                 self._offload(slot, held)
-            self.runner.truncate(slot, length)
+            self._cut(slot, len(held), length)
         elif source is not None:
-            self.runner.copy(source, slot, length)
+            self._copy(source, slot, length)
             self._touch(source)
         return slot
+
+    def _reach(self, slot: int, shared: int, held: int) -> int:
+        """How much of the first `shared` of its `held` tokens the slot can be cut back to."""
+        if shared == held or shared >= self.runner.shortest(slot, held):
+            return shared
+        checkpoint = self.checkpoints.nearest(slot, shared)
+        return checkpoint.length if checkpoint else 0
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        """Fill an empty slot: at once where the copy may be cut short, else with all of it to go back from there."""
+        held = next(len(held) for slot, held in self._resident() if slot == source)
+        num_copied = length if length >= self.runner.shortest(source, held) else held
+        self.runner.copy(source, target, num_copied)
+        self.checkpoints.inherit(source, target)
+        self._cut(target, num_copied, length)
+
+    def _cut(self, slot: int, held: int, length: int) -> None:
+        """Leave the first `length` of its `held` tokens: 0, or what `_reach` has promised."""
+        if length in (0, held) or length >= self.runner.shortest(slot, held):
+            self.runner.truncate(slot, length)
+        else:
+            checkpoint = self.checkpoints.nearest(slot, length)
+            assert checkpoint, "nothing to go back to"
+            assert checkpoint.length == length
+            self.runner.rewind(slot, length, checkpoint.payload)
+        self.checkpoints.cut(slot, length)
 
     def _take_slot(self, source: int | None) -> int:
         """An empty slot; `source` as it is when there is no other."""
@@ -147,8 +175,9 @@ class PrefixCache:
 
     def _empty(self, slot: int) -> None:
         """Take an idle slot out of the resident ones."""
-        self._offload(slot, self._idle.pop(slot))
-        self.runner.truncate(slot, 0)
+        held = self._idle.pop(slot)
+        self._offload(slot, held)
+        self._cut(slot, len(held), 0)
 
     def _offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""

@@ -66,7 +66,8 @@ class Scheduler:
                 self._behind.remove(seq)
                 self.cache.catch_up(seq)
             readers.append(seq)
-            steps.append(Step(seq, seq.tokens[seq.num_computed : seq.num_computed + room]))
+            end = min(seq.num_computed + room, self.cache.checkpoints.chunk_end(seq))
+            steps.append(Step(seq, seq.tokens[seq.num_computed : end]))
             room -= len(steps[-1].tokens)
         return steps
 
@@ -82,6 +83,7 @@ class Scheduler:
                 seq.num_computed += i < len(tokens) - 1  # an accepted guess is in the cache already
             if step.draft:
                 self._account_for_draft(step, len(tokens) - 1)
+            self.cache.checkpoints.note(seq)
             if seq.finish:
                 self._retire(seq)
 
@@ -130,7 +132,7 @@ class Scheduler:
 
     def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
         """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
-        if not self.cache.runner.can_truncate:
+        if self.cache.runner.max_draft is not None:  # a checkpoint is unlikely to lie just where they part
             return False
         shared = {reader: self._num_shared(seq, reader) for reader in readers}
         return any(r.num_computed < n and n - seq.num_computed >= self.min_shared for r, n in shared.items())
@@ -149,9 +151,15 @@ class Scheduler:
     def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
         guesses: dict[Sequence, list[int]] = {}
         room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
-        if room and self.cache.runner.can_truncate and not self._is_crowded:
+        most = self.cache.runner.max_draft
+        if most is not None:
+            room = min(room, most) if len(answers) == len(self.running) else 0
+        if room > 0 and not self._is_crowded:
             limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
             guesses = self.speculation.propose(limits)
+        if most is not None:
+            shortest = min((len(guesses.get(seq, [])) for seq in answers), default=0)
+            guesses = {seq: tokens[:shortest] for seq, tokens in guesses.items()}
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
 
     def _account_for_draft(self, step: Step, num_accepted: int) -> None:

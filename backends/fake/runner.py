@@ -1,5 +1,6 @@
 """A KV cache of shared cells that refuses any position that does not fit what the slot holds."""
 
+import hashlib
 import os
 import random
 import signal
@@ -31,7 +32,11 @@ class FakeSampler:
 
 
 class FakeRunner:
-    """Decodes with `next_token`, a pure function of the whole prefix, and counts its work."""
+    """Decodes with `next_token`, a pure function of the whole prefix, and counts its work.
+
+    max_draft makes it recurrent, as `Runner` says. window: layers that see so many tokens, whose older cells llama.cpp
+    gives away at any time and never saves.
+    """
 
     def __init__(
         self,
@@ -39,20 +44,27 @@ class FakeRunner:
         num_slots: int,
         num_cells: int,
         max_batch_tokens: int = 512,
-        can_truncate: bool = True,
+        max_draft: int | None = None,
+        window: int | None = None,
         seconds_per_step: float = 0.0,
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
         self.max_batch_tokens = max_batch_tokens
-        self.can_truncate = can_truncate
+        self.max_draft = max_draft
+        self.window = window
+        self.can_cut_saved = max_draft is None and window is None
         self.num_runs = 0
         self.num_decoded = 0
         self.num_saves = 0
         self.num_restores = 0
+        self.num_rewinds = 0
         self.seconds_per_step = seconds_per_step
         self._next_token = next_token
         self._kv: dict[int, list[list[int]]] = {slot: [] for slot in range(num_slots)}
+        self._firsts = dict.fromkeys(range(num_slots), 0)  # the first position whose cell the window's layers have
+        self._undoable: dict[int, int] = {}  # rows of the last step that a recurrent slot can take back
+        self._issued: set[bytes] = set()
 
     @property
     def used_cells(self) -> int:
@@ -60,15 +72,38 @@ class FakeRunner:
 
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self._kv[target], "a copy into a slot that still holds tokens"
-        assert len(self._kv[source]) >= length
-        assert self.can_truncate or len(self._kv[source]) == length, "a recurrent state is copied whole"
+        held = len(self._kv[source])
+        assert held >= length
+        assert length == held or length >= self.shortest(source, held), "this much of a copy cannot be cut off"
         self._kv[target] = self._kv[source][:length]
+        self._firsts[target] = self._firsts[source]
 
     def truncate(self, slot: int, length: int) -> None:
         held = self._kv[slot]
         assert len(held) >= length, "a truncation beyond the end"
-        assert self.can_truncate or length in (0, len(held)), "a recurrent state cannot go back"
-        del held[length:]
+        is_undo = len(held) - length <= self._undoable.pop(slot, 0)
+        assert length == 0 or is_undo or length >= self.shortest(slot, len(held)), "this slot cannot go back so far"
+        self._cut(slot, length)
+
+    def shortest(self, slot: int, length: int) -> int:
+        assert len(self._kv[slot]) == length, "the slot holds another number of tokens"
+        if self.max_draft is not None:
+            return length
+        first = self._firsts[slot]
+        return first + self.window - 1 if self.window and first else 0
+
+    def checkpoint(self, slot: int) -> bytearray:
+        assert self._kv[slot], "an empty slot needs no checkpoint"
+        payload = _digest(self._kv[slot])
+        self._issued.add(payload)
+        return bytearray(payload)
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        assert bytes(checkpoint) in self._issued, "these bytes are no checkpoint"
+        assert bytes(checkpoint) == _digest(self._kv[slot][:length]), "a checkpoint of other tokens"
+        self.num_rewinds += 1
+        self._undoable.pop(slot, None)
+        self._cut(slot, length)
 
     def save(self, slot: int, length: int) -> bytearray:
         held = self._kv[slot]
@@ -85,17 +120,23 @@ class FakeRunner:
             raise KVFull
         self.num_restores += 1
         self._kv[slot] = [[token] for token in tokens]
+        self._firsts[slot] = self._least_first(slot)
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
         num_rows = sum(step.num_rows for step in steps)
         assert 0 < num_rows <= self.max_batch_tokens, "a batch of no rows or too many"
         assert all(step.tokens for step in steps), "a step without tokens has no logits"
+        is_level = len({step.num_rows for step in steps}) == 1 or not any(step.draft for step in steps)
+        assert self.max_draft is None or is_level, "guesses of several lengths in one step of a recurrent model"
         if self.used_cells + num_rows > self.num_cells:
             raise KVFull
         self.num_runs += 1
         self.num_decoded += num_rows
         if self.seconds_per_step:
             time.sleep(self.seconds_per_step)
+        if self.max_draft is not None:
+            self._undoable = {step.seq.slot: min(len(step.draft), self.max_draft) for step in steps if step.seq.slot is not None}
+        self._give_away()
         return [self._run_step(step) for step in steps]
 
     def close(self) -> None:
@@ -106,6 +147,7 @@ class FakeRunner:
         assert seq.slot is not None
         held = self._kv[seq.slot]
         assert [cell[0] for cell in held] == seq.cached_tokens, "the slot holds other tokens than the sequence thinks"
+        assert self._firsts[seq.slot] <= self._least_first(seq.slot), "the window reaches cells that are gone"
         samples = step.samples
         held += [[token] for token in step.tokens]
         if not samples:
@@ -123,10 +165,28 @@ class FakeRunner:
             prefix.append(sampled[-1])
         return sampled
 
+    def _cut(self, slot: int, length: int) -> None:
+        del self._kv[slot][length:]
+        if not length:
+            self._firsts[slot] = 0
+
+    def _give_away(self) -> None:
+        """Before some steps, of some slots, the cells that the window has passed."""
+        for slot in range(self.num_runs % 3, self.num_slots, 3):
+            self._firsts[slot] = max(self._firsts[slot], self._least_first(slot))
+
+    def _least_first(self, slot: int) -> int:
+        """The first position that the next token's window reaches."""
+        return max(0, len(self._kv[slot]) - self.window + 1) if self.window else 0
+
     def _sample(self, step: Step, prefix: list[int]) -> int:
         token = self._next_token(prefix)
         sampler = step.seq.sampler
         return sampler.sample(token) if isinstance(sampler, FakeSampler) else token
+
+
+def _digest(cells: list[list[int]]) -> bytes:
+    return hashlib.sha256(np.array([cell[0] for cell in cells], "<i4").tobytes()).digest()
 
 
 def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:

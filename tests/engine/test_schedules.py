@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
@@ -57,13 +58,17 @@ class Schedule:
         self.random = random.Random(seed)
         pick = self.random
         num_slots, self.num_cells = pick.randint(1, 6), pick.randint(30, 220)
-        can_truncate = pick.random() < 0.85
         batch = pick.randint(2, 24)
-        self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, can_truncate)
-        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
+        max_draft, window = pick.choice([(None, None)] * 7 + [(None, 5), (0, None), (2, None)])
+        self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, max_draft, window)
+        draft_window = pick.choice([None, 6])
+        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch, window=draft_window)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
-        cache = PrefixCache(self.runner, self._store(can_truncate))
+        checkpoints = Checkpoints(
+            self.runner, interval=pick.randint(1, 12), tail=pick.randint(1, 4), budget=pick.choice([0, 100, 300, 10_000])
+        )
+        cache = PrefixCache(self.runner, self._store(self.runner.can_cut_saved), checkpoints)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
         self.prompts: list[list[int]] = []
@@ -146,6 +151,9 @@ class Schedule:
             self._check_account(case.seq)
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
+        if self.runner.max_draft is not None:
+            self.counts["went back"] += self.runner.num_rewinds
+            self.counts["guessed while recurrent"] += sum(case.seq.num_drafted for case in self.cases)
 
     def _check_account(self, seq: Sequence) -> None:
         account = seq.timings()
@@ -170,8 +178,10 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
     assert counts["finished"] > 5 * NUM_SCHEDULES
     for event in ("full", "batched", "aborted", "drafted", "accepted"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
-    for event in ("saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None"):
+    for event in ("saved", "restored", "from ram", "went back", "guessed while recurrent"):
         assert counts[event] > NUM_SCHEDULES / 10, counts
+    for event in ("evicted", "first_difference", "no_rewind", "None"):
+        assert counts[f"miss: {event}"] > NUM_SCHEDULES / 10, counts
 
 
 def test_cells_are_all_free_again_once_the_cache_is_cleared() -> None:

@@ -38,6 +38,8 @@ TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
 UNQUANTIZED = (KVType.F32, KVType.F16, KVType.BF16)
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations
+MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
+MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 
 
 class LlamaModel:
@@ -121,7 +123,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     with ExitStack() as resources:
         target, context, layers = _open(load.model, options, placement, notes, report, resources)
         options = replace(_with_defaults(target, options), context=context.num_cells)
-        draft = _open_draft(target, options, layers > 0, notes, resources)
+        draft = _open_draft(target, context, options, layers > 0, notes, resources)
         ready = Ready(
             name=load.name,
             architecture=target.metadata("general.architecture") or "unknown",
@@ -137,7 +139,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             kv_type_k=options.kv_type_k,
             kv_type_v=options.kv_type_v,
             flash_attention=options.flash_attention,
-            draft=_draft_name(options, target, draft),
+            draft=_draft_name(options, context, draft),
             build=native.version(),
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
@@ -189,11 +191,16 @@ def _check_generates(model: NativeModel, path: Path) -> None:
 
 
 def _open_draft(
-    target: NativeModel, options: EngineOptions, on_gpu: bool, notes: list[str], resources: ExitStack
+    target: NativeModel,
+    target_context: NativeContext,
+    options: EngineOptions,
+    on_gpu: bool,
+    notes: list[str],
+    resources: ExitStack,
 ) -> LlamaRunner | None:
     """The draft model's runner; None, with a note, when it cannot serve this target."""
     path = options.draft_model
-    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target.is_recurrent:
+    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target_context.max_draft == 0:
         return None
     with ExitStack() as attempt:
         try:
@@ -223,7 +230,19 @@ def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
         kv_type_v=options.kv_type_v,
         flash_attention=options.flash_attention,
     )
+    if model.is_recurrent and options.draft is not DraftMode.OFF:
+        copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
+        params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
     return NativeContext(model, params)
+
+
+def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:
+    """Of one sequence's state: no key of the file says it for every architecture, so one token is decoded."""
+    with NativeContext(model, replace(params, num_cells=256, num_slots=1, batch_tokens=1)) as context:
+        context.tokens[0] = context.positions[0] = context.outputs[0] = 0
+        context.set_slots(0, 1, 0)
+        context.decode(1)
+        return len(context.checkpoint(0))
 
 
 def _runner(context: NativeContext, options: EngineOptions) -> LlamaRunner:
@@ -242,8 +261,8 @@ def _difference(target: NativeModel, draft: NativeModel) -> str | None:
     return None
 
 
-def _draft_name(options: EngineOptions, target: NativeModel, draft: LlamaRunner | None) -> str:
-    if target.is_recurrent or options.draft is DraftMode.OFF:
+def _draft_name(options: EngineOptions, context: NativeContext, draft: LlamaRunner | None) -> str:
+    if context.max_draft == 0 or options.draft is DraftMode.OFF:
         return "off"
     sources = ["lookup"] if options.draft in (DraftMode.AUTO, DraftMode.LOOKUP) else []
     if draft and options.draft_model:

@@ -21,7 +21,8 @@ class LlamaRunner:
         self.num_slots = num_slots
         self.num_cells = context.num_cells
         self.max_batch_tokens = context.batch_tokens
-        self.can_truncate = not context.model.is_recurrent
+        self.max_draft = context.max_draft
+        self.can_cut_saved = not context.model.is_recurrent and not context.model.window
         self._context = context
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -29,6 +30,15 @@ class LlamaRunner:
 
     def truncate(self, slot: int, length: int) -> None:
         self._context.truncate(slot, length)
+
+    def shortest(self, slot: int, length: int) -> int:
+        return self._context.shortest(slot, length)
+
+    def checkpoint(self, slot: int) -> bytearray:
+        return self._context.checkpoint(slot)
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        self._context.rewind(slot, length, checkpoint)
 
     def save(self, slot: int, length: int) -> bytearray:
         return self._context.save(slot, length)

@@ -40,7 +40,7 @@ def write_sliding(path: Path) -> Path:
     random, tensors = _Random(1), _outer(_Random(0), "output_norm", is_tied=True)
     for layer in range(NUM_LAYERS):
         block = _attention(random) | _feed_forward(random)
-        block |= {"post_attention_norm.weight": random.vector(WIDTH), "post_ffw_norm.weight": random.vector(WIDTH)}
+        block |= {"post_attention_norm.weight": random.vector(WIDTH, 4.0), "post_ffw_norm.weight": random.vector(WIDTH)}
         tensors |= _named(layer, block)
     writer = _writer(path, "gemma2", num_kv_heads=NUM_KV_HEADS)
     writer.add_sliding_window(WINDOW)

@@ -135,7 +135,9 @@ class FakeRunner:
         if self.seconds_per_step:
             time.sleep(self.seconds_per_step)
         if self.max_draft is not None:
-            self._undoable = {step.seq.slot: min(len(step.draft), self.max_draft) for step in steps if step.seq.slot is not None}
+            self._undoable = {
+                step.seq.slot: min(len(step.draft), self.max_draft) for step in steps if step.seq.slot is not None
+            }
         self._give_away()
         return [self._run_step(step) for step in steps]
 

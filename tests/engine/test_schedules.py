@@ -66,7 +66,10 @@ class Schedule:
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
         checkpoints = Checkpoints(
-            self.runner, interval=pick.randint(1, 12), tail=pick.randint(1, 4), budget=pick.choice([0, 100, 300, 10_000])
+            self.runner,
+            interval=pick.randint(1, 12),
+            tail=pick.randint(1, 4),
+            budget=pick.choice([0, 100, 300, 10_000]),
         )
         cache = PrefixCache(self.runner, self._store(self.runner.can_cut_saved), checkpoints)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))

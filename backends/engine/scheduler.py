@@ -149,18 +149,21 @@ class Scheduler:
         return FIRST_CHUNK if tokens is None else max(MIN_CHUNK, tokens)
 
     def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
-        guesses: dict[Sequence, list[int]] = {}
-        room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
-        most = self.cache.runner.max_draft
-        if most is not None:
-            room = min(room, most) if len(answers) == len(self.running) else 0
-        if room > 0 and not self._is_crowded:
-            limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
-            guesses = self.speculation.propose(limits)
-        if most is not None:
-            shortest = min((len(guesses.get(seq, [])) for seq in answers), default=0)
-            guesses = {seq: tokens[:shortest] for seq, tokens in guesses.items()}
+        guesses = {} if self._is_crowded else self._guesses(answers)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
+
+    def _guesses(self, answers: list[Sequence]) -> dict[Sequence, list[int]]:
+        room, most = (self.max_batch_tokens - len(answers)) // max(1, len(answers)), self.cache.runner.max_draft
+        if most is not None:  # a prompt beside them would be longer, see Runner
+            room = min(room, most) if len(answers) == len(self.running) else 0
+        if not room:
+            return {}
+        limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
+        guesses = self.speculation.propose(limits)
+        if most is not None:
+            shortest = min(len(guesses.get(seq, [])) for seq in answers)
+            guesses = {seq: tokens[:shortest] for seq, tokens in guesses.items()}
+        return guesses
 
     def _account_for_draft(self, step: Step, num_accepted: int) -> None:
         seq = step.seq

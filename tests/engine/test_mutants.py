@@ -61,7 +61,43 @@ MUTANTS = {
     ),
     "a recurrent state is reused in part": (
         "engine/prefix_cache.py",
-        "if not self.runner.can_truncate and shared < len(held)",
+        "if shared == held or shared >= self.runner.shortest(slot, held):",
+        "if True:",
+    ),
+    "a slot keeps the checkpoints of what it forgot": (
+        "engine/checkpoints.py",
+        "self._by_slot.pop(slot, []) if each.length <= length]",
+        "self._by_slot.pop(slot, [])]",
+    ),
+    "a checkpoint beyond the difference is taken": (
+        "engine/checkpoints.py",
+        "reversed(self._by_slot.get(slot, [])) if each.length <= length)",
+        "reversed(self._by_slot.get(slot, [])))",
+    ),
+    "no chunk ends for a checkpoint": (
+        "engine/checkpoints.py",
+        "        if not self._is_needed:\n            return len(seq.tokens)",
+        "        if True:\n            return len(seq.tokens)",
+    ),
+    "checkpoints know no budget": ("engine/checkpoints.py", "while self.num_bytes > self.budget", "while False"),
+    "a copied slot has no checkpoints": (
+        "engine/prefix_cache.py",
+        "        self.checkpoints.inherit(source, target)",
+        "        pass",
+    ),
+    "recurrent sequences guess to different lengths": (
+        "engine/scheduler.py",
+        "tokens[:shortest] for seq",
+        "tokens for seq",
+    ),
+    "recurrent sequences guess while prompts are read": (
+        "engine/scheduler.py",
+        "min(room, most) if len(answers) == len(self.running) else 0",
+        "min(room, most)",
+    ),
+    "the draft model goes back further than its window": (
+        "engine/drafter.py",
+        "if known < self._runner.shortest(mirror.slot, mirror.num_computed)",
         "if False",
     ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
@@ -98,7 +134,7 @@ def test_an_injected_bug_is_caught(bug: str, tmp_path: Path) -> None:
     text = source.read_text("utf-8")
     assert right in text, "the code has changed: bring this mutant up to date"
     source.write_text(text.replace(right, wrong, 1), "utf-8")
-    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
+    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert result.returncode == 1, result.stdout[-2000:]

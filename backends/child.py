@@ -54,6 +54,14 @@ class ConvertResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What the build says of itself, and the cost of a step with flash attention on the CPU over one without."""
+
+    system_info: str
+    flash_cost: float
+
+
+@dataclass(frozen=True, slots=True)
 class QuantizeResult:
     type: str
     bytes: int

@@ -108,6 +108,7 @@ class EngineOptions:
     draft_model: Path | None = None
     draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
+    flash_cost: float | None = None  # on the CPU, over that of a step without; the self-test measures it
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
     prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
     prompt_cache_disk: int | None = 4 << 30  # bytes for all files of that folder; None: off

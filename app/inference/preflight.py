@@ -3,13 +3,14 @@
 import json
 import platform
 import threading
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import EngineError
 from app.jobs.child import run_in_child
 from app.library.gguf import read_model
+from backends.child import SelfTest
 from backends.protocol import EngineOptions
 
 SELF_TEST = "backends.llama.selftest:run"
@@ -17,6 +18,14 @@ REPACKING_OFF = (
     "The installed build of llama.cpp crashes with its extra buffer types on this processor, so they are off: "
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On the installed build, on this machine."""
+
+    extra_buffer_types: bool  # whether it survives with them
+    flash_cost: float  # of a step with flash attention on the CPU, over one without
 
 
 class Preflight:
@@ -32,12 +41,15 @@ class Preflight:
         read_model(model)
         if options.draft_model is not None:
             read_model(options.draft_model)
-        if not options.extra_buffer_types or self.extra_buffer_types_work():
+        verdict = self.verdict() if options.extra_buffer_types else None
+        if verdict is None:
             return options, ()
-        return replace(options, extra_buffer_types=False), (REPACKING_OFF,)
+        flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
+        options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
+        return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
-    def extra_buffer_types_work(self) -> bool:
-        """Whether the build survives with everything on. Raises EngineError when it does not work at all."""
+    def verdict(self) -> Verdict:
+        """What the self-test found. Raises EngineError when the build does not work at all."""
         with self._lock:
             key = _build_key()
             verdict = self._read(key)
@@ -46,27 +58,30 @@ class Preflight:
                 self._write(key, verdict)
         return verdict
 
-    def _test(self) -> bool:
+    def _test(self) -> Verdict:
         try:
-            run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=True)
+            return Verdict(True, self._run(extra_buffer_types=True).flash_cost)
         except EngineError as error:
             if error.crash is None:
                 raise
-            run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=False)
-            return False
-        return True
+            return Verdict(False, self._run(extra_buffer_types=False).flash_cost)
 
-    def _read(self, key: str) -> bool | None:
+    def _run(self, extra_buffer_types: bool) -> SelfTest:
+        result = run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=extra_buffer_types)
+        assert isinstance(result, SelfTest)
+        return result
+
+    def _read(self, key: str) -> Verdict | None:
         try:
-            verdict = json.loads(self._verdict_file.read_text("utf-8")).get(key)
-        except (OSError, ValueError, AttributeError):
+            verdict = Verdict(**json.loads(self._verdict_file.read_text("utf-8"))[key])
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        return verdict if isinstance(verdict, bool) else None
+        return verdict if isinstance(verdict.flash_cost, float) else None
 
-    def _write(self, key: str, verdict: bool) -> None:
+    def _write(self, key: str, verdict: Verdict) -> None:
         self._verdict_file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._verdict_file.with_suffix(".part")
-        temporary.write_text(json.dumps({key: verdict}), "utf-8")
+        temporary.write_text(json.dumps({key: asdict(verdict)}), "utf-8")
         temporary.replace(self._verdict_file)
 
 

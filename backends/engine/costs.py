@@ -6,6 +6,8 @@ the time. So they are kept apart, and what a step of one size teaches of the mom
 Seconds are wall time of Runner.run.
 """
 
+from backends.engine.pace import Pace
+
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)
 
 
@@ -15,15 +17,14 @@ class StepCosts:
     def __init__(self) -> None:
         self._row: float | None = None  # seconds of a step of one row
         self._ratios: dict[int, float] = {1: 1.0}
-        self._prompt_token: float | None = None
+        self.pace = Pace()
         self.most_rows = 0  # the largest step of answers seen so far
 
     def observe(self, num_rows: int, num_prompt_tokens: int, seconds: float) -> None:
         """A step of `num_rows` sampled rows and so many prompt tokens beside them took so long."""
         if num_prompt_tokens:
-            base = self.answers(num_rows) if num_rows else 0.0
-            per_token = max(0.0, seconds - base) / num_prompt_tokens
-            self._prompt_token = running_median(self._prompt_token, per_token, FAST)
+            if alone := self.answers(num_rows):
+                self.pace.observe(num_prompt_tokens, seconds, alone)
             return
         self.most_rows = max(self.most_rows, num_rows)
         known = self._ratios.get(num_rows)
@@ -43,18 +44,8 @@ class StepCosts:
         self.most_rows = max(self.most_rows, num_rows)
 
     def answers(self, num_rows: int) -> float:
-        """Seconds expected of a step of answers; 0 while nothing is known."""
-        return self._row * self._ratio(num_rows) if self._row else 0.0
-
-    def prompt_tokens_within(self, num_rows: int, times: float) -> int | None:
-        """How many prompt tokens may join `num_rows` answers so that the step costs at most `times` as much.
-
-        None while that is not known.
-        """
-        base = self.answers(num_rows)
-        if not base or not self._prompt_token:
-            return None
-        return int((times - 1) * base / self._prompt_token)
+        """Seconds expected of a step of answers; 0 without any, or while nothing is known."""
+        return self._row * self._ratio(num_rows) if self._row and num_rows else 0.0
 
     def _ratio(self, num_rows: int) -> float:
         """V(n). Between known sizes a straight line, beyond them the last slope; unknown is free."""

@@ -14,9 +14,6 @@ from backends.engine.speculation import Speculation
 from backends.prompt_cache.state import common_prefix
 from backends.protocol import Finish
 
-# a prompt beside running answers may make their step so many times as long, and is read at least so fast
-MAX_STALL = 4.0
-MIN_CHUNK, FIRST_CHUNK = 4, 32
 MIN_SHARED = 64  # tokens that two prompts must both still need, for one to wait until the other has read them
 
 
@@ -56,7 +53,7 @@ class Scheduler:
         num_rows = sum(step.num_rows for step in steps)
         room = self.max_batch_tokens - num_rows
         if answers and prompts:
-            room = min(room, self._chunk(num_rows))
+            room = min(room, self.speculation.costs.pace.chunk)
         readers: list[Sequence] = []
         for seq in sorted(prompts, key=self._rank):
             if room == 0 or self._follows(seq, readers):
@@ -142,11 +139,6 @@ class Scheduler:
         if reader not in known:
             known[reader] = common_prefix(reader.tokens, seq.tokens[:-1])
         return known[reader]
-
-    def _chunk(self, num_rows: int) -> int:
-        """Prompt tokens that may join so many rows of answers without making them stand still."""
-        tokens = self.speculation.costs.prompt_tokens_within(num_rows, MAX_STALL)
-        return FIRST_CHUNK if tokens is None else max(MIN_CHUNK, tokens)
 
     def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
         guesses = {} if self._is_crowded else self._guesses(answers)

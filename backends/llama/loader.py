@@ -36,6 +36,7 @@ DEFAULT_CONTEXT = 8192
 # where every barrier between two operations waits for the scheduler
 TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
+WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
 UNQUANTIZED = (KVType.F32, KVType.F16, KVType.BF16)
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
@@ -122,7 +123,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     notes += [placement.note] if placement.note else []
     with ExitStack() as resources:
         target, context, layers = _open(load.model, options, placement, notes, report, resources)
-        options = replace(_with_defaults(target, options), context=context.num_cells)
+        options = replace(_with_defaults(target, options, layers), context=context.num_cells)
         draft = _open_draft(target, context, options, layers > 0, notes, resources)
         ready = Ready(
             name=load.name,
@@ -148,14 +149,23 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
         return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all(), load.model)
 
 
-def _with_defaults(model: NativeModel, options: EngineOptions) -> EngineOptions:
+def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
     """Everything the person left open, decided for this model."""
     cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
         context=options.context or min(model.context_trained, DEFAULT_CONTEXT),
         threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
+        flash_attention=_flash_attention(options, gpu_layers),
     )
+
+
+def _flash_attention(options: EngineOptions, gpu_layers: int) -> FlashAttention:
+    """AUTO: off on a CPU that was measured to be quicker without, unless a quantized V cache needs it."""
+    is_slow = options.flash_cost is not None and options.flash_cost > WORTH_LEAVING
+    if options.flash_attention is FlashAttention.AUTO and not gpu_layers and is_slow:
+        return FlashAttention.OFF if options.kv_type_v in UNQUANTIZED else FlashAttention.ON
+    return options.flash_attention
 
 
 def _open(
@@ -172,7 +182,7 @@ def _open(
             try:
                 model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
                 _check_generates(model, path)
-                context = attempt.enter_context(_context(model, _with_defaults(model, options)))
+                context = attempt.enter_context(_context(model, _with_defaults(model, options, layers)))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
                     raise LoadError(FailureKind.BAD_MODEL, _refusal(path, options, error)) from error

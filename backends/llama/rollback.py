@@ -26,7 +26,7 @@ class Rollback:
         self._pending.add(slot)
 
     def is_pending(self, slot: int) -> bool:
-        """Whether its cell still holds the state before: only its next step, and whoever saves it, see the right one."""
+        """Whether its cell still holds the state before: only its next step, and who saves it, see the right one."""
         return slot in self._pending
 
     def forget(self, slot: int) -> None:

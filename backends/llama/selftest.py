@@ -2,26 +2,30 @@
 
 A build made by gcc 12 with AMX crashes at the first quantized batch of more than one row (llama.cpp issue #20824);
 a build for another processor dies of an unknown instruction. Better here than under a person's chat.
+It also measures whether flash attention pays on this processor: llama.cpp's kernel for it is quick for prompts, and
+for single tokens far behind a long context it can be several times slower than none.
 """
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import gguf
 import numpy as np
 
-from backends.child import Progress, Refusal
+from backends.child import Progress, Refusal, SelfTest
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeModel
 
 NUM_TOKENS = 16
+DEPTH, NUM_STEPS = 1024, 15  # where and how often a step is timed
 WIDTH, NUM_HEADS, VOCABULARY = 256, 4, 256
 QUANTIZED = gguf.GGMLQuantizationType.Q8_0
 
 
-def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> str:
-    """Decode 16 quantized tokens and return what the build says of itself. Raises Refusal for nonsense logits."""
+def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> SelfTest:
+    """Decode 16 quantized tokens, then time steps behind 1,024. Raises Refusal for nonsense logits."""
     native.start()
     with tempfile.TemporaryDirectory(prefix="slipstream-selftest-") as folder:
         path = Path(folder) / "selftest.gguf"
@@ -31,7 +35,8 @@ def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> str:
             params = ContextParams(num_cells=64, num_slots=1, batch_tokens=NUM_TOKENS, threads=1)
             with NativeContext(model, params) as context:
                 check_batch(context)
-    return native.system_info()
+            with_flash, without = (_step_seconds(model, flash) for flash in ("on", "off"))
+    return SelfTest(native.system_info(), with_flash / without)
 
 
 def check_batch(context: NativeContext) -> None:
@@ -42,6 +47,30 @@ def check_batch(context: NativeContext) -> None:
     context.decode(NUM_TOKENS)
     if not np.isfinite(context.logits(NUM_TOKENS)).all():
         raise Refusal("The installed build of llama.cpp computes nonsense on this machine. Run `make engine`.")
+
+
+def _step_seconds(model: NativeModel, flash_attention: str) -> float:
+    """The quickest step of one token behind DEPTH others."""
+    params = ContextParams(DEPTH + 256, 1, batch_tokens=256, threads=1, flash_attention=flash_attention)
+    seconds = []
+    with NativeContext(model, params) as context:
+        for begin in range(0, DEPTH, 256):
+            _decode(context, begin, 256)
+        for _ in range(NUM_STEPS):
+            begin_time = perf_counter()
+            _decode(context, DEPTH, 1)
+            seconds.append(perf_counter() - begin_time)
+            context.truncate(0, DEPTH)
+    return min(seconds)
+
+
+def _decode(context: NativeContext, begin: int, num_tokens: int) -> None:
+    context.tokens[:num_tokens] = np.arange(num_tokens) % VOCABULARY
+    context.positions[:num_tokens] = np.arange(begin, begin + num_tokens)
+    context.outputs[:num_tokens] = 0
+    context.outputs[num_tokens - 1] = 1
+    context.set_slots(0, num_tokens, 0)
+    context.decode(num_tokens)
 
 
 def write_tiny_model(path: Path) -> None:

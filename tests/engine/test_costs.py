@@ -5,6 +5,7 @@ import random
 import pytest
 
 from backends.engine.costs import StepCosts
+from backends.engine.pace import AIM, FIRST_CHUNK, MAX_STALL, MIN_CHUNK
 
 
 def taught(*steps: tuple[int, float]) -> StepCosts:
@@ -16,7 +17,7 @@ def taught(*steps: tuple[int, float]) -> StepCosts:
 
 def test_nothing_is_known_before_the_first_step() -> None:
     assert StepCosts().answers(1) == 0
-    assert StepCosts().prompt_tokens_within(1, 4.0) is None
+    assert StepCosts().pace.chunk == FIRST_CHUNK
 
 
 def test_between_known_sizes_costs_lie_on_a_line_and_beyond_them_the_slope_goes_on() -> None:
@@ -51,10 +52,33 @@ def test_noise_with_long_tails_leaves_the_ratio_near_the_truth() -> None:
     assert costs.answers(4) / costs.answers(1) == pytest.approx(1.8, rel=0.15)
 
 
-def test_the_chunk_beside_answers_follows_what_prompt_tokens_cost() -> None:
-    costs = taught((1, 0.010))
-    costs.observe(1, 100, 0.110)  # a millisecond each
-    assert costs.prompt_tokens_within(1, 4.0) == 30
-    for _ in range(100):
-        costs.observe(1, 100, 0.020)
-    assert costs.prompt_tokens_within(1, 4.0) == pytest.approx(300, rel=0.05)
+@pytest.mark.parametrize(("fixed", "per_token"), [(0.0, 0.001), (0.010, 0.001), (0.020, 0.0002), (0.0, 0.02)])
+def test_a_chunk_beside_answers_comes_to_take_what_it_may(fixed: float, per_token: float) -> None:
+    costs = taught((2, 0.010))
+    for _ in range(60):
+        costs.observe(2, costs.pace.chunk, 0.010 + fixed + per_token * costs.pace.chunk)
+    taken = 0.010 + fixed + per_token * costs.pace.chunk
+    assert taken == pytest.approx(AIM * MAX_STALL * 0.010, rel=0.1) or costs.pace.chunk == MIN_CHUNK
+    assert costs.pace.chunk == MIN_CHUNK or taken < MAX_STALL * 0.010
+
+
+def test_the_short_end_of_a_prompt_does_not_shrink_the_chunks() -> None:
+    costs = taught((2, 0.010))
+    for _ in range(30):
+        costs.observe(2, costs.pace.chunk, 0.010 + 0.001 * costs.pace.chunk)
+    before = costs.pace.chunk
+    for _ in range(30):
+        costs.observe(2, 1, 0.013)
+    assert costs.pace.chunk == before
+
+
+def test_one_step_that_the_system_held_up_costs_a_few_small_chunks_and_no_more() -> None:
+    costs = taught((2, 0.010))
+    for _ in range(30):
+        costs.observe(2, costs.pace.chunk, 0.010 + 0.001 * costs.pace.chunk)
+    before = costs.pace.chunk
+    costs.observe(2, before, 1.0)
+    assert costs.pace.chunk >= before // 2
+    for _ in range(8):
+        costs.observe(2, costs.pace.chunk, 0.010 + 0.001 * costs.pace.chunk)
+    assert costs.pace.chunk >= 0.9 * before

@@ -3,20 +3,20 @@
 import os
 from collections.abc import Callable
 
-from backends.child import Progress, Refusal
+from backends.child import Progress, Refusal, SelfTest
 
 Report = Callable[[Progress], None]
 
 
-def dies_of_extra_buffer_types(_report: Report, extra_buffer_types: bool) -> str:
+def dies_of_extra_buffer_types(_report: Report, extra_buffer_types: bool) -> SelfTest:
     if extra_buffer_types:
         os.abort()
-    return "a build that crashes with AMX"
+    return SelfTest("a build that crashes with AMX", 1.0)
 
 
-def dies_always(_report: Report, extra_buffer_types: bool) -> str:  # noqa: ARG001
+def dies_always(_report: Report, extra_buffer_types: bool) -> SelfTest:  # noqa: ARG001
     os.abort()
 
 
-def refuses(_report: Report, extra_buffer_types: bool) -> str:  # noqa: ARG001
+def refuses(_report: Report, extra_buffer_types: bool) -> SelfTest:  # noqa: ARG001
     raise Refusal("This build computes nonsense.")

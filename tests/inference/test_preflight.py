@@ -27,6 +27,8 @@ def test_the_installed_build_survives_its_self_test(check: Preflight, model: Pat
     options, notes = check(model, EngineOptions())
     assert options.extra_buffer_types
     assert notes == ()
+    assert options.flash_cost is not None
+    assert options.flash_cost > 0
 
 
 def test_a_build_that_crashes_with_extra_buffers_runs_without_them_and_says_so(
@@ -49,11 +51,11 @@ def test_a_build_that_never_works_is_an_error_with_a_sentence(
 def test_the_verdict_is_kept_and_asked_for_once(
     check: Preflight, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check(model, EngineOptions())
+    found = check(model, EngineOptions())
     monkeypatch.setattr(preflight, "SELF_TEST", "tests.inference.deaths:dies_always")
-    assert check(model, EngineOptions()) == (EngineOptions(), ())
+    assert check(model, EngineOptions()) == found
     anew = Preflight(tmp_path / "cache", tmp_path / "logs")
-    assert anew(model, EngineOptions()) == (EngineOptions(), ()), "also by the next process"
+    assert anew(model, EngineOptions()) == found, "also by the next process"
 
 
 def test_another_build_is_tested_anew(check: Preflight, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +66,7 @@ def test_another_build_is_tested_anew(check: Preflight, model: Path, monkeypatch
         check(model, EngineOptions())
 
 
-@pytest.mark.parametrize("content", ["", "not json", "[]", '{"key": 1}'])
+@pytest.mark.parametrize("content", ["", "not json", "[]", '{"key": 1}', '{"key": {"flash_cost": 1}}'])
 def test_a_damaged_verdict_is_no_verdict(check: Preflight, model: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "selftest.json").write_text(content)

@@ -221,3 +221,12 @@ def test_finish_reasons_and_abort(load: Load, tiny: Path) -> None:
     last = start(handle, PROMPTS[0], max_tokens=3).wait().last
     assert isinstance(last, Output)
     assert last.finish is Finish.LENGTH
+
+
+def test_flash_attention_is_left_where_it_was_measured_to_be_slow(load: Load, tiny: Path) -> None:
+    assert load(tiny, flash_cost=2.5).wait_ready(SECONDS).flash_attention == "off"
+    assert load(tiny, "pays", flash_cost=0.9).wait_ready(SECONDS).flash_attention == "auto"
+    quantized = load(tiny, "quantized", flash_cost=2.5, kv_type_v=KVType.Q8_0).wait_ready(SECONDS)
+    assert quantized.flash_attention == "on", "a quantized V cache needs it"
+    wanted = load(tiny, "wanted", flash_cost=2.5, flash_attention=FlashAttention.ON).wait_ready(SECONDS)
+    assert wanted.flash_attention == "on", "the person's choice stands"

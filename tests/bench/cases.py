@@ -1,0 +1,149 @@
+"""What is measured of one server: each case starts it anew and returns figures. Names say the unit."""
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.bench.client import Reply, ask, completion
+from tests.bench.pairs import Figures
+from tests.bench.servers import Program, Server, Setting, running
+
+Case = Callable[[Program, Setting], Figures]
+FIRST_TOKEN, LAST_TOKEN = 300, 31_000  # ids that every vocabulary here has
+
+_seeds = iter(range(1, 1 << 30))
+
+
+def prompt(length: int) -> list[int]:
+    """Token ids that no earlier prompt has begun with."""
+    source = random.Random(next(_seeds))
+    return [source.randrange(FIRST_TOKEN, LAST_TOKEN) for _ in range(length)]
+
+
+def decode_and_prefill(program: Program, setting: Setting) -> Figures:
+    """One stream: 256 tokens after a short prompt, then the first token of a cold prompt of 2,048."""
+    with running(program, setting) as server:
+        _warm_up(server)
+        cpu = server.cpu_seconds
+        (reply,) = ask(server.port, completion(prompt(64), 256))
+        cpu = server.cpu_seconds - cpu
+        cold = statistics.median(_first_token(server, prompt(2048)) for _ in range(3))
+    return {
+        "decode tok/s": reply.tokens_per_second,
+        "cpu ms per token": 1000 * cpu / 256,
+        "prefill 2k tok/s": 2048 / cold,
+    }
+
+
+def eight_streams(program: Program, setting: Setting) -> Figures:
+    """8 answers of 128 tokens side by side, counted from the first event of all to the last."""
+    with running(program, replace(setting, parallel=8)) as server:
+        _warm_up(server)
+        cpu = server.cpu_seconds
+        replies = ask(server.port, *(completion(prompt(64), 128) for _ in range(8)))
+        cpu = server.cpu_seconds - cpu
+    begin, end = min(r.sent for r in replies), max(r.arrivals[-1] for r in replies)
+    steady = [_between(reply, replies) for reply in replies]
+    return {
+        "8 streams tok/s": 8 * 128 / (end - begin),
+        "8 streams steady tok/s": sum(steady),
+        "cpu ms per token": 1000 * cpu / (8 * 128),
+    }
+
+
+def cold_clients(program: Program, setting: Setting) -> Figures:
+    """8 clients at once, the same 4,096 tokens and 16 of their own each, 16 tokens of answer."""
+    with running(program, replace(setting, parallel=8)) as server:
+        _warm_up(server)
+        shared = prompt(4096)
+        begin = time.perf_counter()
+        replies = ask(server.port, *(completion([*shared, *prompt(16)], 16) for _ in range(8)))
+    return {"makespan s": max(reply.arrivals[-1] for reply in replies) - begin}
+
+
+def warm_prompts(program: Program, setting: Setting) -> Figures:
+    """First token after 4,096 known and 64 new ones; and of a conversation that another one has displaced."""
+    with running(program, setting) as server:
+        _warm_up(server)
+        shared = prompt(4096)
+        cold = _first_token(server, shared)
+        warm = statistics.median(_first_token(server, [*shared, *prompt(64)]) for _ in range(5))
+        returned = []
+        for _ in range(3):
+            _first_token(server, prompt(4096))
+            returned.append(_first_token(server, [*shared, *prompt(64)]))
+    return {"cold 4k ms": 1000 * cold, "warm ms": 1000 * warm, "A-B-A ms": 1000 * statistics.median(returned)}
+
+
+def prompt_beside_streams(program: Program, setting: Setting) -> Figures:
+    """A cold prompt of 4,096 tokens arrives while 4 answers stream: what the streams notice, and the newcomer."""
+    with running(program, replace(setting, parallel=5)) as server:
+        _warm_up(server)
+        late: list[Reply] = []
+
+        def arrive() -> None:
+            time.sleep(2.0)
+            late.extend(ask(server.port, completion(prompt(4096), 4)))
+
+        newcomer = threading.Thread(target=arrive)
+        newcomer.start()
+        replies = ask(server.port, *(completion(prompt(64), 640) for _ in range(4)))
+        newcomer.join()
+    before = [gap for r in replies for gap, at in zip(r.intervals, r.arrivals, strict=False) if at < late[0].sent - 0.1]
+    during = [
+        gap
+        for r in replies
+        for gap, at in zip(r.intervals, r.arrivals, strict=False)
+        if late[0].sent <= at <= late[0].arrivals[0]
+    ]
+    steady = statistics.median(before)
+    ordered = sorted(during)
+    return {
+        "steady ms": 1000 * steady,
+        "worst stall ms": 1000 * max(during),
+        "p99 ms": 1000 * ordered[int(0.99 * (len(ordered) - 1))],
+        "p99 over steady": ordered[int(0.99 * (len(ordered) - 1))] / steady,
+        "newcomer's first token ms": 1000 * late[0].first_token_seconds,
+    }
+
+
+def restart(program: Program, setting: Setting) -> Figures:
+    """First token of a 4,096 token prompt: cold, and after the server has been ended and started again."""
+    with TemporaryDirectory(prefix="slipstream-bench-home-") as folder:
+        shared = prompt(4096)
+        with running(program, setting, Path(folder)) as server:
+            _warm_up(server)
+            cold = _first_token(server, shared)
+        with running(program, setting, Path(folder)) as server:
+            _warm_up(server)
+            (reply,) = ask(server.port, completion([*shared, *prompt(64)], 2))
+    return {"cold ms": 1000 * cold, "from disk ms": 1000 * reply.first_token_seconds}
+
+
+def deep_decode(program: Program, setting: Setting) -> Figures:
+    """128 tokens behind a prompt of 4,096."""
+    with running(program, setting) as server:
+        _warm_up(server)
+        (reply,) = ask(server.port, completion(prompt(4096), 128))
+    return {"decode at 4k tok/s": reply.tokens_per_second}
+
+
+def _between(reply: Reply, replies: list[Reply]) -> float:
+    """Tokens per second while all of them streamed."""
+    begin, end = max(r.arrivals[0] for r in replies), min(r.arrivals[-1] for r in replies)
+    inside = [at for at in reply.arrivals if begin <= at <= end]
+    return (len(inside) - 1) / (end - begin) if end > begin else 0.0
+
+
+def _first_token(server: Server, tokens: list[int]) -> float:
+    (reply,) = ask(server.port, completion(tokens, 2))
+    return reply.first_token_seconds
+
+
+def _warm_up(server: Server) -> None:
+    ask(server.port, completion(prompt(32), 16))

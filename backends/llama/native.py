@@ -320,7 +320,8 @@ class NativeContext(_Closable):
         if code not in (0, 1):
             raise NativeError(f"llama_decode returned {code}")
         if code == 0:
-            self._rollback.decoded(decoded)
+            if self.max_draft:
+                self._rollback.decoded(decoded)
             lib.llama_synchronize(self.pointer)
         return code
 

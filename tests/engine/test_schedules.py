@@ -72,7 +72,7 @@ class Schedule:
             tail=pick.randint(1, 4),
             budget=pick.choice([0, 100, 300, 10_000]),
         )
-        cache = PrefixCache(self.runner, self._store(self.runner.can_cut_saved), checkpoints)
+        cache = PrefixCache(self.runner, self._store(self.runner.can_cut_saved), checkpoints=checkpoints)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
         self.prompts: list[list[int]] = []

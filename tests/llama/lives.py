@@ -79,7 +79,7 @@ class Life:
         self.random = pick = random.Random(seed)
         store = StateStore(HostCache(pick.choice([0, 200_000]), runner.can_cut_saved), min_tokens=8)
         checkpoints = Checkpoints(runner, interval=pick.choice([16, 64]), tail=pick.choice([2, 8]))
-        self.cache = PrefixCache(runner, pick.choice([None, store]), checkpoints)
+        self.cache = PrefixCache(runner, pick.choice([None, store]), checkpoints=checkpoints)
         self.expected: dict[int, list[int]] = {}
         self.todo = self._conversations()
         drafters = [Oracle(pick, self.expected)] if runner.max_draft != 0 and pick.random() < 0.7 else []

@@ -108,7 +108,17 @@ def test_a_window_from_ram_is_continued_but_never_cut(load: Load, models: dict[s
     assert answer.text == fresh(load, models["sliding"], cut)
 
 
-@pytest.mark.parametrize("kind", ["sliding", "hybrid", "recurrent"])
+def test_an_idle_window_keeps_its_past_while_others_need_cells(load: Load, models: dict[str, Path]) -> None:
+    """llama.cpp would give the cells that the window has passed to the third prompt, before it takes free ones."""
+    handle = load(models["sliding"], context=512, parallel=1, **PLAIN)
+    for prompt in (range(20, 120), range(130, 230), range(240, 540)):
+        start(handle, tuple(prompt), max_tokens=8).wait()
+    edited = (*range(130, 180), 9, 9)
+    answer = start(handle, edited).wait()
+    assert timings(answer).cache_resident_n == 50
+    assert answer.text == fresh(load, models["sliding"], edited)
+
+
 def test_in_random_lives_all_say_what_they_say_alone(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
     lived: Lived = run_in_child(
         "tests.llama.lives:live", log_path=tmp_path / "log", path=models[kind], num_lives=NUM_LIVES

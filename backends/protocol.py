@@ -30,6 +30,16 @@ class FlashAttention(StrEnum):
     OFF = "off"
 
 
+class KVLayout(StrEnum):
+    """How sequences lie in the KV cache. UNIFIED: in one pool of cells, where a common prefix is stored once and every
+    token attends over the cells of all. STREAMS: each in one of its own. AUTO: by the number of answers and the memory.
+    """
+
+    AUTO = "auto"
+    UNIFIED = "unified"
+    STREAMS = "streams"
+
+
 class DraftMode(StrEnum):
     """Where guesses at the next tokens come from. AUTO: lookup first, then the draft model if there is one."""
 
@@ -77,6 +87,9 @@ class CacheMiss(StrEnum):
     NO_ROOM = "no_room"
     OTHER_BUILD = "another_build"
     DAMAGED = "damaged"
+    REMOVED = "removed"
+    TOO_SLOW = "too_slow"
+    REASONING_DROPPED = "reasoning_dropped"
 
 
 MISS_SENTENCES = {
@@ -90,6 +103,9 @@ MISS_SENTENCES = {
     CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
     CacheMiss.OTHER_BUILD: "kept for another model, build or KV type",
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
+    CacheMiss.REMOVED: "the file of the kept state was removed",
+    CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
+    CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
 
 
@@ -97,12 +113,15 @@ MISS_SENTENCES = {
 class EngineOptions:
     """What a person may choose for one load. None means: decide from the model and the machine."""
 
-    context: int | None = None  # tokens that all conversations share; None: the model's own, at most 8192
+    # tokens that one answer may have with its prompt, and in a unified KV cache all of them together;
+    # None: the model's own, at most 8192
+    context: int | None = None
     parallel: int = 4  # sequences decoded side by side
     gpu_layers: int | None = None
     threads: int | None = None
     kv_type_k: KVType = KVType.F16
     kv_type_v: KVType = KVType.F16
+    kv_layout: KVLayout = KVLayout.AUTO
     flash_attention: FlashAttention = FlashAttention.AUTO
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
@@ -255,7 +274,7 @@ class Ready:
     architecture: str
     num_parameters: int
     model_bytes: int
-    context: int
+    context: int  # tokens that one request may have, its answer included
     context_trained: int
     parallel: int
     num_layers: int
@@ -270,6 +289,8 @@ class Ready:
     load_seconds: float
     has_chat_template: bool
     notes: tuple[str, ...] = ()
+    kv_layout: KVLayout = KVLayout.UNIFIED  # never AUTO
+    kv_layout_reason: str = ""  # a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +368,7 @@ class Stats:
     decode_us: int  # inside the native decode
     step_us: int  # whole steps, decode included
     drafting: str = "off"  # what the controller has learnt, for a person
+    kv_layout: KVLayout = KVLayout.UNIFIED
 
 
 Event = Loading | Ready | Outputs | Failed | Stats

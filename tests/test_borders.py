@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 NATIVE = {"llama_cpp", "torch", "gguf"}
 QT = {"PySide6", "shiboken6", "ui"}
 
-APPLICATION = "import app.__main__, app.services, app.cli.demo, app.cli.serve, app.cli.window, app.server.application"
+COMMANDS = "app.cli.cache, app.cli.demo, app.cli.serve, app.cli.window"
+APPLICATION = f"import app.__main__, app.services, {COMMANDS}, app.server.application"
 SEVERAL = [
     (APPLICATION, NATIVE | QT),
     ("import app.services, ui.application", NATIVE),

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from app.errors import UsageError
-from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVType
+from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
 MAX_SIZE = 1 << 50  # bytes
@@ -13,13 +13,16 @@ MAX_SIZE = 1 << 50  # bytes
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("engine options")
-    group.add_argument("--context", type=int, metavar="N", help="tokens that all conversations share")
+    group.add_argument("--context", type=int, metavar="N", help="tokens of a conversation, or of all in one pool")
     group.add_argument("--parallel", type=int, metavar="N", help="answers decoded side by side (4)")
     group.add_argument("--gpu-layers", metavar="auto|N", help="layers on the GPU (auto: all that fit)")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     kinds = [kind.value for kind in KVType]
     group.add_argument("--kv-type-k", choices=kinds, metavar="T", help=f"type of the key cache: {', '.join(kinds)}")
     group.add_argument("--kv-type-v", choices=kinds, metavar="T", help="type of the value cache, the same names")
+    layouts = [layout.value for layout in KVLayout]
+    layout_help = "one pool of cells for all answers, or a stream for each (auto)"
+    group.add_argument("--kv-layout", choices=layouts, help=layout_help)
     group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
     group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
     group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
@@ -38,6 +41,7 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         threads=_in_range("--threads", arguments.threads, 1, MAX_THREADS) or defaults.threads,
         kv_type_k=KVType(kv_type_k),
         kv_type_v=KVType(kv_type_v),
+        kv_layout=KVLayout(arguments.kv_layout or defaults.kv_layout),
         flash_attention=FlashAttention(arguments.flash_attn or defaults.flash_attention),
         draft=draft,
         draft_model=draft_model,

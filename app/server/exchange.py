@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Self
@@ -11,6 +10,7 @@ from typing import Self
 from app.errors import EngineError, RequestError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.directory import ModelDirectory
+from app.server.mailbox import Mailbox
 from app.server.threads import in_thread, start_thread
 from backends.protocol import Failed, Finish, Generate, Output
 
@@ -35,6 +35,7 @@ class Exchange:
         model: str | None,
         requests: Sequence[Sequence[Generate]],
         load_seconds: float,
+        mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
     ):
         self.model = model or ""  # the engine's own name once it is open
@@ -45,6 +46,7 @@ class Exchange:
             self._firsts.append(first)
             self._others[first[0]] = others
         self._load_seconds = load_seconds
+        self._mailbox = mailbox
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -150,8 +152,7 @@ class Exchange:
 
     def _hear(self, index: int, event: Output | Failed) -> None:
         """On the engine's reader thread, which must not wait for a slow client."""
-        with suppress(RuntimeError):  # the loop is closed: the server was stopped
-            self._loop.call_soon_threadsafe(self._events.put_nowait, (index, event))
+        self._mailbox.post(partial(self._events.put_nowait, (index, event)))
 
 
 def _numbered(requests: Sequence[Sequence[Generate]]) -> list[list[tuple[int, Generate]]]:

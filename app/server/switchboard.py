@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.server.directory import ModelDirectory
 from app.server.exchange import Exchange
+from app.server.mailbox import Mailbox
 from app.server.threads import in_thread
 from backends.protocol import Generate
 
@@ -14,6 +15,7 @@ class Switchboard:
     def __init__(self, directory: ModelDirectory, load_seconds: float):
         self._directory = directory
         self._load_seconds = load_seconds
+        self._mailbox: Mailbox | None = None  # made with the first request, on the loop
         self._exchanges: set[Exchange] = set()
 
     @property
@@ -22,7 +24,10 @@ class Switchboard:
 
     def connect(self, model: str | None, requests: Sequence[Sequence[Generate]]) -> Exchange:
         """For each prompt the requests that share it."""
-        exchange = Exchange(self._directory, model, requests, self._load_seconds, self._exchanges.discard)
+        self._mailbox = self._mailbox or Mailbox()
+        exchange = Exchange(
+            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
+        )
         self._exchanges.add(exchange)
         return exchange
 

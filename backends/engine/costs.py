@@ -7,6 +7,7 @@ Seconds are wall time of Runner.run.
 """
 
 from backends.engine.pace import Pace
+from backends.median import running_median
 
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)
 
@@ -18,12 +19,16 @@ class StepCosts:
         self._row: float | None = None  # seconds of a step of one row
         self._ratios: dict[int, float] = {1: 1.0}
         self.pace = Pace()
+        self.prompt_token: float | None = None  # seconds to read one of a prompt
         self.most_rows = 0  # the largest step of answers seen so far
 
     def observe(self, num_rows: int, num_prompt_tokens: int, seconds: float) -> None:
         """A step of `num_rows` sampled rows and so many prompt tokens beside them took so long."""
         if num_prompt_tokens:
-            if alone := self.answers(num_rows):
+            alone = self.answers(num_rows)
+            per_token = max(0.0, seconds - alone) / num_prompt_tokens
+            self.prompt_token = running_median(self.prompt_token, per_token, FAST)
+            if alone:
                 self.pace.observe(num_prompt_tokens, seconds, alone)
             return
         self.most_rows = max(self.most_rows, num_rows)
@@ -60,16 +65,6 @@ class StepCosts:
         if lower is None:
             return known[low]
         return max(known[low], _line(lower, known[lower], low, known[low], num_rows))
-
-
-def running_median(old: float | None, new: float, share: float) -> float:
-    """A share up for a slower step, a share down for a quicker one, however much that is.
-
-    A mean would follow the few steps that the system interrupts, and these cost a hundred others.
-    """
-    if old is None:
-        return new
-    return min(max(new, old * (1 - share)), old * (1 + share))
 
 
 def _line(x1: int, y1: float, x2: int, y2: float, x: int) -> float:

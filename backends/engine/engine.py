@@ -11,6 +11,7 @@ from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
 from backends.engine.text import TextStream
+from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
 
@@ -49,7 +50,8 @@ class Engine:
     ):
         self.model = model
         self.totals = Totals()
-        cache = PrefixCache(model.runner, store)
+        self._store = store
+        cache = PrefixCache(model.runner, store, model.spell)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)
@@ -58,6 +60,11 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         return self.scheduler.is_idle
+
+    @property
+    def is_blocked(self) -> bool:
+        """Nothing can be stepped: idle, or all that is there waits for a state from disk."""
+        return self.scheduler.is_blocked
 
     @property
     def used_cells(self) -> int:
@@ -79,6 +86,8 @@ class Engine:
         """Decode one batch and return what it adds to each answer, or why one cannot go on."""
         begin = time.perf_counter()
         steps = self.scheduler.schedule()
+        if not steps:  # all wait for the disk
+            return ()
         self._note_start(steps, begin)
         decode_begin = time.perf_counter()
         try:
@@ -94,6 +103,11 @@ class Engine:
         self.totals.decode_us += round(1e6 * (now - decode_begin))
         self.totals.step_us += round(1e6 * (time.perf_counter() - begin))
         return outputs
+
+    def take(self, read: Read) -> None:
+        """A state has come from disk, or has not."""
+        assert self._store
+        self._store.take(read)
 
     def fail_all(self) -> list[int]:
         """After a broken decode: drop every answer and forget the cache. Returns the uids to apologise to."""
@@ -122,7 +136,10 @@ class Engine:
     def _learn_cost(self, steps: list[Step], seconds: float) -> None:
         num_rows = sum(step.num_rows for step in steps if len(step.tokens) == 1)
         num_prompt_tokens = sum(len(step.tokens) for step in steps if len(step.tokens) > 1)
-        self.speculation.costs.observe(num_rows, num_prompt_tokens, seconds)
+        costs = self.speculation.costs
+        costs.observe(num_rows, num_prompt_tokens, seconds)
+        if self._store:
+            self._store.costs.prompt_token = costs.prompt_token
 
     def _say(self, steps: list[Step], now: float) -> tuple[Output | Failed, ...]:
         outputs: list[Output | Failed] = []

@@ -1,30 +1,49 @@
 """Which slot holds which tokens, so that a new prompt decodes only what no slot has seen.
 
 A slot is one llama.cpp sequence id. A finished sequence leaves its tokens resident in its slot;
-a new one copies the longest common prefix out of any slot, a running one's too, which costs no KV cells.
+a new one copies the longest common prefix out of any slot, a running one's too, which costs no KV cells
+where slots share them; where they do not, a conversation goes on in its own slot if it can.
 What a slot has to give up goes to the store, and comes back when it beats what is resident.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import perf_counter
 
 from backends.engine.checkpoints import Checkpoints
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
-from backends.prompt_cache.state import Reuse, State, Tier, common_prefix
+from backends.prompt_cache.copy_costs import Way
+from backends.prompt_cache.reasoning import drops_reasoning
+from backends.prompt_cache.state import Payload, Reuse, State, Tier, common_prefix
 from backends.prompt_cache.state_store import Found, StateStore
 from backends.protocol import CacheMiss
+
+Spell = Callable[[list[int]], bytes]  # tokens as text, control tokens too
+Known = list[tuple[int, list[int]]]  # of each earlier prompt how far it begins alike, and all of it
 
 
 class PrefixCache:
     """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences."""
 
-    def __init__(self, runner: Runner, store: StateStore | None = None, checkpoints: Checkpoints | None = None):
+    def __init__(
+        self,
+        runner: Runner,
+        store: StateStore | None = None,
+        spell: Spell | None = None,
+        checkpoints: Checkpoints | None = None,
+    ):
         self.runner = runner
         self.store = store
         self.checkpoints = checkpoints or Checkpoints(runner)
+        self._spell = spell
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
+
+    @property
+    def _min_tokens(self) -> int:
+        """What is shorter is not worth keeping."""
+        return self.store.min_tokens if self.store else 1
 
     @property
     def free_slot(self) -> int | None:
@@ -40,18 +59,35 @@ class PrefixCache:
                 best, length = slot, reach
         return best, length
 
+    def must_wait(self, seq: Sequence) -> bool:
+        """Whether a state that serves seq is being read from disk; the reading has begun then."""
+        if self.store is None:
+            return False
+        wanted = seq.tokens[:-1]
+        return self.store.must_wait(seq, wanted, self.match(wanted)[1])
+
+    def is_held_back(self, seq: Sequence) -> bool:
+        """Whether `must_wait` said so, and nothing has come since."""
+        return self.store is not None and self.store.is_held_back(seq)
+
+    def no_longer_waits(self, seq: Sequence) -> None:
+        """It is admitted, or has ended before."""
+        if self.store:
+            self.store.no_longer_waits(seq)
+
     def admit(self, seq: Sequence) -> bool:
         """Give seq a slot, filled with the longest prefix known. False when every slot is busy."""
         if not self._free and not self._idle:
             return False
         wanted = seq.tokens[:-1]  # the last token must be decoded for its logits
         source, length = self.match(wanted)
-        known = [(common_prefix(held, wanted), len(held)) for _, held in self._resident()]
+        known = self._known(wanted)
         found = self.store.find(wanted, length) if self.store else None
+        self.no_longer_waits(seq)
         restored = self._restore(found) if found else None
         if found and restored is not None:
             slot, length, tier = restored, found.length, found.tier
-            known.append((length, len(found.state.tokens)))
+            known.append((length, found.state.tokens))
         else:
             source, length = self.match(wanted)  # room may have been made in vain
             slot, tier = self._fill(source, length), Tier.RESIDENT
@@ -74,8 +110,7 @@ class PrefixCache:
         self.runner.truncate(seq.slot, 0)
         self._copy(source, seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
-            known = [(common_prefix(held, wanted), len(held)) for _, held in self._resident()]
-            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, known))
+            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, self._known(wanted)))
         seq.num_computed = length
 
     def release(self, seq: Sequence) -> None:
@@ -123,11 +158,12 @@ class PrefixCache:
             self.store.ram.check_integrity()
 
     def _fill(self, source: int | None, length: int) -> int:
-        """A slot that holds the first `length` tokens of `source`: another one, or itself when there is no other."""
-        slot = self._take_slot(source)
+        """A slot that holds the first `length` tokens of `source`: another one, or itself when there is no other or
+        the copy would be for nothing."""
+        slot = source if source is not None and self._continues(source, length) else self._take_slot(source)
         if slot == source:
             held = self._idle.pop(slot)
-            if len(held) - length >= (self.store.min_tokens if self.store else 1):
+            if len(held) - length >= self._min_tokens:
                 self._offload(slot, held)
             self._cut(slot, len(held), length)
         elif source is not None:
@@ -161,6 +197,11 @@ class PrefixCache:
             self.runner.rewind(slot, length, checkpoint.payload)
         self.checkpoints.cut(slot, length)
 
+    def _continues(self, source: int, length: int) -> bool:
+        """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
+        is_costly = not self.runner.shares_cells and source in self._idle
+        return is_costly and len(self._idle[source]) - length < self._min_tokens
+
     def _take_slot(self, source: int | None) -> int:
         """An empty slot; `source` as it is when there is no other."""
         if self._free:
@@ -189,7 +230,7 @@ class PrefixCache:
             self._forget(held, CacheMiss.TOO_SHORT)
         else:
             try:
-                self.store.keep(State(held, self.runner.save(slot, len(held))))
+                self.store.keep(State(held, self._save(slot, held)))
             except MemoryError:
                 self._forget(held, CacheMiss.EVICTED)
 
@@ -198,7 +239,7 @@ class PrefixCache:
         slot = self._take_slot(None)
         while True:
             try:
-                self.runner.restore(slot, found.state.payload)
+                self._copy_back(slot, found.state.payload)
             except KVFull:
                 if not self._may_be_full(len(found.state.tokens)) or not self.evict():
                     self._free.append(slot)
@@ -210,12 +251,31 @@ class PrefixCache:
             self.store.ram.touch(found.state)
         return slot
 
+    def _save(self, slot: int, held: list[int]) -> Payload:
+        begin = perf_counter()
+        payload = self.runner.save(slot, len(held))
+        self._learn(Way.SAVE, len(payload), perf_counter() - begin)
+        return payload
+
+    def _copy_back(self, slot: int, payload: Payload) -> None:
+        begin = perf_counter()
+        self.runner.restore(slot, payload)
+        self._learn(Way.RESTORE, len(payload), perf_counter() - begin)
+
+    def _learn(self, way: Way, num_bytes: int, seconds: float) -> None:
+        if self.store:
+            self.store.costs.observe(way, num_bytes, seconds)
+
     def _may_be_full(self, needed: int) -> bool:
         """Whether evicting could help: else the state was refused for another reason."""
-        return sum(len(held) for _, held in self._resident()) + needed > self.runner.num_cells
+        num_held = sum(len(held) for _, held in self._resident())
+        return self.runner.shares_cells and num_held + needed > self.runner.num_cells
 
-    def _why(self, wanted: list[int], found: int, known: list[tuple[int, int]]) -> CacheMiss | None:
-        """Why not all of the wanted tokens were found. known: of each earlier prompt the shared tokens and all."""
+    def _known(self, wanted: list[int]) -> Known:
+        return [(common_prefix(held, wanted), held) for _, held in self._resident()]
+
+    def _why(self, wanted: list[int], found: int, known: Known) -> CacheMiss | None:
+        """Why not all of the wanted tokens were found."""
         if found == len(wanted):
             return None
         if reason := self.store.why_lost(wanted, found) if self.store else None:
@@ -224,7 +284,12 @@ class PrefixCache:
             return CacheMiss.NO_REWIND
         if not found:
             return CacheMiss.NO_EARLIER_PROMPT
-        return CacheMiss.NEW_TEXT if (found, found) in known else CacheMiss.DIFFERENCE
+        if any(shared == found == len(held) for shared, held in known):
+            return CacheMiss.NEW_TEXT
+        spell, nearest = self._spell, [held for shared, held in known if shared == found]
+        if spell and any(drops_reasoning(held, wanted, found, spell) for held in nearest):
+            return CacheMiss.REASONING_DROPPED
+        return CacheMiss.DIFFERENCE
 
     def _forget(self, held: list[int], reason: CacheMiss) -> None:
         if self.store:

@@ -18,6 +18,7 @@ from backends.child import settle
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
+from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import open_store
 from backends.protocol import (
     Abort,
@@ -38,7 +39,7 @@ IDLE_INTERVAL = 1.0
 LOADING_STEP = 0.01  # of the weights, between two Loading events
 
 Arrival = tuple[Sequence, tuple[str, ...]]
-Note = Arrival | Abort | Close | Failed
+Note = Arrival | Abort | Close | Failed | Read
 
 
 def main(connection: Connection, backend: str, log_path: str) -> None:
@@ -55,7 +56,7 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         return
     receiver.model = model
     options = load.options
-    store = open_store(options, model.state_key(), model.runner.can_cut_saved)
+    store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
     connection.send(model.ready)
     receiver.may_encode.set()
@@ -150,7 +151,8 @@ class Loop:
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            has_work = not self._engine.is_idle or not self._engine.calibration.is_done
+            may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
+            has_work = may_calibrate or not self._engine.is_blocked
             note = self._notes.get_nowait() if has_work else self._notes.get(timeout=IDLE_INTERVAL)
             while True:
                 self._take(note)
@@ -166,6 +168,8 @@ class Loop:
                 self._send(self._engine.abort(note.uid))
             case Failed():
                 self._connection.send(note)
+            case Read():
+                self._engine.take(note)
             case (seq, stop):
                 self._engine.add(seq, stop)
 
@@ -216,6 +220,7 @@ class Loop:
                 decode_us=totals.decode_us,
                 step_us=totals.step_us,
                 drafting=engine.speculation.describe(),
+                kv_layout=self._model.ready.kv_layout,
             )
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.engine.sequence import Sampler, Sequence
+from backends.prompt_cache.state import Payload
 from backends.protocol import DeviceMemory, FailureKind, Generate, Message, Ready
 
 
@@ -46,19 +47,20 @@ class Step:
 
 
 class Runner(Protocol):
-    """A KV cache of `num_cells` cells shared by `num_slots` slots, and the forward pass that fills it."""
+    """A KV cache of `num_cells` cells for `num_slots` slots, and the forward pass that fills it."""
 
     num_slots: int
     num_cells: int
     max_batch_tokens: int
+    shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
     # guesses that a step can take back; None: any number. If it is a number the model is recurrent: slots go back to
     # checkpoints alone, and where one sequence of a step guesses, all guess alike
     max_draft: int | None
     can_cut_saved: bool  # whether what `restore` brings back can be cut
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let the empty slot `target` hold the first `length` tokens of `source`, at least `shortest` of it.
-        Costs no cells."""
+        """Let the empty slot `target` hold the first `length` tokens of `source`, at least `shortest` of it: in the
+        same cells if slots share theirs, else in a copy, which costs its time."""
 
     def truncate(self, slot: int, length: int) -> None:
         """Forget what `slot` holds from position `length` on: all of it, down to `shortest` at most, or the guesses
@@ -76,7 +78,7 @@ class Runner(Protocol):
     def save(self, slot: int, length: int) -> bytearray:
         """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""
 
-    def restore(self, slot: int, payload: bytearray) -> None:
+    def restore(self, slot: int, payload: Payload) -> None:
         """Let the empty slot hold what was saved, in cells of its own. Raises KVFull, and leaves the slot empty.
         The bytes must be those of `save`, from the same model and options: others may end the process."""
 
@@ -100,6 +102,9 @@ class LoadedModel(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token as they are shown; empty for control tokens."""
+
+    def spell(self, tokens: list[int]) -> bytes:
+        """All of them, control tokens too, as the model's vocabulary writes them."""
 
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:
         """None: greedy. Raises PromptError for what it cannot follow."""

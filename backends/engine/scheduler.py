@@ -37,6 +37,11 @@ class Scheduler:
         return not self._waiting and not self.running
 
     @property
+    def is_blocked(self) -> bool:
+        """All that is there waits for a state from disk."""
+        return not self.running and all(self.cache.is_held_back(seq) for _, _, seq in self._waiting)
+
+    @property
     def num_waiting(self) -> int:
         return len(self._waiting)
 
@@ -85,7 +90,8 @@ class Scheduler:
                 self._retire(seq)
 
     def make_room(self) -> None:
-        """The KV cache is full: forget an old conversation, else pause the newest sequence."""
+        """The KV cache is full: forget an old conversation, else pause the newest sequence. Where slots share no cells
+        this does not happen: a slot has as many as its sequence may have tokens."""
         if self.cache.evict():
             return
         newest = max(self.running, key=self._rank)
@@ -108,6 +114,7 @@ class Scheduler:
             self._waiting = [entry for entry in self._waiting if entry[2] is not seq]
             heapq.heapify(self._waiting)
             self._arrival.pop(seq)
+            self.cache.no_longer_waits(seq)
 
     def sequences(self) -> list[Sequence]:
         return [*self.running, *(seq for _, _, seq in self._waiting)]
@@ -120,12 +127,19 @@ class Scheduler:
         assert set(self._arrival) == set(self.sequences())
 
     def _admit(self) -> None:
-        while self._waiting and not self._is_crowded and len(self.running) < self.max_running:
-            seq = self._waiting[0][2]
+        if self._is_crowded or len(self.running) >= self.max_running:
+            return
+        for entry in sorted(self._waiting):
+            seq = entry[2]
+            if self.cache.must_wait(seq):  # for its state from disk; others go first
+                continue
             if not self.cache.admit(seq):
                 return
-            heapq.heappop(self._waiting)
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
             self.running.append(seq)
+            if len(self.running) >= self.max_running:
+                return
 
     def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
         """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""

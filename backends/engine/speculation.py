@@ -12,9 +12,10 @@ notice when the text changes, not at all while even perfect guesses could not pa
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from backends.engine.costs import FAST, StepCosts, running_median
+from backends.engine.costs import FAST, StepCosts
 from backends.engine.drafter import Drafter
 from backends.engine.sequence import Sequence
+from backends.median import running_median
 
 MAX_LENGTH = 16
 MIN_GAIN = 1.02

@@ -11,6 +11,7 @@ from backends.protocol import (
     DraftMode,
     FailureKind,
     Generate,
+    KVLayout,
     Load,
     Message,
     Ready,
@@ -31,11 +32,15 @@ class FakeModel:
     def __init__(self, load: Load, seconds_per_step: float):
         options = load.options
         context = options.context or DEFAULT_CONTEXT
-        slots = options.parallel + NUM_RESIDENT
-        self.runner = FakeRunner(next_token, slots, context, seconds_per_step=seconds_per_step)
+        in_streams = options.kv_layout is KVLayout.STREAMS
+        slots = options.parallel + (1 if in_streams else NUM_RESIDENT)
+        cells = context * (slots if in_streams else 1)
+        self.runner = FakeRunner(
+            next_token, slots, cells, seconds_per_step=seconds_per_step, shares_cells=not in_streams
+        )
         self.draft_runner: FakeRunner | None = None
         if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
-            self.draft_runner = FakeRunner(careless_token, slots, context)
+            self.draft_runner = FakeRunner(careless_token, slots, cells, shares_cells=not in_streams)
         self.ready = Ready(
             name=load.name,
             architecture="fake",
@@ -55,6 +60,8 @@ class FakeModel:
             build="fake",
             load_seconds=0.0,
             has_chat_template=True,
+            kv_layout=KVLayout.STREAMS if in_streams else KVLayout.UNIFIED,
+            kv_layout_reason="As it was asked for.",
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
@@ -79,6 +86,9 @@ class FakeModel:
 
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < END else b""
+
+    def spell(self, tokens: list[int]) -> bytes:
+        return b"".join(map(self.piece, tokens))
 
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
         return None

@@ -11,6 +11,7 @@ from collections.abc import Sequence as Many
 import numpy as np
 
 from backends.engine.runner import KVFull, Step
+from backends.prompt_cache.state import Payload
 from backends.protocol import Chance, TokenLogprob
 
 SAVED = 0x51A7E  # begins every saved state
@@ -47,6 +48,7 @@ class FakeRunner:
         max_draft: int | None = None,
         window: int | None = None,
         seconds_per_step: float = 0.0,
+        shares_cells: bool = True,
     ):
         self.num_slots = num_slots
         self.num_cells = num_cells
@@ -54,6 +56,7 @@ class FakeRunner:
         self.max_draft = max_draft
         self.window = window
         self.can_cut_saved = max_draft is None and window is None
+        self.shares_cells = shares_cells  # else each slot has an equal part of them
         self.num_runs = 0
         self.num_decoded = 0
         self.num_saves = 0
@@ -72,10 +75,11 @@ class FakeRunner:
 
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self._kv[target], "a copy into a slot that still holds tokens"
-        held = len(self._kv[source])
-        assert held >= length
-        assert length == held or length >= self.shortest(source, held), "this much of a copy cannot be cut off"
-        self._kv[target] = self._kv[source][:length]
+        num_held = len(self._kv[source])
+        assert num_held >= length
+        assert length == num_held or length >= self.shortest(source, num_held), "this much of a copy cannot be cut off"
+        held = self._kv[source][:length]
+        self._kv[target] = held if self.shares_cells else [list(cell) for cell in held]
         self._firsts[target] = self._firsts[source]
 
     def truncate(self, slot: int, length: int) -> None:
@@ -111,12 +115,12 @@ class FakeRunner:
         self.num_saves += 1
         return bytearray(np.array([SAVED, *(cell[0] for cell in held)], "<i4").tobytes())
 
-    def restore(self, slot: int, payload: bytearray) -> None:
+    def restore(self, slot: int, payload: Payload) -> None:
         assert not self._kv[slot], "a restore into a slot that still holds tokens"
         mark, *tokens = np.frombuffer(payload, "<i4").tolist()
         assert mark == SAVED, "these bytes were never saved"
         assert tokens, "an empty state"
-        if self.used_cells + len(tokens) > self.num_cells:
+        if self._is_full({slot: len(tokens)}):
             raise KVFull
         self.num_restores += 1
         self._kv[slot] = [[token] for token in tokens]
@@ -128,7 +132,7 @@ class FakeRunner:
         assert all(step.tokens for step in steps), "a step without tokens has no logits"
         is_level = len({step.num_rows for step in steps}) == 1 or not any(step.draft for step in steps)
         assert self.max_draft is None or is_level, "guesses of several lengths in one step of a recurrent model"
-        if self.used_cells + num_rows > self.num_cells:
+        if self._is_full({step.seq.slot: step.num_rows for step in steps}):
             raise KVFull
         self.num_runs += 1
         self.num_decoded += num_rows
@@ -143,6 +147,13 @@ class FakeRunner:
 
     def close(self) -> None:
         self._kv.clear()
+
+    def _is_full(self, more: dict[int | None, int]) -> bool:
+        """more: new cells by slot."""
+        if self.shares_cells:
+            return self.used_cells + sum(more.values()) > self.num_cells
+        room = self.num_cells // self.num_slots
+        return any(len(self._kv[slot]) + count > room for slot, count in more.items() if slot is not None)
 
     def _run_step(self, step: Step) -> list[int]:
         seq = step.seq

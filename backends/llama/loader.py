@@ -9,11 +9,16 @@ from pathlib import Path
 import psutil
 
 from backends.engine.runner import LoadError, PromptError
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
 from backends.llama import native
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammar import GrammarCompiler
+from backends.llama.kv_layout import Layout, choose
+from backends.llama.kv_shape import UNQUANTIZED, KVShape
+from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
@@ -37,8 +42,7 @@ DEFAULT_CONTEXT = 8192
 TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
-UNQUANTIZED = (KVType.F32, KVType.F16, KVType.BF16)
-NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations
+CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
 MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 
@@ -82,6 +86,9 @@ class LlamaModel:
     def piece(self, token: int) -> bytes:
         return self._target.piece(token)
 
+    def spell(self, tokens: list[int]) -> bytes:
+        return b"".join(self._target.piece(token, special=True) for token in tokens)
+
     def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
         if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
             sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
@@ -96,7 +103,8 @@ class LlamaModel:
     def state_key(self) -> str:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
-        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} unified swa-full"
+        layout = "unified" if self.runner.shares_cells else f"streams={self.runner.num_slots}"
+        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full"
 
     def close(self) -> None:
         self._resources.close()
@@ -121,16 +129,19 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
+    _check_kv_types(load.model, options, placement, devices)
     with ExitStack() as resources:
-        target, context, layers = _open(load.model, options, placement, notes, report, resources)
-        options = replace(_with_defaults(target, options, layers), context=context.num_cells)
-        draft = _open_draft(target, context, options, layers > 0, notes, resources)
+        target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
+        options = _with_defaults(target, options, layers)
+        draft = None
+        if context.max_draft != 0:
+            draft = _open_draft(target, options, layout, layers > 0, notes, resources)
         ready = Ready(
             name=load.name,
             architecture=target.metadata("general.architecture") or "unknown",
             num_parameters=target.num_parameters,
             model_bytes=target.num_bytes,
-            context=context.num_cells,
+            context=context.cells_per_slot,
             context_trained=target.context_trained,
             parallel=options.parallel,
             num_layers=target.num_layers,
@@ -145,8 +156,10 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
             notes=tuple(notes),
+            kv_layout=layout.kind,
+            kv_layout_reason=layout.reason,
         )
-        return LlamaModel(target, _runner(context, options), draft, ready, resources.pop_all(), load.model)
+        return LlamaModel(target, LlamaRunner(context, layout.num_slots), draft, ready, resources.pop_all(), load.model)
 
 
 def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
@@ -175,22 +188,36 @@ def _open(
     notes: list[str],
     report: Callable[[float], None],
     resources: ExitStack,
-) -> tuple[NativeModel, NativeContext, int]:
-    """The model, its context, and the layers that went to the GPU."""
+) -> tuple[NativeModel, NativeContext, Layout, int]:
+    """The model, its context and how that lies, and the layers that went to the GPU."""
     for layers in placement.attempts:
         with ExitStack() as attempt:
             try:
                 model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
                 _check_generates(model, path)
-                context = attempt.enter_context(_context(model, _with_defaults(model, options, layers)))
+                layout = _layout(path, model, options, layers > 0)
+                context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
-                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, options, error)) from error
+                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, error)) from error
                 notes.append("The model did not fit on the GPU, so it runs on the CPU.")
             else:
                 resources.enter_context(attempt.pop_all())
-                return model, context, layers
+                return model, context, layout, layers
     raise AssertionError("a placement has at least one attempt")
+
+
+def _check_kv_types(
+    path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
+) -> None:
+    """Before any native call: what a type does to a cache that it does not fit is not always a refusal."""
+    try:
+        header = read_header(path)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+    is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
+    if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
+        raise LoadError(FailureKind.BAD_MODEL, sentence)
 
 
 def _check_generates(model: NativeModel, path: Path) -> None:
@@ -202,15 +229,15 @@ def _check_generates(model: NativeModel, path: Path) -> None:
 
 def _open_draft(
     target: NativeModel,
-    target_context: NativeContext,
     options: EngineOptions,
+    layout: Layout,
     on_gpu: bool,
     notes: list[str],
     resources: ExitStack,
 ) -> LlamaRunner | None:
     """The draft model's runner; None, with a note, when it cannot serve this target."""
     path = options.draft_model
-    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target_context.max_draft == 0:
+    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL):
         return None
     with ExitStack() as attempt:
         try:
@@ -219,26 +246,37 @@ def _open_draft(
             if difference := _difference(target, draft):
                 notes.append(f"{path.name} cannot draft for this model: {difference}.")
                 return None
-            plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16)
-            context = attempt.enter_context(_context(draft, plain))
+            plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO)
+            plain = _with_defaults(draft, plain, ALL_LAYERS if on_gpu else 0)
+            context = attempt.enter_context(_context(draft, plain, layout))
         except (NativeError, LoadError) as error:
             notes.append(f"The draft model {path.name} could not be loaded ({error}).")
             return None
         resources.enter_context(attempt.pop_all())
-    return _runner(context, options)
+    return LlamaRunner(context, layout.num_slots)
 
 
-def _context(model: NativeModel, options: EngineOptions) -> NativeContext:
-    assert options.context
+def _layout(path: Path, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
+    """Decided with the weights in place, by the memory that is left where the cache will lie."""
+    per_token = KVShape.of(read_header(path)).bytes_per_token(options.kv_type_k, options.kv_type_v)
+    gpus = [device.free for device in native.devices() if device.is_gpu]
+    free = sum(gpus) if on_gpu else psutil.virtual_memory().available
+    context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
+    assert context
+    return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)
+
+
+def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
     assert options.threads
     params = ContextParams(
-        num_cells=options.context,
-        num_slots=options.parallel + NUM_RESIDENT,
+        num_cells=layout.num_cells,
+        num_slots=layout.num_slots,
         batch_tokens=MAX_BATCH_TOKENS,
         threads=options.threads,
         kv_type_k=options.kv_type_k,
         kv_type_v=options.kv_type_v,
         flash_attention=options.flash_attention,
+        is_unified=layout.is_unified,
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
         copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
@@ -253,10 +291,6 @@ def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:
         context.set_slots(0, 1, 0)
         context.decode(1)
         return len(context.checkpoint(0))
-
-
-def _runner(context: NativeContext, options: EngineOptions) -> LlamaRunner:
-    return LlamaRunner(context, options.parallel + NUM_RESIDENT)
 
 
 def _difference(target: NativeModel, draft: NativeModel) -> str | None:
@@ -280,9 +314,7 @@ def _draft_name(options: EngineOptions, context: NativeContext, draft: LlamaRunn
     return " + ".join(sources) or "off"
 
 
-def _refusal(path: Path, options: EngineOptions, error: NativeError) -> str:
-    if options.kv_type_v not in UNQUANTIZED and options.flash_attention is FlashAttention.OFF:
-        return f"A quantized V cache ({options.kv_type_v}) needs flash attention. Switch it on, or choose f16."
+def _refusal(path: Path, error: NativeError) -> str:
     return (
         f"{path.name} could not be loaded: {error}. Try a smaller context or a quantized KV cache if memory "
         "is short; the engine's log says more."

@@ -248,7 +248,7 @@ class NativeModel(_Closable):
 
 @dataclass(frozen=True, slots=True)
 class ContextParams:
-    num_cells: int
+    num_cells: int  # of all slots together
     num_slots: int
     batch_tokens: int
     threads: int
@@ -256,10 +256,11 @@ class ContextParams:
     kv_type_v: str = "f16"
     flash_attention: str = "auto"
     max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
+    is_unified: bool = True  # else each slot has its part of the cells to itself
 
 
 class NativeContext(_Closable):
-    """A unified KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
+    """A KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
 
     A sliding window's layers get as many cells as the others (`swa_full`; 8 MiB instead of 4.5 for the tests' Gemma at
     8192 cells): a slot can then be cut anywhere without a checkpoint, which would be as large as the window. llama.cpp
@@ -272,7 +273,7 @@ class NativeContext(_Closable):
     def __init__(self, model: NativeModel, params: ContextParams):
         native = lib.llama_context_default_params()
         native.n_ctx = params.num_cells
-        has_shadows = model.window and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
+        has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
         self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
         native.n_seq_max = 2 * params.num_slots if has_shadows else params.num_slots
         native.n_batch = params.batch_tokens
@@ -281,7 +282,7 @@ class NativeContext(_Closable):
         native.type_k = GGML_TYPES[params.kv_type_k]
         native.type_v = GGML_TYPES[params.kv_type_v]
         native.flash_attn_type = FLASH_ATTENTION[params.flash_attention]
-        native.kv_unified = True
+        native.kv_unified = params.is_unified
         native.swa_full = True
         native.n_rs_seq = params.max_draft
         native.no_perf = True
@@ -289,7 +290,9 @@ class NativeContext(_Closable):
         self.pointer = lib.llama_init_from_model(model.pointer, native)
         if not self.pointer:
             raise NativeError("llama.cpp could not create the context")
+        self.is_unified = params.is_unified
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
+        self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
         # at most the context, whatever was asked for; one row more aborts the process
         self.batch_tokens: int = lib.llama_n_batch(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
@@ -335,6 +338,13 @@ class NativeContext(_Closable):
         return self._logits
 
     def copy(self, source: int, target: int, length: int) -> None:
+        """The first `length` tokens of source. Between streams as a saved state: llama_memory_seq_cp notes a copy of
+        whole streams there and makes it in the next decode, from whatever the source holds by then."""
+        if not self.is_unified:
+            if not self.restore(target, self.save(source, self._num_held(source))):
+                raise NativeError(f"slot {source} could not be copied to slot {target}")
+            self.truncate(target, length)
+            return
         for distance in self._distances:
             lib.llama_memory_seq_cp(self._memory, source + distance, target + distance, 0, length)
         if self._rollback.is_pending(source):
@@ -370,7 +380,7 @@ class NativeContext(_Closable):
         assert self._num_held(slot) == length, "the slot holds other tokens"
         return self._get(slot, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
 
-    def restore(self, slot: int, payload: bytearray) -> bool:
+    def restore(self, slot: int, payload: bytearray | memoryview) -> bool:
         """False when no cells are free, or it does not fit this context; the slot is empty then.
         A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
         is_read = self._set(slot, payload, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
@@ -402,7 +412,7 @@ class NativeContext(_Closable):
             raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
         return payload
 
-    def _set(self, slot: int, payload: bytearray, flags: int) -> bool:
+    def _set(self, slot: int, payload: bytearray | memoryview, flags: int) -> bool:
         self._rollback.forget(slot)
         read = lib.llama_state_seq_set_data_ext(self.pointer, _as_array(payload), len(payload), slot, flags)
         return bool(read == len(payload))
@@ -412,7 +422,7 @@ class NativeContext(_Closable):
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
 
 
-def _as_array(payload: bytearray) -> Any:
+def _as_array(payload: bytearray | memoryview) -> Any:
     """Its own memory, not a copy."""
     return (ctypes.c_uint8 * len(payload)).from_buffer(payload)
 

@@ -6,6 +6,7 @@ model without a word: so a file whose length, key or sum is not as it should be 
 """
 
 import hashlib
+import io
 import os
 import struct
 import tempfile
@@ -15,17 +16,22 @@ from typing import BinaryIO
 
 import numpy as np
 
+from backends.formats.kept_prompts import SUFFIX, TEMPORARY
 from backends.prompt_cache.state import State
 
-SUFFIX, TEMPORARY = ".state", ".part"
 MAGIC, VERSION = b"SLIPSTAT", 1
 HEAD = struct.Struct("<8sIIQQ")  # magic, version, bytes of the key, tokens, bytes of the payload
 SUM_BYTES = 32
 MAX_KEY_BYTES, MAX_TOKENS = 4096, 1 << 24
+CHUNK = 1 << 20  # bytes read and summed at a time
 
 
 class StateFileError(Exception):
     """Not a state that may be restored."""
+
+
+class StateFileGone(StateFileError):
+    """Somebody removed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +88,30 @@ def read_state(path: Path, key: str) -> State:
     """All of it, its sum proven. Raises StateFileError."""
     try:
         with path.open("rb") as file:
-            head, name, tokens, payload_bytes = _read_front(file)
-            payload = bytearray(payload_bytes)
-            if file.readinto(payload) != payload_bytes:
-                raise StateFileError("it ends too early")
-            expected = file.read(SUM_BYTES)
+            *front, payload_bytes = _read_front(file)
+            check = hashlib.sha256(b"".join(front))
+            payload = _read_payload(file, payload_bytes, check)
+            if check.digest() != file.read(SUM_BYTES):
+                raise StateFileError("its sum is wrong")
+    except FileNotFoundError as error:
+        raise StateFileGone("it was removed") from error
     except (OSError, MemoryError) as error:
         raise StateFileError(str(error)) from error
-    check = hashlib.sha256()
-    for part in (head, name, tokens, payload):
-        check.update(part)
-    if check.digest() != expected:
-        raise StateFileError("its sum is wrong")
+    _, name, tokens = front
     if name != key.encode():
         raise StateFileError("it belongs to another model, build or KV type")
     return State(_tokens(tokens), payload)
+
+
+def _read_payload(file: io.BufferedReader, num_bytes: int, check: "hashlib._Hash") -> memoryview:
+    """Nothing in here holds the interpreter for long: another thread steps meanwhile."""
+    payload = np.empty(num_bytes, np.uint8).data  # a bytearray would be filled with zeros first
+    for begin in range(0, num_bytes, CHUNK):
+        chunk = payload[begin : begin + CHUNK]
+        if file.readinto(chunk) != len(chunk):
+            raise StateFileError("it ends too early")
+        check.update(chunk)
+    return payload
 
 
 def _read_front(file: BinaryIO) -> tuple[bytes, bytes, bytes, int]:

@@ -2,19 +2,22 @@
 
 import sys
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
 
 from backends.formats import FormatError
+from backends.prompt_cache.copy_costs import CopyCosts, Way
 from backends.prompt_cache.disk_cache import DiskCache
 from backends.prompt_cache.host_cache import HostCache
+from backends.prompt_cache.read_ahead import ReadAhead
 from backends.prompt_cache.state import State, Tier, common_prefix
+from backends.prompt_cache.state_reader import Held, Read
 from backends.protocol import CacheMiss, EngineOptions
 
 MIN_TOKENS = 64  # a shorter prompt is read again sooner than a state is copied
-# measured per token, 110 M Llama, f16, two cores: decoded 1,750 µs, restored 9 µs, read from disk and proven 70-270 µs
-MAX_COPIED_PER_GAINED = {Tier.RAM: 16, Tier.DISK: 8}
+MIN_PATIENCE, MAX_PATIENCE = 1.0, 5.0  # seconds that a prompt may wait for the disk; between, as long as it saves
 NUM_REMEMBERED = 32  # lost prompts whose reason is still known
 
 
@@ -32,24 +35,51 @@ class StateStore:
         self.ram = ram
         self.disk = disk
         self.min_tokens = min_tokens
+        self.costs = CopyCosts()
+        self._ahead = ReadAhead(disk.ask) if disk else None
         self._lost: deque[tuple[list[int], CacheMiss]] = deque(maxlen=NUM_REMEMBERED)
 
+    def must_wait(self, prompt: object, tokens: list[int], resident: int) -> bool:
+        """Whether the state that serves these tokens best is still on its way from disk: others may go first."""
+        if self.disk is None or self._ahead is None:
+            return False
+        waits = self._ahead.must_wait(prompt)
+        if waits is None:
+            self.disk.take_reports()
+            held, length = self._on_disk(tokens, max(resident, self._in_ram(tokens, resident)[1]))
+            waits = held is not None and self.disk.in_memory(held) is None
+            if held and waits:
+                self._ahead.hold_back(prompt, held, self._patience(length - resident))
+        return waits
+
+    def is_held_back(self, prompt: object) -> bool:
+        """What `must_wait` last said, without looking again."""
+        return bool(self._ahead and self._ahead.must_wait(prompt))
+
+    def no_longer_waits(self, prompt: object) -> None:
+        """It is admitted, with what it waited for or without, or has ended."""
+        if self._ahead:
+            self._ahead.forget(prompt)
+
+    def take(self, read: Read) -> None:
+        """A report of the disk's reader."""
+        assert self.disk
+        assert self._ahead
+        self.disk.take(read)
+        self._ahead.arrive(read)
+        if read.state:
+            self.costs.observe(Way.READ, read.held.num_bytes, read.seconds)
+        elif read.miss:
+            self.forget(read.held.tokens, read.miss)
+
     def find(self, tokens: list[int], resident: int) -> Found | None:
-        """A state worth its copy when `resident` tokens of the prompt need none."""
-        if len(tokens) - resident < self.min_tokens:
-            return None
-        state, length = self.ram.match(tokens)
-        found = (
-            Found(state, length, Tier.RAM) if state and self._pays(state.tokens, length, resident, Tier.RAM) else None
-        )
-        least = found.length if found else resident
-        if self.disk:
-            held, length = self.disk.match(tokens)
-            if held and self._pays(held.tokens, length, least, Tier.DISK):
-                state = self.disk.read(held)
-                if state:
-                    return Found(state, length, Tier.DISK)
-                self.forget(held.tokens, CacheMiss.DAMAGED)
+        """A state in memory that is worth its copy when `resident` tokens of the prompt need none."""
+        state, length = self._in_ram(tokens, resident)
+        found = Found(state, length, Tier.RAM) if state else None
+        held, length = self._on_disk(tokens, max(resident, length))
+        if held and self.disk and self._ahead:
+            state = self.disk.in_memory(held) or self._ahead.state(held)
+            found = Found(state, length, Tier.DISK) if state else found
         return found
 
     def covers(self, tokens: list[int]) -> bool:
@@ -68,8 +98,10 @@ class StateStore:
         """Why not more than the first `found` tokens were there, if ever there was more."""
         if self.ram.match(tokens)[1] - found >= self.min_tokens:
             return CacheMiss.NOT_WORTH
+        if self.disk and self.disk.match(tokens)[1] - found >= self.min_tokens:
+            return CacheMiss.TOO_SLOW if self._on_disk(tokens, found)[0] else CacheMiss.NOT_WORTH
         reason, longest = None, found
-        for lost, why in self._lost:
+        for lost, why in reversed(self._lost):
             shared = common_prefix(lost, tokens)
             if shared > longest and shared - found >= min(self.min_tokens, len(lost) // 2):
                 reason, longest = why, shared
@@ -84,21 +116,42 @@ class StateStore:
                 self.disk.write(state, wait=True)
             self.disk.close()
 
-    def _pays(self, held: list[int], length: int, instead: int, tier: Tier) -> bool:
-        gain = length - instead
-        return gain >= self.min_tokens and gain * MAX_COPIED_PER_GAINED[tier] >= len(held)
+    def _in_ram(self, tokens: list[int], instead: int) -> tuple[State | None, int]:
+        """A state that pays when `instead` tokens are there without it, and its useful length; or None and 0."""
+        if len(tokens) - instead < self.min_tokens:
+            return None, 0
+        state, length = self.ram.match(tokens)
+        if state and self._pays(length - instead, len(state.tokens), state.num_bytes, Tier.RAM):
+            return state, length
+        return None, 0
+
+    def _on_disk(self, tokens: list[int], instead: int) -> tuple[Held | None, int]:
+        if self.disk is None or len(tokens) - instead < self.min_tokens:
+            return None, 0
+        held, length = self.disk.match(tokens)
+        if held and self._pays(length - instead, len(held.tokens), held.num_bytes, Tier.DISK):
+            return held, length
+        return None, 0
+
+    def _pays(self, gain: int, num_tokens: int, num_bytes: int, tier: Tier) -> bool:
+        return gain >= self.min_tokens and self.costs.pays(gain, num_tokens, num_bytes, tier)
+
+    def _patience(self, gain: int) -> float:
+        return min(MAX_PATIENCE, max(MIN_PATIENCE, self.costs.saved_seconds(gain) or MAX_PATIENCE))
 
 
-def open_store(options: EngineOptions, key: str, can_truncate: bool) -> StateStore:
+def open_store(options: EngineOptions, key: str, can_truncate: bool, post: Callable[[Read], None]) -> StateStore:
     """The store that the options ask for, for states that only a load with the same `key` may continue.
 
+    post: brings a report of the disk's reader to the engine's thread, which gives it to `StateStore.take`.
     Without a usable folder it is RAM alone, and the log says why.
     """
     ram = min(options.prompt_cache_ram, psutil.virtual_memory().available // 4)
     disk = None
     if options.prompt_cache_folder and options.prompt_cache_disk:
         try:
-            disk = DiskCache(options.prompt_cache_folder, options.prompt_cache_disk, key, can_truncate, MIN_TOKENS)
+            folder, budget = options.prompt_cache_folder, options.prompt_cache_disk
+            disk = DiskCache(folder, budget, key, post, can_truncate, MIN_TOKENS)
         except (OSError, FormatError) as error:
             sys.stderr.write(f"prompt cache: nothing is kept on disk: {error}\n")
     return StateStore(HostCache(ram, can_truncate, MIN_TOKENS), disk)

@@ -12,9 +12,12 @@ from tempfile import TemporaryDirectory
 from tests.bench.client import Reply, ask, completion
 from tests.bench.pairs import Figures
 from tests.bench.servers import Program, Server, Setting, running
+from tests.bench.workloads import chats
 
 Case = Callable[[Program, Setting], Figures]
 FIRST_TOKEN, LAST_TOKEN = 300, 31_000  # ids that every vocabulary here has
+LAST_GUIDE_TOKEN = 1000  # but the guide's
+CHAT = "/v1/chat/completions"
 
 _seeds = iter(range(1, 1 << 30))
 
@@ -133,6 +136,20 @@ def deep_decode(program: Program, setting: Setting) -> Figures:
     return {"decode at 4k tok/s": reply.tokens_per_second}
 
 
+def drafting(workload: str) -> Case:
+    """Tokens per second over the answers of one workload, from first to last token, one chat after the other."""
+
+    def case(program: Program, setting: Setting) -> Figures:
+        with running(program, setting) as server:
+            _warm_up(server, LAST_GUIDE_TOKEN)
+            replies = [ask(server.port, body, path=CHAT)[0] for _ in range(3) for body in chats(workload)]
+        measured = [reply for reply in replies[len(replies) // 3 :] if reply.num_tokens > 8]  # the first round warms up
+        seconds = sum(reply.arrivals[-1] - reply.arrivals[0] for reply in measured)
+        return {f"{workload} tok/s": sum(reply.num_tokens - 1 for reply in measured) / seconds}
+
+    return case
+
+
 def _between(reply: Reply, replies: list[Reply]) -> float:
     """Tokens per second while all of them streamed."""
     begin, end = max(r.arrivals[0] for r in replies), min(r.arrivals[-1] for r in replies)
@@ -145,5 +162,5 @@ def _first_token(server: Server, tokens: list[int]) -> float:
     return reply.first_token_seconds
 
 
-def _warm_up(server: Server) -> None:
-    ask(server.port, completion(prompt(32), 16))
+def _warm_up(server: Server, last_token: int = LAST_TOKEN) -> None:
+    ask(server.port, completion([token % last_token for token in prompt(32)], 16))

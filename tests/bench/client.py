@@ -36,11 +36,11 @@ class Reply:
         return [b - a for a, b in zip(self.arrivals, self.arrivals[1:], strict=False)]
 
 
-def ask(port: int, *bodies: dict[str, Any]) -> list[Reply]:
+def ask(port: int, *bodies: dict[str, Any], path: str = "/v1/completions") -> list[Reply]:
     """All at once; the replies in order. Raises RuntimeError when one failed."""
 
     async def all_of_them() -> list[Reply]:
-        return list(await asyncio.gather(*(stream(port, body) for body in bodies)))
+        return list(await asyncio.gather(*(stream(port, body, path) for body in bodies)))
 
     replies = asyncio.run(asyncio.wait_for(all_of_them(), TIMEOUT))
     for reply in replies:
@@ -62,7 +62,7 @@ def completion(prompt: str | Sequence[int], max_tokens: int, **fields: Any) -> d
     }
 
 
-async def stream(port: int, body: dict[str, Any], path: str = "/v1/completions") -> Reply:
+async def stream(port: int, body: dict[str, Any], path: str) -> Reply:
     data = json.dumps(body).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     head = (

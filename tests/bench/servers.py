@@ -28,6 +28,7 @@ class Setting:
     context: int
     parallel: int = 1
     kv_type: str = "f16"
+    flash: str = "auto"
     draft_model: Path | None = None
     extra: tuple[str, ...] = ()  # flags of this one server
 
@@ -91,7 +92,7 @@ def slipstream(name: str = "slipstream") -> Program:
             *(sys.executable, "-m", "app", "serve", "--model", str(setting.model), "--port", str(port)),
             *("--context", str(setting.context * (1 if "streams" in setting.extra else setting.parallel))),
             *("--parallel", str(setting.parallel), "--threads", str(THREADS)),
-            *("--kv-type-k", setting.kv_type, "--kv-type-v", setting.kv_type, "--flash-attn", "on"),
+            *("--kv-type-k", setting.kv_type, "--kv-type-v", setting.kv_type, "--flash-attn", setting.flash),
             *draft,
             *setting.extra,
         ]
@@ -107,7 +108,7 @@ def llama_server(build: Path, name: str = "llama-server") -> Program:
         return [
             *(str(build / "bin" / "llama-server"), "-m", str(setting.model), "--port", str(port)),
             *("-c", str(setting.context * setting.parallel), "-np", str(setting.parallel)),
-            *("-t", str(THREADS), "-tb", str(THREADS), "-b", "2048", "-ub", "512", "-fa", "on"),
+            *("-t", str(THREADS), "-tb", str(THREADS), "-b", "2048", "-ub", "512", "-fa", setting.flash),
             *("-ctk", setting.kv_type, "-ctv", setting.kv_type),
             *draft,
             *setting.extra,

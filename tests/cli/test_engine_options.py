@@ -7,7 +7,7 @@ import pytest
 
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
-from backends.protocol import EngineOptions
+from backends.protocol import EngineOptions, KVLayout
 
 DEFAULTS = EngineOptions(prompt_cache_folder=Path("prompts"))
 
@@ -33,6 +33,13 @@ def test_a_size_has_a_unit_or_is_in_bytes(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="--prompt-cache-ram"):
         parse(f"--prompt-cache-ram={text}")
+
+
+def test_the_layout_of_the_kv_cache_is_a_flag() -> None:
+    assert parse().kv_layout is KVLayout.AUTO
+    assert parse("--kv-layout", "streams").kv_layout is KVLayout.STREAMS
+    with pytest.raises(SystemExit):
+        parse("--kv-layout", "heaps")
 
 
 def test_without_the_flags_the_defaults_stand() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from backends.engine.costs import StepCosts
 from backends.engine.pace import AIM, FIRST_CHUNK, MAX_STALL, MIN_CHUNK
+from tests.engine.costs import costs
 
 
 def taught(*steps: tuple[int, float]) -> StepCosts:
@@ -82,3 +83,13 @@ def test_one_step_that_the_system_held_up_costs_a_few_small_chunks_and_no_more()
     for _ in range(8):
         costs.observe(2, costs.pace.chunk, 0.010 + 0.001 * costs.pace.chunk)
     assert costs.pace.chunk >= 0.9 * before
+
+
+def test_a_prompt_token_costs_what_the_step_took_beyond_its_answers() -> None:
+    known = costs(slope=0.5)
+    assert known.prompt_token is None
+    known.observe(num_rows=3, num_prompt_tokens=100, seconds=0.102)
+    assert known.prompt_token == pytest.approx(0.001), "three rows take two milliseconds"
+    alone = costs(slope=0.5)
+    alone.observe(num_rows=0, num_prompt_tokens=100, seconds=0.2)
+    assert alone.prompt_token == pytest.approx(0.002)

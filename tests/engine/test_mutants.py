@@ -53,7 +53,11 @@ MUTANTS = {
         "                self.cache.catch_up(seq)",
         "                pass",
     ),
-    "the last token is not decoded": ("engine/prefix_cache.py", "wanted = seq.tokens[:-1]", "wanted = seq.tokens"),
+    "the last token is not decoded": (
+        "engine/prefix_cache.py",
+        "seq.tokens[:-1]  # the last",
+        "seq.tokens  # the last",
+    ),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",
         "self._idle[seq.slot] = seq.cached_tokens",

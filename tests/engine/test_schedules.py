@@ -58,10 +58,14 @@ class Schedule:
     def __init__(self, seed: int):
         self.random = random.Random(seed)
         pick = self.random
-        num_slots, self.num_cells = pick.randint(1, 6), pick.randint(30, 220)
-        batch = pick.randint(2, 24)
+        num_slots, self.context = pick.randint(1, 6), pick.randint(30, 220)
         max_draft, window = pick.choice([(None, None)] * 7 + [(None, 5), (0, None), (2, None)])
-        self.runner = FakeRunner(next_token, num_slots, self.num_cells, batch, max_draft, window)
+        self.shares_cells = max_draft is not None or window is not None or pick.random() < 0.7
+        batch = pick.randint(2, 24)
+        num_cells = self.context * (1 if self.shares_cells else num_slots)
+        self.runner = FakeRunner(
+            next_token, num_slots, num_cells, batch, max_draft, window, shares_cells=self.shares_cells
+        )
         draft_window = pick.choice([None, 6])
         self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch, window=draft_window)
         fixed = pick.choice([None, pick.randint(1, 6)])
@@ -114,7 +118,7 @@ class Schedule:
         if self.prompts and self.random.random() < 0.4:  # the same again, or the next turn
             prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
         self.prompts.append(prompt)
-        max_tokens = min(self.random.randint(1, 20), self.num_cells - len(prompt))
+        max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
         seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
         seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
@@ -129,18 +133,25 @@ class Schedule:
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
+        if not steps:
+            self._wait()
+            return
         for seq in (step.seq for step in steps):
             if seq.clock.started is None:
                 seq.clock.started, seq.num_cached = 0.0, seq.num_computed
         try:
             sampled = self.runner.run(steps)
         except KVFull:
+            assert self.shares_cells, "a slot of its own has cells for all that its sequence may have"
             self.counts["full"] += 1
             self.scheduler.make_room()
         else:
             self.counts["batched"] += len(steps) > 1
             self.scheduler.update(steps, sampled)
         self.scheduler.check_integrity()
+
+    def _wait(self) -> None:
+        raise AssertionError("nothing to do, and not idle")
 
     def check(self) -> None:
         for case in self.cases:
@@ -153,6 +164,7 @@ class Schedule:
             self.counts["accepted"] += case.seq.num_accepted
             self.counts["finished"] += 1
             self._check_account(case.seq)
+        self.counts["in streams"] += not self.shares_cells
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
         if self.runner.max_draft is not None:
@@ -182,7 +194,7 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
     assert counts["finished"] > 5 * NUM_SCHEDULES
     for event in ("full", "batched", "aborted", "drafted", "accepted"):
         assert counts[event] > NUM_SCHEDULES / 4, counts
-    for event in ("saved", "restored", "from ram", "went back", "guessed while recurrent"):
+    for event in ("in streams", "saved", "restored", "from ram", "went back", "guessed while recurrent"):
         assert counts[event] > NUM_SCHEDULES / 10, counts
     for event in ("evicted", "first_difference", "no_rewind", "None"):
         assert counts[f"miss: {event}"] > NUM_SCHEDULES / 10, counts
@@ -285,6 +297,16 @@ def test_a_prompt_shares_the_prefix_of_one_that_still_runs() -> None:
     steps = scheduler.schedule()
     assert {step.seq.uid: step.tokens for step in steps}[2] == [0]
     assert runner.used_cells == 5, "the shared cells are counted once"
+
+
+def test_without_shared_cells_the_next_turn_takes_no_slot_from_another_conversation() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=200, shares_cells=False)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    first, other = Sequence(1, [1, 2, 3, 4], max_tokens=4), Sequence(2, [5, 0, 5, 0], max_tokens=4)
+    _finish(scheduler, runner, first)
+    _finish(scheduler, runner, other)
+    _finish(scheduler, runner, Sequence(3, [*first.tokens, 5, 1], max_tokens=1))
+    assert scheduler.cache.match(other.tokens)[1] == len(other.tokens) - 1
 
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:

@@ -17,23 +17,23 @@ Load = Callable[..., EngineHandle]
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _model(tmp_path_factory, "tiny")
+    return make_model(tmp_path_factory, "tiny")
 
 
 @pytest.fixture(scope="session")
 def tiny_draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The very same weights: a draft whose guesses hold."""
-    return _model(tmp_path_factory, "draft")
+    return make_model(tmp_path_factory, "draft")
 
 
 @pytest.fixture(scope="session")
 def other_vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _model(tmp_path_factory, "other", kind="smollm")
+    return make_model(tmp_path_factory, "other", kind="smollm")
 
 
-def _model(factory: pytest.TempPathFactory, name: str, kind: str = "qwen2") -> Path:
+def make_model(factory: pytest.TempPathFactory, name: str, kind: str = "qwen2", **changes: object) -> Path:
     folder = factory.mktemp(name)
-    checkpoints.write(folder / "checkpoint", checkpoints.config(max_position_embeddings=2048), kind=kind)
+    checkpoints.write(folder / "checkpoint", checkpoints.config(max_position_embeddings=2048, **changes), kind=kind)
     convert_checkpoint(folder / "checkpoint", folder / f"{name}.gguf", "f32", logs=folder)
     return folder / f"{name}.gguf"
 

@@ -1,0 +1,39 @@
+"""`slipstream cache`: what the prompts kept on disk take up, and their removal."""
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clear", action="store_true", help="remove them; engines that run read their prompts again")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from app.errors import SlipstreamError
+    from app.paths import Paths
+    from backends.formats.kept_prompts import clear, kept_files
+
+    folder = Paths.from_environment().prompt_cache
+    try:
+        removed = clear(folder) if arguments.clear else []
+        kept = kept_files(folder)
+    except FileNotFoundError:
+        removed, kept = [], []
+    except OSError as error:
+        raise SlipstreamError(f"The folder of kept prompts cannot be read: {error}. Check its permissions.") from error
+    report: dict[str, int | str] = {
+        "folder": str(folder),
+        "files": len(kept),
+        "bytes": sum(file.num_bytes for file in kept),
+        "removed_files": len(removed),
+        "removed_bytes": sum(file.num_bytes for file in removed),
+    }
+    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report, arguments.clear))
+    return 0
+
+
+def _tell(report: dict[str, int | str], is_cleared: bool) -> str:
+    kept = f"Prompts kept in {report['folder']}: {report['files']}, {int(report['bytes']) / 1e6:.1f} MB."
+    removed = f"Prompts removed: {report['removed_files']}, {int(report['removed_bytes']) / 1e6:.1f} MB."
+    return f"{removed}\n{kept}" if is_cleared else kept

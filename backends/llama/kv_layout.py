@@ -1,0 +1,77 @@
+"""Decides how sequences lie in the KV cache: in one pool of cells, or each in a stream of its own.
+
+In one pool a common prefix is stored once, but every token attends over the cells of all sequences, masked or not:
+with 8 of 1,000 tokens a step costs about twice as much (two cores), and one answer alone pays for the conversations
+that are kept beside it. Streams cost the memory of a full context each.
+"""
+
+from dataclasses import dataclass
+
+from backends.protocol import EngineOptions, KVLayout
+
+SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
+MAX_SLOTS = 256  # LLAMA_MAX_SEQ
+PADDING = 256  # llama.cpp makes contexts a multiple of it
+NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations: in one pool they cost nothing
+NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM
+
+WINDOW = "A sliding window loses what it has passed when a conversation is copied from stream to stream."
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """kind is never AUTO; context: the tokens that one sequence may have."""
+
+    kind: KVLayout
+    context: int
+    num_slots: int
+    reason: str
+
+    @property
+    def is_unified(self) -> bool:
+        return self.kind is KVLayout.UNIFIED
+
+    @property
+    def num_cells(self) -> int:
+        return self.context if self.is_unified else self.context * self.num_slots
+
+
+def choose(
+    options: EngineOptions,
+    context: int,
+    bytes_per_token: float,
+    free: int,
+    is_recurrent: bool,
+    has_window: bool = False,
+) -> Layout:
+    """free: bytes on the device that will hold the cache, with the weights in place."""
+    padded = -(-context // PADDING) * PADDING
+    streams = min(options.parallel + NUM_SPARE, MAX_SLOTS)
+    needed = round(streams * padded * bytes_per_token)
+    reason = None if has_window else _reason_for_streams(options, needed, free, is_recurrent)
+    if reason:
+        return Layout(KVLayout.STREAMS, padded, streams, f"{reason}: {streams} streams of {padded} tokens each.")
+    reason = WINDOW if has_window else _reason_for_one_pool(options, needed, free, is_recurrent)
+    return Layout(KVLayout.UNIFIED, padded, min(options.parallel + NUM_RESIDENT, MAX_SLOTS), reason)
+
+
+def _reason_for_streams(options: EngineOptions, needed: int, free: int, is_recurrent: bool) -> str | None:
+    if is_recurrent or options.kv_layout is KVLayout.UNIFIED:
+        return None
+    if options.kv_layout is KVLayout.STREAMS:
+        return "Streams were asked for"
+    if needed <= SHARE_OF_FREE * free:
+        return f"Every conversation attends to its own cells alone, and {_size(needed)} for that are there"
+    return None
+
+
+def _reason_for_one_pool(options: EngineOptions, needed: int, free: int, is_recurrent: bool) -> str:
+    if is_recurrent:
+        return "This model keeps a state of fixed size, for which streams gain nothing."
+    if options.kv_layout is KVLayout.UNIFIED:
+        return "One pool of cells was asked for."
+    return f"Streams would take {_size(needed)}, more than a quarter of the {_size(free)} that are free."
+
+
+def _size(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.1f} MiB"

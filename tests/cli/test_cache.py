@@ -1,0 +1,52 @@
+"""`slipstream cache` says what is kept on disk, and removes it on request."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from app.paths import Paths
+
+
+@pytest.fixture
+def folder() -> Path:
+    folder = Paths.from_environment().prompt_cache
+    folder.mkdir(parents=True)
+    (folder / "a.state").write_bytes(bytes(3_000_000))
+    (folder / "b.state").write_bytes(bytes(1_500_000))
+    (folder / "letter.txt").write_bytes(b"a person's")
+    return folder
+
+
+def test_it_says_how_much_is_kept_and_where(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"Prompts kept in {folder}: 2, 4.5 MB.\n"
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_clear_removes_ours_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"Prompts removed: 2, 4.5 MB.\nPrompts kept in {folder}: 0, 0.0 MB.\n"
+    assert [path.name for path in folder.iterdir()] == ["letter.txt"]
+
+
+def test_json_is_one_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = {"folder": str(folder), "files": 0, "bytes": 0, "removed_files": 2, "removed_bytes": 4_500_000}
+    assert main(["cache", "--clear", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_without_a_folder_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == 0
+    assert main(["cache", "--clear"]) == 0
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.write_bytes(b"a file in its place")
+    assert main(["cache"]) == 1
+    assert "folder of kept prompts cannot be read" in capsys.readouterr().err

@@ -94,7 +94,7 @@ class CacheMiss(StrEnum):
     NEW_TEXT = "new_text"  # the earlier prompt ended there: nothing was lost
     EVICTED = "evicted"
     TOO_SHORT = "below_minimum_length"
-    NO_REWIND = "no_rewind"  # a recurrent state cannot be cut back to the difference
+    NO_REWIND = "no_rewind"  # a recurrent state, or a sliding window, cannot be cut back to the difference
     NOT_WORTH = "not_worth_the_copy"
     NO_ROOM = "no_room"
     OTHER_BUILD = "another_build"
@@ -110,7 +110,7 @@ MISS_SENTENCES = {
     CacheMiss.NEW_TEXT: "the earlier prompt ended at token {}, the rest is new",
     CacheMiss.EVICTED: "evicted: the earlier prompt made room for others",
     CacheMiss.TOO_SHORT: "the earlier prompt was below the minimum length for keeping it",
-    CacheMiss.NO_REWIND: "this model's state cannot go back to the first difference",
+    CacheMiss.NO_REWIND: "this model goes back only to kept states: the last one before the difference is at token {}",
     CacheMiss.NOT_WORTH: "the kept state shares too little beyond token {} to be worth its copy",
     CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
     CacheMiss.OTHER_BUILD: "kept for another model, build, KV type or adapter",

@@ -141,6 +141,8 @@ class ModelDrafter:
         known = min(common_prefix(mirror.cached_tokens, seq.tokens), len(seq.tokens) - 1)
         if known < mirror.num_computed:
             assert mirror.slot is not None
+            if known < self._runner.shortest(mirror.slot, mirror.num_computed):
+                known = 0
             self._runner.truncate(mirror.slot, known)
             mirror.num_computed = known
         mirror.tokens[known:] = seq.tokens[known:]

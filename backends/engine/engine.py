@@ -206,7 +206,7 @@ class Engine:
 
 def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:
     drafters: list[Drafter] = []
-    if not model.runner.can_truncate:
+    if model.runner.max_draft == 0:
         return drafters
     if mode in (DraftMode.AUTO, DraftMode.LOOKUP):
         drafters.append(LookupDrafter())

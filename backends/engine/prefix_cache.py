@@ -9,6 +9,7 @@ What a slot has to give up goes to the store, and comes back when it beats what 
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
 from backends.prompt_cache.copy_costs import Way
@@ -33,10 +34,12 @@ class PrefixCache:
         store: StateStore | None = None,
         spell: Spell | None = None,
         adapters: tuple[float, ...] = (),
+        checkpoints: Checkpoints | None = None,
     ):
         """adapters: those that the states of the store were made with."""
         self.runner = runner
         self.store = store
+        self.checkpoints = checkpoints or Checkpoints(runner)
         self._spell = spell
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
@@ -56,14 +59,12 @@ class PrefixCache:
         return self._free[-1] if self._free else None
 
     def match(self, tokens: list[int], adapters: tuple[float, ...] = ()) -> tuple[int | None, int]:
-        """The slot that shares the longest prefix with tokens, and the length of that prefix."""
+        """The slot that shares the longest prefix with tokens and can go back to it, and the length of that prefix."""
         best, length = None, 0
         for slot, held in self._resident(adapters):
             shared = common_prefix(held, tokens)
-            if not self.runner.can_truncate and shared < len(held):
-                continue
-            if shared > length:
-                best, length = slot, shared
+            if shared > length and (reach := self._reach(slot, shared, len(held))) > length:
+                best, length = slot, reach
         return best, length
 
     def must_wait(self, seq: Sequence) -> bool:
@@ -100,6 +101,7 @@ class PrefixCache:
             slot, tier = self._fill(source, length), Tier.RESIDENT
         seq.slot, seq.num_computed = slot, length
         self._adapters[slot] = seq.adapters
+        self.checkpoints.take(slot, length)
         if seq.clock.started is None:  # a sequence that comes back from a pause has been accounted for
             no_room = found is not None and restored is None
             miss = CacheMiss.NO_ROOM if no_room else self._why(seq, length, known)
@@ -114,7 +116,7 @@ class PrefixCache:
             return
         assert seq.slot is not None
         self.runner.truncate(seq.slot, 0)
-        self.runner.copy(source, seq.slot, length)
+        self._copy(source, seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
             seq.reuse = Reuse(length, Tier.RESIDENT, self._why(seq, length, self._known(seq)))
         seq.num_computed = length
@@ -141,9 +143,9 @@ class PrefixCache:
             seq.num_computed -= end - begin
             self._heads[slot] = begin
         else:
-            seq.num_computed = begin if self.runner.can_truncate else 0
-            self.runner.truncate(slot, seq.num_computed)
             self._heads.pop(slot, None)
+            seq.num_computed = self._reach(slot, begin, len(held))
+            self._cut(slot, len(held), seq.num_computed)
 
     def _take_cells(self, slot: int, held: list[int], begin: int, end: int) -> bool:
         """Make the cells from `end` on the slot's own: idle slots that share them are emptied. False when a running
@@ -173,7 +175,7 @@ class PrefixCache:
         """Forget every slot, after a decode that left the KV cache in doubt."""
         assert not self._busy, "release the running sequences first"
         for slot, held in self._idle.items():
-            self.runner.truncate(slot, 0)
+            self._cut(slot, len(held), 0)
             self._forget(held, CacheMiss.EVICTED)
         self._free += self._idle
         self._idle.clear()
@@ -194,6 +196,7 @@ class PrefixCache:
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
+        self.checkpoints.check_integrity()
         if self.store:
             self.store.ram.check_integrity()
 
@@ -205,11 +208,41 @@ class PrefixCache:
             held = self._idle.pop(slot)
             if len(held) - length >= self._min_tokens:
                 self._offload(slot, held)
-            self.runner.truncate(slot, length)
+            self._cut(slot, len(held), length)
         elif source is not None:
-            self.runner.copy(source, slot, length)
+            self._copy(source, slot, length)
             self._touch(source)
         return slot
+
+    def _reach(self, slot: int, shared: int, held: int) -> int:
+        """How much of the first `shared` of its `held` tokens the slot can be cut back to."""
+        if shared == held or shared >= self._shortest(slot, held):
+            return shared
+        checkpoint = self.checkpoints.nearest(slot, shared)
+        return checkpoint.length if checkpoint else 0
+
+    def _shortest(self, slot: int, held: int) -> int:
+        """The least that can be left of `held` tokens; any number where cells can be moved."""
+        return 0 if self.runner.can_shift else self.runner.shortest(slot, held)
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        """Fill an empty slot: at once where the copy may be cut short, else with all of it to go back from there."""
+        held = len(self._held()[source])
+        num_copied = length if length >= self._shortest(source, held) else held
+        self.runner.copy(source, target, num_copied)
+        self.checkpoints.inherit(source, target)
+        self._cut(target, num_copied, length)
+
+    def _cut(self, slot: int, held: int, length: int) -> None:
+        """Leave the first `length` of its `held` tokens: 0, or what `_reach` has promised."""
+        if length in (0, held) or length >= self._shortest(slot, held):
+            self.runner.truncate(slot, length)
+        else:
+            checkpoint = self.checkpoints.nearest(slot, length)
+            assert checkpoint, "nothing to go back to"
+            assert checkpoint.length == length
+            self.runner.rewind(slot, length, checkpoint.payload)
+        self.checkpoints.cut(slot, length)
 
     def _continues(self, source: int, length: int) -> bool:
         """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
@@ -230,8 +263,9 @@ class PrefixCache:
 
     def _empty(self, slot: int) -> None:
         """Take an idle slot out of the resident ones."""
-        self._offload(slot, self._idle.pop(slot))
-        self.runner.truncate(slot, 0)
+        held = self._idle.pop(slot)
+        self._offload(slot, held)
+        self._cut(slot, len(held), 0)
 
     def _offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""

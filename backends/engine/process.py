@@ -58,7 +58,7 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         return
     receiver.model = model
     options = load.options
-    store = open_store(options, model.state_key(), model.runner.can_truncate, receiver.notes.put)
+    store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
     connection.send(model.ready)
     receiver.may_encode.set()

@@ -58,7 +58,7 @@ class Scheduler:
         turn = self._take_turn()
         answers = [seq for seq in turn if seq.num_pending == 1]
         prompts = [seq for seq in turn if seq.num_pending > 1]
-        steps = self._answer_steps(answers[: self.max_batch_tokens])
+        steps = self._answer_steps(answers[: self.max_batch_tokens], bool(prompts))
         num_rows = sum(step.num_rows for step in steps)
         room = self.max_batch_tokens - num_rows
         if prompts and self._is_answering:
@@ -72,7 +72,8 @@ class Scheduler:
                 self._behind.remove(seq)
                 self.cache.catch_up(seq)
             readers.append(seq)
-            steps.append(Step(seq, seq.tokens[seq.num_computed : seq.num_computed + room]))
+            end = min(seq.num_computed + room, self.cache.checkpoints.chunk_end(seq))
+            steps.append(Step(seq, seq.tokens[seq.num_computed : end]))
             room -= len(steps[-1].tokens)
         return steps
 
@@ -88,6 +89,7 @@ class Scheduler:
                 seq.num_computed += i < len(tokens) - 1  # an accepted guess is in the cache already
             if step.draft:
                 self._account_for_draft(step, len(tokens) - 1)
+            self.cache.checkpoints.note(seq)
             if seq.finish:
                 self._retire(seq)
             elif seq.must_roll:
@@ -169,7 +171,7 @@ class Scheduler:
 
     def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
         """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
-        if not self.cache.runner.can_truncate:
+        if self.cache.runner.max_draft is not None:  # a checkpoint is unlikely to lie just where they part
             return False
         shared = {reader: self._num_shared(seq, reader) for reader in readers}
         return any(r.num_computed < n and n - seq.num_computed >= self.min_shared for r, n in shared.items())
@@ -180,13 +182,22 @@ class Scheduler:
             known[reader] = common_prefix(reader.tokens, seq.tokens[:-1])
         return known[reader]
 
-    def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
-        guesses: dict[Sequence, list[int]] = {}
-        room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
-        if room and self.cache.runner.can_truncate and not self._is_crowded:
-            limits = {seq: min(room, seq.most_guesses) for seq in answers if seq.max_draft != 0}
-            guesses = self.speculation.propose(limits)
+    def _answer_steps(self, answers: list[Sequence], is_beside_prompts: bool) -> list[Step]:
+        guesses = {} if self._is_crowded else self._guesses(answers, is_beside_prompts)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
+
+    def _guesses(self, answers: list[Sequence], is_beside_prompts: bool) -> dict[Sequence, list[int]]:
+        room, most = (self.max_batch_tokens - len(answers)) // max(1, len(answers)), self.cache.runner.max_draft
+        if most is not None:  # a prompt beside them would be longer, see Runner
+            room = 0 if is_beside_prompts else min(room, most)
+        if not room:
+            return {}
+        limits = {seq: min(room, seq.most_guesses) for seq in answers if seq.max_draft != 0}
+        guesses = self.speculation.propose(limits)
+        if most is not None:
+            shortest = min(len(guesses.get(seq, [])) for seq in answers)
+            guesses = {seq: tokens[:shortest] for seq, tokens in guesses.items()}
+        return guesses
 
     def _account_for_draft(self, step: Step, num_accepted: int) -> None:
         seq = step.seq

@@ -54,6 +54,8 @@ TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
+MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
+MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 
 
 class LlamaModel:
@@ -146,7 +148,9 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     with ExitStack() as resources:
         target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
-        draft = _open_draft(target, options, layout, layers > 0, notes, resources)
+        draft = None
+        if context.max_draft != 0:
+            draft = _open_draft(target, options, layout, layers > 0, notes, resources)
         ready = Ready(
             name=load.name,
             architecture=target.metadata("general.architecture") or "unknown",
@@ -162,7 +166,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             kv_type_k=options.kv_type_k,
             kv_type_v=options.kv_type_v,
             flash_attention=options.flash_attention,
-            draft=_draft_name(options, target, draft),
+            draft=_draft_name(options, context, draft),
             build=native.version(),
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
@@ -265,7 +269,7 @@ def _open_draft(
 ) -> LlamaRunner | None:
     """The draft model's runner; None, with a note, when it cannot serve this target."""
     path = options.draft_model
-    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target.is_recurrent:
+    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL):
         return None
     with ExitStack() as attempt:
         try:
@@ -291,7 +295,7 @@ def _layout(path: Path, model: NativeModel, options: EngineOptions, on_gpu: bool
     free = sum(gpus) if on_gpu else psutil.virtual_memory().available
     context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
     assert context
-    return choose(options, context, per_token, free, model.is_recurrent)
+    return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)
 
 
 def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
@@ -306,7 +310,19 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
     )
+    if model.is_recurrent and options.draft is not DraftMode.OFF:
+        copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
+        params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
     return NativeContext(model, params)
+
+
+def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:
+    """Of one sequence's state: no key of the file says it for every architecture, so one token is decoded."""
+    with NativeContext(model, replace(params, num_cells=256, num_slots=1, batch_tokens=1)) as context:
+        context.tokens[0] = context.positions[0] = context.outputs[0] = 0
+        context.set_slots(0, 1, 0)
+        context.decode(1)
+        return len(context.checkpoint(0))
 
 
 def _difference(target: NativeModel, draft: NativeModel) -> str | None:
@@ -321,8 +337,8 @@ def _difference(target: NativeModel, draft: NativeModel) -> str | None:
     return None
 
 
-def _draft_name(options: EngineOptions, target: NativeModel, draft: LlamaRunner | None) -> str:
-    if target.is_recurrent or options.draft is DraftMode.OFF:
+def _draft_name(options: EngineOptions, context: NativeContext, draft: LlamaRunner | None) -> str:
+    if context.max_draft == 0 or options.draft is DraftMode.OFF:
         return "off"
     sources = ["lookup"] if options.draft in (DraftMode.AUTO, DraftMode.LOOKUP) else []
     if draft and options.draft_model:

@@ -23,8 +23,9 @@ class LlamaRunner:
         self.num_cells = context.num_cells
         self.max_batch_tokens = context.batch_tokens
         self.shares_cells = context.is_unified
-        self.can_truncate = not context.model.is_recurrent
-        self.can_shift = self.can_truncate and context.can_shift
+        self.max_draft = context.max_draft
+        self.can_cut_saved = not context.model.is_recurrent and not context.model.window
+        self.can_shift = self.can_cut_saved and context.can_shift
         self._context = context
         self._adapters: tuple[float, ...] = ()
 
@@ -36,6 +37,15 @@ class LlamaRunner:
 
     def roll(self, slot: int, begin: int, end: int) -> None:
         self._context.roll(slot, begin, end)
+
+    def shortest(self, slot: int, length: int) -> int:
+        return self._context.shortest(slot, length)
+
+    def checkpoint(self, slot: int) -> bytearray:
+        return self._context.checkpoint(slot)
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        self._context.rewind(slot, length, checkpoint)
 
     def save(self, slot: int, length: int) -> bytearray:
         return self._context.save(slot, length)

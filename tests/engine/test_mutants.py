@@ -96,7 +96,43 @@ MUTANTS = {
     ),
     "a recurrent state is reused in part": (
         "engine/prefix_cache.py",
-        "if not self.runner.can_truncate and shared < len(held)",
+        "if shared == held or shared >= self._shortest(slot, held):",
+        "if True:",
+    ),
+    "a slot keeps the checkpoints of what it forgot": (
+        "engine/checkpoints.py",
+        "self._by_slot.pop(slot, []) if each.length <= length]",
+        "self._by_slot.pop(slot, [])]",
+    ),
+    "a checkpoint beyond the difference is taken": (
+        "engine/checkpoints.py",
+        "reversed(self._by_slot.get(slot, [])) if each.length <= length)",
+        "reversed(self._by_slot.get(slot, [])))",
+    ),
+    "no chunk ends for a checkpoint": (
+        "engine/checkpoints.py",
+        "        if not self._is_needed:\n            return len(seq.tokens)",
+        "        if True:\n            return len(seq.tokens)",
+    ),
+    "checkpoints know no budget": ("engine/checkpoints.py", "while self.num_bytes > self.budget", "while False"),
+    "a copied slot has no checkpoints": (
+        "engine/prefix_cache.py",
+        "        self.checkpoints.inherit(source, target)",
+        "        pass",
+    ),
+    "recurrent sequences guess to different lengths": (
+        "engine/scheduler.py",
+        "tokens[:shortest] for seq",
+        "tokens for seq",
+    ),
+    "recurrent sequences guess while prompts are read": (
+        "engine/scheduler.py",
+        "0 if is_beside_prompts else min(room, most)",
+        "min(room, most)",
+    ),
+    "the draft model goes back further than its window": (
+        "engine/drafter.py",
+        "if known < self._runner.shortest(mirror.slot, mirror.num_computed)",
         "if False",
     ),
     "a kept state returns with more than the prompt shares": (
@@ -165,7 +201,7 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
+    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
     environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2"}
     return subprocess.run(

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.pace import FIRST_CHUNK
 from backends.engine.prefix_cache import PrefixCache
@@ -70,8 +71,8 @@ class Schedule:
         self.random = random.Random(seed)
         pick = self.random
         num_slots, self.context = pick.randint(1, 6), pick.randint(30, 220)
-        self.shares_cells = pick.random() < 0.75
-        can_truncate = pick.random() < 0.85
+        max_draft, window = pick.choice([(None, None)] * 7 + [(None, 5), (0, None), (2, None)])
+        self.shares_cells = max_draft is not None or window is not None or pick.random() < 0.7
         batch = pick.randint(2, 24)
         spare = pick.choice([0, 0, self.context])
         num_cells = self.context + spare if self.shares_cells else self.context * num_slots
@@ -82,15 +83,24 @@ class Schedule:
             num_slots,
             num_cells,
             batch,
-            can_truncate,
+            max_draft,
+            window,
             shares_cells=self.shares_cells,
             can_shift=pick.random() < 0.8,
             adapters=own,
         )
-        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
+        draft_window = pick.choice([None, 6])
+        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch, window=draft_window)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
-        cache = PrefixCache(self.runner, self._store(can_truncate), adapters=own)
+        checkpoints = Checkpoints(
+            self.runner,
+            interval=pick.randint(1, 12),
+            tail=pick.randint(1, 4),
+            budget=pick.choice([0, 100, 300, 10_000]),
+        )
+        store = self._store(self.runner.can_cut_saved)
+        cache = PrefixCache(self.runner, store, adapters=own, checkpoints=checkpoints)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
         self.uids = count()
@@ -221,6 +231,9 @@ class Schedule:
         self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
+        if self.runner.max_draft is not None:
+            self.counts["went back"] += self.runner.num_rewinds
+            self.counts["guessed while recurrent"] += sum(case.seq.num_drafted for case in self.cases)
 
     def _check_account(self, seq: Sequence) -> None:
         account = seq.timings()
@@ -246,8 +259,9 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     assert counts["finished"] > 5 * CHUNK
     for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
         assert counts[event] > CHUNK / 4, counts
-    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", None)]
-    for event in ("in streams", "rolled", "moved", "saved", "restored", "from ram", *misses):
+    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
+    often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
+    for event in (*often, *misses):
         assert counts[event] > CHUNK / 15, counts
     assert counts["paused"] > CHUNK / 100, counts
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.inference.supervisor import EngineState, Supervisor
-from backends.protocol import CacheMiss, DraftMode, KVType
+from backends.protocol import CacheMiss, DraftMode, KVLayout, KVType
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, start, timings
 
 A = tuple(range(20, 320))
 B = tuple(range(330, 560))
-OPTIONS = {"draft": DraftMode.OFF, "parallel": 1, **EXACT}
+OPTIONS = {"draft": DraftMode.OFF, "parallel": 1, "kv_layout": KVLayout.UNIFIED, **EXACT}
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_a_restart_reuses_the_prompt_from_disk_with_the_same_text(
 
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 def test_a_displaced_conversation_returns_from_ram(load: Load, tiny: Path, kv_type: KVType) -> None:
-    handle = load(tiny, context=512, draft=DraftMode.OFF, parallel=1, kv_type_k=kv_type, kv_type_v=kv_type)
+    options = {**OPTIONS, "kv_type_k": kv_type, "kv_type_v": kv_type}
+    handle = load(tiny, context=512, **options)
     text = start(handle, A).wait().text
     start(handle, B).wait()
     again = start(handle, A).wait()

@@ -15,6 +15,7 @@ from backends.protocol import DraftMode, EngineOptions, KVType
 
 VERSION = 1
 THEMES = ("system", "light", "dark")
+MAX_BYTES = 1 << 50
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Settings:
     draft: DraftMode = DraftMode.AUTO
     threads: int | None = None
     gpu_layers: int | None = None
+    prompt_cache_ram: int = 512 << 20  # bytes; 0: off
+    prompt_cache_disk: int = 4 << 30
     temperature: float = 0.7
     system_prompt: str = ""
 
@@ -45,6 +48,8 @@ class Settings:
             kv_type_k=self.kv_type_k,
             kv_type_v=self.kv_type_v,
             draft=self.draft,
+            prompt_cache_ram=self.prompt_cache_ram,
+            prompt_cache_disk=self.prompt_cache_disk or None,
         )
 
 
@@ -162,6 +167,8 @@ _PARSERS: dict[str, Parser] = {
     "draft": DraftMode,
     "threads": _integer(1, 1024),
     "gpu_layers": _integer(0, 100_000),
+    "prompt_cache_ram": _integer(0, MAX_BYTES),
+    "prompt_cache_disk": _integer(0, MAX_BYTES),
     "temperature": _number(0, 2),
     "system_prompt": _instance(str),
 }

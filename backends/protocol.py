@@ -64,6 +64,18 @@ class Finish(StrEnum):
     ABORT = "abort"
 
 
+class Overflow(StrEnum):
+    """What happens when prompt and answer reach the context. ERROR: a longer prompt is refused, an answer ends there.
+
+    ROLL: the answer goes on. Its head stays (all of the prompt up to a quarter of the context), the older half of what
+    follows is dropped, as often as needed; of a prompt that is longer the middle is dropped before it is read.
+    Where the model can, what stays is moved instead of read again, and then still knows of what was dropped.
+    """
+
+    ERROR = "error"
+    ROLL = "roll"
+
+
 class FailureKind(StrEnum):
     CONTEXT_LENGTH = "context_length_exceeded"
     BAD_REQUEST = "bad_request"
@@ -82,7 +94,7 @@ class CacheMiss(StrEnum):
     NEW_TEXT = "new_text"  # the earlier prompt ended there: nothing was lost
     EVICTED = "evicted"
     TOO_SHORT = "below_minimum_length"
-    NO_REWIND = "no_rewind"  # a recurrent state cannot be cut back to the difference
+    NO_REWIND = "no_rewind"  # a recurrent state, or a sliding window, cannot be cut back to the difference
     NOT_WORTH = "not_worth_the_copy"
     NO_ROOM = "no_room"
     OTHER_BUILD = "another_build"
@@ -98,15 +110,23 @@ MISS_SENTENCES = {
     CacheMiss.NEW_TEXT: "the earlier prompt ended at token {}, the rest is new",
     CacheMiss.EVICTED: "evicted: the earlier prompt made room for others",
     CacheMiss.TOO_SHORT: "the earlier prompt was below the minimum length for keeping it",
-    CacheMiss.NO_REWIND: "this model's state cannot go back to the first difference",
+    CacheMiss.NO_REWIND: "this model goes back only to kept states: the last one before the difference is at token {}",
     CacheMiss.NOT_WORTH: "the kept state shares too little beyond token {} to be worth its copy",
     CacheMiss.NO_ROOM: "the kept state did not fit into the KV cache beside the running answers",
-    CacheMiss.OTHER_BUILD: "kept for another model, build or KV type",
+    CacheMiss.OTHER_BUILD: "kept for another model, build, KV type or adapter",
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
     CacheMiss.REMOVED: "the file of the kept state was removed",
     CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
     CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA file, and how much of its change to the weights is applied: 0 none, 1 all."""
+
+    path: Path
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +151,7 @@ class EngineOptions:
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
     prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
     prompt_cache_disk: int | None = 4 << 30  # bytes for all files of that folder; None: off
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +224,17 @@ class Generate:
     prompt: tuple[Message, ...] | str | tuple[int, ...]
     uid: int = 0  # given by the client that submits it
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    max_tokens: int | None = None  # None: until the model stops or the context is full
+    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context
+    max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     priority: Priority = Priority.BATCH
     draft: bool = True  # False switches drafting off for this answer
+    draft_length: int | None = None  # guesses per step at most; None: as many as pay; 0 is off, too
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
     grammar: Grammar | None = None
+    adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
+    overflow: Overflow = Overflow.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +265,7 @@ class Timings:
     cache_ram_n: int = 0  # of cache_n, those whose state came back from RAM
     cache_disk_n: int = 0  # and from disk; the others were resident
     cache_miss: CacheMiss | None = None  # None: the whole prompt was there, but its last token
+    rolled_n: int = 0  # dropped for want of context, of the prompt (they count nowhere else) and of the answer
 
     @property
     def cache_resident_n(self) -> int:
@@ -291,6 +317,7 @@ class Ready:
     notes: tuple[str, ...] = ()
     kv_layout: KVLayout = KVLayout.UNIFIED  # never AUTO
     kv_layout_reason: str = ""  # a sentence
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +377,24 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftSource:
+    """One kind of guess, and how it has done lately over all answers."""
+
+    name: str  # "lookup of 6" for six matching tokens, or "draft model"
+    acceptance: float  # share of the guesses that held; before anything was checked, what is expected
+    num_checked: int
+    seconds: float  # to make one guess for every running answer; 0 for a look-up, and while it is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What the controller has learnt."""
+
+    sources: tuple[DraftSource, ...] = ()  # the one that is asked first comes first; empty: drafting is off
+    pair_cost: float | None = None  # how many times as long as one token two take in one step; None: not known yet
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The engine's pulse. Totals since the load; micro-seconds are sums over all steps."""
 
@@ -367,7 +412,7 @@ class Stats:
     num_accepted: int
     decode_us: int  # inside the native decode
     step_us: int  # whole steps, decode included
-    drafting: str = "off"  # what the controller has learnt, for a person
+    drafting: Drafting = Drafting()
     kv_layout: KVLayout = KVLayout.UNIFIED
 
 

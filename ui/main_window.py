@@ -46,7 +46,7 @@ class MainWindow(QMainWindow):
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
         self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, theme)
         self.server_page = ServerPage(services, self.server, self.desk, self.banners)
-        self.settings_page = SettingsPage(services, self.desk, theme)
+        self.settings_page = SettingsPage(services, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
         self.rail = NavigationRail(theme)
         self._pages = QStackedWidget()

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 from app.errors import UsageError
-from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
+from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
 MAX_SIZE = 1 << 50  # bytes
+MAX_SCALE = 100.0
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
     group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
     group.add_argument("--prompt-cache-disk", metavar="SIZE", help="disk for prompts kept over restarts (4GiB; 0: off)")
+    group.add_argument("--lora", action="append", metavar="FILE[:SCALE]", help="a LoRA adapter (GGUF); may be repeated")
 
 
 def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> EngineOptions:
@@ -49,7 +51,22 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         prompt_cache_folder=defaults.prompt_cache_folder,
         prompt_cache_disk=_size("--prompt-cache-disk", arguments.prompt_cache_disk, defaults.prompt_cache_disk or 0)
         or None,
+        adapters=tuple(_adapter(text) for text in arguments.lora) if arguments.lora else defaults.adapters,
     )
+
+
+def _adapter(text: str) -> Adapter:
+    """FILE or FILE:SCALE, where a drive's colon is no scale's."""
+    name, _, number = text.rpartition(":")
+    try:
+        path, scale = (Path(name), float(number)) if name else (Path(text), 1.0)
+    except ValueError:
+        path, scale = Path(text), 1.0
+    if not -MAX_SCALE <= scale <= MAX_SCALE:
+        raise UsageError(f"The scale of --lora must lie between -{MAX_SCALE:.0f} and {MAX_SCALE:.0f}, not {number}.")
+    if not path.is_file():
+        raise UsageError(f"--lora takes an adapter's file, as FILE or FILE:SCALE; there is no file {path}.")
+    return Adapter(path.absolute(), scale)
 
 
 def _in_range(flag: str, number: int | None, low: int, high: int) -> int | None:

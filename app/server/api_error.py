@@ -82,7 +82,8 @@ def from_validation(errors: Sequence[Any]) -> ApiError:
     if location == ("body",) and kind == "missing":
         return ApiError(400, "The body is empty; a JSON object is expected.")
     param = _param(location[1:])
-    message = f"{param}: {first['msg']}" if param else str(first["msg"])
+    reason = str(first["msg"]).removeprefix("Value error, ")  # pydantic's own word for what a validator raised
+    message = f"{param}: {reason}" if param else reason
     return ApiError(400 if kind == NOT_SUPPORTED else 422, message, param=param or None)
 
 

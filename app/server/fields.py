@@ -4,20 +4,23 @@ How a token is chosen stands in `sampling`. Unknown fields are ignored.
 """
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.server.api_error import NOT_SUPPORTED
 from app.server.grammar import GrammarFields
 from app.server.sampling import MAX_INT, SamplingFields, text
-from backends.protocol import Generate
+from backends.protocol import Generate, Overflow
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 1024
 MAX_ALTERNATIVES = 20
 MAX_CHOICES = 8
+MAX_DRAFT = 16
+MAX_ADAPTERS = 64
+MAX_SCALE = 100.0
 
 Prompt = Any  # what Generate.prompt takes
 
@@ -60,6 +63,15 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
+class AdapterScale(BaseModel):
+    """One of the adapters that the model was loaded with, as llama-server names it: by its place in the list."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    id: int = Field(ge=0, le=MAX_INT)
+    scale: float = Field(ge=-MAX_SCALE, le=MAX_SCALE)
+
+
 class TextFields(SamplingFields, GrammarFields):
     model: Annotated[str, AfterValidator(text)] | None = None
     max_tokens: TokenLimit | None = None
@@ -69,7 +81,20 @@ class TextFields(SamplingFields, GrammarFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     draft: bool | None = Field(None, description="false: no speculative drafting for this answer")
+    draft_length: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_DRAFT,
+        validation_alias=AliasChoices("draft_length", "speculative.n_max"),
+        description="guesses per step at most; 0: none",
+    )
+    lora: list[AdapterScale] | None = Field(
+        None, max_length=MAX_ADAPTERS, description="LoRA adapters of this answer; those not named are off"
+    )
     ignore_eos: bool | None = None
+    context_overflow: Literal["error", "roll"] | None = Field(
+        None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
+    )
 
     @property
     def includes_usage(self) -> bool:
@@ -100,7 +125,11 @@ class TextFields(SamplingFields, GrammarFields):
             max_tokens=None if limit == -1 else limit,
             stop=self.stop or (),
             draft=self.draft is not False,
+            draft_length=self.draft_length,
+            # as with llama-server, an empty list is none
+            adapters=tuple((adapter.id, adapter.scale) for adapter in self.lora) if self.lora else None,
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.num_alternatives,
             grammar=self.wanted_grammar(),
+            overflow=Overflow(self.context_overflow or Overflow.ERROR),
         )

@@ -140,6 +140,7 @@ def timings_object(timings: Timings) -> dict[str, Any]:
         if timings.cache_miss
         else None,
         "predicted_n": timings.predicted_n,
+        "rolled_n": timings.rolled_n,
         "draft_n": timings.draft_n,
         "draft_accepted_n": timings.draft_accepted_n,
         "prompt_ms": round(timings.prompt_ms, 3),

@@ -14,7 +14,14 @@ from backends.protocol import Grammar, GrammarKind
 MAX_LENGTH = 2**16
 ANY_OBJECT = {"type": "object"}
 
-Text = Annotated[str, AfterValidator(text)]
+
+def _short(value: str) -> str:
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"at most {MAX_LENGTH} characters are allowed")
+    return text(value)
+
+
+Text = Annotated[str, AfterValidator(_short)]
 
 
 def _schema(value: Any) -> Grammar:
@@ -49,8 +56,8 @@ class GrammarFields(BaseModel):
 
     response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
     json_schema: Annotated[Any, PlainValidator(_schema), OBJECT] | None = None
-    grammar: Text | None = Field(None, max_length=MAX_LENGTH, description="GBNF, or llguidance's Lark")
-    guided_regex: Text | None = Field(None, max_length=MAX_LENGTH)
+    grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")
+    guided_regex: Text | None = None
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Self:

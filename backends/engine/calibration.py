@@ -20,7 +20,7 @@ class Calibration:
     def __init__(self, cache: PrefixCache, speculation: Speculation):
         self._cache = cache
         self._speculation = speculation
-        is_useful = speculation.can_learn and cache.runner.can_truncate
+        is_useful = speculation.can_learn
         rows = [n for n in ROWS if n <= cache.runner.max_batch_tokens]
         self._todo = [(n, round_) for n in rows for round_ in range(NUM_ROUNDS)] if is_useful else []
         self._drafters_todo = NUM_ROUNDS if is_useful else 0
@@ -48,7 +48,7 @@ class Calibration:
             self._todo.clear()
             return
         runner = self._cache.runner
-        dummy = Sequence(0, [1], max_tokens=num_rows, slot=slot)
+        dummy = Sequence(0, [1], max_tokens=num_rows, slot=slot, adapters=self._cache.own_adapters)
         begin = perf_counter()
         try:
             runner.run([Step(dummy, [1], list(range(2, num_rows + 1)))])

@@ -28,8 +28,9 @@ class StepCosts:
             alone = self.answers(num_rows)
             per_token = max(0.0, seconds - alone) / num_prompt_tokens
             self.prompt_token = running_median(self.prompt_token, per_token, FAST)
-            if alone:
-                self.pace.observe(num_prompt_tokens, seconds, alone)
+            beside = alone or self.answers(1)  # none in this step: those with other adapters waited for it
+            if beside and (alone or num_prompt_tokens <= self.pace.chunk):
+                self.pace.observe(num_prompt_tokens, seconds, beside)
             return
         self.most_rows = max(self.most_rows, num_rows)
         known = self._ratios.get(num_rows)

@@ -47,8 +47,8 @@ class LookupDrafter:
         guesses = {}
         for seq, limit in wanted.items():
             index = self._indices.get(seq)
-            if index is None:
-                index = self._indices[seq] = _NgramIndex(self._ngram)
+            if index is None or index.num_rolled != seq.num_rolled:  # its tokens have moved
+                index = self._indices[seq] = _NgramIndex(self._ngram, seq.num_rolled)
             end = index.find(seq.tokens)
             if end is not None:
                 size = _common_suffix(seq.tokens, end, self._longest)
@@ -77,7 +77,8 @@ def _common_suffix(tokens: list[int], end: int, longest: int) -> int:
 class _NgramIndex:
     """Where each n-gram of one sequence last ended; grows with it, so a look-up costs no scan."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, num_rolled: int):
+        self.num_rolled = num_rolled
         self._size = size
         self._ends: dict[tuple[int, ...], int] = {}
         self._num_indexed = size - 1
@@ -140,6 +141,8 @@ class ModelDrafter:
         known = min(common_prefix(mirror.cached_tokens, seq.tokens), len(seq.tokens) - 1)
         if known < mirror.num_computed:
             assert mirror.slot is not None
+            if known < self._runner.shortest(mirror.slot, mirror.num_computed):
+                known = 0
             self._runner.truncate(mirror.slot, known)
             mirror.num_computed = known
         mirror.tokens[known:] = seq.tokens[known:]

@@ -51,7 +51,8 @@ class Engine:
         self.model = model
         self.totals = Totals()
         self._store = store
-        cache = PrefixCache(model.runner, store, model.spell)
+        own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
+        cache = PrefixCache(model.runner, store, model.spell, own_adapters)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)
@@ -157,7 +158,7 @@ class Engine:
         if is_first:
             seq.clock.first_token = now
         seq.clock.last_token = now
-        new = seq.tokens[seq.num_prompt + answer.num_said :]
+        new = seq.completion[answer.num_said :]
         answer.num_said += len(new)
         text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
         if answer.text.stopped and not seq.finish:
@@ -205,7 +206,7 @@ class Engine:
 
 def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:
     drafters: list[Drafter] = []
-    if not model.runner.can_truncate:
+    if model.runner.max_draft == 0:
         return drafters
     if mode in (DraftMode.AUTO, DraftMode.LOOKUP):
         drafters.append(LookupDrafter())

@@ -9,6 +9,7 @@ What a slot has to give up goes to the store, and comes back when it beats what 
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
 from backends.prompt_cache.copy_costs import Way
@@ -22,15 +23,30 @@ Known = list[tuple[int, list[int]]]  # of each earlier prompt how far it begins 
 
 
 class PrefixCache:
-    """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences."""
+    """Owns the slots: free ones, idle ones with resident tokens, and those of running sequences.
 
-    def __init__(self, runner: Runner, store: StateStore | None = None, spell: Spell | None = None):
+    A cell depends on the adapters that were set when it was made, so a slot serves sequences with the same alone.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        store: StateStore | None = None,
+        spell: Spell | None = None,
+        adapters: tuple[float, ...] = (),
+        checkpoints: Checkpoints | None = None,
+    ):
+        """adapters: those that the states of the store were made with."""
         self.runner = runner
         self.store = store
+        self.checkpoints = checkpoints or Checkpoints(runner)
         self._spell = spell
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
+        self.own_adapters = adapters
+        self._adapters = dict.fromkeys(self._free, adapters)  # of what each slot holds
+        self._heads: dict[int, int] = {}  # of busy slots whose tokens have moved: how many at the beginning have not
 
     @property
     def _min_tokens(self) -> int:
@@ -42,23 +58,21 @@ class PrefixCache:
         """One that holds nothing, if there is one."""
         return self._free[-1] if self._free else None
 
-    def match(self, tokens: list[int]) -> tuple[int | None, int]:
-        """The slot that shares the longest prefix with tokens, and the length of that prefix."""
+    def match(self, tokens: list[int], adapters: tuple[float, ...] = ()) -> tuple[int | None, int]:
+        """The slot that shares the longest prefix with tokens and can go back to it, and the length of that prefix."""
         best, length = None, 0
-        for slot, held in self._resident():
+        for slot, held in self._resident(adapters):
             shared = common_prefix(held, tokens)
-            if not self.runner.can_truncate and shared < len(held):
-                continue
-            if shared > length:
-                best, length = slot, shared
+            if shared > length and (reach := self._reach(slot, shared, len(held))) > length:
+                best, length = slot, reach
         return best, length
 
     def must_wait(self, seq: Sequence) -> bool:
         """Whether a state that serves seq is being read from disk; the reading has begun then."""
-        if self.store is None:
+        if self.store is None or seq.adapters != self.own_adapters:
             return False
         wanted = seq.tokens[:-1]
-        return self.store.must_wait(seq, wanted, self.match(wanted)[1])
+        return self.store.must_wait(seq, wanted, self.match(wanted, seq.adapters)[1])
 
     def is_held_back(self, seq: Sequence) -> bool:
         """Whether `must_wait` said so, and nothing has come since."""
@@ -74,44 +88,79 @@ class PrefixCache:
         if not self._free and not self._idle:
             return False
         wanted = seq.tokens[:-1]  # the last token must be decoded for its logits
-        source, length = self.match(wanted)
-        known = self._known(wanted)
-        found = self.store.find(wanted, length) if self.store else None
+        source, length = self.match(wanted, seq.adapters)
+        known = self._known(seq)
+        found = self.store.find(wanted, length) if self.store and seq.adapters == self.own_adapters else None
         self.no_longer_waits(seq)
         restored = self._restore(found) if found else None
         if found and restored is not None:
             slot, length, tier = restored, found.length, found.tier
             known.append((length, found.state.tokens))
         else:
-            source, length = self.match(wanted)  # room may have been made in vain
+            source, length = self.match(wanted, seq.adapters)  # room may have been made in vain
             slot, tier = self._fill(source, length), Tier.RESIDENT
         seq.slot, seq.num_computed = slot, length
+        self._adapters[slot] = seq.adapters
+        self.checkpoints.take(slot, length)
         if seq.clock.started is None:  # a sequence that comes back from a pause has been accounted for
             no_room = found is not None and restored is None
-            miss = CacheMiss.NO_ROOM if no_room else self._why(wanted, length, known)
+            miss = CacheMiss.NO_ROOM if no_room else self._why(seq, length, known)
             seq.reuse = Reuse(length, tier, miss)
         self._busy[slot] = seq
         return True
 
     def catch_up(self, seq: Sequence) -> None:
         """Let a running sequence have what another slot has come to hold of its prompt."""
-        wanted = seq.tokens[:-1]
-        source, length = self.match(wanted)
+        source, length = self.match(seq.tokens[:-1], seq.adapters)
         if source is None or length <= seq.num_computed:
             return
         assert seq.slot is not None
         self.runner.truncate(seq.slot, 0)
-        self.runner.copy(source, seq.slot, length)
+        self._copy(source, seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
-            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(wanted, length, self._known(wanted)))
+            seq.reuse = Reuse(length, Tier.RESIDENT, self._why(seq, length, self._known(seq)))
         seq.num_computed = length
 
     def release(self, seq: Sequence) -> None:
         """Take the slot back; its tokens stay resident for the next turn of the conversation."""
         assert seq.slot is not None
         del self._busy[seq.slot]
-        self._idle[seq.slot] = seq.cached_tokens
+        held = seq.cached_tokens
+        if (head := self._heads.pop(seq.slot, None)) is not None:
+            self.runner.truncate(seq.slot, head)
+            del held[head:]
+        self._idle[seq.slot] = held
         seq.slot = None
+
+    def roll(self, seq: Sequence) -> None:
+        """Let a sequence at the end of its window forget its older half, in its slot too: what stays is moved there,
+        or read again where the model cannot move it or a running sequence uses the same cells."""
+        slot, held = seq.slot, seq.cached_tokens
+        assert slot is not None
+        begin, end = seq.roll()
+        if self.runner.can_shift and self._take_cells(slot, held, begin, end):
+            self.runner.roll(slot, begin, end)
+            seq.num_computed -= end - begin
+            self._heads[slot] = begin
+        else:
+            self._heads.pop(slot, None)
+            seq.num_computed = self._reach(slot, begin, len(held))
+            self._cut(slot, len(held), seq.num_computed)
+
+    def _take_cells(self, slot: int, held: list[int], begin: int, end: int) -> bool:
+        """Make the cells from `end` on the slot's own: idle slots that share them are emptied. False when a running
+        sequence shares them, which goes on."""
+        if not self.runner.shares_cells or slot in self._heads:
+            return True
+        self._heads[slot] = begin  # what it forgets may have to be saved for others
+        others = ((other, tokens) for other, tokens in self._resident(self._adapters[slot]) if other != slot)
+        sharers = [other for other, tokens in others if common_prefix(tokens, held) > end]
+        if any(other in self._busy for other in sharers):
+            return False
+        for other in sharers:
+            self._empty(other)
+            self._free.append(other)
+        return True
 
     def evict(self) -> bool:
         """Drop the least recently used resident slot. False when there is none."""
@@ -126,7 +175,7 @@ class PrefixCache:
         """Forget every slot, after a decode that left the KV cache in doubt."""
         assert not self._busy, "release the running sequences first"
         for slot, held in self._idle.items():
-            self.runner.truncate(slot, 0)
+            self._cut(slot, len(held), 0)
             self._forget(held, CacheMiss.EVICTED)
         self._free += self._idle
         self._idle.clear()
@@ -143,9 +192,11 @@ class PrefixCache:
         """Every slot is in one place, and no running sequence thinks it has more than its tokens."""
         slots = sorted([*self._free, *self._idle, *self._busy])
         assert slots == list(range(self.runner.num_slots)), "a slot is lost or counted twice"
+        assert set(self._heads) <= set(self._busy)
         for slot, seq in self._busy.items():
             assert seq.slot == slot
             assert seq.num_computed < len(seq.tokens) or seq.finish
+        self.checkpoints.check_integrity()
         if self.store:
             self.store.ram.check_integrity()
 
@@ -157,11 +208,41 @@ class PrefixCache:
             held = self._idle.pop(slot)
             if len(held) - length >= self._min_tokens:
                 self._offload(slot, held)
-            self.runner.truncate(slot, length)
+            self._cut(slot, len(held), length)
         elif source is not None:
-            self.runner.copy(source, slot, length)
+            self._copy(source, slot, length)
             self._touch(source)
         return slot
+
+    def _reach(self, slot: int, shared: int, held: int) -> int:
+        """How much of the first `shared` of its `held` tokens the slot can be cut back to."""
+        if shared == held or shared >= self._shortest(slot, held):
+            return shared
+        checkpoint = self.checkpoints.nearest(slot, shared)
+        return checkpoint.length if checkpoint else 0
+
+    def _shortest(self, slot: int, held: int) -> int:
+        """The least that can be left of `held` tokens; any number where cells can be moved."""
+        return 0 if self.runner.can_shift else self.runner.shortest(slot, held)
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        """Fill an empty slot: at once where the copy may be cut short, else with all of it to go back from there."""
+        held = len(self._held()[source])
+        num_copied = length if length >= self._shortest(source, held) else held
+        self.runner.copy(source, target, num_copied)
+        self.checkpoints.inherit(source, target)
+        self._cut(target, num_copied, length)
+
+    def _cut(self, slot: int, held: int, length: int) -> None:
+        """Leave the first `length` of its `held` tokens: 0, or what `_reach` has promised."""
+        if length in (0, held) or length >= self._shortest(slot, held):
+            self.runner.truncate(slot, length)
+        else:
+            checkpoint = self.checkpoints.nearest(slot, length)
+            assert checkpoint, "nothing to go back to"
+            assert checkpoint.length == length
+            self.runner.rewind(slot, length, checkpoint.payload)
+        self.checkpoints.cut(slot, length)
 
     def _continues(self, source: int, length: int) -> bool:
         """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
@@ -182,12 +263,16 @@ class PrefixCache:
 
     def _empty(self, slot: int) -> None:
         """Take an idle slot out of the resident ones."""
-        self._offload(slot, self._idle.pop(slot))
-        self.runner.truncate(slot, 0)
+        held = self._idle.pop(slot)
+        self._offload(slot, held)
+        self._cut(slot, len(held), 0)
 
     def _offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""
-        if not held or self.match(held)[1] == len(held) or (self.store and self.store.covers(held)):
+        adapters = self._adapters[slot]
+        if not held or self.match(held, adapters)[1] == len(held):
+            return
+        if adapters != self.own_adapters or (self.store and self.store.covers(held)):
             return
         if self.store is None:
             self._forget(held, CacheMiss.EVICTED)
@@ -233,16 +318,20 @@ class PrefixCache:
 
     def _may_be_full(self, needed: int) -> bool:
         """Whether evicting could help: else the state was refused for another reason."""
-        num_held = sum(len(held) for _, held in self._resident())
+        num_held = sum(map(len, self._idle.values())) + sum(seq.num_computed for seq in self._busy.values())
         return self.runner.shares_cells and num_held + needed > self.runner.num_cells
 
-    def _known(self, wanted: list[int]) -> Known:
-        return [(common_prefix(held, wanted), held) for _, held in self._resident()]
+    def _known(self, seq: Sequence) -> Known:
+        return [(common_prefix(held, seq.tokens[:-1]), held) for _, held in self._resident(seq.adapters)]
 
-    def _why(self, wanted: list[int], found: int, known: Known) -> CacheMiss | None:
-        """Why not all of the wanted tokens were found."""
+    def _why(self, seq: Sequence, found: int, known: Known) -> CacheMiss | None:
+        """Why not all but the last token were found."""
+        wanted = seq.tokens[:-1]
         if found == len(wanted):
             return None
+        others = (held for slot, held in self._held().items() if self._adapters[slot] != seq.adapters)
+        if any(common_prefix(held, wanted) > found for held in others):
+            return CacheMiss.OTHER_BUILD
         if reason := self.store.why_lost(wanted, found) if self.store else None:
             return reason
         if any(shared > found for shared, _ in known):
@@ -264,7 +353,10 @@ class PrefixCache:
         if slot in self._idle:
             self._idle[slot] = self._idle.pop(slot)
 
-    def _resident(self) -> Iterator[tuple[int, list[int]]]:
-        yield from self._idle.items()
-        for slot, seq in self._busy.items():
-            yield slot, seq.cached_tokens
+    def _held(self) -> dict[int, list[int]]:
+        """What others may have of each slot: what a roll has moved is its own sequence's alone."""
+        return self._idle | {slot: seq.cached_tokens[: self._heads.get(slot)] for slot, seq in self._busy.items()}
+
+    def _resident(self, adapters: tuple[float, ...]) -> Iterator[tuple[int, list[int]]]:
+        """The slots whose cells a sequence with these adapters may use, and their tokens."""
+        return ((slot, held) for slot, held in self._held().items() if self._adapters[slot] == adapters)

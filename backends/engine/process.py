@@ -15,6 +15,7 @@ import psutil
 
 from backends import registry
 from backends.child import settle
+from backends.engine.adapters import scales
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
 from backends.engine.sequence import Clock, Sequence
@@ -30,6 +31,7 @@ from backends.protocol import (
     Loading,
     Output,
     Outputs,
+    Overflow,
     Request,
     Stats,
 )
@@ -56,7 +58,7 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         return
     receiver.model = model
     options = load.options
-    store = open_store(options, model.state_key(), model.runner.can_truncate, receiver.notes.put)
+    store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
     connection.send(model.ready)
     receiver.may_encode.set()
@@ -112,9 +114,10 @@ class Receiver:
         context = self.model.ready.context
         try:
             tokens = self.model.encode(request.prompt)
-            if len(tokens) >= context:
+            if len(tokens) >= context and request.overflow is Overflow.ERROR:
                 return _too_long(request.uid, len(tokens), context)
             seq = Sequence.of(request, tokens, context, self.model.eos)
+            seq.adapters = scales(request.adapters, self.model.ready.adapters)
             seq.sampler = self.model.sampler(request, tokens)
         except PromptError as error:
             return Failed(request.uid, error.kind, str(error))

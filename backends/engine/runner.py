@@ -53,14 +53,32 @@ class Runner(Protocol):
     num_cells: int
     max_batch_tokens: int
     shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
-    can_truncate: bool  # recurrent models cannot go back: no drafts, and only whole prefixes are reused
+    # guesses that a step can take back; None: any number. If it is a number the model is recurrent: slots go back to
+    # checkpoints alone, and where one sequence of a step guesses, all guess alike
+    max_draft: int | None
+    can_cut_saved: bool  # whether what `restore` brings back can be cut
+    can_shift: bool  # whether `roll` may be called; a slot can be cut anywhere then
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let the empty slot `target` hold the first `length` tokens of `source`: in the same cells if slots share
-        theirs, else in a copy, which costs its time."""
+        """Let the empty slot `target` hold the first `length` tokens of `source`, at least `shortest` of it: in the
+        same cells if slots share theirs, else in a copy, which costs its time."""
 
     def truncate(self, slot: int, length: int) -> None:
-        """Forget what `slot` holds from position `length` on."""
+        """Forget what `slot` holds from position `length` on: all of it, down to `shortest` at most, or the guesses
+        of the last step that were wrong, at once after it."""
+
+    def shortest(self, slot: int, length: int) -> int:
+        """The least that can be left of `slot`, which holds `length` tokens, if anything is."""
+
+    def checkpoint(self, slot: int) -> bytearray:
+        """What it takes to come back, by `rewind`, to where the slot is now. Not the cells of its attention layers."""
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        """Cut the slot down to where it, or another that held the same tokens, gave this checkpoint."""
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        """Forget the tokens from begin to end, and move those behind them there. The cells from end on must be the
+        slot's alone: a cell has one position. Nobody may copy what was moved, it has seen what is gone."""
 
     def save(self, slot: int, length: int) -> bytearray:
         """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""

@@ -15,6 +15,8 @@ from backends.prompt_cache.state import common_prefix
 from backends.protocol import Finish
 
 MIN_SHARED = 64  # tokens that two prompts must both still need, for one to wait until the other has read them
+# before answers with other adapters go on: each change has llama.cpp plan its graphs anew, 5 ms for 16 small layers
+TURN_STEPS = 8
 
 
 class Scheduler:
@@ -31,6 +33,7 @@ class Scheduler:
         self._shared: dict[Sequence, dict[Sequence, int]] = {}  # of prompts being read: how far they begin alike
         self._behind: set[Sequence] = set()  # prompts that had to wait: others may have read on for them
         self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
+        self._turn_steps = 0
 
     @property
     def is_idle(self) -> bool:
@@ -52,12 +55,13 @@ class Scheduler:
     def schedule(self) -> list[Step]:
         """The next batch: answers with their guesses first, then as much of the prompts as fits."""
         self._admit()
-        answers = [seq for seq in self.running if seq.num_pending == 1]
-        prompts = [seq for seq in self.running if seq.num_pending > 1]
-        steps = self._answer_steps(answers[: self.max_batch_tokens])
+        turn = self._take_turn()
+        answers = [seq for seq in turn if seq.num_pending == 1]
+        prompts = [seq for seq in turn if seq.num_pending > 1]
+        steps = self._answer_steps(answers[: self.max_batch_tokens], bool(prompts))
         num_rows = sum(step.num_rows for step in steps)
         room = self.max_batch_tokens - num_rows
-        if answers and prompts:
+        if prompts and self._is_answering:
             room = min(room, self.speculation.costs.pace.chunk)
         readers: list[Sequence] = []
         for seq in sorted(prompts, key=self._rank):
@@ -68,7 +72,8 @@ class Scheduler:
                 self._behind.remove(seq)
                 self.cache.catch_up(seq)
             readers.append(seq)
-            steps.append(Step(seq, seq.tokens[seq.num_computed : seq.num_computed + room]))
+            end = min(seq.num_computed + room, self.cache.checkpoints.chunk_end(seq))
+            steps.append(Step(seq, seq.tokens[seq.num_computed : end]))
             room -= len(steps[-1].tokens)
         return steps
 
@@ -84,8 +89,12 @@ class Scheduler:
                 seq.num_computed += i < len(tokens) - 1  # an accepted guess is in the cache already
             if step.draft:
                 self._account_for_draft(step, len(tokens) - 1)
+            self.cache.checkpoints.note(seq)
             if seq.finish:
                 self._retire(seq)
+            elif seq.must_roll:
+                self._forget_shared(seq)  # its tokens move
+                self.cache.roll(seq)
 
     def make_room(self) -> None:
         """The KV cache is full: forget an old conversation, else pause the newest sequence. Where slots share no cells
@@ -124,24 +133,45 @@ class Scheduler:
         assert all(seq.slot is None and not seq.finish for _, _, seq in self._waiting)
         assert set(self._arrival) == set(self.sequences())
 
+    @property
+    def _is_answering(self) -> bool:
+        return any(seq.num_pending == 1 for seq in self.running)
+
+    def _take_turn(self) -> list[Sequence]:
+        """The running sequences that this batch may hold: llama.cpp applies the same adapters to all of its rows.
+
+        The first of `running` goes, and with it all that have its adapters; at the end of their turn they go last.
+        """
+        adapters = self.running[0].adapters if self.running else ()
+        turn = [seq for seq in self.running if seq.adapters == adapters]
+        others = [seq for seq in self.running if seq.adapters != adapters]
+        if others:
+            self._turn_steps += 1
+            if self._turn_steps >= TURN_STEPS or any(seq.num_pending > 1 for seq in turn):  # a prompt's step is long
+                self._turn_steps = 0
+                self.running = others + turn
+        return turn
+
     def _admit(self) -> None:
-        if self._is_crowded or len(self.running) >= self.max_running:
+        if self._is_crowded:
             return
-        for entry in sorted(self._waiting):
+        held_back: list[tuple[int, int, Sequence]] = []
+        while self._waiting and len(self.running) < self.max_running:
+            entry = heapq.heappop(self._waiting)
             seq = entry[2]
             if self.cache.must_wait(seq):  # for its state from disk; others go first
-                continue
-            if not self.cache.admit(seq):
-                return
-            self._waiting.remove(entry)
-            heapq.heapify(self._waiting)
-            self.running.append(seq)
-            if len(self.running) >= self.max_running:
-                return
+                held_back.append(entry)
+            elif self.cache.admit(seq):
+                self.running.append(seq)
+            else:
+                held_back.append(entry)
+                break
+        for entry in held_back:
+            heapq.heappush(self._waiting, entry)
 
     def _follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
         """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
-        if not self.cache.runner.can_truncate:
+        if self.cache.runner.max_draft is not None:  # a checkpoint is unlikely to lie just where they part
             return False
         shared = {reader: self._num_shared(seq, reader) for reader in readers}
         return any(r.num_computed < n and n - seq.num_computed >= self.min_shared for r, n in shared.items())
@@ -152,13 +182,22 @@ class Scheduler:
             known[reader] = common_prefix(reader.tokens, seq.tokens[:-1])
         return known[reader]
 
-    def _answer_steps(self, answers: list[Sequence]) -> list[Step]:
-        guesses: dict[Sequence, list[int]] = {}
-        room = (self.max_batch_tokens - len(answers)) // max(1, len(answers))
-        if room and self.cache.runner.can_truncate and not self._is_crowded:
-            limits = {s: min(room, s.max_tokens - s.num_completion - 1) for s in answers if s.may_draft}
-            guesses = self.speculation.propose(limits)
+    def _answer_steps(self, answers: list[Sequence], is_beside_prompts: bool) -> list[Step]:
+        guesses = {} if self._is_crowded else self._guesses(answers, is_beside_prompts)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
+
+    def _guesses(self, answers: list[Sequence], is_beside_prompts: bool) -> dict[Sequence, list[int]]:
+        room, most = (self.max_batch_tokens - len(answers)) // max(1, len(answers)), self.cache.runner.max_draft
+        if most is not None:  # a prompt beside them would be longer, see Runner
+            room = 0 if is_beside_prompts else min(room, most)
+        if not room:
+            return {}
+        limits = {seq: min(room, seq.most_guesses) for seq in answers if seq.max_draft != 0}
+        guesses = self.speculation.propose(limits)
+        if most is not None:
+            shortest = min(len(guesses.get(seq, [])) for seq in answers)
+            guesses = {seq: tokens[:shortest] for seq, tokens in guesses.items()}
+        return guesses
 
     def _account_for_draft(self, step: Step, num_accepted: int) -> None:
         seq = step.seq
@@ -176,11 +215,14 @@ class Scheduler:
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)
         self._behind.discard(seq)
+        self._forget_shared(seq)
+        self.speculation.forget(seq)
+        self.cache.release(seq)
+
+    def _forget_shared(self, seq: Sequence) -> None:
         self._shared.pop(seq, None)
         for known in self._shared.values():
             known.pop(seq, None)
-        self.speculation.forget(seq)
-        self.cache.release(seq)
 
     def _enqueue(self, seq: Sequence) -> None:
         heapq.heappush(self._waiting, (*self._rank(seq), seq))

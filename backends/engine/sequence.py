@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.prompt_cache.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Priority, Timings, TokenLogprob
+from backends.protocol import Finish, Generate, Overflow, Priority, Timings, TokenLogprob
+
+MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so many times its context
 
 
 class Sampler(Protocol):
@@ -31,9 +33,14 @@ class Sequence:
     eos: frozenset[int] = frozenset()
     priority: Priority = Priority.BATCH
     sampler: Sampler | None = None  # None: greedy
-    may_draft: bool = True
+    max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
+    adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
     logprobs: list[TokenLogprob] = field(default_factory=list)  # of the sampled tokens that are not said yet
+    completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
+    window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
+    head: int = 0  # tokens at the beginning that stay
+    num_rolled: int = 0
     slot: int | None = None
     num_computed: int = 0
     num_cached: int = 0  # of the prompt, found in the prefix cache when first admitted
@@ -53,15 +60,27 @@ class Sequence:
     def of(cls, request: Generate, tokens: list[int], context: int, eos: frozenset[int]) -> "Sequence":
         """The sequence of a request. `context` bounds prompt and answer together."""
         room = context - len(tokens)
-        return cls(
+        seq = cls(
             request.uid,
             tokens,
             max_tokens=min(request.max_tokens or room, room),
             eos=frozenset() if request.ignore_eos else eos,
             priority=request.priority,
-            may_draft=request.draft,
+            max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
         )
+        if request.overflow is Overflow.ROLL:
+            seq.make_rolling(context, request.max_tokens)
+        return seq
+
+    def make_rolling(self, window: int, max_tokens: int | None) -> None:
+        """Go on when `window` tokens are reached. A prompt that reaches them loses its middle now."""
+        assert window >= 4, "a roll would leave nothing"
+        self.window, self.head = window, min(self.num_prompt, window // 4)
+        self.max_tokens = max_tokens or MAX_WINDOWS * window
+        if self.must_roll:
+            self.roll()
+            self.num_prompt = len(self.tokens)
 
     @property
     def num_pending(self) -> int:
@@ -70,11 +89,23 @@ class Sequence:
 
     @property
     def num_completion(self) -> int:
-        return len(self.tokens) - self.num_prompt
+        return len(self.completion)
 
     @property
-    def completion(self) -> list[int]:
-        return self.tokens[self.num_prompt :]
+    def room(self) -> int:
+        """Tokens that it may say before it ends or rolls."""
+        left = self.max_tokens - self.num_completion
+        return left if self.window is None else min(left, self.window - len(self.tokens))
+
+    @property
+    def most_guesses(self) -> int:
+        """That this answer has use for in one step."""
+        left = self.room - 1
+        return left if self.max_draft is None else min(left, self.max_draft)
+
+    @property
+    def must_roll(self) -> bool:
+        return self.window is not None and len(self.tokens) >= self.window and not self.finish
 
     @property
     def cached_tokens(self) -> list[int]:
@@ -83,10 +114,20 @@ class Sequence:
 
     def append(self, token: int) -> None:
         self.tokens.append(token)
+        self.completion.append(token)
         if token in self.eos:
             self.finish = Finish.STOP
         elif self.num_completion == self.max_tokens:
             self.finish = Finish.LENGTH
+
+    def roll(self) -> tuple[int, int]:
+        """Drop all that follows the head but the newest tokens, which get half of that room. What went, as a range;
+        `num_computed` is left to whoever changes the slot."""
+        assert self.window is not None
+        begin, end = self.head, len(self.tokens) - (self.window - self.head) // 2
+        del self.tokens[begin:end]
+        self.num_rolled += end - begin
+        return begin, end
 
     def take_logprobs(self, new: list[int]) -> tuple[TokenLogprob, ...]:
         """Those of the new tokens; guesses that were accepted after the answer's end go with them."""
@@ -111,4 +152,5 @@ class Sequence:
             cache_ram_n=self.num_cached if self.reuse.tier is Tier.RAM else 0,
             cache_disk_n=self.num_cached if self.reuse.tier is Tier.DISK else 0,
             cache_miss=self.reuse.miss,
+            rolled_n=self.num_rolled,
         )

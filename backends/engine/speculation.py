@@ -16,6 +16,7 @@ from backends.engine.costs import FAST, StepCosts
 from backends.engine.drafter import Drafter
 from backends.engine.sequence import Sequence
 from backends.median import running_median
+from backends.protocol import Drafting, DraftSource
 
 MAX_LENGTH = 16
 MIN_GAIN = 1.02
@@ -35,6 +36,7 @@ class Source:
     """What is known of one kind of guess, over all sequences."""
 
     acceptance: float
+    num_checked: int = 0
     draft_seconds: float = 0.0  # of one draft step over the whole batch
     tried: int = 0  # the step of its last trial
     by_sequence: dict[Sequence, float] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Source:
         """Each guess checked is one trial; those after the first wrong one were not checked."""
         for i in range(min(num_accepted + 1, num_drafted)):
             held = float(i < num_accepted)
+            self.num_checked += 1
             chance = self.chance(seq)
             self.by_sequence[seq] = chance + SMOOTHING * (held - chance)
             self.acceptance += SMOOTHING * PRIOR_WEIGHT * (held - self.acceptance)
@@ -104,16 +107,14 @@ class Speculation:
                 self._timed(drafter, {dummy: length}, counts)
                 drafter.forget(dummy)
 
-    def describe(self) -> str:
-        """For Stats: each source with its acceptance, and what two rows cost."""
-        if not self._sources:
-            return "off"
-        kinds = ", ".join(f"{kind}: {source.acceptance:.0%} kept" for kind, source in self._sources.items())
-        return f"{kinds}; a step of 2 rows costs {self._two_rows():.2f} of 1"
-
-    def _two_rows(self) -> float:
-        one = self.costs.answers(1)
-        return self.costs.answers(2) / one if one else 1.0
+    def describe(self) -> Drafting:
+        """For Stats."""
+        sources = tuple(
+            DraftSource(kind, source.acceptance, source.num_checked, source.draft_seconds)
+            for kind, source in self._sources.items()
+        )
+        one, two = self.costs.answers(1), self.costs.answers(2)
+        return Drafting(sources, two / one if one and self.costs.most_rows > 1 else None)
 
     def _ask(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
         if drafter.is_free:

@@ -36,7 +36,12 @@ class FakeModel:
         slots = options.parallel + (1 if in_streams else NUM_RESIDENT)
         cells = context * (slots if in_streams else 1)
         self.runner = FakeRunner(
-            next_token, slots, cells, seconds_per_step=seconds_per_step, shares_cells=not in_streams
+            next_token,
+            slots,
+            cells,
+            seconds_per_step=seconds_per_step,
+            shares_cells=not in_streams,
+            adapters=tuple(adapter.scale for adapter in options.adapters),
         )
         self.draft_runner: FakeRunner | None = None
         if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
@@ -62,6 +67,7 @@ class FakeModel:
             has_chat_template=True,
             kv_layout=KVLayout.STREAMS if in_streams else KVLayout.UNIFIED,
             kv_layout_reason="As it was asked for.",
+            adapters=options.adapters,
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 

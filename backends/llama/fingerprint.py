@@ -25,7 +25,7 @@ def fingerprint(path: Path) -> str:
             total.update(file.read(header.data_offset))
             for tensor in header.tensors:
                 _sample(file, header.data_offset + tensor.offset, tensor.num_bytes, total)
-    for part in _other_parts(path):
+    for part in other_parts(path):
         total.update(f"{part.name} {part.stat().st_size} {part.stat().st_mtime_ns} ".encode())
     return total.hexdigest()
 
@@ -37,7 +37,7 @@ def _sample(file: BinaryIO, begin: int, num_bytes: int, total: "hashlib._Hash") 
         total.update(file.read(min(SAMPLE_BYTES, num_bytes)))
 
 
-def _other_parts(path: Path) -> list[Path]:
+def other_parts(path: Path) -> list[Path]:
     """The further files of a model in parts (`…-00001-of-00003.gguf`)."""
     _, separator, count = path.stem.rpartition("-of-")
     if not separator or not count.isdecimal():

@@ -3,6 +3,8 @@
 llguidance does the parsing. Its limits are counts of work, so that a grammar that blows up ends in an error.
 """
 
+import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +19,9 @@ from backends.protocol import FailureKind, Grammar, GrammarKind
 MAX_TEXT = 2**16  # characters; ten times as many alternatives were measured to compile for seconds
 # some 20 ms of lexing and 2 ms of parsing per token at most, while the other streams wait
 LIMITS = LLParserLimits(step_lexer_fuel=200_000, step_max_items=50_000, max_lexer_states=50_000, verbose_errors=False)
+# one state of an automaton for each remainder, some 15 µs apiece, and none of the limits counts them
+MAX_REMAINDERS, MAX_DIGITS = 10_000, 20
+MULTIPLE_OF = re.compile(r'"multipleOf"\s*:\s*(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d{1,9}))?')
 PROBE_TOKENS = 2  # what blows up mostly does so at the first mask, or at the one after it
 
 
@@ -56,7 +61,10 @@ class Matcher:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise GrammarError(f"The grammar cannot be followed: {_first_line(self._matcher.get_error())}.")
+            reason = self._matcher.get_error()
+            if reason.startswith("NoExtension"):
+                raise GrammarError("The grammar allows no token of this model here.")
+            raise GrammarError(f"The grammar cannot be followed: {_reason(reason)}.")
 
 
 class GrammarCompiler:
@@ -73,12 +81,14 @@ class GrammarCompiler:
             raise _refusal("this model has no token that ends an answer")
         if len(grammar.text) > MAX_TEXT:
             raise _refusal(f"it is longer than {MAX_TEXT} characters")
+        if _num_remainders(grammar.text) > MAX_REMAINDERS:
+            raise _refusal(f"its multipleOf, all taken together, has more than {MAX_REMAINDERS} remainders")
         try:
             native = LLMatcher(self._vocabulary(), _source(grammar), log_level=0, limits=LIMITS)
         except ValueError as error:
-            raise _refusal(_first_line(str(error))) from None
+            raise _refusal(_reason(str(error))) from None
         if native.is_error():
-            raise _refusal(_first_line(native.get_error()))
+            raise _refusal(_reason(native.get_error()))
         matcher = Matcher(native, self._ends)
         _probe(matcher.copy())
         return matcher
@@ -116,5 +126,19 @@ def _refusal(reason: str) -> PromptError:
     return PromptError(FailureKind.BAD_REQUEST, f"The grammar cannot be used: {reason}.")
 
 
-def _first_line(message: str, length: int = 300) -> str:
-    return message.partition("\n")[0][:length].rstrip(".")
+def _num_remainders(text: str) -> int:
+    """The least common multiple of all under "multipleOf": a number may have to be a multiple of each."""
+    return math.lcm(*filter(None, (_coefficient(*found) for found in MULTIPLE_OF.findall(text))))
+
+
+def _coefficient(whole: str, decimals: str, exponent: str) -> int:
+    """The number without its decimal point: 0.25 is told by 25 remainders."""
+    decimals = decimals.rstrip("0")
+    zeros = max(0, int(exponent or 0) - len(decimals))
+    return int((whole + decimals)[:MAX_DIGITS] + "0" * min(zeros, MAX_DIGITS))
+
+
+def _reason(message: str, length: int = 300) -> str:
+    """Of a long message the one line that says it: a regex is shown over several, and the fault comes last."""
+    faults = [line.removeprefix("error: ") for line in message.splitlines() if line.startswith("error: ")]
+    return (faults or [message.partition("\n")[0]])[0][:length].rstrip(".")

@@ -7,13 +7,15 @@ that are kept beside it. Streams cost the memory of a full context each.
 
 from dataclasses import dataclass
 
+from backends.llama.ranges import MAX_SLOTS
 from backends.protocol import EngineOptions, KVLayout
 
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
-MAX_SLOTS = 256  # LLAMA_MAX_SEQ
 PADDING = 256  # llama.cpp makes contexts a multiple of it
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations: in one pool they cost nothing
 NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM
+
+WINDOW = "A sliding window loses what it has passed when a conversation is copied from stream to stream."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,22 @@ class Layout:
         return self.context if self.is_unified else self.context * self.num_slots
 
 
-def choose(options: EngineOptions, context: int, bytes_per_token: float, free: int, is_recurrent: bool) -> Layout:
+def choose(
+    options: EngineOptions,
+    context: int,
+    bytes_per_token: float,
+    free: int,
+    is_recurrent: bool,
+    has_window: bool = False,
+) -> Layout:
     """free: bytes on the device that will hold the cache, with the weights in place."""
     padded = -(-context // PADDING) * PADDING
     streams = min(options.parallel + NUM_SPARE, MAX_SLOTS)
     needed = round(streams * padded * bytes_per_token)
-    reason = _reason_for_streams(options, needed, free, is_recurrent)
+    reason = None if has_window else _reason_for_streams(options, needed, free, is_recurrent)
     if reason:
         return Layout(KVLayout.STREAMS, padded, streams, f"{reason}: {streams} streams of {padded} tokens each.")
-    reason = _reason_for_one_pool(options, needed, free, is_recurrent)
+    reason = WINDOW if has_window else _reason_for_one_pool(options, needed, free, is_recurrent)
     return Layout(KVLayout.UNIFIED, padded, min(options.parallel + NUM_RESIDENT, MAX_SLOTS), reason)
 
 

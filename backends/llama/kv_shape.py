@@ -36,10 +36,12 @@ class KVShape:
         num_layers = header.number("block_count") or 0
         num_heads = _each(header, "attention.head_count", num_layers)
         heads = _each(header, "attention.head_count_kv", num_layers) or num_heads
-        plain = (header.number("embedding_length") or 0) // max((1, *num_heads[:1]))
+        plain = (header.number("embedding_length") or 0) // max((1, *num_heads))
+        without = (header.number("attention.shared_kv_layers") or 0) + (header.number("nextn_predict_layers") or 0)
+        interval = header.number("full_attention_interval") or 1  # of a hybrid: the layers between are recurrent
         swa = (header.number(f"attention.{part}_length_swa") for part in ("key", "value"))
         return cls(
-            heads[: num_layers - (header.number("attention.shared_kv_layers") or 0)],
+            heads[: max(0, num_layers - without)][interval - 1 :: interval],
             header.number("attention.key_length") or plain,
             header.number("attention.value_length") or plain,
             tuple(length for length in swa if length),

@@ -1,5 +1,6 @@
 """Loads a GGUF file: chooses device, context and threads where the options leave them open, and says so."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,15 +12,25 @@ import psutil
 from backends.engine.runner import LoadError, PromptError
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
+from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
-from backends.llama.fingerprint import fingerprint
+from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
-from backends.llama.placement import ALL_LAYERS, Placement, device_name, place, total_bytes
+from backends.llama.placement import (
+    ALL_LAYERS,
+    Placement,
+    check_context,
+    device_name,
+    free_bytes,
+    place,
+    total_bytes,
+)
+from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate
@@ -43,6 +54,8 @@ TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
+MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
+MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 
 
 class LlamaModel:
@@ -102,7 +115,9 @@ class LlamaModel:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
         layout = "unified" if self.runner.shares_cells else f"streams={self.runner.num_slots}"
-        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full"
+        adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
+        lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
+        return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full lora={lora}"
 
     def close(self) -> None:
         self._resources.close()
@@ -124,14 +139,18 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
+    check_options(options)
+    _check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
-    _check_kv_types(load.model, options, placement, devices)
+    _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
         target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
-        draft = _open_draft(target, options, layout, layers > 0, notes, resources)
+        draft = None
+        if context.max_draft != 0:
+            draft = _open_draft(target, options, layout, layers > 0, notes, resources)
         ready = Ready(
             name=load.name,
             architecture=target.metadata("general.architecture") or "unknown",
@@ -147,10 +166,11 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             kv_type_k=options.kv_type_k,
             kv_type_v=options.kv_type_v,
             flash_attention=options.flash_attention,
-            draft=_draft_name(options, target, draft),
+            draft=_draft_name(options, context, draft),
             build=native.version(),
             load_seconds=time.perf_counter() - begin,
             has_chat_template=target.chat_template is not None,
+            adapters=options.adapters,
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
@@ -158,12 +178,16 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
         return LlamaModel(target, LlamaRunner(context, layout.num_slots), draft, ready, resources.pop_all(), load.model)
 
 
+def _default_context(trained: int | None) -> int:
+    return min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+
+
 def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
     """Everything the person left open, decided for this model."""
     cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
-        context=options.context or min(model.context_trained, DEFAULT_CONTEXT),
+        context=options.context or _default_context(model.context_trained),
         threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
         flash_attention=_flash_attention(options, gpu_layers),
     )
@@ -191,6 +215,8 @@ def _open(
             try:
                 model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
                 _check_generates(model, path)
+                for adapter in options.adapters:
+                    model.add_adapter(adapter.path)
                 layout = _layout(path, model, options, layers > 0)
                 context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
             except NativeError as error:
@@ -203,10 +229,9 @@ def _open(
     raise AssertionError("a placement has at least one attempt")
 
 
-def _check_kv_types(
-    path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
-) -> None:
-    """Before any native call: what a type does to a cache that it does not fit is not always a refusal."""
+def _check_cache(path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]) -> None:
+    """Before any native call: what a type does to a cache that it does not fit is not always a refusal, and what a
+    context does that can never be held is not always one either."""
     try:
         header = read_header(path)
     except FormatError as error:
@@ -214,6 +239,17 @@ def _check_kv_types(
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
     if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
         raise LoadError(FailureKind.BAD_MODEL, sentence)
+    context = options.context or _default_context(header.number("context_length"))
+    check_context(header, context, options, free_bytes(placement, devices))
+
+
+def _check_adapters(model: Path, options: EngineOptions) -> None:
+    try:
+        headers = [read_header(path) for path in (model, *other_parts(model))] if options.adapters else []
+        for adapter in options.adapters:
+            check_adapter(adapter.path, headers)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
 
 
 def _check_generates(model: NativeModel, path: Path) -> None:
@@ -233,7 +269,7 @@ def _open_draft(
 ) -> LlamaRunner | None:
     """The draft model's runner; None, with a note, when it cannot serve this target."""
     path = options.draft_model
-    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target.is_recurrent:
+    if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL):
         return None
     with ExitStack() as attempt:
         try:
@@ -259,7 +295,7 @@ def _layout(path: Path, model: NativeModel, options: EngineOptions, on_gpu: bool
     free = sum(gpus) if on_gpu else psutil.virtual_memory().available
     context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
     assert context
-    return choose(options, context, per_token, free, model.is_recurrent)
+    return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)
 
 
 def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
@@ -274,7 +310,19 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
     )
+    if model.is_recurrent and options.draft is not DraftMode.OFF:
+        copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
+        params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
     return NativeContext(model, params)
+
+
+def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:
+    """Of one sequence's state: no key of the file says it for every architecture, so one token is decoded."""
+    with NativeContext(model, replace(params, num_cells=256, num_slots=1, batch_tokens=1)) as context:
+        context.tokens[0] = context.positions[0] = context.outputs[0] = 0
+        context.set_slots(0, 1, 0)
+        context.decode(1)
+        return len(context.checkpoint(0))
 
 
 def _difference(target: NativeModel, draft: NativeModel) -> str | None:
@@ -289,8 +337,8 @@ def _difference(target: NativeModel, draft: NativeModel) -> str | None:
     return None
 
 
-def _draft_name(options: EngineOptions, target: NativeModel, draft: LlamaRunner | None) -> str:
-    if target.is_recurrent or options.draft is DraftMode.OFF:
+def _draft_name(options: EngineOptions, context: NativeContext, draft: LlamaRunner | None) -> str:
+    if context.max_draft == 0 or options.draft is DraftMode.OFF:
         return "off"
     sources = ["lookup"] if options.draft in (DraftMode.AUTO, DraftMode.LOOKUP) else []
     if draft and options.draft_model:

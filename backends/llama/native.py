@@ -4,8 +4,10 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 """
 
 import ctypes
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,8 @@ from typing import Any, Self
 import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
+
+from backends.llama.rollback import Rollback
 
 GGML_TYPES = {
     "f32": 0,
@@ -28,8 +32,17 @@ GGML_TYPES = {
 }
 FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
+# a shift turns every key of the cache, by 0 where nothing moved: these types are as before then. A quantized key is
+# rounded again, others' too, and bf16 ends the process
+TURNABLE = ("f32", "f16")
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
+MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
+# llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
+# overflow the stack
+MAX_RUN, MAX_MARKER = 2000, 64
+LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
+RECURRENT_PART = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 Int32s = npt.NDArray[np.int32]
 
@@ -147,6 +160,15 @@ class NativeModel(_Closable):
         self.vocab = lib.llama_model_get_vocab(self.pointer)
         self.num_tokens: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
+        self.adapters: list[Any] = []  # freed with the model
+
+    def add_adapter(self, path: Path) -> None:
+        """Before a context is made, whose graphs must have room for it. The file has been checked: llama.cpp aborts on
+        shapes that do not go together. Raises NativeError."""
+        adapter = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
+        if not adapter:
+            raise NativeError(f"llama.cpp could not load the adapter {path.name}")
+        self.adapters.append(adapter)
 
     @property
     def num_layers(self) -> int:
@@ -168,6 +190,18 @@ class NativeModel(_Closable):
     def is_recurrent(self) -> bool:
         """Also hybrids: their state cannot be cut back to an earlier position."""
         return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
+
+    @property
+    def has_plain_rope(self) -> bool:
+        """Whether turning a key by 0 leaves it as it is: YaRN and its kin would make it longer each time."""
+        prefix = f"{self.metadata('general.architecture')}.rope.scaling"
+        factor = self.metadata(f"{prefix}.attn_factor")
+        return self.metadata(f"{prefix}.type") in (None, "none", "linear") and (factor is None or float(factor) == 1)
+
+    @property
+    def window(self) -> int:
+        """Tokens that the layers with a sliding window see; 0 when there is none."""
+        return 0 if self.is_recurrent else int(lib.llama_model_n_swa(self.pointer))
 
     @property
     def has_decoder(self) -> bool:
@@ -210,6 +244,19 @@ class NativeModel(_Closable):
         return frozenset(token for token in range(self.num_tokens) if is_end(self.vocab, token))
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """A run too long for a word is cut, because llama.cpp would end the process; the text stays the same."""
+        pieces = list(_pieces(text))
+        if len(pieces) == 1 or not self._has_words:
+            return self._tokenize(text, add_special, parse_special)
+        tokens = [self.bos] if add_special and self.adds_bos else []
+        return tokens + [token for piece in pieces for token in self._tokenize(piece, False, parse_special)]
+
+    @property
+    def _has_words(self) -> bool:
+        """Whether text is cut into words before it becomes tokens."""
+        return bool(lib.llama_vocab_type(self.vocab) == lib.LLAMA_VOCAB_TYPE_BPE)
+
+    def _tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
         tokens = (lib.llama_token * room)()
@@ -247,19 +294,27 @@ class ContextParams:
     kv_type_k: str = "f16"
     kv_type_v: str = "f16"
     flash_attention: str = "auto"
+    max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
     is_unified: bool = True  # else each slot has its part of the cells to itself
 
 
 class NativeContext(_Closable):
     """A KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
 
+    A sliding window's layers get as many cells as the others (`swa_full`; 8 MiB instead of 4.5 for the tests' Gemma at
+    8192 cells): a slot can then be cut anywhere without a checkpoint, which would be as large as the window. llama.cpp
+    gives such a cell away all the same, once the window has passed it and if only one sequence holds it; so each slot
+    has a shadow, a second sequence with the same cells.
+
     Raises NativeError when the cache does not fit or the types do not go together.
     """
 
     def __init__(self, model: NativeModel, params: ContextParams):
         native = lib.llama_context_default_params()
-        native.n_ctx = params.num_cells
-        native.n_seq_max = params.num_slots
+        native.n_ctx = max(params.num_cells, MIN_CELLS)
+        has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
+        self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
+        native.n_seq_max = 2 * params.num_slots if has_shadows else params.num_slots
         native.n_batch = params.batch_tokens
         native.n_ubatch = min(512, params.batch_tokens)
         native.n_threads = native.n_threads_batch = params.threads
@@ -267,7 +322,8 @@ class NativeContext(_Closable):
         native.type_v = GGML_TYPES[params.kv_type_v]
         native.flash_attn_type = FLASH_ATTENTION[params.flash_attention]
         native.kv_unified = params.is_unified
-        native.swa_full = True  # a sliding window that forgets could not be cut back
+        native.swa_full = True
+        native.n_rs_seq = params.max_draft
         native.no_perf = True
         self.model = model
         self.pointer = lib.llama_init_from_model(model.pointer, native)
@@ -279,26 +335,46 @@ class NativeContext(_Closable):
         # at most the context, whatever was asked for; one row more aborts the process
         self.batch_tokens: int = lib.llama_n_batch(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
-        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 1)
+        self.can_shift = (
+            bool(lib.llama_memory_can_shift(self._memory)) and params.kv_type_k in TURNABLE and model.has_plain_rope
+        )
+        self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if model.is_recurrent else None
+        self._rollback = Rollback()
+        self._num_rows: dict[int, int] = {}  # of each slot in the batch
+        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 2)
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
         self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
         self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
-        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1
+        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
         self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
 
     def set_slots(self, begin: int, end: int, slot: int) -> None:
+        self._num_rows[slot] = end - begin
         for row in self._slots[begin:end]:
             row[0] = slot
+            if self._shadow is not None:
+                row[1] = slot + self._shadow
+
+    def set_adapters(self, scales: Many[float]) -> None:
+        """One scale for each adapter of the model; they hold for all rows of the decodes that follow."""
+        count = len(self.model.adapters)
+        assert len(scales) == count, "a scale for each adapter"
+        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self.model.adapters)
+        if lib.llama_set_adapters_lora(self.pointer, pointers, count, (ctypes.c_float * count)(*scales)):
+            raise NativeError("llama_set_adapters_lora failed")
 
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
+        decoded, self._num_rows = self._num_rows, {}
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
             raise NativeError(f"llama_decode returned {code}")
         if code == 0:
+            if self.max_draft:
+                self._rollback.decoded(decoded)
             lib.llama_synchronize(self.pointer)
         return code
 
@@ -314,35 +390,61 @@ class NativeContext(_Closable):
     def copy(self, source: int, target: int, length: int) -> None:
         """The first `length` tokens of source. Between streams as a saved state: llama_memory_seq_cp notes a copy of
         whole streams there and makes it in the next decode, from whatever the source holds by then."""
-        if self.is_unified:
-            lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        if not self.is_unified:
+            if not self.restore(target, self.save(source, self._num_held(source))):
+                raise NativeError(f"slot {source} could not be copied to slot {target}")
+            self.truncate(target, length)
             return
-        held = lib.llama_memory_seq_pos_max(self._memory, source) + 1
-        if not self.restore(target, self.save(source, held)):
-            raise NativeError(f"slot {source} could not be copied to slot {target}")
-        self.truncate(target, length)
+        for distance in self._distances:
+            lib.llama_memory_seq_cp(self._memory, source + distance, target + distance, 0, length)
+        if self._rollback.is_pending(source):
+            self.rewind(target, length, self.checkpoint(source))
 
     def truncate(self, slot: int, length: int) -> None:
-        if not lib.llama_memory_seq_rm(self._memory, slot, length, -1):
-            raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
+        if not length:
+            self._rollback.forget(slot)
+        elif self.max_draft is not None and (num_tokens := self._num_held(slot) - length):
+            self._rollback.take_back(slot, num_tokens)
+        for distance in self._distances:
+            if not lib.llama_memory_seq_rm(self._memory, slot + distance, length, -1):
+                raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
+
+    def shortest(self, slot: int, length: int) -> int:
+        """The least that `truncate` may leave of its `length` tokens, but for the guesses of the last step."""
+        if self.max_draft is not None:
+            return length
+        first = lib.llama_memory_seq_pos_min(self._memory, slot) if self.model.window else 0
+        return first + self.model.window - 1 if first > 0 else 0
+
+    def checkpoint(self, slot: int) -> bytearray:
+        """The recurrent state alone."""
+        return self._get(slot, RECURRENT_PART)
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        if not self._set(slot, checkpoint, RECURRENT_PART):
+            raise NativeError(f"llama_state_seq_set_data refused a checkpoint of slot {slot}")
+        self.truncate(slot, length)  # the cells of the attention layers
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        """Forget positions begin to end and move those behind them there. The keys are turned in the next decode."""
+        if not lib.llama_memory_seq_rm(self._memory, slot, begin, end):
+            raise NativeError(f"llama_memory_seq_rm could not cut {begin} to {end} out of slot {slot}")
+        lib.llama_memory_seq_add(self._memory, slot, end, -1, begin - end)
 
     def save(self, slot: int, length: int) -> bytearray:
         """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""
-        assert lib.llama_memory_seq_pos_max(self._memory, slot) == length - 1, "the slot holds other tokens"
-        size: int = lib.llama_state_seq_get_size(self.pointer, slot)
-        payload = bytearray(size)
-        written = lib.llama_state_seq_get_data(self.pointer, _as_array(payload), size, slot)
-        if written != size:
-            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
-        return payload
+        assert self._num_held(slot) == length, "the slot holds other tokens"
+        return self._get(slot, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
 
     def restore(self, slot: int, payload: bytearray | memoryview) -> bool:
         """False when no cells are free, or it does not fit this context; the slot is empty then.
         A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
-        read = lib.llama_state_seq_set_data(self.pointer, _as_array(payload), len(payload), slot)
-        if read != len(payload):
+        is_read = self._set(slot, payload, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
+        if not is_read:
             lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
-        return bool(read == len(payload))
+        elif self._shadow is not None:
+            lib.llama_memory_seq_cp(self._memory, slot, slot + self._shadow, -1, -1)
+        return is_read
 
     def close(self) -> None:
         if self.pointer:
@@ -350,9 +452,43 @@ class NativeContext(_Closable):
             lib.llama_free(self.pointer)
             self.pointer = None
 
+    @property
+    def _distances(self) -> tuple[int, ...]:
+        """From a slot's id to those of the sequences that hold its cells."""
+        return (0,) if self._shadow is None else (0, self._shadow)
+
+    def _num_held(self, slot: int) -> int:
+        return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
+
+    def _get(self, slot: int, flags: int) -> bytearray:
+        size: int = lib.llama_state_seq_get_size_ext(self.pointer, slot, flags)
+        payload = bytearray(size)
+        written = lib.llama_state_seq_get_data_ext(self.pointer, _as_array(payload), size, slot, flags)
+        if written != size:
+            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
+        return payload
+
+    def _set(self, slot: int, payload: bytearray | memoryview, flags: int) -> bool:
+        self._rollback.forget(slot)
+        read = lib.llama_state_seq_set_data_ext(self.pointer, _as_array(payload), len(payload), slot, flags)
+        return bool(read == len(payload))
+
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text, cut within runs that are too long; not within what may be a marker of a template."""
+    begin = 0
+    for run in LONG_RUN.finditer(text):
+        cut = run.start() + MAX_RUN
+        while cut < run.end():
+            marker = max(text.rfind(sign, cut - MAX_MARKER, cut) for sign in "<[")
+            cut = cut if marker < 0 else marker
+            yield text[begin:cut]
+            begin, cut = cut, cut + MAX_RUN
+    yield text[begin:]
 
 
 def _as_array(payload: bytearray | memoryview) -> Any:

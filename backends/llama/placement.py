@@ -1,10 +1,19 @@
-"""Decides how many layers go to the GPU: all that the person asked for, else all if they fit, else none."""
+"""Decides how many layers go to the GPU: all that the person asked for, else all if they fit, else none.
+
+And whether the context can fit at all, before anything is allocated: some systems promise more memory than they have,
+and end the process that believes them.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from backends.engine.runner import LoadError
+from backends.formats.gguf import Header
+from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeDevice
-from backends.protocol import EngineOptions
+from backends.protocol import EngineOptions, FailureKind
 
 ALL_LAYERS = 999
 # beside the weights a GPU holds the KV cache, the compute buffers and the driver's own context
@@ -36,6 +45,24 @@ def place(weights: int, options: EngineOptions, devices: tuple[NativeDevice, ...
         "Choose a number of GPU layers to put a part of it there."
     )
     return Placement((0,), note)
+
+
+def free_bytes(placement: Placement, devices: tuple[NativeDevice, ...]) -> int:
+    """What the KV cache could have at most: the RAM, and that of the GPUs if layers may go there."""
+    gpus = sum(device.free for device in devices if device.is_gpu)
+    return psutil.virtual_memory().available + (gpus if any(placement.attempts) else 0)
+
+
+def check_context(header: Header, context: int, options: EngineOptions, free: int) -> None:
+    """Raises LoadError for a context whose KV cache alone is larger than `free` bytes."""
+    each = KVShape.of(header).bytes_per_token(options.kv_type_k, options.kv_type_v)
+    needed = round(context * each)
+    if needed > free:
+        raise LoadError(
+            FailureKind.OUT_OF_MEMORY,
+            f"A context of {context:,} tokens needs {_gib(needed)} for the KV cache of {header.path.name}, and "
+            f"{_gib(free)} are free. Choose fewer than {int(free // each):,} tokens, or a quantized KV cache.",
+        )
 
 
 def device_name(gpu_layers: int, devices: tuple[NativeDevice, ...]) -> str:

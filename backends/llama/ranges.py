@@ -1,12 +1,23 @@
-"""The widest numbers that the samplers take: beyond them native code divides by zero, or allocates without end.
+"""The widest numbers that native code takes: beyond them it divides by zero, allocates without end, or counts anew.
 
-The port's own ranges are narrower; these hold for whoever else sends a request.
+The port's and the commands' own ranges are narrower; these hold for whoever else sends a request or a load.
 """
 
 import math
 
-from backends.engine.runner import PromptError
-from backends.protocol import FailureKind, SamplingParams
+from backends.engine.runner import LoadError, PromptError
+from backends.protocol import EngineOptions, FailureKind, SamplingParams
+
+MAX_SLOTS = 256  # LLAMA_MAX_SEQ
+OPTION_RANGES = {
+    "context": (1, 2**31 - 1),
+    "parallel": (1, MAX_SLOTS),
+    "gpu_layers": (0, 10_000),
+    "threads": (1, 1024),
+    "draft_length": (0, 64),
+    "prompt_cache_ram": (0, 2**60),
+    "prompt_cache_disk": (0, 2**60),
+}
 
 RANGES = {
     "temperature": (0, 1000),
@@ -29,6 +40,14 @@ RANGES = {
     "frequency_penalty": (-1e6, 1e6),
     "penalty_last_n": (0, 2**20),
 }
+
+
+def check_options(options: EngineOptions) -> None:
+    """Raises LoadError that names the number."""
+    for name, (low, high) in OPTION_RANGES.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise LoadError(FailureKind.BAD_REQUEST, f"{name} must lie between {low} and {high}, not at {value}.")
 
 
 def check_ranges(params: SamplingParams, num_tokens: int) -> None:

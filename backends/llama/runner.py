@@ -23,14 +23,29 @@ class LlamaRunner:
         self.num_cells = context.num_cells
         self.max_batch_tokens = context.batch_tokens
         self.shares_cells = context.is_unified
-        self.can_truncate = not context.model.is_recurrent
+        self.max_draft = context.max_draft
+        self.can_cut_saved = not context.model.is_recurrent and not context.model.window
+        self.can_shift = self.can_cut_saved and context.can_shift
         self._context = context
+        self._adapters: tuple[float, ...] = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
 
     def truncate(self, slot: int, length: int) -> None:
         self._context.truncate(slot, length)
+
+    def roll(self, slot: int, begin: int, end: int) -> None:
+        self._context.roll(slot, begin, end)
+
+    def shortest(self, slot: int, length: int) -> int:
+        return self._context.shortest(slot, length)
+
+    def checkpoint(self, slot: int) -> bytearray:
+        return self._context.checkpoint(slot)
+
+    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
+        self._context.rewind(slot, length, checkpoint)
 
     def save(self, slot: int, length: int) -> bytearray:
         return self._context.save(slot, length)
@@ -61,6 +76,9 @@ class LlamaRunner:
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)
+        if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
+            self._context.set_adapters(adapters)
+            self._adapters = adapters
         if self._context.decode(num_rows):
             raise KVFull
         num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)

@@ -129,7 +129,8 @@ def _stages(params: SamplingParams, num_tokens: int, after_dry: bool) -> list[An
     """In llama.cpp's order; the candidates come cut to top-k and sorted, unless DRY has moved them."""
     if params.temperature <= 0:
         return [lib.llama_sampler_init_greedy()]
-    seed = secrets.randbits(32) if params.seed is None else params.seed & 0xFFFFFFFF
+    # its greatest number means a random seed to llama.cpp
+    seed = secrets.randbits(32) if params.seed is None else params.seed % lib.LLAMA_DEFAULT_SEED
     temperature = lib.llama_sampler_init_temp(params.temperature)
     if params.mirostat == 1:
         tau, eta = params.mirostat_tau, params.mirostat_eta

@@ -99,7 +99,7 @@ def read_state(path: Path, key: str) -> State:
         raise StateFileError(str(error)) from error
     _, name, tokens = front
     if name != key.encode():
-        raise StateFileError("it belongs to another model, build or KV type")
+        raise StateFileError("it belongs to another model, build, KV type or adapter")
     return State(_tokens(tokens), payload)
 
 

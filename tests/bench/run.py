@@ -17,7 +17,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def measure_drafting(paths: Paths, entry: ModelEntry, mode: DraftMode, rounds: i
         time.sleep(CALIBRATION_SECONDS)
         figures = drafting(handle, rounds)
         stats = handle.snapshot.stats
-        return {**figures, "learnt": stats.drafting if stats else None}
+        return {**figures, "learnt": asdict(stats.drafting) if stats else None}
 
 
 def drafting(handle: EngineHandle, rounds: int) -> dict[str, Any]:

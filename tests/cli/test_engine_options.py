@@ -7,7 +7,7 @@ import pytest
 
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
-from backends.protocol import EngineOptions, KVLayout
+from backends.protocol import Adapter, EngineOptions, KVLayout
 
 DEFAULTS = EngineOptions(prompt_cache_folder=Path("prompts"))
 
@@ -46,3 +46,25 @@ def test_without_the_flags_the_defaults_stand() -> None:
     options = parse()
     assert (options.prompt_cache_ram, options.prompt_cache_disk) == (512 << 20, 4 << 30)
     assert parse("--prompt-cache-disk", "0").prompt_cache_disk is None
+
+
+def test_adapters_have_a_scale_of_one_or_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "style:1.gguf"
+    file.touch()
+    options = parse("--lora", str(file), "--lora", f"{file}:0.5", "--lora", f"{file}:-2")
+    assert options.adapters == (Adapter(file), Adapter(file, 0.5), Adapter(file, -2.0))
+    assert parse().adapters == ()
+
+
+@pytest.mark.parametrize("text", ["missing.gguf", "missing.gguf:1", "missing.gguf:loud", "", ":1"])
+def test_an_adapter_without_a_file_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--lora takes an adapter's file"):
+        parse(f"--lora={text}")
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "101"])
+def test_a_scale_out_of_range_is_refused(tmp_path: Path, scale: str) -> None:
+    file = tmp_path / "style.gguf"
+    file.touch()
+    with pytest.raises(UsageError, match="must lie between -100 and 100"):
+        parse("--lora", f"{file}:{scale}")

@@ -93,3 +93,14 @@ def test_a_prompt_token_costs_what_the_step_took_beyond_its_answers() -> None:
     alone = costs(slope=0.5)
     alone.observe(num_rows=0, num_prompt_tokens=100, seconds=0.2)
     assert alone.prompt_token == pytest.approx(0.002)
+
+
+def test_a_chunk_that_only_answers_with_other_adapters_wait_for_teaches_the_pace() -> None:
+    costs = StepCosts()
+    costs.observe(1, 0, 0.010)
+    for _ in range(50):
+        costs.observe(0, costs.pace.chunk, 0.0001 * costs.pace.chunk)
+    assert costs.pace.chunk * 0.0001 == pytest.approx(AIM * MAX_STALL * 0.010, rel=0.1)
+    before = costs.pace.chunk
+    costs.observe(0, 4 * before, 0.0004 * before)
+    assert costs.pace.chunk == before, "a prompt that nobody waits for"

@@ -149,8 +149,23 @@ def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
 
 def test_a_request_can_do_without_guesses() -> None:
     scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
-    seq = Sequence(1, [1], max_tokens=20, may_draft=False)
+    seq = Sequence(1, [1], max_tokens=20, max_draft=0)
     scheduler.add(seq)
     finish(scheduler, runner)
     assert seq.num_drafted == 0
     assert runner.num_runs == 20
+
+
+def test_a_request_can_limit_its_guesses_and_no_other_ones() -> None:
+    scheduler, runner = make(ModelDrafter(FakeRunner(counting, 3, 1000), "perfect"))
+    limited, free = Sequence(1, [1], max_tokens=40, max_draft=2), Sequence(2, [5], max_tokens=40)
+    lengths: dict[Sequence, list[int]] = {limited: [], free: []}
+    for seq in lengths:
+        scheduler.add(seq)
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        for step in steps:
+            lengths[step.seq].append(len(step.draft))
+        scheduler.update(steps, runner.run(steps))
+    assert max(lengths[limited]) == 2 < max(lengths[free])
+    assert limited.completion == [(2 + n) % 100 for n in range(40)]

@@ -1,5 +1,6 @@
 """The engine's tests must notice a broken engine: each bug below is put into a copy of it, and must be caught there."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,7 @@ MUTANTS = {
     ),
     "a prompt is read at one go beside answers": (
         "engine/scheduler.py",
-        "        if answers and prompts:",
+        "        if prompts and self._is_answering:",
         "        if False:",
     ),
     "prompts that begin alike are each read in full": (
@@ -58,15 +59,121 @@ MUTANTS = {
         "seq.tokens[:-1]  # the last",
         "seq.tokens  # the last",
     ),
+    "other adapters share a batch": (
+        "engine/scheduler.py",
+        "turn = [seq for seq in self.running if seq.adapters == adapters]",
+        "turn = list(self.running)",
+    ),
+    "answers with other adapters wait for the end": (
+        "engine/scheduler.py",
+        "                self.running = others + turn\n",
+        "                pass\n",
+    ),
+    "a request's limit of guesses is not kept": (
+        "engine/sequence.py",
+        "return left if self.max_draft is None else min(left, self.max_draft)",
+        "return left",
+    ),
+    "cells of other adapters are reused": (
+        "engine/prefix_cache.py",
+        "in self._held().items() if self._adapters[slot] == adapters)",
+        "in self._held().items())",
+    ),
+    "a state of other adapters is kept for the load's own": (
+        "engine/prefix_cache.py",
+        "if adapters != self.own_adapters or (self.store",
+        "if (self.store",
+    ),
+    "a state of the load's own adapters serves others": (
+        "engine/prefix_cache.py",
+        "if self.store and seq.adapters == self.own_adapters else",
+        "if self.store else",
+    ),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",
-        "self._idle[seq.slot] = seq.cached_tokens",
-        "self._idle[seq.slot] = list(seq.tokens)",
+        "        held = seq.cached_tokens\n        if (head",
+        "        held = list(seq.tokens)\n        if (head",
     ),
     "a recurrent state is reused in part": (
         "engine/prefix_cache.py",
-        "if not self.runner.can_truncate and shared < len(held)",
+        "if shared == held or shared >= self._shortest(slot, held):",
+        "if True:",
+    ),
+    "a slot keeps the checkpoints of what it forgot": (
+        "engine/checkpoints.py",
+        "self._by_slot.pop(slot, []) if each.length <= length]",
+        "self._by_slot.pop(slot, [])]",
+    ),
+    "a checkpoint beyond the difference is taken": (
+        "engine/checkpoints.py",
+        "reversed(self._by_slot.get(slot, [])) if each.length <= length)",
+        "reversed(self._by_slot.get(slot, [])))",
+    ),
+    "no chunk ends for a checkpoint": (
+        "engine/checkpoints.py",
+        "        if not self._is_needed:\n            return len(seq.tokens)",
+        "        if True:\n            return len(seq.tokens)",
+    ),
+    "checkpoints know no budget": ("engine/checkpoints.py", "while self.num_bytes > self.budget", "while False"),
+    "a copied slot has no checkpoints": (
+        "engine/prefix_cache.py",
+        "        self.checkpoints.inherit(source, target)",
+        "        pass",
+    ),
+    "recurrent sequences guess to different lengths": (
+        "engine/scheduler.py",
+        "tokens[:shortest] for seq",
+        "tokens for seq",
+    ),
+    "recurrent sequences guess while prompts are read": (
+        "engine/scheduler.py",
+        "0 if is_beside_prompts else min(room, most)",
+        "min(room, most)",
+    ),
+    "the draft model goes back further than its window": (
+        "engine/drafter.py",
+        "if known < self._runner.shortest(mirror.slot, mirror.num_computed)",
         "if False",
+    ),
+    "a kept state returns with more than the prompt shares": (
+        "engine/prefix_cache.py",
+        "        self.runner.truncate(slot, found.length)\n",
+        "",
+    ),
+    "choices are aborted together": (
+        "engine/scheduler.py",
+        "if entry[2] is not seq]",
+        "if entry[2].tokens != seq.tokens]",
+    ),
+    "a rolled prefix is reused": (
+        "engine/prefix_cache.py",
+        "seq.cached_tokens[: self._heads.get(slot)] for",
+        "seq.cached_tokens for",
+    ),
+    "what has rolled stays resident": (
+        "engine/prefix_cache.py",
+        "            self._heads[slot] = begin\n",
+        "            pass\n",
+    ),
+    "a cell shared with another sequence is moved": (
+        "engine/prefix_cache.py",
+        "        if any(other in self._busy for other in sharers):",
+        "        if False:",
+    ),
+    "a cell shared with an earlier conversation is moved": (
+        "engine/prefix_cache.py",
+        "        for other in sharers:\n",
+        "        for other in ():\n",
+    ),
+    "a rolled sequence thinks that it holds what is gone": (
+        "engine/prefix_cache.py",
+        "            seq.num_computed -= end - begin\n",
+        "            pass\n",
+    ),
+    "guesses go beyond the window": (
+        "engine/sequence.py",
+        "        return left if self.window is None else",
+        "        return left if True else",
     ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (
@@ -92,17 +199,36 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("bug", MUTANTS)
-def test_an_injected_bug_is_caught(bug: str, tmp_path: Path) -> None:
-    name, right, wrong = MUTANTS[bug]
+def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
+    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
+    environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    """A copy of the engine and of its tests."""
     for part in ("backends", "tests/engine"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = tmp_path / "backends" / name
+    return tmp_path
+
+
+def test_a_sound_copy_passes(engine: Path) -> None:
+    result = run_tests(engine)
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_an_injected_bug_is_caught(bug: str, engine: Path) -> None:
+    name, right, wrong = MUTANTS[bug]
+    source = engine / "backends" / name
     text = source.read_text("utf-8")
     assert right in text, "the code has changed: bring this mutant up to date"
     source.write_text(text.replace(right, wrong, 1), "utf-8")
-    tests = ["tests/engine/test_drafting.py", "tests/engine/test_schedules.py"]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    result = run_tests(engine)
     assert result.returncode == 1, result.stdout[-2000:]

@@ -31,9 +31,16 @@ notes: SimpleQueue[Read] = SimpleQueue()  # the engine's inbox
 class Desk:
     """One slot, one answer at a time: the second conversation always displaces the first."""
 
-    def __init__(self, store: StateStore | None, num_slots: int = 1, can_truncate: bool = True, num_cells: int = 200):
+    def __init__(
+        self,
+        store: StateStore | None,
+        num_slots: int = 1,
+        num_cells: int = 200,
+        max_draft: int | None = None,
+        window: int | None = None,
+    ):
         self.store = store
-        self.runner = FakeRunner(next_token, num_slots, num_cells, can_truncate=can_truncate)
+        self.runner = FakeRunner(next_token, num_slots, num_cells, max_draft=max_draft, window=window)
         self.cache = PrefixCache(self.runner, store)
         self.scheduler = Scheduler(self.cache, Speculation([]), max_running=1)
 
@@ -104,9 +111,9 @@ class Disks:
         return sorted(self.folder.iterdir())
 
 
-@pytest.mark.parametrize("can_truncate", [True, False])
-def test_a_displaced_conversation_comes_back_from_ram(can_truncate: bool) -> None:
-    desk = Desk(StateStore(HostCache(PLENTY, can_truncate), min_tokens=8), can_truncate=can_truncate)
+@pytest.mark.parametrize("kind", [{}, {"max_draft": 0}, {"window": 8}])
+def test_a_displaced_conversation_comes_back_from_ram(kind: dict[str, int]) -> None:
+    desk = Desk(StateStore(HostCache(PLENTY, not kind), min_tokens=8), **kind)
     assert desk.ask(A).cache_miss is CacheMiss.NO_EARLIER_PROMPT
     desk.ask(B)
     decoded = desk.runner.num_decoded
@@ -151,9 +158,20 @@ def test_a_short_prompt_is_not_kept_and_says_so() -> None:
 
 
 def test_a_recurrent_state_that_went_too_far_says_that_it_cannot_go_back() -> None:
-    desk = Desk(StateStore(HostCache(PLENTY, False), min_tokens=8), num_slots=2, can_truncate=False)
+    desk = Desk(StateStore(HostCache(PLENTY, False), min_tokens=8), num_slots=2, max_draft=0)
     desk.ask(A)
     account = desk.ask(A[:40])
+    assert (account.cache_n, account.cache_miss) == (0, CacheMiss.NO_REWIND)
+
+
+def test_a_restored_window_goes_on_but_is_not_cut() -> None:
+    desk = Desk(StateStore(HostCache(PLENTY, False), min_tokens=8), num_slots=2, window=8)
+    desk.ask(A)
+    desk.ask(B)
+    desk.cache.evict()
+    longer = [*A, *_alone(A), 5]
+    assert desk.ask(longer).cache_ram_n == 61
+    account = desk.ask([*longer[:40], 6])
     assert (account.cache_n, account.cache_miss) == (0, CacheMiss.NO_REWIND)
 
 

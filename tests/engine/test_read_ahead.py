@@ -326,10 +326,10 @@ class DiskSchedule(Schedule):
 
 def test_in_random_lives_above_a_disk_every_sequence_says_what_it_says_alone(tmp_path: Path) -> None:
     num_from_disk = 0
-    for seed in range(120):
+    for seed in range(200):
         schedule = DiskSchedule(seed, tmp_path / str(seed // 5))  # with what its forerunners left
         schedule.run()
         schedule.check()
         num_from_disk += sum(case.seq.timings().cache_disk_n > 0 for case in schedule.cases)
         schedule.scheduler.cache.close()
-    assert num_from_disk > 10
+    assert num_from_disk > 5

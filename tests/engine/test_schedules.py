@@ -1,25 +1,29 @@
 """Batched, cached, drafted, paused, aborted, at random: every sequence must say what it says alone."""
 
+import os
 import random
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
+from backends.engine.checkpoints import Checkpoints
 from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.engine.pace import FIRST_CHUNK
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
-from backends.engine.scheduler import Scheduler
+from backends.engine.scheduler import TURN_STEPS, Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.speculation import Speculation
-from backends.fake.runner import FakeRunner, FakeSampler
+from backends.fake.runner import FakeRunner, FakeSampler, adapted
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Finish, Priority
+from backends.protocol import CacheMiss, Finish, Priority
 from tests.engine.costs import costs
 
-NUM_SCHEDULES = 1500
+NUM_CHUNKS = int(os.environ.get("SLIPSTREAM_CHUNKS", 10))
+CHUNK = 1000  # schedules in each: enough that every kind of event is seen often
 VOCABULARY, EOS = 7, frozenset({6})
 MAX_STEPS = 5000
 
@@ -40,15 +44,24 @@ class Case:
     prompt: list[int]
     max_tokens: int
     seed: int | None
+    window: int | None  # rolls when it has so many tokens
 
     def alone(self) -> list[int]:
         """What the sequence says without batch, cache and drafts."""
         sampler = FakeSampler(self.seed, VOCABULARY) if self.seed is not None else None
-        said: list[int] = []
-        while len(said) < self.max_tokens and not (said and said[-1] in EOS):
-            token = next_token(self.prompt + said)
+        seen, said = self._roll(self.prompt), list[int]()
+        while len(said) < self.max_tokens and not (said and said[-1] in self.seq.eos):
+            token = adapted(next_token(seen), self.seq.adapters)
             said.append(sampler.sample(token) if sampler else token)
+            seen = self._roll([*seen, said[-1]])
         return said
+
+    def _roll(self, seen: list[int]) -> list[int]:
+        """What is left at the end of the window: its first quarter, or the prompt, and half of the rest."""
+        if self.window is None or len(seen) < self.window:
+            return seen
+        head = min(len(self.prompt), self.window // 4)
+        return seen[:head] + seen[len(seen) - (self.window - head) // 2 :]
 
 
 class Schedule:
@@ -58,20 +71,42 @@ class Schedule:
         self.random = random.Random(seed)
         pick = self.random
         num_slots, self.context = pick.randint(1, 6), pick.randint(30, 220)
-        self.shares_cells = pick.random() < 0.75
-        can_truncate = pick.random() < 0.85
+        max_draft, window = pick.choice([(None, None)] * 7 + [(None, 5), (0, None), (2, None)])
+        self.shares_cells = max_draft is not None or window is not None or pick.random() < 0.7
         batch = pick.randint(2, 24)
-        num_cells = self.context * (1 if self.shares_cells else num_slots)
-        self.runner = FakeRunner(next_token, num_slots, num_cells, batch, can_truncate, shares_cells=self.shares_cells)
-        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch)
+        spare = pick.choice([0, 0, self.context])
+        num_cells = self.context + spare if self.shares_cells else self.context * num_slots
+        self.scales = pick.choice([[()], [(0.5,)], [(0.5,), (0.0,), (1.0,)]])  # of one adapter, the load's own first
+        own = self.scales[0]
+        self.runner = FakeRunner(
+            next_token,
+            num_slots,
+            num_cells,
+            batch,
+            max_draft,
+            window,
+            shares_cells=self.shares_cells,
+            can_shift=pick.random() < 0.8,
+            adapters=own,
+        )
+        draft_window = pick.choice([None, 6])
+        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch, window=draft_window)
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
-        cache = PrefixCache(self.runner, self._store(can_truncate))
+        checkpoints = Checkpoints(
+            self.runner,
+            interval=pick.randint(1, 12),
+            tail=pick.randint(1, 4),
+            budget=pick.choice([0, 100, 300, 10_000]),
+        )
+        store = self._store(self.runner.can_cut_saved)
+        cache = PrefixCache(self.runner, store, adapters=own, checkpoints=checkpoints)
         self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
         system = self._tokens(pick.randint(0, 12))
+        self.uids = count()
         self.prompts: list[list[int]] = []
-        self.cases = [self._case(uid, system) for uid in range(pick.randint(1, 12))]
-        self.todo = list(self.cases)
+        self.todo = [self._request(system) for _ in range(pick.randint(1, 10))]
+        self.cases = [case for choices in self.todo for case in choices]
         self.counts: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -85,10 +120,10 @@ class Schedule:
 
     def _store(self, can_truncate: bool) -> StateStore | None:
         """RAM for a few states, for one, for none; or no store at all."""
-        if self.random.random() < 0.2:
+        if self.random.random() < 0.1:
             return None
         budget = self.random.choice([0, 500, 2000, 10_000])
-        min_tokens = self.random.randint(1, 6)
+        min_tokens = self.random.randint(1, 4)
         return StateStore(HostCache(budget, can_truncate, tolerance=min_tokens), min_tokens=min_tokens)
 
     def _drafters(self) -> list[Drafter]:
@@ -103,23 +138,53 @@ class Schedule:
     def _tokens(self, length: int) -> list[int]:
         return [self.random.randrange(VOCABULARY - 1) for _ in range(length)]
 
-    def _case(self, uid: int, system: list[int]) -> Case:
+    def _request(self, system: list[int]) -> list[Case]:
+        """One answer; or several to the same prompt that arrive together, each with a seed of its own."""
         prompt = system + self._tokens(self.random.randint(1, 15))
-        if self.prompts and self.random.random() < 0.4:  # the same again, or the next turn
+        if self.prompts and self.random.random() < 0.5:  # the same again, or the next turn
             prompt = [*self.random.choice(self.prompts), *self._tokens(self.random.randint(0, 3))][:29]
-        self.prompts.append(prompt)
-        max_tokens = min(self.random.randint(1, 20), self.context - len(prompt))
-        seed = self.random.randrange(1000) if self.random.random() < 0.4 else None
-        seq = Sequence(uid, list(prompt), max_tokens, EOS, priority=self.random.choice(list(Priority)))
+        rolls = self.random.random() < 0.2
+        if rolls and self.random.random() < 0.3:  # longer than the window, perhaps
+            prompt = [*prompt, *self._tokens(self.random.randint(0, self.context))]
+        self.prompts.append(prompt[:29])
+        max_tokens = self.random.randint(1, 20) + (self.context if rolls and self.random.random() < 0.5 else 0)
+        if not rolls:
+            max_tokens = min(max_tokens, self.context - len(prompt))
+        first = self.random.randrange(1000) if self.random.random() < 0.4 else None
+        num_choices = self.random.randint(2, 4) if first is not None and self.random.random() < 0.5 else 1
+        seeds = [None if first is None else first + n for n in range(num_choices)]
+        priority, adapters = self.random.choice(list(Priority)), self.random.choice(self.scales)
+        eos = frozenset[int]() if rolls else EOS
+        seqs = [Sequence(next(self.uids), list(prompt), max_tokens, eos, priority=priority) for _ in seeds]
+        for seq in seqs:
+            seq.adapters = adapters
+            if rolls:
+                seq.make_rolling(self.context, max_tokens)
+        return [self._case(prompt, seq, seed) for seq, seed in zip(seqs, seeds, strict=True)]
+
+    def _case(self, prompt: list[int], seq: Sequence, seed: int | None) -> Case:
         seq.sampler = FakeSampler(seed, VOCABULARY) if seed is not None else None
-        return Case(seq, prompt, max_tokens, seed)
+        return Case(seq, prompt, seq.max_tokens, seed, seq.window)
 
     def _interfere(self) -> None:
         while self.todo and self.random.random() < 0.5:
-            self.scheduler.add(self.todo.pop().seq)
+            choices = self.todo.pop()
+            self.counts["choices"] += len(choices) > 1
+            for case in choices:
+                self.scheduler.add(case.seq)
         for seq in self.scheduler.sequences():
             if self.random.random() < 0.01:
                 self.scheduler.finish(seq, Finish.ABORT)
+            elif seq.window and self.random.random() < (0.2 if seq.window - len(seq.tokens) < 4 else 0.02):
+                self._imitate(seq)
+
+    def _imitate(self, other: Sequence) -> None:
+        """A prompt that begins like what a sequence has at the moment, in its slot or only by its tokens."""
+        prompt = other.tokens[: self.random.randint(1, self.context - 1)]
+        max_tokens = min(self.random.randint(1, 5), self.context - len(prompt))
+        seq = Sequence(len(self.cases), list(prompt), max_tokens, EOS, priority=Priority.WINDOW)
+        self.cases.append(Case(seq, prompt, max_tokens, None, None))
+        self.scheduler.add(seq)
 
     def _step(self) -> None:
         steps = self.scheduler.schedule()
@@ -129,12 +194,15 @@ class Schedule:
         for seq in (step.seq for step in steps):
             if seq.clock.started is None:
                 seq.clock.started, seq.num_cached = 0.0, seq.num_computed
+        self.counts["shared"] += self.runner.used_cells < self.runner.num_held
         try:
             sampled = self.runner.run(steps)
         except KVFull:
             assert self.shares_cells, "a slot of its own has cells for all that its sequence may have"
             self.counts["full"] += 1
+            num_waiting = self.scheduler.num_waiting
             self.scheduler.make_room()
+            self.counts["paused"] += self.scheduler.num_waiting - num_waiting
         else:
             self.counts["batched"] += len(steps) > 1
             self.scheduler.update(steps, sampled)
@@ -152,11 +220,20 @@ class Schedule:
             assert case.seq.completion == expected
             self.counts["drafted"] += case.seq.num_drafted
             self.counts["accepted"] += case.seq.num_accepted
+            assert len(case.prompt) + case.seq.num_completion == len(case.seq.tokens) + case.seq.num_rolled
             self.counts["finished"] += 1
+            self.counts["rolled"] += case.seq.num_rolled > 0
             self._check_account(case.seq)
+        self.scheduler.cache.clear()
+        assert self.runner.used_cells == 0
         self.counts["in streams"] += not self.shares_cells
+        self.counts["adapters changed"] += self.runner.num_adapter_changes
+        self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
         self.counts["restored"] += self.runner.num_restores
+        if self.runner.max_draft is not None:
+            self.counts["went back"] += self.runner.num_rewinds
+            self.counts["guessed while recurrent"] += sum(case.seq.num_drafted for case in self.cases)
 
     def _check_account(self, seq: Sequence) -> None:
         account = seq.timings()
@@ -167,9 +244,10 @@ class Schedule:
         self.counts["from ram"] += account.cache_ram_n > 0
 
 
-def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
+@pytest.mark.parametrize("chunk", range(NUM_CHUNKS))
+def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> None:
     counts: Counter[str] = Counter()
-    for seed in range(NUM_SCHEDULES):
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         schedule = Schedule(seed)
         try:
             schedule.run()
@@ -178,19 +256,14 @@ def test_every_sequence_says_in_any_company_what_it_says_alone() -> None:
             raise AssertionError(f"schedule {seed}: {error}") from error
         counts += schedule.counts
     # the schedules must have been through everything they are there for
-    assert counts["finished"] > 5 * NUM_SCHEDULES
-    for event in ("full", "batched", "aborted", "drafted", "accepted"):
-        assert counts[event] > NUM_SCHEDULES / 4, counts
-    often = ("in streams", "saved", "restored", "from ram", "miss: evicted", "miss: first_difference", "miss: None")
-    for event in often:
-        assert counts[event] > NUM_SCHEDULES / 10, counts
-
-
-def test_cells_are_all_free_again_once_the_cache_is_cleared() -> None:
-    schedule = Schedule(seed=7)
-    schedule.run()
-    schedule.scheduler.cache.clear()
-    assert schedule.runner.used_cells == 0
+    assert counts["finished"] > 5 * CHUNK
+    for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
+        assert counts[event] > CHUNK / 4, counts
+    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
+    often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
+    for event in (*often, *misses):
+        assert counts[event] > CHUNK / 15, counts
+    assert counts["paused"] > CHUNK / 100, counts
 
 
 @pytest.mark.parametrize("num_waiting", [2000])
@@ -293,6 +366,51 @@ def test_without_shared_cells_the_next_turn_takes_no_slot_from_another_conversat
     _finish(scheduler, runner, other)
     _finish(scheduler, runner, Sequence(3, [*first.tokens, 5, 1], max_tokens=1))
     assert scheduler.cache.match(other.tokens)[1] == len(other.tokens) - 1
+
+
+def test_answers_with_other_adapters_take_turns() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=300)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=3)
+    for uid, scale in enumerate([0.0, 1.0, 0.0]):
+        scheduler.add(Sequence(uid, [1, 2, uid], max_tokens=40, adapters=(scale,)))
+    company: list[tuple[int, ...]] = []
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        company.append(tuple(sorted(step.seq.uid for step in steps)))
+        scheduler.update(steps, runner.run(steps))
+    assert set(company) == {(0, 2), (1,)}
+    first = company[: 2 * TURN_STEPS + 2]
+    assert first == [(0, 2), (1,), *[(0, 2)] * TURN_STEPS, *[(1,)] * TURN_STEPS], "a prompt's step ends a turn"
+    assert company.count((0, 2)) == company.count((1,)) == 40
+
+
+def test_a_prompt_makes_answers_with_other_adapters_wait_no_longer_than_its_own_company() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=2000, max_batch_tokens=512)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    scheduler.add(Sequence(1, [1, 2], max_tokens=500))
+    steps = scheduler.schedule()
+    scheduler.update(steps, runner.run(steps))
+    scheduler.add(Sequence(2, [3] * 400, max_tokens=5, adapters=(1.0,)))
+    lengths = []
+    while sum(lengths) < 400:
+        steps = scheduler.schedule()
+        lengths += [len(step.tokens) for step in steps if step.seq.uid == 2]
+        scheduler.update(steps, runner.run(steps))
+    assert max(lengths) == FIRST_CHUNK, "before anything is known of costs"
+
+
+def test_a_prompt_takes_no_cells_that_were_made_with_other_adapters() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=300)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    prompt = [1, 2, 3, 4, 5]
+    plain, adapted, again = (
+        Sequence(uid, list(prompt), max_tokens=3, adapters=(scale,)) for uid, scale in enumerate([0.0, 1.0, 1.0])
+    )
+    for seq in (plain, adapted, again):
+        _finish(scheduler, runner, seq)
+    assert [seq.reuse.length for seq in (plain, adapted, again)] == [0, 0, 4]
+    assert adapted.reuse.miss is CacheMiss.OTHER_BUILD
+    assert plain.completion != adapted.completion == again.completion
 
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:

@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from app.errors import EngineError
@@ -193,27 +192,6 @@ def test_a_bad_model_file_is_one_sentence_and_never_reaches_native_code(
     assert "bad model é.gguf" in str(caught.value)
     assert caught.value.crash is None
     assert handle.snapshot.state is EngineState.FAILED
-
-
-def test_sampling_follows_the_models_probabilities(load: Load, tiny: Path) -> None:
-    """Chi-square of one token's distribution, drawn with and without a draft model in play."""
-    handle = load(tiny, parallel=8, draft=DraftMode.OFF)
-    prompt = tuple(range(20, 60))
-    counts = []
-    for first_seed in (0, 10_000):
-        answers = [
-            start(handle, prompt, max_tokens=1, sampling=SamplingParams(temperature=0.2, top_k=5, seed=first_seed + n))
-            for n in range(400)
-        ]
-        drawn = [answer.wait().text for answer in answers]
-        counts.append({text: drawn.count(text) for text in set(drawn)})
-    kinds = sorted(set(counts[0]) | set(counts[1]))
-    table = np.array([[count.get(kind, 0) for kind in kinds] for count in counts], float)
-    table = table[:, table.sum(axis=0) >= 10]
-    expected = table.sum(axis=0) / 2
-    chi_square = float((((table - expected) ** 2) / expected).sum())
-    assert len(kinds) > 1
-    assert chi_square < 30  # 4 degrees of freedom: p < 1e-5
 
 
 def test_finish_reasons_and_abort(load: Load, tiny: Path) -> None:

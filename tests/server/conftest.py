@@ -118,13 +118,10 @@ def says() -> Callable[[str], str]:
 
 
 @contextmanager
-def run_port(logs: Path, load_seconds: float = SECONDS, **models: str) -> Iterator[Port]:
-    """models: name=file, where the file's name gives the fake backend its orders."""
-    supervisor = Supervisor(logs)
+def serve(supervisor: Supervisor, load_seconds: float = SECONDS) -> Iterator[Port]:
+    """A port for these engines, which end with it."""
     watch = Watch(supervisor)
     server = Server(Directory(supervisor), load_seconds=load_seconds)
-    for name, file in models.items():
-        supervisor.load(name, Path(file), EngineOptions(), backend="fake")
     url = server.start(port=0)
     try:
         with httpx.Client(base_url=url, timeout=SECONDS) as client:
@@ -132,6 +129,16 @@ def run_port(logs: Path, load_seconds: float = SECONDS, **models: str) -> Iterat
     finally:
         server.stop()
         supervisor.close()
+
+
+@contextmanager
+def run_port(logs: Path, load_seconds: float = SECONDS, **models: str) -> Iterator[Port]:
+    """models: name=file, where the file's name gives the fake backend its orders."""
+    supervisor = Supervisor(logs)
+    for name, file in models.items():
+        supervisor.load(name, Path(file), EngineOptions(), backend="fake")
+    with serve(supervisor, load_seconds) as port:
+        yield port
 
 
 RunPort = Callable[..., Any]

@@ -1,8 +1,12 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from backends.protocol import Adapter, EngineOptions
+from tests.server.conftest import RunPort
 
 Says = Callable[[str], str]
 TIMINGS = {
@@ -11,6 +15,7 @@ TIMINGS = {
     "cache_tier",
     "cache_miss",
     "predicted_n",
+    "rolled_n",
     "draft_n",
     "draft_accepted_n",
     "prompt_ms",
@@ -114,6 +119,33 @@ def test_drafting_can_be_switched_off_for_one_answer(port: Any, says: Says) -> N
     assert drafted["timings"]["draft_accepted_n"] > 0
     assert plain["timings"]["draft_n"] == 0
     assert plain["choices"][0]["message"]["content"] == says("Draft me")
+
+
+def test_guesses_can_be_limited_for_one_answer(port: Any) -> None:
+    for name in ("draft_length", "speculative.n_max"):
+        plain = port.chat("Draft me", model="quick", **{name: 0}).json()
+        assert plain["timings"]["draft_n"] == 0
+        limited = port.chat("Draft me", model="quick", **{name: 1}).json()
+        timings = limited["timings"]
+        assert timings["draft_n"] <= timings["predicted_n"], "at most one guess for each step, which says one token"
+        assert plain["choices"] == limited["choices"]
+
+
+def test_an_answer_may_have_adapters_of_its_own(run: RunPort, says: Says) -> None:
+    adapters = (Adapter(Path("one.gguf"), 0.0), Adapter(Path("two.gguf"), 0.0))
+
+    def answer(port: Any, **fields: Any) -> str:
+        text: str = port.chat("Adapt me", model="adapted", **fields).json()["choices"][0]["message"]["content"]
+        return text
+
+    with run() as port:
+        port.supervisor.load("adapted", Path("quick"), EngineOptions(adapters=adapters), backend="fake")
+        assert answer(port) == says("Adapt me")
+        assert answer(port, lora=[{"id": 1, "scale": 1.0}]) == says("Adapt me").swapcase()
+        assert answer(port, lora=[]) == says("Adapt me")
+        refusal = port.chat("Adapt me", lora=[{"id": 2, "scale": 1.0}])
+        assert refusal.status_code == 400
+        assert "There is no LoRA adapter 2" in refusal.json()["error"]["message"]
 
 
 def test_two_streams_run_side_by_side_in_one_engine(port: Any, says: Says) -> None:

@@ -44,3 +44,13 @@ def test_several_prompts_stream_side_by_side(port: Any, says: Says) -> None:
     assert [c["choices"][0]["finish_reason"] for c in chunks[:-1]].count("stop") == 2
     num_tokens = len(says("One").encode()) + len(says("Two").encode()) + 2
     assert chunks[-1]["usage"]["completion_tokens"] == num_tokens
+
+
+def test_a_prompt_beyond_the_context_is_refused_or_loses_its_middle(port: Any) -> None:
+    prompt = [65] * 5000
+    assert port.post("completions", model="quick", prompt=prompt).status_code == 400
+    answer = port.post("completions", model="quick", prompt=prompt, context_overflow="roll", max_tokens=5).json()
+    kept = 1024 + 1536  # a quarter of 4096 as its head, and the newest half of the rest
+    assert answer["usage"]["prompt_tokens"] == kept
+    assert answer["timings"]["rolled_n"] == len(prompt) - kept
+    assert 1 <= answer["usage"]["completion_tokens"] <= 5

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.server.chat import ChatRequest
 from app.server.completions import CompletionRequest
-from backends.protocol import Generate, Grammar, GrammarKind, Message, Priority, SamplingParams
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -55,6 +55,13 @@ def test_given_fields_reach_the_engine() -> None:
     )
 
 
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_what_happens_at_the_end_of_the_context_can_be_chosen(overflow: Overflow) -> None:
+    assert generate(context_overflow=overflow.value).overflow is overflow
+    completion = CompletionRequest.model_validate({"prompt": "Hi", "context_overflow": overflow.value})
+    assert completion.generate("Hi").overflow is overflow
+
+
 def test_every_sampling_field_reaches_the_engine() -> None:
     given = {
         "typical_p": 0.9,
@@ -91,6 +98,16 @@ def test_every_sampling_field_reaches_the_engine() -> None:
 )
 def test_every_form_of_grammar_reaches_the_engine(fields: dict[str, Any], grammar: Grammar | None) -> None:
     assert generate(**fields).grammar == grammar
+
+
+def test_the_length_of_guesses_has_llama_servers_name_too() -> None:
+    assert generate(draft_length=0).draft_length == 0
+    assert generate(**{"speculative.n_max": 5}).draft_length == 5
+
+
+def test_adapters_are_named_by_their_place() -> None:
+    assert generate(lora=[{"id": 1, "scale": 0.5}, {"id": 0, "scale": -1}]).adapters == ((1, 0.5), (0, -1.0))
+    assert generate(lora=[]).adapters is None
 
 
 def test_minus_one_means_what_it_means_in_llama_server() -> None:
@@ -164,6 +181,19 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"guided_regex": "a", "grammar": "b"},
         {"stream_options": []},
         {"draft": 1},
+        {"draft_length": -1},
+        {"draft_length": 17},
+        {"draft_length": True},
+        {"speculative.n_max": 17},
+        {"lora": {"id": 0, "scale": 1}},
+        {"lora": [{"id": 0}]},
+        {"lora": [{"id": -1, "scale": 1}]},
+        {"lora": [{"id": 0, "scale": "1"}]},
+        {"lora": [{"id": 0, "scale": float("nan")}]},
+        {"lora": [{"id": 0, "scale": 101}]},
+        {"lora": [{"id": 0, "scale": 1}] * 65},
+        {"context_overflow": "truncate"},
+        {"context_overflow": True},
     ],
 )
 def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ CHOSEN = Settings(
     draft=DraftMode.OFF,
     threads=3,
     gpu_layers=0,
+    prompt_cache_ram=0,
+    prompt_cache_disk=16 << 30,
     temperature=0.0,
     system_prompt='Say "yes".\nAlways.',
 )
@@ -115,7 +117,10 @@ def test_the_engine_gets_what_was_chosen() -> None:
         context=4096,
         parallel=2,
         gpu_layers=0,
+        prompt_cache_ram=0,
+        prompt_cache_disk=16 << 30,
         kv_type_k=KVType.Q8_0,
         kv_type_v=KVType.Q4_0,
         draft=DraftMode.OFF,
     )
+    assert Settings(prompt_cache_disk=0).engine_options().prompt_cache_disk is None

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.errors import PortInUseError
@@ -44,9 +44,25 @@ def test_what_a_load_could_not_do_is_said_and_what_it_chose_is_shown(
     load(window, qtbot, "Lame")
     assert [banner.text for banner in window.banners.banners()] == ["It runs without its wings."]
     window.models_page.filter.setText("Lame")
-    shown = [text.text() for text in window.models_page.details.findChildren(QLabel)]
+    shown = words(window.models_page.details)
     assert "CPU, 1 thread, drafts: lookup + fake" in shown
     assert "f16 keys, f16 values, 4,096 tokens" in shown
+
+
+def test_what_guesses_are_worth_is_shown_for_the_loaded_model(quick: MainWindow, qtbot: QtBot) -> None:
+    ask(quick, "long 4")
+    wait_answer(quick, qtbot)
+    quick.go_to(MODELS)
+    details = quick.models_page.details
+
+    def shown() -> bool:
+        text = next((text for text in words(details) if "% of guesses kept" in text), "")
+        return "Two tokens in one step take" in text
+
+    qtbot.waitUntil(shown)
+    qtbot.waitUntil(lambda: "% of guesses kept" in quick.strip.drafted.toolTip())
+    quick.models_page.filter.setText("Slow")
+    assert [label.text() for label in details.findChildren(QLabel) if label.isVisible()].count("Guessing ahead") == 0
 
 
 def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
@@ -133,6 +149,30 @@ def test_engine_settings_are_kept_and_offer_a_reload(quick: MainWindow, services
     assert quick.desk.snapshot.ready
     assert quick.desk.snapshot.ready.kv_type_k == "q8_0"
     assert page._reload.isHidden()
+
+
+def test_the_prompt_cache_has_a_size_a_person_can_see_choose_and_clear(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    folder = services.paths.prompt_cache
+    folder.mkdir(parents=True)
+    (folder / "one.state").write_bytes(b"SLIPSTAT" + bytes(5_000_000))
+    (folder / "notes.txt").touch()
+    window.go_to(SETTINGS)
+    page = window.settings_page
+    qtbot.waitUntil(lambda: "5 MB of prompts on disk" in words(page))
+    press(page, "Clear")
+    qtbot.waitUntil(lambda: "No prompts on disk" in words(page))
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    control = next(widget for widget in page.findChildren(Choice) if named(widget) == "Disk for prompts")
+    assert control.currentText() == "4 GiB"
+    QTest.keyClick(control, Qt.Key.Key_Down)
+    assert services.settings.prompt_cache_disk == 8 << 30
+    assert services.options_for(entry("Quick")).prompt_cache_disk == 8 << 30
+
+
+def words(page: QWidget) -> list[str]:
+    return [text.text() for text in page.findChildren(QLabel)]
 
 
 def named(widget: object) -> str:

@@ -4,7 +4,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.telemetry import MemorySample
-from backends.protocol import Timings
+from backends.protocol import CacheMiss, Drafting, DraftSource, Timings
 from tests.ui.hands import ask, wait_answer, wait_words
 from ui import figures
 from ui.main_window import MainWindow
@@ -62,3 +62,31 @@ def test_an_account_leaves_out_what_did_not_happen() -> None:
     assert full == (
         "101 tokens  ·  50.0 tok/s  ·  first token 1.5 s  ·  90 of 100 prompt tokens reused  ·  40 of 50 guesses kept"
     )
+
+
+def test_an_account_says_where_a_prompt_came_back_from() -> None:
+    assert figures.reuse(Timings(10, 90, cache_ram_n=90)) == "90 of 100 prompt tokens from RAM"
+    assert figures.reuse(Timings(10, 90, cache_disk_n=90)) == "90 of 100 prompt tokens from disk"
+    assert figures.reuse(Timings(10, 90)) == "90 of 100 prompt tokens reused"
+
+
+def test_what_was_lost_is_said_and_what_was_new_is_not() -> None:
+    lost = Timings(10, 90, cache_miss=CacheMiss.DIFFERENCE)
+    assert figures.loss(lost) == "Not all of the prompt was reused: first difference at token 90."
+    for reason in (None, CacheMiss.NEW_TEXT, CacheMiss.NO_EARLIER_PROMPT):
+        assert figures.loss(Timings(10, 90, cache_miss=reason)) == ""
+
+
+def test_sources_of_guesses_have_a_line_each() -> None:
+    sources = (
+        DraftSource("lookup of 6", 0.8, 0, 0.0),
+        DraftSource("lookup of 3", 0.456, 20, 0.0),
+        DraftSource("draft model", 0.97, 400, 0.0004),
+    )
+    assert figures.sources(Drafting(sources, 1.314)) == [
+        "Lookup in the text, 3 tokens match: 46% of guesses kept",
+        "Draft model: 97% of guesses kept, 0.4 ms a guess",
+        "Two tokens in one step take 1.31 times as long as one",
+    ]
+    assert figures.sources(Drafting(sources[:1])) == ["nothing guessed yet"]
+    assert figures.sources(Drafting()) == ["off"]

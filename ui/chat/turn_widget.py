@@ -4,7 +4,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.conversation import Turn
-from ui.figures import summary
+from backends.protocol import Timings
+from ui.figures import loss, summary
 from ui.markdown.view import MarkdownView, PlainView
 from ui.palette import Palette
 from ui.widgets.copy_button import CopyButton
@@ -63,6 +64,8 @@ class AnswerWidget(TurnWidget):
         self._problem = label("", "problem", wraps=True)
         self._problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._account = label("", "caption", wraps=True)
+        self._account.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._account.setContentsMargins(0, 3, 0, 0)  # its first line is level with the buttons beside it
         self._copy = CopyButton(lambda: self.turn.text, "Copy answer", kind="link")
         self._again = button("Try again", "link", "Try again: ask for another answer")
         self._foot = self._make_foot()
@@ -95,7 +98,7 @@ class AnswerWidget(TurnWidget):
         restyle(self._problem, "kind", "problem" if turn.problem else "muted")
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
-        self._account.setText(summary(turn.timings) if turn.timings else "")
+        self._account.setText(_account(turn.timings) if turn.timings else "")
         self._foot.show()
 
     def set_last(self, is_last: bool) -> None:
@@ -121,7 +124,12 @@ class AnswerWidget(TurnWidget):
         row = QHBoxLayout(foot)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(16)
-        row.addWidget(self._copy)
-        row.addWidget(self._again)
+        row.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)  # beside an account of two lines
+        row.addWidget(self._again, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._account, 1)
         return foot
+
+
+def _account(timings: Timings) -> str:
+    """A line of figures, and one more where a part of the prompt had to be read again."""
+    return "\n".join(filter(None, (summary(timings), loss(timings))))

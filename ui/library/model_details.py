@@ -3,17 +3,19 @@
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from backends.protocol import Ready
-from ui.figures import UNKNOWN, count, parameters, size
+from backends.protocol import Adapter, Drafting, Ready
+from ui.figures import UNKNOWN, count, parameters, size, sources
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
 
-ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "Draft model", "File", "Runs on", "KV cache")
+FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "Draft model", "File")
+ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")  # hidden while they have nothing to say
+ROWS = (*FILE_ROWS, *ENGINE_ROWS)
 
 
 class ModelDetails(QFrame):
@@ -43,16 +45,20 @@ class ModelDetails(QFrame):
         self.keep.clicked.connect(lambda: self._ask(False))
         self.confirm.clicked.connect(lambda: self.removed.emit(self._entry))
 
-    def show_entry(self, entry: "ModelEntry", is_loaded: bool, ready: Ready | None = None) -> None:
-        """`ready`: what its engine chose, once it is loaded."""
+    def show_entry(
+        self, entry: "ModelEntry", is_loaded: bool, ready: Ready | None = None, drafting: Drafting | None = None
+    ) -> None:
+        """`ready`: what its engine chose, once it is loaded; `drafting`: what that has learnt since."""
         if self._entry is None or self._entry.id != entry.id:
             self._ask(False)
         self._entry = entry
         self._name.setText(entry.name)
         self._problem.setText(entry.problem or "")
         self._problem.setVisible(bool(entry.problem))
-        for row, value in zip(ROWS, (*_values(entry), *_choices(ready)), strict=True):
+        for row, value in zip(ROWS, (*_values(entry), *_choices(ready, drafting)), strict=True):
             self._values[row].setText(value)
+        for row in ENGINE_ROWS:
+            self._form.setRowVisible(self._values[row], bool(self._values[row].text()))
         self._question.setText(f"This deletes {size(entry.bytes)} from the disk.")
         self.load.setVisible(not is_loaded)
         self.unload.setVisible(is_loaded)
@@ -66,13 +72,16 @@ class ModelDetails(QFrame):
             self.keep.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
+        form = self._form = QFormLayout()
         form.setHorizontalSpacing(24)
         form.setVerticalSpacing(8)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         for row in ROWS:
             self._values[row].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addRow(label(row, "muted"), self._values[row])
+            title = label(row, "muted")
+            title.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside a value of several lines
+            title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
+            form.addRow(title, self._values[row])
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         for widget in (self.load, self.unload, self.remove, self._copy):
@@ -112,11 +121,16 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
     )
 
 
-def _choices(ready: Ready | None) -> tuple[str, str]:
+def _choices(ready: Ready | None, drafting: Drafting | None) -> tuple[str, ...]:
     """What the engine says that it does; both halves of a choice that may make it slower or less exact."""
     if ready is None:
-        return "not loaded", "not loaded"
+        return ("",) * len(ENGINE_ROWS)
     layers = f", {ready.gpu_layers} of {ready.num_layers + 1} layers on the GPU" if ready.gpu_layers else ""
     threads = "1 thread" if ready.threads == 1 else f"{ready.threads} threads"
     cache = f"{ready.kv_type_k} keys, {ready.kv_type_v} values, {count(ready.context)} tokens"
-    return f"{ready.device}{layers}, {threads}, drafts: {ready.draft}", cache
+    guesses = "\n".join(sources(drafting)) if drafting else ""
+    return f"{ready.device}{layers}, {threads}, drafts: {ready.draft}", cache, _adapters(ready.adapters), guesses
+
+
+def _adapters(adapters: tuple[Adapter, ...]) -> str:
+    return "\n".join(f"{adapter.path.name} × {adapter.scale:g}" for adapter in adapters)

@@ -79,7 +79,8 @@ class ModelsPage(QWidget):
         if entry:
             is_loaded = self._desk.entry is not None and self._desk.entry.id == entry.id
             snapshot = self._desk.snapshot if is_loaded else None
-            self.details.show_entry(entry, is_loaded, snapshot.ready if snapshot else None)
+            ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
+            self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
 
     def _show_job(self, job: Job) -> None:
         row = self._job_rows.get(job.id)

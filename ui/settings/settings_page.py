@@ -10,8 +10,10 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from backends.protocol import DraftMode, KVType
+from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.settings.fields import Choice, Decimal, Field, Number
+from ui.settings.prompt_cache_row import PromptCacheRow
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, rule
@@ -28,6 +30,9 @@ KV_TYPES = (
     ("q4_0 — a quarter", KVType.Q4_0),
 )
 PROMPT_MS = 500
+CACHE_RAM = (0, 256 << 20, 512 << 20, 1 << 30, 2 << 30, 4 << 30, 8 << 30, 16 << 30)
+CACHE_DISK = (0, 1 << 30, 2 << 30, 4 << 30, 8 << 30, 16 << 30, 32 << 30, 64 << 30)
+Row = tuple[str, str, str, Choice | Number]  # of a setting its name, title and explanation, and its control
 DRAFTS = (
     ("Automatic", DraftMode.AUTO),
     ("From the text itself", DraftMode.LOOKUP),
@@ -39,7 +44,7 @@ DRAFTS = (
 class SettingsPage(QWidget):
     theme_chosen = Signal(str)
 
-    def __init__(self, services: "Services", desk: EngineDesk, theme: Theme):
+    def __init__(self, services: "Services", desk: EngineDesk, theme: Theme, bridge: Bridge):
         super().__init__()
         self._services = services
         self._desk = desk
@@ -56,6 +61,8 @@ class SettingsPage(QWidget):
         column.rows.addWidget(label("Engine", "section"))
         column.rows.addWidget(self._reload)
         column.rows.addWidget(_card(self._engine_fields()))
+        column.rows.addWidget(label("Prompt cache", "section"))
+        column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
         column.rows.addWidget(label("Folders", "section"))
         column.rows.addWidget(_card([self._folder_row()]))
         column.rows.addStretch(1)
@@ -106,7 +113,7 @@ class SettingsPage(QWidget):
 
     def _engine_fields(self) -> list[QWidget]:
         settings = self._services.settings
-        rows: list[tuple[str, str, str, Choice | Number]] = [
+        rows: list[Row] = [
             (
                 "context",
                 "Context",
@@ -150,6 +157,28 @@ class SettingsPage(QWidget):
                 Number(1, 256, settings.threads, "Automatic"),
             ),
         ]
+        return self._fields(rows)
+
+    def _cache_fields(self) -> list[QWidget]:
+        settings = self._services.settings
+        return self._fields(
+            [
+                (
+                    "prompt_cache_ram",
+                    "Memory for prompts",
+                    "Chats that had to leave the context come back at once instead of being read again.",
+                    Choice(_sizes(CACHE_RAM, settings.prompt_cache_ram), settings.prompt_cache_ram),
+                ),
+                (
+                    "prompt_cache_disk",
+                    "Disk for prompts",
+                    "Keeps them over a restart, in a folder that only your account can open.",
+                    Choice(_sizes(CACHE_DISK, settings.prompt_cache_disk), settings.prompt_cache_disk),
+                ),
+            ]
+        )
+
+    def _fields(self, rows: list[Row]) -> list[QWidget]:
         for name, _, _, control in rows:
             control.picked.connect(partial(self._save_engine, name))
         return [Field(title, why, control) for _, title, why, control in rows]
@@ -191,6 +220,17 @@ class SettingsPage(QWidget):
         row.addLayout(texts, 1)
         row.addWidget(CopyButton(lambda: folder, "Copy models folder"))
         return result
+
+
+def _sizes(offered: Sequence[int], chosen: int) -> list[tuple[str, int]]:
+    """With the one from the settings file, whatever that is."""
+    return [(_size(num_bytes), num_bytes) for num_bytes in sorted({*offered, chosen})]
+
+
+def _size(num_bytes: int) -> str:
+    if not num_bytes:
+        return "Off"
+    return f"{num_bytes / (1 << 30):g} GiB" if num_bytes >= 1 << 30 else f"{num_bytes / (1 << 20):.4g} MiB"
 
 
 def _card(fields: Sequence[QWidget]) -> QFrame:

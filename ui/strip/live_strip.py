@@ -10,7 +10,7 @@ from app.conversation import Turn
 from app.telemetry import MemorySample
 from backends.protocol import Output, Stats, Timings
 from ui.engine_desk import EngineDesk
-from ui.figures import UNKNOWN, count, rate, seconds, size
+from ui.figures import UNKNOWN, count, rate, reuse, seconds, size, sources
 from ui.strip.rate import RateWindow
 from ui.strip.sparkline import Sparkline
 from ui.theme import Theme
@@ -18,6 +18,8 @@ from ui.widgets.labels import label
 
 TEXT_MS = 250
 HEIGHT = 56
+REUSED = "Prompt tokens that the prefix cache already held"
+DRAFTED = "Tokens guessed ahead, and how many of them the model confirmed"
 
 
 class Figure(QWidget):
@@ -64,8 +66,8 @@ class LiveStrip(QWidget):
         self.speed = Figure("Speed", "Tokens per second over the last second; of the last answer when idle")
         self.sparkline = Sparkline(theme, "Tokens per second, recent curve")
         self.first = Figure("First token", "From asking to the first token of the last answer")
-        self.reused = Figure("Prompt reused", "Prompt tokens that the prefix cache already held")
-        self.drafted = Figure("Guesses kept", "Tokens guessed ahead, and how many of them the model confirmed")
+        self.reused = Figure("Prompt reused", REUSED)
+        self.drafted = Figure("Guesses kept", DRAFTED)
         self.context = Figure(
             "Context",
             "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer",
@@ -128,7 +130,10 @@ class LiveStrip(QWidget):
         timings, stats = self._timings, self._stats
         self.first.set(seconds(timings.first_token_ms) if timings else UNKNOWN)
         self.reused.set(_part(timings.cache_n, timings.cache_n + timings.prompt_n) if timings else UNKNOWN)
+        self.reused.setToolTip("\n".join([REUSED, *_reuse_lines(timings)]))
         self.drafted.set(self._drafted(timings, stats))
+        learnt = ["So far:", *sources(stats.drafting)] if stats else []
+        self.drafted.setToolTip("\n".join([DRAFTED, *learnt]))
         self.context.set(self._context(stats))
         self._show_memory(stats)
 
@@ -180,6 +185,13 @@ class LiveStrip(QWidget):
         if stats and not stats.devices:
             lines.append("This engine runs on the processor and holds no GPU memory")
         return "\n".join(lines)
+
+
+def _reuse_lines(timings: Timings | None) -> list[str]:
+    if timings is None:
+        return []
+    reason = timings.cache_miss_text
+    return [f"Last answer: {reuse(timings)}", *([f"Why not more: {reason}"] if reason else [])]
 
 
 def _part(part: int, whole: int) -> str:

@@ -135,8 +135,12 @@ class Engine:
                 self.totals.num_cached_tokens += seq.num_cached
 
     def _learn_cost(self, steps: list[Step], seconds: float) -> None:
-        num_rows = sum(step.num_rows for step in steps if len(step.tokens) == 1)
-        num_prompt_tokens = sum(len(step.tokens) for step in steps if len(step.tokens) > 1)
+        num_rows = num_prompt_tokens = 0
+        for step in steps:
+            if len(step.tokens) == 1:
+                num_rows += step.num_rows
+            else:
+                num_prompt_tokens += len(step.tokens)
         costs = self.speculation.costs
         costs.observe(num_rows, num_prompt_tokens, seconds)
         if self._store:

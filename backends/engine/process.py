@@ -18,6 +18,7 @@ from backends.child import settle
 from backends.engine.adapters import scales
 from backends.engine.engine import Engine
 from backends.engine.runner import LoadedModel, LoadError, PromptError
+from backends.engine.sender import Sender
 from backends.engine.sequence import Clock, Sequence
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import open_store
@@ -52,34 +53,36 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     except EOFError:
         return
     assert isinstance(load, Load)
-    receiver = Receiver(connection)
-    model = _load(connection, backend, load)
+    receiver, sender = Receiver(connection), Sender(connection)
+    model = _load(sender, backend, load)
     if model is None:
+        sender.close()
         return
     receiver.model = model
     options = load.options
     store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
-    connection.send(model.ready)
+    sender.send(model.ready)
     receiver.may_encode.set()
-    Loop(connection, model, receiver.notes, engine).run()
+    Loop(sender, model, receiver.notes, engine).run()
     engine.close()
     model.close()
+    sender.close()
 
 
-def _load(connection: Connection, backend: str, load: Load) -> LoadedModel | None:
+def _load(sender: Sender, backend: str, load: Load) -> LoadedModel | None:
     reported = 0.0
 
     def report(fraction: float) -> None:
         nonlocal reported
         if fraction - reported >= LOADING_STEP:
             reported = fraction
-            connection.send(Loading(fraction))
+            sender.send(Loading(fraction))
 
     try:
         return registry.loader(backend)(load, report)
     except LoadError as error:
-        connection.send(Failed(None, error.kind, str(error)))
+        sender.send(Failed(None, error.kind, str(error)))
         return None
 
 
@@ -131,8 +134,8 @@ class Receiver:
 class Loop:
     """Steps while there is work, sleeps on the queue while there is none."""
 
-    def __init__(self, connection: Connection, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine):
-        self._connection = connection
+    def __init__(self, sender: Sender, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine):
+        self._sender = sender
         self._model = model
         self._notes = notes
         self._engine = engine
@@ -156,12 +159,12 @@ class Loop:
         try:
             may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
             has_work = may_calibrate or not self._engine.is_blocked
-            note = self._notes.get_nowait() if has_work else self._notes.get(timeout=IDLE_INTERVAL)
-            while True:
-                self._take(note)
-                note = self._notes.get_nowait()
+            if not has_work:
+                self._take(self._notes.get(timeout=IDLE_INTERVAL))
         except Empty:
             pass
+        while not self._notes.empty():  # the only reader: what is there stays there
+            self._take(self._notes.get())
 
     def _take(self, note: Note) -> None:
         match note:
@@ -170,7 +173,7 @@ class Loop:
             case Abort():
                 self._send(self._engine.abort(note.uid))
             case Failed():
-                self._connection.send(note)
+                self._sender.send(note)
             case Read():
                 self._engine.take(note)
             case (seq, stop):
@@ -183,7 +186,7 @@ class Loop:
             traceback.print_exc()
             sentence = "The engine met an error in a step and dropped this answer. Try again."
             for uid in self._engine.fail_all():
-                self._connection.send(Failed(uid, FailureKind.INTERNAL, sentence))
+                self._sender.send(Failed(uid, FailureKind.INTERNAL, sentence))
             return
         self._send(outputs)
         if self._engine.is_idle:
@@ -198,15 +201,15 @@ class Loop:
 
     def _send(self, said: tuple[Output | Failed, ...]) -> None:
         if outputs := tuple(event for event in said if isinstance(event, Output)):
-            self._connection.send(Outputs(outputs))
+            self._sender.send(Outputs(outputs))
         for event in said:
             if isinstance(event, Failed):
-                self._connection.send(event)
+                self._sender.send(event)
 
     def _send_stats(self) -> None:
         self._last_stats = time.monotonic()
         engine, totals = self._engine, self._engine.totals
-        self._connection.send(
+        self._sender.send(
             Stats(
                 num_running=len(engine.scheduler.running),
                 num_waiting=engine.scheduler.num_waiting,

@@ -350,6 +350,13 @@ class NativeContext(_Closable):
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
 
+    def set_row(self, row: int, token: int, position: int, slot: int) -> None:
+        """One whole row, whose logits are wanted."""
+        self.tokens[row] = token
+        self.positions[row] = position
+        self.outputs[row] = 1
+        self._slots[row][0] = slot
+
     def set_slots(self, begin: int, end: int, slot: int) -> None:
         self._num_rows[slot] = end - begin
         for row in self._slots[begin:end]:

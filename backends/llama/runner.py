@@ -101,6 +101,11 @@ class LlamaRunner:
         for step in steps:
             seq, end = step.seq, begin + step.num_rows
             assert seq.slot is not None
+            if end - begin == 1 and step.samples:  # most steps: four numbers want no slices
+                context.set_row(begin, step.tokens[0], seq.num_computed, seq.slot)
+                firsts.append(begin)
+                begin = end
+                continue
             context.tokens[begin : begin + len(step.tokens)] = step.tokens
             if step.draft:
                 context.tokens[begin + len(step.tokens) : end] = step.draft

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.inference.supervisor import EngineState, Supervisor
-from backends.protocol import CacheMiss, DraftMode, KVLayout, KVType
+from backends.protocol import CacheMiss, DraftMode, FlashAttention, KVLayout, KVType
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, start, timings
 
@@ -44,7 +44,7 @@ def test_a_restart_reuses_the_prompt_from_disk_with_the_same_text(
 
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 def test_a_displaced_conversation_returns_from_ram(load: Load, tiny: Path, kv_type: KVType) -> None:
-    options = {**OPTIONS, "kv_type_k": kv_type, "kv_type_v": kv_type}
+    options = {**OPTIONS, "kv_type_k": kv_type, "kv_type_v": kv_type, "flash_attention": FlashAttention.AUTO}
     handle = load(tiny, context=512, **options)
     text = start(handle, A).wait().text
     start(handle, B).wait()

@@ -6,7 +6,7 @@ a chunk takes the target, whatever the two parts are.
 """
 
 MAX_STALL = 4.0  # a step with a prompt in it may take so many times as long as one without
-AIM = 0.8  # of it, because steps of one size differ
+AIM = 0.7  # of it, because steps of one size differ
 MIN_CHUNK, FIRST_CHUNK = 4, 16
 SHRINK, GROW = 0.5, 1.25  # at most, from one step to the next
 

@@ -55,11 +55,24 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
-        """With rows by ascending slot: in streams only such neighbours share a micro-batch, else it takes twice as
-        long."""
+        results: list[list[int]] = [[] for _ in steps]
+        for group in self._groups(steps):
+            for i, sampled in zip(group, self._run([steps[i] for i in group]), strict=True):
+                results[i] = sampled
+        return results
+
+    def _groups(self, steps: Many[Step]) -> list[list[int]]:
+        """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
+
+        There a batch of different lengths is cut into micro-batches anyway, and all of one attend as far as its
+        deepest: so answers go apart from prompts. Streams hold whole contexts, so no later group finds them full.
+        """
         order = sorted(range(len(steps)), key=lambda i: steps[i].seq.slot or 0)
-        sampled = self._run([steps[i] for i in order])
-        return [tokens for _, tokens in sorted(zip(order, sampled, strict=True))]
+        if self.shares_cells:
+            return [order]
+        answers = [i for i in order if len(steps[i].tokens) == 1]
+        prompts = [i for i in order if len(steps[i].tokens) > 1]
+        return [group for group in (answers, prompts) if group]
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
         firsts, num_rows = self._fill(steps)

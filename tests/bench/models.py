@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from app.guide import GUIDE_DIR
+from app.guide import DRAFT_DIR, GUIDE_DIR
 from app.jobs.convert import convert_checkpoint, quantize_file
 from tests.bench.grow import grow
 
@@ -64,6 +64,16 @@ def guide(work: Path, type: str = "Q4_K_M", growth: int = 1) -> Path:
         convert_checkpoint(checkpoint, full, "f16", logs=work)
         if type != "F16":
             quantize_file(full, target, type, logs=work)
+    return target
+
+
+def guide_draft(work: Path) -> Path:
+    """The guide's draft model."""
+    target = work / "guide-draft-Q4_K_M.gguf"
+    if not target.exists():
+        full = work / "guide-draft-F16.gguf"
+        convert_checkpoint(DRAFT_DIR, full, "f16", logs=work)
+        quantize_file(full, target, "Q4_K_M", logs=work)
     return target
 
 

@@ -123,7 +123,7 @@ def test_the_next_turn_goes_on_in_its_own_stream_and_others_come_back_from_ram(l
 def test_a_state_of_the_other_layout_is_a_miss(load: Load, supervisor: Supervisor, tiny: Path, tmp_path: Path) -> None:
     prompt = tuple(range(20, 320))
     folder = tmp_path / "prompts"
-    start(restart(load, supervisor, tiny, folder), prompt).wait()
+    start(restart(load, supervisor, tiny, folder, kv_layout=KVLayout.UNIFIED), prompt).wait()
     streams = restart(load, supervisor, tiny, folder, kv_layout=KVLayout.STREAMS)
     account = timings(start(streams, prompt))
     assert (account.cache_n, account.cache_miss) == (0, CacheMiss.OTHER_BUILD)

@@ -44,8 +44,8 @@ def test_a_restart_reuses_the_prompt_from_disk_with_the_same_text(
 
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 def test_a_displaced_conversation_returns_from_ram(load: Load, tiny: Path, kv_type: KVType) -> None:
-    options = {**OPTIONS, "kv_type_k": kv_type, "kv_type_v": kv_type, "flash_attention": FlashAttention.AUTO}
-    handle = load(tiny, context=512, **options)
+    quantizable = {"flash_attention": FlashAttention.AUTO}
+    handle = load(tiny, context=512, **{**OPTIONS, **quantizable, "kv_type_k": kv_type, "kv_type_v": kv_type})
     text = start(handle, A).wait().text
     start(handle, B).wait()
     again = start(handle, A).wait()

@@ -6,20 +6,18 @@ where slots share them; where they do not, a conversation goes on in its own slo
 What a slot has to give up goes to the store, and comes back when it beats what is resident.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import perf_counter
 
 from backends.engine.checkpoints import Checkpoints
+from backends.engine.miss import Known, Misses, Spell
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
+from backends.engine.slots import Slots
 from backends.prompt_cache.copy_costs import Way
-from backends.prompt_cache.reasoning import drops_reasoning
 from backends.prompt_cache.state import Payload, Reuse, State, Tier, common_prefix
 from backends.prompt_cache.state_store import Found, StateStore
 from backends.protocol import CacheMiss
-
-Spell = Callable[[list[int]], bytes]  # tokens as text, control tokens too
-Known = list[tuple[int, list[int]]]  # of each earlier prompt how far it begins alike, and all of it
 
 
 class PrefixCache:
@@ -40,7 +38,8 @@ class PrefixCache:
         self.runner = runner
         self.store = store
         self.checkpoints = checkpoints or Checkpoints(runner)
-        self._spell = spell
+        self._slots = Slots(runner, self.checkpoints)
+        self._misses = Misses(store, spell)
         self._free = list(range(runner.num_slots))
         self._idle: dict[int, list[int]] = {}  # least recently used first
         self._busy: dict[int, Sequence] = {}
@@ -63,7 +62,7 @@ class PrefixCache:
         best, length = None, 0
         for slot, held in self._resident(adapters):
             shared = common_prefix(held, tokens)
-            if shared > length and (reach := self._reach(slot, shared, len(held))) > length:
+            if shared > length and (reach := self._slots.reach(slot, shared, len(held))) > length:
                 best, length = slot, reach
         return best, length
 
@@ -116,7 +115,7 @@ class PrefixCache:
             return
         assert seq.slot is not None
         self.runner.truncate(seq.slot, 0)
-        self._copy(source, seq.slot, length)
+        self._slots.copy(source, len(self._held()[source]), seq.slot, length)
         if seq.clock.started is None:  # else its account is closed
             seq.reuse = Reuse(length, Tier.RESIDENT, self._why(seq, length, self._known(seq)))
         seq.num_computed = length
@@ -144,8 +143,8 @@ class PrefixCache:
             self._heads[slot] = begin
         else:
             self._heads.pop(slot, None)
-            seq.num_computed = self._reach(slot, begin, len(held))
-            self._cut(slot, len(held), seq.num_computed)
+            seq.num_computed = self._slots.reach(slot, begin, len(held))
+            self._slots.cut(slot, len(held), seq.num_computed)
 
     def _take_cells(self, slot: int, held: list[int], begin: int, end: int) -> bool:
         """Make the cells from `end` on the slot's own: idle slots that share them are emptied. False when a running
@@ -175,7 +174,7 @@ class PrefixCache:
         """Forget every slot, after a decode that left the KV cache in doubt."""
         assert not self._busy, "release the running sequences first"
         for slot, held in self._idle.items():
-            self._cut(slot, len(held), 0)
+            self._slots.cut(slot, len(held), 0)
             self._forget(held, CacheMiss.EVICTED)
         self._free += self._idle
         self._idle.clear()
@@ -208,41 +207,11 @@ class PrefixCache:
             held = self._idle.pop(slot)
             if len(held) - length >= self._min_tokens:
                 self._offload(slot, held)
-            self._cut(slot, len(held), length)
+            self._slots.cut(slot, len(held), length)
         elif source is not None:
-            self._copy(source, slot, length)
+            self._slots.copy(source, len(self._held()[source]), slot, length)
             self._touch(source)
         return slot
-
-    def _reach(self, slot: int, shared: int, held: int) -> int:
-        """How much of the first `shared` of its `held` tokens the slot can be cut back to."""
-        if shared == held or shared >= self._shortest(slot, held):
-            return shared
-        checkpoint = self.checkpoints.nearest(slot, shared)
-        return checkpoint.length if checkpoint else 0
-
-    def _shortest(self, slot: int, held: int) -> int:
-        """The least that can be left of `held` tokens; any number where cells can be moved."""
-        return 0 if self.runner.can_shift else self.runner.shortest(slot, held)
-
-    def _copy(self, source: int, target: int, length: int) -> None:
-        """Fill an empty slot: at once where the copy may be cut short, else with all of it to go back from there."""
-        held = len(self._held()[source])
-        num_copied = length if length >= self._shortest(source, held) else held
-        self.runner.copy(source, target, num_copied)
-        self.checkpoints.inherit(source, target)
-        self._cut(target, num_copied, length)
-
-    def _cut(self, slot: int, held: int, length: int) -> None:
-        """Leave the first `length` of its `held` tokens: 0, or what `_reach` has promised."""
-        if length in (0, held) or length >= self._shortest(slot, held):
-            self.runner.truncate(slot, length)
-        else:
-            checkpoint = self.checkpoints.nearest(slot, length)
-            assert checkpoint, "nothing to go back to"
-            assert checkpoint.length == length
-            self.runner.rewind(slot, length, checkpoint.payload)
-        self.checkpoints.cut(slot, length)
 
     def _continues(self, source: int, length: int) -> bool:
         """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
@@ -265,7 +234,7 @@ class PrefixCache:
         """Take an idle slot out of the resident ones."""
         held = self._idle.pop(slot)
         self._offload(slot, held)
-        self._cut(slot, len(held), 0)
+        self._slots.cut(slot, len(held), 0)
 
     def _offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""
@@ -326,24 +295,8 @@ class PrefixCache:
 
     def _why(self, seq: Sequence, found: int, known: Known) -> CacheMiss | None:
         """Why not all but the last token were found."""
-        wanted = seq.tokens[:-1]
-        if found == len(wanted):
-            return None
         others = (held for slot, held in self._held().items() if self._adapters[slot] != seq.adapters)
-        if any(common_prefix(held, wanted) > found for held in others):
-            return CacheMiss.OTHER_BUILD
-        if reason := self.store.why_lost(wanted, found) if self.store else None:
-            return reason
-        if any(shared > found for shared, _ in known):
-            return CacheMiss.NO_REWIND
-        if not found:
-            return CacheMiss.NO_EARLIER_PROMPT
-        if any(shared == found == len(held) for shared, held in known):
-            return CacheMiss.NEW_TEXT
-        spell, nearest = self._spell, [held for shared, held in known if shared == found]
-        if spell and any(drops_reasoning(held, wanted, found, spell) for held in nearest):
-            return CacheMiss.REASONING_DROPPED
-        return CacheMiss.DIFFERENCE
+        return self._misses.reason(seq.tokens[:-1], found, known, others)
 
     def _forget(self, held: list[int], reason: CacheMiss) -> None:
         if self.store:

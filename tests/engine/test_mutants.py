@@ -79,6 +79,11 @@ MUTANTS = {
         "in self._held().items() if self._adapters[slot] == adapters)",
         "in self._held().items())",
     ),
+    "who waited for a prompt takes cells of other adapters": (
+        "engine/prefix_cache.py",
+        "self.match(seq.tokens[:-1], seq.adapters)",
+        "max((self.match(seq.tokens[:-1], each) for each in set(self._adapters.values())), key=lambda m: m[1])",
+    ),
     "a state of other adapters is kept for the load's own": (
         "engine/prefix_cache.py",
         "if adapters != self.own_adapters or (self.store",
@@ -95,7 +100,7 @@ MUTANTS = {
         "        held = list(seq.tokens)\n        if (head",
     ),
     "a recurrent state is reused in part": (
-        "engine/prefix_cache.py",
+        "engine/slots.py",
         "if shared == held or shared >= self._shortest(slot, held):",
         "if True:",
     ),
@@ -116,8 +121,8 @@ MUTANTS = {
     ),
     "checkpoints know no budget": ("engine/checkpoints.py", "while self.num_bytes > self.budget", "while False"),
     "a copied slot has no checkpoints": (
-        "engine/prefix_cache.py",
-        "        self.checkpoints.inherit(source, target)",
+        "engine/slots.py",
+        "        self._checkpoints.inherit(source, target)",
         "        pass",
     ),
     "recurrent sequences guess to different lengths": (

@@ -266,15 +266,31 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     assert counts["paused"] > CHUNK / 100, counts
 
 
+class Counted(int):
+    """A priority that notices when it is compared."""
+
+    num_compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.num_compared += 1
+        return int.__eq__(self, other)
+
+    __hash__ = int.__hash__
+
+
 @pytest.mark.parametrize("num_waiting", [2000])
-def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int) -> None:
+def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = FakeRunner(next_token, num_slots=2, num_cells=100)
-    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
     for uid in range(num_waiting):
-        scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2))
+        scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2, priority=Counted(1)))  # type: ignore[arg-type]
+    held_back = [scheduler._waiting[0][2]]
+    monkeypatch.setattr(scheduler.cache, "must_wait", held_back.__contains__)
+    Counted.num_compared = 0
     steps = scheduler.schedule()
-    assert [step.seq.uid for step in steps] == [0]
-    assert scheduler.num_waiting == num_waiting - 1
+    assert [step.seq.uid for step in steps] == [1, 2]
+    assert scheduler.num_waiting == num_waiting - 2
+    assert Counted.num_compared < 200, "a few for each level of the heap"
 
 
 def test_the_window_goes_before_the_batch_work_that_waits() -> None:

@@ -21,7 +21,7 @@ from tests.bench.pairs import Comparison, Measure, compare
 from tests.bench.quality import kv_cache
 from tests.bench.run import machine
 from tests.bench.servers import Program, Setting, llama_cpp_server, llama_server, slipstream
-from tests.bench.table import write_table
+from tests.bench.table import PAIR_KEYS, write_table
 from tests.bench.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "results"
@@ -162,10 +162,15 @@ def drafting_peer(bench: Bench) -> Rows:
             setting = Setting(model, 2048, draft_model=with_draft, extra=extra)
             swept[name] = (next(iter(case(bench.llama_server, setting).values())), setting)
         best = max(swept, key=lambda name: swept[name][0])
-        for name, setting in (("its defaults", Setting(model, 2048, draft_model=draft)), (best, swept[best][1])):
+        settings = {
+            "defaults": ("its defaults", Setting(model, 2048, draft_model=draft)),
+            "by hand": (best, swept[best][1]),
+        }
+        for kind, (name, setting) in settings.items():
             us, peer = (slipstream(), ours), (llama_server(bench.peers / "build", f"llama-server, {name}"), setting)
-            rows += _rows(compare(("slipstream", _measure(case, *us)), (peer[0].name, _measure(case, *peer)), 2))
-    return rows
+            (row,) = _rows(compare(("slipstream", _measure(case, *us)), (peer[0].name, _measure(case, *peer)), 2))
+            rows.append({**row, "figure": f"{workload}, {kind}"})
+    return [*(_suite(rows, kind) for kind in ("defaults", "by hand")), *rows]
 
 
 def overhead(bench: Bench) -> Rows:
@@ -238,6 +243,22 @@ def _own(name: str, a: str, b: str, pairs: list[tuple[float, float]]) -> dict[st
         "lowest": min(ratios),
         "highest": max(ratios),
         "pairs": len(pairs),
+    }
+
+
+def _suite(rows: Rows, kind: str) -> dict[str, Any]:
+    """The geometric mean over all workloads."""
+    of_kind = [row for row in rows if row["figure"].endswith(f", {kind}")]
+    speeds: dict[str, list[float]] = {"slipstream": [], "llama-server": []}
+    for row in of_kind:
+        ours, theirs = (value for key, value in row.items() if key not in (*PAIR_KEYS, "figure"))
+        speeds["slipstream"].append(ours)
+        speeds["llama-server"].append(theirs)
+    return {
+        "figure": f"suite, {kind}",
+        **{name: statistics.geometric_mean(values) for name, values in speeds.items()},
+        **{key: statistics.geometric_mean(row[key] for row in of_kind) for key in ("ratio", "lowest", "highest")},
+        "pairs": min(row["pairs"] for row in of_kind),
     }
 
 

@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from backends.engine.calibration import Calibration
-from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.calibration import Calibration
+from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.engine.text import TextStream
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore

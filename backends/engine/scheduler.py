@@ -7,10 +7,10 @@ one after it has sampled, many while its prompt is read, and each step takes wha
 import heapq
 from itertools import count
 
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.prompt_cache.state import common_prefix
 from backends.protocol import Finish
 

@@ -1,6 +1,6 @@
 """Step costs that a test decides on."""
 
-from backends.engine.costs import StepCosts
+from backends.drafting.costs import StepCosts
 
 
 def costs(slope: float, up_to: int = 64) -> StepCosts:

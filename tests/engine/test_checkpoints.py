@@ -2,11 +2,11 @@
 
 import random
 
+from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import INTERVAL, MAX_PER_SLOT, TAIL, Checkpoints
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.fake.runner import Cell, FakeRunner
 
 DIGEST_BYTES = 32  # of the fake's checkpoints

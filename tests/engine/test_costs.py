@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from backends.engine.costs import StepCosts
-from backends.engine.pace import AIM, FIRST_CHUNK, MAX_STALL, MIN_CHUNK
+from backends.drafting.costs import StepCosts
+from backends.drafting.pace import AIM, FIRST_CHUNK, MAX_STALL, MIN_CHUNK
 from tests.engine.costs import costs
 
 

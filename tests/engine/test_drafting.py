@@ -1,12 +1,12 @@
 """Guesses: where they come from, what they save, what is left of them."""
 
-from backends.engine.calibration import Calibration
-from backends.engine.costs import StepCosts
-from backends.engine.drafter import Guess, LookupDrafter, ModelDrafter
+from backends.drafting.calibration import Calibration
+from backends.drafting.costs import StepCosts
+from backends.drafting.drafter import Guess, LookupDrafter, ModelDrafter
+from backends.drafting.speculation import MAX_LENGTH, PROBE_INTERVAL, Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import MAX_LENGTH, PROBE_INTERVAL, Speculation
 from backends.fake.runner import FakeRunner
 from tests.engine.costs import costs
 

@@ -136,7 +136,7 @@ MUTANTS = {
         "min(room, most)",
     ),
     "the draft model goes back further than its window": (
-        "engine/drafter.py",
+        "drafting/drafter.py",
         "if known < self._runner.shortest(mirror.slot, mirror.num_computed)",
         "if False",
     ),
@@ -182,22 +182,22 @@ MUTANTS = {
     ),
     "a prefix is thought one token longer": ("prompt_cache/state.py", "    return low\n", "    return low + 1\n"),
     "the draft model keeps wrong tokens": (
-        "engine/drafter.py",
+        "drafting/drafter.py",
         "self._runner.truncate(mirror.slot, known)",
         "pass",
     ),
     "the draft model forgets what it computed": (
-        "engine/drafter.py",
+        "drafting/drafter.py",
         "                step.seq.num_computed += len(step.tokens)\n                step.seq.append",
         "                step.seq.append",
     ),
     "the draft model keeps its slots": (
-        "engine/speculation.py",
+        "drafting/speculation.py",
         "            drafter.forget(seq)\n",
         "            pass\n",
     ),
     "guesses are made whatever they cost": (
-        "engine/speculation.py",
+        "drafting/speculation.py",
         "        if gain >= MIN_GAIN:\n            return length\n",
         "        if gain >= 0:\n            return max(1, length)\n",
     ),

@@ -8,10 +8,10 @@ from queue import SimpleQueue
 
 import pytest
 
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.fake.runner import FakeRunner
 from backends.prompt_cache.disk_cache import DiskCache
 from backends.prompt_cache.host_cache import HostCache

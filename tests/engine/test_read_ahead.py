@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.fake.runner import FakeRunner
 from backends.formats.kept_prompts import clear
 from backends.prompt_cache import disk_cache, state_reader, state_store

@@ -8,14 +8,14 @@ from itertools import count
 
 import pytest
 
+from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.pace import FIRST_CHUNK
+from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
-from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
-from backends.engine.pace import FIRST_CHUNK
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull
 from backends.engine.scheduler import TURN_STEPS, Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.fake.runner import FakeRunner, FakeSampler, adapted
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from backends.engine.drafter import Drafter
+from backends.drafting.drafter import Drafter
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import Runner
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.llama.native import NativeContext
 
 Rows = npt.NDArray[np.float32]  # [tokens of the answer, vocabulary]

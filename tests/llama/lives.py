@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.child import Report
+from backends.drafting.drafter import Guess
+from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
-from backends.engine.drafter import Guess
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeModel
 from backends.llama.runner import LlamaRunner

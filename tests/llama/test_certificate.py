@@ -9,7 +9,7 @@ import pytest
 
 from app.guide import DRAFT_DIR, GUIDE_DIR
 from app.jobs.convert import convert_checkpoint
-from backends.engine.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeModel
 from backends.llama.runner import LlamaRunner

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from app.jobs.convert import convert_checkpoint
-from backends.engine.drafter import Guess
+from backends.drafting.drafter import Guess
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeModel
 from backends.llama.runner import LlamaRunner, Logits

@@ -3,10 +3,10 @@
 from math import inf
 from time import perf_counter
 
+from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, Step
 from backends.engine.sequence import Sequence
-from backends.engine.speculation import Speculation
 
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16)
 NUM_ROUNDS = 5  # the first one warms up and does not count; of the others the quickest does

@@ -6,7 +6,7 @@ the time. So they are kept apart, and what a step of one size teaches of the mom
 Seconds are wall time of Runner.run.
 """
 
-from backends.engine.pace import Pace
+from backends.drafting.pace import Pace
 from backends.median import running_median
 
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)

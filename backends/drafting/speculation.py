@@ -12,8 +12,8 @@ notice when the text changes, not at all while even perfect guesses could not pa
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from backends.engine.costs import FAST, StepCosts
-from backends.engine.drafter import Drafter
+from backends.drafting.costs import FAST, StepCosts
+from backends.drafting.drafter import Drafter
 from backends.engine.sequence import Sequence
 from backends.median import running_median
 from backends.protocol import Drafting, DraftSource

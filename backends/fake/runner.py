@@ -263,7 +263,8 @@ def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:
 
 
 def die(how: str) -> None:
-    """Leave the process the way native code does."""
+    """Leave the process the way native code does: other threads run on until then, and what was said is on its way."""
+    time.sleep(0.05)
     if how == "abort":
         os.abort()
     if hasattr(signal, "SIGKILL"):

@@ -355,7 +355,7 @@ class NativeContext(_Closable):
         self.tokens[row] = token
         self.positions[row] = position
         self.outputs[row] = 1
-        self._slots[row][0] = slot
+        self.set_slots(row, row + 1, slot)
 
     def set_slots(self, begin: int, end: int, slot: int) -> None:
         self._num_rows[slot] = end - begin

@@ -35,7 +35,7 @@ def decode_and_prefill(program: Program, setting: Setting) -> Figures:
         cpu = server.cpu_seconds
         (reply,) = ask(server.port, completion(prompt(64), 256))
         cpu = server.cpu_seconds - cpu
-        cold = statistics.median(_first_token(server, prompt(2048)) for _ in range(3))
+        cold = statistics.median(_first_token(server, prompt(2048)) for _ in range(2))
     return {
         "decode tok/s": reply.tokens_per_second,
         "cpu ms per token": 1000 * cpu / 256,

@@ -82,7 +82,7 @@ def one_stream_flash(bench: Bench) -> Rows:
 
 def one_stream_large(bench: Bench) -> Rows:
     setting = Setting(random_llama(LARGE, bench.work), CONTEXT)
-    return bench.against(cases.decode_and_prefill, setting, setting, pairs=3)
+    return bench.against(cases.decode_and_prefill, setting, setting, pairs=2)
 
 
 def deep(bench: Bench) -> Rows:
@@ -102,16 +102,16 @@ def streams_serial(bench: Bench) -> Rows:
 
 
 def cold(bench: Bench) -> Rows:
-    return bench.against(cases.cold_clients, bench.small, bench.small, pairs=3)
+    return bench.against(cases.cold_clients, bench.small, bench.small, pairs=2)
 
 
 def warm(bench: Bench) -> Rows:
     theirs = bench.small
-    return bench.against(cases.warm_prompts, theirs, theirs, pairs=3)
+    return bench.against(cases.warm_prompts, theirs, theirs, pairs=2)
 
 
 def stall(bench: Bench) -> Rows:
-    return bench.against(cases.prompt_beside_streams, bench.small, bench.small, pairs=3)
+    return bench.against(cases.prompt_beside_streams, bench.small, bench.small, pairs=2)
 
 
 def restart(bench: Bench) -> Rows:
@@ -133,7 +133,7 @@ def drafting(bench: Bench) -> Rows:
         }.items():
             drafted, off = (slipstream(name), setting), (slipstream("without"), plain)
             measured = compare(
-                (name, _measure(case, *drafted)), ("without guesses", _measure(case, *off)), min(3, bench.pairs)
+                (name, _measure(case, *drafted)), ("without guesses", _measure(case, *off)), min(2, bench.pairs)
             )
             rows += _rows(measured)
     return rows
@@ -141,10 +141,8 @@ def drafting(bench: Bench) -> Rows:
 
 SWEEP: dict[str, tuple[str, ...]] = {
     "no draft": (),
-    "draft 2": ("--spec-draft-n-max", "2"),
     "draft 6": ("--spec-draft-n-max", "6"),
     "draft 12": ("--spec-draft-n-max", "12"),
-    "ngram-mod": ("--spec-type", "ngram-mod"),
     "ngram-simple": ("--spec-type", "ngram-simple", "--spec-ngram-simple-size-n", "4"),
 }
 
@@ -183,7 +181,7 @@ def kv(bench: Bench) -> Rows:
         case, us = cases.deep_decode, slipstream()
         quantized = replace(bench.small, kv_type="q8_0", extra=NO_DRAFT)
         plain = replace(bench.small, flash=base, extra=NO_DRAFT)
-        rows += _rows(compare(("q8_0", _measure(case, us, quantized)), (name, _measure(case, us, plain)), 3))
+        rows += _rows(compare(("q8_0", _measure(case, us, quantized)), (name, _measure(case, us, plain)), 2))
     return rows
 
 
@@ -211,7 +209,7 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all, if none is named")
     parser.add_argument("--peers", type=Path, required=True, help="where tests/bench/peers.py has built them")
     parser.add_argument("--work", type=Path, required=True, help="a folder for models; kept")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.work, options.peers, options.pairs)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 START_SECONDS = 120.0
-CALIBRATION_SECONDS = 3.0  # ours measures its steps while it idles; the peers are given the same pause
+CALIBRATION_SECONDS = 2.0  # ours measures its steps while it idles; the peers are given the same pause
 THREADS = 2
 
 

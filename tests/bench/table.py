@@ -11,10 +11,23 @@ FLASH = (
     "on a CPU our default leaves flash attention, whose kernel reads prompts some percent sooner and decodes far "
     "behind a long context several times slower (see “decode behind 4k tokens”)"
 )
+NOISE = "two equal servers differ by as much on this machine (see “same”)"
+SHORT = (
+    "64 new rows behind 4k cells take longer with flash attention left out; and here the conversation branches, so that "
+    "its stream is copied"
+)
 OWN_LOOP = (
     "Python: after each native decode its code and data lie outside of the processor's caches; pickling and the pipe "
     "have gone to a thread of their own"
 )
+
+
+ALONE = {
+    "edit": "",
+    "code": "its text repeats nothing that a look-up could find; with the draft model it is reached",
+    "quote": "",
+    "chat": NOISE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class Goal:
 
 
 GOALS = (
-    Goal("decode, 1 stream, same kernels", "one-stream-flash", "decode tok/s", 0.98),
+    Goal("decode, 1 stream, same kernels", "one-stream-flash", "decode tok/s", 0.98, if_missed=NOISE),
     Goal("2k cold prefill, same kernels", "one-stream-flash", "prefill 2k tok/s", 0.98),
     Goal("decode, 1 stream, each with its defaults", "one-stream", "decode tok/s", 0.98),
     Goal("2k cold prefill, each with its defaults", "one-stream", "prefill 2k tok/s", 0.98, if_missed=FLASH),
@@ -39,7 +52,7 @@ GOALS = (
     Goal("2k cold prefill, 0.5 B", "one-stream-0.5b", "prefill 2k tok/s", 0.98, if_missed=FLASH),
     Goal("decode behind 4k tokens", "deep", "decode at 4k tok/s", 0.98),
     Goal("engine µs per token, 1 stream, p50", "overhead", "engine µs per token, 1 stream", 80, True, "p50", OWN_LOOP),
-    Goal("engine µs per token, 1 stream, p99", "overhead", "engine µs per token, 1 stream", 400, True, "p99"),
+    Goal("engine µs per token, 1 stream, p99", "overhead", "engine µs per token, 1 stream", 400, True, "p99", OWN_LOOP),
     Goal("the same per stream at 8, p50", "overhead", "engine µs per token, 8 streams", 40, True, "p50", OWN_LOOP),
     Goal("8 streams against -np 8, while all stream", "streams", "8 streams steady tok/s", 1.0),
     Goal(
@@ -52,18 +65,24 @@ GOALS = (
     ),
     Goal("8 streams against llama_cpp.server", "streams-serial", "8 streams events/s", 1.6),
     Goal("8 cold clients, the same 4k", "cold-clients", "makespan s", 0.35, True),
-    Goal("warm, 4k shared and 64 new", "warm", "warm ms", 1.05, True),
-    Goal("A-B-A", "warm", "A-B-A ms", 1.1, True),
+    Goal("warm, 4k shared and 64 new", "warm", "warm ms", 1.05, True, if_missed=SHORT),
+    Goal("A-B-A", "warm", "A-B-A ms", 1.1, True, if_missed=SHORT),
     Goal("after a restart, against own cold", "restart", "after a restart", 0.1, True),
     Goal("4k prompt beside 4 streams: worst stall", "stall", "worst stall ms", 0.25, True),
     Goal("the same: p99 of the interval over the steady one", "stall", "p99 over steady", 4.0, True, "slipstream"),
     *(
-        Goal(f"drafting on {workload}, own without", "drafting", f"{workload} tok/s", wanted)
+        Goal(f"drafting on {workload}, own without", "drafting", f"{workload} tok/s", wanted, if_missed=ALONE[workload])
         for workload, wanted in (("edit", 1.6), ("code", 1.2), ("quote", 1.15), ("chat", 0.98))
     ),
     Goal("the suite, against its defaults with the draft model", "drafting-peer", "suite, defaults", 1.1),
     Goal("the suite, against the best of a sweep by hand", "drafting-peer", "suite, by hand", 0.97),
-    Goal("KV q8_0 decode at 4k, same kernels", "kv", "decode at 4k tok/s", 0.95),
+    Goal(
+        "KV q8_0 decode at 4k",
+        "kv",
+        "decode at 4k tok/s",
+        0.95,
+        if_missed="llama.cpp quantizes V with flash attention alone, which is slow on this CPU; our f16 goes without",
+    ),
     Goal("KLD of KV q8_0/q8_0 on the guide", "kv", "KV q8_0/q8_0 on the guide", 0.002, True, "mean KLD"),
 )
 

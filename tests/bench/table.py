@@ -13,7 +13,7 @@ FLASH = (
 )
 NOISE = "two equal servers differ by as much on this machine (see “same”)"
 SHORT = (
-    "64 new rows behind 4k cells take longer with flash attention left out; and here the conversation branches, so that "
+    "64 new rows behind 4k cells take longer with flash attention left out; and here the conversation branches, so "
     "its stream is copied"
 )
 OWN_LOOP = (

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
+pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 
 # file in backends, what stands there, the bug
 MUTANTS = {
@@ -214,26 +216,42 @@ def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Path:
-    """A copy of the engine and of its tests."""
+def copy_of_the_engine(folder: Path) -> Path:
+    """And of its tests."""
     for part in ("backends", "tests/engine"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
 
 
-def test_a_sound_copy_passes(engine: Path) -> None:
-    result = run_tests(engine)
+def run_with(bug: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    name, right, wrong = MUTANTS[bug]
+    source = copy_of_the_engine(folder) / "backends" / name
+    text = source.read_text("utf-8")
+    assert right in text, "the code has changed: bring this mutant up to date"
+    source.write_text(text.replace(right, wrong, 1), "utf-8")
+    return run_tests(folder)
+
+
+Runs = dict[str, "Future[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Of the bugs that this session asks for: one on each core."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = [spec.params["bug"] for spec in parameters if spec and "bug" in spec.params]
+    folders = {bug: tmp_path_factory.mktemp("mutant") for bug in wanted}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # all have ended behind it: no thread stays for the tests to see
+        return {bug: pool.submit(run_with, bug, folder) for bug, folder in folders.items()}
+
+
+def test_a_sound_copy_passes(tmp_path: Path) -> None:
+    result = run_tests(copy_of_the_engine(tmp_path))
     assert result.returncode == 0, result.stdout[-2000:]
 
 
 @pytest.mark.parametrize("bug", MUTANTS)
-def test_an_injected_bug_is_caught(bug: str, engine: Path) -> None:
-    name, right, wrong = MUTANTS[bug]
-    source = engine / "backends" / name
-    text = source.read_text("utf-8")
-    assert right in text, "the code has changed: bring this mutant up to date"
-    source.write_text(text.replace(right, wrong, 1), "utf-8")
-    result = run_tests(engine)
+def test_an_injected_bug_is_caught(bug: str, runs: Runs) -> None:
+    result = runs[bug].result()
     assert result.returncode == 1, result.stdout[-2000:]

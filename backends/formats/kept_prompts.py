@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIX, TEMPORARY = ".state", ".part"
+MAGIC = b"SLIPSTAT"  # every file begins with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
-    _check_cache(load.model, options, placement, devices)
+    shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
-        target, context, layout, layers = _open(load.model, options, placement, notes, report, resources)
+        target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
         draft = None
         if context.max_draft != 0:
@@ -203,6 +203,7 @@ def _flash_attention(options: EngineOptions, gpu_layers: int) -> FlashAttention:
 
 def _open(
     path: Path,
+    shape: KVShape,
     options: EngineOptions,
     placement: Placement,
     notes: list[str],
@@ -217,7 +218,7 @@ def _open(
                 _check_generates(model, path)
                 for adapter in options.adapters:
                     model.add_adapter(adapter.path)
-                layout = _layout(path, model, options, layers > 0)
+                layout = _layout(shape, model, options, layers > 0)
                 context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
@@ -229,18 +230,22 @@ def _open(
     raise AssertionError("a placement has at least one attempt")
 
 
-def _check_cache(path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]) -> None:
-    """Before any native call: what a type does to a cache that it does not fit is not always a refusal, and what a
-    context does that can never be held is not always one either."""
+def _check_cache(
+    path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
+) -> KVShape:
+    """The cache's shape, judged before any native call: what a type does to a cache that it does not fit is not
+    always a refusal, and what a context does that can never be held is not always one either."""
     try:
         header = read_header(path)
     except FormatError as error:
         raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
-    if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
+    shape = KVShape.of(header)
+    if sentence := refusal(shape, header.architecture, options, is_cuda):
         raise LoadError(FailureKind.BAD_MODEL, sentence)
     context = options.context or _default_context(header.number("context_length"))
     check_context(header, context, options, free_bytes(placement, devices))
+    return shape
 
 
 def _check_adapters(model: Path, options: EngineOptions) -> None:
@@ -288,9 +293,9 @@ def _open_draft(
     return LlamaRunner(context, layout.num_slots)
 
 
-def _layout(path: Path, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
+def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
     """Decided with the weights in place, by the memory that is left where the cache will lie."""
-    per_token = KVShape.of(read_header(path)).bytes_per_token(options.kv_type_k, options.kv_type_v)
+    per_token = shape.bytes_per_token(options.kv_type_k, options.kv_type_v)
     gpus = [device.free for device in native.devices() if device.is_gpu]
     free = sum(gpus) if on_gpu else psutil.virtual_memory().available
     context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context

@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from backends.formats.kept_prompts import SUFFIX, TEMPORARY
+from backends.formats.kept_prompts import MAGIC, SUFFIX, TEMPORARY
 from backends.prompt_cache.state import State
 
-MAGIC, VERSION = b"SLIPSTAT", 1
+VERSION = 1
 HEAD = struct.Struct("<8sIIQQ")  # magic, version, bytes of the key, tokens, bytes of the payload
 SUM_BYTES = 32
 MAX_KEY_BYTES, MAX_TOKENS = 4096, 1 << 24

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,15 @@ class Port:
 
     def read(self, response: httpx.Response) -> "Stream":
         return Stream(response)
+
+    def until_idle(self, *names: str) -> None:
+        """No request in flight and nothing running, also for a client that left before its request was read."""
+        until = time.monotonic() + SECONDS
+        for name in names:
+            self.watch.until_running(name, 0)
+        while self.server.num_requests:  # the engine says that it is idle before the exchange has been told
+            assert time.monotonic() < until, f"{self.server.num_requests} requests are left"
+            time.sleep(0.01)
 
     @contextmanager
     def stream(self, text: str, **fields: Any) -> Iterator["Stream"]:
@@ -162,9 +172,7 @@ def shared_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
 def port(shared_port: Port) -> Iterator[Port]:
     """`quick` and `slow` (20 ms a step) are loaded; after the test neither has anything left to do."""
     yield shared_port
-    shared_port.watch.until_running("quick", 0)
-    shared_port.watch.until_running("slow", 0)
-    assert shared_port.server.num_requests == 0
+    shared_port.until_idle("quick", "slow")
 
 
 @pytest.fixture(scope="session", autouse=True)

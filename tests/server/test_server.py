@@ -169,8 +169,7 @@ def test_stop_ends_an_open_stream_with_a_sentence(run: Any) -> None:
             assert stop_and_measure(port.server) < 2
             *_, last = stream
         assert "stopped" in last["error"]["message"]
-        port.watch.until_running("slow", 0)
-        assert port.server.num_requests == 0
+        port.until_idle("slow")
 
 
 def test_stop_does_not_wait_for_a_reader_who_does_not_read() -> None:

@@ -12,6 +12,7 @@ from app.errors import SlipstreamError, UsageError
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
     "cache": "measure or clear the prompts kept on disk",
+    "models": "the library: everything on this disk, its hashes and duplicates",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

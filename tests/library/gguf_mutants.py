@@ -5,7 +5,7 @@ import random
 import struct
 from collections.abc import Callable
 
-from tests.library.gguf_draft import ARRAY, BOOL, F32, F64, STRING, U32, Draft, Setting, Tensor, bases
+from tests.library.gguf_draft import ARRAY, BOOL, BUILDERS, F32, F64, STRING, U32, Draft, Setting, Tensor
 
 EXTREMES = (0, 1, -1, 2, 3, 7, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63, 2**64 - 1)
 FLOATS = (0.0, -0.0, -1.0, 1e-45, 1e38, float("inf"), float("-inf"), float("nan"))
@@ -47,7 +47,7 @@ TEXTS = (
 
 def mutant(chance: random.Random) -> tuple[bytes, int]:
     """A spoilt header, and how many bytes of weights the file should have."""
-    draft = copy.deepcopy(chance.choice(bases()))
+    draft = chance.choice(BUILDERS)()
     noise: list[Callable[[bytearray, random.Random], None]] = []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         spoil = chance.choice(STRUCTURED + NOISE)
@@ -66,7 +66,10 @@ def any_value(chance: random.Random) -> object:
 
 
 def change_number(draft: Draft, chance: random.Random) -> None:
-    setting = chance.choice([each for each in draft.settings if each.type not in (STRING, ARRAY)])
+    numbers = [each for each in draft.settings if each.type not in (STRING, ARRAY)]
+    if not numbers:
+        return
+    setting = chance.choice(numbers)
     setting.value = (
         chance.choice(FLOATS) if setting.type in (F32, F64) else chance.choice((*EXTREMES, chance.randrange(600)))
     )
@@ -94,13 +97,14 @@ def change_pre_tokenizer(draft: Draft, chance: random.Random) -> None:
 
 def change_architecture(draft: Draft, chance: random.Random) -> None:
     """With its keys, so that they are looked at."""
-    old, new = draft.setting(b"general.architecture").value, chance.choice(ARCHITECTURES)
-    if not isinstance(old, bytes):
+    named = next((each for each in draft.settings if each.key == b"general.architecture"), None)
+    if named is None or not isinstance(named.value, bytes):
         return
+    old, new = named.value, chance.choice(ARCHITECTURES)
     for setting in draft.settings:
         if setting.key.startswith(old + b"."):
             setting.key = new + setting.key[len(old) :]
-    draft.setting(b"general.architecture").value = new
+    named.value = new
 
 
 def add_key(draft: Draft, chance: random.Random) -> None:

@@ -5,6 +5,7 @@ SlipstreamError
 ├── ModelFileError         missing, truncated, or not a model that this app can read
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
+├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
 ├── PortInUseError         another program listens there; names the next free port
@@ -36,6 +37,10 @@ class UnknownModelError(SlipstreamError):
 
 
 class ConversionError(SlipstreamError):
+    pass
+
+
+class DownloadError(SlipstreamError):
     pass
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from backends.formats import FormatError
 from backends.formats.gguf_cursor import Cursor
@@ -161,6 +161,11 @@ def _quantization(header: Header) -> str:
     if mix is None or (mix in UNQUANTIZED) != (common in UNQUANTIZED):
         return common
     return mix
+
+
+def read_stream(file: BinaryIO, name: str, size: int) -> Header:
+    """The header of a file that lies elsewhere; `file` needs seek() and read() alone. Raises FormatError."""
+    return _read(Cursor(file, name, size), Path(name), False)
 
 
 def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:

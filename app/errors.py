@@ -7,10 +7,12 @@ SlipstreamError
 ├── ConversionError        a checkpoint that cannot be converted or quantized
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
+├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
 ├── PortInUseError         another program listens there; names the next free port
 └── Cancelled              the person called it off
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from backends.protocol import FailureKind
@@ -50,6 +52,26 @@ class RequestError(SlipstreamError):
         super().__init__(message)
         self.kind = kind
         self.numbers = numbers
+
+
+class HubFault(StrEnum):
+    OFFLINE = "offline"
+    UNAUTHORIZED = "unauthorized"
+    GATED = "gated"
+    NOT_FOUND = "not found"
+    RATE_LIMITED = "rate limited"
+    SERVER = "server"
+    BROKEN = "broken"
+
+
+class HubError(SlipstreamError):
+    """link: the page where a person can do something about it. retry_after: in seconds."""
+
+    def __init__(self, kind: HubFault, message: str, link: str | None = None, retry_after: float | None = None):
+        super().__init__(message)
+        self.kind = kind
+        self.link = link
+        self.retry_after = retry_after
 
 
 class PortInUseError(SlipstreamError):

@@ -5,6 +5,7 @@ SlipstreamError
 ├── ModelFileError         missing, truncated, or not a model that this app can read
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
+├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
@@ -38,6 +39,10 @@ class UnknownModelError(SlipstreamError):
 
 
 class ConversionError(SlipstreamError):
+    pass
+
+
+class EvaluationError(SlipstreamError):
     pass
 
 

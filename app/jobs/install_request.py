@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.errors import ModelFileError
+from app.hub.repository import HubFile, Repository, Variant, VariantKind
 from app.library.names import checked_name
+from backends.formats.gguf_tables import FILE_TYPES
 
 MAX_FILES = 1000
 MAX_BYTES = 1 << 50
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
-QUANTIZATION = re.compile(r"[A-Z0-9_]{2,16}")
 SUFFIX = ".gguf"
+QUANTIZATIONS = frozenset(FILE_TYPES.values()) - {"F32"}
 
 
 class Aim(StrEnum):
@@ -25,20 +27,6 @@ class Aim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class WantedFile:
-    """path: in the repository. sha256 of large files, blob_id (git's sha1) of small ones."""
-
-    path: str
-    bytes: int
-    sha256: str | None = None
-    blob_id: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True)
 class InstallRequest:
     """files: the parts of a split model in their order. quantization: of the model to make, e.g. "Q4_K_M" or "F16".
 
@@ -47,12 +35,31 @@ class InstallRequest:
 
     repository_id: str  # "publisher/repo"
     commit: str
-    files: tuple[WantedFile, ...]
+    files: tuple[HubFile, ...]
     aim: Aim = Aim.GGUF
     quantization: str | None = None
-    mmproj: WantedFile | None = None
+    mmproj: HubFile | None = None
     parameters: int | None = None
     has_card: bool = True
+
+    @classmethod
+    def of(
+        cls, repository: Repository, variant: Variant, quantization: str | None = "Q4_K_M", *, has_card: bool = True
+    ) -> "InstallRequest":
+        """quantization: of the model to make of a checkpoint; None keeps the checkpoint as it is."""
+        aim = Aim.GGUF
+        if variant.kind is VariantKind.CHECKPOINT:
+            aim = Aim.MODEL if quantization else Aim.CHECKPOINT
+        return cls(
+            repository.id,
+            repository.commit,
+            variant.files,
+            aim,
+            quantization if aim is Aim.MODEL else variant.quantization,
+            variant.mmproj,
+            repository.parameters,
+            has_card,
+        )
 
     def __post_init__(self) -> None:
         """Raises ModelFileError for names that could leave their folder and numbers that cannot be."""
@@ -71,13 +78,13 @@ class InstallRequest:
             _check_file(file)
         if len({file.name.lower() for file in self.all_files}) != len(self.all_files):
             raise ModelFileError(f"{self.repository_id} has two files of one name, which cannot lie in one folder.")
-        if self.aim is Aim.MODEL and not QUANTIZATION.fullmatch(self.quantization or ""):
+        if self.aim is Aim.MODEL and self.quantization not in QUANTIZATIONS:
             raise ModelFileError(f"{self.quantization!r} is no quantization. Q4_K_M is a good first choice.")
         if self.aim is Aim.GGUF and not all(file.name.lower().endswith(SUFFIX) for file in self.files):
             raise ModelFileError(f"{self.files[0].name} does not end with {SUFFIX}.")
 
     @property
-    def all_files(self) -> tuple[WantedFile, ...]:
+    def all_files(self) -> tuple[HubFile, ...]:
         return self.files if self.mmproj is None else (*self.files, self.mmproj)
 
     @property
@@ -109,7 +116,7 @@ class InstallRequest:
         return f"{self.repository_id} {what[self.aim]}"
 
 
-def _check_file(file: WantedFile) -> None:
+def _check_file(file: HubFile) -> None:
     for part in file.path.split("/"):
         checked_name(part, "file in a repository")
     is_sound = (

@@ -12,6 +12,8 @@ from app.errors import SlipstreamError, UsageError
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
     "cache": "measure or clear the prompts kept on disk",
+    "convert": "make a GGUF file of a checkpoint",
+    "quantize": "make a GGUF file smaller",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

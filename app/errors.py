@@ -5,6 +5,9 @@ SlipstreamError
 ├── ModelFileError         missing, truncated, or not a model that this app can read
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
+├── InstallError           an install that cannot begin or go on
+│   └── AlreadyThere       what is asked for is in the library, or on its way there
+├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
@@ -38,6 +41,23 @@ class UnknownModelError(SlipstreamError):
 
 
 class ConversionError(SlipstreamError):
+    pass
+
+
+class InstallError(SlipstreamError):
+    pass
+
+
+class AlreadyThere(InstallError):
+    """model_id: in the library. job_id: of the install that is on its way."""
+
+    def __init__(self, message: str, model_id: str | None = None, job_id: int | None = None):
+        super().__init__(message)
+        self.model_id = model_id
+        self.job_id = job_id
+
+
+class EvaluationError(SlipstreamError):
     pass
 
 

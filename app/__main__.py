@@ -14,6 +14,7 @@ COMMANDS = {
     "cache": "measure or clear the prompts kept on disk",
     "convert": "make a GGUF file of a checkpoint",
     "quantize": "make a GGUF file smaller",
+    "search": "find models on the Hub",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -9,6 +9,8 @@ import psutil
 from app.errors import EngineError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
+from app.hub.client import HubClient
+from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
@@ -79,6 +81,8 @@ class Services:
         self.settings, notice = load_settings(paths.settings_file)
         self._note(notice)
         self.store = ModelStore(paths.models)
+        self.tokens = TokenStore()
+        self.hub = HubClient(token=self.tokens.token)
         self.jobs = JobQueue()
         self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
         self.server = Server(Directory(self.store, self.supervisor, self.load_model))
@@ -135,6 +139,7 @@ class Services:
 
     def close(self) -> None:
         self.server.stop()
+        self.hub.close()
         self.telemetry.close()
         self.jobs.close()
         self.supervisor.close()

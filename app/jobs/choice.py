@@ -25,7 +25,8 @@ def parse_name(text: str) -> Name:
     parts = names.split("/")
     if len(parts) < 2 or not all(parts) or (":" in text and not label) or (label and len(parts) > 2):
         raise UsageError(
-            f"“{text}” names nothing on the Hub. Write publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf."
+            f"“{text}” names nothing on the Hub. "
+            "Write publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf."
         )
     return Name("/".join(parts[:2]), label or None, "/".join(parts[2:]) or None)
 

@@ -19,6 +19,7 @@ PATHS = {
     "check": "M5 12.5l4.5 4.5L19 7.5",
     "retry": "M20 12a8 8 0 1 1-2.6-5.9M20 4v4.5h-4.5",
     "down": "M12 5v14M6 13l6 6 6-6",
+    "download": "M12 4v11M7 10.5l5 5 5-5M4 20h16",
     "chevron": "M6 9l6 6 6-6",
     "trash": "M5 7h14M10 11v6M14 11v6M7 7l1 13h8l1-13M9.5 7V4h5v3",
     "pencil": "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",

@@ -8,6 +8,7 @@ SlipstreamError
 ├── InstallError           an install that cannot begin or go on
 │   └── AlreadyThere       what is asked for is in the library, or on its way there
 ├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
+├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
@@ -58,6 +59,10 @@ class AlreadyThere(InstallError):
 
 
 class EvaluationError(SlipstreamError):
+    pass
+
+
+class DownloadError(SlipstreamError):
     pass
 
 

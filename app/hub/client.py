@@ -178,7 +178,11 @@ def _parameters(query: SearchQuery, limit: int) -> Parameters:
         filters.append(query.architecture)  # the tags of converted models do not name it
     if query.license:
         filters.append(f"{answers.LICENSE_TAG}{query.license}")
-    named = [("search", " ".join(query.text.split())), ("author", query.author or ""), ("num_parameters", _sizes(query))]
+    named = [
+        ("search", " ".join(query.text.split())),
+        ("author", query.author or ""),
+        ("num_parameters", _sizes(query)),
+    ]
     return [
         *((name, value) for name, value in named if value),
         *(("filter", value) for value in filters),

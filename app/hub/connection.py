@@ -206,7 +206,8 @@ def _split(address: str) -> tuple[str, str, int]:
     except ValueError:
         pass
     raise HubError(
-        HubFault.BROKEN, f"“{address[:80]}” is not the address of a Hub. Set HF_ENDPOINT to one like https://example.org."
+        HubFault.BROKEN,
+        f"“{address[:80]}” is not the address of a Hub. Set HF_ENDPOINT to one like https://example.org.",
     )
 
 

@@ -15,7 +15,13 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 SUFFIX = ".gguf"
-QUANTIZATIONS = frozenset(FILE_TYPES.values()) - {"F32"}
+# the others need an importance matrix, or tensors that have that type already
+QUANTIZATIONS = tuple(
+    name
+    for name in FILE_TYPES.values()
+    if name not in {"F32", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"}
+    and name not in {"MXFP4_MOE", "NVFP4", "Q1_0", "Q2_0", "TQ1_0", "TQ2_0"}
+)
 
 
 class Aim(StrEnum):

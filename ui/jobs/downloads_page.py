@@ -1,10 +1,11 @@
 """Downloads: a card for each job at work, and the list of what has arrived."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.errors import AlreadyThere
@@ -87,7 +88,7 @@ class DownloadsPage(PageColumn):
             signal.connect(partial(self._do, act))
         return card
 
-    def _do(self, act, job_id: int) -> None:  # type: ignore[no-untyped-def]
+    def _do(self, act: Callable[[int], None], job_id: int) -> None:
         self._bridge.call(partial(act, job_id), lambda _: None, self._tell)
 
     def _finish(self, job: Job) -> None:
@@ -121,9 +122,7 @@ class DownloadsPage(PageColumn):
         layout.setContentsMargins(0, 16, 0, 0)
         layout.setSpacing(16)
         layout.addWidget(label("Nothing is on its way.", "lead"))
-        row = QVBoxLayout()
-        row.addWidget(self.discover)
-        layout.addLayout(row)
+        layout.addWidget(self.discover, 0, Qt.AlignmentFlag.AlignLeft)
         return result
 
 

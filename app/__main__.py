@@ -16,6 +16,7 @@ COMMANDS = {
     "install": "download, convert and quantize into the library",
     "convert": "make a GGUF file of a checkpoint",
     "quantize": "make a GGUF file smaller",
+    "search": "find models on the Hub",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

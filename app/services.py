@@ -10,6 +10,7 @@ from app.errors import EngineError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
+from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
@@ -82,7 +83,8 @@ class Services:
         self.settings, notice = load_settings(paths.settings_file)
         self._note(notice)
         self.store = ModelStore(paths.models)
-        self.hub = HubClient()
+        self.tokens = TokenStore()
+        self.hub = HubClient(token=self.tokens.token)
         self.jobs = JobQueue()
         self.installs = Installs(self.jobs, Tools(self.hub, self.store, paths.logs))
         self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
@@ -144,6 +146,7 @@ class Services:
 
     def close(self) -> None:
         self.server.stop()
+        self.hub.close()
         self.telemetry.close()
         self.installs.close()  # and the jobs with them; installs stay resumable
         self.supervisor.close()

@@ -9,6 +9,7 @@ from PySide6.QtSvg import QSvgRenderer
 PATHS = {
     "chat": "M21 11.5a8 8 0 0 1-11.7 7.1L4 20l1.4-4.8A8 8 0 1 1 21 11.5z",
     "models": "M12 3l8.5 4.5v9L12 21l-8.5-4.5v-9zM3.8 7.7L12 12l8.2-4.3M12 12v8.8",
+    "discover": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM15.5 8.5l-2 5-5 2 2-5z",
     "server": "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
     "settings": "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5",
     "plus": "M12 5v14M5 12h14",

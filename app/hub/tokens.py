@@ -12,7 +12,7 @@ TOKEN = re.compile(r"[\x21-\x7e]{8,512}")  # what an HTTP header can carry
 
 
 class TokenError(SlipstreamError):
-    """The keyring is missing or locked, or the token cannot be one."""
+    """The keyring does not let it go, or it cannot be a token."""
 
 
 class TokenStore:
@@ -34,14 +34,14 @@ class TokenStore:
                 self._read()
             return self._token
 
-    def save(self, token: str) -> None:
-        """Raises TokenError. Until the application ends the token holds even if it could not be kept."""
+    def save(self, token: str) -> str | None:
+        """Why it holds only until the application ends, or None when it was kept. Raises TokenError for no token."""
         token = token.strip()
         if not TOKEN.fullmatch(token):
             raise TokenError("That is not an access token. It begins with “hf_” and has no spaces.")
         with self._lock:
             self._token, self._is_read = token, True
-            self._write(token)
+            return self._write(token)
 
     def forget(self) -> None:
         """Raises TokenError when the keyring does not let it go."""
@@ -72,14 +72,15 @@ class TokenStore:
         self._is_read, self.problem = True, None
         self._token = kept if kept and TOKEN.fullmatch(kept) else None
 
-    def _write(self, token: str) -> None:
+    def _write(self, token: str) -> str | None:
         import keyring
         from keyring.errors import KeyringError
 
         try:
             keyring.set_password(SERVICE, USER, token)
         except (KeyringError, RuntimeError, OSError) as error:
-            raise TokenError(_sentence(error, "kept")) from None
+            return _sentence(error, "kept")
+        return None
 
 
 def _sentence(error: Exception, what: str) -> str:

@@ -38,7 +38,9 @@ class RepositoryDesk(QObject):
         self.headers, self._peeked = {}, set()
         self.began.emit(id_)
         number = self._number
-        self._bridge.call(partial(self._client.repository, id_), partial(self._show, number), partial(self._fail, number))
+        self._bridge.call(
+            partial(self._client.repository, id_), partial(self._show, number), partial(self._fail, number)
+        )
 
     def retry(self) -> None:
         if self._asked:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.errors import AlreadyThere
 from app.jobs.install import Installed
-from app.jobs.install_request import InstallRequest
 from app.jobs.job import Job, JobState
 from app.library.entry import ModelEntry
 from ui.bridge import Bridge
@@ -35,7 +33,7 @@ class DownloadsPage(PageColumn):
     show_wanted = Signal(str)  # a model's id
     chat_wanted = Signal(str)
     arrived = Signal()  # something is new in the library
-    told = Signal(str)  # a sentence for a banner: why nothing was begun
+    told = Signal(str)  # a sentence for a banner: what could not be done
     at_work_changed = Signal(int)  # how many cards work or wait
 
     def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
@@ -62,10 +60,6 @@ class DownloadsPage(PageColumn):
         for job in services.jobs.jobs():
             self.show_job(job)
         self._refresh()
-
-    def install(self, request: InstallRequest) -> None:
-        """Begin one, or say why not."""
-        self._bridge.call(lambda: self._services.installs.install(request), lambda _: None, self._tell)
 
     def show_job(self, job: Job) -> None:
         if job.state in (JobState.DONE, JobState.CANCELLED):
@@ -102,8 +96,6 @@ class DownloadsPage(PageColumn):
             self.arrived.emit()
 
     def _tell(self, error: Exception) -> None:
-        if isinstance(error, AlreadyThere) and error.job_id is not None:
-            return  # its card is on this page
         self.told.emit(str(error))
 
     def _clear(self) -> None:

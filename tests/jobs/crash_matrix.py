@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -24,33 +25,40 @@ STEPS = ("download", "convert", "quantize", "card", "add")
 # everything that an install may leave when it is done
 LEFT = {MODEL, "models/org/tiny/manifest.json", "logs/convert.log", "logs/quantize.log"}
 ORPHAN_SECONDS = 5.0
+BYTES_PER_SECOND = 12_000_000
 LIMIT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`delay` seconds after the first news of a step (an index), or with `by_clock` after the start of the process."""
+    """part: how much of the step's usual time passes after its first news; of the whole install's, without a step."""
 
-    step: int
-    delay: float
-    by_clock: bool = False
+    step: int | None
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """An install that nobody disturbs. seconds: from each step's first news to the next one's."""
+
+    sha256: str
+    seconds: tuple[float, ...]
+    start_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """step: in which it happened, None when the application had finished. left: files in its folder, in words."""
+    """num_done: steps that install.json calls done. left: files in the install's folder."""
 
     moment: Moment
-    step: int | None
+    num_done: int
     left: tuple[str, ...]
 
 
 def moments(pick: random.Random) -> list[Moment]:
     """One kill in each step, in their order, and one wherever the clock wants it."""
-    longest = (0.5, 1.6, 1.6, 0.05, 0.02)  # seconds from a step's first news to its end, a child's start included
-    by_step = [Moment(step, pick.random() * seconds) for step, seconds in enumerate(longest)]
-    by_step.insert(pick.randrange(len(by_step)), Moment(0, 0.5 + 3.0 * pick.random(), by_clock=True))
-    return by_step
+    by_step = [Moment(step, pick.random()) for step in range(len(STEPS))]
+    return [Moment(None, pick.random()), *by_step]
 
 
 @contextmanager
@@ -59,48 +67,58 @@ def hub(folder: Path, **changes: int) -> Iterator[HubDouble]:
         yield double
 
 
-def undisturbed(home: Path, double: HubDouble) -> str:
-    """The sha256 of the file that an install makes when nobody kills it."""
-    process = _start(home, double)
-    output, _ = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, output[-2000:]
-    return digest(home / MODEL)
+def undisturbed(home: Path, double: HubDouble) -> Usual:
+    times = [time.monotonic()]
+    with _slow(double), _started(home, double) as process:
+        for step in range(len(STEPS)):
+            assert _follow(process, step), f"no news of {STEPS[step]}"
+            times.append(time.monotonic())
+        process.communicate(timeout=LIMIT)
+        times.append(time.monotonic())
+    assert process.returncode == 0
+    gaps = [after - before for before, after in pairwise(times)]
+    return Usual(digest(home / MODEL), tuple(gaps[1:]), gaps[0])
 
 
-def kill_and_finish(home: Path, double: HubDouble, plan: Sequence[Moment], wanted: str) -> list[Kill]:
-    """Kills the application once for each moment, then lets it finish. Asserts that all is as if nothing had been."""
+def kill_and_finish(home: Path, double: HubDouble, plan: Sequence[Moment], usual: Usual) -> list[Kill]:
+    """Kills the application once for each moment, then lets it finish. Asserts that all is as if nothing had been.
+
+    When a kill comes too late there is nothing left to be killed: the rest of the plan is left out.
+    """
     kills = []
     for moment in plan:
-        kills.append(_kill(home, double, moment))
-        _check_library(home, wanted)
-    process = _start(home, double)
-    output, _ = process.communicate(timeout=LIMIT)
+        kill = _kill(home, double, moment, usual)
+        _check_library(home, usual.sha256)
+        if kill is None:
+            break
+        kills.append(kill)
+    with _started(home, double) as process:
+        output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, output[-2000:]
     assert "notice:" not in output, output
-    assert digest(home / MODEL) == wanted, "another file than the undisturbed one"
+    assert digest(home / MODEL) == usual.sha256, "another file than the undisturbed one"
     assert all_files(home) == LEFT, all_files(home) ^ LEFT
     assert list((home / "models" / ".installs").iterdir()) == []
     (entry,) = ModelStore(home / "models").models()
-    assert (entry.problem, entry.sha256) == (None, wanted)
+    assert (entry.problem, entry.sha256) == (None, usual.sha256)
     return kills
 
 
-def _kill(home: Path, double: HubDouble, moment: Moment) -> Kill:
-    throttle = double.fail(on="/cdn/*", bytes_per_second=12_000_000)
-    process = _start(home, double)
-    try:
-        if moment.by_clock:
-            time.sleep(moment.delay)
+def _kill(home: Path, double: HubDouble, moment: Moment, usual: Usual) -> Kill | None:
+    """None when the application had finished before."""
+    with _slow(double), _started(home, double) as process:
+        if moment.step is None:
+            time.sleep(usual.start_seconds + moment.part * sum(usual.seconds))
         elif _follow(process, moment.step):
-            time.sleep(moment.delay)
+            time.sleep(moment.part * usual.seconds[moment.step])
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
-    finally:
-        output, _ = process.communicate(timeout=LIMIT)
-        double.faults.remove(throttle)
+        process.communicate(timeout=LIMIT)
     _, alive = psutil.wait_procs(children, ORPHAN_SECONDS)
     assert not alive, "a child outlived its application"
-    return Kill(moment, None if process.returncode == 0 else _step_on_disk(home), tuple(sorted(_unfinished(home))))
+    if process.returncode == 0:
+        return None
+    return Kill(moment, _step_on_disk(home), tuple(sorted(_unfinished(home))))
 
 
 def _follow(process: subprocess.Popen[str], step: int) -> bool:
@@ -134,10 +152,25 @@ def _check_library(home: Path, wanted: str) -> None:
         assert digest(entry.path) == wanted, f"{entry.path} is not what it should be"
 
 
-def _start(home: Path, double: HubDouble) -> subprocess.Popen[str]:
+@contextmanager
+def _started(home: Path, double: HubDouble) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.jobs.crash_app", str(home), double.endpoint, NAME]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _slow(double: HubDouble) -> Iterator[None]:
+    """A line on which a download takes long enough to be hit."""
+    throttle = double.fail(on="/cdn/*", bytes_per_second=BYTES_PER_SECOND)
+    try:
+        yield
+    finally:
+        double.faults.remove(throttle)
 
 
 def digest(path: Path) -> str:

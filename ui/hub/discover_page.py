@@ -17,7 +17,6 @@ from ui.hub.gate_card import GateCard
 from ui.hub.notices import Beginning, NothingFound, Trouble, at_top, sentence, wants_access
 from ui.hub.repository_desk import RepositoryDesk
 from ui.hub.repository_pane import RepositoryPane
-
 from ui.hub.results_model import ResultRole, ResultsModel
 from ui.hub.search_bar import SearchBar
 from ui.library.models_model import ModelsModel

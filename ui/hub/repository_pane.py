@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QScrollArea, QVBox
 
 from app.errors import HubError, HubFault
 from app.hub.fit import Machine
-from app.hub.repository import Gate, Repository, Variant
+from app.hub.repository import Gate, Variant
 from ui.hub.gate_card import GateCard
 from ui.hub.install_bar import InstallBar
 from ui.hub.notices import wants_access

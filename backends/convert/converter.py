@@ -27,7 +27,8 @@ from backends.convert.plan import (
     usable_context,
 )
 from backends.convert.safetensors import read_checkpoint
-from backends.convert.tokenizer import Vocabulary, read_vocabulary
+from backends.convert.tokenizer import read_vocabulary
+from backends.convert.vocabulary_writer import add_vocabulary
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
 # type: ggml's number (GGMLQuantizationType), llama.h's LLAMA_FTYPE, how numpy holds it
@@ -54,7 +55,7 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
     writer = gguf.GGUFWriter(part, architecture.gguf)
     try:
         _add_metadata(writer, source.resolve().name, architecture, config, type)
-        _add_vocabulary(writer, vocabulary)
+        add_vocabulary(writer, vocabulary)
         _write_tensors(writer, tensors, report)
         writer.close()
         publish(part, target)
@@ -101,23 +102,6 @@ def safe_name(name: str) -> str:
     name = re.sub(r"(?i)(phi)-?(3)", r"\1 \2", name)
     name = re.sub(r"(?i)(modern)-(bert)", r"\1 \2", name)
     return "".join(c for c in name if c.isprintable()) or "model"
-
-
-def _add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(vocabulary.pre)
-    writer.add_token_list(vocabulary.tokens)
-    writer.add_token_types([int(kind) for kind in vocabulary.types])
-    writer.add_token_merges(vocabulary.merges)
-    for name, id_ in vocabulary.special_ids.items():
-        writer.add_uint32(f"tokenizer.ggml.{GGUF_SPECIAL_NAMES.get(name, name)}_token_id", id_)
-    writer.add_add_bos_token(vocabulary.adds_bos)
-    writer.add_add_eos_token(vocabulary.adds_eos)
-    if vocabulary.template is not None:
-        writer.add_chat_template(vocabulary.template)
-
-
-GGUF_SPECIAL_NAMES = {"unk": "unknown", "sep": "seperator", "pad": "padding"}  # the format's own spelling
 
 
 def _write_tensors(writer: gguf.GGUFWriter, tensors: list[PlannedTensor], report: Report) -> None:

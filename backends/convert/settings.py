@@ -60,7 +60,8 @@ def _config(name: str, architecture: Architecture, raw: Raw) -> Config:
 
 def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     sizes = base_sizes(raw, architecture.feed_forward(raw))
-    sizes |= {size: count(raw, key) for size, key in architecture.sizes.items()}
+    for size, keys in architecture.sizes.items():
+        sizes[size] = count(raw, next((key for key in keys if key in raw), keys[0]))
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
     return sizes

@@ -67,7 +67,7 @@ ARCHITECTURES = {
         ),
         feed_forward=_feed_forward,
         ropes=PLAIN,
-        sizes={Size.CONVOLUTION: "conv_L_cache"},
+        sizes={Size.CONVOLUTION: ("conv_L_cache",)},
         layer_kinds=frozenset({FULL, _CONVOLUTION}),
         check=_fault,
     ),

@@ -58,7 +58,7 @@ ARCHITECTURES = {
         "llama",
         _MIXTRAL,
         keys=(*_KEYS, *EXPERT_KEYS),
-        sizes={Size.EXPERTS: "num_local_experts"},
+        sizes={Size.EXPERTS: ("num_local_experts",)},
         window=Window.CAPS_CONTEXT,
     ),
     "GraniteForCausalLM": Architecture(

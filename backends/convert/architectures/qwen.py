@@ -32,7 +32,7 @@ ARCHITECTURES = {
         "qwen3moe",
         _QWEN3_MOE,
         keys=(*KEYS, *EXPERT_KEYS, EXPERT_WIDTH_KEY),
-        sizes={Size.EXPERTS: "num_experts", Size.EXPERT_WIDTH: "moe_intermediate_size"},
+        sizes={Size.EXPERTS: ("num_experts", "num_local_experts"), Size.EXPERT_WIDTH: ("moe_intermediate_size",)},
         fixed={"norm_topk_prob": (True,), "decoder_sparse_step": (1,), "mlp_only_layers": ([],)},
         defaults={"norm_topk_prob": False},
     ),

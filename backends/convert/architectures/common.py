@@ -14,10 +14,11 @@ ROPE_KEYS = (
     Key("rope.scaling.type", lambda c: "linear" if c.rope.kind is RopeKind.LINEAR else None),
     Key("rope.scaling.factor", lambda c: c.rope.frequency_scale if c.rope.kind is RopeKind.LINEAR else None),
 )
-HEAD_KEYS = (
+NAMED_HEAD_KEYS = (
     Key("attention.key_length", lambda c: c.sizes[Size.HEAD] if c.has_head_dim else None),
     Key("attention.value_length", lambda c: c.sizes[Size.HEAD] if c.has_head_dim else None),
 )
+HEAD_KEYS = tuple(Key(f"attention.{name}_length", lambda c: c.sizes[Size.HEAD]) for name in ("key", "value"))
 BASE_KEYS = (
     Key("block_count", lambda c: c.num_layers),
     Key("context_length", lambda c: c.context),
@@ -27,7 +28,7 @@ BASE_KEYS = (
     Key("attention.head_count_kv", lambda c: c.sizes[Size.KV_HEADS]),
     Key("attention.layer_norm_rms_epsilon", lambda c: c.norm_epsilon),
 )
-KEYS = (*BASE_KEYS, *HEAD_KEYS, *ROPE_KEYS)
+KEYS = (*BASE_KEYS, *NAMED_HEAD_KEYS, *ROPE_KEYS)
 VOCAB_KEY = Key("vocab_size", lambda c: c.sizes[Size.VOCAB])
 WINDOW_KEY = Key("attention.sliding_window", lambda c: c.sliding_window)
 EXPERT_KEYS = (

@@ -5,6 +5,7 @@ from dataclasses import replace
 from backends.convert.architectures.common import (
     FEED_FORWARD,
     FOUR_NORMS,
+    HEAD_KEYS,
     KEYS,
     WINDOW_KEY,
     attention,
@@ -14,7 +15,7 @@ from backends.convert.architectures.common import (
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row, Window
 from backends.convert.config import Config, Size
 from backends.convert.layout import plus_one
-from backends.convert.rope import FULL, LOCAL, RopeKind
+from backends.convert.rope import DEFAULT_THETA, FULL, LOCAL, RopeKind
 
 _NORM = Row("model.norm.weight", "output_norm.weight", (Size.HIDDEN,), plus_one)
 _KINDS = frozenset({FULL, LOCAL})
@@ -52,7 +53,6 @@ def _scale_fault(config: Config) -> str | None:
     return None if given == expected else f"A query_pre_attn_scalar of {given:g} instead of {expected}"
 
 
-_HEAD_KEYS = tuple(Key(f"attention.{name}_length", lambda c: c.sizes[Size.HEAD]) for name in ("key", "value"))
 _VISION = (
     "vision_tower.",
     "multi_modal_projector.",
@@ -65,7 +65,7 @@ _GEMMA3 = Architecture(
     outer=(EMBEDDING, _NORM),
     keys=(
         *KEYS,
-        *_HEAD_KEYS,
+        *HEAD_KEYS,
         WINDOW_KEY,
         _pattern_key(6),
         Key("final_logit_softcapping", lambda c: c.optional_number("final_logit_softcapping")),
@@ -99,7 +99,9 @@ ARCHITECTURES = {
         outer=(EMBEDDING, _NORM),
         keys=(
             *KEYS,
-            *_HEAD_KEYS,
+            *HEAD_KEYS,
+            # llama.cpp's own converter leaves it to the graph, whose number it is nearly always
+            Key("rope.freq_base", lambda c: None if c.rope.theta == DEFAULT_THETA else c.rope.theta),
             WINDOW_KEY,
             _pattern_key(2),
             Key("attn_logit_softcapping", lambda c: c.number("attn_logit_softcapping")),

@@ -65,9 +65,7 @@ class Architecture:
     activation: str = "silu"
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # settings that the graph of llama.cpp fixes
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of transformers' class, for keys that files leave out
-    sizes: Mapping[Size, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # more of them: their keys in config.json
+    sizes: Mapping[Size, tuple[str, ...]] = field(default_factory=dict)  # more of them: their keys in config.json
     layer_kinds: frozenset[str] = frozenset({"full_attention"})
     window: Window = Window.NONE
     has_local_rope: bool = False

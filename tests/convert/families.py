@@ -11,7 +11,7 @@ import numpy as np
 from tests.convert import checkpoints
 
 NUM_TOKENS = 200
-TOKENIZER_SIZE = 600  # of checkpoints.tokenizer
+TOKENIZER_SIZE = 473  # of checkpoints.tokenizer
 SIZES = {
     "vocab_size": checkpoints.VOCAB_SIZE,
     "hidden_size": 64,

@@ -33,6 +33,7 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 64}
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 10_000.0,
@@ -120,6 +121,20 @@ FAMILIES = {
             "tie_word_embeddings": True,
         },
     ),
+    "gpt_oss": Family(
+        "GptOss",
+        {
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "head_dim": 64,
+            "sliding_window": 32,
+            # the real ones say truncate = False, which llama.cpp cannot compute: see test_refusals
+            "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
+        },
+    ),
+    "glm4": Family("Glm4", {"head_dim": 16, "attention_bias": True}),
+    "qwen3, yarn": Family("Qwen3", {"head_dim": 32, "rope_parameters": YARN}),
+    "llama, yarn": Family("Llama", {"rope_parameters": YARN}),
     "olmo2": Family("Olmo2"),
     "olmo3": Family(
         "Olmo3", {"num_hidden_layers": 4, "sliding_window": 32, "layer_types": [LOCAL, LOCAL, LOCAL, FULL]}

@@ -10,7 +10,7 @@ from backends.convert.architectures.common import (
     WINDOW_KEY,
     attention,
     head_norms,
-    window_pattern,
+    pattern_key,
 )
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row, Window
 from backends.convert.config import Config, Size
@@ -21,17 +21,6 @@ _NORM = Row("model.norm.weight", "output_norm.weight", (Size.HIDDEN,), plus_one)
 _KINDS = frozenset({FULL, LOCAL})
 _FIXED = {"use_bidirectional_attention": (False,), "tie_word_embeddings": (True,)}
 _LARGEST = {46: "Gemma 2 27B", 62: "Gemma 3 27B"}  # whose attention llama.cpp scales by hidden_size / heads
-
-
-def _pattern_key(usual: int) -> Key:
-    """Written only where the layers with a window are not those that llama.cpp expects."""
-
-    def value(config: Config) -> list[bool] | None:
-        pattern = window_pattern(config)
-        wanted = [(layer + 1) % usual != 0 for layer in range(config.num_layers)]
-        return None if not pattern or pattern == wanted else pattern
-
-    return Key("attention.sliding_window_pattern", value)
 
 
 def _gemma3_fault(config: Config) -> str | None:
@@ -67,7 +56,7 @@ _GEMMA3 = Architecture(
         *KEYS,
         *HEAD_KEYS,
         WINDOW_KEY,
-        _pattern_key(6),
+        pattern_key(6),
         Key("final_logit_softcapping", lambda c: c.optional_number("final_logit_softcapping")),
     ),
     activation="gelu_pytorch_tanh",
@@ -89,6 +78,7 @@ _GEMMA3 = Architecture(
     layer_kinds=_KINDS,
     window=Window.NATIVE,
     has_local_rope=True,
+    ropes=frozenset({RopeKind.PLAIN, RopeKind.LINEAR}),
     check=_gemma3_fault,
 )
 
@@ -103,7 +93,7 @@ ARCHITECTURES = {
             # llama.cpp's own converter leaves it to the graph, whose number it is nearly always
             Key("rope.freq_base", lambda c: None if c.rope.theta == DEFAULT_THETA else c.rope.theta),
             WINDOW_KEY,
-            _pattern_key(2),
+            pattern_key(2),
             Key("attn_logit_softcapping", lambda c: c.number("attn_logit_softcapping")),
             Key("final_logit_softcapping", lambda c: c.number("final_logit_softcapping")),
         ),

@@ -9,7 +9,8 @@ import pytest
 from app.errors import ConversionError
 from app.jobs.child import run_in_child
 from app.jobs.convert import convert_checkpoint, quantize_file
-from backends.convert.converter import convert, safe_name
+from backends.convert.converter import convert
+from backends.convert.metadata import safe_name
 from backends.formats.gguf import describe, read_header, read_model
 from tests.convert import checkpoints, reference
 

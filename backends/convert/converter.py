@@ -4,7 +4,6 @@ Peak memory is the largest tensor in float32, twice. A kill leaves the old targe
 """
 
 import errno
-import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from backends.convert.plan import (
 )
 from backends.convert.safetensors import read_checkpoint
 from backends.convert.tokenizer import read_vocabulary
-from backends.convert.vocabulary_writer import add_vocabulary
+from backends.convert.vocabulary_writer import add_vocabulary, model_name
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
 # type: ggml's number (GGMLQuantizationType), llama.h's LLAMA_FTYPE, how numpy holds it
@@ -54,7 +53,8 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
     require_space(target.parent, sum(tensor.num_bytes for tensor in tensors) + METADATA_BYTES)
     writer = gguf.GGUFWriter(part, architecture.gguf)
     try:
-        _add_metadata(writer, source.resolve().name, architecture, config, type)
+        name = model_name(source.resolve().name, vocabulary.is_phi3)
+        _add_metadata(writer, name, architecture, config, type)
         add_vocabulary(writer, vocabulary)
         _write_tensors(writer, tensors, report)
         writer.close()
@@ -75,7 +75,7 @@ def _add_metadata(
 ) -> None:
     sizes, rope = config.sizes, config.rope
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(safe_name(name))
+    writer.add_name(name)
     writer.add_file_type(TYPES[type_][1])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(config.num_layers)
@@ -95,13 +95,6 @@ def _add_metadata(
     if rope.kind is RopeKind.LINEAR:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope.factor)
-
-
-def safe_name(name: str) -> str:
-    """llama.cpp tokenizes otherwise when a name holds these words (llama-vocab.cpp, `model_name`)."""
-    name = re.sub(r"(?i)(phi)-?(3)", r"\1 \2", name)
-    name = re.sub(r"(?i)(modern)-(bert)", r"\1 \2", name)
-    return "".join(c for c in name if c.isprintable()) or "model"
 
 
 def _write_tensors(writer: gguf.GGUFWriter, tensors: list[PlannedTensor], report: Report) -> None:

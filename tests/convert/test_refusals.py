@@ -112,8 +112,8 @@ CASES: dict[str, tuple[Change, str]] = {
     "shard on a drive": (set_index(x="C:model.safetensors"), "not a file beside it"),
     "shard missing": (set_index(x="model-2.safetensors"), "model-2.safetensors is missing"),
     "tensor in no shard": (set_index(x="model.safetensors"), "announces tensor 'x'"),
-    "sentencepiece": (set_tokenizer(lambda d: d["model"].update(byte_fallback=True)), "not a byte-level BPE"),
-    "unigram": (set_tokenizer(lambda d: d["model"].update(type="Unigram")), "not a byte-level BPE"),
+    "sentencepiece": (set_tokenizer(lambda d: d["model"].update(byte_fallback=True)), "a byte has no token"),
+    "unigram": (set_tokenizer(lambda d: d["model"].update(type="Unigram")), "of the kind Unigram; only BPE"),
     "normalizer": (set_tokenizer(lambda d: d.update(normalizer={"type": "Lowercase"})), "normalizer"),
     "splitter": (
         set_tokenizer(lambda d: d["pre_tokenizer"]["pretokenizers"][0]["pattern"].update(Regex=r"\w+")),
@@ -127,7 +127,10 @@ CASES: dict[str, tuple[Change, str]] = {
         set_tokenizer(lambda d: d["added_tokens"].append({"id": 9999, "content": "<x>", "special": True})),
         "knows token 9999, but the model has only 640",
     ),
-    "swallowed space": (set_tokenizer(lambda d: d["added_tokens"][0].update(rstrip=True)), "swallows spaces"),
+    "swallowed space": (
+        set_tokenizer(lambda d: d["added_tokens"].append({"id": 630, "content": "<x>", "rstrip": True})),
+        "swallows spaces",
+    ),
     "missing byte": (set_tokenizer(lambda d: d["model"]["vocab"].pop("Ā")), "a byte has no token"),
     "no merges": (set_tokenizer(lambda d: d["model"].update(merges=[])), "no merges"),
 }

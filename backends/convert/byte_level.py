@@ -3,10 +3,11 @@
 from typing import Any
 
 from backends.child import Refusal
-from backends.convert.pretokenizer import recognise
+from backends.convert.pretokenizer import find, recognise
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
 OUTSIDERS = "The tokenizer is not a byte-level BPE (tokenizer.json, {}); that is not supported yet."
+CAPITALS = "Words with accented capitals or combining marks may become other tokens than in the original tokenizer."
 
 
 def read_byte_level(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
@@ -19,6 +20,7 @@ def read_byte_level(document: dict[str, Any], added: dict[int, AddedToken], size
         tokens=tokens,
         types=types,
         merges=["{} {}".format(*pair) for pair in read_merges(model)],
+        notes=(CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else (),
     )
 
 

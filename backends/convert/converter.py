@@ -38,8 +38,13 @@ TYPES: dict[FloatType, tuple[int, int, np.dtype[Any]]] = {
 }
 
 
-def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16") -> ConvertResult:
-    """Writes the checkpoint in folder `source` to `target`. Raises Refusal with one sentence."""
+def convert(
+    report: Report, source: Path, target: Path, type: FloatType = "bf16", *, is_final: bool = True
+) -> ConvertResult:
+    """Writes the checkpoint in folder `source` to `target`. Raises Refusal with one sentence.
+
+    Unless is_final the file stays at `part_of(target)`, for someone who looks at it first.
+    """
     start = time.perf_counter()
     if type not in get_args(FloatType):
         raise Refusal(f"{type!r} is not a type to convert to. These are: {', '.join(get_args(FloatType))}.")
@@ -58,7 +63,8 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
         add_vocabulary(writer, vocabulary)
         _write_tensors(writer, tensors, report)
         writer.close()
-        publish(part, target)
+        if is_final:
+            publish(part, target)
     except BaseException as fault:
         with suppress(OSError):  # what was buffered may not fit on the disk either
             writer.close()
@@ -67,7 +73,9 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
             raise _cannot_write(target, fault) from fault
         raise
     report(Progress(1.0, "Converted"))
-    return ConvertResult(target.stat().st_size, len(tensors), time.perf_counter() - start)
+    written = target if is_final else part
+    seconds = time.perf_counter() - start
+    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=vocabulary.notes)
 
 
 def _add_metadata(

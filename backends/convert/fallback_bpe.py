@@ -89,14 +89,12 @@ def _space(document: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
         ):
             return False, ()  # Gemma: there is no space left that could be split at
         case None, {"type": "Metaspace", "replacement": "\u2581", "split": False} as metaspace:
-            scheme = metaspace.get("prepend_scheme", "always")
-            return scheme != "never", ((FIRST_ONLY,) if scheme == "first" else ())
+            adds_space = metaspace.get("prepend_scheme", "always") != "never"
+            return adds_space, ((SECOND_SPACE,) if adds_space else ())
     raise Refusal(OUTSIDERS.format("normalizer, pre_tokenizer"))
 
 
-FIRST_ONLY = (
-    "After a special token llama.cpp adds a space, where the original tokenizer adds one to a text's start only."
-)
+SECOND_SPACE = "At a text that begins with a space, and after special tokens, llama.cpp adds a space of its own."
 
 
 def _is_replace(normalizer: Any) -> bool:

@@ -8,30 +8,12 @@ from backends.convert.vocabulary import Lexicon
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 # of these texts llama.cpp knows by itself that they end an answer (llama-vocab.cpp, special_eog_ids)
 KNOWN_ENDS = frozenset(
-    [
-        "<|eot_id|>",
-        "<|im_end|>",
-        "<|end|>",
-        "<|return|>",
-        "<|call|>",
-        "<|flush|>",
-        "<|calls|>",
-        "<end_of_turn>",
-        "<|endoftext|>",
-        "</s>",
-        "<|eom_id|>",
-        "<EOT>",
-        "_<EOT>",
-        "[EOT]",
-        "[EOS]",
-        "<|end_of_text|>",
-        "<end_of_utterance>",
-        "<eos>",
-        "<turn|>",
-        "<|tool_response>",
-        "[e~[",
-        "<｜end▁of▁sentence｜>",
-    ]
+    (
+        *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>"),
+        *("<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>"),
+        *("<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "[e~["),
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    )
 )
 MORE_ENDS = ("eot", "eom")  # the names that the format has for further ones
 

@@ -14,12 +14,13 @@ class Splitter:
     """What llama.cpp calls it, without and with the shortcut for words that are tokens as they stand.
 
     Where it knows one of the two only, the other one's tokens are the same unless the vocabulary holds a word that no
-    merges reach: that is looked at after the conversion. marks_differ: combining marks are no part of a word there.
+    merges reach: that is looked at after the conversion. capitals_differ: beyond ASCII llama.cpp knows no capitals
+    and no combining marks there.
     """
 
     plain: str | None
     shortcut: str | None
-    marks_differ: bool = False
+    capitals_differ: bool = False
 
 
 _END = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -77,8 +78,8 @@ SPLITTERS: dict[tuple[Step, ...], Splitter] = {
     (("regex", QWEN2),): Splitter("qwen2", None),
     (("regex", QWEN35),): Splitter("qwen35", None),
     (("regex", SEED_CODER),): Splitter("seed-coder", None),
-    (("regex", GPT4O),): Splitter("gpt-4o", None, marks_differ=True),
-    (("regex", TEKKEN),): Splitter(None, "tekken", marks_differ=True),
+    (("regex", GPT4O),): Splitter("gpt-4o", None, capitals_differ=True),
+    (("regex", TEKKEN),): Splitter(None, "tekken", capitals_differ=True),
     (("regex", BAILING),): Splitter("bailingmoe", None),
     (("words", ""),): Splitter("gpt-2", None),
     (("digits", "single"), ("words", "")): Splitter("smollm", None),

@@ -65,11 +65,14 @@ def poison(value: float) -> Change:
     return set_tensors(change)
 
 
-ROPE = {"rope_type": "yarn", "factor": 4.0}
+ROPE = {"rope_type": "dynamic", "factor": 4.0}
 CASES: dict[str, tuple[Change, str]] = {
     "architecture": (set_config(architectures=["FalconForCausalLM"]), "architecture FalconForCausalLM is not"),
     "no architecture": (set_config(architectures=None), "does not name one architecture"),
-    "rope type": (set_config(rope_scaling=ROPE), "rotary scaling 'yarn' is not supported"),
+    "rope type": (
+        set_config(rope_scaling=ROPE),
+        "rotary scaling 'dynamic' is not supported",
+    ),
     "rope of another architecture": (
         set_config(
             architectures=["Qwen2ForCausalLM"],
@@ -86,7 +89,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "nested rope": (set_config(rope_parameters={"full_attention": {}}), "differ between layers"),
     "activation": (set_config(hidden_act="gelu"), "activation 'gelu'"),
     "partial rotary": (set_config(partial_rotary_factor=0.5), "partial_rotary_factor of 0.5"),
-    "sliding window": (set_config(layer_types=["sliding_attention"]), "'sliding_attention' are not supported"),
+    "sliding window": (set_config(layer_types=["sliding_attention"]), "type 'sliding_attention' is not supported"),
     "quantized": (set_config(quantization_config={"quant_method": "fp8"}), "already quantized"),
     "heads": (set_config(num_key_value_heads=3), "4 heads of 64, 3 of them"),
     "layers": (set_config(num_hidden_layers=True), "no valid num_hidden_layers"),

@@ -1,0 +1,13 @@
+"""The one table of architectures that can be converted, a file per family."""
+
+from backends.convert.architectures import gemma, lfm2, llama, olmo, phi, qwen
+from backends.convert.architectures.table import Architecture
+
+ARCHITECTURES: dict[str, Architecture] = {
+    **llama.ARCHITECTURES,
+    **qwen.ARCHITECTURES,
+    **gemma.ARCHITECTURES,
+    **phi.ARCHITECTURES,
+    **lfm2.ARCHITECTURES,
+    **olmo.ARCHITECTURES,
+}

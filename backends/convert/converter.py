@@ -18,10 +18,10 @@ from backends.convert.encode import FloatType
 from backends.convert.files import part_of, publish, require_space
 from backends.convert.metadata import add_metadata
 from backends.convert.plan import plan_tensors
-from backends.convert.safetensors import read_checkpoint
 from backends.convert.settings import read_config
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
+from backends.convert.weights import read_weights
 from backends.convert.writer import write_tensors
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
@@ -38,7 +38,7 @@ def convert(
     if type not in get_args(FloatType):
         raise Refusal(f"{type!r} is not a type to convert to. These are: {', '.join(get_args(FloatType))}.")
     report(Progress(0.0, "Reading the checkpoint"))
-    entries = read_checkpoint(source)
+    entries = read_weights(source)
     architecture, config = read_config(source)
     tensors = plan_tensors(architecture, config, entries, type)
     vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)

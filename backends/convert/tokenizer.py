@@ -6,7 +6,7 @@ from typing import Any
 from backends.child import Refusal
 from backends.convert.added_tokens import added_beside_model, added_in_json
 from backends.convert.byte_level import read_byte_level
-from backends.convert.chat_template import read_template
+from backends.convert.chat_template import read_templates
 from backends.convert.fallback_bpe import is_fallback_bpe, read_fallback_bpe
 from backends.convert.files import read_json
 from backends.convert.sentencepiece_model import read_lexicon, read_model
@@ -57,7 +57,7 @@ def _finished(
     if not is_phi3 and any(token.swallows_left or token.swallows_right for token in added.values()):
         notes += (SWALLOWS,)
     return Vocabulary(
-        lexicon, special, adds_bos, adds_eos, read_template(folder, settings), notes=notes, is_phi3=is_phi3
+        lexicon, special, adds_bos, adds_eos, read_templates(folder, settings), notes=notes, is_phi3=is_phi3
     )
 
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import Literal
 
 from backends.child import Refusal
-from backends.convert.chat_template import Template
+from backends.convert.chat_template import Templates
 
 Model = Literal["gpt2", "llama", "gemma4"]  # byte-level BPE, SentencePiece, and BPE without words
 
@@ -65,6 +65,6 @@ class Vocabulary:
     special_ids: dict[str, int]
     adds_bos: bool
     adds_eos: bool
-    template: Template | None
+    templates: Templates
     notes: tuple[str, ...] = ()
     is_phi3: bool = False  # its special tokens swallow the spaces after them, as llama.cpp does for this name

@@ -4,6 +4,7 @@ import re
 
 import gguf
 
+from backends.convert.chat_template import DEFAULT, Templates
 from backends.convert.vocabulary import Vocabulary
 
 GGUF_SPECIAL_NAMES = {"unk": "unknown", "sep": "seperator", "pad": "padding"}  # the format's own spelling
@@ -26,8 +27,18 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_eos_token(vocabulary.adds_eos)
     if lexicon.adds_space is not (lexicon.model == TAKES_SPACE):
         writer.add_add_space_prefix(lexicon.adds_space)
-    if vocabulary.template is not None:
-        writer.add_chat_template(vocabulary.template)
+    _add_templates(writer, vocabulary.templates)
+
+
+def _add_templates(writer: gguf.GGUFWriter, templates: Templates) -> None:
+    """In their order, so that the same checkpoint gives the same bytes."""
+    others = [name for name in templates if name != DEFAULT]
+    for name in others:
+        writer.add_string(gguf.Keys.Tokenizer.CHAT_TEMPLATE_N.format(name=name), templates[name])
+    if others:
+        writer.add_array(gguf.Keys.Tokenizer.CHAT_TEMPLATES, others)
+    if DEFAULT in templates:
+        writer.add_string(gguf.Keys.Tokenizer.CHAT_TEMPLATE, templates[DEFAULT])
 
 
 def model_name(name: str, is_phi3: bool = False) -> str:

@@ -113,7 +113,7 @@ def make_imatrix(
     num_chunks: of 512 tokens, None for the whole text. Raises ConversionError or Cancelled.
     """
     result = run_in_child(
-        "backends.llama.quantization.imatrix:make",
+        "backends.llama.quantization.imatrix:make_imatrix",
         log_path=logs / "imatrix.log",
         on_progress=on_progress,
         cancelled=cancelled,

@@ -110,9 +110,7 @@ class Collector:
             self._check_layout(weight)
         num_matrices = weight.ne[2] * weight.ne[3]
         columns = data.ne[0]
-        entry = self.entries.setdefault(
-            _name(weight), Entry(np.zeros((num_matrices, columns)), np.zeros(1, np.int64))
-        )
+        entry = self.entries.setdefault(_name(weight), Entry(np.zeros((num_matrices, columns)), np.zeros(1, np.int64)))
         if entry.sums.shape != (num_matrices, columns):
             raise Refusal(f"The model uses {_name(weight)!r} in two shapes, which no importance matrix can say.")
         if tensor.op == self._experts:

@@ -133,5 +133,5 @@ def _run(
     with heard(listener):
         code = quantize_file(source.path, part, recipe, importance, threads, is_dry)
     if code != 0:
-        said = listener.last.rstrip(".") or "no reason was given"
+        said = listener.last.rpartition("failed to quantize: ")[2].rstrip(".") or "no reason was given"
         raise Refusal(f"{source.path.name} could not be quantized to {recipe.type}: {said}.")

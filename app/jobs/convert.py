@@ -1,6 +1,8 @@
 """Convert and quantize as the application calls them: one child process each. Knows their names, not their code."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import ConversionError
@@ -54,17 +56,18 @@ def quantize_file(
     type, overrides and the rest: `backends.formats.recipe.Recipe`. allow_requantize: else a source that is quantized
     already is refused.
     """
-    result = run_in_child(
-        "backends.llama.quantization.quantize:quantize",
-        log_path=logs / "quantize.log",
-        on_progress=on_progress,
-        cancelled=cancelled,
-        error=ConversionError,
-        source=source,
-        target=target,
-        recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize),
-        threads=threads,
-    )
+    with _no_part_left(target):
+        result = run_in_child(
+            "backends.llama.quantization.quantize:quantize",
+            log_path=logs / "quantize.log",
+            on_progress=on_progress,
+            cancelled=cancelled,
+            error=ConversionError,
+            source=source,
+            target=target,
+            recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize),
+            threads=threads,
+        )
     assert isinstance(result, QuantizeResult)
     return result
 
@@ -112,17 +115,27 @@ def make_imatrix(
 
     num_chunks: of 512 tokens, None for the whole text. Raises ConversionError or Cancelled.
     """
-    result = run_in_child(
-        "backends.llama.quantization.imatrix:make_imatrix",
-        log_path=logs / "imatrix.log",
-        on_progress=on_progress,
-        cancelled=cancelled,
-        error=ConversionError,
-        model=model,
-        target=target,
-        text=text,
-        num_chunks=num_chunks,
-        threads=threads,
-    )
+    with _no_part_left(target):
+        result = run_in_child(
+            "backends.llama.quantization.imatrix:make_imatrix",
+            log_path=logs / "imatrix.log",
+            on_progress=on_progress,
+            cancelled=cancelled,
+            error=ConversionError,
+            model=model,
+            target=target,
+            text=text,
+            num_chunks=num_chunks,
+            threads=threads,
+        )
     assert isinstance(result, ImatrixResult)
     return result
+
+
+@contextmanager
+def _no_part_left(target: Path) -> Iterator[None]:
+    """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
+    try:
+        yield
+    finally:
+        target.with_name(target.name + ".part").unlink(missing_ok=True)

@@ -87,7 +87,7 @@ QUANTIZATIONS = {
 TENSOR_NUMBERS = {
     row.name: number
     for number, row in TENSOR_TYPES.items()
-    if row.name not in ("Q8_1", "Q8_K", "F64") and not row.name.startswith("I") or row.name.startswith("IQ")
+    if (row.name not in ("Q8_1", "Q8_K", "F64") and not row.name.startswith("I")) or row.name.startswith("IQ")
 }
 # tensors of these types are written with an importance matrix or not at all; Q2_K only within Q2_K_S
 TENSORS_WITH_IMATRIX = frozenset({"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"})

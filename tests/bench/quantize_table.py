@@ -1,27 +1,34 @@
 """Draws results/quantize.md from results/quantize.json."""
 
+from collections.abc import Iterable
 from typing import Any
 
 
+FILES = ("model", "type", "with", "equal", "bytes", "predicted", "bits/weight", "fallbacks")
+MATRICES = ("model", "tensors", "chunks", "same layout", "furthest", "s", "s, llama-imatrix")
+SPEEDS = ("who", "model MB", "MB/s", "MB/s, llama-quantize", "ratio", "lowest", "highest", "pairs")
+
+
 def draw(report: dict[str, Any]) -> str:
-    parts = ["# Quantizing beside llama.cpp's own tools, of the same build\n"]
+    parts = ["# Quantizing beside llama.cpp's own tools, of the same build"]
     if rows := report.get("files"):
         equal = sum(row["is equal"] for row in rows)
-        parts.append(f"{equal} of {len(rows)} files equal llama-quantize's byte for byte (or are refused by both).\n")
-        head = "| model | type | with | equal | bytes | predicted | bits/weight | fallbacks |\n|---|---|---|---|--:|--:|--:|--:|"
-        parts.append("\n".join([head, *map(_file, rows)]) + "\n")
+        parts.append(f"{equal} of {len(rows)} files equal llama-quantize's byte for byte, or are refused by both.")
+        parts.append(_table(FILES, map(_file, rows)))
     if rows := report.get("matrices"):
         parts.append(
-            "Importance matrices beside llama-imatrix's, one thread, the same text; “furthest” is the largest relative "
-            "difference of any value: sums in another order, and ours in float64.\n"
+            "Importance matrices beside llama-imatrix's, one thread, the same text. “Furthest” is the largest relative "
+            "difference of any value: we add up in another order, and in float64."
         )
-        head = "| model | tensors | chunks | same layout | furthest | s | s, llama-imatrix |\n|---|--:|--:|---|--:|--:|--:|"
-        parts.append("\n".join([head, *map(_matrix, rows)]) + "\n")
+        parts.append(_table(MATRICES, map(_matrix, rows)))
     if rows := report.get("speed"):
-        parts.append("Speed, from the start of the process to the finished file; median of the pairs' ratios.\n")
-        head = "| who | model MB | MB/s | MB/s, llama-quantize | ratio | lowest | highest | pairs |\n|---|--:|--:|--:|--:|--:|--:|--:|"
-        parts.append("\n".join([head, *map(_speed, rows)]) + "\n")
-    return "\n".join(parts)
+        parts.append("Speed, from the start of the process to the finished file; median of the pairs' ratios.")
+        parts.append(_table(SPEEDS, map(_speed, rows)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[str]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
 
 
 def _file(row: dict[str, Any]) -> str:

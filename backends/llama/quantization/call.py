@@ -47,7 +47,8 @@ def _overrides(recipe: Recipe) -> Any:
 def _matrix(importance: Importance) -> Any:
     rows = (llama_cpp.llama_model_imatrix_data * (len(importance.values) + 1))()
     for row, (name, values) in zip(rows, importance.values.items(), strict=False):
-        assert values.dtype == np.float32 and values.flags.c_contiguous
+        assert values.dtype == np.float32
+        assert values.flags.c_contiguous
         row.name, row.size = name.encode(), values.size
         row.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
     return rows

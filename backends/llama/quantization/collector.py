@@ -140,7 +140,7 @@ class Collector:
         """data: [tokens, 1 or used experts, columns]; routes: [tokens, used experts]."""
         experts = self._array(routes, np.int32)[0, 0]
         values = self._array(data, np.float32)[0]
-        assert len(experts) == len(values) and data.ne[3] == 1
+        assert len(experts) == len(values)
         if len(entry.counts) != len(entry.sums):
             entry.counts = np.repeat(entry.counts, len(entry.sums))
         order = np.argsort(experts, axis=None, kind="stable")

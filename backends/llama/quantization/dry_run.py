@@ -35,7 +35,8 @@ class DryRun:
         elif found := FALLBACK.search(line):
             name, columns, block, wanted, instead = found.groups()
             self.fallbacks.append(
-                f"{name} becomes {instead.upper()}: its rows of {columns} do not divide by the {block} of {wanted.upper()}."
+                f"{name} becomes {instead.upper()}: its rows of {columns} do not divide by the {block} "
+                f"of {wanted.upper()}."
             )
 
     def again(self) -> list[str]:

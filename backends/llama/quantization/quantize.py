@@ -100,8 +100,8 @@ def _checked(dry: DryRun, source: Source, recipe: Recipe, importance: Importance
     """The plan, unless llama.cpp would refuse it half-way."""
     if (again := dry.again()) and not recipe.allow_requantize:
         raise Refusal(
-            f"{source.path.name} is already quantized (tensor {again[0]!r} is {dry.types[again[0]][0]}). Start from its "
-            "F16, BF16 or F32 file, or allow quantizing it again, which loses more than one step would."
+            f"{source.path.name} is already quantized (tensor {again[0]!r} is {dry.types[again[0]][0]}). Start from "
+            "its F16, BF16 or F32 file, or allow quantizing it again, which loses more than one step would."
         )
     if unknown := dry.without_importance(recipe, importance):
         raise Refusal(
@@ -132,6 +132,10 @@ def _run(
 ) -> None:
     with heard(listener):
         code = quantize_file(source.path, part, recipe, importance, threads, is_dry)
+    if code != 0 and "iostream" in listener.last:  # all that C++ says when it cannot write
+        raise Refusal(
+            f"{part} could not be written: its disk is full or was taken away. Free some space and try again."
+        )
     if code != 0:
         said = listener.last.rpartition("failed to quantize: ")[2].rstrip(".") or "no reason was given"
         raise Refusal(f"{source.path.name} could not be quantized to {recipe.type}: {said}.")

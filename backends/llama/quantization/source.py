@@ -36,15 +36,16 @@ class Source:
 def read_source(path: Path) -> Source:
     """Raises FormatError with a sentence."""
     first = read_header(path)
-    check_model(first)
     count, number = first.metadata.get("split.count", 0), first.metadata.get("split.no", 0)
     if not isinstance(count, int) or count <= 1:
+        check_model(first)
         return Source(path, (first,))
     name = PART.fullmatch(path.name)
     if number != 0 or name is None or int(name[2]) != count:
         raise FormatError(
             f"{path.name} is a part of a split model. Start from its first part, …-00001-of-{count:05}.gguf."
         )
+    check_model(first)
     others = (path.with_name(f"{name[1]}-{part:05}-of-{count:05}.gguf") for part in range(2, count + 1))
     return Source(path, (first, *(read_header(other) for other in others)))
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-
 FILES = ("model", "type", "with", "equal", "bytes", "predicted", "bits/weight", "fallbacks")
 MATRICES = ("model", "tensors", "chunks", "same layout", "furthest", "s", "s, llama-imatrix")
 SPEEDS = ("who", "model MB", "MB/s", "MB/s, llama-quantize", "ratio", "lowest", "highest", "pairs")

@@ -127,7 +127,7 @@ def _check(values: Floats, path: Path, name: str) -> None:
 
 
 def _read_legacy(cursor: Cursor, path: Path) -> Importance:
-    """The format of before 2025 (common/imatrix-loader.cpp): each tensor's name, calls and sums; then the text's name."""
+    """The format of before 2025 (common/imatrix-loader.cpp): name, calls and sums of each; then the text's name."""
     num_entries = cursor.u32() if cursor.size >= 8 else 0
     if not 0 < num_entries <= MAX_ENTRIES:
         raise FormatError(f"{path.name} is no importance matrix.")

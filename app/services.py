@@ -9,10 +9,14 @@ import psutil
 from app.errors import EngineError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
+from app.hub.client import HubClient
+from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
+from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
+from app.jobs.installs import Installs
 from app.jobs.queue import JobQueue
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
@@ -79,7 +83,10 @@ class Services:
         self.settings, notice = load_settings(paths.settings_file)
         self._note(notice)
         self.store = ModelStore(paths.models)
+        self.tokens = TokenStore()
+        self.hub = HubClient(token=self.tokens.token)
         self.jobs = JobQueue()
+        self.installs = Installs(self.jobs, Tools(self.hub, self.store, paths.logs))
         self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
         self.server = Server(Directory(self.store, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
@@ -124,6 +131,10 @@ class Services:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
+    def recover_installs(self) -> None:
+        """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        self.notices.extend(self.installs.recover())
+
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings
         save_settings(self.paths.settings_file, settings)
@@ -135,8 +146,9 @@ class Services:
 
     def close(self) -> None:
         self.server.stop()
+        self.hub.close()
         self.telemetry.close()
-        self.jobs.close()
+        self.installs.close()  # and the jobs with them; installs stay resumable
         self.supervisor.close()
         if self._history is not None:
             self._history.close()

@@ -12,6 +12,7 @@ from app.errors import SlipstreamError, UsageError
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
     "cache": "measure or clear the prompts kept on disk",
+    "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

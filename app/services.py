@@ -12,8 +12,10 @@ from app.history import History, open_history
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
+from app.jobs.evaluate import MeasureModel
 from app.jobs.install_guide import InstallGuide
 from app.jobs.queue import JobQueue
+from app.lab.lab import Lab
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
@@ -80,7 +82,9 @@ class Services:
         self._note(notice)
         self.store = ModelStore(paths.models)
         self.jobs = JobQueue()
-        self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
+        preflight = Preflight(paths.cache, paths.logs)
+        self.supervisor = Supervisor(paths.logs, preflight)
+        self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
         self.server = Server(Directory(self.store, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
@@ -123,6 +127,10 @@ class Services:
     def install_guide(self) -> int:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
+
+    def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
+        """The job's id. Its result is the Card, which is kept."""
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against and against.path)).id
 
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings

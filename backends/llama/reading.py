@@ -42,9 +42,9 @@ class TextReader:
         self.path = path
         self._length = options.context
         self._resources = ExitStack()
-        header = _checked_header(path, options)
+        header = checked_header(path, options)
         with ExitStack() as attempt:
-            self.model, layers = _open(header, options, attempt)
+            self.model, layers = open_model(header, options, attempt)
             _check_reads(self.model, path, options.context)
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
@@ -128,7 +128,7 @@ def default_threads() -> int:
     return psutil.cpu_count(logical=False) or 1
 
 
-def _checked_header(path: Path, options: EngineOptions) -> Header:
+def checked_header(path: Path, options: EngineOptions) -> Header:
     """Judged before any native call, as the engine's loader does."""
     devices = native.devices()
     is_cuda = any(device.name.startswith(CUDA) for device in devices)
@@ -148,7 +148,7 @@ def _placement(path: Path, options: EngineOptions) -> Placement:
     return place(total_bytes(*parts_of(path)), options, native.devices())
 
 
-def _open(header: Header, options: EngineOptions, resources: ExitStack) -> tuple[NativeModel, int]:
+def open_model(header: Header, options: EngineOptions, resources: ExitStack) -> tuple[NativeModel, int]:
     placement = _placement(header.path, options)
     for layers in placement.attempts:
         try:

@@ -174,7 +174,7 @@ class Services:
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
-        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against and against.path)).id
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
 
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings

@@ -11,13 +11,19 @@ import psutil
 from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
+from app.hub.client import HubClient
+from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
 from app.jobs.bring_in import BringIn
+from app.jobs.evaluate import MeasureModel
+from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
+from app.jobs.installs import Installs
 from app.jobs.queue import JobQueue
 from app.jobs.verify import Verify
+from app.lab.lab import Lab
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
 from app.library.index import Index
@@ -91,6 +97,8 @@ class Services:
         self.settings, notice = load_settings(paths.settings_file)
         self._note(notice)
         self.store = ModelStore(paths.models)
+        self.tokens = TokenStore()
+        self.hub = HubClient(token=self.tokens.token)
         self.library = Library(
             self.store,
             Index(paths.cache / "library.sqlite3"),
@@ -99,7 +107,10 @@ class Services:
             self._is_loaded,
         )
         self.jobs = JobQueue()
-        self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
+        self.installs = Installs(self.jobs, Tools(self.hub, self.store, paths.logs, library=self.library))
+        preflight = Preflight(paths.cache, paths.logs)
+        self.supervisor = Supervisor(paths.logs, preflight)
+        self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
         self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
@@ -145,6 +156,10 @@ class Services:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
+    def recover_installs(self) -> None:
+        """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        self.notices.extend(self.installs.recover())
+
     def verify_model(self, model_id: str) -> int:
         """The job's id. Raises UnknownModelError."""
         return self.jobs.add(Verify(self.library, self.library.by_id(model_id))).id
@@ -157,6 +172,10 @@ class Services:
         """List the models of a folder as they lie. Raises ModelFileError."""
         self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
 
+    def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
+        """The job's id. Its result is the Card, which is kept."""
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
+
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings
         save_settings(self.paths.settings_file, settings)
@@ -168,8 +187,9 @@ class Services:
 
     def close(self) -> None:
         self.server.stop()
+        self.hub.close()
         self.telemetry.close()
-        self.jobs.close()
+        self.installs.close()  # and the jobs with them; installs stay resumable
         self.supervisor.close()
         if self._history is not None:
             self._history.close()

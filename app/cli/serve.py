@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:
+        services.recover_installs()
         for notice in services.notices:
             print(f"slipstream: {notice}", file=sys.stderr)
         if not key and not services.settings.api_key and not is_loopback(arguments.host):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from backends.formats import CompanionError, FormatError
 from backends.formats.gguf_cursor import ARRAY, Cursor
@@ -187,6 +187,11 @@ def _quantization(header: Header, tensors: Sequence[TensorInfo]) -> str:
     if mix is None or (mix in UNQUANTIZED) != (common in UNQUANTIZED):
         return common
     return mix
+
+
+def read_stream(file: BinaryIO, name: str, size: int) -> Header:
+    """The header of a file that lies elsewhere; `file` needs seek() and read() alone. Raises FormatError."""
+    return _read(Cursor(file, name, size), Path(name), False)
 
 
 def _read(cursor: Cursor, path: Path, keep_arrays: bool | frozenset[str]) -> Header:

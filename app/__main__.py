@@ -17,6 +17,7 @@ COMMANDS = {
     "convert": "make a GGUF file of a checkpoint",
     "quantize": "make a GGUF file smaller",
     "search": "find models on the Hub",
+    "models": "the library: everything on this disk, its hashes and duplicates",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backends.formats import FormatError
+from backends.formats import CompanionError, FormatError
 from backends.formats.gguf_cursor import Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 
@@ -27,6 +27,7 @@ MAX_TENSOR_NAME = 63  # GGML_MAX_NAME
 MAX_DIMS = 4
 MAX_ALIGNMENT = 65_536
 MAX_BYTES = 1 << 62
+COMPANIONS = ("adapter", "mmproj", "imatrix")  # values of general.type
 
 # how the first bytes of other files look
 OTHER_FILES = (
@@ -134,8 +135,8 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
     others: the further parts of a model in several files, the first of which may hold settings only.
     """
     name, kind = header.path.name, header.metadata.get("general.type", "model")
-    if kind in ("adapter", "mmproj", "imatrix") or header.architecture == "clip":
-        raise FormatError(f"{name} is not a model by itself but a part for one ({kind}).")
+    if kind in COMPANIONS or header.architecture == "clip":
+        raise CompanionError(f"{name} is not a model by itself but a part for one ({kind!s:.40}).")
     if not header.architecture:
         raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
     if header.architecture not in ARCHITECTURES:

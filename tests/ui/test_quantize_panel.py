@@ -32,7 +32,7 @@ def panel(services: StageServices, bridge: Bridge, theme: Theme, qtbot: QtBot) -
     result.resize(640, 720)
     qtbot.addWidget(holder)
     holder.show()
-    yield result
+    yield result  # noqa: PT022 - the holder must live as long
 
 
 def choose(panel: QuantizePanel, type_: str) -> None:
@@ -61,13 +61,18 @@ def test_the_size_is_estimated_and_then_planned(panel: QuantizePanel, entry: Mod
 def test_a_type_that_needs_a_matrix_gets_one(panel: QuantizePanel, entry: ModelEntry) -> None:
     panel.show_entry(entry)
     assert not panel.makes_matrix.isChecked()
-    assert not panel.choose_text.isVisible()
+    assert not panel.choose_text.isEnabled()
     choose(panel, "IQ2_XS")
     assert panel.makes_matrix.isChecked()
     assert not panel.makes_matrix.isEnabled()
-    assert panel.choose_text.isVisible()
+    assert panel.choose_text.isEnabled()
+    assert panel.view.currentIndex().data(TypeRole.DETAIL).endswith("Needs an importance matrix.")
     choose(panel, "Q4_K_S")
     assert panel.makes_matrix.isEnabled()
+    assert not panel.makes_matrix.isChecked()  # it was the type's wish, not the person's
+    panel.makes_matrix.click()
+    choose(panel, "Q8_0")
+    assert panel.makes_matrix.isChecked()
 
 
 def test_a_quantized_model_asks_first(panel: QuantizePanel, services: StageServices) -> None:

@@ -51,13 +51,13 @@ class QuantizationsModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return row.name
             case Qt.ItemDataRole.AccessibleTextRole:
-                return f"{row.name}, {self._size(row)}, {row.quality}, {row.description}"
+                return f"{row.name}, {self._size(row)}, {row.quality}, {self.data(index, TypeRole.DETAIL)}"
             case TypeRole.QUANTIZATION:
                 return row
             case TypeRole.NOTE:
                 return f"{row.quality}  ·  {self._size(row)}"
             case TypeRole.DETAIL:
-                return row.description
+                return f"{row.description} Needs an importance matrix." if row.needs_imatrix else row.description
         return None
 
     def _size(self, row: Quantization) -> str:

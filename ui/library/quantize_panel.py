@@ -39,6 +39,7 @@ class QuantizePanel(QFrame):
         self._bridge = bridge
         self._entry: ModelEntry | None = None
         self._text: Path | None = None
+        self._wants_matrix = False  # by the person's own choice, whatever the type needs
         self._plans: dict[str, QuantizePlan] = {}
         self.setProperty("kind", "card")
         self.types = QuantizationsModel(self)
@@ -56,7 +57,7 @@ class QuantizePanel(QFrame):
         self._lay_out(theme)
 
         self.view.selectionModel().currentChanged.connect(self._show_type)
-        self.makes_matrix.toggled.connect(self._refresh)
+        self.makes_matrix.clicked.connect(self._choose_matrix)
         self.again.toggled.connect(self._refresh)
         self.choose_text.clicked.connect(self._choose_text)
         self.start.clicked.connect(self._start)
@@ -83,12 +84,15 @@ class QuantizePanel(QFrame):
 
     def _show_type(self) -> None:
         needs = self.quantization.needs_imatrix
-        if needs:
-            self.makes_matrix.setChecked(True)
+        self.makes_matrix.setChecked(needs or self._wants_matrix)
         self.makes_matrix.setEnabled(not needs)
         self._refresh()
         if self.quantization.name not in self._plans:
             self._timer.start()
+
+    def _choose_matrix(self, is_wanted: bool) -> None:
+        self._wants_matrix = is_wanted
+        self._refresh()
 
     def _plan(self) -> None:
         if self._entry is not None and self.isVisible():
@@ -111,15 +115,15 @@ class QuantizePanel(QFrame):
             return
         row, plan = self.quantization, self._plans.get(self.quantization.name)
         self.outlook.setText(_outlook(self._entry, row, plan))
-        text = f"over {self._text.name}" if self._text else "over the text that comes with Slipstream"
+        text = self._text.name if self._text else "the text that comes with Slipstream"
         need = f"{row.name} needs one. " if row.needs_imatrix else ""
         self._matrix_note.setText(
-            f"{need}The model reads {text}, so that the weights that matter most are kept best. "
-            "This takes about as long as a long prompt."
+            f"{need}The model reads {text} first, and the weights that mattered most are kept best. "
+            "That takes about as long as a long prompt."
         )
         is_again = self._entry.quantization not in UNQUANTIZED
         self.again.setVisible(is_again)
-        self.choose_text.setVisible(self.makes_matrix.isChecked())
+        self.choose_text.setEnabled(self.makes_matrix.isChecked())
         self.problem.setVisible(bool(self.problem.text()))
         self.start.setEnabled(not is_again or self.again.isChecked())
 
@@ -162,9 +166,11 @@ class QuantizePanel(QFrame):
         layout.addWidget(self._title)
         layout.addWidget(self.view, 1)
         layout.addWidget(self.outlook)
-        for widget in (self.makes_matrix, self._matrix_note):
-            layout.addWidget(widget)
-        layout.addWidget(self.choose_text, 0, Qt.AlignmentFlag.AlignLeft)
+        matrix = QHBoxLayout()
+        matrix.addWidget(self.makes_matrix, 1)
+        matrix.addWidget(self.choose_text)
+        layout.addLayout(matrix)
+        layout.addWidget(self._matrix_note)
         layout.addWidget(self.again)
         layout.addWidget(self.problem)
         layout.addLayout(buttons)

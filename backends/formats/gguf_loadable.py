@@ -21,6 +21,7 @@ MAX_DIMENSION = 1 << 24  # of anything that is multiplied with another
 NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
 INDEX = "tid2eid"  # the one tensor that holds whole numbers
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
+WITHOUT_ROPE = ("nemotron_h", "nemotron_h_moe", "granitehybrid", "jamba", "plamo2", "kimi-linear", "bert", "mpt")
 EPSILONS = ("layer_norm_rms_epsilon", "layer_norm_epsilon", "group_norm_epsilon")
 
 
@@ -118,7 +119,8 @@ def _check_rope(settings: _Settings) -> None:
     default = settings.whole("embedding_length", 1, MAX_DIMENSION) // heads
     key = settings.whole("attention.key_length", 1, MAX_DIMENSION, default)
     value = settings.whole("attention.value_length", 1, MAX_DIMENSION, default)
-    turned = settings.whole("rope.dimension_count", 0, key, key)
+    lowest = 0 if settings.header.architecture in WITHOUT_ROPE else 2  # with 0, others never come to an end
+    turned = settings.whole("rope.dimension_count", lowest, key, key)
     if turned % 2:
         raise settings.refuse("rope.dimension_count", turned)
     if settings.header.architecture in WHOLE_HEAD_ROPE and not key == value == turned:

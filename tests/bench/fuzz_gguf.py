@@ -2,7 +2,7 @@
 
 Our reader must say one sentence in under a second and 200 MB to each; and what it lets pass, llama.cpp must survive:
 every file of a sample is loaded, tokenised with and run for one step in a process of its own.
-A run goes on where the last one stopped (`--from`), and adds to the results of the same build.
+A run that begins where the last one stopped (`--from`) adds to its results.
 """
 
 import argparse
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 MEMORY_BYTES = 200 << 20  # beyond what the interpreter takes before the first file
 HANG_SECONDS = 1.0
 NATIVE_SECONDS = 5
-PIECE = 5000
+PIECE = 2500
 KEPT = 20  # so many sentences are kept of each kind
 
 
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.child == "load":
         return load_files(arguments.folder)
     report = run(arguments.start, arguments.count, arguments.sample, arguments.seconds, arguments.keep)
+    report = together(report)
     save(report)
     print(json.dumps({key: value for key, value in report.items() if key != "sentences"}, indent=2))
     return 1 if report["crashes"] or report["hangs"] or report["native_deaths"] else 0
@@ -203,6 +204,26 @@ def _one_step(path: Path) -> None:
     for row, token in enumerate(tokens):
         context.set_row(row, token, row, 0)
     context.decode(len(tokens))
+
+
+def together(report: dict[str, Any]) -> dict[str, Any]:
+    """With the results on file, if these are the mutants that follow."""
+    try:
+        before: dict[str, Any] = json.loads((RESULTS / "fuzz_gguf.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return report
+    if not report["start"] or before["start"] + before["mutants"] != report["start"]:
+        return report
+    sums = ("mutants", "accepted", "crashes", "hangs", "native_loads", "native_refusals", "native_deaths", "seconds")
+    sentences = Counter(before["sentences"]) + Counter(report["sentences"])
+    return {
+        **report,
+        **{key: before[key] + report[key] for key in sums},
+        "start": before["start"],
+        "slowest_ms": max(before["slowest_ms"], report["slowest_ms"]),
+        "memory_mb": max(before["memory_mb"], report["memory_mb"]),
+        "sentences": dict(sentences.most_common()),
+    }
 
 
 def save(report: dict[str, Any]) -> None:

@@ -76,6 +76,8 @@ class MainWindow(QMainWindow):
         for source in (self.discover, self.install_desk):
             source.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self._connect_downloads()
+        for row in (self.settings_page.libraries, self.settings_page.folders):
+            row.changed.connect(self.models.refresh)
         self._add_shortcuts()
         self.go_to(CHAT)
         QTimer.singleShot(0, self, self._begin)

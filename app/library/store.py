@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
-from app.library.gguf import describe_parts, read_model, read_projector, split_of
+from app.library.gguf import describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, Record, read_manifest, write_manifest
 from app.library.names import checked_name
 
@@ -77,12 +77,13 @@ class ModelStore:
     ) -> ModelEntry:
         """Takes a model's files (moved here unless they lie here already) into the library, the manifest last.
 
-        file: the only one, or the first of several; parts: the others in their order; sha256: of `file`. A file
-        that an earlier, interrupted call has moved already is found at its place, so the call may be repeated.
+        file: the only one, or the first of several; parts: the others in their order, else its neighbours; sha256:
+        of `file`. A file that an interrupted call has moved already is found at its place: the call may be repeated.
         Raises ModelFileError when one of them cannot be loaded as what it is; then nothing has been moved.
         """
         folder = self.folder(publisher, repo)
-        file, parts = _here(file, folder), [_here(part, folder) for part in parts]
+        parts = [_here(part, folder) for part in parts or part_paths(file)[1:]]
+        file = _here(file, folder)
         mmproj, draft = mmproj and _here(mmproj, folder), draft and _here(draft, folder)
         description = describe_parts(file, parts)
         if mmproj is not None:

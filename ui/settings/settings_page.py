@@ -13,6 +13,7 @@ from backends.protocol import DraftMode, KVType
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.settings.fields import Choice, Decimal, Field, Number
+from ui.settings.library_rows import FoldersRow, LibrariesRow
 from ui.settings.prompt_cache_row import PromptCacheRow
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
@@ -49,6 +50,7 @@ class SettingsPage(QWidget):
         self._services = services
         self._desk = desk
         self._reload = self._make_reload()
+        self.libraries, self.folders = LibrariesRow(services), FoldersRow(services)
         # a file is written per change: not for every letter
         self._prompt_timer = QTimer(self, interval=PROMPT_MS, singleShot=True)
         self._prompt = self._make_prompt()
@@ -64,7 +66,7 @@ class SettingsPage(QWidget):
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
         column.rows.addWidget(label("Folders", "section"))
-        column.rows.addWidget(_card([self._folder_row()]))
+        column.rows.addWidget(_card([self._folder_row(), self.libraries, self.folders]))
         column.rows.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

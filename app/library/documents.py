@@ -34,8 +34,12 @@ def read_text(path: str, limit: int) -> str:
 
 def read_document(path: str) -> dict[str, Any]:
     """A JSON object; an empty one for anything else."""
+    return parsed_document(read_bytes(path))
+
+
+def parsed_document(content: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(read_bytes(path))
+        document = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

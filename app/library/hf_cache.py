@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from app.library.documents import read_text
 from app.library.found import Found, checkpoint, from_group
 from app.library.origin import Origin
-from app.library.scan import MAX_DEPTH, File, groups, walk
+from app.library.scan import MAX_DEPTH, NUM_REMEMBERED, File, Folder, groups, walk
 
 PREFIX = "models--"
 SHA256 = re.compile(r"^[0-9a-f]{64}$")  # blobs of 40 digits are git's, whose hash covers more than the file
@@ -26,22 +27,31 @@ def _repository(folder: str, id_: str) -> Iterator[Found]:
     seen: set[int] = set()
     has_checkpoint = False
     for commit in sorted(_names(snapshots), key=lambda name: (name != main, name)):
-        source = f"{id_}@{commit[:12]}"
-        root = os.path.join(snapshots, commit)
-        for found in walk(root, MAX_DEPTH - 3):
-            for group in groups(found.files):
-                if group.first.inode in seen:
+        root = f"{snapshots}{os.sep}{commit}"
+        for folder_ in walk(root, MAX_DEPTH - 3):
+            for found in _found_in(folder_, id_, f"{id_}@{commit[:12]}", folder_.path == root):
+                if found.inode in seen or (found.is_checkpoint and has_checkpoint):
                     continue
-                seen.add(group.first.inode)
-                stem = os.path.splitext(group.first.name)[0]
-                yield from_group(
-                    group, Origin.HF_CACHE, f"{id_}/{stem}", sha256=blob_sha256(group.first), source=source
-                )
-            if found.path == root and not has_checkpoint:
-                whole = checkpoint(found, Origin.HF_CACHE, id_, id_.rpartition("/")[2], source)
-                has_checkpoint = whole is not None
-                if whole:
-                    yield whole
+                seen.add(found.inode)
+                has_checkpoint |= found.is_checkpoint
+                yield found
+
+
+@lru_cache(NUM_REMEMBERED)
+def _found_in(folder: Folder, id_: str, source: str, is_top: bool) -> tuple[Found, ...]:
+    """Of one folder of a snapshot; the same for the same files."""
+    found = [
+        from_group(
+            group,
+            Origin.HF_CACHE,
+            f"{id_}/{os.path.splitext(group.first.name)[0]}",
+            sha256=blob_sha256(group.first),
+            source=source,
+        )
+        for group in groups(folder.files)
+    ]
+    whole = checkpoint(folder, Origin.HF_CACHE, id_, id_.rpartition("/")[2], source) if is_top else None
+    return (*found, whole) if whole else tuple(found)
 
 
 def blob_sha256(file: File) -> str | None:

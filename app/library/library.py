@@ -66,7 +66,7 @@ class Library:
             self._index.save()
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
-        entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold(), str(entry.path)))
+        entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold()))
         return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries))
 
     def find(self, name: str) -> ModelEntry:
@@ -130,7 +130,7 @@ class Library:
         return self._by_id(model_id)
 
     def _all(self) -> Iterator[ModelEntry | Found]:
-        yield from find_managed(self.store)
+        yield from find_managed(str(self.store.models_dir))
         managed = os.path.realpath(self.store.models_dir)
         owners: dict[str, Origin] = {}
         for place in self._places():
@@ -155,7 +155,12 @@ class Library:
             return None
         key = (found.id, found.path)
         built = self._built.get(key)
-        if built is None or built[0] != found or built[1] != facts or built[2] is not remark:
+        if (
+            built is None
+            or (built[0] is not found and built[0] != found)
+            or built[1] != facts
+            or built[2] is not remark
+        ):
             entry = remarked(_built_entry(found, facts), remark)
             built = self._built[key] = (found, facts, remark, entry)
         return built[3]

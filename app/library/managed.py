@@ -2,33 +2,37 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from app.errors import ModelFileError
 from app.library.entry import ModelEntry, installed_entry
 from app.library.found import Found, from_group
-from app.library.manifest import FILE_NAME, Record
+from app.library.manifest import FILE_NAME, Record, read_manifest
 from app.library.origin import Origin
-from app.library.scan import SUFFIX, Folder, groups, walk
-from app.library.store import ModelStore
+from app.library.scan import NUM_REMEMBERED, SUFFIX, Folder, groups, walk
 
 STRAY = "It was not installed by Slipstream; its header is sound, so it can be tried."
 
 
-def find_managed(store: ModelStore) -> Iterator[ModelEntry | Found]:
+def find_managed(root: str) -> Iterator[ModelEntry | Found]:
     """Installed models as entries, whose manifest knows all of them; others as found, wherever they lie."""
-    root = str(store.models_dir)
     for folder in walk(root):
-        records: dict[str, Record] = {}
-        problem = STRAY
-        if folder.depth == 2 and folder.named(FILE_NAME):
-            try:
-                records = store.records(Path(folder.path))
-            except ModelFileError as fault:
-                problem = str(fault)
-        for record in records.values():
-            yield installed_entry(record, Path(folder.path))
-        yield from _strays(folder, records, root, problem)
+        yield from _found_in(folder, root)
+
+
+@lru_cache(NUM_REMEMBERED)
+def _found_in(folder: Folder, root: str) -> tuple[ModelEntry | Found, ...]:
+    """The same for the same files: the manifest is one of them, and is replaced whenever it changes."""
+    records: dict[str, Record] = {}
+    problem = STRAY
+    if folder.depth == 2 and folder.named(FILE_NAME):
+        try:
+            records = read_manifest(Path(folder.path))
+        except ModelFileError as fault:
+            problem = str(fault)
+    installed = (installed_entry(record, Path(folder.path)) for record in records.values())
+    return (*installed, *_strays(folder, records, root, problem))
 
 
 def _strays(folder: Folder, records: dict[str, Record], root: str, problem: str) -> Iterator[Found]:

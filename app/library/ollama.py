@@ -6,11 +6,13 @@ manifests/<registry>/<namespace>/<model>/<tag> is an OCI manifest; its layers sa
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
-from app.library.documents import read_document, read_text
+from app.library.documents import parsed_document, read_bytes, read_text
 from app.library.found import Found
 from app.library.origin import Origin
+from app.library.scan import NUM_REMEMBERED
 
 REGISTRY, NAMESPACE = "registry.ollama.ai", "library"  # left out of names, as Ollama does
 DIGEST = re.compile(r"^sha256[:-]([0-9a-f]{64})$")
@@ -21,37 +23,50 @@ MAX_NAMES = 20_000
 
 
 def find_ollama(root: str) -> Iterator[Found]:
-    for path, name in _manifests(os.path.join(root, "manifests")):
-        layers = read_document(path).get("layers")
-        if isinstance(layers, list) and (found := _found(root, name, layers)):
-            yield found
+    for path, name in _manifests(f"{root}{os.sep}manifests"):
+        blobs = _blobs(root, read_bytes(path))
+        if blobs is None:  # one that runs in the cloud, or of a kind that is no GGUF
+            continue
+        try:
+            status = os.stat(blobs[MODEL][0])
+            yield _found(name, blobs, (status.st_size, status.st_mtime_ns, status.st_ino))
+        except OSError:
+            yield _found(name, blobs, None)
 
 
-def _found(root: str, name: str, layers: list[Any]) -> Found | None:
-    blobs = {kind: blob for layer in layers if (blob := _blob(root, layer)) for kind in (_kind(layer),)}
-    if MODEL not in blobs:  # one that runs in the cloud, or of a kind that is no GGUF
-        return None
+class _Blobs(dict[str, tuple[str, str, int | None]]):
+    """By kind: path, hash and announced size. Of one manifest, so that it may be a key."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@lru_cache(NUM_REMEMBERED)
+def _blobs(root: str, manifest: bytes) -> _Blobs | None:
+    layers = parsed_document(manifest).get("layers")
+    found = ((_kind(layer), _blob(root, layer)) for layer in layers) if isinstance(layers, list) else ()
+    blobs = _Blobs({kind: blob for kind, blob in found if blob})
+    return blobs if MODEL in blobs else None
+
+
+@lru_cache(NUM_REMEMBERED)
+def _found(name: str, blobs: _Blobs, identity: tuple[int, int, int] | None) -> Found:
+    """Blobs are named by their content: what the small ones say cannot change."""
     path, digest, num_bytes = blobs[MODEL]
     details = [(title, read_text(blobs[kind][0], MAX_TEXT)) for kind, title in TEXTS.items() if kind in blobs]
     if ADAPTER in blobs:
         details.append(("Adapter", "It comes with a LoRA adapter, which is not applied here."))
     problem = None
-    try:
-        status = os.stat(path)
-        if num_bytes not in (None, status.st_size):
-            problem = f"Ollama has not finished downloading {name}. Run “ollama pull {name}” again."
-        identity = (status.st_size, status.st_mtime_ns, status.st_ino)
-    except OSError:
-        identity = (num_bytes or 0, 0, 0)
+    if identity is None:
         problem = f"The file of {name} is missing from Ollama's folder. Run “ollama pull {name}” again."
-    projector = blobs.get(PROJECTOR)
+    elif num_bytes not in (None, identity[0]):
+        problem = f"Ollama has not finished downloading {name}. Run “ollama pull {name}” again."
     return Found(
         Origin.OLLAMA,
         name,
         path,
-        *identity,
+        *(identity or (num_bytes or 0, 0, 0)),
         name=name,
-        mmproj=projector[0] if projector else None,
+        mmproj=blobs[PROJECTOR][0] if PROJECTOR in blobs else None,
         sha256=digest,
         source=f"ollama.com/{name}" if "." not in name.partition("/")[0] else name,
         problem=problem,
@@ -70,8 +85,9 @@ def _blob(root: str, layer: Any) -> tuple[str, str, int | None] | None:
     return os.path.join(root, "blobs", f"sha256-{match[1]}"), match[1], size if type(size) is int else None
 
 
-def _kind(layer: dict[str, Any]) -> str:
-    return str(layer.get("mediaType", "")).rpartition("application/vnd.ollama.image.")[2]
+def _kind(layer: Any) -> str:
+    media = layer.get("mediaType") if isinstance(layer, dict) else ""
+    return str(media).rpartition("application/vnd.ollama.image.")[2]
 
 
 def _manifests(folder: str) -> Iterator[tuple[str, str]]:
@@ -80,13 +96,14 @@ def _manifests(folder: str) -> Iterator[tuple[str, str]]:
     for registry in _names(folder):
         for namespace in _names(folder, registry):
             for model in _names(folder, registry, namespace):
-                for tag in _names(folder, registry, namespace, model):
+                place = os.path.join(folder, registry, namespace, model)
+                for tag in _names(place):
                     num_names += 1
                     if num_names > MAX_NAMES:
                         return
                     usual = registry == REGISTRY
                     outer = (() if usual else (registry,)) + (() if usual and namespace == NAMESPACE else (namespace,))
-                    yield os.path.join(folder, registry, namespace, model, tag), "/".join((*outer, f"{model}:{tag}"))
+                    yield f"{place}{os.sep}{tag}", "/".join((*outer, f"{model}:{tag}"))
 
 
 def _names(*folders: str) -> list[str]:

@@ -15,6 +15,7 @@ PROJECTOR = "mmproj"
 MAX_DEPTH = 6
 MAX_FOLDERS = 20_000
 MAX_FILES = 50_000
+NUM_REMEMBERED = 16_384  # folders whose models need not be worked out again
 
 
 class File(NamedTuple):

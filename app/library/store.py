@@ -15,7 +15,7 @@ from pathlib import Path
 from app.errors import ModelFileError, UnknownModelError
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
 from app.library.gguf import describe_parts, part_paths, read_model, read_projector, split_of
-from app.library.manifest import FILE_NAME, Record, read_manifest, write_manifest
+from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
 
 SUFFIX = ".gguf"
@@ -39,7 +39,6 @@ class ModelStore:
 
     def __init__(self, models_dir: Path):
         self.models_dir = models_dir
-        self._manifests: dict[Path, tuple[tuple[int, ...], dict[str, Record]]] = {}  # by folder, with its identity
 
     def folder(self, publisher: str, repo: str) -> Path:
         """Where the files of a repository belong. Raises ModelFileError for a name that is not one."""
@@ -159,7 +158,7 @@ class ModelStore:
         problem = None
         records: dict[str, Record] = {}
         try:
-            records = self.records(folder)
+            records = read_manifest(folder)
         except ModelFileError as fault:
             problem = str(fault)
         named = {name for record in records.values() for name in record.files}
@@ -168,18 +167,6 @@ class ModelStore:
             yield installed_entry(record, folder)
         for path in _strays(folder, named):
             yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
-
-    def records(self, folder: Path) -> dict[str, Record]:
-        """The manifest's, by file name. Parsed again when it is another file: it is always replaced, never changed."""
-        try:
-            status = os.stat(f"{folder}{os.sep}{FILE_NAME}")
-        except OSError:
-            return read_manifest(folder)
-        identity = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._manifests.get(folder)
-        if known is None or known[0] != identity:
-            known = self._manifests[folder] = (identity, read_manifest(folder))
-        return known[1]
 
 
 def _strays(folder: Path, named: set[str]) -> list[Path]:

@@ -27,8 +27,8 @@ def entry(name: str, file: str | None = None, problem: str | None = None) -> Mod
 
 
 class StageStore(ModelStore):
-    def __init__(self, entries: list[ModelEntry]):
-        super().__init__(Path("/models"))
+    def __init__(self, entries: list[ModelEntry], models_dir: Path):
+        super().__init__(models_dir)
         self.entries = entries
 
     def models(self) -> list[ModelEntry]:
@@ -91,7 +91,7 @@ class StageServices(Services):
             paths.ensure()
             save_settings(paths.settings_file, _quiet())
         super().__init__(paths)
-        self.stage_store = self.store = StageStore(entries)
+        self.stage_store = self.store = StageStore(entries, paths.models)
         self.library = StageLibrary(self.stage_store, paths)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 

@@ -54,6 +54,7 @@ def test_what_guesses_are_worth_is_shown_for_the_loaded_model(quick: MainWindow,
     ask(quick, "long 4")
     wait_answer(quick, qtbot)
     quick.go_to(MODELS)
+    quick.models_page.choose("stage/quick")
     details = quick.models_page.details
 
     def shown() -> bool:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.library.usage import disk_use
 from ui.bridge import Bridge
+from ui.chat.flow_layout import FlowLayout
 from ui.figures import size
 from ui.library.models_model import ModelsModel
 from ui.library.treemap import Treemap, ground
@@ -39,7 +40,8 @@ class DiskView(QFrame):
         self.setProperty("kind", "card")
         self._total = label("", "section")
         self.map = Treemap(theme)
-        self._legend = QHBoxLayout()
+        self._colors = QWidget()
+        self._legend = FlowLayout(self._colors, 8)
         self.doubles = label("", wraps=True)
         self.compare = button("Compare them")
         self._lay_out()
@@ -66,10 +68,7 @@ class DiskView(QFrame):
             if widget := item.widget():
                 widget.deleteLater()
         for share in self._shares:
-            self._legend.addWidget(_swatch(ground(share.origin, colors).name()))
-            self._legend.addWidget(label(f"{share.origin.label}  {size(share.bytes)}", "caption"))
-            self._legend.addSpacing(12)
-        self._legend.addStretch(1)
+            self._legend.addWidget(_legend(share, ground(share.origin, colors).name()))
 
     def _show_doubles(self, found: "Duplicates") -> None:
         lines = []
@@ -81,28 +80,35 @@ class DiskView(QFrame):
             lines.append("No model lies here twice, as far as its hashes are known.")
         if self._suspects:
             count = len(self._suspects)
-            lines.append(f"{count} files have the same size as another; comparing them reads each to its end.")
+            files = "1 file has" if count == 1 else f"{count} files have"
+            lines.append(f"{files} the same size as another; comparing them reads each to its end.")
         self.doubles.setText("\n".join(lines))
         self.compare.setVisible(bool(self._suspects))
 
     def _lay_out(self) -> None:
-        self._legend.setSpacing(6)
         lower = QHBoxLayout()
         lower.setSpacing(16)
         lower.addWidget(self.doubles, 1)
         lower.addWidget(self.compare)
         self.compare.hide()
-        legend = QWidget()
-        legend.setLayout(self._legend)
-        self._legend.setContentsMargins(0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 24)
         layout.setSpacing(16)
         layout.addWidget(self._total)
         layout.addWidget(self.map, 1)
-        layout.addWidget(legend)
+        layout.addWidget(self._colors)
         layout.addWidget(label("Duplicates", "section"))
         layout.addLayout(lower)
+
+
+def _legend(share: "Share", color: str) -> QWidget:
+    result = QWidget()
+    row = QHBoxLayout(result)
+    row.setContentsMargins(0, 0, 8, 0)
+    row.setSpacing(6)
+    row.addWidget(_swatch(color))
+    row.addWidget(label(f"{share.origin.label}  {size(share.bytes)}", "caption"))
+    return result
 
 
 def _swatch(color: str) -> QLabel:

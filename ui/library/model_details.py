@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.library.origin import Origin
 from backends.protocol import Adapter, Drafting, Ready
+from ui.chat.flow_layout import FlowLayout
 from ui.figures import UNKNOWN, count, parameters, size, sources
 from ui.library.name_row import NameRow
 from ui.library.note_edit import NoteEdit
@@ -107,11 +108,10 @@ class ModelDetails(QFrame):
             title.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside a value of several lines
             title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
             form.addRow(title, self._values[row])
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
+        actions = QWidget()
+        buttons = FlowLayout(actions, 8)
         for widget in (self.load, self.unload, self.quantize, self.verify, self.remove, self._copy):
             buttons.addWidget(widget)
-        buttons.addStretch(1)
         self.question.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 24)
@@ -120,7 +120,7 @@ class ModelDetails(QFrame):
         layout.addWidget(self._problem)
         layout.addLayout(form)
         layout.addWidget(self.note)
-        layout.addLayout(buttons)
+        layout.addWidget(actions)
         layout.addWidget(self.question)
 
 

@@ -12,7 +12,7 @@ from ui.theme import Theme
 from ui.widgets.labels import label
 from ui.widgets.row_delegate import RowDelegate
 
-WIDTH = 360
+LEAST_WIDTH, WIDTH = 256, 360
 FILTERS = (("All models", ALL), ("Favourites", FAVOURITES), *((origin.label, origin.value) for origin in Origin))
 
 
@@ -95,4 +95,5 @@ class Shelf(QWidget):
         layout.addWidget(self.view, 1)
         layout.addWidget(self._nothing)
         layout.addStretch(0)
-        self.setFixedWidth(WIDTH)
+        self.setMinimumWidth(LEAST_WIDTH)
+        self.setMaximumWidth(WIDTH)

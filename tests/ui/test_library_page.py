@@ -1,0 +1,168 @@
+"""The models page over a library of several: found, named, noted, checked, brought in, left out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, QRectF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from app.library.origin import Origin
+from tests.library import foreign
+from tests.ui.hands import press
+from tests.ui.stage import StageServices, entry
+from ui.bridge import Bridge
+from ui.library.models_model import ModelsModel
+from ui.library.shelf_model import FAVOURITES, Order, ShelfModel
+from ui.library.treemap import squarified
+from ui.main_window import MODELS, SETTINGS, MainWindow
+
+
+@pytest.fixture
+def page(window: MainWindow) -> MainWindow:
+    window.go_to(MODELS)
+    window.models_page.choose("stage/quick")
+    return window
+
+
+def names(shelf: ShelfModel) -> list[str]:
+    return [each.name for each in shelf.entries]
+
+
+def test_the_shelf_searches_filters_and_sorts(
+    services: StageServices, bridge: Bridge, qtbot: QtBot, qtmodeltester: ModelTester
+) -> None:
+    big = replace(entry("Zeppelin"), bytes=9_000_000_000, origin=Origin.OLLAMA, note="for the garden")
+    services.stage_store.entries.append(big)
+    services.library.set_favourite("stage/slow", True)
+    models = ModelsModel(services.library, bridge)
+    shelf = ShelfModel(models)
+    with qtbot.waitSignal(models.refreshed):
+        models.refresh()
+    qtmodeltester.check(shelf)
+    assert names(shelf) == ["Broken", "Quick", "Slow", "Zeppelin"]
+    shelf.sort_by(Order.SIZE)
+    assert names(shelf)[0] == "Zeppelin"
+    for text, left in (("GARDEN olla", ["Zeppelin"]), ("q4_k llama slow", ["Slow"]), ("nothing", [])):
+        shelf.search(text)
+        assert names(shelf) == left
+    shelf.search("")
+    shelf.show_only(FAVOURITES)
+    assert names(shelf) == ["Slow"]
+    shelf.show_only(Origin.OLLAMA.value)
+    assert names(shelf) == ["Zeppelin"]
+
+
+def test_a_model_is_renamed_starred_and_noted_in_place(page: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    details = page.models_page.details
+    press(page.models_page, "Rename")
+    QTest.keyClicks(details.name.edit, "My quick one")
+    QTest.keyClick(details.name.edit, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.models.named("My quick one") is not None)
+    QTest.mouseClick(details.name.star, Qt.MouseButton.LeftButton)
+    QTest.keyClicks(details.note, "fast")
+    details.note.save()
+    remarks = services.library._remarks
+    path = str(entry("Quick").path)
+    qtbot.waitUntil(lambda: remarks.of(path).is_favourite and remarks.of(path).note == "fast")
+    press(page.models_page, "Rename")
+    QTest.keyClicks(details.name.edit, "never mind")
+    QTest.keyClick(details.name.edit, Qt.Key.Key_Escape)
+    assert remarks.of(path).name == "My quick one"
+
+
+def test_what_would_be_deleted_is_listed_first(page: MainWindow, qtbot: QtBot) -> None:
+    press(page.models_page, "Remove…")
+    question = page.models_page.details.question
+    qtbot.waitUntil(question.isVisible)
+    shown = " ".join(label.text() for label in question.findChildren(QLabel))
+    assert "This deletes 1 file and frees 1.2 GB" in shown
+    assert "Quick.gguf" in shown
+
+
+def test_what_belongs_to_others_cannot_be_removed_here(page: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    foreign_entry = replace(entry("Theirs"), origin=Origin.OLLAMA)
+    services.stage_store.entries.append(foreign_entry)
+    page.models.refresh()
+    qtbot.waitUntil(lambda: page.models.named("Theirs") is not None)
+    page.models_page.choose(foreign_entry.id)
+    details = page.models_page.details
+    assert not details.remove.isVisible()
+    assert not details.quantize.isVisible()
+    assert any("Ollama; read where it lies" in label.text() for label in details.findChildren(QLabel))
+
+
+def test_a_dropped_file_asks_and_comes_in(
+    page: MainWindow, services: StageServices, tmp_path: Path, qtbot: QtBot
+) -> None:
+    file = foreign.gguf(tmp_path / "drop" / "dropped.gguf")
+    drop(page, file)
+    assert page.models_page.dropped.isVisible()
+    press(page.models_page.dropped, "Copy into the library")
+    qtbot.waitUntil(lambda: (services.store.models_dir / "local" / "dropped" / "dropped.gguf").exists())
+    qtbot.waitUntil(lambda: all(job.state.is_final for job in services.jobs.jobs()))
+    assert file.exists()
+
+
+def test_a_dropped_folder_is_listed_and_left_out_again(
+    page: MainWindow, services: StageServices, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "drop"
+    foreign.gguf(folder / "a.gguf")
+    drop(page, folder)
+    press(page.models_page.dropped, "List the folder as it lies")
+    qtbot.waitUntil(lambda: services.settings.folders == (str(folder),))
+    page.go_to(SETTINGS)
+    row = page.settings_page.folders
+    row.add_folder(folder)
+    assert any("are listed already" in label.text() for label in row.findChildren(QLabel))
+    press(row, "Leave out")
+    assert services.settings.folders == ()
+    page.settings_page.libraries.boxes["jan"].setChecked(False)
+    assert services.settings.libraries == ("lm-studio", "ollama", "hf-cache")
+
+
+def test_other_files_are_told_to_be_no_models(page: MainWindow, tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.touch()
+    drop(page, text)
+    assert any("no GGUF file" in label.text() for label in page.models_page.dropped.findChildren(QLabel))
+    press(page.models_page.dropped, "Cancel")
+    assert not page.models_page.dropped.isVisible()
+
+
+def test_the_disk_is_shown_as_areas(page: MainWindow, qtbot: QtBot) -> None:
+    press(page.models_page, "Disk use")
+    assert page.models_page.disk.isVisible()
+    qtbot.waitUntil(lambda: "No model lies here twice" in page.models_page.disk.doubles.text())
+    press(page.models_page, "Disk use")
+    assert page.models_page.details.isVisible()
+    press(page.models_page, "Quality")
+    assert page.models_page.quality.isVisible()
+
+
+def test_areas_are_in_proportion_and_fill_the_picture() -> None:
+    values = [600, 300, 200, 60, 30, 10]
+    rects = squarified(values, QRectF(0, 0, 400, 300))
+    areas = [rect.width() * rect.height() for rect in rects]
+    assert areas == pytest.approx([value * 100 for value in values])
+    assert all(QRectF(-1, -1, 402, 302).contains(rect) for rect in rects)
+    assert not any(a.adjusted(0.5, 0.5, -0.5, -0.5).intersects(b) for a in rects for b in rects if a is not b)
+    assert squarified([], QRectF(0, 0, 9, 9)) == []
+
+
+def drop(window: MainWindow, path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(50, 50),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.models_page.dropEvent(event)

@@ -23,7 +23,7 @@ class StepTrack(QWidget):
         font = self.font()
         font.setPixelSize(CAPTION)
         self.setFont(font)
-        theme.changed.connect(lambda _: self.update())
+        theme.changed.connect(self.update)
 
     def show_step(self, current: int, is_done: bool) -> None:
         """current: index into the steps. is_done: all of them are."""

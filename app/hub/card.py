@@ -4,6 +4,7 @@ import re
 
 MAX_BYTES = 400_000  # of the file
 MAX_CHARS = 48_000  # of what is shown: a card is read, not searched
+MAX_ROUNDS = 4
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
 FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n.*?^---[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -25,9 +26,13 @@ def readable(content: bytes) -> str:
 
 
 def _without_remote(text: str) -> str:
-    text = SILENT.sub("", COMMENT.sub("", text))
-    text = TAG.sub("", BREAK.sub("\n", AUTOLINK.sub(r"\1", text)))
-    return EMPTY_LINK.sub("", IMAGE.sub("", text))
+    text = SILENT.sub("", COMMENT.sub("", AUTOLINK.sub(r"\1", text)))
+    for _ in range(MAX_ROUNDS):  # what is removed may have stood in the middle of another
+        cleaned = EMPTY_LINK.sub("", IMAGE.sub("", TAG.sub("", BREAK.sub("\n", text))))
+        if cleaned == text:
+            return text
+        text = cleaned
+    return text.replace("<", "").replace("![", "[")
 
 
 def _split_code(text: str) -> list[tuple[str, bool]]:

@@ -121,6 +121,8 @@ class Connection:
                 known = {name.lower(): value for name, value in response.headers.items()}
                 body = b""
                 if 200 <= response.status_code < 300:
+                    if not known.get("content-range", f"bytes {first}-").startswith(f"bytes {first}-"):
+                        raise faults.broken(host, "it sent another part of the file than the one asked for")
                     skip = first if response.status_code == 200 else 0  # 200: ranges are not served
                     body = _read(response, host, skip, count)
                 return Answer(response.status_code, known, body)

@@ -39,7 +39,7 @@ def test_nothing_found_is_said_and_is_no_failure(double: HubDouble, capsys: pyte
     assert json.loads(capsys.readouterr().out) == {"models": []}
 
 
-@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--max-parameters", "many"], ["--min-parameters", "-1B"]])
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--max-parameters", "many"], ["--min-parameters=-1B"]])
 def test_wrong_numbers_are_wrong_usage(
     double: HubDouble,
     arguments: list[str],

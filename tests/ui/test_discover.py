@@ -75,14 +75,14 @@ def test_typing_asks_once_when_the_person_pauses(qtbot: QtBot) -> None:
         QTest.keyClicks(bar.edit, "qwen")
     assert asked == [SearchQuery("qwen")]
     QTest.keyClick(bar.edit, Qt.Key.Key_Return)  # the same again is no new question
-    bar.size.setCurrentIndex(1)
-    bar.size.activated.emit(1)
+    bar.parameters.setCurrentIndex(1)
+    bar.parameters.activated.emit(1)
     assert asked[1:] == [SearchQuery("qwen", max_parameters=2 * GB)]
     with qtbot.waitSignal(bar.asked):
         bar.edit.clear()
     with qtbot.waitSignal(bar.emptied):
-        bar.size.setCurrentIndex(0)
-        bar.size.activated.emit(0)
+        bar.parameters.setCurrentIndex(0)
+        bar.parameters.activated.emit(0)
 
 
 def test_a_start_shows_what_to_type_and_a_chip_searches(page: DiscoverPage, double: HubDouble, qtbot: QtBot) -> None:
@@ -179,6 +179,13 @@ def test_without_a_network_the_page_says_so_and_retry_helps(
     with qtbot.waitSignal(page.results.arrived):
         press(page.trouble, "Retry")
     assert page._left.currentIndex() == HITS
+
+
+def test_a_repository_that_cannot_be_read_is_asked_for_again(
+    page: DiscoverPage, double: HubDouble, qtbot: QtBot
+) -> None:
+    double.add(HubRepo("org/m"))
+    find(page, qtbot, "m")
     double.fail(on="/api/models/*", status=500, times=1)
     with qtbot.waitSignal(page.desk.failed):
         page.desk.open("org/m")

@@ -47,6 +47,13 @@ def test_a_card_without_front_matter_keeps_its_rules() -> None:
     assert readable(b"Hello\n\n---\n\nWorld") == "Hello\n\n---\n\nWorld"
 
 
+def test_references_become_links_of_their_own() -> None:
+    text = readable(
+        b"See [the paper][1], [code][] and ![shot][1].\n\n[1]: https://paper 'title'\n[code]: <https://code>\n"
+    )
+    assert text == "See [the paper](https://paper), [code](https://code) and ."
+
+
 def test_a_tag_that_is_cut_in_two_does_not_come_together() -> None:
     assert "<img" not in readable(b"<im<b>g src='http://evil/x.png'>")
     assert "![" not in readable(b"!![x](y)[a](http://evil/z.png)")

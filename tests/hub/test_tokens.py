@@ -15,7 +15,7 @@ TOKEN = "hf_abcdefghijkl"
 class Memory(KeyringBackend):
     """A keyring that a test fills, locks, or takes away."""
 
-    priority = 1.0  # type: ignore[assignment]
+    priority = -2.0  # type: ignore[assignment]  # never chosen by itself
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], str] = {}

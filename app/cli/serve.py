@@ -57,7 +57,7 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
     """All models named, side by side; raises with the first one that fails."""
     handles = []
     for name in arguments.model or []:
-        entry = services.store.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
+        entry = services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
         options = engine_options(arguments, services.options_for(entry))
         handles.append(services.supervisor.load(entry.id, entry.path, options))
     for handle in handles:

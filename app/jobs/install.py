@@ -48,6 +48,12 @@ class FileHub(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
+class Lister(Protocol):
+    """What the person has already, wherever it lies: app.library.library.Library."""
+
+    def models(self) -> list[ModelEntry]: ...
+
+
 # measures the first file against the second and keeps the card
 MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], None]
 
@@ -60,7 +66,11 @@ class Tools:
     store: ModelStore
     logs: Path
     make_card: MakeCard | None = None
+    library: Lister | None = None  # None: the store alone
     adding: threading.Lock = field(default_factory=threading.Lock)
+
+    def models(self) -> list[ModelEntry]:
+        return (self.library or self.store).models()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ class Install:
             self._require_space()
         for index in range(start, len(self.plan)):
             step, on_progress = self.plan[index], context.step(index)
+            on_progress(Progress(0.0, WORDS[step]))  # seen while it waits for its place, or its child starts
             record = self._do(step, record, context, on_progress)
             write_record(self.folder, record)
             self._sweep(record)

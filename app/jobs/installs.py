@@ -137,7 +137,7 @@ class Installs:
             return None
         path = self._tools.store.folder(request.publisher, request.repo) / request.target_name
         sha256 = request.files[0].sha256 if request.aim is Aim.GGUF else None
-        for entry in self._tools.store.models():
+        for entry in self._tools.models():
             has_hash = sha256 is not None and entry.sha256 == sha256
             is_made = request.aim is Aim.MODEL and entry.path == path
             if (has_hash or is_made) and entry.problem is None:

@@ -9,6 +9,7 @@ from app.errors import ModelFileError
 from app.library.gguf import describe_parts, part_paths
 from app.library.manifest import Record
 from app.library.origin import Origin
+from app.library.remarks import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class ModelEntry:
     is_favourite: bool = False
     is_checkpoint: bool = False  # safetensors: to be converted before it can run
     is_read: bool = True  # else its header has not been read yet, and the figures are not known
+    check: Check | None = None  # the last time its files were hashed
     details: tuple[tuple[str, str], ...] = ()  # what its application says besides: (title, text)
 
     @property

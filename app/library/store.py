@@ -117,21 +117,27 @@ class ModelStore:
         entry = next((entry for entry in self.models() if entry.id == model_id), None)
         if entry is None:
             raise UnknownModelError(unknown_model(model_id, self.models()))
+        return self.removal_of(entry)
+
+    def removal_of(self, entry: ModelEntry) -> Removal:
+        """Raises ModelFileError for a file that does not lie in the managed folder."""
         folder = entry.path.parent
         if not folder.resolve().is_relative_to(self.models_dir.resolve()):
             raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
         others = [record for record in _readable(folder).values() if record.file != entry.path.name]
         in_use = {name for record in others for name in record.files}
+        if entry.path.name not in _readable(folder) and entry.mmproj and _has_others(folder, entry):
+            in_use.add(entry.mmproj.name)  # no manifest says whose it is
         # the first file goes last: as long as it lies there, the rest is seen as its parts
         doomed = [path for path in (*entry.files[1:], entry.path) if path.name not in in_use]
         return Removal(entry, tuple((path, link_bytes(path)) for path in doomed if os.path.lexists(path)))
 
     def remove(self, model_id: str) -> None:
-        """Deletes exactly what `removal` lists, the manifest's line first. A link goes, what it points to stays.
+        """Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder."""
+        self.remove_files(self.removal(model_id))
 
-        Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder.
-        """
-        removal = self.removal(model_id)
+    def remove_files(self, removal: Removal) -> None:
+        """Deletes exactly these, the manifest's line first. A link goes, what it points to stays. ModelFileError."""
         folder = removal.entry.path.parent
         records = _readable(folder)
         is_installed = records.pop(removal.entry.path.name, None) is not None
@@ -152,7 +158,7 @@ class ModelStore:
         problem = None
         records: dict[str, Record] = {}
         try:
-            records = self._records(folder)
+            records = self.records(folder)
         except ModelFileError as fault:
             problem = str(fault)
         named = {name for record in records.values() for name in record.files}
@@ -162,8 +168,8 @@ class ModelStore:
         for path in _strays(folder, named):
             yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
 
-    def _records(self, folder: Path) -> dict[str, Record]:
-        """The manifest's; parsed again only when it is another file than last time, for it is always replaced."""
+    def records(self, folder: Path) -> dict[str, Record]:
+        """The manifest's, by file name. Parsed again when it is another file: it is always replaced, never changed."""
         try:
             status = os.stat(f"{folder}{os.sep}{FILE_NAME}")
         except OSError:
@@ -189,6 +195,10 @@ def _strays(folder: Path, named: set[str]) -> list[Path]:
         split = split_of(name)
         found.setdefault((split[0], split[2]) if split else name, name)
     return [folder / name for name in found.values()]
+
+
+def _has_others(folder: Path, entry: ModelEntry) -> bool:
+    return any(name.lower().endswith(SUFFIX) and folder / name not in entry.files for name in os.listdir(folder))
 
 
 def link_bytes(path: Path) -> int:

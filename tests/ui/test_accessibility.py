@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.ui.hands import ask, wait_answer
-from ui.main_window import CHAT, MainWindow
+from ui.main_window import CHAT, DOWNLOADS, MODELS, SERVER, SETTINGS, MainWindow
 from ui.widgets.banner import Tone
 
 
@@ -35,7 +35,7 @@ def nameless(window: MainWindow) -> list[str]:
 
 def test_no_control_is_without_a_name(window: MainWindow) -> None:
     window.banners.show_banner(Tone.ERROR, "Something happened.", [("Help", lambda: None)], "log")
-    for page in range(4):
+    for page in range(SETTINGS + 1):
         window.go_to(page)
         root = QAccessible.queryAccessibleInterface(window)
         assert sum(1 for interface in walk(root) if interface.state().focusable) > 5  # type: ignore[attr-defined]
@@ -81,7 +81,7 @@ def test_the_end_of_an_answer_is_announced(quick: MainWindow, qtbot: QtBot, monk
 def test_every_page_fits_the_smallest_window(quick: MainWindow) -> None:
     quick.resize(quick.minimumSize())
     assert (quick.width(), quick.height()) == (900, 600)
-    for page in range(4):
+    for page in range(SETTINGS + 1):
         quick.go_to(page)
         needed = quick.centralWidget().minimumSizeHint()
         assert needed.width() <= 900

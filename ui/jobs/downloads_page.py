@@ -1,15 +1,14 @@
 """Downloads: a card for each job at work, and the list of what has arrived."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.errors import AlreadyThere
 from app.jobs.install import Installed
-from app.jobs.install_request import InstallRequest
 from app.jobs.job import Job, JobState
 from app.library.entry import ModelEntry
 from ui.bridge import Bridge
@@ -34,7 +33,7 @@ class DownloadsPage(PageColumn):
     show_wanted = Signal(str)  # a model's id
     chat_wanted = Signal(str)
     arrived = Signal()  # something is new in the library
-    told = Signal(str)  # a sentence for a banner: why nothing was begun
+    told = Signal(str)  # a sentence for a banner: what could not be done
     at_work_changed = Signal(int)  # how many cards work or wait
 
     def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
@@ -62,10 +61,6 @@ class DownloadsPage(PageColumn):
             self.show_job(job)
         self._refresh()
 
-    def install(self, request: InstallRequest) -> None:
-        """Begin one, or say why not."""
-        self._bridge.call(lambda: self._services.installs.install(request), lambda _: None, self._tell)
-
     def show_job(self, job: Job) -> None:
         if job.state in (JobState.DONE, JobState.CANCELLED):
             self._finish(job)
@@ -87,7 +82,7 @@ class DownloadsPage(PageColumn):
             signal.connect(partial(self._do, act))
         return card
 
-    def _do(self, act, job_id: int) -> None:  # type: ignore[no-untyped-def]
+    def _do(self, act: Callable[[int], None], job_id: int) -> None:
         self._bridge.call(partial(act, job_id), lambda _: None, self._tell)
 
     def _finish(self, job: Job) -> None:
@@ -101,8 +96,6 @@ class DownloadsPage(PageColumn):
             self.arrived.emit()
 
     def _tell(self, error: Exception) -> None:
-        if isinstance(error, AlreadyThere) and error.job_id is not None:
-            return  # its card is on this page
         self.told.emit(str(error))
 
     def _clear(self) -> None:
@@ -121,9 +114,7 @@ class DownloadsPage(PageColumn):
         layout.setContentsMargins(0, 16, 0, 0)
         layout.setSpacing(16)
         layout.addWidget(label("Nothing is on its way.", "lead"))
-        row = QVBoxLayout()
-        row.addWidget(self.discover)
-        layout.addLayout(row)
+        layout.addWidget(self.discover, 0, Qt.AlignmentFlag.AlignLeft)
         return result
 
 

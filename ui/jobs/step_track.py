@@ -34,7 +34,7 @@ class StepTrack(QWidget):
 
     def sizeHint(self) -> QSize:
         words = sum(self._metrics(True).horizontalAdvance(step) for step in self._steps)
-        return QSize(words + len(self._steps) * (DOT + GAP) + (len(self._steps) - 1) * BETWEEN, HEIGHT)
+        return QSize(2 + words + len(self._steps) * (DOT + GAP) + (len(self._steps) - 1) * BETWEEN, HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(0, HEIGHT)
@@ -42,7 +42,7 @@ class StepTrack(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        x = 0
+        x = 1  # a circle's line is as much wider than the circle
         for number, step in enumerate(self._steps):
             is_past = number < self._current or self._is_done
             is_now = number == self._current and not self._is_done

@@ -8,7 +8,7 @@ from ui.palette import Palette
 from ui.theme import Theme
 from ui.widgets.labels import label
 
-WIDTH = 80
+WIDTH = 88
 
 
 class NavigationRail(QWidget):
@@ -41,7 +41,7 @@ class NavigationRail(QWidget):
         entry.setProperty("kind", "rail")
         entry.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         entry.setIconSize(QSize(22, 22))
-        entry.setFixedSize(64, 56)
+        entry.setFixedSize(72, 56)
         entry.setAccessibleName(name)
         entry.setToolTip(f"{name} ({shortcut})")
         entry.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -61,7 +61,7 @@ class NavigationRail(QWidget):
             badge.setParent(entry)
             badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
             badge.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            badge.setGeometry(36, 4, 16, 16)
+            badge.setGeometry(40, 4, 16, 16)
         badge.setText(str(min(count, 9)))
         badge.setVisible(count > 0)
         name = entry.text()

@@ -34,7 +34,8 @@ class Fault:
     surplus: int = 0  # so many bytes more than the file has
     no_length: bool = False  # neither Content-Length nor chunks: the end of the connection is the end
     chunked: bool = False
-    etag: str | None = None
+    etag: str | None = None  # "" is none at all
+    ignore_if_range: bool = False  # 206, though the version is another one
     num_seen: int = 0
 
     @property

@@ -82,8 +82,9 @@ def ranged(request: Request, response: Response) -> Response:
     """The part that was asked for, the whole when If-Range names another version, or 416."""
     wanted = request.headers.get("range")
     size = response.size
-    response.headers |= {"Accept-Ranges": "bytes", "ETag": f'"{response.etag}"'}
-    if wanted is None or request.headers.get("if-range", f'"{response.etag}"') != f'"{response.etag}"':
+    etag = f'"{response.etag}"'
+    response.headers |= {"Accept-Ranges": "bytes", **({"ETag": etag} if response.etag else {})}
+    if wanted is None or request.headers.get("if-range", etag) != etag:
         return response
     first, _, last = wanted.removeprefix("bytes=").partition("-")
     start = int(first) if first else max(0, size - int(last))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -147,12 +148,12 @@ def _spoilt(request: Request, response: Response, fault: Fault) -> Response:
         middle = len(whole) // 2
         changed = bytes([whole[middle] ^ 0xFF]) if fault.wrong_bytes and whole else whole[middle : middle + 1]
         content = whole[:middle] + changed + whole[middle + 1 :] + b"+" * fault.surplus
-    headers = {name: value for name, value in response.headers.items() if name != "Content-Range"}
-    fresh = Response(200, headers, content, fault.etag or response.etag)
-    if fault.ignore_range:
-        fresh.headers["ETag"] = f'"{fresh.etag}"'
-        return fresh
-    part = ranged(request, fresh)
+    headers = {name: value for name, value in response.headers.items() if name not in ("Content-Range", "ETag")}
+    fresh = Response(200, headers, content, response.etag if fault.etag is None else fault.etag)
+    hidden = ("range",) if fault.ignore_range else ("if-range",) if fault.ignore_if_range else ()
+    part = ranged(
+        replace(request, headers={name: value for name, value in request.headers.items() if name not in hidden}), fresh
+    )
     if fault.bad_range and part.status == 206:
         part.start -= 1
         part.headers["Content-Range"] = f"bytes {part.start}-{part.stop() - 1}/{part.size}"

@@ -79,6 +79,7 @@ class Connection:
             raise HubError(HubFault.OFFLINE, "HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it and try again.")
         headers = {} if first is None or count is None else {"Range": f"bytes={first}-{first + count - 1}"}
         for _ in range(MAX_REDIRECTS):
+            self._check_reach(*_split(url))  # before the keyring is asked, which may take its time
             own = self.headers() if _origin(url) == _origin(endpoint) else {}  # the token goes nowhere else
             answer = self._exchange(url, {**headers, **own}, params, first or 0, count)
             if answer.status not in REDIRECTS:
@@ -110,8 +111,7 @@ class Connection:
     def _exchange(
         self, url: str, headers: dict[str, str], params: list[tuple[str, str]] | None, first: int, count: int | None
     ) -> Answer:
-        scheme, host, port = _split(url)
-        self._check_reach(scheme, host, port)
+        host = _split(url)[1]
         with self._faults_told(host):
             client = self._open()
             with client.stream(

@@ -21,14 +21,15 @@ from ui.hub.results_model import ResultRole, ResultsModel
 from ui.hub.search_bar import SearchBar
 from ui.library.models_model import ModelsModel
 from ui.theme import Theme
-from ui.widgets.labels import label
+from ui.widgets.labels import button, label
 from ui.widgets.row_delegate import RowDelegate
 
 if TYPE_CHECKING:
     from app.services import Services
 
 LIST_WIDTH = 336
-BEGINNING, HITS, NOTHING, TROUBLE = range(4)
+HITS, NOTHING, TROUBLE = range(3)
+BEGINNING, SEARCH = range(2)
 HINT, LOADING, OPENED, LOST, SHUT = range(5)
 
 
@@ -55,6 +56,7 @@ class DiscoverPage(QWidget):
         self.bar = SearchBar()
         self.view = QListView()
         self.status = label("", "caption", wraps=True)
+        self.again = button("Retry", "link")
         self.beginning = Beginning()
         self.trouble = Trouble()
         self.pane = RepositoryPane(self.desk, theme)
@@ -66,10 +68,11 @@ class DiscoverPage(QWidget):
         self.bar.asked.connect(self.results.search)
         self.bar.emptied.connect(self._empty)
         self.beginning.chosen.connect(self.bar.look_for)
-        self.results.began.connect(lambda: self.status.setText("Searching…"))
+        self.results.began.connect(self._show_search)
         self.results.arrived.connect(self._show_hits)
         self.results.failed.connect(self._show_trouble)
         self.trouble.retry_clicked.connect(self.results.retry)
+        self.again.clicked.connect(self.results.retry)
         self.view.selectionModel().currentChanged.connect(self._open)
         self.desk.began.connect(self._show_loading)
         self.desk.opened.connect(lambda: self._right.setCurrentIndex(OPENED))
@@ -94,20 +97,28 @@ class DiscoverPage(QWidget):
 
     def _empty(self) -> None:
         self.results.clear()
-        self.status.setText("")
-        self._left.setCurrentIndex(BEGINNING)
+        self._whole.setCurrentIndex(BEGINNING)
+
+    def _show_search(self) -> None:
+        self._whole.setCurrentIndex(SEARCH)
+        self._say("Searching…")
 
     def _show_hits(self) -> None:
         num_hits = len(self.results.hits)
-        more = "More come as you scroll." if self.results.canFetchMore(self.view.rootIndex()) else ""
-        self.status.setText(f"{num_hits} {'model' if num_hits == 1 else 'models'}. {more}" if num_hits else "")
+        more = ". More come as you scroll." if self.results.canFetchMore(self.view.rootIndex()) else ""
+        self._say(f"{num_hits} {'model' if num_hits == 1 else 'models'}{more}" if num_hits else "")
         self._left.setCurrentIndex(HITS if num_hits else NOTHING)
 
     def _show_trouble(self, error: Exception) -> None:
-        """Over an empty list; what was found already stays, with a word above it."""
+        """In place of an empty list; what was found already stays, with a word above it."""
         self.trouble.show_error(error)
-        self.status.setText(sentence(error) if self.results.hits else "")
+        self._say(sentence(error) if self.results.hits else "", has_retry=True)
         self._left.setCurrentIndex(HITS if self.results.hits else TROUBLE)
+
+    def _say(self, text: str, has_retry: bool = False) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+        self.again.setVisible(bool(text) and has_retry)
 
     def _open(self) -> None:
         index = self.view.currentIndex()
@@ -145,27 +156,33 @@ class DiscoverPage(QWidget):
         self.view.setFrameShape(QFrame.Shape.NoFrame)
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
-        self._left = QStackedWidget()
-        for widget in (self.beginning, self.view, NothingFound(), at_top(self.trouble)):
-            self._left.addWidget(widget)
-        self._right = QStackedWidget()
+        self._left = _stack(self.view, NothingFound(), at_top(self.trouble))
         hint = label("Choose a model to see its files, and which of them run on this machine.", "muted", wraps=True)
-        for widget in (at_top(hint), at_top(self._loading), self.pane, at_top(self.lost), at_top(self.gate)):
-            self._right.addWidget(widget)
+        self._right = _stack(at_top(hint), at_top(self._loading), self.pane, at_top(self.lost), at_top(self.gate))
         left_side = QWidget()
         left_side.setFixedWidth(LIST_WIDTH)
         left = QVBoxLayout(left_side)
         left.setContentsMargins(0, 0, 0, 0)
         left.setSpacing(8)
         left.addWidget(self.status)
+        left.addWidget(self.again, 0, Qt.AlignmentFlag.AlignLeft)
         left.addWidget(self._left, 1)
-        row = QHBoxLayout()
+        search = QWidget()
+        row = QHBoxLayout(search)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(24)
         row.addWidget(left_side)
         row.addWidget(self._right, 1)
+        self._whole = _stack(self.beginning, search)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(16)
-        layout.addWidget(label("Discover", "title"))
         layout.addWidget(self.bar)
-        layout.addLayout(row, 1)
+        layout.addWidget(self._whole, 1)
+
+
+def _stack(*widgets: QWidget) -> QStackedWidget:
+    result = QStackedWidget()
+    for widget in widgets:
+        result.addWidget(widget)
+    return result

@@ -1,7 +1,7 @@
 """One click to have what is chosen. For a checkpoint it also asks what to make of it, and says how large that gets."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.hub.fit import Machine, fit
 from app.hub.quantizations import BITS_PER_WEIGHT, DEFAULT, predicted_bytes
@@ -25,16 +25,12 @@ class InstallBar(QWidget):
         self.quantization.setAccessibleName("Quantization")
         self.install = button("Install", "primary")
         self.note = label("", "caption", wraps=True)
-        row = QHBoxLayout()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
+        row.addWidget(self.note, 1)
         row.addWidget(self.quantization)
         row.addWidget(self.install)
-        row.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addLayout(row)
-        layout.addWidget(self.note, 0, Qt.AlignmentFlag.AlignTop)
 
         self.quantization.picked.connect(lambda _: self._refresh())
         self.install.clicked.connect(lambda: self.clicked.emit(self._wanted()))
@@ -45,7 +41,7 @@ class InstallBar(QWidget):
         """problem: why it had better not be downloaded; empty when nothing speaks against it."""
         self._repository, self._variant, self._machine = repository, variant, machine
         self.quantization.setVisible(variant.kind is VariantKind.CHECKPOINT)
-        self.install.setText(f"Install again ({_download(variant)})" if is_here else f"Install ({_download(variant)})")
+        self.install.setText(f"{'Install again' if is_here else 'Install'} ({_download(variant)})")
         self.install.setAccessibleName(f"{self.install.text()}: {repository.id} {variant.label}")
         self.install.setEnabled(not problem)
         self._problem = problem
@@ -60,12 +56,11 @@ class InstallBar(QWidget):
         quantization = self._wanted()
         if not text and quantization and self._repository and self._variant:
             num_bytes = predicted_bytes(self._repository, self._variant, quantization)
-            here = fit(num_bytes, self._machine).sentence if self._machine else ""
-            text = f"{quantization}: about {size(num_bytes)} once it is converted. {here}"
+            here = f" {fit(num_bytes, self._machine).sentence}." if self._machine else ""
+            text = f"About {size(num_bytes)} once it is converted.{here}"
         elif not text and self._variant and len(self._variant.files) > 1:
-            text = f"{len(self._variant.files)} files that belong together"
-        self.note.setText(text)
-        self.note.setVisible(bool(text))
+            text = f"{self._variant.label}: {len(self._variant.files)} files that belong together."
+        self.note.setText(text or (self._variant.label if self._variant else ""))
 
 
 def _download(variant: Variant) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.errors import HubError, HubFault, SlipstreamError
 from ui.chat.flow_layout import FlowLayout
@@ -24,7 +24,7 @@ class Beginning(QWidget):
             chip.clicked.connect(lambda _checked=False, text=text: self.chosen.emit(text))
             row.addWidget(chip)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 8, 0, 0)
+        layout.setContentsMargins(0, 16, 0, 0)
         layout.setSpacing(16)
         layout.addWidget(
             label("Type a model's name, its maker or its size. Or begin with one of these:", "lead", wraps=True)
@@ -37,7 +37,7 @@ class NothingFound(QWidget):
     def __init__(self) -> None:
         super().__init__()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 8, 0, 0)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         layout.addWidget(label("Nothing found", "section"))
         layout.addWidget(
@@ -61,11 +61,11 @@ class Trouble(QFrame):
         self._text = label("", wraps=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.retry = button("Retry")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 8)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(16, 8, 8, 8)
         layout.setSpacing(8)
-        layout.addWidget(self._text)
-        layout.addWidget(self.retry, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._text, 1)
+        layout.addWidget(self.retry, 0, Qt.AlignmentFlag.AlignTop)
 
         self.retry.clicked.connect(self.retry_clicked)
 
@@ -92,7 +92,7 @@ def at_top(widget: QWidget) -> QWidget:
     """The widget alone in a page of its own."""
     page = QWidget()
     layout = QVBoxLayout(page)
-    layout.setContentsMargins(0, 8, 0, 0)
+    layout.setContentsMargins(0, 0, 0, 0)
     layout.addWidget(widget)
     layout.addStretch(1)
     return page

@@ -19,12 +19,12 @@ from ui.widgets.labels import button, label, rule
 from ui.widgets.row_delegate import RowDelegate
 
 ROW_HEIGHT = 56
-MAX_ROWS = 5  # the list scrolls by itself from there on
+CARD_GAP = 16
 NOTHING = "There is nothing here that Slipstream can run: no GGUF file, and no checkpoint of a language model."
 GATED = "The files of this repository are given on request. Ask on its page, then enter your access token here."
 
 
-class RepositoryPane(QScrollArea):
+class RepositoryPane(QWidget):
     install_clicked = Signal(object, object, object)  # Repository, Variant, str | None
 
     def __init__(self, desk: RepositoryDesk, theme: Theme):
@@ -36,6 +36,7 @@ class RepositoryPane(QScrollArea):
         self._name = label("", "section", wraps=True)
         self._figures = label("", "muted", wraps=True)
         self._license = label("", "muted", wraps=True)
+        self.read = button("Read its card", "link")
         self.page = button("Open its page", "link")
         self.gate = GateCard()
         self._heading = label("Choose a file", "strong", wraps=True)
@@ -45,6 +46,7 @@ class RepositoryPane(QScrollArea):
         self.card = MarkdownView(theme.palette, "Model card")
         self._lay_out(theme)
 
+        self.read.clicked.connect(lambda: self._scroll.verticalScrollBar().setValue(self.card.y() - CARD_GAP))
         self.page.clicked.connect(self._open_page)
         self.view.selectionModel().currentChanged.connect(self._choose)
         self.bar.clicked.connect(self._install)
@@ -73,9 +75,9 @@ class RepositoryPane(QScrollArea):
         repository = self._desk.repository
         assert repository is not None
         self._problems = {}
-        self.verticalScrollBar().setValue(0)
+        self._scroll.verticalScrollBar().setValue(0)
         self._name.setText(repository.id.replace("/", "/\u200b"))  # a place to break a long name at
-        self._license.setText(f"License: {repository.license or 'not named, so ask before you use it for work'}")
+        self._license.setText(f"License: {repository.license or 'not named'}")
         self.gate.setVisible(False)
         if repository.gate is not Gate.NO:
             self.gate.show_gate(GATED, repository.page)
@@ -86,7 +88,6 @@ class RepositoryPane(QScrollArea):
             self.view.selectionModel().setCurrentIndex(
                 self.variants.index(best), QItemSelectionModel.SelectionFlag.ClearAndSelect
             )
-            self.view.scrollTo(self.variants.index(best))
         self._choose()
 
     def _refresh(self) -> None:
@@ -97,7 +98,7 @@ class RepositoryPane(QScrollArea):
         self._figures.setText(figures(repository, header.number("context_length") if header else None))
         self.variants.show_variants(repository, self._machine, self._desk.headers, self._here)
         num_rows = self.variants.rowCount()
-        self.view.setFixedHeight(min(num_rows, MAX_ROWS) * ROW_HEIGHT + (ROW_HEIGHT // 2 if num_rows > MAX_ROWS else 0))
+        self.view.setFixedHeight(num_rows * ROW_HEIGHT)  # the pane scrolls, not the list in it
         self.view.setVisible(num_rows > 0)
         self._heading.setText("Choose a file" if num_rows else NOTHING)
         self._show_bar()
@@ -132,38 +133,46 @@ class RepositoryPane(QScrollArea):
             QDesktopServices.openUrl(QUrl(self._desk.repository.page))
 
     def _lay_out(self, theme: Theme) -> None:
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setModel(self.variants)
         self.view.setItemDelegate(
             RowDelegate(theme, VariantRole.NOTE, VariantRole.DETAIL, self.view, tone_role=VariantRole.TONE)
         )
         self.view.setAccessibleName("Files to install")
         self.view.setFrameShape(QFrame.Shape.NoFrame)
+        self.view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
-        head = QHBoxLayout()
-        head.setSpacing(16)
-        head.addWidget(self._name, 1)
-        head.addWidget(self.page, 0, Qt.AlignmentFlag.AlignTop)
+        links = QHBoxLayout()
+        links.setSpacing(16)
+        links.addWidget(self._license, 1)
+        links.addWidget(self.read)
+        links.addWidget(self.page)
         column = QWidget()
         column.setProperty("kind", "transparent")
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 16, 16)
         layout.setSpacing(8)
-        layout.addLayout(head)
+        layout.addWidget(self._name)
         layout.addWidget(self._figures)
-        layout.addWidget(self._license)
+        layout.addLayout(links)
         layout.addSpacing(8)
         layout.addWidget(self.gate)
         layout.addWidget(self._heading)
         layout.addWidget(self.view)
-        layout.addWidget(self.bar)
         layout.addSpacing(8)
         layout.addWidget(rule())
         layout.addSpacing(8)
         layout.addWidget(self.card)
         layout.addStretch(1)
-        self.setWidget(column)
+        self._scroll.setWidget(column)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(8)
+        whole.addWidget(self._scroll, 1)
+        whole.addWidget(rule())
+        whole.addWidget(self.bar)

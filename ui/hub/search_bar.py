@@ -1,11 +1,12 @@
-"""What a person looks for: words, and facets that narrow them. Says it when they pause."""
+"""The page's head: what a person looks for, and facets that narrow it. Says it when they pause."""
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.hub.repository import Format, SearchQuery, Sort
 from ui.chat.flow_layout import FlowLayout
 from ui.settings.fields import Choice
+from ui.widgets.labels import label
 
 PAUSE_MS = 250
 FORMATS = (("Any format", None), ("GGUF", Format.GGUF), ("Safetensors", Format.SAFETENSORS))
@@ -18,7 +19,7 @@ SIZES = (
     ("Over 35 B", (35_000_000_000, None)),
 )
 ARCHITECTURES = (
-    ("Any architecture", None),
+    ("Any family", None),
     *((name, name) for name in ("llama", "qwen3", "qwen3moe", "qwen2", "gemma3", "gemma2", "mistral", "phi3")),
     *((name, name) for name in ("smollm3", "granite", "olmo2", "lfm2", "glm4", "gpt-oss")),
 )
@@ -31,8 +32,8 @@ LICENSES = (
     ("Gemma", "gemma"),
     ("Other", "other"),
 )
-SORTS = (("Most downloaded", Sort.DOWNLOADS), ("Most liked", Sort.LIKES), ("Newest", Sort.UPDATED))
-AUTHOR_WIDTH = 136
+SORTS = (("Downloads", Sort.DOWNLOADS), ("Likes", Sort.LIKES), ("Newest", Sort.UPDATED))
+AUTHOR_WIDTH = 112
 
 
 class SearchBar(QWidget):
@@ -106,10 +107,15 @@ class SearchBar(QWidget):
         row = FlowLayout(facets, 8)
         for name, choice in self._choices.items():
             choice.setAccessibleName(name)
+            choice.setToolTip(name)
             row.addWidget(choice)
         row.addWidget(self.author)
+        title = QHBoxLayout()
+        title.setSpacing(24)
+        title.addWidget(label("Discover", "title"))
+        title.addWidget(self.edit, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.edit)
+        layout.setSpacing(16)
+        layout.addLayout(title)
         layout.addWidget(facets)

@@ -20,9 +20,9 @@ def hit_detail(hit: RepositorySummary) -> str:
         hit.architecture or "",
         " and ".join(format_.value.upper() if format_.value == "gguf" else format_.value for format_ in hit.formats),
         hit.license or "",
-        "access on request" if hit.gate is not Gate.NO else "",
+        "on request" if hit.gate is not Gate.NO else "",
     ]
-    return GAP.join(part for part in parts if part)
+    return _joined(parts)
 
 
 def figures(repository: Repository, context: int | None = None) -> str:
@@ -37,4 +37,9 @@ def figures(repository: Repository, context: int | None = None) -> str:
         f"{popularity(repository.likes)} likes",
         f"changed {updated.day} {updated:%b %Y}" if updated else "",
     ]
-    return GAP.join(part for part in parts if part)
+    return _joined(parts)
+
+
+def _joined(parts: list[str]) -> str:
+    """Lines break between the parts, not in them."""
+    return GAP.join(part.replace(" ", "\u00a0") for part in parts if part)

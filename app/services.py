@@ -2,8 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -15,13 +16,16 @@ from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
+from app.jobs.bring_in import BringIn
 from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
 from app.jobs.installs import Installs
 from app.jobs.queue import JobQueue
+from app.jobs.verify import Verify
 from app.lab.lab import Lab
 from app.library.entry import ModelEntry
+from app.library.folders import with_folder
 from app.library.index import Index
 from app.library.library import Library
 from app.library.places import all_places
@@ -106,9 +110,9 @@ class Services:
         preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, preflight)
         self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
-        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         tools = Tools(self.hub, self.store, paths.logs, self.lab.measure, self.library)
         self.installs = Installs(self.jobs, tools)
+        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
         self._history: History | None = None
@@ -153,11 +157,25 @@ class Services:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
+    def recover_installs(self) -> None:
+        """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        self.notices.extend(self.installs.recover())
+
+    def verify_model(self, model_id: str) -> int:
+        """The job's id. Raises UnknownModelError."""
+        return self.jobs.add(Verify(self.library, self.library.by_id(model_id))).id
+
+    def bring_in(self, paths: Sequence[Path], *, is_move: bool = False) -> int:
+        """Copy or move model files into the library. The job's id."""
+        return self.jobs.add(BringIn(self.store, tuple(paths), is_move)).id
+
+    def add_folder(self, folder: Path) -> None:
+        """List the models of a folder as they lie. Raises ModelFileError."""
+        self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
+
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
-        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against and against.path)).id
-        tools = Tools(self.hub, self.store, paths.logs, self.lab.measure, self.library)
-        self.installs = Installs(self.jobs, tools)
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
 
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings

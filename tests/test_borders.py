@@ -20,9 +20,10 @@ SEVERAL = [
     ("import app.services, ui.application", NATIVE | LATE),
     ("import backends.engine.process, backends.registry, backends.fake.loader", NATIVE | QT | {"app"}),
     (
-        "import backends.llama.loader, backends.llama.selftest, backends.llama.quantize, backends.llama.evaluate",
+        "import backends.llama.loader, backends.llama.selftest, backends.llama.evaluate",
         QT | {"app", "torch"},
     ),
+    ("import backends.llama.quantization.quantize", QT | {"app", "torch"}),
     ("import backends.convert.converter", QT | {"app", "torch", "llama_cpp", "transformers"}),
     ("import backends.protocol", NATIVE | QT | {"app", "numpy"}),
 ]

@@ -8,17 +8,13 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from email.message import Message
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from app.downloads.patience import Patience
 from app.downloads.proxy import open_connection
 from app.downloads.trouble import network_trouble
 from app.errors import Cancelled, DownloadError
-
-if TYPE_CHECKING:
-    from io import BufferedReader
 
 MAX_REDIRECTS = 8
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -32,7 +28,7 @@ class Answer:
 
     def __init__(self, response: http.client.HTTPResponse, sock: socket.socket, host: str, is_elsewhere: bool):
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: Message = response.headers
         self.host = host
         self.is_elsewhere = is_elsewhere  # another origin than the one that was asked first
         self.length = response.length  # of the body; None when only its end will tell
@@ -50,7 +46,7 @@ class Answer:
             if self._is_drained:
                 return self._sock.recv_into(buffer)
             self._is_drained = True
-            return cast("BufferedReader", self._response.fp).readinto1(buffer)
+            return self._response.fp.readinto1(buffer)
         except (OSError, http.client.HTTPException) as fault:
             raise network_trouble(fault, self.host) from fault
 
@@ -103,7 +99,7 @@ class Exchange:
     def __enter__(self) -> "Exchange":
         return self
 
-    def __exit__(self, _t: type[BaseException] | None, _e: BaseException | None, _b: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, address: str, headers: dict[str, str], is_elsewhere: bool) -> Answer:

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from io import FileIO
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from app.downloads.trouble import (
 )
 from app.errors import Cancelled, DownloadError
 
+FLUSH_SECONDS = 0.25  # on a slow line a buffer is not filled first: a kill should not cost much
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -193,9 +195,9 @@ class Fetch:
             raise other_size(self.target.name, answer.host, answer.length, self.source.bytes)
 
     def _fill(self, buffer: memoryview, answer: Answer) -> tuple[int, Exception | None]:
-        """As much as comes, and what ended it early: what has come before that is kept."""
-        filled = 0
-        while filled < len(buffer):
+        """As much as comes in a moment, and what ended it early: what has come before that is kept."""
+        filled, until = 0, time.monotonic() + FLUSH_SECONDS
+        while filled < len(buffer) and (not filled or time.monotonic() < until):
             try:
                 count = answer.readinto(buffer[filled:])
             except (Trouble, DownloadError) as trouble:

@@ -7,6 +7,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from app.downloads.flusher import Flusher
 from app.downloads.source import Source
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
@@ -32,6 +33,7 @@ class Part:
         self.validator: str | None = None  # the ETag for If-Range
         self.size = self._usable(source.bytes)
         self._file: FileIO | None = None
+        self._flusher: Flusher | None = None
 
     @property
     def file(self) -> FileIO:
@@ -40,6 +42,7 @@ class Part:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             mode = os.O_RDWR | os.O_CREAT | (0 if self.size else os.O_TRUNC)
             self._file = FileIO(os.open(self.path, mode | NO_LINK, 0o644), "r+b")
+            self._flusher = Flusher(self._file.fileno())
         return self._file
 
     @property
@@ -61,9 +64,13 @@ class Part:
         while written < len(data):  # a raw write may take less than all
             written += self.file.write(data[written:]) or 0
         self.size += written
+        if self._flusher is not None:
+            self._flusher.wrote(written)
 
     def sync(self) -> None:
         os.fsync(self.file.fileno())
+        if self._flusher is not None and self._flusher.failure is not None:
+            raise self._flusher.failure
 
     def finish(self) -> None:
         """Under its own name, for good."""
@@ -79,9 +86,11 @@ class Part:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
+        if self._flusher is not None:
+            self._flusher.close()
         if self._file is not None:
             self._file.close()
-            self._file = None
+        self._file = self._flusher = None
 
     def _usable(self, whole: int) -> int:
         """How much of what lies there can be gone on with; 0 when it is another file or nobody knows."""

@@ -3,8 +3,8 @@
 import random
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import parsedate_to_datetime
 
 RATE_LIMIT = re.compile(r"\bt=(\d+)")  # of the Hub's header: "api";r=0;t=55
@@ -30,7 +30,7 @@ class Patience:
         return longest * (0.5 + random.random() / 2)
 
 
-def ordered_wait(headers: Mapping[str, str]) -> float | None:
+def ordered_wait(headers: Message) -> float | None:
     """Seconds that Retry-After (a number or a date) or ratelimit ask for."""
     after = headers.get("Retry-After", "").strip()
     if after.isdecimal():

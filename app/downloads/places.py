@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.downloads.fetch import Fetch
-from app.downloads.trouble import shown_size
+from app.downloads.trouble import disk_trouble, shown_size
 from app.errors import DownloadError
 
 
@@ -26,8 +26,11 @@ def check_space(fetches: Sequence[Fetch]) -> None:
     missing: dict[int, int] = {}
     folders: dict[int, Path] = {}
     for fetch in fetches:
-        folder = _existing(fetch.target.parent)
-        disk = os.stat(folder).st_dev
+        try:
+            folder = _existing(fetch.target.parent)
+            disk = os.stat(folder).st_dev
+        except OSError as fault:
+            raise disk_trouble(fault, fetch.target) from fault
         folders.setdefault(disk, folder)
         missing[disk] = missing.get(disk, 0) + fetch.missing
     for disk, needed in missing.items():

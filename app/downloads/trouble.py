@@ -4,7 +4,7 @@ import errno
 import http.client
 import socket
 import ssl
-from collections.abc import Mapping
+from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def network_trouble(fault: Exception, host: str) -> Trouble | DownloadError:
             return Trouble(f"the connection to {host} broke")
 
 
-def refusal(status: int, headers: Mapping[str, str], name: str, host: str, is_elsewhere: bool) -> Exception:
+def refusal(status: int, headers: Message, name: str, host: str, is_elsewhere: bool) -> Exception:
     """Trouble for what passes by itself, else a DownloadError. is_elsewhere: a redirect's target says so."""
     if status in PASSING:
         said = "asks to wait (HTTP 429, too many requests)" if status == 429 else f"has a fault ({_shown(status)})"

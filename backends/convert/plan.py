@@ -1,128 +1,116 @@
 """Lays out a GGUF file before a byte is written: which tensor comes from where, in which type."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from backends.child import Refusal
-from backends.convert.architectures import (
-    ARCHITECTURES,
-    EMBEDDING,
-    IGNORED_SUFFIXES,
-    OUTPUT,
-    OUTPUT_NORM,
-    Architecture,
-    Row,
-)
-from backends.convert.config import Config, Rope, RopeKind, Size
-from backends.convert.safetensors import Entry
+from backends.convert.architectures.phi import rotary
+from backends.convert.architectures.table import OUTPUT, Architecture, Row
+from backends.convert.config import Config, Size
+from backends.convert.encode import STORED, FloatType
+from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
+from backends.convert.rope import RopeKind, llama3_factors, longrope_factors
 
-FloatType = Literal["f32", "f16", "bf16"]
-Floats = NDArray[np.float32]
+IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
+# llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
+ALWAYS_F32 = ("_norm.weight", "ffn_gate_inp.weight", "shortconv.conv.weight", "ssm_conv1d.weight")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """`read` gives the values in `shape` (outermost dimension first) as float32."""
-
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # outermost dimension first
     type: FloatType
-    read: Callable[[], Floats]
+    runs: tuple[Run, ...]
 
     @property
     def num_bytes(self) -> int:
-        return math.prod(self.shape) * (4 if self.type == "f32" else 2)
-
-
-def find_architecture(config: Config) -> Architecture:
-    architecture = ARCHITECTURES.get(config.architecture)
-    if architecture is None:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES)
-        raise Refusal(f"The architecture {config.architecture} is not supported yet. These are: {known}.")
-    if config.rope.kind not in architecture.ropes:
-        raise Refusal(f"The rotary scaling {config.rope.kind!s} is not supported for {config.architecture}.")
-    return architecture
-
-
-def usable_context(architecture: Architecture, config: Config) -> int:
-    """Tokens for which llama.cpp, without a sliding window in these graphs, equals transformers."""
-    if config.sliding_window is None:
-        return config.context
-    if architecture.window_caps_context:
-        return min(config.context, config.sliding_window)
-    if config.raw.get("use_sliding_window"):
-        raise Refusal(f"A sliding window is not supported for {config.architecture}.")
-    return config.context
+        return math.prod(self.shape) * STORED[self.type].itemsize
 
 
 def plan_tensors(
-    architecture: Architecture, config: Config, entries: dict[str, Entry], type_: FloatType
+    architecture: Architecture, config: Config, entries: Mapping[str, Source], type_: FloatType
 ) -> list[PlannedTensor]:
     """Every tensor of the new file in order. Refuses one that is missing, unknown or of another shape."""
-    tensors = []
-    unused = {name for name in entries if not name.endswith(IGNORED_SUFFIXES)}
+    sources = dict(_needed(architecture, entries))
+    tensors: dict[str, PlannedTensor] = {}
+    missing: dict[str, str] = {}
+    unused = set(sources)
     if config.is_tied:  # some files carry the copy all the same
         unused.discard(OUTPUT.source)
-    for row, source, target in _rows(architecture, config):
-        if source not in entries:
+    for row, prefix, target in _rows(architecture, config, has_output=OUTPUT.source in sources):
+        names = _names(row, prefix, config)
+        if names[0] not in sources:
             if row.is_required:
-                raise Refusal(f"The checkpoint is not complete: tensor {source!r} is missing.")
+                missing.setdefault(target, names[0])
             continue
-        unused.discard(source)
-        tensors.append(_planned(row, source, target, entries[source], config, type_))
+        if target in tensors:
+            raise Refusal(f"The checkpoint holds what becomes {target!r} twice; {names[0]!r} is one of them.")
+        tensors[target] = _planned(row, names, target, sources, config, type_)
+        unused.difference_update(names)
+    absent = next((source for target, source in missing.items() if target not in tensors), None)
+    if absent is not None:
+        raise Refusal(f"The checkpoint is not complete: tensor {absent!r} is missing.")
     if unused:
         raise Refusal(f"Tensor {min(unused)!r} is not known for {config.architecture}, so nothing was converted.")
-    if config.rope.kind is RopeKind.LLAMA3:
-        factors = rope_factors(config.rope, config.sizes[Size.HEAD])
-        tensors.append(PlannedTensor("rope_freqs.weight", factors.shape, "f32", lambda: factors))
-    return tensors
+    return [*tensors.values(), *_factors(config)]
 
 
-def _rows(architecture: Architecture, config: Config) -> Iterator[tuple[Row, str, str]]:
-    yield EMBEDDING, EMBEDDING.source, EMBEDDING.target
+def _needed(architecture: Architecture, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:
+    for name, entry in entries.items():
+        if name.endswith(IGNORED_SUFFIXES) or name.startswith(architecture.ignored):
+            continue
+        prefix = next((prefix for prefix in architecture.renamed if name.startswith(prefix)), "")
+        yield architecture.renamed.get(prefix, "") + name.removeprefix(prefix), entry
+
+
+def _rows(architecture: Architecture, config: Config, has_output: bool) -> Iterator[tuple[Row, str, str]]:
+    """Each row with the start of its source's name, and its target."""
+    for row in architecture.outer:
+        yield row, "", row.target
     for layer in range(config.num_layers):
-        for row in architecture.layer:
-            yield row, f"model.layers.{layer}.{row.source}", f"blk.{layer}.{row.target}"
-    yield OUTPUT_NORM, OUTPUT_NORM.source, OUTPUT_NORM.target
-    if not config.is_tied:
-        yield OUTPUT, OUTPUT.source, OUTPUT.target
+        for row in (*architecture.layer, *architecture.layers_of.get(config.kind(layer), ())):
+            yield row, f"model.layers.{layer}.", f"blk.{layer}.{row.target}"
+    if config.is_tied is False or (config.is_tied is None and has_output):
+        yield OUTPUT, "", OUTPUT.target
 
 
-def _planned(row: Row, source: str, target: str, entry: Entry, config: Config, type_: FloatType) -> PlannedTensor:
+def _names(row: Row, prefix: str, config: Config) -> list[str]:
+    if "*" not in row.source:
+        return [prefix + row.source]
+    return [prefix + row.source.replace("*", str(expert)) for expert in range(config.sizes[Size.EXPERTS])]
+
+
+def _planned(
+    row: Row, names: Sequence[str], target: str, sources: Mapping[str, Source], config: Config, type_: FloatType
+) -> PlannedTensor:
     shape = tuple(config.sizes[size] for size in row.shape)
-    if entry.shape != shape:
-        raise Refusal(
-            f"Tensor {source!r} has the shape {entry.shape}, but config.json asks for {shape}: "
-            "the files do not belong together."
-        )
-    read = entry.read
-    if row.rotary is not None:
-        read = partial(_in_pairs, entry, config.sizes[row.rotary.value])
-    # llama.cpp computes norms and biases in F32 and they weigh nothing
-    return PlannedTensor(target, shape, "f32" if len(shape) == 1 else type_, read)
+    layouts: list[Layout] = []
+    for name in names:
+        if name not in sources:
+            raise Refusal(f"The checkpoint is not complete: tensor {name!r} is missing.")
+        if sources[name].shape != shape:
+            raise Refusal(
+                f"Tensor {name!r} has the shape {sources[name].shape}, but config.json asks for {shape}: "
+                "the files do not belong together."
+            )
+        layouts.append(row.transform(sources[name], config))
+    layout = stacked(layouts) if "*" in row.source else layouts[0]
+    is_f32 = len(layout.shape) == 1 or not target.endswith(".weight") or target.endswith(ALWAYS_F32)
+    return PlannedTensor(target, layout.shape, "f32" if is_f32 else type_, layout.runs)
 
 
-def _in_pairs(entry: Entry, num_heads: int) -> Floats:
-    """Each head's rows from two halves to pairs (llama.cpp conversion/llama.py, `permute`)."""
-    values = entry.read()
-    half = values.shape[0] // num_heads // 2
-    return values.reshape(num_heads, 2, half, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+def _factors(config: Config) -> Iterator[PlannedTensor]:
+    """Of the rotary frequencies, which llama.cpp reads as tensors."""
+    if config.rope.kind is RopeKind.LLAMA3:
+        yield _held("rope_freqs.weight", Held(llama3_factors(config.rope, config.sizes[Size.HEAD])), config)
+    if config.rope.kind is RopeKind.LONGROPE:
+        for length in ("long", "short"):
+            values = longrope_factors(config.rope, f"{length}_factor", rotary(config))
+            yield _held(f"rope_factors_{length}.weight", Held(values), config)
 
 
-def rope_factors(rope: Rope, head: int) -> Floats:
-    """head / 2 divisors of the rotary frequencies (transformers `_compute_llama3_parameters`)."""
-    wavelengths = 2 * math.pi * rope.theta ** (np.arange(0, head, 2, dtype=np.float64) / head)
-    longest = rope.original_context / rope.low_freq_factor
-    shortest = rope.original_context / rope.high_freq_factor
-    smooth = (rope.original_context / wavelengths - rope.low_freq_factor) / (
-        rope.high_freq_factor - rope.low_freq_factor
-    )
-    between = 1 / ((1 - smooth) / rope.factor + smooth)
-    factors = np.where(wavelengths < shortest, 1, np.where(wavelengths > longest, rope.factor, between))
-    return factors.astype(np.float32)
+def _held(name: str, held: Held, config: Config) -> PlannedTensor:
+    layout = as_it_is(held, config)
+    return PlannedTensor(name, layout.shape, "f32", layout.runs)

@@ -123,13 +123,17 @@ def write(
     values = {**weights(settings), **tensors}
     save_file(values, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", settings)
+    write_tokenizer(folder, kind)
+    return values
+
+
+def write_tokenizer(folder: Path, kind: str = "qwen2") -> None:
     tokenizer(kind).save(str(folder / "tokenizer.json"))
     bos = SPECIAL[0] if kind == "llama-bpe" else None
     write_json(
         folder / "tokenizer_config.json",
         {"bos_token": bos, "eos_token": "<|im_end|>", "pad_token": SPECIAL[0], "chat_template": CHATML},
     )
-    return values
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import llama_cpp as lib
 import numpy as np
 
-from backends.child import Report
+from backends.child import Refusal, Report
+from backends.llama import native
+from backends.llama.verify import _compare_tokens
 
 
 def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> list[tuple[list[int], bytes]]:
@@ -18,7 +20,15 @@ def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> 
 
 def logits(_report: Report, path: Path, ids: list[int]) -> np.ndarray:
     """(tokens, vocabulary) of one causal pass with F32 keys and values."""
-    model = _load(path)
+    return _logits(_load(path), ids)
+
+
+def all_logits(_report: Report, paths: list[Path], ids: list[int]) -> list[np.ndarray]:
+    """The same of several models, in float32. A model that llama.cpp kills the process with ends them all."""
+    return [_logits(_load(path), ids).astype(np.float32) for path in paths]
+
+
+def _logits(model: ctypes.c_void_p, ids: list[int]) -> np.ndarray:
     parameters = lib.llama_context_default_params()
     parameters.n_ctx, parameters.n_batch, parameters.n_threads = 256, 256, 2
     parameters.type_k = parameters.type_v = 0
@@ -31,7 +41,11 @@ def logits(_report: Report, path: Path, ids: list[int]) -> np.ndarray:
     batch.n_tokens = len(ids)
     assert lib.llama_decode(context, batch) == 0
     num_vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
-    return np.array([lib.llama_get_logits_ith(context, i)[:num_vocab] for i in range(len(ids))])
+    rows = np.array([lib.llama_get_logits_ith(context, i)[:num_vocab] for i in range(len(ids))])
+    lib.llama_batch_free(batch)
+    lib.llama_free(context)
+    lib.llama_model_free(model)
+    return rows
 
 
 def _load(path: Path, vocab_only: bool = False) -> ctypes.c_void_p:
@@ -57,3 +71,16 @@ def _text(vocab: ctypes.c_void_p, ids: list[int]) -> bytes:
         count = lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)
         pieces.append(buffer.raw[:count])
     return b"".join(pieces)
+
+
+def differences(_report: Report, folders: list[Path]) -> list[str]:
+    """For each folder with a tokenizer and vocabulary.gguf: "" or the sentence of the refusal."""
+    native.start()
+    found = []
+    for folder in folders:
+        try:
+            num_texts, _ = _compare_tokens(folder, folder / "vocabulary.gguf")
+            found.append("" if num_texts > 40 else f"only {num_texts} texts")
+        except Refusal as refusal:
+            found.append(str(refusal))
+    return found

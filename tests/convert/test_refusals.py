@@ -65,11 +65,14 @@ def poison(value: float) -> Change:
     return set_tensors(change)
 
 
-ROPE = {"rope_type": "yarn", "factor": 4.0}
+ROPE = {"rope_type": "dynamic", "factor": 4.0}
 CASES: dict[str, tuple[Change, str]] = {
     "architecture": (set_config(architectures=["FalconForCausalLM"]), "architecture FalconForCausalLM is not"),
     "no architecture": (set_config(architectures=None), "does not name one architecture"),
-    "rope type": (set_config(rope_scaling=ROPE), "rotary scaling 'yarn' is not supported"),
+    "rope type": (
+        set_config(rope_scaling=ROPE),
+        "rotary scaling 'dynamic' is not supported",
+    ),
     "rope of another architecture": (
         set_config(
             architectures=["Qwen2ForCausalLM"],
@@ -83,11 +86,19 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         "rotary scaling llama3 is not supported for Qwen2",
     ),
+    "yarn that llama.cpp rounds": (
+        set_config(rope_scaling={**ROPE, "rope_type": "yarn", "truncate": False}),
+        "'yarn' with truncate = False is not supported",
+    ),
+    "yarn that attends otherwise": (
+        set_config(rope_scaling={**ROPE, "rope_type": "yarn", "attention_factor": 2.0}),
+        "attention_factor of its own",
+    ),
     "nested rope": (set_config(rope_parameters={"full_attention": {}}), "differ between layers"),
     "activation": (set_config(hidden_act="gelu"), "activation 'gelu'"),
     "partial rotary": (set_config(partial_rotary_factor=0.5), "partial_rotary_factor of 0.5"),
-    "sliding window": (set_config(layer_types=["sliding_attention"]), "'sliding_attention' are not supported"),
-    "quantized": (set_config(quantization_config={"quant_method": "fp8"}), "already quantized"),
+    "sliding window": (set_config(layer_types=["sliding_attention"]), "type 'sliding_attention' is not supported"),
+    "quantized": (set_config(quantization_config={"quant_method": "hqq"}), "quantized with HQQ"),
     "heads": (set_config(num_key_value_heads=3), "4 heads of 64, 3 of them"),
     "layers": (set_config(num_hidden_layers=True), "no valid num_hidden_layers"),
     "more layers than tensors": (set_config(num_hidden_layers=3), "'model.layers.2.*' is missing"),
@@ -104,7 +115,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json is missing"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
-    "pickled": (rename_weights("pytorch_model.bin"), "pickled weights, which can run code"),
+    "pickled": (rename_weights("pytorch_model.bin"), "pickle of the old kind, which can run code"),
     "adapter": (rename_weights("adapter_model.safetensors"), "adapter"),
     "cut short": (cut_weights, "model.safetensors is cut short"),
     "shard above": (set_index(x="../model.safetensors"), "not a file beside it"),
@@ -112,8 +123,8 @@ CASES: dict[str, tuple[Change, str]] = {
     "shard on a drive": (set_index(x="C:model.safetensors"), "not a file beside it"),
     "shard missing": (set_index(x="model-2.safetensors"), "model-2.safetensors is missing"),
     "tensor in no shard": (set_index(x="model.safetensors"), "announces tensor 'x'"),
-    "sentencepiece": (set_tokenizer(lambda d: d["model"].update(byte_fallback=True)), "not a byte-level BPE"),
-    "unigram": (set_tokenizer(lambda d: d["model"].update(type="Unigram")), "not a byte-level BPE"),
+    "sentencepiece": (set_tokenizer(lambda d: d["model"].update(byte_fallback=True)), "a byte has no token"),
+    "unigram": (set_tokenizer(lambda d: d["model"].update(type="Unigram")), "of the kind Unigram; only BPE"),
     "normalizer": (set_tokenizer(lambda d: d.update(normalizer={"type": "Lowercase"})), "normalizer"),
     "splitter": (
         set_tokenizer(lambda d: d["pre_tokenizer"]["pretokenizers"][0]["pattern"].update(Regex=r"\w+")),
@@ -127,7 +138,10 @@ CASES: dict[str, tuple[Change, str]] = {
         set_tokenizer(lambda d: d["added_tokens"].append({"id": 9999, "content": "<x>", "special": True})),
         "knows token 9999, but the model has only 640",
     ),
-    "swallowed space": (set_tokenizer(lambda d: d["added_tokens"][0].update(rstrip=True)), "swallows spaces"),
+    "swallowed space": (
+        set_tokenizer(lambda d: d["added_tokens"].append({"id": 630, "content": "<x>", "rstrip": True})),
+        "swallows spaces",
+    ),
     "missing byte": (set_tokenizer(lambda d: d["model"]["vocab"].pop("Ā")), "a byte has no token"),
     "no merges": (set_tokenizer(lambda d: d["model"].update(merges=[])), "no merges"),
 }

@@ -71,11 +71,9 @@ def test_a_checkpoint_becomes_a_model_with_its_card(double: HubDouble, home: Pat
     assert (entry.quantization, entry.source, entry.problem) == ("Q4_K_M", REPO, None)
     assert entry.sha256 == hashlib.sha256(entry.path.read_bytes()).hexdigest()
     assert installed.entry == entry
-    assert all_files(home) == {
+    assert {file for file in all_files(home) if not file.startswith("logs/")} == {
         f"models/{FILE}",
         "models/org/tiny/manifest.json",
-        "logs/convert.log",
-        "logs/quantize.log",
     }
 
 

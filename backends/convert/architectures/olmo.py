@@ -1,0 +1,40 @@
+"""OLMo 2 and 3: norms after each half of a layer, over all heads at once."""
+
+from dataclasses import replace
+
+from backends.convert.architectures.common import FEED_FORWARD, KEYS, PLAIN, WINDOW_KEY, attention, window_pattern
+from backends.convert.architectures.table import Architecture, Key, Row, Window
+from backends.convert.config import Config, Size
+from backends.convert.rope import FULL, LOCAL
+
+
+def _fault(config: Config) -> str | None:
+    if config.is_tied:
+        return "An output matrix that is the embedding"
+    return None if config.sizes[Size.QUERY] == config.sizes[Size.HIDDEN] else "A head_dim of its own"
+
+
+_OLMO2 = Architecture(
+    "olmo2",
+    (
+        *attention(),
+        Row("self_attn.q_norm.weight", "attn_q_norm.weight", (Size.QUERY,)),
+        Row("self_attn.k_norm.weight", "attn_k_norm.weight", (Size.KV,)),
+        Row("post_attention_layernorm.weight", "post_attention_norm.weight", (Size.HIDDEN,)),
+        Row("post_feedforward_layernorm.weight", "post_ffw_norm.weight", (Size.HIDDEN,)),
+        *FEED_FORWARD,
+    ),
+    keys=KEYS,
+    ropes=PLAIN,
+    check=_fault,
+)
+ARCHITECTURES = {
+    "Olmo2ForCausalLM": _OLMO2,
+    "Olmo3ForCausalLM": replace(
+        _OLMO2,
+        keys=(*KEYS, WINDOW_KEY, Key("attention.sliding_window_pattern", lambda c: window_pattern(c) or None)),
+        layer_kinds=frozenset({FULL, LOCAL}),
+        window=Window.NATIVE,
+        has_local_rope=True,
+    ),
+}

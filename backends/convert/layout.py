@@ -1,0 +1,170 @@
+"""How a tensor of the new file is made of runs of source tensors. Knows no architecture, reads nothing yet.
+
+A run is small where the rearrangement allows it, so that the writer never holds more than it must.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.convert.config import Config, Size
+
+Values = NDArray[Any]
+Floats = NDArray[np.float32]
+
+
+class Source(Protocol):
+    """A tensor of the checkpoint: where it is stored does not matter."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def read(self) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tensor that was computed from the configuration."""
+
+    values: Floats
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    def read(self) -> Floats:
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`count` elements of a source from `start` on, in its order.
+
+    move rearranges them, whatever type they have; compute changes them and needs floats.
+    """
+
+    source: Source
+    start: int
+    count: int
+    move: Callable[[Values], Values] | None = None
+    compute: Callable[[Floats], Floats] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The new tensor's shape, outermost dimension first, and its elements in order."""
+
+    shape: tuple[int, ...]
+    runs: tuple[Run, ...]
+
+
+Transform = Callable[[Source, Config], Layout]
+
+
+def as_it_is(source: Source, _config: Config) -> Layout:
+    return Layout(source.shape, (_all(source),))
+
+
+def squeezed(source: Source, _config: Config) -> Layout:
+    """Without its dimensions of 1."""
+    return Layout(tuple(n for n in source.shape if n != 1), (_all(source),))
+
+
+def plus_one(source: Source, _config: Config) -> Layout:
+    """Gemma keeps its norm weights around zero."""
+    return Layout(source.shape, (_all(source, compute=_add_one),))
+
+
+def minus_exp(source: Source, _config: Config) -> Layout:
+    """State space models keep the logarithm of their decay."""
+    return Layout(source.shape, (_all(source, compute=_minus_exp),))
+
+
+def in_pairs(heads: Size) -> Transform:
+    """Each head's rows from two halves to pairs (llama.cpp conversion/llama.py, `permute`)."""
+
+    def transform(source: Source, config: Config) -> Layout:
+        count = math.prod(source.shape) // config.sizes[heads]
+        move = partial(_pairs, rows=source.shape[0] // config.sizes[heads])
+        starts = range(0, math.prod(source.shape), count)
+        return Layout(source.shape, tuple(Run(source, start, count, move) for start in starts))
+
+    return transform
+
+
+def half_of_rows(index: int) -> Transform:
+    """The first (0) or second (1) half along the last dimension but one, as two matrices stored in one."""
+
+    def transform(source: Source, _config: Config) -> Layout:
+        *outer, rows, columns = source.shape
+        half = rows * columns // 2
+        starts = range(index * half, math.prod(source.shape), 2 * half)
+        return Layout((*outer, rows // 2, columns), tuple(Run(source, start, half) for start in starts))
+
+    return transform
+
+
+def every_second(index: int) -> Transform:
+    """Columns 0, 2, 4, … or 1, 3, 5, …"""
+
+    def transform(source: Source, _config: Config) -> Layout:
+        *outer, columns = source.shape
+        return Layout((*outer, columns // 2), (_all(source, move=partial(_columns, index=index, step=2)),))
+
+    return transform
+
+
+def transposed(source: Source, _config: Config) -> Layout:
+    """The last two dimensions change places."""
+    return _transposed(source, 0, 1)
+
+
+def transposed_every_second(index: int) -> Transform:
+    """Rows 0, 2, 4, … or 1, 3, 5, … of the transposed matrices."""
+    return lambda source, _config: _transposed(source, index, 2)
+
+
+def stacked(layouts: list[Layout]) -> Layout:
+    """One tensor above the others: the experts of a layer."""
+    return Layout((len(layouts), *layouts[0].shape), tuple(run for layout in layouts for run in layout.runs))
+
+
+def _all(
+    source: Source,
+    move: Callable[[Values], Values] | None = None,
+    compute: Callable[[Floats], Floats] | None = None,
+) -> Run:
+    return Run(source, 0, math.prod(source.shape), move, compute)
+
+
+def _transposed(source: Source, index: int, step: int) -> Layout:
+    *outer, rows, columns = source.shape
+    move = partial(_turn, columns=columns, index=index, step=step)
+    starts: Iterator[int] = iter(range(0, math.prod(source.shape), rows * columns))
+    runs = tuple(Run(source, start, rows * columns, move) for start in starts)
+    return Layout((*outer, columns // step, rows), runs)
+
+
+def _pairs(values: Values, rows: int) -> Values:
+    return values.reshape(2, rows // 2, -1).swapaxes(0, 1)
+
+
+def _columns(values: Values, index: int, step: int) -> Values:
+    return values[index::step]
+
+
+def _turn(values: Values, columns: int, index: int, step: int) -> Values:
+    return values.reshape(-1, columns).T[index::step]
+
+
+def _add_one(values: Floats) -> Floats:
+    return values + np.float32(1)
+
+
+def _minus_exp(values: Floats) -> Floats:
+    return -np.exp(values)

@@ -1,0 +1,128 @@
+"""The rotary embedding as config.json describes it, of transformers 4 and 5, and its factors as tensors."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.child import Refusal
+
+DEFAULT_THETA = 10_000.0  # of transformers' configuration classes, for files older than the key
+FULL, LOCAL = "full_attention", "sliding_attention"
+
+
+class RopeKind(StrEnum):
+    PLAIN = "default"
+    LINEAR = "linear"
+    LLAMA3 = "llama3"
+    LONGROPE = "longrope"
+    YARN = "yarn"
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """`table` holds the settings of its kind as they stand in the file."""
+
+    kind: RopeKind
+    theta: float
+    partial: float  # of each head: the share that is turned
+    table: Mapping[str, Any]
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.table.get(key)
+        value = default if value is None else value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            raise Refusal(f"config.json holds no valid {key}.")
+        return float(value)
+
+    @property
+    def original_context(self) -> int:
+        """Tokens that the model was first trained for, before its rotary embedding was stretched."""
+        value = self.number("original_max_position_embeddings")
+        if value != int(value):
+            raise Refusal("config.json holds no valid original_max_position_embeddings.")
+        return int(value)
+
+    def optional_number(self, key: str) -> float | None:
+        return None if self.table.get(key) is None else self.number(key)
+
+
+def read_ropes(raw: Mapping[str, Any]) -> tuple[Rope, Rope | None]:
+    """The rope of all layers, or of the full layers and of those with a window. Raises Refusal.
+
+    transformers 5 writes rope_parameters, nested by the kind of layer where these differ; 4 wrote rope_scaling
+    beside rope_theta, and rope_local_base_freq for the layers with a window.
+    """
+    table = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    if not isinstance(table, dict):
+        raise Refusal("The rotary settings in config.json are not a table.")
+    if any(isinstance(value, dict) for value in table.values()):
+        if set(table) != {FULL, LOCAL} or not all(isinstance(value, dict) for value in table.values()):
+            raise Refusal("Rotary settings that differ between layers in this way are not supported.")
+        return _rope(raw, table[FULL]), _rope({}, table[LOCAL])
+    rope = _rope(raw, table)
+    local = raw.get("rope_local_base_freq")
+    return rope, None if local is None else _rope({}, {"rope_theta": local})
+
+
+def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
+    name = table.get("rope_type", table.get("type")) or "default"
+    name = "longrope" if name == "su" else name  # its name in the first Phi-3 files
+    if name not in list(RopeKind):
+        raise Refusal(f"The rotary scaling {name!r} is not supported.")
+    outer = ("rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "max_position_embeddings")
+    merged = {"rope_theta": DEFAULT_THETA, **{key: raw[key] for key in outer if raw.get(key) is not None}, **table}
+    rope = Rope(RopeKind(name), theta=1.0, partial=1.0, table=merged)
+    return Rope(RopeKind(name), rope.number("rope_theta"), rope.number("partial_rotary_factor", 1.0), merged)
+
+
+def yarn_fault(rope: Rope) -> str | None:
+    """llama.cpp reads the factor and the original context; the rest is as transformers has it when nobody asks."""
+    usual = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,), "mscale": (), "mscale_all_dim": ()}
+    for key, values in usual.items():
+        if rope.table.get(key) is not None and rope.table[key] not in values:
+            return f"A rotary scaling 'yarn' with {key} = {rope.table[key]!r}"
+    expected = 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
+    if abs(rope.number("attention_factor", expected) - expected) > 1e-6:
+        return "A rotary scaling 'yarn' with an attention_factor of its own"
+    return None
+
+
+def llama3_factors(rope: Rope, head: int) -> NDArray[np.float32]:
+    """head / 2 divisors of the rotary frequencies (transformers `_compute_llama3_parameters`)."""
+    original, factor = rope.original_context, rope.number("factor")
+    low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
+    if low >= high:
+        raise Refusal("config.json does not add up: low_freq_factor is not below high_freq_factor.")
+    # in float32 as there, or a factor on the border between two cases falls to the other side
+    exponents = np.arange(0, head, 2, dtype=np.float32) / np.float32(head)
+    wavelengths = 2 * math.pi / (1 / (np.float32(rope.theta) ** exponents))
+    smooth = (original / wavelengths - low) / (high - low)
+    between = 1 / ((1 - smooth) / factor + smooth)
+    factors = np.where(wavelengths < original / high, 1, np.where(wavelengths > original / low, factor, between))
+    return factors.astype(np.float32)
+
+
+def longrope_factors(rope: Rope, key: str, rotary: int) -> NDArray[np.float32]:
+    """rotary / 2 divisors: `key` is "short_factor" or "long_factor". Raises Refusal."""
+    values = rope.table.get(key)
+    if (
+        not isinstance(values, list)
+        or len(values) != rotary // 2
+        or not all(type(v) in (int, float) and math.isfinite(v) and v > 0 for v in values)
+    ):
+        raise Refusal(f"config.json does not add up: {key} is not a list of {rotary // 2} numbers.")
+    return np.array(values, np.float32)
+
+
+def longrope_attention_factor(rope: Rope) -> float:
+    """What attention is scaled by (transformers `_compute_longrope_parameters`)."""
+    if rope.table.get("attention_factor") is not None:
+        return rope.number("attention_factor")
+    original = rope.original_context
+    stretch = rope.number("factor", rope.number("max_position_embeddings") / original)
+    return math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0

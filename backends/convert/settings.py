@@ -1,0 +1,116 @@
+"""Reads config.json for the architecture that it names. Refuses what would change the result silently."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from backends.child import Refusal
+from backends.convert.architectures import ARCHITECTURES
+from backends.convert.architectures.table import Architecture, Window
+from backends.convert.config import Config, Raw, Size, base_sizes, count, number
+from backends.convert.files import read_json
+from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes, yarn_fault
+
+
+def read_config(folder: Path) -> tuple[Architecture, Config]:
+    """Raises Refusal with one sentence that names the setting."""
+    raw = read_json(folder / "config.json")
+    names = raw.get("architectures")
+    if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
+        raise Refusal("config.json does not name one architecture, so the checkpoint cannot be converted.")
+    architecture, name = find_architecture(names[0]), names[0]
+    nested = raw.get("text_config")
+    raw = {**architecture.defaults, **raw, **(nested if isinstance(nested, dict) else {})}
+    config = _config(name, architecture, raw)
+    for fault in _faults(architecture, config):
+        raise Refusal(f"{fault} is not supported for {name}.")
+    return architecture, config
+
+
+def find_architecture(name: str) -> Architecture:
+    if name not in ARCHITECTURES:
+        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES)
+        raise Refusal(f"The architecture {name} is not supported yet. These are: {known}.")
+    return ARCHITECTURES[name]
+
+
+def _config(name: str, architecture: Architecture, raw: Raw) -> Config:
+    num_layers = count(raw, "num_hidden_layers")
+    context = count(raw, "max_position_embeddings")
+    window = _window(architecture, raw)
+    if architecture.window is Window.CAPS_CONTEXT and window is not None:
+        context = min(context, window)
+    rope, local_rope = read_ropes(raw)
+    return Config(
+        architecture=name,
+        sizes=_sizes(architecture, raw),
+        num_layers=num_layers,
+        context=context,
+        norm_epsilon=number(raw, "rms_norm_eps" if "rms_norm_eps" in raw else "norm_eps"),
+        rope=rope,
+        local_rope=local_rope,
+        is_tied=raw.get("tie_word_embeddings", raw.get("tie_embedding")),
+        has_head_dim=raw.get("head_dim") is not None,
+        sliding_window=window,
+        layer_types=_layer_types(raw, num_layers),
+        raw=raw,
+    )
+
+
+def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
+    sizes = base_sizes(raw, architecture.feed_forward(raw))
+    for size, keys in architecture.sizes.items():
+        sizes[size] = count(raw, next((key for key in keys if key in raw), keys[0]))
+    if Size.EXPERT_WIDTH in sizes:
+        sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
+    return {**sizes, **architecture.derived(sizes)}
+
+
+def _window(architecture: Architecture, raw: Raw) -> int | None:
+    if raw.get("sliding_window") is None or raw.get("use_sliding_window") is False:
+        return None
+    if architecture.window is Window.NONE and not raw.get("use_sliding_window"):
+        return None  # a number without a switch: these layers do not use it
+    return count(raw, "sliding_window")
+
+
+def _layer_types(raw: Raw, num_layers: int) -> tuple[str, ...]:
+    kinds = raw.get("layer_types") or []
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        raise Refusal("config.json holds no valid layer_types.")
+    return tuple(kinds[:num_layers])
+
+
+def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
+    """What the graphs of llama.cpp fix; another value would run, and answer wrongly."""
+    raw = config.raw
+    for key in ("hidden_activation", "hidden_act"):
+        if raw.get(key) not in (None, architecture.activation):
+            yield f"The activation {raw[key]!r}"
+        if raw.get(key) is not None:
+            break  # Gemma: the first one counts
+    for key, values in architecture.fixed.items():
+        if raw.get(key) is not None and raw[key] not in values:
+            yield f"A {key} of {raw[key]!r}"
+    other = next((kind for kind in config.layer_types if kind not in architecture.layer_kinds), None)
+    if other is not None:
+        yield f"A layer of the type {other!r}"
+    if config.layer_types and len(config.layer_types) != config.num_layers:
+        yield "A list of layer_types that is not as long as the model is deep"
+    if config.sliding_window is not None and architecture.window is Window.NONE:
+        yield "A sliding window"
+    yield from _rope_faults(architecture, config.rope, config.local_rope)
+    if (fault := architecture.check(config)) is not None:
+        yield fault
+
+
+def _rope_faults(architecture: Architecture, rope: Rope, local: Rope | None) -> Iterator[str]:
+    if rope.kind not in architecture.ropes:
+        yield f"The rotary scaling {rope.kind!s}"
+    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope)) is not None:
+        yield fault
+    if rope.partial != 1 and not architecture.has_partial_rotary:
+        yield f"A partial_rotary_factor of {rope.partial:g}"
+    if local is not None and not architecture.has_local_rope:
+        yield "A rotary embedding that differs between layers"
+    if local is not None and (local.partial != 1 or local.kind is not RopeKind.PLAIN):
+        yield f"The rotary scaling {local.kind!s} in layers of the type {LOCAL!r}"

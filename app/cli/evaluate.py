@@ -25,7 +25,9 @@ KV_TYPES = tuple(kind.value for kind in KVType)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="A", help="a model's id or a GGUF file")
     parser.add_argument("--against", metavar="B", help="the F16, BF16 or Q8_0 file of the same model")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream"
+    )
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of a chunk (512)")
     parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
     parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QListView, QStackedWidget, QVBoxLayout, QWidget
 
-from app.jobs.job import Job
+from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
@@ -92,6 +92,8 @@ class ModelsPage(QWidget):
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
 
     def _show_job(self, job: Job) -> None:
+        if job.lane is Lane.LIGHT:
+            return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
         if row is None and not job.state.is_final:
             row = self._job_rows[job.id] = JobRow(job)

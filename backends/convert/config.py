@@ -31,6 +31,15 @@ class Size(Enum):
     EXPERTS = "experts"
     EXPERT_WIDTH = "expert_width"
     EXPERT_GATE_UP = "expert_gate_up"  # 2 x expert_width in one matrix
+    SHARED_WIDTH = "shared_width"  # of the expert that every token goes through
+    GATED_QUERY = "gated_query"  # each head's query and its gate
+    LINEAR_KEY_HEADS = "linear_key_heads"
+    LINEAR_HEADS = "linear_heads"  # of the values
+    LINEAR_HEAD = "linear_head"
+    LINEAR_VALUES = "linear_values"  # linear_heads x linear_head
+    LINEAR_QKV = "linear_qkv"
+    LINEAR_QKVZ = "linear_qkvz"
+    LINEAR_BA = "linear_ba"
     CONVOLUTION = "convolution"  # taps of a short convolution
 
 

@@ -20,12 +20,21 @@ def read_config(folder: Path) -> tuple[Architecture, Config]:
     if raw.get("quantization_config"):
         raise Refusal("This checkpoint is already quantized (quantization_config). Choose the original one.")
     architecture, name = find_architecture(names[0]), names[0]
-    nested = raw.get("text_config")
-    raw = {**architecture.defaults, **raw, **(nested if isinstance(nested, dict) else {})}
+    raw = _merged(architecture, raw)
     config = _config(name, architecture, raw)
     for fault in _faults(architecture, config):
         raise Refusal(f"{fault} is not supported for {name}.")
     return architecture, config
+
+
+def _merged(architecture: Architecture, raw: Raw) -> Raw:
+    """The architecture's defaults, the file, and a nested text_config, each over the one before."""
+    nested = raw.get("text_config")
+    if not isinstance(nested, dict):
+        return {**architecture.defaults, **raw}
+    ties = {table["tie_word_embeddings"] for table in (raw, nested) if "tie_word_embeddings" in table}
+    two_answers = {"tie_word_embeddings": None} if len(ties) > 1 else {}  # whether the matrix is there decides
+    return {**architecture.defaults, **raw, **nested, **two_answers}
 
 
 def find_architecture(name: str) -> Architecture:

@@ -73,6 +73,14 @@ GEMMA3 = {
     "rope_parameters": two_ropes(1e6, 1e4, 8.0),
     "layer_types": [LOCAL] * 5 + [FULL, LOCAL],
 }
+LINEAR_ATTENTION = {
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+}
 FAMILIES = {
     "llama, llama3 rope, biases": Family(
         "Llama", {"rope_parameters": LLAMA3_ROPE, "attention_bias": True, "mlp_bias": True}
@@ -134,6 +142,18 @@ FAMILIES = {
     ),
     "glm4": Family("Glm4", {"head_dim": 16, "attention_bias": True}),
     "qwen3, yarn": Family("Qwen3", {"head_dim": 32, "rope_parameters": YARN}),
+    "qwen3.5": Family("Qwen3_5", {**LINEAR_ATTENTION, "head_dim": 32}, zero_norms=True),
+    "qwen3.5, nested": Family(
+        "Qwen3_5",
+        {**LINEAR_ATTENTION, "head_dim": 64, "linear_num_value_heads": 6, "tie_word_embeddings": True},
+        nested=True,
+        zero_norms=True,
+    ),
+    "qwen3_next": Family(
+        "Qwen3Next",
+        {**LINEAR_ATTENTION, **EXPERTS, "shared_expert_intermediate_size": 48},
+        zero_norms=True,
+    ),
     "llama, yarn": Family("Llama", {"rope_parameters": YARN}),
     "olmo2": Family("Olmo2"),
     "olmo3": Family(
@@ -169,7 +189,7 @@ def _model(family: Family) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    is_text_of_more = family.name in ("Gemma3", "Gemma4")
+    is_text_of_more = family.name in ("Gemma3", "Gemma4", "Qwen3_5")
     config_class = getattr(transformers, f"{family.name}{'Text' if is_text_of_more else ''}Config")
     settings = {"dtype": "float32", **SIZES, **family.settings}
     torch.manual_seed(0)
@@ -188,10 +208,13 @@ def _model(family: Family) -> Any:
 
 
 def _seeing_model(transformers: Any, name: str, text: Any) -> Any:
-    vision = transformers.SiglipVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
-    )
-    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision.to_dict())
+    vision = {
+        "Gemma3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+        "Qwen3_5": {"depth": 1, "num_heads": 2, "out_hidden_size": text.hidden_size, "num_position_embeddings": 16},
+    }[name] | {"hidden_size": 16, "intermediate_size": 32}
+    if name == "Gemma3":
+        vision["model_type"] = "siglip_vision_model"
+    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config)
 
 

@@ -51,6 +51,16 @@ class ConvertResult:
     bytes: int
     num_tensors: int
     seconds: float
+    verified_texts: int = 0  # whose tokens are those of the checkpoint's own tokenizer
+    notes: tuple[str, ...] = ()  # sentences about what the file does otherwise than the checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """num_texts: whose tokens were compared. notes: sentences about what could not be tried."""
+
+    num_texts: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,51 +1,66 @@
-"""Finds a checkpoint's chat template wherever it hides. Renders nothing."""
+"""Finds a checkpoint's chat templates wherever they hide. Renders nothing."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
 from backends.convert.files import read_json
 
-MAX_TEMPLATE_BYTES = 1 << 20
+MAX_TEMPLATE_BYTES = 1 << 20  # of all of them together
+MAX_TEMPLATES = 32
+DEFAULT = "default"
+MORE = "additional_chat_templates"  # a folder
+NO_TEXT = "{} holds a chat template that is neither a text nor a list of named texts."
 
-Template = str | list[dict[str, str]]  # the list names several: {"name", "template"}
-
-
-def read_template(folder: Path, settings: dict[str, Any]) -> Template | None:
-    """chat_template.jinja, else tokenizer_config.json, else chat_template.json: the order of transformers."""
-    jinja = folder / "chat_template.jinja"
-    if jinja.exists():
-        return _checked(_text(jinja))
-    for table, key in ((settings, "tokenizer_config.json"), (_optional(folder), "chat_template.json")):
-        if (template := table.get("chat_template")) is not None:
-            if not _is_template(template):
-                raise Refusal(f"{key} holds a chat template that is neither a text nor a list of named texts.")
-            return _checked(template)
-    return None
+Templates = dict[str, str]  # "default", "tool_use", "rag" … -> Jinja
 
 
-def _optional(folder: Path) -> dict[str, Any]:
-    path = folder / "chat_template.json"
-    return read_json(path) if path.exists() else {}
+def read_templates(folder: Path, settings: dict[str, Any]) -> Templates:
+    """chat_template.jinja, else tokenizer_config.json, else chat_template.json: the order of transformers.
+
+    Those of a folder beside them have names of their own, and come first.
+    """
+    templates: Templates = {}
+    if (folder / "chat_template.jinja").exists():
+        templates = {DEFAULT: _text(folder / "chat_template.jinja")}
+    elif settings.get("chat_template") is not None:
+        templates = _named(settings["chat_template"], "tokenizer_config.json")
+    elif (folder / "chat_template.json").exists():
+        template = read_json(folder / "chat_template.json").get("chat_template")
+        templates = {} if template is None else _named(template, "chat_template.json")
+    if (folder / MORE).is_dir():
+        files = sorted((folder / MORE).glob("*.jinja"))
+        templates |= {_name(path.stem): _text(path) for path in files[: MAX_TEMPLATES + 1]}
+    if len(templates) > MAX_TEMPLATES or sum(map(len, templates.values())) > MAX_TEMPLATE_BYTES:
+        raise Refusal("The chat template is too large to be one.")
+    return {name: template for name, template in templates.items() if template}
+
+
+def _named(value: Any, file: str) -> Templates:
+    if isinstance(value, str):
+        return {DEFAULT: value}
+    if not isinstance(value, list) or len(value) > MAX_TEMPLATES:
+        raise Refusal(NO_TEXT.format(file))
+    templates: Templates = {}
+    for entry in value:
+        match entry:
+            case {"name": str(name), "template": str(template)}:
+                templates[_name(name)] = template
+            case _:
+                raise Refusal(NO_TEXT.format(file))
+    return templates
+
+
+def _name(name: str) -> str:
+    """Part of a key in the new file."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name[:64]) or "_"
 
 
 def _text(path: Path) -> str:
     try:
+        if path.stat().st_size > MAX_TEMPLATE_BYTES:
+            raise Refusal("The chat template is too large to be one.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         raise Refusal(f"{path.name} cannot be read as text.") from fault
-
-
-def _is_template(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(
-            isinstance(t, dict) and isinstance(t.get("name"), str) and isinstance(t.get("template"), str) for t in value
-        )
-    return isinstance(value, str)
-
-
-def _checked(template: Template) -> Template | None:
-    texts = [template] if isinstance(template, str) else [entry["template"] for entry in template]
-    if sum(map(len, texts)) > MAX_TEMPLATE_BYTES:
-        raise Refusal("The chat template is too large to be one.")
-    return template or None

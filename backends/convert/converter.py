@@ -18,22 +18,27 @@ from backends.convert.encode import FloatType
 from backends.convert.files import part_of, publish, require_space
 from backends.convert.metadata import add_metadata
 from backends.convert.plan import plan_tensors
-from backends.convert.safetensors import read_checkpoint
 from backends.convert.settings import read_config
 from backends.convert.tokenizer import read_vocabulary
-from backends.convert.vocabulary_writer import add_vocabulary
+from backends.convert.vocabulary_writer import add_vocabulary, model_name
+from backends.convert.weights import read_weights
 from backends.convert.writer import write_tensors
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
 
 
-def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16") -> ConvertResult:
-    """Writes the checkpoint in folder `source` to `target`. Raises Refusal with one sentence."""
+def convert(
+    report: Report, source: Path, target: Path, type: FloatType = "bf16", *, is_final: bool = True
+) -> ConvertResult:
+    """Writes the checkpoint in folder `source` to `target`. Raises Refusal with one sentence.
+
+    Unless is_final the file stays at `part_of(target)`, for someone who looks at it first.
+    """
     start = time.perf_counter()
     if type not in get_args(FloatType):
         raise Refusal(f"{type!r} is not a type to convert to. These are: {', '.join(get_args(FloatType))}.")
     report(Progress(0.0, "Reading the checkpoint"))
-    entries = read_checkpoint(source)
+    entries = read_weights(source)
     architecture, config = read_config(source)
     tensors = plan_tensors(architecture, config, entries, type)
     vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)
@@ -41,11 +46,13 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
     require_space(target.parent, sum(tensor.num_bytes for tensor in tensors) + METADATA_BYTES)
     writer = gguf.GGUFWriter(part, architecture.gguf)
     try:
-        add_metadata(writer, source.resolve().name, architecture, config, type)
+        name = model_name(source.resolve().name, vocabulary.is_phi3)
+        add_metadata(writer, name, architecture, config, type)
         add_vocabulary(writer, vocabulary)
         write_tensors(writer, tensors, report)
         writer.close()
-        publish(part, target)
+        if is_final:
+            publish(part, target)
     except BaseException as fault:
         with suppress(OSError):  # what was buffered may not fit on the disk either
             writer.close()
@@ -54,7 +61,9 @@ def convert(report: Report, source: Path, target: Path, type: FloatType = "bf16"
             raise _cannot_write(target, fault) from fault
         raise
     report(Progress(1.0, "Converted"))
-    return ConvertResult(target.stat().st_size, len(tensors), time.perf_counter() - start)
+    written = target if is_final else part
+    seconds = time.perf_counter() - start
+    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=vocabulary.notes)
 
 
 def _cannot_write(target: Path, fault: OSError) -> Refusal:

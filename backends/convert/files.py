@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
 
-MAX_JSON_BYTES = 256 << 20
+MAX_JSON_BYTES = 64 << 20
+MAX_JSON_VALUES = 8_000_000  # of the largest vocabularies: some two million
 
 
 def part_of(target: Path) -> Path:
@@ -57,18 +59,32 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint. Raises Refusal when it is missing, too large or not one."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        if path.stat().st_size > max_bytes:
             raise Refusal(f"{path.name} is too large to be what its name says.")
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise Refusal(f"{path.parent} is not a complete checkpoint: {path.name} is missing.") from None
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+    except OverflowError:
+        raise Refusal(f"{path.name} holds far more values than it should, so it was not read.") from None
     except (ValueError, RecursionError) as fault:
         raise Refusal(f"{path.name} is damaged: it is not valid JSON. Download the checkpoint again.") from fault
     if not isinstance(value, dict):
         raise Refusal(f"{path.name} is damaged: it holds no JSON object. Download the checkpoint again.")
     return value
+
+
+def parse_json(text: bytes, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Knows no NaN. Raises ValueError or RecursionError, and OverflowError for too many values."""
+    # counted before they become a hundred times as many bytes of objects
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise OverflowError("too many values")
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs_hook)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")

@@ -1,7 +1,5 @@
 """Writes the settings of a model into a GGUF file's header. Knows the keys that every model has."""
 
-import re
-
 import gguf
 
 from backends.convert.architectures.table import Architecture, Value
@@ -15,7 +13,7 @@ def add_metadata(
     writer: gguf.GGUFWriter, name: str, architecture: Architecture, config: Config, type_: FloatType
 ) -> None:
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(safe_name(name))
+    writer.add_name(name)
     writer.add_file_type(FILE_TYPES[type_])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for key in {key.name: key for key in architecture.keys}.values():  # of two with one name the last counts
@@ -37,10 +35,3 @@ def _add(writer: gguf.GGUFWriter, name: str, value: Value) -> None:
             writer.add_string(name, value)
         case list():
             writer.add_array(name, value)
-
-
-def safe_name(name: str) -> str:
-    """llama.cpp tokenizes otherwise when a name holds these words (llama-vocab.cpp, `model_name`)."""
-    name = re.sub(r"(?i)(phi)-?(3)", r"\1 \2", name)
-    name = re.sub(r"(?i)(modern)-(bert)", r"\1 \2", name)
-    return "".join(c for c in name if c.isprintable()) or "model"

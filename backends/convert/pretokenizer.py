@@ -1,48 +1,34 @@
-"""Recognises how a tokenizer.json splits text into words, by its regex. Knows llama.cpp's names for it.
+"""Recognises how a tokenizer.json splits text into words, by its structure. Knows no file and no llama.cpp.
 
-llama.cpp holds each splitter in C++ (`src/llama-vocab.cpp`, `llm_tokenizer_bpe`) and finds it by
-`tokenizer.ggml.pre`. A wrong name tokenizes wrongly or aborts, so only exact matches count.
+A wrong name tokenizes wrongly or aborts, so only known structures count, and the new file is tried out afterwards.
 """
 
 from typing import Any
 
 from backends.child import Refusal
+from backends.convert.splitters import SPLITTERS, Splitter, Step
 
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-# (regex, whether a word that is a token as it stands skips the merges) -> llama.cpp's name
-BY_REGEX = {
-    (_LLAMA3, True): "llama-bpe",
-    (_LLAMA3, False): "smaug-bpe",  # the same splitter without the shortcut
-    (_QWEN2, False): "qwen2",
+# some files write one and the same splitter in another way
+_SPELLINGS: dict[Step, Step] = {
+    ("regex", r"\p{N}{1,3}"): ("digits", "threes"),
+    ("regex", r"\p{N}"): ("digits", "single"),
 }
 
 
 def recognise(pre_tokenizer: Any, ignore_merges: bool) -> str:
     """The name for `tokenizer.ggml.pre`. Refuses every structure that is not exactly a known one."""
-    match _steps(pre_tokenizer):
-        case [{"type": "Split", "behavior": "Isolated", "pattern": {"Regex": str(regex)}} as split, last] if (
-            not split.get("invert") and _is_byte_level(last, use_regex=False)
-        ):
-            name = BY_REGEX.get((regex, ignore_merges))
-        case [only] if _is_byte_level(only, use_regex=True) and not ignore_merges:
-            name = "gpt-2"
-        case [{"type": "Digits", "individual_digits": True}, last] if (
-            _is_byte_level(last, use_regex=True) and not ignore_merges
-        ):
-            name = "smollm"
-        case _:
-            name = None
-    if name is None:
-        raise Refusal("The tokenizer splits words in a way that is not supported yet (pre_tokenizer).")
+    splitter = find(pre_tokenizer)
+    name = (splitter.shortcut or splitter.plain) if ignore_merges else (splitter.plain or splitter.shortcut)
+    assert name is not None, "a splitter has a name"
     return name
+
+
+def find(pre_tokenizer: Any) -> Splitter:
+    steps = _steps(pre_tokenizer)
+    key = [*map(_step, steps[:-1]), *_last(steps[-1])] if steps else []
+    if None in key or (splitter := SPLITTERS.get(tuple(step for step in key if step is not None))) is None:
+        raise Refusal("The tokenizer splits words in a way that is not supported yet (pre_tokenizer).")
+    return splitter
 
 
 def _steps(pre_tokenizer: Any) -> list[Any]:
@@ -52,10 +38,22 @@ def _steps(pre_tokenizer: Any) -> list[Any]:
     return [pre_tokenizer]
 
 
-def _is_byte_level(step: Any, use_regex: bool) -> bool:
-    return (
-        isinstance(step, dict)
-        and step.get("type") == "ByteLevel"
-        and not step.get("add_prefix_space", True)  # both defaults are those of the tokenizers library
-        and step.get("use_regex", True) is use_regex
-    )
+def _step(step: Any) -> Step | None:
+    match step:
+        case {"type": "Split", "pattern": {"Regex": str(regex)}, "behavior": str(behavior)}:
+            # what is no match is dropped when the matches are what is removed: these regexes match every text
+            is_known = (behavior, bool(step.get("invert"))) in (("Isolated", False), ("Removed", True))
+            written: Step = ("regex", regex.replace("\r", r"\r").replace("\n", r"\n"))
+            return _SPELLINGS.get(written, written) if is_known else None
+        case {"type": "Digits", "individual_digits": True}:
+            return "digits", "single"
+    return None
+
+
+def _last(step: Any) -> list[Step | None]:
+    """The step that turns bytes into letters, which splits as GPT-2 does unless it is told not to."""
+    if not isinstance(step, dict) or step.get("type") != "ByteLevel":
+        return [None]
+    if step.get("add_prefix_space", True):  # both defaults are those of the tokenizers library
+        return [None]
+    return [("words", "")] if step.get("use_regex", True) else []

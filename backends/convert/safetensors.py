@@ -3,17 +3,18 @@
 Format: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
 """
 
-import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backends.child import Refusal
-from backends.convert.files import read_json
+from backends.convert.files import parse_json, read_json
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own bound
 MAX_DIMS = 8
@@ -22,7 +23,24 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
-OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
+# held by a checkpoint that is quantized, or older than its tools: never written as they are
+RARE_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F8_E4M3": np.dtype("u1"),
+    "F8_E5M2": np.dtype("u1"),
+    "F8_E8M0": np.dtype("u1"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+ALL_DTYPES = DTYPES | RARE_DTYPES
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +56,41 @@ class Entry:
     def num_elements(self) -> int:
         return math.prod(self.shape)
 
-    def read(self) -> NDArray[np.float32]:
-        """The tensor in its shape as float32; every supported dtype fits into it exactly."""
-        stored = np.fromfile(self.path, DTYPES[self.dtype], self.num_elements, offset=self.offset)
+    def load(self) -> NDArray[Any]:
+        """The tensor in its shape as it is stored; floats that numpy does not know as unsigned integers."""
+        stored = np.fromfile(self.path, ALL_DTYPES[self.dtype], self.num_elements, offset=self.offset)
         if stored.size != self.num_elements:
             raise Refusal(f"{self.path.name} is cut short. Download the checkpoint again.")
-        if self.dtype == "BF16":
-            return (stored.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
-        return stored.astype(np.float32, copy=False).reshape(self.shape)
+        return stored.reshape(self.shape)
+
+    def read(self) -> NDArray[np.float32]:
+        """The tensor in its shape as float32; all but F64 and the larger integers fit into it exactly."""
+        return as_floats(self.load(), self.dtype)
+
+
+def as_floats(stored: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    if dtype == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    if dtype.startswith("F8"):
+        return np.take(float8_values(dtype), stored)
+    return stored.astype(np.float32, copy=False)
+
+
+@cache
+def float8_values(dtype: str) -> NDArray[np.float32]:
+    """What the 256 bytes stand for (OCP OFP8; "fn": E4M3 knows NaN, but nothing infinite)."""
+    bits = np.arange(256)
+    if dtype == "F8_E8M0":
+        return np.append(np.exp2(bits[:255] - 127.0), np.nan).astype(np.float32)
+    mantissa_bits, bias = (3, 7) if dtype == "F8_E4M3" else (2, 15)
+    exponent = (bits & 0x7F) >> mantissa_bits
+    mantissa = (bits & ((1 << mantissa_bits) - 1)) / (1 << mantissa_bits)
+    values = np.where(exponent == 0, mantissa * 2.0 ** (1 - bias), (1 + mantissa) * 2.0 ** (exponent - bias))
+    if dtype == "F8_E4M3":
+        values[(bits & 0x7F) == 0x7F] = np.nan
+    else:
+        values[exponent == 31] = np.where(mantissa[exponent == 31] == 0, np.inf, np.nan)
+    return np.where(bits < 128, values, -values).astype(np.float32)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Entry]:
@@ -54,7 +99,7 @@ def read_checkpoint(folder: Path) -> dict[str, Entry]:
         raise Refusal(f"{folder} is not a folder with a checkpoint.")
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        return _read_shards(folder, index)
+        return read_shards(folder, index, ".safetensors", read_entries)
     single = folder / "model.safetensors"
     if not single.exists():
         raise Refusal(_why_no_weights(folder))
@@ -85,7 +130,9 @@ def _parse_header(file_name: str, text: bytes) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        header = json.loads(text, object_pairs_hook=unique)
+        header = parse_json(text, unique)
+    except OverflowError as fault:
+        raise Refusal(f"{file_name} is damaged: its header holds far more values than it should.") from fault
     except (ValueError, RecursionError) as fault:
         raise Refusal(f"{file_name} is damaged: its header is not valid JSON.") from fault
     if not isinstance(header, dict):
@@ -101,11 +148,11 @@ def _entry(path: Path, name: str, value: Any, data_start: int, file_size: int) -
     dtype, shape, offsets = value.get("dtype"), value.get("shape"), value.get("data_offsets")
     if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
         raise damaged
-    if dtype not in DTYPES:
-        raise Refusal(f"Tensor {name!r} has the type {dtype}, which cannot be converted (a quantized checkpoint?).")
+    if dtype not in ALL_DTYPES:
+        raise Refusal(f"Tensor {name!r} has the type {dtype:.20}, which cannot be converted (a quantized checkpoint?).")
     if len(shape) > MAX_DIMS or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise damaged
-    if math.prod(shape) * DTYPES[dtype].itemsize != offsets[1] - offsets[0]:
+    if math.prod(shape) * ALL_DTYPES[dtype].itemsize != offsets[1] - offsets[0]:
         raise damaged
     if data_start + offsets[1] > file_size:
         raise Refusal(f"{path.name} is cut short: tensor {name!r} ends outside it. Download the checkpoint again.")
@@ -121,32 +168,34 @@ def _refuse_overlap(file_name: str, entries: dict[str, Entry]) -> None:
     for name, entry in sorted(entries.items(), key=lambda item: item[1].offset):
         if entry.offset < end:
             raise Refusal(f"{file_name} is damaged: tensor {name!r} overlaps another one.")
-        end = entry.offset + entry.num_elements * DTYPES[entry.dtype].itemsize
+        end = entry.offset + entry.num_elements * ALL_DTYPES[entry.dtype].itemsize
 
 
-def _read_shards(folder: Path, index: Path) -> dict[str, Entry]:
+def read_shards(folder: Path, index: Path, suffix: str, read: Callable[[Path], dict[str, T]]) -> dict[str, T]:
+    """The tensors of all files that an index names. Raises Refusal."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise Refusal(f"{index.name} is damaged: it holds no weight_map.")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, T] = {}
+    found_in: dict[str, str] = {}
     for file_name in sorted(set(weight_map.values())):
-        if not file_name.endswith(".safetensors") or any(c in file_name for c in "/\\:\0"):
-            raise Refusal(f"{index.name} names {file_name!r}, which is not a file beside it.")
+        if not file_name.endswith(suffix) or any(c in file_name for c in "/\\:\0"):
+            raise Refusal(f"{index.name} names {file_name!r:.80}, which is not a file beside it.")
         if not (folder / file_name).is_file():
-            raise Refusal(f"The checkpoint is not complete: {file_name} is missing.")
-        for name, entry in read_entries(folder / file_name).items():
+            raise Refusal(f"The checkpoint is not complete: {file_name:.80} is missing.")
+        for name, entry in read(folder / file_name).items():
             if name in entries:
-                raise Refusal(f"Tensor {name!r} occurs in two files, {entries[name].path.name} and {file_name}.")
-            entries[name] = entry
+                raise Refusal(f"Tensor {name!r} occurs in two files, {found_in[name]} and {file_name}.")
+            entries[name], found_in[name] = entry, file_name
     missing = next((name for name in weight_map if name not in entries), None)
     if missing is not None:
-        raise Refusal(f"{index.name} announces tensor {missing!r}, but no file holds it.")
+        raise Refusal(f"{index.name} announces tensor {missing!r:.80}, but no file holds it.")
     return entries
 
 
 def _why_no_weights(folder: Path) -> str:
     if (folder / "adapter_model.safetensors").exists():
         return f"{folder} holds an adapter (LoRA), not a model. Convert the model that it belongs to."
-    if any((folder / name).exists() for name in OTHER_WEIGHTS):
-        return f"{folder} holds pickled weights, which can run code. Choose a checkpoint in safetensors."
+    if (folder / "consolidated.00.pth").exists():
+        return f"{folder} holds the weights in their maker's own layout. Choose a repository made for transformers."
     return f"{folder} is not a complete checkpoint: model.safetensors is missing."

@@ -17,8 +17,6 @@ def read_config(folder: Path) -> tuple[Architecture, Config]:
     names = raw.get("architectures")
     if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
         raise Refusal("config.json does not name one architecture, so the checkpoint cannot be converted.")
-    if raw.get("quantization_config"):
-        raise Refusal("This checkpoint is already quantized (quantization_config). Choose the original one.")
     architecture, name = find_architecture(names[0]), names[0]
     raw = _merged(architecture, raw)
     config = _config(name, architecture, raw)

@@ -1,175 +1,88 @@
-"""Reads a byte-level BPE tokenizer.json into the vocabulary of a GGUF file. Runs no tokenizer."""
+"""Reads whatever tokenizer a checkpoint has into the vocabulary of a GGUF file. Runs no tokenizer."""
 
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
-from backends.convert.chat_template import Template, read_template
+from backends.convert.added_tokens import added_beside_model, added_in_json
+from backends.convert.byte_level import read_byte_level
+from backends.convert.chat_template import read_templates
+from backends.convert.fallback_bpe import is_fallback_bpe, read_fallback_bpe
 from backends.convert.files import read_json
-from backends.convert.pretokenizer import recognise
+from backends.convert.sentencepiece_model import read_lexicon, read_model
+from backends.convert.special_tokens import add_more_ends, adds, find_special_ids, template_ends
+from backends.convert.vocabulary import AddedToken, Lexicon, TokenType, Vocabulary
 
-SPECIAL_NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-OUTSIDERS = "The tokenizer is not a byte-level BPE (tokenizer.json, {}); that is not supported yet."
-
-
-class TokenType(IntEnum):
-    """llama.h `llama_token_type`."""
-
-    NORMAL = 1
-    CONTROL = 3
-    USER_DEFINED = 4
-    UNUSED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """tokens, types: one per id. merges: "left right", best first. special_ids: "eos" -> id."""
-
-    pre: str
-    tokens: list[str]
-    types: list[TokenType]
-    merges: list[str]
-    special_ids: dict[str, int]
-    adds_bos: bool
-    adds_eos: bool
-    template: Template | None
+MAX_TOKENIZER_BYTES = 96 << 20
+PHI3_KEEPING = {"<unk>", "<s>", "<|endoftext|>"}  # llama.cpp leaves the spaces after these to a Phi-3, and no others
+SWALLOWS = "Some special tokens of the original tokenizer swallow the spaces beside them; in llama.cpp they do not."
 
 
 def read_vocabulary(folder: Path, size: int, config: dict[str, Any]) -> Vocabulary:
     """size: rows of the embedding; ids without a token become unused ones. Raises Refusal."""
-    if not (folder / "tokenizer.json").exists() and (folder / "tokenizer.model").exists():
-        raise Refusal("The tokenizer is a SentencePiece model without a tokenizer.json; that is not supported yet.")
-    document = read_json(folder / "tokenizer.json")
-    settings_file = folder / "tokenizer_config.json"
-    settings = read_json(settings_file) if settings_file.exists() else {}
-    model = _bpe(document)
-    added = _added_tokens(document)
-    tokens, types = _tokens(model["vocab"], added, size)
-    special_ids = _special_ids(settings, config, {content: id_ for id_, (content, _) in added.items()}, size)
-    first, last = _template_ends(document)
+    settings = _optional(folder / "tokenizer_config.json")
+    document = read_json(folder / "tokenizer.json", MAX_TOKENIZER_BYTES) if _has(folder, "tokenizer.json") else None
+    from_model: dict[str, int] = {}
+    is_byte_level = document is not None and not is_fallback_bpe(document)
+    if not is_byte_level and _has(folder, "tokenizer.model"):
+        model = read_model(folder / "tokenizer.model")
+        added = added_in_json(document) if document else added_beside_model(folder, settings)
+        lexicon = read_lexicon(model, added, size)
+        from_model = dict(zip(("unk", "bos", "eos", "pad"), model.special_ids, strict=True))
+        settings = {"add_bos_token": True, **settings} if document is None else settings
+    elif document is not None:
+        added = added_in_json(document)
+        lexicon = (read_byte_level if is_byte_level else read_fallback_bpe)(document, added, size)
+    else:
+        raise Refusal(_why_none(folder))
+    lexicon.check_integrity()
+    return _finished(folder, lexicon, added, document or {}, settings, config, from_model)
+
+
+def _finished(
+    folder: Path,
+    lexicon: Lexicon,
+    added: dict[int, AddedToken],
+    document: dict[str, Any],
+    settings: dict[str, Any],
+    config: dict[str, Any],
+    from_model: dict[str, int],
+) -> Vocabulary:
+    special = find_special_ids(lexicon, settings, config, from_model)
+    first, last = template_ends(document)
+    adds_bos = adds(settings.get("add_bos_token"), first, special.get("bos"), lexicon.tokens)
+    adds_eos = adds(settings.get("add_eos_token"), last, special.get("eos"), lexicon.tokens)
+    notes = lexicon.notes + add_more_ends(special, lexicon, config, _optional(folder / "generation_config.json"))
+    is_phi3 = _is_phi3(lexicon, added)
+    if not is_phi3 and any(token.swallows_left or token.swallows_right for token in added.values()):
+        notes += (SWALLOWS,)
     return Vocabulary(
-        pre=recognise(document.get("pre_tokenizer"), bool(model.get("ignore_merges"))),
-        tokens=tokens,
-        types=types,
-        merges=_merges(model),
-        special_ids=special_ids,
-        adds_bos=_adds(settings.get("add_bos_token"), first, special_ids.get("bos"), tokens),
-        adds_eos=_adds(settings.get("add_eos_token"), last, special_ids.get("eos"), tokens),
-        template=read_template(folder, settings),
+        lexicon, special, adds_bos, adds_eos, read_templates(folder, settings), notes=notes, is_phi3=is_phi3
     )
 
 
-def _bpe(document: dict[str, Any]) -> dict[str, Any]:
-    model = document.get("model")
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
-        raise Refusal(OUTSIDERS.format("model.type"))
-    for key in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        if model.get(key):
-            raise Refusal(OUTSIDERS.format(f"model.{key}"))
-    normalizer = document.get("normalizer")
-    # Qwen's NFC: llama.cpp leaves text as it is, and most text is NFC already
-    if normalizer is not None and not (isinstance(normalizer, dict) and normalizer.get("type") == "NFC"):
-        raise Refusal(OUTSIDERS.format("normalizer"))
-    vocab = model.get("vocab")
-    if not isinstance(vocab, dict) or not all(type(id_) is int for id_ in vocab.values()):
-        raise Refusal("tokenizer.json is damaged: its vocabulary is not a table of ids.")
-    if any(symbol not in vocab for symbol in byte_alphabet()):
-        raise Refusal(OUTSIDERS.format("a byte has no token"))
-    return model
+def _is_phi3(lexicon: Lexicon, added: dict[int, AddedToken]) -> bool:
+    """Whether exactly those tokens swallow spaces that do in llama.cpp for a model of this name."""
+    special = [t for t in added.values() if t.type in (TokenType.CONTROL, TokenType.USER_DEFINED)]
+    return (
+        lexicon.model == "llama"
+        and PHI3_KEEPING | {"</s>"} <= {token.text for token in special}
+        and all(token.swallows_right is (token.text not in PHI3_KEEPING) for token in special)
+        and not any(token.swallows_left for token in special)
+    )
 
 
-def byte_alphabet() -> list[str]:
-    """The characters that stand for the 256 bytes, as in GPT-2's `bytes_to_unicode`."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = (b for b in range(256) if b not in printable)
-    return [chr(b) for b in sorted(printable)] + [chr(256 + i) for i, _ in enumerate(others)]
+def _why_none(folder: Path) -> str:
+    if _has(folder, "tekken.json"):
+        return "The tokenizer comes as tekken.json only. Choose a repository of the model that holds a tokenizer.json."
+    if _has(folder, "vocab.json"):
+        return "The tokenizer comes as vocab.json only. Choose a repository of the model that holds a tokenizer.json."
+    return f"{folder} is not a complete checkpoint: tokenizer.json is missing."
 
 
-def _added_tokens(document: dict[str, Any]) -> dict[int, tuple[str, bool]]:
-    """id -> (text, whether it steers the model and is never text of a person)."""
-    added: dict[int, tuple[str, bool]] = {}
-    for token in document.get("added_tokens") or []:
-        match token:
-            case {"id": int(id_), "content": str(content)} if id_ >= 0 and content:
-                added[id_] = content, bool(token.get("special")) or _looks_special(content)
-            case _:
-                raise Refusal("tokenizer.json is damaged: an added token has no id or no text.")
-        if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise Refusal(f"The added token {content!r} swallows spaces around it; that is not supported yet.")
-    return added
+def _has(folder: Path, name: str) -> bool:
+    return (folder / name).exists()
 
 
-def _looks_special(content: str) -> bool:
-    """Some checkpoints forget the mark (llama.cpp conversion/base.py, does_token_look_special)."""
-    return (content.startswith("<|") and content.endswith("|>")) or content == "<pad>"
-
-
-def _tokens(vocab: dict[str, int], added: dict[int, tuple[str, bool]], size: int) -> tuple[list[str], list[TokenType]]:
-    by_id = {id_: text for text, id_ in vocab.items()}
-    if len(by_id) != len(vocab):
-        raise Refusal("tokenizer.json is damaged: two tokens share an id.")
-    highest = max([*by_id, *added])
-    if highest >= size or min(by_id) < 0:
-        raise Refusal(f"The tokenizer knows token {highest}, but the model has only {size} rows for tokens.")
-    tokens: list[str] = []
-    types: list[TokenType] = []
-    for id_ in range(size):
-        if id_ in added:
-            text, is_special = added[id_]
-            tokens.append(text)
-            types.append(TokenType.CONTROL if is_special else TokenType.USER_DEFINED)
-        else:
-            tokens.append(by_id.get(id_, f"[PAD{id_}]"))
-            types.append(TokenType.NORMAL if id_ in by_id else TokenType.UNUSED)
-    return tokens, types
-
-
-def _merges(model: dict[str, Any]) -> list[str]:
-    """Older files write "a b", newer ones ["a", "b"]. No side holds a space: it is written as a letter."""
-    merges = []
-    for merge in model.get("merges") or []:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        if not isinstance(pair, list) or len(pair) != 2 or any(not s or " " in s for s in pair):
-            raise Refusal("tokenizer.json is damaged: a merge is not a pair of tokens.")
-        merges.append(f"{pair[0]} {pair[1]}")
-    if not merges:
-        raise Refusal("tokenizer.json is damaged: it holds no merges.")
-    return merges
-
-
-def _special_ids(settings: dict[str, Any], config: dict[str, Any], ids: dict[str, int], size: int) -> dict[str, int]:
-    """By name in tokenizer_config.json, else by number in config.json, where a list names no single one."""
-    special: dict[str, int] = {}
-    for name in SPECIAL_NAMES:
-        entry = settings.get(f"{name}_token")
-        content = entry.get("content") if isinstance(entry, dict) else entry
-        id_ = ids.get(content) if isinstance(content, str) else None
-        if id_ is None:
-            id_ = config.get(f"{name}_token_id")
-        if type(id_) is int and 0 <= id_ < size:
-            special[name] = id_
-    return special
-
-
-def _template_ends(document: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The special tokens that the post-processor puts before and after one text."""
-    processor = document.get("post_processor") or {}
-    for step in processor.get("processors", [processor]):
-        if step.get("type") == "TemplateProcessing" and len(single := step.get("single") or []) > 1:
-            ends = (single[0].get("SpecialToken"), single[-1].get("SpecialToken"))
-            first, last = (end.get("id") if end else None for end in ends)
-            return first, last
-    return None, None
-
-
-def _adds(setting: Any, end: str | None, special_id: int | None, tokens: list[str]) -> bool:
-    """tokenizer_config.json has the last word, as in llama.cpp's converter (gguf-py vocab.py)."""
-    if isinstance(setting, bool):
-        return setting and special_id is not None
-    if end is None:
-        return False
-    if special_id is None or tokens[special_id] != end:
-        raise Refusal(f"The tokenizer adds {end!r} around a text, which llama.cpp cannot do.")
-    return True
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}

@@ -6,7 +6,9 @@ from pathlib import Path
 import llama_cpp as lib
 import numpy as np
 
-from backends.child import Report
+from backends.child import Refusal, Report
+from backends.llama import native
+from backends.llama.verify import _compare_tokens
 
 
 def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> list[tuple[list[int], bytes]]:
@@ -69,3 +71,16 @@ def _text(vocab: ctypes.c_void_p, ids: list[int]) -> bytes:
         count = lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)
         pieces.append(buffer.raw[:count])
     return b"".join(pieces)
+
+
+def differences(_report: Report, folders: list[Path]) -> list[str]:
+    """For each folder with a tokenizer and vocabulary.gguf: "" or the sentence of the refusal."""
+    native.start()
+    found = []
+    for folder in folders:
+        try:
+            num_texts, _ = _compare_tokens(folder, folder / "vocabulary.gguf")
+            found.append("" if num_texts > 40 else f"only {num_texts} texts")
+        except Refusal as refusal:
+            found.append(str(refusal))
+    return found

@@ -10,7 +10,7 @@ from app.errors import ConversionError
 from app.jobs.child import run_in_child
 from app.jobs.convert import convert_checkpoint, quantize_file
 from backends.convert.converter import convert
-from backends.convert.metadata import safe_name
+from backends.convert.vocabulary_writer import model_name
 from backends.formats.gguf import describe, read_header, read_model
 from tests.convert import checkpoints, reference
 
@@ -228,9 +228,9 @@ def test_mistral_with_a_window_gets_the_context_that_fits_into_it(tmp_path: Path
 
 
 def test_names_that_change_llama_cpps_tokenizer_are_altered() -> None:
-    assert safe_name("my-Phi-3-mini") == "my-Phi 3-mini"
-    assert safe_name("phi3") == "phi 3"
-    assert safe_name("Modern-BERT\n") == "Modern BERT"
+    assert model_name("my-Phi-3-mini") == "my-Phi 3-mini"
+    assert model_name("phi3") == "phi 3"
+    assert model_name("Modern-BERT\n") == "Modern BERT"
 
 
 def test_quantizing_what_is_quantized_is_refused(tmp_path: Path) -> None:

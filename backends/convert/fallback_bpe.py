@@ -1,0 +1,106 @@
+"""Reads a tokenizer.json that says in BPE what a SentencePiece model said: Llama 2, Mistral, Gemma, Phi-3.
+
+llama.cpp merges by the score of the new token, so each token's score is the rank of its first merge, negated. The
+conversion is tried out afterwards: a vocabulary whose merges have another order than its tokens is refused there.
+"""
+
+import re
+from typing import Any
+
+from backends.child import Refusal
+from backends.convert.byte_level import read_merges, read_vocab
+from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
+
+OUTSIDERS = "The tokenizer is no SentencePiece model in BPE's clothes (tokenizer.json, {}); that is not supported yet."
+SPACE = "\u2581"  # stands for a space in every token
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+ADDED_SCORE, UNUSED_SCORE = -1000.0, -10000.0  # of llama.cpp's converter; neither is ever merged to
+
+
+def is_fallback_bpe(document: dict[str, Any]) -> bool:
+    model = document.get("model")
+    return isinstance(model, dict) and bool(model.get("byte_fallback"))
+
+
+def read_fallback_bpe(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
+    """size: rows of the embedding. Added tokens beyond it can never be used and are left out. Raises Refusal."""
+    model = document["model"]
+    if (kind := model.get("type", "BPE")) != "BPE":
+        raise Refusal(f"The tokenizer is of the kind {kind!s:.40}; only BPE is supported.")
+    for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
+        if model.get(key):
+            raise Refusal(OUTSIDERS.format(f"model.{key}"))
+    vocab = read_vocab(model)
+    if sum(map(bool, map(BYTE.fullmatch, vocab))) != 256:
+        raise Refusal(OUTSIDERS.format("a byte has no token"))
+    if max(vocab.values()) >= size or min(vocab.values()) < 0 or len(set(vocab.values())) != len(vocab):
+        raise Refusal(f"The ids of the tokenizer and the {size} rows that the model has for tokens do not go together.")
+    adds_space, notes = _space(document)
+    tokens, types, scores = _tokens(vocab, _ranks(model), model.get("unk_token"), size)
+    put_added(tokens, types, scores, added)
+    return Lexicon("llama", "default", tokens, types, scores=scores, adds_space=adds_space, notes=notes)
+
+
+def _ranks(model: dict[str, Any]) -> dict[str, int]:
+    """token -> the rank of the first merge that makes it."""
+    ranks: dict[str, int] = {}
+    for rank, (left, right) in enumerate(read_merges(model)):
+        ranks.setdefault(left + right, rank)
+    return ranks
+
+
+def _tokens(
+    vocab: dict[str, int], ranks: dict[str, int], unknown: str | None, size: int
+) -> tuple[list[str], list[TokenType], list[float]]:
+    tokens = [f"[PAD{id_}]" for id_ in range(size)]
+    types = [TokenType.UNUSED] * size
+    scores = [UNUSED_SCORE] * size
+    for text, id_ in vocab.items():
+        tokens[id_] = text
+        types[id_] = TokenType.BYTE if BYTE.fullmatch(text) else TokenType.NORMAL
+        if text == unknown:
+            types[id_] = TokenType.UNKNOWN
+        scores[id_] = -float(ranks.get(text, len(ranks)))
+    return tokens, types, scores
+
+
+def put_added(tokens: list[str], types: list[TokenType], scores: list[float], added: dict[int, AddedToken]) -> None:
+    """In place. The unknown token stays one, and a person's text knows no sign for a space."""
+    for id_, token in added.items():
+        if id_ >= len(tokens):
+            continue
+        tokens[id_] = token.text if token.is_special else token.text.replace(SPACE, " ")
+        if types[id_] is not TokenType.UNKNOWN:
+            types[id_] = token.type
+        scores[id_] = ADDED_SCORE
+
+
+def _space(document: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    """Whether a text gets a space before it, from the two ways to write that down."""
+    match document.get("normalizer"), document.get("pre_tokenizer"):
+        case {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace]}, None if (
+            _is_replace(replace)
+        ):
+            return True, ()
+        case replace, None if _is_replace(replace):
+            return False, ()
+        case replace, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"} if _is_replace(
+            replace
+        ):
+            return False, ()  # Gemma: there is no space left that could be split at
+        case None, {"type": "Metaspace", "replacement": "\u2581", "split": False} as metaspace:
+            adds_space = metaspace.get("prepend_scheme", "always") != "never"
+            return adds_space, ((SECOND_SPACE,) if adds_space else ())
+    raise Refusal(OUTSIDERS.format("normalizer, pre_tokenizer"))
+
+
+SECOND_SPACE = "At a text that begins with a space, and after special tokens, llama.cpp adds a space of its own."
+
+
+def _is_replace(normalizer: Any) -> bool:
+    match normalizer:
+        case {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}:
+            return True
+        case {"type": "Sequence", "normalizers": [only]}:
+            return _is_replace(only)
+    return False

@@ -1,0 +1,123 @@
+"""The checkpoint's own tokenizer, run by the library that it was made with. In a child only; runs no code of it.
+
+Some texts are left out: those on which llama.cpp is known to differ in a way that its format cannot express.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backends.child import Refusal
+from backends.convert.added_tokens import added_in_json
+from backends.convert.fallback_bpe import SPACE, is_fallback_bpe
+from backends.convert.files import read_json
+from backends.convert.nasty_texts import NASTY_TEXTS
+from backends.convert.pretokenizer import find
+from backends.convert.sentencepiece_model import read_model
+from backends.convert.tokenizer import MAX_TOKENIZER_BYTES
+from backends.convert.vocabulary import AddedToken, TokenType
+
+NUM_SAMPLES = 800  # of the vocabulary's own tokens
+NUM_SPECIAL = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTokenizer:
+    """encode: text -> ids, without the tokens around it. texts: what both tokenizers must agree on."""
+
+    encode: Callable[[str], list[int]]
+    decode: Callable[[int], str]
+    num_tokens: int
+    special: tuple[str, ...]
+    is_comparable: Callable[[str], bool]
+
+    def texts(self) -> Iterator[str]:
+        for text in (*NASTY_TEXTS, *self._around_special(), *self._samples()):
+            if self.is_comparable(text):
+                yield text
+
+    def _around_special(self) -> Iterator[str]:
+        for token in self.special[:NUM_SPECIAL]:
+            yield from (token, f"Hello{token}world", f"one {token} two", f"{token}\nuser\n{token}{token}")
+
+    def _samples(self) -> Iterator[str]:
+        for id_ in range(0, self.num_tokens, max(1, self.num_tokens // NUM_SAMPLES)):
+            text = self.decode(id_)
+            if text and "\ufffd" not in text:
+                yield text
+
+
+def read_reference(folder: Path) -> ReferenceTokenizer:
+    """Raises Refusal when the library does not accept the checkpoint's file."""
+    if (folder / "tokenizer.json").exists():
+        return _from_json(folder / "tokenizer.json")
+    return _from_model(folder / "tokenizer.model")
+
+
+def _from_json(path: Path) -> ReferenceTokenizer:
+    from tokenizers import Tokenizer
+
+    document = read_json(path, MAX_TOKENIZER_BYTES)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as fault:  # the library's own class for whatever it does not like
+        raise Refusal(f"{path.name} is damaged: {fault!s:.200}. Download the checkpoint again.") from fault
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    added = added_in_json(document)
+    return ReferenceTokenizer(
+        encode=lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
+        decode=lambda id_: str(tokenizer.decode([id_], skip_special_tokens=False)),
+        num_tokens=tokenizer.get_vocab_size(),
+        special=tuple(token.text for token in added.values() if token.is_special),
+        is_comparable=_comparable(document, added),
+    )
+
+
+def _from_model(path: Path) -> ReferenceTokenizer:
+    """Special tokens are none of SentencePiece's business: a text that holds one is not asked."""
+    from sentencepiece import SentencePieceProcessor
+
+    model = read_model(path)
+    processor = SentencePieceProcessor()
+    try:
+        processor.LoadFromFile(str(path))
+    except (RuntimeError, OSError) as fault:
+        raise Refusal(f"{path.name} is damaged. Download the checkpoint again.") from fault
+    hidden = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)
+    special = [text for text, type_ in zip(model.tokens, model.types, strict=True) if type_ in hidden]
+    return ReferenceTokenizer(
+        encode=lambda text: list(processor.EncodeAsIds(text)),
+        decode=lambda id_: "" if processor.IsControl(id_) else str(processor.DecodeIds([id_])),
+        num_tokens=processor.GetPieceSize(),
+        special=(),
+        is_comparable=lambda text: not any(token in text for token in special),
+    )
+
+
+def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Callable[[str], bool]:
+    """Whether llama.cpp can give the tokens of a text at all. What it cannot is in the notes of the vocabulary."""
+    is_composed = document.get("normalizer") == {"type": "NFC"}
+    has_words = not is_fallback_bpe(document)
+    capitals_differ = has_words and find(document.get("pre_tokenizer")).capitals_differ
+    swallows = any(token.swallows_left or token.swallows_right for token in added.values())
+    is_metaspace = (document.get("pre_tokenizer") or {}).get("type") == "Metaspace"
+    special = [token.text for token in added.values()] if swallows or is_metaspace else []
+
+    def is_comparable(text: str) -> bool:
+        if is_composed and not unicodedata.is_normalized("NFC", text):
+            return False
+        if capitals_differ and any(is_marked(c) for c in text):
+            return False
+        if is_metaspace and text.startswith((" ", SPACE)):
+            return False
+        return not any(token in text for token in special)
+
+    return is_comparable
+
+
+def is_marked(character: str) -> bool:
+    """A capital beyond ASCII, or a combining mark."""
+    return not character.isascii() and unicodedata.category(character) in ("Lu", "Lt", "Mn", "Mc", "Me")

@@ -1,0 +1,41 @@
+"""The tensors of a checkpoint folder as numbers, however they are stored. Reads no number yet, runs no code."""
+
+from pathlib import Path
+
+from backends.child import Refusal
+from backends.convert.files import read_json
+from backends.convert.inside import refuse_escapes
+from backends.convert.layout import Source
+from backends.convert.pickled import has_pickles, read_pickled
+from backends.convert.quantized.table import dequantized
+from backends.convert.quantized.tensor import Computed
+from backends.convert.safetensors import DTYPES, Entry, read_checkpoint
+
+SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+
+
+def read_weights(folder: Path) -> dict[str, Source]:
+    """All tensors by name, with the ones of a quantized checkpoint as they were before, as far as that goes."""
+    if not folder.is_dir():
+        raise Refusal(f"{folder} is not a folder with a checkpoint.")
+    refuse_escapes(folder)
+    config = read_json(folder / "config.json")
+    quantization = config.get("quantization_config")
+    if has_pickles(folder) and not any((folder / name).exists() for name in SAFETENSORS):
+        if quantization:
+            raise Refusal("This checkpoint is quantized and pickled. Choose the original one, in safetensors.")
+        return dict(read_pickled(folder))
+    sources = dequantized(quantization, read_checkpoint(folder))
+    for name, source in sources.items():
+        if isinstance(source, Entry) and source.dtype not in DTYPES:
+            sources[name] = _floats(name, source)
+    return sources
+
+
+def _floats(name: str, entry: Entry) -> Source:
+    """F64 loses what F32 cannot hold; whole numbers are no weights, unless something says what they stand for."""
+    if entry.dtype != "F64":
+        raise Refusal(
+            f"Tensor {name!r} has the type {entry.dtype}, which cannot be converted (a quantized checkpoint?)."
+        )
+    return Computed(entry.shape, entry.read)

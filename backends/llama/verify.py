@@ -1,0 +1,88 @@
+"""Tries out a converted file before anyone uses it: its tokens, then one forward pass. Runs in a child of its own.
+
+llama.cpp ends the process on some files that do not add up; here that is one sentence, in an engine a crash.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from backends.child import Progress, Refusal, Report, Verification
+from backends.convert.files import publish
+from backends.convert.reference_tokenizer import ReferenceTokenizer, read_reference
+from backends.llama import native
+from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+
+NUM_CELLS = 256
+NUM_TOKENS = 16  # of the forward pass
+MEMORY_SHARE = 0.7  # of what is free; a larger model would be read from the disk over and over
+TOO_LARGE = "No forward pass was tried: the model is larger than the memory that is free."
+
+
+def verify(report: Report, source: Path, part: Path, target: Path) -> Verification:
+    """Compares `part`, converted from the folder `source`, with it, and makes it `target`. Raises Refusal."""
+    report(Progress(0.0, "Comparing the tokens"))
+    native.start()
+    num_texts, ids = _compare_tokens(source, part)
+    notes: tuple[str, ...] = ()
+    if os.path.getsize(part) < MEMORY_SHARE * psutil.virtual_memory().available:
+        report(Progress(0.5, "Trying a forward pass"))
+        _try_forward(part, ids)
+    else:
+        notes = (TOO_LARGE,)
+    publish(part, target)
+    report(Progress(1.0, "Verified"))
+    return Verification(num_texts, notes)
+
+
+def _compare_tokens(source: Path, part: Path) -> tuple[int, list[int]]:
+    """How many texts were the same, and some tokens."""
+    reference = read_reference(source)
+    try:
+        with NativeModel(part, vocab_only=True) as model:
+            if not model.has_vocabulary:
+                raise Refusal("The converted file has no vocabulary that llama.cpp can read, so it was not kept.")
+            num_texts = 0
+            for text in reference.texts():
+                _compare(text, reference, model)
+                num_texts += 1
+            return num_texts, model.tokenize("The quick brown fox jumps over 12 lazy dogs. " * 2, True, True)
+    except NativeError as fault:
+        raise Refusal(f"llama.cpp cannot use the converted file ({fault}), so it was not kept.") from fault
+
+
+def _compare(text: str, reference: ReferenceTokenizer, model: NativeModel) -> None:
+    wanted = reference.encode(text)
+    if any(id_ >= model.num_tokens for id_ in wanted):  # a token that the model has no row for
+        return
+    got = model.tokenize(text, add_special=False, parse_special=True)
+    if got != wanted:
+        raise Refusal(
+            f"The converted tokenizer differs from the original on the text {shortened(text)}: "
+            f"{shortened(got)} instead of {shortened(wanted)}. The model would misread you, so it was not kept."
+        )
+
+
+def shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}\u2026"
+
+
+def _try_forward(part: Path, ids: list[int]) -> None:
+    threads = psutil.cpu_count(logical=False) or 1
+    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=threads)
+    try:
+        with NativeModel(part) as model, NativeContext(model, params) as context:
+            tokens = ids[:NUM_TOKENS] or [0]
+            for row, token in enumerate(tokens):
+                context.set_row(row, token, row, 0)
+            context.set_slots(0, len(tokens), 0)
+            if context.decode(len(tokens)):
+                raise NativeError("no room for the tokens")
+            is_finite = bool(np.isfinite(context.logits(len(tokens))).all())
+    except NativeError as fault:
+        raise Refusal(f"llama.cpp cannot compute with the converted file ({fault}), so it was not kept.") from fault
+    if not is_finite:
+        raise Refusal("The converted model answers with values that are not numbers, so it was not kept.")

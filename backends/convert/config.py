@@ -40,6 +40,16 @@ class Size(Enum):
     LINEAR_QKV = "linear_qkv"
     LINEAR_QKVZ = "linear_qkvz"
     LINEAR_BA = "linear_ba"
+    SHARED_EXPERTS = "shared_experts"
+    KV_RANK = "kv_rank"  # MLA: keys and values of all heads come from so many numbers
+    QUERY_RANK = "query_rank"
+    KEY_HEAD = "key_head"  # without what is turned
+    VALUE_HEAD = "value_head"
+    ROTARY = "rotary"
+    KV_A = "kv_a"  # kv_rank + rotary
+    KV_B = "kv_b"  # heads x (key_head + value_head)
+    VALUES = "values"
+    MLA_QUERY = "mla_query"
     CONVOLUTION = "convolution"  # taps of a short convolution
 
 
@@ -68,6 +78,9 @@ class Config:
 
     def optional_number(self, key: str) -> float | None:
         return None if self.raw.get(key) is None else self.number(key)
+
+    def optional_count(self, key: str) -> int | None:
+        return None if self.raw.get(key) is None else self.count(key)
 
     def kind(self, layer: int) -> str:
         return self.layer_types[layer] if self.layer_types else "full_attention"

@@ -27,7 +27,7 @@ class Source(Protocol):
     def read(self) -> Floats: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """A tensor that was computed from the configuration."""
 
@@ -156,9 +156,14 @@ def _all(
     return Run(source, 0, math.prod(source.shape), move, compute)
 
 
+def turned(columns: int, index: int = 0, step: int = 1) -> Callable[[Values], Values]:
+    """Rows of `columns` elements become columns; of these every step-th."""
+    return partial(_turn, columns=columns, index=index, step=step)
+
+
 def _transposed(source: Source, index: int, step: int) -> Layout:
     *outer, rows, columns = source.shape
-    move = partial(_turn, columns=columns, index=index, step=step)
+    move = turned(columns, index, step)
     starts: Iterator[int] = iter(range(0, math.prod(source.shape), rows * columns))
     runs = tuple(Run(source, start, rows * columns, move) for start in starts)
     return Layout((*outer, columns // step, rows), runs)

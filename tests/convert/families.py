@@ -81,6 +81,17 @@ LINEAR_ATTENTION = {
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 16,
 }
+MLA = {
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 24,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+}
 FAMILIES = {
     "llama, llama3 rope, biases": Family(
         "Llama", {"rope_parameters": LLAMA3_ROPE, "attention_bias": True, "mlp_bias": True}
@@ -139,6 +150,21 @@ FAMILIES = {
             # the real ones say truncate = False, which llama.cpp cannot compute: see test_refusals
             "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
         },
+    ),
+    "deepseek_v2 lite, yarn": Family(
+        "DeepseekV2",
+        {
+            **MLA,
+            "num_hidden_layers": 27,
+            "q_lora_rank": None,
+            "n_shared_experts": 2,
+            "topk_method": "greedy",
+            "norm_topk_prob": False,
+            "rope_parameters": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707},
+        },
+    ),
+    "deepseek_v3": Family(
+        "DeepseekV3", {**MLA, "q_lora_rank": 24, "n_routed_experts": 8, "n_group": 4, "topk_group": 2}
     ),
     "glm4": Family("Glm4", {"head_dim": 16, "attention_bias": True}),
     "qwen3, yarn": Family("Qwen3", {"head_dim": 32, "rope_parameters": YARN}),
@@ -201,7 +227,8 @@ def _model(family: Family) -> Any:
         else:
             model = getattr(transformers, f"{family.name}ForCausalLM")(config)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        stored = (b for b in model.named_buffers() if b[0].endswith(("e_score_correction_bias", "layer_scalar")))
+        for name, weight in (*model.named_parameters(), *stored):
             values = _random(torch, name, weight, family.zero_norms)
             weight.copy_(values.to(getattr(torch, family.dtype)))
     return model.eval()

@@ -1,6 +1,6 @@
 """The one table of architectures that can be converted, a file per family."""
 
-from backends.convert.architectures import gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen, qwen_next
+from backends.convert.architectures import deepseek, gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen, qwen_next
 from backends.convert.architectures.table import Architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -11,6 +11,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     **phi.ARCHITECTURES,
     **lfm2.ARCHITECTURES,
     **gpt_oss.ARCHITECTURES,
+    **deepseek.ARCHITECTURES,
     **glm.ARCHITECTURES,
     **olmo.ARCHITECTURES,
 }

@@ -65,8 +65,8 @@ def _flat(source: Source) -> Values:
 
 def is_finite(values: Values, type_: FloatType) -> bool:
     """Neither NaN nor infinite, by the bits of the exponent."""
-    words = values.view(np.uint32 if type_ == "f32" else np.uint16)
-    mask = words.dtype.type(EXPONENT[type_])
+    words: Values = values.view(np.uint32 if type_ == "f32" else np.uint16)
+    mask: Any = words.dtype.type(EXPONENT[type_])
     return not words.size or bool((words & mask).max() != mask)
 
 

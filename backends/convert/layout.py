@@ -26,6 +26,8 @@ class Source(Protocol):
 
     def read(self) -> Floats: ...
 
+    def __hash__(self) -> int: ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:

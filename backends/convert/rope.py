@@ -82,7 +82,7 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
 
 def yarn_fault(rope: Rope, has_mscale: bool) -> str | None:
     """llama.cpp reads the factor and the original context; the rest is as transformers has it when nobody asks."""
-    usual = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,)}
+    usual: dict[str, tuple[Any, ...]] = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,)}
     usual |= {} if has_mscale else {"mscale": (), "mscale_all_dim": ()}
     for key, values in usual.items():
         if rope.table.get(key) is not None and rope.table[key] not in values:

@@ -65,7 +65,7 @@ def two_ropes(theta: float, local: float, factor: float | None = None) -> dict[s
 
 
 GEMMA3 = {
-    "vocab_size": TOKENIZER_SIZE,  # llama.cpp's converter cuts off rows without a token, we keep them
+    "vocab_size": TOKENIZER_SIZE + 3,  # llama.cpp's converter cuts off the rows beyond, we keep them
     "num_hidden_layers": 7,
     "head_dim": 16,
     "query_pre_attn_scalar": 16,

@@ -142,7 +142,7 @@ _SHARED = (
     Row("mlp.gate.weight", "ffn_gate_inp.weight", (Size.EXPERTS, Size.HIDDEN)),
     *experts("mlp.experts", "gate_proj", "up_proj", "down_proj", Size.EXPERT_WIDTH),
     *fused_experts("mlp.experts", Size.EXPERT_WIDTH, Size.EXPERT_GATE_UP),
-    Row("mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight", (Size.ONE, Size.HIDDEN), squeezed),
+    Row("mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight", (Size.ONE, Size.HIDDEN)),
     Row("mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight", (Size.SHARED_WIDTH, Size.HIDDEN)),
     Row("mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight", (Size.SHARED_WIDTH, Size.HIDDEN)),
     Row("mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight", (Size.HIDDEN, Size.SHARED_WIDTH)),

@@ -47,9 +47,8 @@ class Rope:
             raise Refusal("config.json holds no valid original_max_position_embeddings.")
         return int(value)
 
-    @property
-    def frequency_scale(self) -> float:
-        return self.number("factor") if self.kind in (RopeKind.LINEAR, RopeKind.YARN) else 1.0
+    def optional_number(self, key: str) -> float | None:
+        return None if self.table.get(key) is None else self.number(key)
 
 
 def read_ropes(raw: Mapping[str, Any]) -> tuple[Rope, Rope | None]:
@@ -79,6 +78,18 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
     merged = {"rope_theta": DEFAULT_THETA, **{key: raw[key] for key in outer if raw.get(key) is not None}, **table}
     rope = Rope(RopeKind(name), theta=1.0, partial=1.0, table=merged)
     return Rope(RopeKind(name), rope.number("rope_theta"), rope.number("partial_rotary_factor", 1.0), merged)
+
+
+def yarn_fault(rope: Rope) -> str | None:
+    """llama.cpp reads the factor and the original context; the rest is as transformers has it when nobody asks."""
+    usual = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,), "mscale": (), "mscale_all_dim": ()}
+    for key, values in usual.items():
+        if rope.table.get(key) is not None and rope.table[key] not in values:
+            return f"A rotary scaling 'yarn' with {key} = {rope.table[key]!r}"
+    expected = 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
+    if abs(rope.number("attention_factor", expected) - expected) > 1e-6:
+        return "A rotary scaling 'yarn' with an attention_factor of its own"
+    return None
 
 
 def llama3_factors(rope: Rope, head: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from backends.convert.architectures import ARCHITECTURES
 from backends.convert.architectures.table import Architecture, Window
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
-from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes
+from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes, yarn_fault
 
 
 def read_config(folder: Path) -> tuple[Architecture, Config]:
@@ -62,7 +62,7 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
         sizes[size] = count(raw, next((key for key in keys if key in raw), keys[0]))
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
-    return sizes
+    return {**sizes, **architecture.derived(sizes)}
 
 
 def _window(architecture: Architecture, raw: Raw) -> int | None:
@@ -106,6 +106,8 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
 def _rope_faults(architecture: Architecture, rope: Rope, local: Rope | None) -> Iterator[str]:
     if rope.kind not in architecture.ropes:
         yield f"The rotary scaling {rope.kind!s}"
+    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope)) is not None:
+        yield fault
     if rope.partial != 1 and not architecture.has_partial_rotary:
         yield f"A partial_rotary_factor of {rope.partial:g}"
     if local is not None and not architecture.has_local_rope:

@@ -11,6 +11,7 @@ import numpy as np
 from tests.convert import checkpoints
 
 NUM_TOKENS = 200
+TOKENIZER_SIZE = 473  # of checkpoints.tokenizer
 SIZES = {
     "vocab_size": checkpoints.VOCAB_SIZE,
     "hidden_size": 64,
@@ -32,6 +33,7 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 64}
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 10_000.0,
@@ -63,6 +65,7 @@ def two_ropes(theta: float, local: float, factor: float | None = None) -> dict[s
 
 
 GEMMA3 = {
+    "vocab_size": TOKENIZER_SIZE,  # llama.cpp's converter cuts off rows without a token, we keep them
     "num_hidden_layers": 7,
     "head_dim": 16,
     "query_pre_attn_scalar": 16,
@@ -118,6 +121,20 @@ FAMILIES = {
             "tie_word_embeddings": True,
         },
     ),
+    "gpt_oss": Family(
+        "GptOss",
+        {
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "head_dim": 64,
+            "sliding_window": 32,
+            # the real ones say truncate = False, which llama.cpp cannot compute: see test_refusals
+            "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
+        },
+    ),
+    "glm4": Family("Glm4", {"head_dim": 16, "attention_bias": True}),
+    "qwen3, yarn": Family("Qwen3", {"head_dim": 32, "rope_parameters": YARN}),
+    "llama, yarn": Family("Llama", {"rope_parameters": YARN}),
     "olmo2": Family("Olmo2"),
     "olmo3": Family(
         "Olmo3", {"num_hidden_layers": 4, "sliding_window": 32, "layer_types": [LOCAL, LOCAL, LOCAL, FULL]}
@@ -126,7 +143,7 @@ FAMILIES = {
 
 
 def ids() -> list[int]:
-    return np.random.default_rng(1).integers(3, checkpoints.VOCAB_SIZE, NUM_TOKENS).tolist()
+    return np.random.default_rng(1).integers(3, TOKENIZER_SIZE, NUM_TOKENS).tolist()
 
 
 def save(family: Family, folder: Path) -> np.ndarray:

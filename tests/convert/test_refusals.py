@@ -86,6 +86,14 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         "rotary scaling llama3 is not supported for Qwen2",
     ),
+    "yarn that llama.cpp rounds": (
+        set_config(rope_scaling={**ROPE, "rope_type": "yarn", "truncate": False}),
+        "'yarn' with truncate = False is not supported",
+    ),
+    "yarn that attends otherwise": (
+        set_config(rope_scaling={**ROPE, "rope_type": "yarn", "attention_factor": 2.0}),
+        "attention_factor of its own",
+    ),
     "nested rope": (set_config(rope_parameters={"full_attention": {}}), "differ between layers"),
     "activation": (set_config(hidden_act="gelu"), "activation 'gelu'"),
     "partial rotary": (set_config(partial_rotary_factor=0.5), "partial_rotary_factor of 0.5"),

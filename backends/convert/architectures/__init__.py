@@ -1,6 +1,6 @@
 """The one table of architectures that can be converted, a file per family."""
 
-from backends.convert.architectures import gemma, lfm2, llama, olmo, phi, qwen
+from backends.convert.architectures import gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen
 from backends.convert.architectures.table import Architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -9,5 +9,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     **gemma.ARCHITECTURES,
     **phi.ARCHITECTURES,
     **lfm2.ARCHITECTURES,
+    **gpt_oss.ARCHITECTURES,
+    **glm.ARCHITECTURES,
     **olmo.ARCHITECTURES,
 }

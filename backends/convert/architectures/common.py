@@ -6,18 +6,30 @@ from backends.convert.layout import Transform, as_it_is, half_of_rows, plus_one
 from backends.convert.rope import LOCAL, RopeKind
 
 PLAIN = frozenset({RopeKind.PLAIN, RopeKind.LINEAR})
-LLAMA_ROPES = PLAIN | {RopeKind.LLAMA3}  # llama.cpp reads rope_freqs.weight in these graphs only
+YARN = PLAIN | {RopeKind.YARN}
+LLAMA_ROPES = YARN | {RopeKind.LLAMA3}  # llama.cpp reads rope_freqs.weight in these graphs only
+
+STRETCHED = (RopeKind.LINEAR, RopeKind.YARN)
 
 ROPE_KEYS = (
     Key("rope.freq_base", lambda c: c.rope.theta),
     Key("rope.freq_base_swa", lambda c: c.local_rope.theta if c.local_rope else None),
-    Key("rope.scaling.type", lambda c: "linear" if c.rope.kind is RopeKind.LINEAR else None),
-    Key("rope.scaling.factor", lambda c: c.rope.frequency_scale if c.rope.kind is RopeKind.LINEAR else None),
+    Key("rope.scaling.type", lambda c: str(c.rope.kind) if c.rope.kind in STRETCHED else None),
+    Key("rope.scaling.factor", lambda c: c.rope.number("factor") if c.rope.kind in STRETCHED else None),
+    Key(
+        "rope.scaling.original_context_length",
+        lambda c: c.rope.original_context if c.rope.kind is RopeKind.YARN else None,
+    ),
+    *(
+        Key(f"rope.scaling.yarn_{name}", lambda c, name=name: c.rope.optional_number(name))
+        for name in ("beta_fast", "beta_slow")
+    ),
 )
-HEAD_KEYS = (
+NAMED_HEAD_KEYS = (
     Key("attention.key_length", lambda c: c.sizes[Size.HEAD] if c.has_head_dim else None),
     Key("attention.value_length", lambda c: c.sizes[Size.HEAD] if c.has_head_dim else None),
 )
+HEAD_KEYS = tuple(Key(f"attention.{name}_length", lambda c: c.sizes[Size.HEAD]) for name in ("key", "value"))
 BASE_KEYS = (
     Key("block_count", lambda c: c.num_layers),
     Key("context_length", lambda c: c.context),
@@ -27,7 +39,7 @@ BASE_KEYS = (
     Key("attention.head_count_kv", lambda c: c.sizes[Size.KV_HEADS]),
     Key("attention.layer_norm_rms_epsilon", lambda c: c.norm_epsilon),
 )
-KEYS = (*BASE_KEYS, *HEAD_KEYS, *ROPE_KEYS)
+KEYS = (*BASE_KEYS, *NAMED_HEAD_KEYS, *ROPE_KEYS)
 VOCAB_KEY = Key("vocab_size", lambda c: c.sizes[Size.VOCAB])
 WINDOW_KEY = Key("attention.sliding_window", lambda c: c.sliding_window)
 EXPERT_KEYS = (
@@ -107,3 +119,14 @@ def fused_experts(prefix: str, width: Size, gate_up: Size) -> tuple[Row, ...]:
 
 def window_pattern(config: Config) -> list[bool]:
     return [kind == LOCAL for kind in config.layer_types]
+
+
+def pattern_key(usual: int) -> Key:
+    """Written only where the layers with a window are not those that llama.cpp expects: all but every `usual`."""
+
+    def value(config: Config) -> list[bool] | None:
+        pattern = window_pattern(config)
+        wanted = [(layer + 1) % usual != 0 for layer in range(config.num_layers)]
+        return None if not pattern or pattern == wanted else pattern
+
+    return Key("attention.sliding_window_pattern", value)

@@ -5,32 +5,22 @@ from dataclasses import replace
 from backends.convert.architectures.common import (
     FEED_FORWARD,
     FOUR_NORMS,
+    HEAD_KEYS,
     KEYS,
     WINDOW_KEY,
     attention,
     head_norms,
-    window_pattern,
+    pattern_key,
 )
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row, Window
 from backends.convert.config import Config, Size
 from backends.convert.layout import plus_one
-from backends.convert.rope import FULL, LOCAL, RopeKind
+from backends.convert.rope import DEFAULT_THETA, FULL, LOCAL, RopeKind
 
 _NORM = Row("model.norm.weight", "output_norm.weight", (Size.HIDDEN,), plus_one)
 _KINDS = frozenset({FULL, LOCAL})
 _FIXED = {"use_bidirectional_attention": (False,), "tie_word_embeddings": (True,)}
 _LARGEST = {46: "Gemma 2 27B", 62: "Gemma 3 27B"}  # whose attention llama.cpp scales by hidden_size / heads
-
-
-def _pattern_key(usual: int) -> Key:
-    """Written only where the layers with a window are not those that llama.cpp expects."""
-
-    def value(config: Config) -> list[bool] | None:
-        pattern = window_pattern(config)
-        wanted = [(layer + 1) % usual != 0 for layer in range(config.num_layers)]
-        return None if not pattern or pattern == wanted else pattern
-
-    return Key("attention.sliding_window_pattern", value)
 
 
 def _gemma3_fault(config: Config) -> str | None:
@@ -52,7 +42,6 @@ def _scale_fault(config: Config) -> str | None:
     return None if given == expected else f"A query_pre_attn_scalar of {given:g} instead of {expected}"
 
 
-_HEAD_KEYS = tuple(Key(f"attention.{name}_length", lambda c: c.sizes[Size.HEAD]) for name in ("key", "value"))
 _VISION = (
     "vision_tower.",
     "multi_modal_projector.",
@@ -65,9 +54,9 @@ _GEMMA3 = Architecture(
     outer=(EMBEDDING, _NORM),
     keys=(
         *KEYS,
-        *_HEAD_KEYS,
+        *HEAD_KEYS,
         WINDOW_KEY,
-        _pattern_key(6),
+        pattern_key(6),
         Key("final_logit_softcapping", lambda c: c.optional_number("final_logit_softcapping")),
     ),
     activation="gelu_pytorch_tanh",
@@ -89,6 +78,7 @@ _GEMMA3 = Architecture(
     layer_kinds=_KINDS,
     window=Window.NATIVE,
     has_local_rope=True,
+    ropes=frozenset({RopeKind.PLAIN, RopeKind.LINEAR}),
     check=_gemma3_fault,
 )
 
@@ -99,9 +89,11 @@ ARCHITECTURES = {
         outer=(EMBEDDING, _NORM),
         keys=(
             *KEYS,
-            *_HEAD_KEYS,
+            *HEAD_KEYS,
+            # llama.cpp's own converter leaves it to the graph, whose number it is nearly always
+            Key("rope.freq_base", lambda c: None if c.rope.theta == DEFAULT_THETA else c.rope.theta),
             WINDOW_KEY,
-            _pattern_key(2),
+            pattern_key(2),
             Key("attn_logit_softcapping", lambda c: c.number("attn_logit_softcapping")),
             Key("final_logit_softcapping", lambda c: c.number("final_logit_softcapping")),
         ),

@@ -4,6 +4,7 @@ from backends.convert.architectures.common import (
     BASE_KEYS,
     EXPERT_KEYS,
     FEED_FORWARD,
+    HEAD_KEYS,
     KEYS,
     LLAMA_ROPES,
     NORMS,
@@ -52,8 +53,10 @@ def _granite_fault(config: Config) -> str | None:
 
 
 ARCHITECTURES = {
-    "LlamaForCausalLM": Architecture("llama", _LLAMA, keys=_KEYS, ropes=LLAMA_ROPES),
-    "MistralForCausalLM": Architecture("llama", _LLAMA, keys=_KEYS, ropes=LLAMA_ROPES, window=Window.CAPS_CONTEXT),
+    "LlamaForCausalLM": Architecture("llama", _LLAMA, keys=(*_KEYS, *HEAD_KEYS), ropes=LLAMA_ROPES),
+    "MistralForCausalLM": Architecture(
+        "llama", _LLAMA, keys=(*_KEYS, *HEAD_KEYS), ropes=LLAMA_ROPES, window=Window.CAPS_CONTEXT
+    ),
     "MixtralForCausalLM": Architecture(
         "llama",
         _MIXTRAL,

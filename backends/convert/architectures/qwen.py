@@ -6,6 +6,7 @@ from backends.convert.architectures.common import (
     FEED_FORWARD,
     KEYS,
     NORMS,
+    YARN,
     attention,
     experts,
     fused_experts,
@@ -25,13 +26,14 @@ _QWEN3_MOE = (
 
 ARCHITECTURES = {
     "Qwen2ForCausalLM": Architecture(
-        "qwen2", (*NORMS, *attention(), *qkv_biases(is_required=True), *FEED_FORWARD), keys=KEYS
+        "qwen2", (*NORMS, *attention(), *qkv_biases(is_required=True), *FEED_FORWARD), keys=KEYS, ropes=YARN
     ),
-    "Qwen3ForCausalLM": Architecture("qwen3", (*_QWEN3, *FEED_FORWARD), keys=KEYS),
+    "Qwen3ForCausalLM": Architecture("qwen3", (*_QWEN3, *FEED_FORWARD), keys=KEYS, ropes=YARN),
     "Qwen3MoeForCausalLM": Architecture(
         "qwen3moe",
         _QWEN3_MOE,
         keys=(*KEYS, *EXPERT_KEYS, EXPERT_WIDTH_KEY),
+        ropes=YARN,
         sizes={Size.EXPERTS: ("num_experts", "num_local_experts"), Size.EXPERT_WIDTH: ("moe_intermediate_size",)},
         fixed={"norm_topk_prob": (True,), "decoder_sparse_step": (1,), "mlp_only_layers": ([],)},
         defaults={"norm_topk_prob": False},

@@ -66,6 +66,7 @@ class Architecture:
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # settings that the graph of llama.cpp fixes
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of transformers' class, for keys that files leave out
     sizes: Mapping[Size, tuple[str, ...]] = field(default_factory=dict)  # more of them: their keys in config.json
+    derived: Callable[[Mapping[Size, int]], Mapping[Size, int]] = lambda _sizes: {}  # sums and products of them
     layer_kinds: frozenset[str] = frozenset({"full_attention"})
     window: Window = Window.NONE
     has_local_rope: bool = False

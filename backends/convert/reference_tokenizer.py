@@ -87,13 +87,15 @@ def _from_model(path: Path) -> ReferenceTokenizer:
     except (RuntimeError, OSError) as fault:
         raise Refusal(f"{path.name} is damaged. Download the checkpoint again.") from fault
     hidden = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)
+    # between user-defined pieces, which may be runs of spaces, nothing is added unless every text gets a space
+    hidden = hidden if model.adds_space else hidden[:2]
     special = [text for text, type_ in zip(model.tokens, model.types, strict=True) if type_ in hidden]
     return ReferenceTokenizer(
         encode=lambda text: list(processor.EncodeAsIds(text)),
         decode=lambda id_: "" if processor.IsControl(id_) else str(processor.DecodeIds([id_])),
         num_tokens=processor.GetPieceSize(),
         special=(),
-        is_comparable=lambda text: not any(token in text for token in special),
+        is_comparable=lambda text: SPACE not in text and not any(token in text for token in special),
     )
 
 
@@ -111,7 +113,9 @@ def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Calla
             return False
         if capitals_differ and any(is_marked(c) for c in text):
             return False
-        if is_metaspace and text.startswith((" ", SPACE)):
+        if not has_words and SPACE in text:  # as a letter of the text's own
+            return False
+        if is_metaspace and text.startswith(" "):
             return False
         return not any(token in text for token in special)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from backends.child import Refusal, Report
 from backends.llama import native
-from backends.llama.verify import _compare_tokens
+from backends.llama.verify import compare_tokens
 
 
 def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> list[tuple[list[int], bytes]]:
@@ -79,8 +79,8 @@ def differences(_report: Report, folders: list[Path]) -> list[str]:
     found = []
     for folder in folders:
         try:
-            num_texts, _ = _compare_tokens(folder, folder / "vocabulary.gguf")
-            found.append("" if num_texts > 40 else f"only {num_texts} texts")
+            verification, _ = compare_tokens(folder, folder / "vocabulary.gguf")
+            found.append(" ".join(verification.notes) if verification.num_texts > 200 else "hardly any texts")
         except Refusal as refusal:
             found.append(str(refusal))
     return found

@@ -71,7 +71,7 @@ def _from_json(path: Path) -> ReferenceTokenizer:
     return ReferenceTokenizer(
         encode=lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
         decode=lambda id_: str(tokenizer.decode([id_], skip_special_tokens=False)),
-        num_tokens=tokenizer.get_vocab_size(),
+        num_tokens=max(tokenizer.get_vocab().values(), default=-1) + 1,
         special=tuple(token.text for token in added.values() if token.is_special),
         is_comparable=_comparable(document, added),
     )

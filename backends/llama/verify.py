@@ -51,8 +51,8 @@ def compare_tokens(source: Path, part: Path) -> tuple[Verification, list[int]]:
             if not model.has_vocabulary:
                 raise Refusal("The converted file has no vocabulary that llama.cpp can read, so it was not kept.")
             texts, words = list(reference.texts()), list(reference.words())
-            faults = [fault for text in texts if (fault := _fault(text, reference, model))]
-            rare = [fault for word in words if (fault := _fault(word, reference, model))]
+            faults = [fault for text in texts if (fault := find_fault(text, reference, model))]
+            rare = [fault for word in words if (fault := find_fault(word, reference, model))]
             if faults or len(rare) > MAX_SHARE * len(words):
                 raise Refusal(DIFFERS.format((faults + rare)[0]))
             notes = (RARE.format(rare[0], len(rare), len(words)),) if rare else ()
@@ -61,7 +61,7 @@ def compare_tokens(source: Path, part: Path) -> tuple[Verification, list[int]]:
         raise Refusal(f"llama.cpp cannot use the converted file ({fault}), so it was not kept.") from fault
 
 
-def _fault(text: str, reference: ReferenceTokenizer, model: NativeModel) -> str | None:
+def find_fault(text: str, reference: ReferenceTokenizer, model: NativeModel) -> str | None:
     wanted = reference.encode(text)
     if any(id_ >= model.num_tokens for id_ in wanted):  # a token that the model has no row for
         return None

@@ -27,6 +27,9 @@ QLabel[kind="caption"] { color: $muted; font-size: 12px; }
 QLabel[kind="value"] { font-weight: 600; font-size: 13px; }
 QLabel[kind="problem"] { color: $error_text; }
 QLabel[kind="good"] { color: $success_text; font-weight: 600; }
+QLabel[kind="badge"] {
+  background: $accent; color: $on_accent; border-radius: 8px; font-size: 11px; font-weight: 600;
+}
 QLabel[kind="lead"] { font-size: 15px; color: $muted; }
 
 QPushButton {

@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:
+        services.recover_installs()
         for notice in services.notices:
             print(f"slipstream: {notice}", file=sys.stderr)
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
@@ -56,7 +57,7 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
     """All models named, side by side; raises with the first one that fails."""
     handles = []
     for name in arguments.model or []:
-        entry = services.store.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
+        entry = services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
         options = engine_options(arguments, services.options_for(entry))
         handles.append(services.supervisor.load(entry.id, entry.path, options))
     for handle in handles:

@@ -62,6 +62,15 @@ class ModelsPage(QWidget):
         theme.changed.connect(self.view.viewport().update)
         self._refresh()
 
+    def choose(self, model_id: str) -> None:
+        """Bring a model before the person's eyes, whatever the filter says."""
+        self.filter.clear()
+        for row in range(self._proxy.rowCount()):
+            index = self._proxy.index(row, 0)
+            if index.data(ModelRole.ENTRY).id == model_id:
+                self.view.setCurrentIndex(index)
+                self.view.scrollTo(index)
+
     def _mark_loaded(self) -> None:
         self._models.mark_loaded(self._desk.entry.id if self._desk.entry else None)
         self._refresh()

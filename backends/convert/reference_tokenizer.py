@@ -106,7 +106,8 @@ def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Calla
     has_words = not is_fallback_bpe(document)
     capitals_differ = has_words and find(document.get("pre_tokenizer")).capitals_differ
     swallows = any(token.swallows_left or token.swallows_right for token in added.values())
-    is_metaspace = (document.get("pre_tokenizer") or {}).get("type") == "Metaspace"
+    splitter = document.get("pre_tokenizer") or {}
+    is_metaspace = splitter.get("type") == "Metaspace" and splitter.get("prepend_scheme") != "never"
     special = [token.text for token in added.values()] if swallows or is_metaspace else []
 
     def is_comparable(text: str) -> bool:

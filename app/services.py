@@ -18,12 +18,14 @@ from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
 from app.jobs.bring_in import BringIn
 from app.jobs.convert import plan_quantization
+from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
 from app.jobs.installs import Installs
 from app.jobs.quantize import Quantize, clear_abandoned
 from app.jobs.queue import JobQueue
 from app.jobs.verify import Verify
+from app.lab.lab import Lab
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
 from app.library.index import Index
@@ -109,7 +111,9 @@ class Services:
         )
         self.jobs = JobQueue()
         self.installs = Installs(self.jobs, Tools(self.hub, self.store, paths.logs, library=self.library))
-        self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
+        preflight = Preflight(paths.cache, paths.logs)
+        self.supervisor = Supervisor(paths.logs, preflight)
+        self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
         self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
@@ -179,6 +183,10 @@ class Services:
     def add_folder(self, folder: Path) -> None:
         """List the models of a folder as they lie. Raises ModelFileError."""
         self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
+
+    def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
+        """The job's id. Its result is the Card, which is kept."""
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
 
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings

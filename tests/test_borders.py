@@ -12,16 +12,17 @@ QT = {"PySide6", "shiboken6", "ui"}
 
 LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not by the start
 
-COMMANDS = "app.cli.cache, app.cli.demo, app.cli.search, app.cli.serve, app.cli.window"
+COMMANDS = "app.cli.cache, app.cli.demo, app.cli.evaluate, app.cli.search, app.cli.serve, app.cli.window"
 APPLICATION = f"import app.__main__, app.services, {COMMANDS}, app.server.application"
 SEVERAL = [
     (APPLICATION, NATIVE | QT | LATE),
     ("import app.services, ui.application", NATIVE | LATE),
     ("import backends.engine.process, backends.registry, backends.fake.loader", NATIVE | QT | {"app"}),
     (
-        "import backends.llama.loader, backends.llama.selftest, backends.llama.quantization.quantize",
+        "import backends.llama.loader, backends.llama.selftest, backends.llama.evaluate",
         QT | {"app", "torch"},
     ),
+    ("import backends.llama.quantization.quantize", QT | {"app", "torch"}),
     ("import backends.convert.converter", QT | {"app", "torch", "llama_cpp", "transformers"}),
     ("import backends.protocol", NATIVE | QT | {"app", "numpy"}),
 ]

@@ -91,7 +91,7 @@ def _row(entry: "ModelEntry") -> tuple[str, ...]:
         kind,
         entry.architecture or "n/a",
         context,
-        entry.origin.title,
+        entry.origin.label,
     )
 
 
@@ -118,10 +118,10 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
     lines = []
     for group in found.groups:
         lines.append(f"{_size(group.wasted)} to win: {len(group.entries)} times {group.sha256[:16]}…")
-        lines += [f"    {entry.path}  ({entry.origin.title})" for entry in group.entries]
+        lines += [f"    {entry.path}  ({entry.origin.label})" for entry in group.entries]
     for same in found.suspects:
         lines.append(f"Same size, {_size(same[0].bytes)}; “slipstream models --verify ID” on each tells:")
-        lines += [f"    {entry.id}  ({entry.origin.title})" for entry in same]
+        lines += [f"    {entry.id}  ({entry.origin.label})" for entry in same]
     document = {
         "wasted_bytes": found.wasted,
         "groups": [

@@ -74,7 +74,11 @@ class BringIn:
             done, copies = 0, []
             for file in files:
                 copies.append(workshop / file.name)
-                done += _copy(file, copies[-1], lambda count, before=done: on_bytes(before + count), cancelled)
+
+                def on_more(count: int, before: int = done) -> None:
+                    on_bytes(before + count)
+
+                done += _copy(file, copies[-1], on_more, cancelled)
             return self._add(tuple(copies), repo)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)

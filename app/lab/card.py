@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backends.measurement import Evaluation, Speed
+from backends.measurement import Divergence, Evaluation, Speed
 
 ALIKE = 1.05  # sizes and speeds within this factor are called the same
 # mean KL divergence, from what is known of the usual types: Q8_0 0.001, Q4_K_M 0.03, Q4_0 0.07, IQ2 above 0.2
@@ -40,15 +40,18 @@ class Card:
     reference: Reference | None = None
 
     @property
+    def kld(self) -> Divergence | None:
+        return self.evaluation.kld if self.evaluation else None
+
+    @property
     def is_worse(self) -> bool:
         """Whether a person should be warned of its quality."""
-        kld = self.evaluation.kld if self.evaluation else None
-        return kld is not None and kld.mean >= GRADES[GOOD_GRADES - 1][0]
+        return self.kld is not None and self.kld.mean >= GRADES[GOOD_GRADES - 1][0]
 
 
 def verdict(card: Card) -> str:
     """What was given up and what was gained, in that order: a gain is never named without its price."""
-    kld = card.evaluation.kld if card.evaluation else None
+    kld = card.kld
     if kld is None or card.reference is None:
         return "Its quality is unknown: there was no reference to compare it with."
     grade = next((words for limit, words in GRADES if kld.mean < limit), WORST)

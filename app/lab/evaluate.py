@@ -11,6 +11,7 @@ from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.lab.text import read_text
 from app.library.gguf import read_model
 from backends.measurement import Evaluation
+from backends.protocol import EngineOptions, KVType
 
 CONTEXT = 512  # tokens of a chunk, as llama-perplexity has it
 WORK = "work-"  # prefix of the folders in which reference files grow
@@ -24,10 +25,12 @@ def evaluate(
     *,
     text: Path | None = None,
     context: int = CONTEXT,
-    kv_type_k: str = "f16",
-    kv_type_v: str = "f16",
+    kv_type_k: KVType = KVType.F16,
+    kv_type_v: KVType = KVType.F16,
     exact: bool = False,
+    gpu_layers: int | None = None,
     threads: int | None = None,
+    extra_buffer_types: bool = True,
     logs: Path,
     cache: Path,
     on_progress: OnProgress = ignore_progress,
@@ -43,7 +46,15 @@ def evaluate(
         read_model(file)
     words = read_text(text)
     folder = cache / "evaluations"
-    work = _work_folder(folder)
+    workshop = _workshop(folder)
+    options = EngineOptions(
+        context=context,
+        kv_type_k=kv_type_k,
+        kv_type_v=kv_type_v,
+        gpu_layers=gpu_layers,
+        threads=threads,
+        extra_buffer_types=extra_buffer_types,
+    )
     try:
         result = run_in_child(
             "backends.llama.evaluate:evaluate",
@@ -54,22 +65,19 @@ def evaluate(
             model=model,
             against=against,
             text=words,
-            context=context,
-            kv_type_k=kv_type_k,
-            kv_type_v=kv_type_v,
+            options=options,
             exact=exact,
-            threads=threads,
             references=folder,
-            work=work,
+            workshop=workshop,
         )
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(workshop, ignore_errors=True)
     _trim(folder, MAX_CACHE_BYTES)
     assert isinstance(result, Evaluation)
     return result
 
 
-def _work_folder(folder: Path) -> Path:
+def _workshop(folder: Path) -> Path:
     """A killed application leaves its own behind; a young one may belong to another process at work."""
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob(f"{WORK}*"):

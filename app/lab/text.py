@@ -22,4 +22,4 @@ def read_text(path: Path | None = None) -> str:
         raise EvaluationError(f"{path.name} is not UTF-8 text. Save it as UTF-8, or choose another file.") from None
     if not text.strip():
         raise EvaluationError(f"{path.name} is empty. Choose a text of some pages.")
-    return text.replace("\r\n", "\n")
+    return text.removesuffix("\n")  # as llama-perplexity reads a file

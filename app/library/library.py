@@ -258,4 +258,4 @@ def _repo_id(entry: ModelEntry) -> str:
 
 
 def _owner(entry: ModelEntry) -> str:
-    return "a folder of your own" if entry.origin is Origin.FOLDER else entry.origin.title
+    return "a folder of your own" if entry.origin is Origin.FOLDER else entry.origin.label

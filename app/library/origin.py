@@ -14,11 +14,11 @@ class Origin(StrEnum):
     FOLDER = "folder"
 
     @property
-    def title(self) -> str:
-        return TITLES[self]
+    def label(self) -> str:
+        return LABELS[self]
 
 
-TITLES = {
+LABELS = {
     Origin.MANAGED: "Slipstream",
     Origin.LM_STUDIO: "LM Studio",
     Origin.OLLAMA: "Ollama",

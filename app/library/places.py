@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def all_places(
 ) -> list[Place]:
     """The places that exist, each once, in the order of origins. shown: of other applications; person: their home."""
     at_home = person or home()
-    finders = {
+    finders: dict[Origin, Callable[[], list[Path]]] = {
         Origin.LM_STUDIO: lambda: lm_studio_folders(at_home),
         Origin.OLLAMA: lambda: ollama_folders(environ, at_home),
         Origin.JAN: lambda: jan_folders(environ, at_home),

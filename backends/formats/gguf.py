@@ -7,15 +7,16 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import os
 import stat
+import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from backends.formats import CompanionError, FormatError
-from backends.formats.gguf_cursor import Cursor
+from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 
 MAGIC = b"GGUF"
@@ -59,9 +60,17 @@ class TensorInfo:
         return prod(self.shape)
 
 
+class Kind(NamedTuple):
+    """The numbers of enum gguf_type. element and count: of an array, else None and 1."""
+
+    type: int
+    element: int | None = None
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """metadata: None stands for an array that was too long to keep."""
+    """metadata: None stands for an array that was too long to keep. kinds: the types that the file gives them."""
 
     path: Path
     version: int
@@ -69,6 +78,7 @@ class Header:
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_bytes: int
+    kinds: dict[str, "Kind"] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -189,7 +199,7 @@ def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
     num_tensors, num_keys = cursor.u64(), cursor.u64()
     if num_tensors > MAX_TENSORS or num_keys > MAX_KEYS:
         raise cursor.damaged(f"{num_tensors:,} tensors and {num_keys:,} settings are announced")
-    metadata = _read_metadata(cursor, num_keys, keep_arrays)
+    metadata, kinds = _read_metadata(cursor, num_keys, keep_arrays)
     alignment = metadata.get("general.alignment", 32)
     if type(alignment) is not int or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
         raise cursor.damaged(f"its alignment of {alignment!r:.40} is not a power of two")
@@ -201,7 +211,7 @@ def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
             f"{path.name} is cut short: it holds {_size(cursor.size)} of the {_size(end)} that its header "
             "announces. Download it again."
         )
-    return Header(path, version, metadata, tensors, data_offset, cursor.size)
+    return Header(path, version, metadata, tensors, data_offset, cursor.size, kinds)
 
 
 def _check_start(cursor: Cursor) -> int:
@@ -233,14 +243,19 @@ def _looks_like(start: bytes) -> str:
     return ""
 
 
-def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> dict[str, Any]:
+def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> tuple[dict[str, Any], dict[str, Kind]]:
     metadata: dict[str, Any] = {}
+    kinds: dict[str, Kind] = {}
     for _ in range(num_keys):
         key = cursor.string(MAX_KEY_BYTES)
         if not key or key in metadata:
             raise cursor.damaged(f"the setting {key[:64]!r} occurs twice" if key else "a setting has no name")
-        metadata[key] = cursor.value(cursor.u32(), keep_arrays)
-    return metadata
+        type_ = cursor.u32()
+        # an array begins with the type of its elements and their number
+        start = cursor.peek(12) if type_ == ARRAY else b""
+        metadata[key] = cursor.value(type_, keep_arrays)
+        kinds[key] = Kind(type_, *struct.unpack("<IQ", start)) if start else Kind(type_)
+    return metadata, kinds
 
 
 def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.lab.evaluate import evaluate
+from app.lab.settings import Settings
 from backends.measurement import Evaluation
 from tests.convert import checkpoints
 
@@ -90,7 +91,8 @@ def measure(tmp_path: Path, text: Path) -> Measure:
     """`evaluate` on the short text, with one thread: the machine may be busy."""
 
     def call(model: Path, against: Path | None = None, **options: Any) -> Evaluation:
-        settings = {"text": text, "context": CONTEXT, "threads": 1} | options
-        return evaluate(model, against, logs=tmp_path, cache=tmp_path / "cache", **settings)
+        hooks = {key: options.pop(key) for key in ("on_progress", "cancelled") if key in options}
+        settings = Settings(**({"text": text, "context": CONTEXT, "threads": 1} | options))
+        return evaluate(model, against, settings=settings, logs=tmp_path, cache=tmp_path / "cache", **hooks)
 
     return call

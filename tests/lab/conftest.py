@@ -31,7 +31,8 @@ class Made:
 
 def make(folder: Path, name: str, noise: float = 0.0, kind: str = "qwen2", **changes: Any) -> Made:
     """noise: how far every matrix is from the one of the same shape and seed."""
-    settings = checkpoints.config(max_position_embeddings=512, **changes)
+    shape = {"hidden_size": 128, "intermediate_size": 128, "max_position_embeddings": 1024}
+    settings = checkpoints.config(**(shape | changes))
     random = np.random.default_rng(1)
     tensors = checkpoints.weights(settings)
     for key, value in tensors.items():
@@ -79,7 +80,7 @@ def wide(models: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def text(models: Path) -> Path:
     path = models / "text.txt"
-    path.write_text(SENTENCE * 12, "utf-8")
+    path.write_text(SENTENCE * 5, "utf-8")
     return path
 
 

@@ -60,7 +60,7 @@ class CardDesk(QObject):
 
     def _show(self, path: object, cards: list[Card]) -> None:
         if self.entry is not None and self.entry.path == path and cards:
-            self.card = cards[0]
+            self.card = next((card for card in cards if card.kld), cards[0])  # a newer one may know speed alone
             self.changed.emit()
 
     def _take(self, job: Job) -> None:

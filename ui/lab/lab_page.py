@@ -69,7 +69,6 @@ class LabPage(QWidget):
     def show_cards(self, cards: list[Card]) -> None:
         self.model.set_cards(cards)
         self.plot.set_cards(cards)
-        self.table.resizeColumnsToContents()
         for widget in self.exports.values():
             widget.setEnabled(bool(cards))
 
@@ -120,10 +119,11 @@ class LabPage(QWidget):
         table.setShowGrid(False)
         table.setFrameShape(QFrame.Shape.NoFrame)
         table.verticalHeader().hide()
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        table.horizontalHeader().setStretchLastSection(True)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setHighlightSections(False)
         table.setAccessibleName("Cards")
-        table.setMinimumHeight(140)
+        table.setMinimumHeight(90)
         actions = QHBoxLayout()
         actions.setSpacing(8)
         actions.addWidget(self.measure)

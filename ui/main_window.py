@@ -46,7 +46,7 @@ class MainWindow(QMainWindow):
         self.resize(*START_SIZE)
         self.banners = BannerArea()
         self.desk = EngineDesk(services, bridge)
-        self.models = ModelsModel(services.store, bridge)
+        self.models = ModelsModel(services.library, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)

@@ -173,7 +173,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
         for name, value in row["values"].items():
             ratio = value["ours"] / value["theirs"] - 1 if value["theirs"] else 0.0
             lines.append(f"| {name} | {value['ours']:.6g} | {value['theirs']:.6g} | {ratio:+.2%} |")
-        lines += ["", "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |",
+            "|---|---|---|---|---|---|",
+        ]
         for time_ in row["times"]:
             lines.append(
                 f"| {time_['figure']} | {time_['ours']:.2f} | {time_['llama-perplexity']:.2f} | {time_['ratio']:.3f} | "

@@ -110,10 +110,11 @@ class Services:
             self._is_loaded,
         )
         self.jobs = JobQueue()
-        self.installs = Installs(self.jobs, Tools(self.hub, self.store, paths.logs, library=self.library))
         preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, preflight)
         self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
+        tools = Tools(self.hub, self.store, paths.logs, make_card=self.lab.measure, library=self.library)
+        self.installs = Installs(self.jobs, tools)
         self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []

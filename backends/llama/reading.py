@@ -167,5 +167,3 @@ def _check_reads(model: NativeModel, path: Path, context: int) -> None:
         raise Refusal(f"{path.name} is not a model that generates text, so it has no predictions to measure.")
     if not SHORTEST <= context <= model.context_trained:
         raise Refusal(f"The context must lie between {SHORTEST} and {model.context_trained} tokens, not at {context}.")
-
-

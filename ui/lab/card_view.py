@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QVBoxLayout
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from app.lab.card import verdict
 from ui.figures import size
@@ -70,7 +70,10 @@ class CardView(QFrame):
         self._form.setHorizontalSpacing(24)
         self._form.setVerticalSpacing(8)
         for row, value in self._values.items():
-            self._form.addRow(label(row, "muted"), value)
+            title = label(row, "muted")
+            title.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside a value of several lines
+            title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
+            self._form.addRow(title, value)
         action = QHBoxLayout()
         action.setSpacing(12)
         action.addWidget(self.measure)

@@ -15,7 +15,7 @@ from ui.theme import Theme
 if TYPE_CHECKING:
     from app.lab.card import Card
 
-LEFT, TOP, RIGHT, BOTTOM = 76, 40, 32, 64  # around the area of the points
+LEFT, TOP, RIGHT, BOTTOM = 76, 52, 32, 64  # around the area of the points
 RADIUS, REACH = 7.0, 18.0  # of a point, and of the mouse
 EXPORT_SCALE = 2
 
@@ -30,7 +30,7 @@ class QualityPlot(QWidget):
         self._points: list[Point] = []
         self._measure = Measure.DIVERGENCE
         self._index: int | None = None
-        self.setMinimumSize(420, 320)
+        self.setMinimumSize(420, 200)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Quality against size")
@@ -52,10 +52,10 @@ class QualityPlot(QWidget):
     def place(self, point: Point) -> QPointF:
         """Where it is drawn, in the widget."""
         area, across, up = self._area(), self._across(), self._up()
-        if point.quality is None:  # the original has no loss: at the better end
-            height = 0.0 if self._measure is Measure.DIVERGENCE else 1.0
-        else:
+        if point.quality is not None:
             height = up.place(point.quality)
+        else:  # the original has no loss: the logarithm of that lies below everything
+            height = 0.0 if self._measure is Measure.DIVERGENCE else up.place(1.0)
         return QPointF(
             area.left() + across.place(point.num_bytes) * area.width(), area.bottom() - height * area.height()
         )
@@ -191,12 +191,13 @@ class QualityPlot(QWidget):
     def _paint_labels(self, painter: QPainter) -> None:
         """Above its point, or below where another label lies already."""
         painter.setPen(QColor(self._theme.palette.text))
-        taken: list[QRectF] = []
+        near = QPointF(RADIUS, RADIUS)
+        taken = [QRectF(self.place(point) - near, self.place(point) + near) for point in self._points]
         for point in self._points:
             at, words = self.place(point), point.label + (" (original)" if point.quality is None else "")
             width = painter.fontMetrics().horizontalAdvance(words) + 4.0
             left = min(max(at.x() - width / 2, 4.0), self.width() - width - 4.0)
-            boxes = [QRectF(left, at.y() + shift, width, 18) for shift in (-28, 10, -44, 26, -60)]
+            boxes = [QRectF(left, at.y() + shift, width, 18) for shift in (-27, 9, -43, 25, -59)]
             box = next((box for box in boxes if not any(box.intersects(other) for other in taken)), boxes[0])
             taken.append(box)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)

@@ -36,7 +36,7 @@ class SpeedScale:
 
     def paint(self, painter: QPainter, area: QRectF) -> None:
         """The legend: a bar between its two ends' speeds, at the right of the area."""
-        fastest, slowest = f"{self.fastest:,.0f} tokens/s", f"{self.slowest:,.0f}"
+        fastest, slowest = f"{self.fastest:,.3g} tokens/s", f"{self.slowest:,.3g}"
         right = painter.fontMetrics().horizontalAdvance(fastest) + 8.0
         bar = QRectF(area.right() - right - BAR_WIDTH, area.center().y() - BAR_HEIGHT / 2, BAR_WIDTH, BAR_HEIGHT)
         shade = QLinearGradient(bar.topLeft(), bar.topRight())

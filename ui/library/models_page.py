@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from app.jobs.job import Job
+from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
@@ -167,6 +167,8 @@ class ModelsPage(QWidget):
             self.quality_desk.show_entry(entry)
 
     def _show_job(self, job: Job) -> None:
+        if job.lane is Lane.LIGHT:
+            return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
         if row is None and not job.state.is_final:
             row = self._job_rows[job.id] = JobRow(job)

@@ -15,6 +15,7 @@ from ui.engine_desk import EngineDesk
 from ui.settings.fields import Choice, Decimal, Field, Number
 from ui.settings.library_rows import FoldersRow, LibrariesRow
 from ui.settings.prompt_cache_row import PromptCacheRow
+from ui.settings.token_row import TokenRow
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, rule
@@ -65,6 +66,8 @@ class SettingsPage(QWidget):
         column.rows.addWidget(_card(self._engine_fields()))
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
+        column.rows.addWidget(label("Hub", "section"))
+        column.rows.addWidget(_card([TokenRow(services.tokens, bridge)]))
         column.rows.addWidget(label("Folders", "section"))
         column.rows.addWidget(_card([self._folder_row(), self.libraries, self.folders]))
         column.rows.addStretch(1)

@@ -13,6 +13,7 @@ __all__ = [
     "Description",
     "Header",
     "check_loadable",
+    "describe",
     "describe_parts",
     "part_paths",
     "read_model",

@@ -61,11 +61,11 @@ class TensorInfo:
 
 
 class Kind(NamedTuple):
-    """The numbers of enum gguf_type. element and count: of an array, else None and 1."""
+    """The numbers of enum gguf_type. element and length: of an array, else None and 1."""
 
     type: int
     element: int | None = None
-    count: int = 1
+    length: int = 1
 
 
 @dataclass(frozen=True, slots=True)

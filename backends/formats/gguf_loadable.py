@@ -15,6 +15,7 @@ from backends.formats.gguf_split import check_parts, part_paths
 from backends.formats.gguf_tables import WHOLE_HEAD_ROPE
 from backends.formats.gguf_vocabulary import KEPT, check_vocabulary
 
+TENSOR_ALIGNMENT = 32
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 MAX_EXPERTS = 1024
 MAX_DIMENSION = 1 << 24  # of anything that is multiplied with another
@@ -37,7 +38,7 @@ def check_loadable(path: Path) -> Header:
     _check_rope(settings)
     check_vocabulary(headers[0])
     for header in headers:
-        _check_tensor_types(header)
+        _check_tensors(header)
     return headers[0]
 
 
@@ -127,9 +128,14 @@ def _check_rope(settings: _Settings) -> None:
         raise settings.refuse("rope.dimension_count", turned if key == value else value)
 
 
-def _check_tensor_types(header: Header) -> None:
-    """No kernel takes these; what is added to or multiplied with a result must be as exact as that."""
+def _check_tensors(header: Header) -> None:
+    """No kernel takes these; what is added to or multiplied with a result must be as exact as that.
+
+    A mapped file's weights are used where they lie, and ggml asserts that this is a multiple of 32.
+    """
     for tensor in header.tensors:
+        if (header.data_offset + tensor.offset) % TENSOR_ALIGNMENT:
+            raise FormatError(f"{header.path.name} cannot be loaded: its weights are not aligned. Convert it again.")
         is_added = tensor.name.endswith(".bias") or tensor.name.endswith("norm.weight")
         if (tensor.type in NO_WEIGHTS and INDEX not in tensor.name) or (is_added and tensor.type != "F32"):
             raise FormatError(

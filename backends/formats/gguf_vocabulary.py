@@ -50,7 +50,7 @@ def _check_texts(header: Header, name: str) -> None:
 def _check_lists(header: Header, num_tokens: int) -> None:
     for name, elements in (("scores", (I32, F32)), ("token_type", (I32,))):
         kind = header.kinds.get(PREFIX + name)
-        if kind and (kind.type != ARRAY or kind.element not in elements or kind.count < num_tokens):
+        if kind and (kind.type != ARRAY or kind.element not in elements or kind.length < num_tokens):
             raise _refuse(header, f"the {name} of its tokenizer do not go with its tokens")
 
 
@@ -60,7 +60,8 @@ def _check_bytes(header: Header, model: str, tokens: list[str], kinds: list[Any]
     if model != "llama":
         return
     known = set(tokens)
-    if missing := next((b for b in range(256) if f"<0x{b:02X}>" not in known and chr(b) not in known), None):
+    missing = next((b for b in range(256) if f"<0x{b:02X}>" not in known and chr(b) not in known), None)
+    if missing is not None:
         raise _refuse(header, f"its tokenizer has no token for the byte {missing}")
 
 

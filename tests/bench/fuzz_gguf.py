@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, default=10, help="every so many accepted files are loaded natively")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after the piece in which they are over")
     parser.add_argument("--keep", type=Path, help="folder for files that a native load died of")
+    parser.add_argument("--dry", action="store_true", help="leave the results on file alone")
     parser.add_argument("--child", choices=("read", "load"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -43,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.child == "load":
         return load_files(arguments.folder)
     report = run(arguments.start, arguments.count, arguments.sample, arguments.seconds, arguments.keep)
-    report = together(report)
-    save(report)
+    if not arguments.dry:
+        report = together(report)
+        save(report)
     print(json.dumps({key: value for key, value in report.items() if key != "sentences"}, indent=2))
     return 1 if report["crashes"] or report["hangs"] or report["native_deaths"] else 0
 

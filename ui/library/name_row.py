@@ -27,7 +27,7 @@ class NameRow(QWidget):
         self.edit = NameEdit()
         self.edit.setAccessibleName("Name of the model")
         self.edit.setPlaceholderText("The model's own name")
-        self.star = QToolButton(text="☆")
+        self.star = QToolButton()
         self.star.setCheckable(True)
         self.star.setAccessibleName("Favourite")
         self.star.setFixedSize(32, 32)

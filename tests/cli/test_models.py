@@ -1,0 +1,81 @@
+"""`slipstream models`: the table and the JSON, and what it does on request."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from app.library.store import ModelStore
+from app.paths import Paths
+from tests.library import foreign
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """One model of ours, the same one in Ollama, and another in a folder."""
+    store = ModelStore(Paths.from_environment().models)
+    file = foreign.gguf(tmp_path / "a.gguf", "A model")
+    foreign.ollama(tmp_path / "home" / ".ollama" / "models", "twin:latest", file.read_bytes())
+    foreign.gguf(tmp_path / "drive" / "deep" / "b.gguf")
+    store.add(file, publisher="p", repo="r")
+    return store
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["models", *arguments])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_the_table_names_everything(
+    store: ModelStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run(capsys, "--add-folder", str(tmp_path / "drive"))
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == ["MODEL", "SIZE", "TYPE", "ARCHITECTURE", "CONTEXT", "FROM"]
+    assert [line.split()[0] for line in lines[1:4]] == ["p/r", "twin:latest", "deep/b"]
+    assert lines[-1].startswith("3 models, ")
+    document = json.loads(run(capsys, "--json")[1])
+    assert [model["origin"] for model in document["models"]] == ["slipstream", "ollama", "folder"]
+    assert document["models"][0]["bytes"] == store.models()[0].bytes
+
+
+def test_an_empty_library_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "slipstream demo" in run(capsys)[1]
+
+
+def test_checking_tells_duplicates(store: ModelStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--verify ID" in run(capsys, "--duplicates")[1]
+    code, out, _ = run(capsys, "--verify", "p/r")
+    assert code == 0
+    assert "No hash of its publisher is known" in out
+    document = json.loads(run(capsys, "--duplicates", "--json")[1])
+    assert [len(group["models"]) for group in document["groups"]] == [2]
+    assert document["wasted_bytes"] == store.models()[0].bytes
+
+
+def test_a_damaged_file_ends_with_one(store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "--verify", "twin")
+    blob = next((tmp_path / "home" / ".ollama" / "models" / "blobs").iterdir())
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+    code, out, _ = run(capsys, "--verify", "twin", "--json")
+    assert (code, json.loads(out)["is_sound"]) == (1, False)
+    assert len(store.models()) == 1
+
+
+def test_removing_lists_the_files_and_wants_a_yes(store: ModelStore, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = run(capsys, "--remove", "p/r")
+    assert code == 2
+    assert "a.gguf" in error
+    assert len(store.models()) == 1
+    code, _, error = run(capsys, "--remove", "twin", "--yes")
+    assert code == 1
+    assert "is only read here" in error
+    assert run(capsys, "--remove", "p/r", "--yes", "--json")[0] == 0
+    assert store.models() == []

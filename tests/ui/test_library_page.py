@@ -141,8 +141,6 @@ def test_the_disk_is_shown_as_areas(page: MainWindow, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: "No model lies here twice" in page.models_page.disk.doubles.text())
     press(page.models_page, "Disk use")
     assert page.models_page.details.isVisible()
-    press(page.models_page, "Quality")
-    assert page.models_page.quality.isVisible()
 
 
 def test_areas_are_in_proportion_and_fill_the_picture() -> None:

@@ -1,4 +1,4 @@
-"""The library: the shelf at the left; one model, or the disk and the quality of all, at the right; jobs above."""
+"""The library: the shelf at the left; one model, or the disk, at the right; jobs above."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,12 @@ from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
-from ui.lab.card_view import CardView
+from ui.lab.model_card import ModelCard
 from ui.library.disk_view import DiskView
 from ui.library.drop_question import DropQuestion
 from ui.library.library_desk import LibraryDesk
 from ui.library.model_details import ModelDetails
 from ui.library.models_model import ModelsModel
-from ui.library.quality_desk import QualityDesk
-from ui.library.quality_view import QualityView
 from ui.library.quantize_panel import QuantizePanel
 from ui.library.shelf import Shelf
 from ui.theme import Theme
@@ -49,15 +47,13 @@ class ModelsPage(QWidget):
         self.shelf = Shelf(models, theme)
         self.filter, self.view = self.shelf.filter, self.shelf.view
         self.details = ModelDetails()
-        self.card = CardView()
-        self.quality_desk = QualityDesk(services, bridge, models, self.card)
+        self.card = ModelCard(services, bridge)
         self.quantize = QuantizePanel(services, bridge, theme)
         self.disk = DiskView(services, bridge, models, theme)
-        self.quality = QualityView(services, bridge, theme)
         self.dropped = DropQuestion()
         self.install = button("Install the Slipstream Guide", "primary")
         self.add_folder = button("Add a folder…")
-        self.show_disk, self.show_quality = button("Disk use"), button("Quality")
+        self.show_disk = button("Disk use")
         self.setAcceptDrops(True)
         self._lay_out()
         self._connect(guide, bridge)
@@ -106,8 +102,7 @@ class ModelsPage(QWidget):
         self.dropped.copy_wanted.connect(self.library.bring_in)
         self.dropped.folder_wanted.connect(self.library.add_folder)
         self.add_folder.clicked.connect(self._choose_folder)
-        self.show_disk.clicked.connect(lambda: self._toggle(self.disk))
-        self.show_quality.clicked.connect(lambda: self._toggle(self.quality))
+        self.show_disk.clicked.connect(self._toggle_disk)
         self.install.clicked.connect(guide.install)
         self._models.refreshed.connect(self._refresh)
         self._desk.changed.connect(self._mark_loaded)
@@ -130,12 +125,11 @@ class ModelsPage(QWidget):
         self.choose(entry.id)
         self._right.setCurrentWidget(self._model_side)
 
-    def _toggle(self, view: DiskView | QualityView) -> None:
-        if self._right.currentWidget() is view:
-            self._right.setCurrentWidget(self._model_side)
-        else:
-            self._right.setCurrentWidget(view)
-            view.refresh()
+    def _toggle_disk(self) -> None:
+        is_shown = self._right.currentWidget() is self.disk
+        self._right.setCurrentWidget(self._model_side if is_shown else self.disk)
+        if not is_shown:
+            self.disk.refresh()
 
     def _show_quantize(self, entry: "ModelEntry") -> None:
         self.quantize.show()
@@ -164,7 +158,7 @@ class ModelsPage(QWidget):
             snapshot = self._desk.snapshot if is_loaded else None
             ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
-            self.quality_desk.show_entry(entry)
+        self.card.show_entry(entry, self._models.entries)
 
     def _show_job(self, job: Job) -> None:
         if job.lane is Lane.LIGHT:
@@ -199,7 +193,7 @@ class ModelsPage(QWidget):
         side.setContentsMargins(0, 0, 0, 0)
         side.addWidget(self._scroll)
         self._right = QStackedWidget()
-        for widget in (self._model_side, self.disk, self.quality):
+        for widget in (self._model_side, self.disk):
             self._right.addWidget(widget)
         library = QWidget()
         row = QHBoxLayout(library)
@@ -227,7 +221,7 @@ class ModelsPage(QWidget):
         head.setSpacing(8)
         head.addWidget(label("Models", "title"))
         head.addStretch(1)
-        for widget in (self.show_quality, self.show_disk, self.add_folder):
+        for widget in (self.show_disk, self.add_folder):
             head.addWidget(widget)
         return head
 

@@ -38,7 +38,7 @@ class Treemap(QWidget):
         self._models: list[tuple[ModelEntry, int]] = []
         self._areas: list[Area] = []
         self._at: int | None = None
-        self.setMinimumSize(320, 240)
+        self.setMinimumSize(200, 120)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Disk use by model")

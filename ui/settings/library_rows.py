@@ -39,7 +39,8 @@ class LibrariesRow(QWidget):
         texts = QVBoxLayout()
         texts.setSpacing(0)
         texts.addWidget(label("Models of other applications", "strong"))
-        texts.addWidget(label("Listed where they lie, so that nothing is downloaded twice. Only read.", "caption"))
+        why = "Listed where they lie, so that nothing is downloaded twice. Only read."
+        texts.addWidget(label(why, "caption", wraps=True))
         row.addLayout(texts, 1)
         row.addLayout(grid)
 
@@ -64,7 +65,9 @@ class FoldersRow(QWidget):
         texts = QVBoxLayout()
         texts.setSpacing(0)
         texts.addWidget(label("Your folders", "strong"))
-        texts.addWidget(label("Their models are listed as they lie, six folders deep. Only read.", "caption"))
+        texts.addWidget(
+            label("Their models are listed as they lie, six folders deep. Only read.", "caption", wraps=True)
+        )
         head = QHBoxLayout()
         head.setSpacing(24)
         head.addLayout(texts, 1)

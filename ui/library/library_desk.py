@@ -76,7 +76,10 @@ class LibraryDesk(QObject):
         self._models.refresh()
 
     def _call(self, work: Callable[[], object], done: Callable[..., object]) -> None:
-        self._bridge.call(work, lambda result: done(result) and None, self._tell)
+        def tell(result: object) -> None:
+            done(result)
+
+        self._bridge.call(work, tell, self._tell)
 
     def _tell(self, error: Exception) -> None:
         self.refused.emit(str(error) if isinstance(error, SlipstreamError) else f"That did not work: {error}")

@@ -43,6 +43,8 @@ class ModelsPage(QWidget):
         self._desk = desk
         self._models = models
         self._job_rows: dict[int, JobRow] = {}
+        self._shown: str | None = None  # id of the model at the right
+        self._model_side, self._right = QWidget(), QStackedWidget()  # an empty shelf leaves the side empty
         self.library = LibraryDesk(services, bridge, models)
         self.shelf = Shelf(models, theme)
         self.filter, self.view = self.shelf.filter, self.shelf.view
@@ -175,8 +177,8 @@ class ModelsPage(QWidget):
         self._jobs.setVisible(bool(self._job_rows))
 
     def _lay_out(self) -> None:
-        self._shown: str | None = None
         self._scroll = QScrollArea(widgetResizable=True)
+        self._scroll.setAccessibleName("The chosen model")
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         pane = QWidget()
         pane.setProperty("kind", "transparent")
@@ -188,13 +190,11 @@ class ModelsPage(QWidget):
         cards.addStretch(1)
         self.quantize.hide()
         self._scroll.setWidget(pane)
-        self._model_side = QWidget()  # an empty shelf leaves it empty
         side = QVBoxLayout(self._model_side)
         side.setContentsMargins(0, 0, 0, 0)
         side.addWidget(self._scroll)
-        self._right = QStackedWidget()
-        for widget in (self._model_side, self.disk):
-            self._right.addWidget(widget)
+        self._right.addWidget(self._model_side)
+        self._right.addWidget(self.disk)
         library = QWidget()
         row = QHBoxLayout(library)
         row.setContentsMargins(0, 0, 0, 0)

@@ -64,6 +64,15 @@ def test_a_new_version_without_hashes_is_told_by_its_etag(place: Place) -> None:
 IMPATIENT_BUT_LATE = type(IMPATIENT)(tries=3, first_wait=5.0)  # time enough to be stopped before the second try
 
 
+def test_a_kill_right_after_the_renaming_leaves_nothing_for_long(place: Place) -> None:
+    place.leave(MB)
+    place.part.unlink()
+    place.target.write_bytes(CONTENT)
+    place.fetch()
+    assert place.names == [NAME]
+    assert place.double.requests == []
+
+
 def _other_hash(side: dict[str, Any]) -> None:
     side["sha256"] = "0" * 64
 

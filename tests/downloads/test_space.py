@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.downloads import flusher
 from app.errors import DownloadError
 from tests.downloads.conftest import CONTENT, NAME, REPO, Place
 from tests.hub.double import HubRepo
@@ -114,3 +115,18 @@ def test_a_file_system_without_large_files_is_told(place: Place, monkeypatch: py
     monkeypatch.setattr("app.downloads.part.Part.write", write)
     with pytest.raises(DownloadError, match=r"takes no file as large as “model\.gguf” \(FAT32 ends at 4 GB\)"):
         place.fetch()
+
+
+def test_a_disk_that_fails_while_it_is_synced_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system tells of it once, and then to the thread that syncs on the way."""
+
+    def sync(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(flusher, "_sync", sync)
+    monkeypatch.setattr(flusher, "EVERY", MB)
+    with pytest.raises(
+        DownloadError, match=r"cannot be written: Input/output error\. Check the folder, then try again"
+    ):
+        place.fetch()
+    assert not place.target.exists()

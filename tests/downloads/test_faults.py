@@ -160,6 +160,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "127.0.0.1 sends more for “model.gguf” where 3.0 MB were announced: another version, or the page of a network "
         "that wants a login. Open the repository's page anew and download again.",
     ),
+    "one byte more": (
+        {"surplus": 1},
+        "127.0.0.1 sends 3,012,001 for “model.gguf” where 3,012,000 bytes were announced: another version, or the page "
+        "of a network that wants a login. Open the repository's page anew and download again.",
+    ),
     "another size": (
         {"surplus": MB},
         "127.0.0.1 sends 4.0 MB for “model.gguf” where 3.0 MB were announced: another version, or the page of a "

@@ -24,6 +24,8 @@ from backends.formats.gguf import Header
 
 PAGE = 30
 MAX_PAGES = 5  # asked at most for one of ours, when hits are sorted out here
+SIFTED_PAGE = 100  # asked for at a time then
+TAGS = {"qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}  # architectures whose name differs between GGUF and the Hub
 MAX_CURSOR = 4096
 EXPAND = ("downloads", "likes", "lastModified", "tags", "gated", "gguf", "safetensors", "config")
 SORTS = {Sort.DOWNLOADS: "downloads", Sort.LIKES: "likes", Sort.UPDATED: "lastModified"}
@@ -65,11 +67,12 @@ class HubClient:
         return f"{self.page_address(id_)}/resolve/{_quoted(checked_revision(commit))}/{quote(checked_path(path))}"
 
     def search(self, query: SearchQuery, limit: int = PAGE) -> list[RepositorySummary]:
-        """Up to `limit` hits, over as many pages as that takes."""
-        found: list[RepositorySummary] = []
+        """Up to `limit` hits, over as many pages as that takes; fewer when they are too rare."""
         page = self.page(query, limit)
-        found.extend(page.hits)
-        while page.following and len(found) < limit:
+        found = list(page.hits)
+        for _ in range(MAX_PAGES):
+            if not page.following or len(found) >= limit:
+                break
             page = self.page(query, limit, page.following)
             found.extend(page.hits)
         return found[:limit]
@@ -101,7 +104,7 @@ class HubClient:
         index = self._small_file(about, commit, files, INDEX)
         card = self._small_file(about, commit, files, CARD, MAX_CARD)
         return Repository(
-            id=about,
+            id=answers.renamed(item, about),
             commit=commit,
             files=files,
             variants=variants(files, shards_of(index) if index else None),
@@ -170,8 +173,10 @@ class HubClient:
 
 def _parameters(query: SearchQuery, limit: int) -> Parameters:
     filters = [query.format.value] if query.format else []
-    if query.architecture and query.format is not Format.GGUF:
-        filters.append(query.architecture)  # the tags of converted models do not name it
+    if query.architecture and query.format is Format.SAFETENSORS:
+        filters.append(TAGS.get(query.architecture, query.architecture))
+    elif query.architecture:
+        limit = max(limit, SIFTED_PAGE)  # the tags of converted models do not name it
     if query.license:
         filters.append(f"{answers.LICENSE_TAG}{query.license}")
     named = [
@@ -196,12 +201,19 @@ def _sizes(query: SearchQuery) -> str:
 
 def _is_meant(hit: RepositorySummary, query: SearchQuery) -> bool:
     """What the Hub does not sort out, or not for every format."""
-    if query.architecture and hit.architecture and hit.architecture.lower() != query.architecture.lower():
-        return False
-    if query.architecture and query.format is Format.GGUF and not hit.architecture:
+    if query.architecture and not _is_of(hit, query.architecture):
         return False
     size = hit.parameters
     return size is None or (query.min_parameters or 0) <= size <= (query.max_parameters or size)
+
+
+def _is_of(hit: RepositorySummary, architecture: str) -> bool:
+    wanted = _plain(architecture)
+    return _plain(hit.architecture or "") in (wanted, f"{wanted}text") or architecture in hit.tags
+
+
+def _plain(architecture: str) -> str:
+    return architecture.lower().replace("_", "").replace("-", "")
 
 
 def _following(answer: Answer) -> str | None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
+from app.errors import ModelFileError
 from app.hub.client import HubClient
 from app.hub.fit import Machine
 from app.hub.repository import SearchQuery
@@ -25,6 +26,7 @@ from ui.hub.results_model import ResultRole, ResultsModel
 from ui.hub.search_bar import SearchBar
 from ui.hub.variants_model import VariantRole
 from ui.library.models_model import ModelsModel
+from ui.main_window import DISCOVER, DOWNLOADS, MainWindow
 from ui.theme import Theme
 
 GB = 1_000_000_000
@@ -164,6 +166,7 @@ def test_a_repository_that_is_left_behind_does_not_open(page: DiscoverPage, doub
 def test_nothing_found_says_what_to_change(page: DiscoverPage, qtbot: QtBot) -> None:
     find(page, qtbot, "zzz")
     assert page._left.currentIndex() == NOTHING
+    assert not page._right.isVisible()
     assert "Try fewer words" in page._left.currentWidget().findChildren(type(page.status))[1].text()
 
 
@@ -312,3 +315,31 @@ def test_closing_does_not_wait_for_a_silent_server(
     page.close_down()
     bridge.close()  # waits for its workers: without close_down ten seconds
     assert not [fault for fault in double.faults if fault.num_seen > 1]
+
+
+def test_the_window_hands_a_wish_to_those_who_install(
+    window: MainWindow, services: StageServices, double: HubDouble, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[InstallRequest] = []
+
+    def install(request: InstallRequest) -> int:
+        if request in wanted:
+            raise ModelFileError("You have it already.")
+        wanted.append(request)
+        return 7
+
+    monkeypatch.setattr(services.installs, "install", install)
+    monkeypatch.setenv("HF_ENDPOINT", double.endpoint)
+    double.add(HubRepo("org/m", {"m-Q4_K_M.gguf": model()}))
+    window.go_to(DISCOVER)
+    find(window.discover, qtbot, "m")
+    open_first(window.discover, qtbot)
+    with qtbot.waitSignal(window.install_desk.begun):
+        press(window.discover, window.discover.pane.bar.install.text())
+    assert wanted[0].repository_id == "org/m"
+    assert window.banners.banners()[-1].text == "org/m m-Q4_K_M.gguf is on its way."
+    press(window.banners, "Show downloads")
+    assert window._pages.currentIndex() == DOWNLOADS
+    with qtbot.waitSignal(window.install_desk.refused):
+        window.install_desk.install(wanted[0])
+    assert window.banners.banners()[-1].text == "You have it already."

@@ -108,6 +108,7 @@ class DiscoverPage(QWidget):
         more = ". More come as you scroll." if self.results.canFetchMore(self.view.rootIndex()) else ""
         self._say(f"{num_hits} {'model' if num_hits == 1 else 'models'}{more}" if num_hits else "")
         self._left.setCurrentIndex(HITS if num_hits else NOTHING)
+        self._right.setVisible(num_hits > 0)
 
     def _show_trouble(self, error: Exception) -> None:
         """In place of an empty list; what was found already stays, with a word above it."""

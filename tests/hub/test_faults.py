@@ -161,6 +161,17 @@ def test_an_answer_that_breaks_off_is_told(hub_double: HubDouble, client: HubCli
         client.peek_header("org/m", found.commit, found.variants[0].files[0])
 
 
+@pytest.mark.parametrize(("status", "kind"), [(403, HubFault.BROKEN), (404, HubFault.BROKEN), (503, HubFault.SERVER)])
+def test_a_refusal_of_the_store_is_no_gate(
+    hub_double: HubDouble, client: HubClient, status: int, kind: HubFault
+) -> None:
+    hub_double.add(HubRepo("org/m", {"m-Q8_0.gguf": model()}))
+    hub_double.fail(on="/cdn/*", status=status)
+    with pytest.raises(HubError, match=rf"did not hand it out \({status}\)") as raised:
+        _open_and_peek(client)
+    assert raised.value.kind is kind
+
+
 def test_closing_wakes_who_waits_for_a_silent_server(hub_double: HubDouble) -> None:
     hub_double.add(HubRepo("org/m", {"m-Q8_0.gguf": model()}))
     client = HubClient(hub_double.endpoint, token=lambda: None, timeout=60)

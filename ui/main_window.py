@@ -15,6 +15,7 @@ from ui.guide_desk import GuideDesk
 from ui.hub.discover_page import DiscoverPage
 from ui.hub.install_desk import InstallDesk
 from ui.jobs.downloads_page import DownloadsPage
+from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
 from ui.server.server_desk import ServerDesk
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
 TOLD_SECONDS = 8
-CHAT, MODELS, DISCOVER, DOWNLOADS, SERVER, SETTINGS = range(6)
+CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, SETTINGS = range(7)
 
 
 class MainWindow(QMainWindow):
@@ -40,12 +41,13 @@ class MainWindow(QMainWindow):
     def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
         super().__init__()
         self._services = services
+        self._wanted: str | None = None  # a model to chat with as soon as the library knows it
         self.setWindowTitle("Slipstream")
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*START_SIZE)
         self.banners = BannerArea()
         self.desk = EngineDesk(services, bridge)
-        self.models = ModelsModel(services.store, bridge)
+        self.models = ModelsModel(services.library, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
@@ -53,6 +55,7 @@ class MainWindow(QMainWindow):
         self.install_desk = InstallDesk(services, bridge)
         self.discover = DiscoverPage(services, bridge, self.models, theme)
         self.downloads = DownloadsPage(services, bridge, theme)
+        self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.desk, self.banners)
         self.settings_page = SettingsPage(services, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
@@ -71,9 +74,10 @@ class MainWindow(QMainWindow):
         self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
         self.models.refreshed.connect(self._load_last_model)
+        self.models.refreshed.connect(self._load_wanted)
         self.discover.install_wanted.connect(self.install_desk.install)
         self.install_desk.begun.connect(self._tell_install)
-        for source in (self.discover, self.install_desk):
+        for source in (self.discover, self.install_desk, self.lab):
             source.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self._connect_downloads()
         self._add_shortcuts()
@@ -126,10 +130,16 @@ class MainWindow(QMainWindow):
         self.models_page.choose(model_id)
 
     def _chat_with(self, model_id: str) -> None:
-        entry = self.models.find(model_id)
-        if entry:
-            self.desk.load(entry)
+        self._wanted = model_id
         self._new_chat()
+        self._load_wanted()
+
+    def _load_wanted(self) -> None:
+        """What has just arrived may not be listed yet; then it is loaded as soon as it is."""
+        entry = self.models.find(self._wanted)
+        if entry:
+            self._wanted = None
+            self.desk.load(entry)
 
     def _restore(self) -> None:
         geometry = self._geometry.value("geometry")
@@ -153,8 +163,9 @@ class MainWindow(QMainWindow):
                 Shortcut("Models", ("Ctrl+2",), lambda: self.go_to(MODELS)),
                 Shortcut("Discover", ("Ctrl+3",), lambda: self.go_to(DISCOVER)),
                 Shortcut("Downloads", ("Ctrl+4",), lambda: self.go_to(DOWNLOADS)),
-                Shortcut("Server", ("Ctrl+5",), lambda: self.go_to(SERVER)),
-                Shortcut("Settings", ("Ctrl+6", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
+                Shortcut("Lab", ("Ctrl+5",), lambda: self.go_to(LAB)),
+                Shortcut("Server", ("Ctrl+6",), lambda: self.go_to(SERVER)),
+                Shortcut("Settings", ("Ctrl+7", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
                 Shortcut("Write a message", ("Ctrl+L",), lambda: self.go_to(CHAT)),
                 Shortcut("Search chats", ("Ctrl+K", "Ctrl+F"), self._search),
                 Shortcut("Stop the answer", ("Esc",), self.chat.session.stop),
@@ -168,13 +179,15 @@ class MainWindow(QMainWindow):
         self.rail.add_page("Models", "models", "Ctrl+2")
         self.rail.add_page("Discover", "discover", "Ctrl+3")
         self.rail.add_page("Downloads", "download", "Ctrl+4")
-        self.rail.add_page("Server", "server", "Ctrl+5")
-        self.rail.add_page("Settings", "settings", "Ctrl+6")
+        self.rail.add_page("Lab", "lab", "Ctrl+5")
+        self.rail.add_page("Server", "server", "Ctrl+6")
+        self.rail.add_page("Settings", "settings", "Ctrl+7")
         for page in (
             self.chat,
             self.models_page,
             self.discover,
             self.downloads,
+            self.lab,
             self.server_page,
             self.settings_page,
         ):

@@ -17,12 +17,12 @@ from tests.hub.double import HubDouble, HubRepo
 from tests.library.gguf_bytes import model
 
 COMMIT = "a" * 40
-SHORT = 0.3  # seconds of silence that these tests wait for
+SHORT = 0.3  # seconds of silence that a test waits for
 
 
 @pytest.fixture
 def client(hub_double: HubDouble) -> Iterator[HubClient]:
-    result = HubClient(hub_double.endpoint, token=lambda: None, timeout=SHORT)
+    result = HubClient(hub_double.endpoint, token=lambda: None)
     yield result
     result.close()
 
@@ -148,8 +148,10 @@ def test_a_server_that_falls_silent_is_told(hub_double: HubDouble, client: HubCl
     hub_double.add(HubRepo("org/m", {"m-Q8_0.gguf": model()}))
     found = client.repository("org/m")
     hub_double.fail(on="/cdn/*", stall_after=10)
+    impatient = HubClient(hub_double.endpoint, token=lambda: None, timeout=SHORT)
     with pytest.raises(HubError, match="took longer than") as raised:
-        client.peek_header("org/m", found.commit, found.variants[0].files[0])
+        impatient.peek_header("org/m", found.commit, found.variants[0].files[0])
+    impatient.close()
     assert raised.value.kind is HubFault.OFFLINE
 
 

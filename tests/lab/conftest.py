@@ -10,6 +10,7 @@ import pytest
 
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.lab.evaluate import evaluate
+from app.lab.settings import Settings
 from backends.measurement import Evaluation
 from tests.convert import checkpoints
 
@@ -30,7 +31,8 @@ class Made:
 
 def make(folder: Path, name: str, noise: float = 0.0, kind: str = "qwen2", **changes: Any) -> Made:
     """noise: how far every matrix is from the one of the same shape and seed."""
-    settings = checkpoints.config(max_position_embeddings=512, **changes)
+    shape = {"hidden_size": 128, "intermediate_size": 128, "max_position_embeddings": 1024}
+    settings = checkpoints.config(**(shape | changes))
     random = np.random.default_rng(1)
     tensors = checkpoints.weights(settings)
     for key, value in tensors.items():
@@ -78,7 +80,7 @@ def wide(models: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def text(models: Path) -> Path:
     path = models / "text.txt"
-    path.write_text(SENTENCE * 12, "utf-8")
+    path.write_text(SENTENCE * 5, "utf-8")
     return path
 
 
@@ -90,7 +92,8 @@ def measure(tmp_path: Path, text: Path) -> Measure:
     """`evaluate` on the short text, with one thread: the machine may be busy."""
 
     def call(model: Path, against: Path | None = None, **options: Any) -> Evaluation:
-        settings = {"text": text, "context": CONTEXT, "threads": 1} | options
-        return evaluate(model, against, logs=tmp_path, cache=tmp_path / "cache", **settings)
+        hooks = {key: options.pop(key) for key in ("on_progress", "cancelled") if key in options}
+        settings = Settings(**({"text": text, "context": CONTEXT, "threads": 1} | options))
+        return evaluate(model, against, settings=settings, logs=tmp_path, cache=tmp_path / "cache", **hooks)
 
     return call

@@ -12,7 +12,7 @@ from typing import Protocol
 from app.downloads import Source, Transfer, download
 from app.errors import Cancelled, InstallError, SlipstreamError
 from app.jobs.child import OnProgress
-from app.jobs.convert import convert_checkpoint, quantize_file
+from app.jobs.convert import convert_checkpoint, make_imatrix, quantize_file
 from app.jobs.hashing import hash_file
 from app.jobs.install_record import InstallRecord, Made, Step, read_record, write_record
 from app.jobs.install_request import SUFFIX, Aim, InstallRequest
@@ -25,19 +25,29 @@ from backends.child import Progress
 PLANS = {
     Aim.GGUF: (Step.DOWNLOAD, Step.CHECK, Step.ADD),
     Aim.CHECKPOINT: (Step.DOWNLOAD, Step.ADD),
-    Aim.MODEL: (Step.DOWNLOAD, Step.CONVERT, Step.QUANTIZE, Step.CARD, Step.ADD),
+    Aim.MODEL: (Step.DOWNLOAD, Step.CONVERT, Step.CALIBRATE, Step.QUANTIZE, Step.CARD, Step.ADD),
 }
 WORDS = {
     Step.DOWNLOAD: "Download",
     Step.CHECK: "Check",
     Step.CONVERT: "Convert",
+    Step.CALIBRATE: "Calibrate",
     Step.QUANTIZE: "Quantize",
     Step.CARD: "Measure",
     Step.ADD: "Add",
 }
 # shares of the time on a usual line and machine; they only have to make one bar of several
-WEIGHTS = {Step.DOWNLOAD: 60, Step.CHECK: 3, Step.CONVERT: 14, Step.QUANTIZE: 14, Step.CARD: 10, Step.ADD: 2}
+WEIGHTS = {
+    Step.DOWNLOAD: 60,
+    Step.CHECK: 3,
+    Step.CONVERT: 14,
+    Step.CALIBRATE: 30,
+    Step.QUANTIZE: 14,
+    Step.CARD: 10,
+    Step.ADD: 2,
+}
 UNQUANTIZED = ("F16", "BF16")
+MATRIX = "imatrix.gguf"
 
 
 class FileHub(Protocol):
@@ -107,6 +117,8 @@ class Install:
         left_out = set()
         if self.request.quantization in UNQUANTIZED:
             left_out.add(Step.QUANTIZE)
+        if not self.request.needs_imatrix:
+            left_out.add(Step.CALIBRATE)
         if self.tools.make_card is None or not self.request.has_card:
             left_out.add(Step.CARD)
         return tuple(step for step in PLANS[self.request.aim] if step not in left_out)
@@ -153,6 +165,8 @@ class Install:
                 return record.with_step(step, self._check(record, context, on_progress))
             case Step.CONVERT:
                 return record.with_step(step, self._convert(context, on_progress))
+            case Step.CALIBRATE:
+                return record.with_step(step, self._calibrate(record, context, on_progress))
             case Step.QUANTIZE:
                 return record.with_step(step, self._quantize(record, context, on_progress))
             case Step.CARD:
@@ -198,6 +212,19 @@ class Install:
         made = Made(target.name, result.bytes)
         return (self._hashed(made, context, on_progress) if is_final else made,)
 
+    def _calibrate(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+        (full,) = record.done[Step.CONVERT]
+        target = self._made / MATRIX
+        with context.heavy():
+            make_imatrix(
+                self._made / full.name,
+                target,
+                logs=self.tools.logs,
+                on_progress=on_progress,
+                cancelled=context.cancelled,
+            )
+        return (Made(MATRIX, target.stat().st_size),)
+
     def _quantize(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         assert self.request.quantization is not None
         (full,) = record.done[Step.CONVERT]
@@ -207,6 +234,7 @@ class Install:
                 self._made / full.name,
                 target,
                 self.request.quantization,
+                imatrix=self._made / MATRIX if Step.CALIBRATE in record.done else None,
                 logs=self.tools.logs,
                 on_progress=on_progress,
                 cancelled=context.cancelled,
@@ -277,6 +305,7 @@ class Install:
         if Step.QUANTIZE in done and last_reader in done:
             for full in done.get(Step.CONVERT, ()):
                 (self._made / full.name).unlink(missing_ok=True)
+            (self._made / MATRIX).unlink(missing_ok=True)
 
     def _require_space(self) -> None:
         """The whole road must fit before its first step. Raises InstallError with the numbers."""

@@ -22,6 +22,7 @@ class Step(StrEnum):
     DOWNLOAD = "download"
     CHECK = "check"
     CONVERT = "convert"
+    CALIBRATE = "calibrate"
     QUANTIZE = "quantize"
     CARD = "card"
     ADD = "add"

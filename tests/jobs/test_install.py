@@ -94,6 +94,25 @@ def test_unquantized_types_skip_the_step(double: HubDouble, home: Path) -> None:
     assert (entry.path.name, entry.quantization) == ("tiny-F16.gguf", "F16")
 
 
+def test_the_smallest_types_are_calibrated_first(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def pretend_matrix(model: Path, target: Path, **_: object) -> None:
+        asked.append((model.name, target.name))
+        target.write_bytes(b"a matrix")
+
+    monkeypatch.setattr("app.jobs.install.make_imatrix", pretend_matrix)
+    with application(home, double) as app:
+        job_id = app.install(f"{REPO}:IQ2_XS")
+        job = app.wait_for(job_id, lambda job: job.state.is_final)
+    assert job.steps == ("Download", "Convert", "Calibrate", "Quantize", "Add")
+    assert asked == [("full-F16.gguf", "imatrix.gguf")]
+    assert job.error  # the quantizer was handed it, and says that it is none
+    assert "imatrix.gguf" in job.error
+
+
 def test_a_gguf_file_is_checked_and_added(double: HubDouble, home: Path) -> None:
     with application(home, double) as app:
         job = app.done(app.install("org/whole-GGUF"))

@@ -119,11 +119,11 @@ class Install:
             case Step.CHECK:
                 return record.with_step(step, self._check(record, context, on_progress))
             case Step.CONVERT:
-                return record.with_step(step, self._convert(context, on_progress))
+                return record.with_step(step, *self._convert(context, on_progress))
             case Step.CALIBRATE:
                 return record.with_step(step, self._calibrate(record, context, on_progress))
             case Step.QUANTIZE:
-                return record.with_step(step, self._quantize(record, context, on_progress))
+                return record.with_step(step, *self._quantize(record, context, on_progress))
             case Step.CARD:
                 return record.with_step(step, self._final(record), self._card(record, context, on_progress))
             case Step.ADD:
@@ -151,7 +151,8 @@ class Install:
         describe_parts(folder / first.name, [folder / file.name for file in self.request.files[1:]])
         return (self._hashed(first, context, on_progress), *others)
 
-    def _convert(self, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+    def _convert(self, context: JobContext, on_progress: OnProgress) -> tuple[tuple[Made, ...], str]:
+        """Also what the converter wants to be known."""
         is_final = Step.QUANTIZE not in self.plan
         kind = full_type(self.request.quantization, self.workshop.downloads)
         target = self.workshop.made / (self.request.target_name if is_final else f"full-{kind.upper()}{SUFFIX}")
@@ -165,7 +166,7 @@ class Install:
                 cancelled=context.cancelled,
             )
         made = Made(target.name, result.bytes)
-        return (self._hashed(made, context, on_progress) if is_final else made,)
+        return (self._hashed(made, context, on_progress) if is_final else made,), " ".join(result.notes)
 
     def _calibrate(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         (full,) = record.done[Step.CONVERT]
@@ -180,7 +181,9 @@ class Install:
             )
         return (Made(MATRIX, target.stat().st_size),)
 
-    def _quantize(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+    def _quantize(
+        self, record: InstallRecord, context: JobContext, on_progress: OnProgress
+    ) -> tuple[tuple[Made, ...], str]:
         assert self.request.quantization is not None
         (full,) = record.done[Step.CONVERT]
         target = self.workshop.made / self.request.target_name
@@ -194,7 +197,7 @@ class Install:
                 on_progress=on_progress,
                 cancelled=context.cancelled,
             )
-        return (self._hashed(Made(target.name, result.bytes), context, on_progress),)
+        return (self._hashed(Made(target.name, result.bytes), context, on_progress),), " ".join(result.warnings)
 
     def _card(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> str:
         """What is to be said when there is none: a model without a card is a model all the same."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import AlreadyThere, ConversionError, InstallError
+from app.errors import AlreadyThere, ConversionError, InstallError, ModelFileError
 from app.jobs.child import OnProgress
 from app.jobs.folder_lock import FolderLock
 from app.jobs.job import JobState
@@ -186,6 +186,24 @@ def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: Hub
             ("org/tiny", "Q4_K_M"),
             ("org/tiny:F16", "F16"),
         ]
+
+
+def test_a_file_that_was_moved_but_not_yet_listed_is_listed_at_the_next_try(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ModelFileError("The disk is full.")
+
+    with application(home, double) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr("app.library.store.write_manifest", full)
+            job_id = app.install("org/whole-GGUF")
+            assert app.wait(job_id, JobState.FAILED).error == "The disk is full."
+        double.requests.clear()
+        app.installs.retry(job_id)
+        app.done(job_id)
+        assert [entry.problem for entry in app.store.models()] == [None]
+    assert double.requests == []
 
 
 def test_what_is_there_or_on_its_way_is_not_fetched_again(double: HubDouble, home: Path) -> None:

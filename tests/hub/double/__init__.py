@@ -12,8 +12,8 @@
 Large files (LFS: by suffix or size) are redirected with a signed address to the second port, the CDN, which refuses a
 token. Files may be bytes or a Path; a Path goes out by sendfile. A folder by hand: `python -m tests.hub.double FOLDER`
 serves FOLDER/<publisher>/<repo>/**. In tests: the fixture `hub_double` of tests/hub/conftest.py (one server per
-session, emptied for each test); other folders import it from there. With `certificate=make_certificate(folder)` it speaks
-HTTPS; SSL_CERT_FILE makes that file trusted.
+session, emptied for each test); other folders import it from there. With `certificate=make_certificate(folder)` it
+speaks HTTPS; SSL_CERT_FILE makes that file trusted.
 """
 
 from tests.hub.double.certificate import make_certificate

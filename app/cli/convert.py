@@ -44,14 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         "verified_texts": result.verified_texts,
         "notes": result.notes,
     }
-    print(
-        json.dumps(report, ensure_ascii=False, indent=2)
-        if arguments.json
-        else "\n".join(
-            (
-                f"{arguments.target}: {result.num_tensors} tensors, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s.",
-                *result.notes,
-            )
-        )
-    )
+    sentence = f"{arguments.target}: {result.num_tensors} tensors, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s."
+    text = "\n".join((sentence, *result.notes))
+    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else text)
     return 0

@@ -89,9 +89,9 @@ def _space(document: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
         splitter = {key: value for key, value in splitter.items() if key != "invert" or value}
         if splitter == SPLIT:  # Gemma: there is no space left that could be split at
             return False, ()
-    match normalizer, splitter:
-        case None, {"type": "Metaspace", "replacement": "\u2581", "split": False}:
-            adds_space = splitter.get("prepend_scheme", "always") != "never"
+    match splitter:
+        case {"type": "Metaspace", "replacement": "\u2581", "split": False, **rest} if normalizer is None:
+            adds_space = rest.get("prepend_scheme", "always") != "never"
             return adds_space, ((SECOND_SPACE,) if adds_space else ())
     raise Refusal(OUTSIDERS.format("normalizer, pre_tokenizer"))
 

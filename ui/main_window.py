@@ -15,6 +15,7 @@ from ui.guide_desk import GuideDesk
 from ui.hub.discover_page import DiscoverPage
 from ui.hub.install_desk import InstallDesk
 from ui.jobs.downloads_page import DownloadsPage
+from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
 from ui.server.server_desk import ServerDesk
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
 TOLD_SECONDS = 8
-CHAT, MODELS, DISCOVER, DOWNLOADS, SERVER, SETTINGS = range(6)
+CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, SETTINGS = range(7)
 
 
 class MainWindow(QMainWindow):
@@ -45,7 +46,7 @@ class MainWindow(QMainWindow):
         self.resize(*START_SIZE)
         self.banners = BannerArea()
         self.desk = EngineDesk(services, bridge)
-        self.models = ModelsModel(services.store, bridge)
+        self.models = ModelsModel(services.library, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
@@ -53,6 +54,7 @@ class MainWindow(QMainWindow):
         self.install_desk = InstallDesk(services, bridge)
         self.discover = DiscoverPage(services, bridge, self.models, theme)
         self.downloads = DownloadsPage(services, bridge, theme)
+        self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.desk, self.banners)
         self.settings_page = SettingsPage(services, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
@@ -73,7 +75,7 @@ class MainWindow(QMainWindow):
         self.models.refreshed.connect(self._load_last_model)
         self.discover.install_wanted.connect(self.install_desk.install)
         self.install_desk.begun.connect(self._tell_install)
-        for source in (self.discover, self.install_desk):
+        for source in (self.discover, self.install_desk, self.lab):
             source.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self._connect_downloads()
         self._add_shortcuts()
@@ -153,8 +155,9 @@ class MainWindow(QMainWindow):
                 Shortcut("Models", ("Ctrl+2",), lambda: self.go_to(MODELS)),
                 Shortcut("Discover", ("Ctrl+3",), lambda: self.go_to(DISCOVER)),
                 Shortcut("Downloads", ("Ctrl+4",), lambda: self.go_to(DOWNLOADS)),
-                Shortcut("Server", ("Ctrl+5",), lambda: self.go_to(SERVER)),
-                Shortcut("Settings", ("Ctrl+6", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
+                Shortcut("Lab", ("Ctrl+5",), lambda: self.go_to(LAB)),
+                Shortcut("Server", ("Ctrl+6",), lambda: self.go_to(SERVER)),
+                Shortcut("Settings", ("Ctrl+7", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
                 Shortcut("Write a message", ("Ctrl+L",), lambda: self.go_to(CHAT)),
                 Shortcut("Search chats", ("Ctrl+K", "Ctrl+F"), self._search),
                 Shortcut("Stop the answer", ("Esc",), self.chat.session.stop),
@@ -168,13 +171,15 @@ class MainWindow(QMainWindow):
         self.rail.add_page("Models", "models", "Ctrl+2")
         self.rail.add_page("Discover", "discover", "Ctrl+3")
         self.rail.add_page("Downloads", "download", "Ctrl+4")
-        self.rail.add_page("Server", "server", "Ctrl+5")
-        self.rail.add_page("Settings", "settings", "Ctrl+6")
+        self.rail.add_page("Lab", "lab", "Ctrl+5")
+        self.rail.add_page("Server", "server", "Ctrl+6")
+        self.rail.add_page("Settings", "settings", "Ctrl+7")
         for page in (
             self.chat,
             self.models_page,
             self.discover,
             self.downloads,
+            self.lab,
             self.server_page,
             self.settings_page,
         ):

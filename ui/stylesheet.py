@@ -139,6 +139,12 @@ QScrollArea,
 QScrollArea > QWidget > QWidget[kind="transparent"] {
   background: transparent; border: none; outline: none;
 }
+QHeaderView { background: transparent; }
+QHeaderView::section {
+  background: transparent; color: $muted; border: none; border-bottom: 1px solid $line; padding: 4px 8px;
+}
+QTableView { selection-background-color: $accent_soft; selection-color: $accent_text; }
+QTableView::item { padding: 0 8px; }
 QProgressBar { background: $line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
 

@@ -2,21 +2,20 @@
 
 import argparse
 import json
-import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.ending import ending
-from app.errors import Cancelled, UsageError
+from app.errors import UsageError
 from backends.protocol import KVType
 
 if TYPE_CHECKING:
+    from app.cli.progress import Listener
     from app.lab.card import Card
-    from app.lab.make_card import Settings
-    from app.paths import Paths
-    from backends.child import Progress
+    from app.lab.settings import Settings
+    from app.services import Services
     from backends.measurement import Evaluation
 
 KV_TYPES = tuple(kind.value for kind in KVType)
@@ -25,7 +24,9 @@ KV_TYPES = tuple(kind.value for kind in KVType)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="A", help="a model's id or a GGUF file")
     parser.add_argument("--against", metavar="B", help="the F16, BF16 or Q8_0 file of the same model")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream"
+    )
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of a chunk (512)")
     parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
     parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")
@@ -37,31 +38,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from app.lab.make_card import Settings
+    from app.cli.progress import ProgressLine
     from app.paths import Paths
+    from app.services import Services
 
     _check(arguments)
-    paths = Paths.from_environment()
-    paths.ensure()
-    model, against = _find(arguments.model, paths), _find(arguments.against, paths) if arguments.against else None
-    settings = Settings(
-        arguments.text,
-        arguments.context,
-        KVType(arguments.kv_type_k),
-        KVType(arguments.kv_type_v),
-        arguments.exact,
-        arguments.gpu_layers,
-        arguments.threads,
-    )
-    asked = ending()
+    asked, line = ending(), ProgressLine()
+    services = Services(Paths.from_environment())
     try:
-        report, text = _measure(arguments.card, model, against, settings, paths, asked)
-    except Cancelled:
-        return 130
+        model = _find(arguments.model, services)
+        against = _find(arguments.against, services) if arguments.against else None
+        measure = _measure_card if arguments.card else _evaluate
+        report, text = measure(services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked)
     finally:
-        _clear_line()
+        line.close()
+        services.close()
     print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else text)
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from app.lab.settings import Settings
+
+    kinds = KVType(arguments.kv_type_k), KVType(arguments.kv_type_v)
+    return Settings(
+        arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads
+    )
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -73,41 +75,33 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--exact compares two models: name the other one with --against.")
 
 
-def _find(name: str, paths: "Paths") -> Path:
-    from app.library.store import ModelStore
+def _find(name: str, services: "Services") -> Path:
+    """Raises UnknownModelError or ModelFileError."""
+    return services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name).path
 
-    return ModelStore(paths.models).find(str(Path(name).absolute()) if name.endswith(".gguf") else name).path
 
-
-def _measure(
-    has_card: bool, model: Path, against: Path | None, settings: "Settings", paths: "Paths", asked: threading.Event
+def _measure_card(
+    services: "Services",
+    model: Path,
+    against: Path | None,
+    settings: "Settings",
+    listener: "Listener",
+    asked: threading.Event,
 ) -> tuple[dict[str, Any], str]:
     """What `--json` prints, and what is printed without."""
-    from app.inference.preflight import Preflight
-    from app.lab.evaluate import evaluate
-    from app.lab.lab import Lab
+    card = services.lab.measure(model, against, listener, asked, settings=settings)
+    return asdict(card), describe_card(card)
 
-    preflight = Preflight(paths.cache, paths.logs)
-    if has_card:
-        lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
-        card = lab.measure(model, against, _show, asked, settings=settings)
-        return asdict(card), describe_card(card)
-    result = evaluate(
-        model,
-        against,
-        text=settings.text,
-        context=settings.context,
-        kv_type_k=settings.kv_type_k,
-        kv_type_v=settings.kv_type_v,
-        exact=settings.exact,
-        gpu_layers=settings.gpu_layers,
-        threads=settings.threads,
-        extra_buffer_types=preflight.verdict().extra_buffer_types,
-        logs=paths.logs,
-        cache=paths.cache,
-        on_progress=_show,
-        cancelled=asked,
-    )
+
+def _evaluate(
+    services: "Services",
+    model: Path,
+    against: Path | None,
+    settings: "Settings",
+    listener: "Listener",
+    asked: threading.Event,
+) -> tuple[dict[str, Any], str]:
+    result = services.lab.evaluate(model, against, listener, asked, settings=settings)
     return {"model": str(model), "against": str(against) if against else None, **asdict(result)}, describe(result)
 
 
@@ -149,12 +143,3 @@ def _table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
-
-def _show(progress: "Progress") -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{progress.fraction:4.0%}  {progress.text}", end="", file=sys.stderr, flush=True)
-
-
-def _clear_line() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.jobs.job import JobContext
 from app.lab.card import Card
 from app.lab.lab import Lab
-from app.lab.make_card import DEFAULT, Settings
+from app.lab.settings import DEFAULT, Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Lister(Protocol):
 
 
 # measures the first file against the second and keeps the card
-MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], None]
+MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -42,11 +42,15 @@ class CardStore:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._folder / _file_name(card))
+            if card.evaluation:  # which says all that a card of the speed alone says
+                self.remove(replace(card, evaluation=None))
         except OSError as fault:
             if part:
                 with suppress(OSError):
                     part.unlink()
-            raise EvaluationError(f"The card could not be kept in {self._folder}: {fault.strerror or fault}.") from fault
+            raise EvaluationError(
+                f"The card could not be kept in {self._folder}: {fault.strerror or fault}."
+            ) from fault
 
     def cards(self) -> list[Card]:
         """Newest first. A damaged one is passed over: it can be measured again."""

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from app.errors import EvaluationError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
+from app.lab.settings import DEFAULT, Settings
 from app.lab.text import read_text
 from app.library.gguf import read_model
 from backends.measurement import Evaluation
-from backends.protocol import EngineOptions, KVType
 
-CONTEXT = 512  # tokens of a chunk, as llama-perplexity has it
 WORK = "work-"  # prefix of the folders in which reference files grow
 STALE_SECONDS = 24 * 3600
 MAX_CACHE_BYTES = 4 << 30  # of reference files; the oldest go first
@@ -23,38 +22,23 @@ def evaluate(
     model: Path,
     against: Path | None = None,
     *,
-    text: Path | None = None,
-    context: int = CONTEXT,
-    kv_type_k: KVType = KVType.F16,
-    kv_type_v: KVType = KVType.F16,
-    exact: bool = False,
-    gpu_layers: int | None = None,
-    threads: int | None = None,
-    extra_buffer_types: bool = True,
+    settings: Settings = DEFAULT,
     logs: Path,
     cache: Path,
     on_progress: OnProgress = ignore_progress,
     cancelled: threading.Event | None = None,
 ) -> Evaluation:
-    """Perplexity on `text` (None: the shipped one) and, with `against`, the divergence from that model.
+    """Perplexity on the settings' text and, with `against`, the divergence from that model.
 
     The reference always has an f16 KV cache, so a model against itself shows what its KV types cost. Its predictions
-    are kept in `cache` for the next candidate; `exact` runs both models side by side instead, and keeps nothing.
+    are kept in `cache` for the next candidate; `settings.exact` runs both models side by side instead, and keeps nothing.
     Raises EvaluationError, ModelFileError or Cancelled; then nothing is left in `cache`.
     """
     for file in filter(None, (model, against)):
         read_model(file)
-    words = read_text(text)
+    words = read_text(settings.text)
     folder = cache / "evaluations"
     workshop = _workshop(folder)
-    options = EngineOptions(
-        context=context,
-        kv_type_k=kv_type_k,
-        kv_type_v=kv_type_v,
-        gpu_layers=gpu_layers,
-        threads=threads,
-        extra_buffer_types=extra_buffer_types,
-    )
     try:
         result = run_in_child(
             "backends.llama.evaluate:evaluate",
@@ -65,8 +49,8 @@ def evaluate(
             model=model,
             against=against,
             text=words,
-            options=options,
-            exact=exact,
+            options=settings.options(),
+            exact=settings.exact,
             references=folder,
             workshop=workshop,
         )

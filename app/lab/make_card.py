@@ -2,38 +2,20 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import EvaluationError, ModelFileError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.lab.card import Card, Reference
-from app.lab.evaluate import CONTEXT, evaluate
+from app.lab.evaluate import evaluate
 from app.lab.machine import machine_name
+from app.lab.settings import DEFAULT, Settings
 from app.library.gguf import describe, read_model
 from backends.child import Progress
 from backends.formats import FormatError
 from backends.formats.identity import identity, parts_of
 from backends.measurement import Speed
-from backends.protocol import EngineOptions, KVType
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to measure. text: None for the shipped one. exact: both models in memory at once, nothing left out."""
-
-    text: Path | None = None
-    context: int = CONTEXT
-    kv_type_k: KVType = KVType.F16
-    kv_type_v: KVType = KVType.F16
-    exact: bool = False
-    gpu_layers: int | None = None
-    threads: int | None = None
-    extra_buffer_types: bool = True
-
-
-DEFAULT = Settings()
 
 
 def make_card(
@@ -57,21 +39,9 @@ def make_card(
     if against is not None:
         other = measure_speed(against, settings, logs=logs, on_progress=shares.next(), cancelled=cancelled)
         reference = Reference(against.stem, _quantization(against), _bytes(against), other)
+        progress = shares.next()
         evaluation = evaluate(
-            file,
-            against,
-            text=settings.text,
-            context=settings.context,
-            kv_type_k=settings.kv_type_k,
-            kv_type_v=settings.kv_type_v,
-            exact=settings.exact,
-            gpu_layers=settings.gpu_layers,
-            threads=settings.threads,
-            extra_buffer_types=settings.extra_buffer_types,
-            logs=logs,
-            cache=cache,
-            on_progress=shares.next(),
-            cancelled=cancelled,
+            file, against, settings=settings, logs=logs, cache=cache, on_progress=progress, cancelled=cancelled
         )
     return Card(
         identity=content_identity(file),
@@ -104,13 +74,7 @@ def measure_speed(
         cancelled=cancelled,
         error=EvaluationError,
         model=file,
-        options=EngineOptions(
-            gpu_layers=settings.gpu_layers,
-            threads=settings.threads,
-            kv_type_k=settings.kv_type_k,
-            kv_type_v=settings.kv_type_v,
-            extra_buffer_types=settings.extra_buffer_types,
-        ),
+        options=settings.options(),
     )
     assert isinstance(result, Speed)
     return result
@@ -135,9 +99,7 @@ class _Shares:
     def next(self) -> Callable[[Progress], None]:
         self._index += 1
         begin, end = self._bounds[self._index : self._index + 2]
-        return lambda progress: self._on_progress(
-            Progress(begin + (end - begin) * progress.fraction, progress.text)
-        )
+        return lambda progress: self._on_progress(Progress(begin + (end - begin) * progress.fraction, progress.text))
 
 
 def _quantization(file: Path) -> str:

@@ -21,8 +21,7 @@ from backends.llama import native
 from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
-from backends.llama.loader import CUDA
-from backends.llama.placement import Placement, check_context, device_name, free_bytes, place, total_bytes
+from backends.llama.placement import CUDA, Placement, check_context, device_name, free_bytes, place, total_bytes
 from backends.protocol import EngineOptions
 
 BATCH_TOKENS = 512  # llama.cpp computes as many at once at most; shorter chunks are read side by side

@@ -13,9 +13,8 @@ import psutil
 
 from backends.child import Progress, Refusal, Report
 from backends.llama import native
-from backends.llama.loader import TINY_MODEL
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
-from backends.llama.placement import device_name
+from backends.llama.placement import TINY_MODEL, device_name
 from backends.llama.reading import checked_header, default_threads, open_model
 from backends.measurement import Speed
 from backends.protocol import EngineOptions

@@ -19,6 +19,7 @@ import psutil
 from app.guide import GUIDE_DIR
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.lab.evaluate import evaluate
+from app.lab.settings import Settings
 from app.lab.text import SHIPPED, read_text
 from backends.measurement import Evaluation
 from tests.bench import models
@@ -104,14 +105,14 @@ def _measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
 def _ours(case: Case, text: Path, folder: Path, threads: int, results: list[Evaluation]) -> dict[str, float]:
     """The reference's pass and the candidate's, from nothing; and the candidate's alone, the reference known."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        options: dict[str, Any] = {"text": text, "context": case.context, "threads": threads}
+        settings = Settings(text=text, context=case.context, threads=threads)
         begin = time.perf_counter()
-        result = evaluate(case.model, case.against, logs=WORK, cache=Path(name), **options)
+        result = evaluate(case.model, case.against, logs=WORK, cache=Path(name), settings=settings)
         both = time.perf_counter() - begin
         results.append(result)
         size = sum(file.stat().st_size for file in Path(name).rglob("*.reference"))
         begin = time.perf_counter()
-        evaluate(case.model, case.against, logs=WORK, cache=Path(name), **options)
+        evaluate(case.model, case.against, logs=WORK, cache=Path(name), settings=settings)
     return {"both": both, "candidate": time.perf_counter() - begin, "megabytes": size / 1e6}
 
 
@@ -172,7 +173,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
         for name, value in row["values"].items():
             ratio = value["ours"] / value["theirs"] - 1 if value["theirs"] else 0.0
             lines.append(f"| {name} | {value['ours']:.6g} | {value['theirs']:.6g} | {ratio:+.2%} |")
-        lines += ["", "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |",
+            "|---|---|---|---|---|---|",
+        ]
         for time_ in row["times"]:
             lines.append(
                 f"| {time_['figure']} | {time_['ours']:.2f} | {time_['llama-perplexity']:.2f} | {time_['ratio']:.3f} | "

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.ui.hands import ask, wait_answer
-from ui.main_window import CHAT, DOWNLOADS, MODELS, SERVER, SETTINGS, MainWindow
+from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, SERVER, SETTINGS, MainWindow
 from ui.widgets.banner import Tone
 
 
@@ -65,7 +65,8 @@ def test_the_tab_key_goes_round_the_chat_page(quick: MainWindow) -> None:
 
 
 def test_pages_have_shortcuts(window: MainWindow) -> None:
-    for key, page in (("1", CHAT), ("2", MODELS), ("3", DOWNLOADS), ("4", SERVER), ("1", CHAT), (",", SETTINGS)):
+    pages = (("2", MODELS), ("3", DISCOVER), ("4", DOWNLOADS), ("5", LAB), ("6", SERVER), ("1", CHAT), (",", SETTINGS))
+    for key, page in pages:
         QTest.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
         assert window._pages.currentIndex() == page
 

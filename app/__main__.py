@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from app.errors import SlipstreamError, UsageError
+from app.errors import Cancelled, SlipstreamError, UsageError
 
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
     "cache": "measure or clear the prompts kept on disk",
+    "pull": "download a model or a checkpoint into the library",
+    "install": "download, convert and quantize into the library",
+    "convert": "make a GGUF file of a checkpoint",
+    "quantize": "make a GGUF file smaller",
+    "search": "find models on the Hub",
+    "models": "the library: everything on this disk, its hashes and duplicates",
+    "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
     "serve": "open the local OpenAI-compatible port, without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage."""
+    """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage, 130 asked to end before that."""
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)
     try:
@@ -27,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"slipstream: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except Cancelled as error:
+        print(f"slipstream: {error}", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except SlipstreamError as error:
         print(f"slipstream: {error}", file=sys.stderr)
         return EXIT_FAILED

@@ -5,12 +5,18 @@ SlipstreamError
 ├── ModelFileError         missing, truncated, or not a model that this app can read
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
+├── InstallError           an install that cannot begin or go on
+│   └── AlreadyThere       what is asked for is in the library, or on its way there
+├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
+├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 ├── RequestError           one request that cannot be served, with its kind
+├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
 ├── PortInUseError         another program listens there; names the next free port
 └── Cancelled              the person called it off
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from backends.protocol import FailureKind
@@ -39,6 +45,27 @@ class ConversionError(SlipstreamError):
     pass
 
 
+class InstallError(SlipstreamError):
+    pass
+
+
+class AlreadyThere(InstallError):
+    """model_id: in the library. job_id: of the install that is on its way."""
+
+    def __init__(self, message: str, model_id: str | None = None, job_id: int | None = None):
+        super().__init__(message)
+        self.model_id = model_id
+        self.job_id = job_id
+
+
+class EvaluationError(SlipstreamError):
+    pass
+
+
+class DownloadError(SlipstreamError):
+    pass
+
+
 class EngineError(SlipstreamError):
     def __init__(self, message: str, crash: "CrashReport | None" = None):
         super().__init__(message)
@@ -50,6 +77,26 @@ class RequestError(SlipstreamError):
         super().__init__(message)
         self.kind = kind
         self.numbers = numbers
+
+
+class HubFault(StrEnum):
+    OFFLINE = "offline"
+    UNAUTHORIZED = "unauthorized"
+    GATED = "gated"
+    NOT_FOUND = "not found"
+    RATE_LIMITED = "rate limited"
+    SERVER = "server"
+    BROKEN = "broken"
+
+
+class HubError(SlipstreamError):
+    """link: the page where a person can do something about it. retry_after: in seconds."""
+
+    def __init__(self, kind: HubFault, message: str, link: str | None = None, retry_after: float | None = None):
+        super().__init__(message)
+        self.kind = kind
+        self.link = link
+        self.retry_after = retry_after
 
 
 class PortInUseError(SlipstreamError):

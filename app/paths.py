@@ -40,6 +40,10 @@ class Paths:
         return self.data / "slipstream.sqlite3"
 
     @property
+    def cards(self) -> Path:
+        return self.data / "cards"
+
+    @property
     def prompt_cache(self) -> Path:
         return self.cache / "prompts"
 

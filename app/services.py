@@ -1,25 +1,43 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
-from app.errors import EngineError, UnknownModelError
+from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
+from app.hub.client import HubClient
+from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
+from app.jobs.bring_in import BringIn
+from app.jobs.convert import plan_quantization
+from app.jobs.evaluate import MeasureModel
+from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
+from app.jobs.installs import Installs
+from app.jobs.quantize import Quantize, clear_abandoned
 from app.jobs.queue import JobQueue
+from app.jobs.verify import Verify
+from app.lab.lab import Lab
 from app.library.entry import ModelEntry
+from app.library.folders import with_folder
+from app.library.index import Index
+from app.library.library import Library
+from app.library.places import all_places
+from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.paths import Paths
 from app.server.server import Server
 from app.settings import Settings, load_settings, save_settings
 from app.telemetry import MemorySample, Telemetry
+from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
@@ -28,15 +46,15 @@ MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request 
 class Directory:
     """The library and the engines as the port sees them."""
 
-    def __init__(self, store: ModelStore, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
-        self._store = store
+    def __init__(self, library: Library, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
+        self._library = library
         self._supervisor = supervisor
         self._load = load
         self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
 
     def names(self) -> list[str]:
         loaded = [handle.name for handle in self._supervisor.engines()]
-        return loaded + [entry.id for entry in self._store.models() if entry.id not in loaded]
+        return loaded + [entry.id for entry in self._runnable() if entry.id not in loaded]
 
     def engine(self, name: str | None) -> EngineHandle:
         with self._lock:
@@ -48,7 +66,7 @@ class Directory:
         loaded = {handle.name: handle for handle in self._engines()}
         if name in loaded:
             return loaded[name]
-        entry = self._store.find(name)
+        entry = self._library.find(name)
         if entry.id in loaded:
             return loaded[entry.id]
         _check_memory(entry)
@@ -63,10 +81,13 @@ class Directory:
         engines = self._engines()
         if engines:
             return engines[0]
-        entries = self._store.models()
+        entries = self._runnable()
         if len(entries) == 1:
             return self._load(entries[0])
         raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
+
+    def _runnable(self) -> list[ModelEntry]:
+        return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
 
 
 class Services:
@@ -79,9 +100,22 @@ class Services:
         self.settings, notice = load_settings(paths.settings_file)
         self._note(notice)
         self.store = ModelStore(paths.models)
+        self.tokens = TokenStore()
+        self.hub = HubClient(token=self.tokens.token)
+        self.library = Library(
+            self.store,
+            Index(paths.cache / "library.sqlite3"),
+            Remarks(paths.data / "library.json"),
+            lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
+            self._is_loaded,
+        )
         self.jobs = JobQueue()
-        self.supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
-        self.server = Server(Directory(self.store, self.supervisor, self.load_model))
+        preflight = Preflight(paths.cache, paths.logs)
+        self.supervisor = Supervisor(paths.logs, preflight)
+        self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
+        tools = Tools(self.hub, self.store, paths.logs, make_card=self.lab.measure, library=self.library)
+        self.installs = Installs(self.jobs, tools)
+        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
         self._history: History | None = None
@@ -96,7 +130,9 @@ class Services:
         return self._history
 
     def load_model(self, entry: ModelEntry) -> EngineHandle:
-        """Start its engine and return at once."""
+        """Start its engine and return at once. Raises ModelFileError for a checkpoint."""
+        if entry.is_checkpoint:
+            raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
@@ -124,6 +160,35 @@ class Services:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
+    def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
+        """Half a second in a child. Raises ConversionError."""
+        return plan_quantization(path, type_, logs=self.paths.logs)
+
+    def quantize(self, work: Quantize) -> int:
+        """The job's id."""
+        return self.jobs.add(work).id
+
+    def recover_installs(self) -> None:
+        """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        clear_abandoned(self.store.models_dir)
+        self.notices.extend(self.installs.recover())
+
+    def verify_model(self, model_id: str) -> int:
+        """The job's id. Raises UnknownModelError."""
+        return self.jobs.add(Verify(self.library, self.library.by_id(model_id))).id
+
+    def bring_in(self, paths: Sequence[Path], *, is_move: bool = False) -> int:
+        """Copy or move model files into the library. The job's id."""
+        return self.jobs.add(BringIn(self.store, tuple(paths), is_move)).id
+
+    def add_folder(self, folder: Path) -> None:
+        """List the models of a folder as they lie. Raises ModelFileError."""
+        self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
+
+    def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
+        """The job's id. Its result is the Card, which is kept."""
+        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
+
     def save_settings(self, settings: Settings) -> None:
         self.settings = settings
         save_settings(self.paths.settings_file, settings)
@@ -135,8 +200,9 @@ class Services:
 
     def close(self) -> None:
         self.server.stop()
+        self.hub.close()
         self.telemetry.close()
-        self.jobs.close()
+        self.installs.close()  # and the jobs with them; installs stay resumable
         self.supervisor.close()
         if self._history is not None:
             self._history.close()
@@ -144,6 +210,10 @@ class Services:
     def _watch(self, _snapshot: EngineSnapshot) -> None:
         states = {handle.snapshot.state for handle in self.supervisor.engines()}
         self.telemetry.set_active(bool(states & {EngineState.LOADING, EngineState.READY}))
+
+    def _is_loaded(self, entry: ModelEntry) -> bool:
+        ended = (EngineState.FAILED, EngineState.CLOSED)
+        return any(h.name == entry.id and h.snapshot.state not in ended for h in self.supervisor.engines())
 
     def _tell_memory(self, sample: MemorySample) -> None:
         for listener in list(self._memory_listeners):

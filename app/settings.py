@@ -16,6 +16,8 @@ from backends.protocol import DraftMode, EngineOptions, KVType
 VERSION = 1
 THEMES = ("system", "light", "dark")
 MAX_BYTES = 1 << 50
+FOREIGN = ("lm-studio", "ollama", "jan", "hf-cache")  # the names of app.library.origin
+MAX_FOLDERS = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Settings:
     prompt_cache_disk: int = 4 << 30
     temperature: float = 0.7
     system_prompt: str = ""
+    folders: tuple[str, ...] = ()  # of models, which are listed as they lie
+    libraries: tuple[str, ...] = FOREIGN  # of other applications, which are listed as well
 
     def engine_options(self) -> EngineOptions:
         return EngineOptions(
@@ -148,6 +152,21 @@ def _instance(kind: type) -> Parser:
     return parse
 
 
+def _folders(value: Any) -> tuple[str, ...]:
+    """Absolute ones, each once; a relative one would mean another place in every shell."""
+    if not isinstance(value, list | tuple) or len(value) > MAX_FOLDERS:
+        raise ValueError(value)
+    if not all(isinstance(folder, str) and "\0" not in folder and Path(folder).is_absolute() for folder in value):
+        raise ValueError(value)
+    return tuple(dict.fromkeys(value))
+
+
+def _libraries(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(name in FOREIGN for name in value):
+        raise ValueError(value)
+    return tuple(name for name in FOREIGN if name in value)
+
+
 def _theme(value: Any) -> Any:
     if value not in THEMES:
         raise ValueError(value)
@@ -171,4 +190,6 @@ _PARSERS: dict[str, Parser] = {
     "prompt_cache_disk": _integer(0, MAX_BYTES),
     "temperature": _number(0, 2),
     "system_prompt": _instance(str),
+    "folders": _folders,
+    "libraries": _libraries,
 }

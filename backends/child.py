@@ -57,7 +57,7 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """num_texts: whose tokens were compared. notes: sentences about what could not be tried."""
+    """num_texts: whose tokens were compared. notes: sentences about what differs a little, or could not be tried."""
 
     num_texts: int
     notes: tuple[str, ...]
@@ -73,9 +73,48 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class QuantizeResult:
+    """warnings: sentences for the person, as that the source was quantized before."""
+
     type: str
     bytes: int
     seconds: float
+    bits_per_weight: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeShare:
+    """The tensors of one type in a planned file."""
+
+    type: str
+    num_tensors: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizePlan:
+    """What a quantization would write. bytes: of the file, to within 64. fallbacks: a sentence for each tensor whose
+    rows do not divide into the type's blocks."""
+
+    type: str
+    bytes: int
+    bits_per_weight: float
+    tensors: tuple[TypeShare, ...]
+    fallbacks: tuple[str, ...] = ()
+    needs_imatrix: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImatrixResult:
+    """num_incomplete: experts that the text never reached, whose tensors count as equally important."""
+
+    bytes: int
+    num_tensors: int
+    num_chunks: int
+    num_tokens: int
+    seconds: float
+    num_incomplete: int = 0
 
 
 def main(results: Connection, lifeline: Connection, log_path: Path, target: str, arguments: Mapping[str, Any]) -> None:

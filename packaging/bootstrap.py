@@ -22,6 +22,8 @@ CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 STAMP = VENV / "slipstream.stamp"
 ENGINE_STAMP = VENV / "engine.stamp"
 MIN_PYTHON = (3, 11)
+# a module's tests stay together, and share what it makes ready once
+PARALLEL = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
 
 # gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
 AMX_OFF = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
@@ -77,7 +79,7 @@ def perform(task: str, arguments: list[str]) -> int:
     if task == "run":
         return run(arguments)
     if task == "test":
-        return call(tool("python"), "-m", "pytest", *arguments)
+        return call(tool("python"), "-m", "pytest", *PARALLEL, *arguments)
     if task == "check":
         return check()
     if task == "bench":
@@ -104,7 +106,7 @@ def check() -> int:
         ["ruff", "format", "--check", "."],
         ["mypy"],
         ["lint-imports"],
-        ["pytest"],
+        ["pytest", *PARALLEL],
     ]
     codes = [call(tool(name), *arguments) for name, *arguments in commands]
     return next((code for code in codes if code), 0)

@@ -16,6 +16,10 @@ LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPSTREAM_HOME", str(tmp_path / "Slipstream home é"))
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "OLLAMA_MODELS"):  # no models of this machine
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("app.library.places.LINUX_SERVICE", tmp_path / "no service")
+    monkeypatch.setattr("app.library.places.home", lambda: tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)

@@ -7,16 +7,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NATIVE = {"llama_cpp", "torch", "gguf"}
+NATIVE = {"llama_cpp", "torch", "gguf", "sentencepiece", "tokenizers"}
 QT = {"PySide6", "shiboken6", "ui"}
 
-COMMANDS = "app.cli.cache, app.cli.demo, app.cli.serve, app.cli.window"
+LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not by the start
+
+COMMANDS = "app.cli.cache, app.cli.convert, app.cli.demo, app.cli.evaluate, app.cli.install, app.cli.models"
+COMMANDS += ", app.cli.pull, app.cli.quantize, app.cli.search, app.cli.serve, app.cli.window"
 APPLICATION = f"import app.__main__, app.services, {COMMANDS}, app.server.application"
 SEVERAL = [
-    (APPLICATION, NATIVE | QT),
-    ("import app.services, ui.application", NATIVE),
+    (APPLICATION, NATIVE | QT | LATE),
+    ("import app.services, ui.application", NATIVE | LATE),
     ("import backends.engine.process, backends.registry, backends.fake.loader", NATIVE | QT | {"app"}),
-    ("import backends.llama.loader, backends.llama.selftest, backends.llama.quantize", QT | {"app", "torch"}),
+    (
+        "import backends.llama.loader, backends.llama.selftest, backends.llama.evaluate",
+        QT | {"app", "torch"},
+    ),
+    ("import backends.llama.quantization.quantize", QT | {"app", "torch"}),
     ("import backends.convert.converter", QT | {"app", "torch", "llama_cpp", "transformers"}),
     ("import backends.protocol", NATIVE | QT | {"app", "numpy"}),
 ]

@@ -9,6 +9,8 @@ from PySide6.QtSvg import QSvgRenderer
 PATHS = {
     "chat": "M21 11.5a8 8 0 0 1-11.7 7.1L4 20l1.4-4.8A8 8 0 1 1 21 11.5z",
     "models": "M12 3l8.5 4.5v9L12 21l-8.5-4.5v-9zM3.8 7.7L12 12l8.2-4.3M12 12v8.8",
+    "discover": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM15.5 8.5l-2 5-5 2 2-5z",
+    "lab": "M4 20V4M4 20h16M9 15.5v.01M12.5 10.5v.01M17 7.5v.01M17 13.5v.01",
     "server": "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
     "settings": "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5",
     "plus": "M12 5v14M5 12h14",
@@ -19,6 +21,7 @@ PATHS = {
     "check": "M5 12.5l4.5 4.5L19 7.5",
     "retry": "M20 12a8 8 0 1 1-2.6-5.9M20 4v4.5h-4.5",
     "down": "M12 5v14M6 13l6 6 6-6",
+    "download": "M12 4v11M7 10.5l5 5 5-5M4 20h16",
     "chevron": "M6 9l6 6 6-6",
     "trash": "M5 7h14M10 11v6M14 11v6M7 7l1 13h8l1-13M9.5 7V4h5v3",
     "pencil": "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",

@@ -6,11 +6,16 @@ from PySide6.QtCore import QSettings, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
+from app.jobs.install_request import InstallRequest
 from ui.actions import Shortcut, add_shortcuts
 from ui.bridge import Bridge
 from ui.chat.chat_page import ChatPage
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
+from ui.hub.discover_page import DiscoverPage
+from ui.hub.install_desk import InstallDesk
+from ui.jobs.downloads_page import DownloadsPage
+from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
 from ui.server.server_desk import ServerDesk
@@ -26,7 +31,8 @@ if TYPE_CHECKING:
 
 START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
-CHAT, MODELS, SERVER, SETTINGS = range(4)
+TOLD_SECONDS = 8
+CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, SETTINGS = range(7)
 
 
 class MainWindow(QMainWindow):
@@ -40,11 +46,15 @@ class MainWindow(QMainWindow):
         self.resize(*START_SIZE)
         self.banners = BannerArea()
         self.desk = EngineDesk(services, bridge)
-        self.models = ModelsModel(services.store, bridge)
+        self.models = ModelsModel(services.library, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
         self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, theme)
+        self.install_desk = InstallDesk(services, bridge)
+        self.discover = DiscoverPage(services, bridge, self.models, theme)
+        self.downloads = DownloadsPage(services, bridge, theme)
+        self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.desk, self.banners)
         self.settings_page = SettingsPage(services, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
@@ -63,6 +73,11 @@ class MainWindow(QMainWindow):
         self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
         self.models.refreshed.connect(self._load_last_model)
+        self.discover.install_wanted.connect(self.install_desk.install)
+        self.install_desk.begun.connect(self._tell_install)
+        for source in (self.discover, self.install_desk, self.lab):
+            source.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
+        self._connect_downloads()
         self._add_shortcuts()
         self.go_to(CHAT)
         QTimer.singleShot(0, self, self._begin)
@@ -77,6 +92,7 @@ class MainWindow(QMainWindow):
         self._geometry.setValue("geometry", self.saveGeometry())
         self._geometry.sync()
         self.chat.close_down()
+        self.discover.close_down()
         super().closeEvent(event)
         self.closed.emit()
 
@@ -94,6 +110,28 @@ class MainWindow(QMainWindow):
         entry = self.models.find(self._services.settings.last_model)
         if entry and self.desk.entry is None:
             self.desk.load(entry)
+
+    def _connect_downloads(self) -> None:
+        self.downloads.arrived.connect(self.models.refresh)
+        self.downloads.told.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
+        self.downloads.at_work_changed.connect(lambda count: self.rail.set_badge(DOWNLOADS, count))
+        self.downloads.discover_wanted.connect(lambda: self.go_to(DISCOVER))
+        self.downloads.show_wanted.connect(self._show_model)
+        self.downloads.chat_wanted.connect(self._chat_with)
+
+    def _tell_install(self, request: InstallRequest) -> None:
+        show = ("Show downloads", lambda: self.go_to(DOWNLOADS))
+        self.banners.show_banner(Tone.INFO, f"{request.title} is on its way.", (show,)).close_after(TOLD_SECONDS)
+
+    def _show_model(self, model_id: str) -> None:
+        self.go_to(MODELS)
+        self.models_page.choose(model_id)
+
+    def _chat_with(self, model_id: str) -> None:
+        entry = self.models.find(model_id)
+        if entry:
+            self.desk.load(entry)
+        self._new_chat()
 
     def _restore(self) -> None:
         geometry = self._geometry.value("geometry")
@@ -115,8 +153,11 @@ class MainWindow(QMainWindow):
                 Shortcut("New chat", ("Ctrl+N",), self._new_chat),
                 Shortcut("Chat", ("Ctrl+1",), lambda: self.go_to(CHAT)),
                 Shortcut("Models", ("Ctrl+2",), lambda: self.go_to(MODELS)),
-                Shortcut("Server", ("Ctrl+3",), lambda: self.go_to(SERVER)),
-                Shortcut("Settings", ("Ctrl+4", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
+                Shortcut("Discover", ("Ctrl+3",), lambda: self.go_to(DISCOVER)),
+                Shortcut("Downloads", ("Ctrl+4",), lambda: self.go_to(DOWNLOADS)),
+                Shortcut("Lab", ("Ctrl+5",), lambda: self.go_to(LAB)),
+                Shortcut("Server", ("Ctrl+6",), lambda: self.go_to(SERVER)),
+                Shortcut("Settings", ("Ctrl+7", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
                 Shortcut("Write a message", ("Ctrl+L",), lambda: self.go_to(CHAT)),
                 Shortcut("Search chats", ("Ctrl+K", "Ctrl+F"), self._search),
                 Shortcut("Stop the answer", ("Esc",), self.chat.session.stop),
@@ -128,9 +169,20 @@ class MainWindow(QMainWindow):
     def _lay_out(self) -> None:
         self.rail.add_page("Chat", "chat", "Ctrl+1")
         self.rail.add_page("Models", "models", "Ctrl+2")
-        self.rail.add_page("Server", "server", "Ctrl+3")
-        self.rail.add_page("Settings", "settings", "Ctrl+4")
-        for page in (self.chat, self.models_page, self.server_page, self.settings_page):
+        self.rail.add_page("Discover", "discover", "Ctrl+3")
+        self.rail.add_page("Downloads", "download", "Ctrl+4")
+        self.rail.add_page("Lab", "lab", "Ctrl+5")
+        self.rail.add_page("Server", "server", "Ctrl+6")
+        self.rail.add_page("Settings", "settings", "Ctrl+7")
+        for page in (
+            self.chat,
+            self.models_page,
+            self.discover,
+            self.downloads,
+            self.lab,
+            self.server_page,
+            self.settings_page,
+        ):
             self._pages.addWidget(page)
         right = QVBoxLayout()
         right.setSpacing(0)

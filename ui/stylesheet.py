@@ -27,6 +27,9 @@ QLabel[kind="caption"] { color: $muted; font-size: 12px; }
 QLabel[kind="value"] { font-weight: 600; font-size: 13px; }
 QLabel[kind="problem"] { color: $error_text; }
 QLabel[kind="good"] { color: $success_text; font-weight: 600; }
+QLabel[kind="badge"] {
+  background: $accent; color: $on_accent; border-radius: 8px; font-size: 11px; font-weight: 600;
+}
 QLabel[kind="lead"] { font-size: 15px; color: $muted; }
 
 QPushButton {
@@ -136,6 +139,12 @@ QScrollArea,
 QScrollArea > QWidget > QWidget[kind="transparent"] {
   background: transparent; border: none; outline: none;
 }
+QHeaderView { background: transparent; }
+QHeaderView::section {
+  background: transparent; color: $muted; border: none; border-bottom: 1px solid $line; padding: 4px 8px;
+}
+QTableView { selection-background-color: $accent_soft; selection-color: $accent_text; }
+QTableView::item { padding: 0 8px; }
 QProgressBar { background: $line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
 

@@ -12,12 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from app.errors import SlipstreamError
     from app.paths import Paths
-    from backends.formats.kept_prompts import clear, kept_files
+    from backends.formats.kept_prompts import clear, our_files
 
     folder = Paths.from_environment().prompt_cache
     try:
         removed = clear(folder) if arguments.clear else []
-        kept = kept_files(folder)
+        kept = our_files(folder)
     except FileNotFoundError:
         removed, kept = [], []
     except OSError as error:

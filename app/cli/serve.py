@@ -10,6 +10,7 @@ from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
+from app.jobs.job import JobState
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -37,8 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     key = arguments.api_key
     services = Services(Paths.from_environment())
     try:
+        services.recover_installs()
         for notice in services.notices:
             print(f"slipstream: {notice}", file=sys.stderr)
+        for job in services.jobs.jobs():
+            is_paused = job.state is JobState.PAUSED
+            print(
+                f"slipstream: {job.title} {'is paused' if is_paused else 'goes on where it stopped'}", file=sys.stderr
+            )
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
@@ -56,7 +63,7 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
     """All models named, side by side; raises with the first one that fails."""
     handles = []
     for name in arguments.model or []:
-        entry = services.store.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
+        entry = services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
         options = engine_options(arguments, services.options_for(entry))
         handles.append(services.supervisor.load(entry.id, entry.path, options))
     for handle in handles:

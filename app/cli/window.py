@@ -28,6 +28,7 @@ def run(_arguments: argparse.Namespace) -> int:
     asked = ending()
     services = Services(Paths.from_environment())
     try:
+        services.recover_installs()
         return open_window(services, asked)
     finally:
         services.close()

@@ -2,13 +2,16 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from app.errors import ConversionError, SlipstreamError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
-from backends.child import ConvertResult, QuantizeResult, Verification
+from backends.child import ConvertResult, ImatrixResult, QuantizePlan, QuantizeResult, Verification
+from backends.formats.recipe import Recipe
 
 CONVERT_SHARE = 0.9  # of the progress; the rest is the trial of the new file
 
@@ -67,22 +70,102 @@ def quantize_file(
     target: Path,
     type: str = "Q4_K_M",
     *,
+    imatrix: Path | None = None,
+    overrides: tuple[tuple[str, str], ...] = (),
+    output_type: str | None = None,
+    embedding_type: str | None = None,
+    is_pure: bool = False,
+    allow_requantize: bool = False,
     threads: int | None = None,
     logs: Path,
     on_progress: OnProgress = ignore_progress,
     cancelled: threading.Event | None = None,
 ) -> QuantizeResult:
-    """A GGUF file of F32, F16 or BF16 to a smaller one. Raises ConversionError or Cancelled."""
+    """A GGUF file (of a split one, the first part) to a smaller one. Raises ConversionError or Cancelled.
+
+    type, overrides and the rest: `backends.formats.recipe.Recipe`. allow_requantize: else a source that is quantized
+    already is refused.
+    """
+    with _no_part_left(target):
+        result = run_in_child(
+            "backends.llama.quantization.quantize:quantize",
+            log_path=logs / "quantize.log",
+            on_progress=on_progress,
+            cancelled=cancelled,
+            error=ConversionError,
+            source=source,
+            target=target,
+            recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize),
+            threads=threads,
+        )
+    assert isinstance(result, QuantizeResult)
+    return result
+
+
+def plan_quantization(
+    source: Path,
+    type: str = "Q4_K_M",
+    *,
+    imatrix: Path | None = None,
+    overrides: tuple[tuple[str, str], ...] = (),
+    output_type: str | None = None,
+    embedding_type: str | None = None,
+    is_pure: bool = False,
+    logs: Path,
+    cancelled: threading.Event | None = None,
+) -> QuantizePlan:
+    """What `quantize_file` would write, without writing; about half a second. Raises ConversionError or Cancelled.
+
+    A type that needs an importance matrix can be planned without one; a quantized source gives a warning.
+    """
     result = run_in_child(
-        "backends.llama.quantize:quantize",
-        log_path=logs / "quantize.log",
-        on_progress=on_progress,
+        "backends.llama.quantization.quantize:plan",
+        log_path=logs / "plan.log",
         cancelled=cancelled,
         error=ConversionError,
         source=source,
-        target=target,
-        type=type,
-        threads=threads,
+        recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize=True),
     )
-    assert isinstance(result, QuantizeResult)
+    assert isinstance(result, QuantizePlan)
     return result
+
+
+def make_imatrix(
+    model: Path,
+    target: Path,
+    text: Path | None = None,
+    *,
+    num_chunks: int | None = None,
+    threads: int | None = None,
+    logs: Path,
+    on_progress: OnProgress = ignore_progress,
+    cancelled: threading.Event | None = None,
+) -> ImatrixResult:
+    """The importance matrix of a model over a text (None: the shipped one), as llama.cpp's imatrix GGUF.
+
+    num_chunks: of 512 tokens, None for the whole text. Raises ConversionError or Cancelled.
+    """
+    with _no_part_left(target):
+        result = run_in_child(
+            "backends.llama.quantization.imatrix:make_imatrix",
+            log_path=logs / "imatrix.log",
+            on_progress=on_progress,
+            cancelled=cancelled,
+            error=ConversionError,
+            model=model,
+            target=target,
+            text=text,
+            num_chunks=num_chunks,
+            threads=threads,
+        )
+    assert isinstance(result, ImatrixResult)
+    return result
+
+
+@contextmanager
+def _no_part_left(target: Path) -> Iterator[None]:
+    """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
+    try:
+        yield
+    finally:
+        target.with_name(target.name + ".part").unlink(missing_ok=True)

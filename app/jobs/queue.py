@@ -1,48 +1,29 @@
-"""Runs jobs one after the other on a thread of its own: heavy work side by side only makes all of it slow."""
+"""Runs jobs: heavy ones one after the other, as side by side they only slow each other; light ones some at a time."""
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 from app.errors import Cancelled, SlipstreamError
-from app.jobs.job import Job, JobContext, JobState, Work
+from app.jobs.handle import JobHandle
+from app.jobs.job import Job, JobContext, JobState, Lane, Work, overall
 from backends.child import Progress
+
+MAX_LIGHT = 4  # more downloads side by side only share the same line
 
 Listener = Callable[[Job], None]
 
 _log = logging.getLogger(__name__)
 
 
-class JobHandle:
-    """One job for whoever added it. Thread-safe."""
-
-    def __init__(self, queue: "JobQueue", job_id: int, work: Work):
-        self.id = job_id
-        self.work = work
-        self.cancelled = threading.Event()
-        self.finished = threading.Event()
-        self.result: Any = None  # of the work, once the state is DONE
-        self._queue = queue
-
-    @property
-    def job(self) -> Job:
-        return self._queue.job(self.id)
-
-    def cancel(self) -> None:
-        self._queue.cancel(self.id)
-
-    def wait(self, timeout: float | None = None) -> Job:
-        """The job once it is final, or as it is after `timeout` seconds."""
-        self.finished.wait(timeout)
-        return self.job
-
-
 class JobQueue:
-    """Thread-safe. The thread starts with the first job and ends in `close`."""
+    """Thread-safe. A job at work has a thread of its own; none is left after `close`."""
 
     def __init__(self) -> None:
         # a lock, not a queue alone: cancel and jobs() must see and change what waits, from any thread, at once
@@ -50,30 +31,29 @@ class JobQueue:
         self._ids = count(1)
         self._handles: dict[int, JobHandle] = {}
         self._jobs: dict[int, Job] = {}
-        self._waiting: deque[int] = deque()
+        self._waiting: list[int] = []
+        self._working: set[int] = set()
+        self._heavy: deque[int] = deque()  # who wants the heavy place; the first has it
+        self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
-        self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def add(self, work: Work) -> JobHandle:
+    def add(self, work: Work, lane: Lane = Lane.HEAVY, *, is_paused: bool = False) -> JobHandle:
         """Raises RuntimeError once the queue is closed."""
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the job queue is closed")
-            handle = JobHandle(self, next(self._ids), work)
+            handle = JobHandle(self, next(self._ids), work, lane)
             self._handles[handle.id] = handle
-            job = self._jobs[handle.id] = Job(handle.id, work.title, tuple(work.steps))
+            state = JobState.PAUSED if is_paused else JobState.WAITING
+            job = self._jobs[handle.id] = Job(handle.id, work.title, tuple(work.steps), state, lane=lane)
         self._tell(job)  # before it may run: nobody should hear of its end first
-        with self._changed:
-            self._waiting.append(handle.id)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+        if not is_paused:
+            self._enqueue(handle)
         return handle
 
     def jobs(self) -> list[Job]:
-        """All jobs of this run of the application, in the order in which they were added."""
+        """All jobs of this run of the application, in the order in which they were added, less those forgotten."""
         with self._changed:
             return list(self._jobs.values())
 
@@ -82,8 +62,12 @@ class JobQueue:
         with self._changed:
             return self._jobs[job_id]
 
+    def handle(self, job_id: int) -> JobHandle:
+        with self._changed:
+            return self._handles[job_id]
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """The listener hears every new snapshot, mostly on the job thread. Call the result to leave."""
+        """The listener hears every new snapshot, mostly on the job's thread. Call the result to leave."""
         with self._changed:
             self._listeners.append(listener)
 
@@ -95,54 +79,153 @@ class JobQueue:
         return leave
 
     def cancel(self, job_id: int) -> None:
-        """A waiting job ends at once, a running one within a second, a finished one stays as it is."""
+        """A job at work ends within a second, one that is not ends at once; a finished one stays as it is."""
+        self._stop(job_id, JobState.CANCELLED)
+
+    def pause(self, job_id: int) -> None:
+        """As cancel, but `resume` runs its work again."""
+        self._stop(job_id, JobState.PAUSED)
+
+    def resume(self, job_id: int) -> None:
+        """A paused job waits for its turn again."""
+        self._again(job_id, JobState.PAUSED)
+
+    def retry(self, job_id: int) -> None:
+        """A failed job waits for its turn again."""
+        self._again(job_id, JobState.FAILED)
+
+    def forget(self, job_id: int) -> None:
+        """A finished job is listed no more."""
         with self._changed:
-            handle = self._handles[job_id]
-            handle.cancelled.set()
-            if job_id not in self._waiting:
-                return
-            self._waiting.remove(job_id)
-        self._update(handle, state=JobState.CANCELLED)
+            if self._jobs[job_id].state.is_final and job_id not in self._working:
+                del self._jobs[job_id], self._handles[job_id]
 
     def close(self) -> None:
-        """Cancels everything and returns when nothing runs any more."""
+        """Cancels everything but what is paused already, and returns when nothing runs any more."""
         with self._changed:
             self._is_closed = True
-            ids = [job.id for job in self._jobs.values() if not job.state.is_final]
-            self._changed.notify_all()
+            ids = [handle.id for handle in self._handles.values() if not handle.cancelled.is_set()]
+            ids = [id_ for id_ in ids if self._jobs[id_].state in (JobState.WAITING, JobState.RUNNING)]
         for job_id in ids:
             self.cancel(job_id)
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
-        while (handle := self._next()) is not None:
-            self._run(handle)
-
-    def _next(self) -> JobHandle | None:
+    def _stop(self, job_id: int, state: JobState) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            return self._handles[self._waiting.popleft()] if self._waiting else None
+            handle = self._handles[job_id]
+            if not _may_become(state, self._jobs[job_id].state):
+                return
+            if not handle.cancelled.is_set() or state is JobState.CANCELLED:  # a pause does not undo a cancel
+                handle.stops_as = state
+            handle.cancelled.set()
+            self._changed.notify_all()
+            if job_id in self._working:
+                return
+            self._leave(job_id)
+        self._update(handle, state=state)
 
-    def _run(self, handle: JobHandle) -> None:
-        num_steps = max(1, len(handle.work.steps))
+    def _again(self, job_id: int, state: JobState) -> None:
+        with self._changed:
+            handle, job = self._handles[job_id], self._jobs[job_id]
+            if self._is_closed or job.state is not state:
+                return
+            handle.cancelled, handle.stops_as = threading.Event(), JobState.CANCELLED
+            handle.finished.clear()
+            job = self._jobs[job_id] = replace(job, state=JobState.WAITING, text="", error=None)
+        self._tell(job)
+        self._enqueue(handle)
+
+    def _enqueue(self, handle: JobHandle) -> None:
+        with self._changed:
+            if handle.cancelled.is_set():
+                return
+            self._waiting.append(handle.id)
+            if handle.lane is Lane.HEAVY:
+                self._heavy.append(handle.id)
+            self._start()
+
+    def _start(self) -> None:
+        """Give every waiting job whose place is free its thread. The lock is held."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for job_id in list(self._waiting):
+            if self._is_closed or not self._has_place(self._handles[job_id]):
+                continue
+            self._waiting.remove(job_id)
+            self._working.add(job_id)
+            thread = threading.Thread(target=self._work, args=(self._handles[job_id],), name="jobs", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _has_place(self, handle: JobHandle) -> bool:
+        if handle.lane is Lane.HEAVY:
+            return self._heavy[0] == handle.id
+        return sum(self._handles[job_id].lane is Lane.LIGHT for job_id in self._working) < MAX_LIGHT
+
+    def _leave(self, job_id: int) -> None:
+        """Its places are free for the next. The lock is held."""
+        self._working.discard(job_id)
+        for places in (self._waiting, self._heavy):
+            if job_id in places:
+                places.remove(job_id)
+        self._start()
+        self._changed.notify_all()
+
+    def _work(self, handle: JobHandle) -> None:
+        end = self._run(handle)
+        with self._changed:  # in one go: who retries it at once must find its places free
+            job = self._jobs[handle.id] = replace(self._jobs[handle.id], **end)
+            self._leave(handle.id)
+        self._tell(job)
+        if job.state.is_final:
+            handle.finished.set()
+
+    def _run(self, handle: JobHandle) -> dict[str, Any]:
+        """Does the work; what is to be seen of the job at its end."""
+        weights = getattr(handle.work, "weights", None) or (1.0,) * max(1, len(handle.work.steps))
 
         def report(step: int, progress: Progress) -> None:
-            fraction = (step + min(1.0, max(0.0, progress.fraction))) / num_steps
-            self._update(handle, step=step, fraction=fraction, text=progress.text)
+            self._update(handle, step=step, fraction=overall(weights, step, progress.fraction), text=progress.text)
 
         self._update(handle, state=JobState.RUNNING)
+        has_place = handle.lane is Lane.HEAVY
+        context = JobContext(report, handle.cancelled, nullcontext if has_place else partial(self._heavy_place, handle))
         try:
-            handle.result = handle.work.run(JobContext(report, handle.cancelled))
+            handle.result = handle.work.run(context)
         except Cancelled:
-            self._update(handle, state=JobState.CANCELLED)
+            return {"state": handle.stops_as}
         except SlipstreamError as error:
-            self._update(handle, state=JobState.FAILED, error=str(error))
+            return {"state": JobState.FAILED, "error": str(error)}
         except Exception as error:  # the edge: a defect in one job must not end the others
             _log.exception("job %s failed", handle.work.title)
-            self._update(handle, state=JobState.FAILED, error=f"{handle.work.title} failed: {error!r}.")
-        else:
-            self._update(handle, state=JobState.DONE, fraction=1.0)
+            return {"state": JobState.FAILED, "error": f"{handle.work.title} failed: {error!r}."}
+        return {"state": JobState.DONE, "fraction": 1.0}
+
+    @contextmanager
+    def _heavy_place(self, handle: JobHandle) -> Iterator[None]:
+        with self._changed:
+            self._heavy.append(handle.id)
+        try:
+            self._await_turn(handle)
+            yield
+        finally:
+            with self._changed:
+                self._heavy.remove(handle.id)
+                self._start()
+                self._changed.notify_all()
+
+    def _await_turn(self, handle: JobHandle) -> None:
+        ahead = None
+        while (ahead := self._next_ahead(handle, ahead)) != handle.id:
+            self._update(handle, text=f"Waiting for “{self._handles[ahead].work.title}”")
+
+    def _next_ahead(self, handle: JobHandle, told: int | None) -> int:
+        """Who has the heavy place, as soon as it is another than `told`. Raises Cancelled."""
+        with self._changed:
+            self._changed.wait_for(lambda: handle.cancelled.is_set() or self._heavy[0] != told)
+            if handle.cancelled.is_set():
+                raise Cancelled("Cancelled.")
+            return self._heavy[0]
 
     def _update(self, handle: JobHandle, **changes: Any) -> None:
         with self._changed:
@@ -159,3 +242,10 @@ class JobQueue:
                 listener(job)
             except Exception:  # the edge: a listener's defect is not the job's
                 _log.exception("a listener of the job queue failed")
+
+
+def _may_become(state: JobState, now: JobState) -> bool:
+    """PAUSED or CANCELLED; a job that does not work any more can only be called off, and a done one not even that."""
+    if now in (JobState.WAITING, JobState.RUNNING):
+        return True
+    return state is JobState.CANCELLED and now in (JobState.PAUSED, JobState.FAILED)

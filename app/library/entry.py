@@ -1,17 +1,24 @@
 """One model of the library as the rest of the application sees it, and what may be the matter with it."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from app.errors import ModelFileError
-from app.library.gguf import Description, describe, read_model
+from app.library.gguf import describe_parts, part_paths
 from app.library.manifest import Record
+from app.library.origin import Origin
+from app.library.remarks import Check
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model. `problem`: why it may not load, for a person; None when all is well."""
+    """One model. `problem`: why it may not load, for a person; None when all is well.
+
+    path: the file, the first of several (`parts` are the others), or the folder of a checkpoint.
+    bytes: of path and parts. sha256: of the file at path, where it is known without reading it.
+    """
 
     id: str
     name: str
@@ -24,6 +31,22 @@ class ModelEntry:
     draft: Path | None
     added: datetime | None
     problem: str | None = None
+    origin: Origin = Origin.MANAGED
+    parts: tuple[Path, ...] = ()
+    mmproj: Path | None = None
+    sha256: str | None = None
+    source: str | None = None  # where it came from: a repository, an address
+    note: str = ""
+    is_favourite: bool = False
+    is_checkpoint: bool = False  # safetensors: to be converted before it can run
+    is_read: bool = True  # else its header has not been read yet, and the figures are not known
+    check: Check | None = None  # the last time its files were hashed
+    details: tuple[tuple[str, str], ...] = ()  # what its application says besides: (title, text)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of it, the companions too."""
+        return (self.path, *self.parts, *(path for path in (self.mmproj, self.draft) if path is not None))
 
 
 def installed_entry(record: Record, folder: Path) -> ModelEntry:
@@ -39,19 +62,25 @@ def installed_entry(record: Record, folder: Path) -> ModelEntry:
         context=record.context,
         draft=folder / record.draft if record.draft else None,
         added=datetime.fromisoformat(record.added),
-        problem=_changed(path, record),
+        problem=_changed(folder, record),
+        parts=tuple(folder / part for part in record.parts),
+        mmproj=folder / record.mmproj if record.mmproj else None,
+        sha256=record.sha256,
+        source=record.source,
     )
 
 
-def _changed(path: Path, record: Record) -> str | None:
+def _changed(folder: Path, record: Record) -> str | None:
     try:
-        size = path.stat().st_size
+        size = sum(os.stat(f"{folder}{os.sep}{name}").st_size for name in (record.file, *record.parts))
     except OSError as fault:
-        return f"{path.name} cannot be read: {fault.strerror or fault}."
+        return f"{record.file} cannot be read: {fault.strerror or fault}."
     if size != record.bytes:
-        return f"{path.name} has changed since it was installed. Install it again."
-    if record.draft and not (path.parent / record.draft).is_file():
+        return f"{record.file} has changed since it was installed. Install it again."
+    if record.draft and not (folder / record.draft).is_file():
         return f"Its draft model {record.draft} is missing. It runs without; install it again to have it back."
+    if record.mmproj and not (folder / record.mmproj).is_file():
+        return f"Its image part {record.mmproj} is missing. It reads text without; install it again to have it back."
     return None
 
 
@@ -61,11 +90,14 @@ def uninstalled_entry(id_: str, path: Path, problem: str | None) -> ModelEntry:
     try:
         return file_entry(id_, path, problem or hint)
     except ModelFileError as fault:
-        return ModelEntry(id_, path.stem, path, _bytes(path), "", 0, "", None, None, None, str(fault))
+        parts = tuple(part for part in part_paths(path) if part != path and part.exists())
+        num_bytes = sum(map(_bytes, (path, *parts)))
+        return ModelEntry(id_, path.stem, path, num_bytes, "", 0, "", None, None, None, str(fault), parts=parts)
 
 
 def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:
-    it: Description = describe(read_model(path))
+    """Raises ModelFileError when the file, or a part of it, cannot be loaded."""
+    it = describe_parts(path)
     return ModelEntry(
         id_,
         it.name,
@@ -78,6 +110,7 @@ def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:
         None,
         None,
         problem,
+        parts=part_paths(path)[1:],
     )
 
 

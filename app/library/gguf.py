@@ -1,12 +1,28 @@
 """GGUF files as the application reads them: the reader that both sides share, with the application's error."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ModelFileError
-from backends.formats import FormatError, gguf
+from backends.formats import CompanionError, FormatError, gguf, gguf_loadable
 from backends.formats.gguf import Description, Header, describe
+from backends.formats.gguf_split import part_paths, read_parts, split_of
 
-__all__ = ["Description", "Header", "describe", "read_model"]
+__all__ = [
+    "CompanionFileError",
+    "Description",
+    "Header",
+    "check_loadable",
+    "describe_parts",
+    "part_paths",
+    "read_model",
+    "read_projector",
+    "split_of",
+]
+
+
+class CompanionFileError(ModelFileError):
+    """A sound file that is no model by itself: an adapter, an image part, an importance matrix."""
 
 
 def read_model(path: Path) -> Header:
@@ -15,3 +31,36 @@ def read_model(path: Path) -> Header:
         return gguf.read_model(path)
     except FormatError as error:
         raise ModelFileError(str(error)) from error
+
+
+def describe_parts(path: Path, parts: Sequence[Path] = ()) -> Description:
+    """Of a model in one file or several. parts: the files after the first.
+
+    Raises ModelFileError, and of these CompanionFileError for what only belongs to a model.
+    """
+    try:
+        first, *others = read_parts(path, parts)
+    except CompanionError as error:
+        raise CompanionFileError(str(error)) from error
+    except FormatError as error:
+        raise ModelFileError(str(error)) from error
+    return describe(first, others)
+
+
+def check_loadable(path: Path) -> None:
+    """Looks at everything that could end the engine's process. Raises ModelFileError."""
+    try:
+        gguf_loadable.check_loadable(path)
+    except FormatError as error:
+        raise ModelFileError(str(error)) from error
+
+
+def read_projector(path: Path) -> Header:
+    """The header of a model's image part. Raises ModelFileError for anything else."""
+    try:
+        header = gguf.read_header(path)
+    except FormatError as error:
+        raise ModelFileError(str(error)) from error
+    if header.metadata.get("general.type") != "mmproj" and header.architecture != "clip":
+        raise ModelFileError(f"{path.name} is not the image part of a model (mmproj).")
+    return header

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from app.errors import ModelFileError
 from app.library.names import checked_name
 
 FILE_NAME = "manifest.json"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # 1 had no parts, image parts, hashes and sources
 MAX_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One installed model. `draft` is the name of another file in the same folder."""
+    """One installed model. `draft`, `mmproj` and `parts` are names of other files in the same folder."""
 
     id: str
     file: str
@@ -29,6 +30,14 @@ class Record:
     context: int | None
     draft: str | None
     added: str  # ISO 8601, UTC
+    parts: tuple[str, ...] = ()  # after the first, in their order
+    mmproj: str | None = None
+    sha256: str | None = None  # of `file`, in hexadecimal
+    source: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.file, *self.parts, *filter(None, (self.mmproj, self.draft)))
 
 
 def read_manifest(folder: Path) -> dict[str, Record]:
@@ -38,7 +47,7 @@ def read_manifest(folder: Path) -> dict[str, Record]:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("too large")
         document = json.loads(path.read_bytes())
-        if document["version"] != VERSION:
+        if document["version"] not in READABLE:
             raise ModelFileError(f"{path} was written by another version of Slipstream.")
         records = [_record(entry) for entry in document["models"]]
     except FileNotFoundError:
@@ -69,13 +78,22 @@ def write_manifest(folder: Path, records: dict[str, Record]) -> None:
 
 
 def _record(entry: dict[str, Any]) -> Record:
-    record = Record(**{field.name: entry[field.name] for field in fields(Record)})
+    values = {
+        field.name: entry[field.name] for field in fields(Record) if field.name in entry or not _is_optional(field)
+    }
+    record = Record(**{**values, "parts": tuple(values.get("parts", ()))})
     texts = (record.id, record.file, record.name, record.architecture, record.quantization, record.added)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(record.draft, str | None):
+    if not all(isinstance(text, str) for text in (*texts, *record.parts)):
         raise TypeError("a text is missing")
+    if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
+        raise TypeError("a text is none")
     if not all(type(count) is int for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")
-    for file_name in filter(None, (record.file, record.draft)):
+    for file_name in record.files:
         checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
     datetime.fromisoformat(record.added)
     return record
+
+
+def _is_optional(field: Field[Any]) -> bool:
+    return field.default is not MISSING

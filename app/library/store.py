@@ -7,18 +7,31 @@ shown all the same, with a sentence that says what is the matter with them.
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
-from app.library.gguf import describe, read_model
-from app.library.manifest import Record, read_manifest, write_manifest
+from app.library.gguf import describe_parts, read_model, read_projector, split_of
+from app.library.manifest import FILE_NAME, Record, read_manifest, write_manifest
 from app.library.names import checked_name
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is deleted with a model: (file, bytes) in the order of deletion."""
+
+    entry: ModelEntry
+    files: tuple[tuple[Path, int], ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(num_bytes for _, num_bytes in self.files)
 
 
 class ModelStore:
@@ -26,6 +39,7 @@ class ModelStore:
 
     def __init__(self, models_dir: Path):
         self.models_dir = models_dir
+        self._manifests: dict[Path, tuple[tuple[int, ...], dict[str, Record]]] = {}  # by folder, with its identity
 
     def folder(self, publisher: str, repo: str) -> Path:
         """Where the files of a repository belong. Raises ModelFileError for a name that is not one."""
@@ -46,21 +60,38 @@ class ModelStore:
         if path.suffix.lower() == SUFFIX and path.is_file():
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
             return same or file_entry(path.stem, path.absolute())
-        raise UnknownModelError(_unknown(name, entries))
+        raise UnknownModelError(unknown_model(name, entries))
 
     def add(
-        self, file: Path, *, publisher: str, repo: str, name: str | None = None, draft: Path | None = None
+        self,
+        file: Path,
+        *,
+        publisher: str,
+        repo: str,
+        name: str | None = None,
+        draft: Path | None = None,
+        parts: Sequence[Path] = (),
+        mmproj: Path | None = None,
+        sha256: str | None = None,
+        source: str | None = None,
     ) -> ModelEntry:
-        """Takes a file (moved here unless it lies here already) and its draft into the library.
+        """Takes a model's files (moved here unless they lie here already) into the library, the manifest last.
 
-        Raises ModelFileError when either cannot be loaded as a model; then nothing has been moved.
+        file: the only one, or the first of several; parts: the others in their order; sha256: of `file`. A file
+        that an earlier, interrupted call has moved already is found at its place, so the call may be repeated.
+        Raises ModelFileError when one of them cannot be loaded as what it is; then nothing has been moved.
         """
         folder = self.folder(publisher, repo)
-        description = describe(read_model(file))
+        file, parts = _here(file, folder), [_here(part, folder) for part in parts]
+        mmproj, draft = mmproj and _here(mmproj, folder), draft and _here(draft, folder)
+        description = describe_parts(file, parts)
+        if mmproj is not None:
+            read_projector(mmproj)
         if draft is not None:
             read_model(draft)
         folder.mkdir(parents=True, exist_ok=True)
         records = read_manifest(folder)
+        moved = [_moved(part, folder) for part in parts]
         path = _moved(file, folder)
         record = Record(
             id=_new_id(folder, path.name, description.quantization, records),
@@ -73,32 +104,50 @@ class ModelStore:
             context=description.context,
             draft=None if draft is None else _moved(draft, folder).name,
             added=datetime.now(UTC).isoformat(timespec="seconds"),
+            parts=tuple(part.name for part in moved),
+            mmproj=None if mmproj is None else _moved(mmproj, folder).name,
+            sha256=sha256,
+            source=source,
         )
         write_manifest(folder, {**records, path.name: record})
         return installed_entry(record, folder)
 
-    def remove(self, model_id: str) -> None:
-        """Deletes a model's file and its draft. A link goes, what it points to stays.
-
-        Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder.
-        """
+    def removal(self, model_id: str) -> Removal:
+        """What `remove` would delete: every file with its size. Raises UnknownModelError or ModelFileError."""
         entry = next((entry for entry in self.models() if entry.id == model_id), None)
         if entry is None:
-            raise UnknownModelError(_unknown(model_id, self.models()))
+            raise UnknownModelError(unknown_model(model_id, self.models()))
+        return self.removal_of(entry)
+
+    def removal_of(self, entry: ModelEntry) -> Removal:
+        """Raises ModelFileError for a file that does not lie in the managed folder."""
         folder = entry.path.parent
         if not folder.resolve().is_relative_to(self.models_dir.resolve()):
             raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
+        others = [record for record in _readable(folder).values() if record.file != entry.path.name]
+        in_use = {name for record in others for name in record.files}
+        if entry.path.name not in _readable(folder) and entry.mmproj and _has_others(folder, entry):
+            in_use.add(entry.mmproj.name)  # no manifest says whose it is
+        # the first file goes last: as long as it lies there, the rest is seen as its parts
+        doomed = [path for path in (*entry.files[1:], entry.path) if path.name not in in_use]
+        return Removal(entry, tuple((path, link_bytes(path)) for path in doomed if os.path.lexists(path)))
+
+    def remove(self, model_id: str) -> None:
+        """Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder."""
+        self.remove_files(self.removal(model_id))
+
+    def remove_files(self, removal: Removal) -> None:
+        """Deletes exactly these, the manifest's line first. A link goes, what it points to stays. ModelFileError."""
+        folder = removal.entry.path.parent
         records = _readable(folder)
-        is_installed = records.pop(entry.path.name, None) is not None
-        in_use = {record.draft for record in records.values()} | records.keys()
+        is_installed = records.pop(removal.entry.path.name, None) is not None
         try:
             if is_installed:  # else the manifest stays as it is, readable or not
                 write_manifest(folder, records)
-            entry.path.unlink(missing_ok=True)
-            if entry.draft is not None and entry.draft.name not in in_use:
-                entry.draft.unlink(missing_ok=True)
+            for path, _ in removal.files:
+                path.unlink(missing_ok=True)
         except OSError as fault:
-            raise ModelFileError(f"{entry.path} cannot be removed: {fault.strerror or fault}.") from fault
+            raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
         _remove_if_empty(folder, folder.parent)
 
     def _folders(self) -> Iterator[Path]:
@@ -109,16 +158,61 @@ class ModelStore:
         problem = None
         records: dict[str, Record] = {}
         try:
-            records = read_manifest(folder)
+            records = self.records(folder)
         except ModelFileError as fault:
             problem = str(fault)
-        drafts = {record.draft for record in records.values()}
+        named = {name for record in records.values() for name in record.files}
         taken = {record.id for record in records.values()}
         for record in records.values():
             yield installed_entry(record, folder)
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if path.name not in records and path.name not in drafts:
-                yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+        for path in _strays(folder, named):
+            yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+
+    def records(self, folder: Path) -> dict[str, Record]:
+        """The manifest's, by file name. Parsed again when it is another file: it is always replaced, never changed."""
+        try:
+            status = os.stat(f"{folder}{os.sep}{FILE_NAME}")
+        except OSError:
+            return read_manifest(folder)
+        identity = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._manifests.get(folder)
+        if known is None or known[0] != identity:
+            known = self._manifests[folder] = (identity, read_manifest(folder))
+        return known[1]
+
+
+def _strays(folder: Path, named: set[str]) -> list[Path]:
+    """Model files that no manifest names; of a model in parts the first of those that are there."""
+    try:
+        with os.scandir(folder) as listing:
+            names = sorted(
+                entry.name for entry in listing if entry.name.lower().endswith(SUFFIX) and entry.name not in named
+            )
+    except OSError:
+        return []
+    found: dict[object, str] = {}
+    for name in names:
+        split = split_of(name)
+        found.setdefault((split[0], split[2]) if split else name, name)
+    return [folder / name for name in found.values()]
+
+
+def _has_others(folder: Path, entry: ModelEntry) -> bool:
+    return any(name.lower().endswith(SUFFIX) and folder / name not in entry.files for name in os.listdir(folder))
+
+
+def link_bytes(path: Path) -> int:
+    """What deleting it frees: nothing of a link's target."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _here(file: Path, folder: Path) -> Path:
+    """The file, or where an interrupted `add` has moved it."""
+    target = folder / file.name
+    return target if not file.exists() and target.exists() else file
 
 
 def _moved(file: Path, folder: Path) -> Path:
@@ -189,7 +283,7 @@ def _remove_if_empty(*folders: Path) -> None:
             return
 
 
-def _unknown(name: str, entries: list[ModelEntry]) -> str:
+def unknown_model(name: str, entries: list[ModelEntry]) -> str:
     if not entries:
         return f"There is no model “{name}”; the library is empty."
     known = ", ".join(entry.id for entry in entries[:MAX_NAMED]) + (", …" if len(entries) > MAX_NAMED else "")

@@ -6,14 +6,17 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import os
+import stat
+import struct
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
-from backends.formats import FormatError
-from backends.formats.gguf_cursor import Cursor
+from backends.formats import CompanionError, FormatError
+from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 
 MAGIC = b"GGUF"
@@ -25,6 +28,7 @@ MAX_TENSOR_NAME = 63  # GGML_MAX_NAME
 MAX_DIMS = 4
 MAX_ALIGNMENT = 65_536
 MAX_BYTES = 1 << 62
+COMPANIONS = ("adapter", "mmproj", "imatrix")  # values of general.type
 
 # how the first bytes of other files look
 OTHER_FILES = (
@@ -56,9 +60,17 @@ class TensorInfo:
         return prod(self.shape)
 
 
+class Kind(NamedTuple):
+    """The numbers of enum gguf_type. element and count: of an array, else None and 1."""
+
+    type: int
+    element: int | None = None
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """metadata: None stands for an array that was too long to keep."""
+    """metadata: None stands for an array that was too long to keep. kinds: the types that the file gives them."""
 
     path: Path
     version: int
@@ -66,6 +78,7 @@ class Header:
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_bytes: int
+    kinds: dict[str, "Kind"] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -93,15 +106,17 @@ class Description:
     has_chat_template: bool
 
 
-def read_header(path: Path, *, keep_arrays: bool = False) -> Header:
+def read_header(path: Path, *, keep_arrays: bool | frozenset[str] = False) -> Header:
     """Raises FormatError with one sentence for whatever is wrong with the file.
 
-    keep_arrays: token lists and merges as well; else arrays of more than 1024 elements are skipped.
+    keep_arrays: token lists and merges as well, all or those named; else arrays of more than 1024 elements are skipped.
     """
     try:
-        with path.open("rb") as file:
-            cursor = Cursor(file, path.name, os.fstat(file.fileno()).st_size)
-            return _read(cursor, path, keep_arrays)
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FormatError(f"{path} is no file but a device, a pipe or the like.")
+            return _read(Cursor(file, path.name, status.st_size), path, keep_arrays)
     except FileNotFoundError:
         raise FormatError(f"There is no file {path}.") from None
     except IsADirectoryError:
@@ -112,6 +127,11 @@ def read_header(path: Path, *, keep_arrays: bool = False) -> Header:
         raise FormatError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to would wait for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_model(path: Path) -> Header:
     """The header of a file that can be loaded as a language model; FormatError for adapters and the like."""
     header = read_header(path)
@@ -119,11 +139,14 @@ def read_model(path: Path) -> Header:
     return header
 
 
-def check_model(header: Header) -> None:
-    """Raises FormatError when the file is sound but no language model that this engine knows."""
+def check_model(header: Header, others: Sequence[Header] = ()) -> None:
+    """Raises FormatError when the file is sound but no language model that this engine knows.
+
+    others: the further parts of a model in several files, the first of which may hold settings only.
+    """
     name, kind = header.path.name, header.metadata.get("general.type", "model")
-    if kind in ("adapter", "mmproj", "imatrix") or header.architecture == "clip":
-        raise FormatError(f"{name} is not a model by itself but a part for one ({kind}).")
+    if kind in COMPANIONS or header.architecture == "clip":
+        raise CompanionError(f"{name} is not a model by itself but a part for one ({kind!s:.40}).")
     if not header.architecture:
         raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
     if header.architecture not in ARCHITECTURES:
@@ -131,30 +154,33 @@ def check_model(header: Header) -> None:
             f"{name} has the architecture {header.architecture[:64]!r}, which this version does not know. "
             "Look for an update of Slipstream, or choose another model."
         )
-    if not header.tensors:
+    if not any(each.tensors for each in (header, *others)):
         raise FormatError(f"{name} holds no weights, only a vocabulary.")
 
 
-def describe(header: Header) -> Description:
+def describe(header: Header, others: Sequence[Header] = ()) -> Description:
+    """Of a whole model: settings of the first file, weights of all."""
     name = header.metadata.get("general.name")
+    tensors = [tensor for each in (header, *others) for tensor in each.tensors]
     return Description(
         architecture=header.architecture,
         name=name if isinstance(name, str) and name.strip() else header.path.stem,
-        parameters=sum(tensor.num_elements for tensor in header.tensors),
-        quantization=_quantization(header),
+        parameters=sum(tensor.num_elements for tensor in tensors),
+        quantization=_quantization(header, tensors),
         context=header.number("context_length"),
-        bytes=header.file_bytes,
+        bytes=sum(each.file_bytes for each in (header, *others)),
         num_layers=header.number("block_count"),
         embedding_length=header.number("embedding_length"),
         has_chat_template=bool(header.metadata.get("tokenizer.chat_template")),
     )
 
 
-def _quantization(header: Header) -> str:
+def _quantization(header: Header, tensors: Sequence[TensorInfo]) -> str:
     """By name of the mix; without one, the type that most bytes have."""
-    mix = FILE_TYPES.get(header.metadata.get("general.file_type", -1))
+    label = header.metadata.get("general.file_type")
+    mix = FILE_TYPES.get(label) if type(label) is int else None
     bytes_by_type: Counter[str] = Counter()
-    for tensor in header.tensors:
+    for tensor in tensors:
         bytes_by_type[tensor.type] += tensor.num_bytes
     common = max(bytes_by_type, key=bytes_by_type.__getitem__, default="")
     # a file whose tensors contradict its label was relabelled by hand
@@ -163,12 +189,17 @@ def _quantization(header: Header) -> str:
     return mix
 
 
-def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
+def read_stream(file: BinaryIO, name: str, size: int) -> Header:
+    """The header of a file that lies elsewhere; `file` needs seek() and read() alone. Raises FormatError."""
+    return _read(Cursor(file, name, size), Path(name), False)
+
+
+def _read(cursor: Cursor, path: Path, keep_arrays: bool | frozenset[str]) -> Header:
     version = _check_start(cursor)
     num_tensors, num_keys = cursor.u64(), cursor.u64()
     if num_tensors > MAX_TENSORS or num_keys > MAX_KEYS:
         raise cursor.damaged(f"{num_tensors:,} tensors and {num_keys:,} settings are announced")
-    metadata = _read_metadata(cursor, num_keys, keep_arrays)
+    metadata, kinds = _read_metadata(cursor, num_keys, keep_arrays)
     alignment = metadata.get("general.alignment", 32)
     if type(alignment) is not int or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
         raise cursor.damaged(f"its alignment of {alignment!r:.40} is not a power of two")
@@ -180,7 +211,7 @@ def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
             f"{path.name} is cut short: it holds {_size(cursor.size)} of the {_size(end)} that its header "
             "announces. Download it again."
         )
-    return Header(path, version, metadata, tensors, data_offset, cursor.size)
+    return Header(path, version, metadata, tensors, data_offset, cursor.size, kinds)
 
 
 def _check_start(cursor: Cursor) -> int:
@@ -212,14 +243,22 @@ def _looks_like(start: bytes) -> str:
     return ""
 
 
-def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> dict[str, Any]:
+def _read_metadata(
+    cursor: Cursor, num_keys: int, keep_arrays: bool | frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Kind]]:
     metadata: dict[str, Any] = {}
+    kinds: dict[str, Kind] = {}
     for _ in range(num_keys):
         key = cursor.string(MAX_KEY_BYTES)
         if not key or key in metadata:
             raise cursor.damaged(f"the setting {key[:64]!r} occurs twice" if key else "a setting has no name")
-        metadata[key] = cursor.value(cursor.u32(), keep_arrays)
-    return metadata
+        type_ = cursor.u32()
+        # an array begins with the type of its elements and their number
+        start = cursor.peek(12) if type_ == ARRAY else b""
+        is_kept = keep_arrays if isinstance(keep_arrays, bool) else key in keep_arrays
+        metadata[key] = cursor.value(type_, is_kept)
+        kinds[key] = Kind(type_, *struct.unpack("<IQ", start)) if start else Kind(type_)
+    return metadata, kinds
 
 
 def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:

@@ -17,7 +17,7 @@ class KeptFile:
 
 
 def kept_files(folder: Path) -> list[KeptFile]:
-    """Links, folders and other programs' files are none. Raises OSError for a folder that cannot be read."""
+    """By their names; links and folders are none. Raises OSError for a folder that cannot be read."""
     files = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -26,6 +26,11 @@ def kept_files(folder: Path) -> list[KeptFile]:
                     status = entry.stat(follow_symlinks=False)
                     files.append(KeptFile(Path(entry.path), status.st_size, status.st_mtime))
     return files
+
+
+def our_files(folder: Path) -> list[KeptFile]:
+    """Those of them that begin as ours do: what a person may be shown, and may have deleted. Raises OSError."""
+    return [file for file in kept_files(folder) if _is_ours(file.path)]
 
 
 def remove(path: Path) -> bool:
@@ -39,4 +44,12 @@ def remove(path: Path) -> bool:
 
 def clear(folder: Path) -> list[KeptFile]:
     """Remove them all and return those that went. An engine that runs takes it as a miss. Raises OSError."""
-    return [file for file in kept_files(folder) if remove(file.path)]
+    return [file for file in our_files(folder) if remove(file.path)]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False

@@ -23,6 +23,8 @@ from backends.llama.logprobs import MAX_ALTERNATIVES
 from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
 from backends.llama.placement import (
     ALL_LAYERS,
+    CUDA,
+    TINY_MODEL,
     Placement,
     check_context,
     device_name,
@@ -48,12 +50,8 @@ from backends.protocol import (
 )
 
 DEFAULT_CONTEXT = 8192
-# a tiny model gains 1.5 times from a second thread on an idle machine, and loses 100 times from it on a busy one,
-# where every barrier between two operations waits for the scheduler
-TINY_MODEL = 32_000_000
 MAX_BATCH_TOKENS = 512
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
-CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
 MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 

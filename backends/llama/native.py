@@ -309,8 +309,11 @@ class NativeContext(_Closable):
     Raises NativeError when the cache does not fit or the types do not go together.
     """
 
-    def __init__(self, model: NativeModel, params: ContextParams):
+    def __init__(self, model: NativeModel, params: ContextParams, eval_callback: Any = None):
+        """eval_callback: a ggml_backend_sched_eval_callback that sees every tensor; its owner keeps it alive."""
         native = lib.llama_context_default_params()
+        if eval_callback is not None:
+            native.cb_eval = eval_callback
         native.n_ctx = max(params.num_cells, MIN_CELLS)
         has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
         self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart

@@ -16,6 +16,10 @@ from backends.llama.native import NativeDevice
 from backends.protocol import EngineOptions, FailureKind
 
 ALL_LAYERS = 999
+CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
+# a tiny model gains 1.5 times from a second thread on an idle machine, and loses 100 times from it on a busy one,
+# where every barrier between two operations waits for the scheduler
+TINY_MODEL = 32_000_000
 # beside the weights a GPU holds the KV cache, the compute buffers and the driver's own context
 OVERHEAD_FACTOR = 1.15
 OVERHEAD_BYTES = 1 << 30

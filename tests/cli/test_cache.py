@@ -7,15 +7,16 @@ import pytest
 
 from app.__main__ import main
 from app.paths import Paths
+from backends.formats.kept_prompts import MAGIC
 
 
 @pytest.fixture
 def folder() -> Path:
     folder = Paths.from_environment().prompt_cache
     folder.mkdir(parents=True)
-    (folder / "a.state").write_bytes(bytes(3_000_000))
-    (folder / "b.state").write_bytes(bytes(1_500_000))
-    (folder / "letter.txt").write_bytes(b"a person's")
+    (folder / "a.state").write_bytes(MAGIC + bytes(3_000_000 - len(MAGIC)))
+    (folder / "b.state").write_bytes(MAGIC + bytes(1_500_000 - len(MAGIC)))
+    (folder / "letter.state").write_bytes(b"a person's")
     return folder
 
 
@@ -28,7 +29,7 @@ def test_it_says_how_much_is_kept_and_where(folder: Path, capsys: pytest.Capture
 def test_clear_removes_ours_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"Prompts removed: 2, 4.5 MB.\nPrompts kept in {folder}: 0, 0.0 MB.\n"
-    assert [path.name for path in folder.iterdir()] == ["letter.txt"]
+    assert [path.name for path in folder.iterdir()] == ["letter.state"]
 
 
 def test_json_is_one_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

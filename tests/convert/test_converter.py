@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import ConversionError
 from app.jobs.child import run_in_child
 from app.jobs.convert import convert_checkpoint, quantize_file
 from backends.convert.converter import convert
@@ -231,15 +230,3 @@ def test_names_that_change_llama_cpps_tokenizer_are_altered() -> None:
     assert model_name("my-Phi-3-mini") == "my-Phi 3-mini"
     assert model_name("phi3") == "phi 3"
     assert model_name("Modern-BERT\n") == "Modern BERT"
-
-
-def test_quantizing_what_is_quantized_is_refused(tmp_path: Path) -> None:
-    checkpoints.write(tmp_path / "c")
-    full, small = tmp_path / "full.gguf", tmp_path / "small.gguf"
-    convert(ignore, tmp_path / "c", full, "f16")
-    quantize_file(full, small, "Q8_0", logs=tmp_path)
-    with pytest.raises(ConversionError, match=r"small\.gguf is already quantized .* is Q8_0"):
-        quantize_file(small, tmp_path / "x.gguf", logs=tmp_path)
-    with pytest.raises(ConversionError, match=r"not a type to quantize to.*Q4_K_M"):
-        quantize_file(full, tmp_path / "x.gguf", "Q4_K_XXL", logs=tmp_path)
-    assert not list(tmp_path.glob("x.gguf*"))

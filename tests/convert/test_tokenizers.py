@@ -87,6 +87,24 @@ def test_a_generation_config_names_more_ends(tmp_path: Path) -> None:
     assert found.notes == ("The file has no place to say that '<quit>' ends an answer, too.",)
 
 
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [({"eos_token_id": [2, 1]}, 2), ({"text_config": {"eos_token_id": 1}}, 1), ({}, 0), ({"eos_token_id": True}, 0)],
+)
+def test_a_vocabulary_never_goes_without_an_end(config: dict[str, Any], wanted: int, tmp_path: Path) -> None:
+    """Without one llama.cpp takes token 11. <|endoftext|> is token 0 here."""
+    found = vocabulary(made.write(tmp_path, made.byte_level("qwen2")), config)
+    assert found.special_ids["eos"] == wanted
+
+
+def test_a_vocabulary_without_any_end_says_so(tmp_path: Path) -> None:
+    document = json.loads(made.byte_level("qwen2").to_str())
+    renamed = json.dumps(document).replace("<|endoftext|>", "<|a|>").replace("<|im_end|>", "<|b|>")
+    found = vocabulary(made.write(tmp_path, Tokenizer.from_str(renamed)))
+    assert found.special_ids == {}
+    assert "does not say which token ends an answer" in found.notes[0]
+
+
 def phi3() -> Tokenizer:
     tokenizer = made.fallback_bpe("prepend")
     document = json.loads(tokenizer.to_str())

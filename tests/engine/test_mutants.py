@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
+PYTEST_INI = "[pytest]\npythonpath = .\naddopts = -q --import-mode=importlib\ntimeout = 60\n"
 pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 
 # file in backends, what stands there, the bug
@@ -209,8 +210,9 @@ MUTANTS = {
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
     tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--timeout=60", *tests]
-    environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2"}
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
+    # the other plugins take longer to import than most bugs to be found
+    environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
     )
@@ -220,7 +222,7 @@ def copy_of_the_engine(folder: Path) -> Path:
     """And of its tests."""
     for part in ("backends", "tests/engine"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "pytest.ini").write_text(PYTEST_INI)
     return folder
 
 

@@ -244,28 +244,6 @@ class Schedule:
         self.counts["from ram"] += account.cache_ram_n > 0
 
 
-@pytest.mark.parametrize("chunk", range(NUM_CHUNKS))
-def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> None:
-    counts: Counter[str] = Counter()
-    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
-        schedule = Schedule(seed)
-        try:
-            schedule.run()
-            schedule.check()
-        except AssertionError as error:
-            raise AssertionError(f"schedule {seed}: {error}") from error
-        counts += schedule.counts
-    # the schedules must have been through everything they are there for
-    assert counts["finished"] > 5 * CHUNK
-    for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
-        assert counts[event] > CHUNK / 4, counts
-    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
-    often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
-    for event in (*often, *misses):
-        assert counts[event] > CHUNK / 15, counts
-    assert counts["paused"] > CHUNK / 100, counts
-
-
 class Counted(int):
     """A priority that notices when it is compared."""
 
@@ -427,6 +405,28 @@ def test_a_prompt_takes_no_cells_that_were_made_with_other_adapters() -> None:
     assert [seq.reuse.length for seq in (plain, adapted, again)] == [0, 0, 4]
     assert adapted.reuse.miss is CacheMiss.OTHER_BUILD
     assert plain.completion != adapted.completion == again.completion
+
+
+@pytest.mark.parametrize("chunk", range(NUM_CHUNKS))
+def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        schedule = Schedule(seed)
+        try:
+            schedule.run()
+            schedule.check()
+        except AssertionError as error:
+            raise AssertionError(f"schedule {seed}: {error}") from error
+        counts += schedule.counts
+    # the schedules must have been through everything they are there for
+    assert counts["finished"] > 5 * CHUNK
+    for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
+        assert counts[event] > CHUNK / 4, counts
+    misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
+    often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
+    for event in (*often, *misses):
+        assert counts[event] > CHUNK / 15, counts
+    assert counts["paused"] > CHUNK / 100, counts
 
 
 def _finish(scheduler: Scheduler, runner: FakeRunner, seq: Sequence) -> None:

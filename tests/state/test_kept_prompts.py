@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.formats.kept_prompts import clear, kept_files
+from backends.formats.kept_prompts import MAGIC, clear, kept_files
 
 
 @pytest.fixture
@@ -13,14 +13,14 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "prompts"
     (folder / "sub.state").mkdir(parents=True)
     (folder / "sub.state" / "inside.state").write_bytes(b"a folder's")
-    (folder / "a.state").write_bytes(b"1234")
-    (folder / "b.part").write_bytes(b"12")
+    (folder / "a.state").write_bytes(MAGIC + b"1234")
+    (folder / "b.part").write_bytes(MAGIC + b"12")
     (folder / "letter.txt").write_bytes(b"a person's")
     return folder
 
 
 def test_only_our_files_count_and_only_they_go(folder: Path) -> None:
-    assert sum(file.num_bytes for file in kept_files(folder)) == 6
+    assert sum(file.num_bytes for file in kept_files(folder)) == 2 * len(MAGIC) + 6
     assert {file.path.name for file in clear(folder)} == {"a.state", "b.part"}
     assert kept_files(folder) == []
     assert {path.name for path in folder.iterdir()} == {"sub.state", "letter.txt"}

@@ -9,7 +9,10 @@ from app.guide import GUIDE_NAME
 from app.inference.engine_handle import EngineHandle
 from app.jobs.job import JobContext
 from app.library.entry import ModelEntry
-from app.library.store import ModelStore
+from app.library.index import Index
+from app.library.library import Library, Listing, remarked
+from app.library.remarks import Remarks
+from app.library.store import ModelStore, Removal
 from app.paths import Paths
 from app.services import Services
 from app.settings import Settings, save_settings
@@ -41,6 +44,25 @@ class StageStore(ModelStore):
         self.entries.remove(self.find(model_id))
 
 
+class StageLibrary(Library):
+    """Lists the stage's models as they are; remarks are real."""
+
+    def __init__(self, store: StageStore, paths: Paths):
+        super().__init__(store, Index(paths.cache / "library.sqlite3"), Remarks(paths.data / "library.json"), list)
+
+    def look(self, patience: float | None = None) -> Listing:  # noqa: ARG002
+        return Listing([remarked(entry, self._remarks.of(str(entry.path))) for entry in self.store.models()], 0)
+
+    def find(self, name: str) -> ModelEntry:
+        return self.store.find(name)
+
+    def removal(self, model_id: str) -> Removal:
+        return Removal(self.find(model_id), ((self.find(model_id).path, self.find(model_id).bytes),))
+
+    def remove(self, model_id: str, shown: Removal | None = None) -> None:  # noqa: ARG002
+        self.store.remove(model_id)
+
+
 @dataclass
 class PretendGuide:
     """The guide's installation without its work: waits at each step until it is let go."""
@@ -70,6 +92,7 @@ class StageServices(Services):
             save_settings(paths.settings_file, _quiet())
         super().__init__(paths)
         self.stage_store = self.store = StageStore(entries)
+        self.library = StageLibrary(self.stage_store, paths)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 
     def load_model(self, entry: ModelEntry) -> EngineHandle:

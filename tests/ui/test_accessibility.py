@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.ui.hands import ask, wait_answer
-from ui.main_window import CHAT, MainWindow
+from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, SERVER, SETTINGS, MainWindow
 from ui.widgets.banner import Tone
 
 
@@ -35,7 +35,7 @@ def nameless(window: MainWindow) -> list[str]:
 
 def test_no_control_is_without_a_name(window: MainWindow) -> None:
     window.banners.show_banner(Tone.ERROR, "Something happened.", [("Help", lambda: None)], "log")
-    for page in range(4):
+    for page in range(SETTINGS + 1):
         window.go_to(page)
         root = QAccessible.queryAccessibleInterface(window)
         assert sum(1 for interface in walk(root) if interface.state().focusable) > 5  # type: ignore[attr-defined]
@@ -65,7 +65,8 @@ def test_the_tab_key_goes_round_the_chat_page(quick: MainWindow) -> None:
 
 
 def test_pages_have_shortcuts(window: MainWindow) -> None:
-    for key, page in (("1", 0), ("2", 1), ("3", 2), ("4", 3), ("1", 0), (",", 3)):
+    pages = (("2", MODELS), ("3", DISCOVER), ("4", DOWNLOADS), ("5", LAB), ("6", SERVER), ("1", CHAT), (",", SETTINGS))
+    for key, page in pages:
         QTest.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
         assert window._pages.currentIndex() == page
 
@@ -81,7 +82,7 @@ def test_the_end_of_an_answer_is_announced(quick: MainWindow, qtbot: QtBot, monk
 def test_every_page_fits_the_smallest_window(quick: MainWindow) -> None:
     quick.resize(quick.minimumSize())
     assert (quick.width(), quick.height()) == (900, 600)
-    for page in range(4):
+    for page in range(SETTINGS + 1):
         quick.go_to(page)
         needed = quick.centralWidget().minimumSizeHint()
         assert needed.width() <= 900

@@ -1,13 +1,14 @@
 """The pages' names down the left side."""
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from ui.icons import icon
 from ui.palette import Palette
 from ui.theme import Theme
+from ui.widgets.labels import label
 
-WIDTH = 80
+WIDTH = 88
 
 
 class NavigationRail(QWidget):
@@ -17,6 +18,7 @@ class NavigationRail(QWidget):
         super().__init__()
         self._theme = theme
         self._icons: list[str] = []
+        self._badges: dict[int, QLabel] = {}
         self._group = QButtonGroup(self)
         self.setProperty("kind", "rail-area")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -39,7 +41,7 @@ class NavigationRail(QWidget):
         entry.setProperty("kind", "rail")
         entry.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         entry.setIconSize(QSize(22, 22))
-        entry.setFixedSize(64, 56)
+        entry.setFixedSize(72, 56)
         entry.setAccessibleName(name)
         entry.setToolTip(f"{name} ({shortcut})")
         entry.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -49,6 +51,21 @@ class NavigationRail(QWidget):
 
     def select(self, number: int) -> None:
         self._group.button(number).setChecked(True)
+
+    def set_badge(self, number: int, count: int) -> None:
+        """A small count at a page's icon; none for 0."""
+        entry = self._group.button(number)
+        badge = self._badges.get(number)
+        if badge is None:
+            badge = self._badges[number] = label("", "badge")
+            badge.setParent(entry)
+            badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            badge.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            badge.setGeometry(40, 4, 16, 16)
+        badge.setText(str(min(count, 9)))
+        badge.setVisible(count > 0)
+        name = entry.text()
+        entry.setAccessibleName(f"{name}, {count} at work" if count else name)
 
     def _recolor(self, colors: Palette) -> None:
         for number, name in enumerate(self._icons):

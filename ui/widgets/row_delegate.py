@@ -11,13 +11,24 @@ INSET = 8
 
 
 class RowDelegate(QStyledItemDelegate):
-    """`note_role` and `detail_role` name the model's roles for the text at the right and for the second line."""
+    """`note_role` and `detail_role` name the model's roles for the text at the right and for the second line.
 
-    def __init__(self, theme: Theme, note_role: int, detail_role: int | None = None, parent: QWidget | None = None):
+    tone_role: the palette's color of that line, by name; without it the line is muted.
+    """
+
+    def __init__(
+        self,
+        theme: Theme,
+        note_role: int,
+        detail_role: int | None = None,
+        parent: QWidget | None = None,
+        tone_role: int | None = None,
+    ):
         super().__init__(parent)
         self._theme = theme
         self._note_role = note_role
         self._detail_role = detail_role
+        self._tone_role = tone_role
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: ARG002
         return QSize(120, 56 if self._detail_role else 36)
@@ -58,7 +69,8 @@ class RowDelegate(QStyledItemDelegate):
             top = inner.adjusted(0, 8, 0, -inner.height() // 2)
             bottom = inner.adjusted(0, inner.height() // 2, 0, -8)
             detail = str(index.data(self._detail_role) or "")
-            self._text(painter, bottom, detail, colors.muted, CAPTION)
+            tone = index.data(self._tone_role) if self._tone_role else None
+            self._text(painter, bottom, detail, getattr(colors, tone or "muted"), CAPTION)
         note = str(index.data(self._note_role) or "")
         width = self._text(painter, top, note, colors.muted, CAPTION, is_right=True)
         title = str(index.data(Qt.ItemDataRole.DisplayRole) or "")

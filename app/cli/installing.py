@@ -1,0 +1,126 @@
+"""What `pull` and `install` share: a name becomes a job, which is watched until it ends or is asked to."""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.errors import AlreadyThere, Cancelled, InstallError
+
+if TYPE_CHECKING:
+    from app.jobs.install import Installed
+    from app.jobs.install_request import InstallRequest
+    from app.jobs.job import Job
+    from app.library.entry import ModelEntry
+    from app.services import Services
+
+LOOK_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+def add_install_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", metavar="NAME", help="publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf"
+    )
+    parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (main)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool = True) -> int:
+    """Exit code 0. Raises SlipstreamError; asked to end, Cancelled, and what was done so far is kept."""
+    from dataclasses import replace
+
+    from app.cli.ending import ending
+    from app.jobs.choice import choose, parse_name
+    from app.paths import Paths
+    from app.services import Services
+
+    asked, name = ending(), parse_name(arguments.name)
+    services = Services(Paths.from_environment())
+    try:
+        repository = _until(asked, lambda: services.hub.repository(name.repository_id, arguments.revision))
+        request = choose(repository, name, converts=converts)
+        report = _report(_install(services, replace(request, has_card=has_card), asked))
+    except AlreadyThere as there:
+        if there.model_id is None:
+            raise
+        print(f"slipstream: {there}", file=sys.stderr)
+        report = _describe(services.store.find(there.model_id))
+    finally:
+        services.close()
+    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report))
+    return 0
+
+
+def _install(services: "Services", request: "InstallRequest", asked: threading.Event) -> "Installed":
+    from app.cli.progress import ProgressLine
+    from app.jobs.install import Installed
+
+    line = ProgressLine()
+
+    def tell(job: "Job") -> None:
+        line.tell(job.steps[job.step], job.fraction, job.text)
+
+    leave = services.jobs.subscribe(tell)
+    try:
+        handle = services.jobs.handle(services.installs.install(request))
+        while not handle.finished.wait(LOOK_SECONDS):
+            if asked.is_set():
+                raise Cancelled("Stopped. What was done is kept; the same command goes on from here.")
+    finally:
+        leave()
+        line.close()
+    if handle.job.error:
+        raise InstallError(handle.job.error)
+    assert isinstance(handle.result, Installed)
+    return handle.result
+
+
+def _until(asked: threading.Event, function: Callable[[], T]) -> T:
+    """The function's result. Raises what it raises, and Cancelled at once when asked to end."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:  # told on the thread that waits for it
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="hub", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        if asked.is_set():
+            raise Cancelled("Stopped.")
+        thread.join(LOOK_SECONDS)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _report(installed: "Installed") -> dict[str, Any]:
+    if installed.entry is not None:
+        return {**_describe(installed.entry), "note": installed.note}
+    files = [path for path in installed.path.iterdir() if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    return {"id": None, "path": str(installed.path), "files": len(files), "bytes": size, "note": installed.note}
+
+
+def _describe(entry: "ModelEntry") -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "path": str(entry.path),
+        "files": len(entry.files),
+        "bytes": entry.bytes,
+        "quantization": entry.quantization,
+        "sha256": entry.sha256,
+    }
+
+
+def _tell(report: dict[str, Any]) -> str:
+    note = f"\n{report['note']}" if report.get("note") else ""
+    name = f"{report['id']}: " if report["id"] else ""
+    return f"{name}{report['path']}, {report['bytes'] / 1e6:,.1f} MB{note}"

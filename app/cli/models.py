@@ -1,0 +1,170 @@
+"""`slipstream models`: the library on a terminal, with its checks, duplicates and removals."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.library.entry import ModelEntry
+    from app.services import Services
+
+COLUMNS = ("MODEL", "SIZE", "TYPE", "ARCHITECTURE", "CONTEXT", "FROM")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--verify", metavar="ID", help="read all files of a model and compare their hashes")
+    action.add_argument("--duplicates", action="store_true", help="what lies on the disk more than once")
+    action.add_argument("--remove", metavar="ID", help="delete a model of the managed folder; lists its files first")
+    action.add_argument("--add-folder", metavar="PATH", type=Path, help="list the models of a folder as they lie")
+    parser.add_argument("--yes", action="store_true", help="with --remove: do not ask")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from app.paths import Paths
+    from app.services import Services
+
+    services = Services(Paths.from_environment())
+    try:
+        if arguments.verify:
+            return _verify(services, arguments)
+        if arguments.duplicates:
+            return _duplicates(services, arguments)
+        if arguments.remove:
+            return _remove(services, arguments)
+        if arguments.add_folder:
+            services.add_folder(arguments.add_folder)
+        entries = services.library.models()
+        _say(arguments, {"models": [as_document(entry) for entry in entries]}, table(entries))
+        return 0
+    finally:
+        services.close()
+
+
+def as_document(entry: "ModelEntry") -> dict[str, Any]:
+    """An entry for programs: paths as texts, what is not known as null."""
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "origin": entry.origin.value,
+        "path": str(entry.path),
+        "parts": [str(path) for path in entry.parts],
+        "mmproj": str(entry.mmproj) if entry.mmproj else None,
+        "draft": str(entry.draft) if entry.draft else None,
+        "bytes": entry.bytes,
+        "architecture": entry.architecture or None,
+        "parameters": entry.parameters or None,
+        "quantization": entry.quantization or None,
+        "context": entry.context,
+        "sha256": entry.sha256,
+        "source": entry.source,
+        "added": entry.added.isoformat() if entry.added else None,
+        "is_checkpoint": entry.is_checkpoint,
+        "is_favourite": entry.is_favourite,
+        "note": entry.note,
+        "problem": entry.problem,
+    }
+
+
+def table(entries: Sequence["ModelEntry"]) -> str:
+    if not entries:
+        return "The library is empty. “slipstream demo” installs the model that comes with Slipstream."
+    rows = [COLUMNS, *(_row(entry) for entry in entries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    total = sum(entry.bytes for entry in entries)
+    return "\n".join([*lines, "", f"{len(entries)} models, {_size(total)}"])
+
+
+def _row(entry: "ModelEntry") -> tuple[str, ...]:
+    context = f"{entry.context:,}" if entry.context else "n/a"
+    star = "* " if entry.is_favourite else ""
+    kind = "checkpoint" if entry.is_checkpoint else entry.quantization or "n/a"
+    broken = " (!)" if entry.problem else ""
+    return (
+        f"{star}{entry.id}{broken}",
+        _size(entry.bytes),
+        kind,
+        entry.architecture or "n/a",
+        context,
+        entry.origin.label,
+    )
+
+
+def _verify(services: "Services", arguments: argparse.Namespace) -> int:
+    from app.errors import ModelFileError
+    from app.jobs.job import JobState
+    from app.jobs.verify import Verify
+
+    entry = services.library.find(arguments.verify)
+    handle = services.jobs.add(Verify(services.library, entry))
+    job = handle.wait()
+    if job.state is not JobState.DONE:
+        raise ModelFileError(job.error or f"{entry.name} was not checked to the end.")
+    check = handle.result
+    hashes = {each.path: each.sha256 for each in check.hashes}
+    document = {"id": entry.id, "is_sound": check.is_sound, "text": check.text, "sha256": hashes}
+    _say(arguments, document, "\n".join([*(f"{sha}  {path}" for path, sha in hashes.items()), check.text]))
+    return 0 if check.is_sound else 1
+
+
+def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
+    services.library.models()  # so that all names are known
+    found = services.library.duplicates()
+    lines = []
+    for group in found.groups:
+        lines.append(f"{_size(group.wasted)} to win: {len(group.entries)} times {group.sha256[:16]}…")
+        lines += [f"    {entry.path}  ({entry.origin.label})" for entry in group.entries]
+    for same in found.suspects:
+        lines.append(f"Same size, {_size(same[0].bytes)}; “slipstream models --verify ID” on each tells:")
+        lines += [f"    {entry.id}  ({entry.origin.label})" for entry in same]
+    document = {
+        "wasted_bytes": found.wasted,
+        "groups": [
+            {"sha256": g.sha256, "wasted_bytes": g.wasted, "models": [as_document(e) for e in g.entries]}
+            for g in found.groups
+        ],
+        "suspects": [[as_document(entry) for entry in same] for same in found.suspects],
+    }
+    summary = (
+        f"{_size(found.wasted)} could be won." if found.groups else "No model lies here twice, as far as is known."
+    )
+    _say(arguments, document, "\n".join([*lines, summary]))
+    return 0
+
+
+def _remove(services: "Services", arguments: argparse.Namespace) -> int:
+    entry = services.library.find(arguments.remove)
+    removal = services.library.removal(entry.id)
+    listed = "\n".join(f"    {_size(num_bytes):>9}  {path}" for path, num_bytes in removal.files)
+    if not arguments.yes and not (sys.stdin.isatty() and _agreed(f"{listed}\nDelete these files? [y/N] ")):
+        from app.errors import UsageError
+
+        raise UsageError(f"Nothing was deleted. These files would go:\n{listed}\nSay --yes to delete them.")
+    services.library.remove(entry.id, removal)
+    document = {
+        "id": entry.id,
+        "removed": [str(path) for path, _ in removal.files],
+        "bytes": removal.bytes,
+    }
+    _say(arguments, document, f"{listed}\n{_size(removal.bytes)} deleted.")
+    return 0
+
+
+def _agreed(question: str) -> bool:
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def _say(arguments: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+    print(json.dumps(document, ensure_ascii=False, indent=2) if arguments.json else text)
+
+
+def _size(num_bytes: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB"

@@ -1,0 +1,43 @@
+"""Brings a growing file to the disk while more of it comes, so that the last sync is short. Knows no network."""
+
+import os
+import threading
+
+EVERY = 32 << 20  # bytes
+LEAVE_SECONDS = 0.2  # a slow disk may take longer; the thread then ends by itself, with its own descriptor
+
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+class Flusher:
+    """Threads: `wrote` and `close` belong to the one that writes."""
+
+    def __init__(self, descriptor: int):
+        self._descriptor = os.dup(descriptor)
+        self._num_waiting = 0
+        self._is_wanted = threading.Event()
+        self._is_closed = False
+        self.failure: OSError | None = None  # the system tells of it once: the last sync must not miss it
+        self._thread = threading.Thread(target=self._work, name="flusher", daemon=True)
+        self._thread.start()
+
+    def wrote(self, num_bytes: int) -> None:
+        self._num_waiting += num_bytes
+        if self._num_waiting >= EVERY:
+            self._num_waiting = 0
+            self._is_wanted.set()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._is_wanted.set()
+        self._thread.join(LEAVE_SECONDS)
+
+    def _work(self) -> None:
+        try:
+            while self._is_wanted.wait() and not self._is_closed:
+                self._is_wanted.clear()
+                _sync(self._descriptor)
+        except OSError as failure:
+            self.failure = failure
+        finally:
+            os.close(self._descriptor)

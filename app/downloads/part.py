@@ -1,0 +1,129 @@
+"""What has come of a file: NAME.part, and NAME.part.json that says of which file and version. Knows no network."""
+
+import errno
+import json
+import os
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from app.downloads.flusher import Flusher
+from app.downloads.source import Source
+
+SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
+VERSION = 1
+MAX_SIDE = 16 << 10
+NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class Part:
+    """Two versions never meet in it: the side file, which is written first, names the version. Raises OSError."""
+
+    def __init__(self, source: Source, target: Path):
+        self.target = target
+        self.path = target.with_name(target.name + SUFFIX)
+        self.side = target.with_name(target.name + SIDE_SUFFIX)
+        self._identity = {
+            "version": VERSION,
+            "bytes": source.bytes,
+            "sha256": source.sha256,
+            "git_sha1": source.git_sha1,
+        }
+        self._has_hash = source.sha256 is not None or source.git_sha1 is not None
+        self.validator: str | None = None  # the ETag for If-Range
+        self.size = self._usable(source.bytes)
+        self._file: FileIO | None = None
+        self._flusher: Flusher | None = None
+
+    @property
+    def file(self) -> FileIO:
+        """Open from the first use on, unbuffered."""
+        if self._file is None:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_symlink():  # Windows has no flag for it
+                raise OSError(errno.ELOOP, f"{self.path.name} is a link to another place")
+            mode = os.O_RDWR | os.O_CREAT | (0 if self.size else os.O_TRUNC)
+            self._file = FileIO(os.open(self.path, mode | NO_LINK, 0o644), "r+b")
+            self._flusher = Flusher(self._file.fileno())
+        return self._file
+
+    @property
+    def is_resumable(self) -> bool:
+        """Without an ETag and a hash nobody could tell that the rest is of the same version."""
+        return self.validator is not None or self._has_hash
+
+    def begin(self, validator: str | None) -> None:
+        """Empty, for the version that the server calls `validator`."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.size, self.validator = 0, validator
+        temporary = self.side.with_name(self.side.name + ".new")
+        temporary.write_text(json.dumps({**self._identity, "validator": validator}), "utf-8")
+        os.replace(temporary, self.side)
+
+    def write(self, data: memoryview) -> None:
+        written = 0
+        while written < len(data):  # a raw write may take less than all
+            written += self.file.write(data[written:]) or 0
+        self.size += written
+        if self._flusher is not None:
+            self._flusher.wrote(written)
+
+    def sync(self) -> None:
+        os.fsync(self.file.fileno())
+        if self._flusher is not None and self._flusher.failure is not None:
+            raise self._flusher.failure
+
+    def finish(self) -> None:
+        """Under its own name, for good."""
+        self.close()
+        os.replace(self.path, self.target)
+        _sync_folder(self.target.parent)
+        self.side.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        self.close()
+        self.size, self.validator = 0, None
+        for path in (self.path, self.side):
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._flusher is not None:
+            self._flusher.close()
+        if self._file is not None:
+            self._file.close()
+        self._file = self._flusher = None
+
+    def _usable(self, whole: int) -> int:
+        """How much of what lies there can be gone on with; 0 when it is another file or nobody knows."""
+        try:
+            size = self.path.lstat().st_size
+            side = _read(self.side)
+        except (OSError, ValueError, RecursionError):
+            return 0
+        validator = side.pop("validator", None)
+        if side != self._identity or size > whole:
+            return 0
+        if not isinstance(validator, str):
+            validator = None
+        self.validator = validator
+        return size if self.is_resumable else 0
+
+
+def _read(side: Path) -> dict[str, Any]:
+    with side.open("rb") as file:
+        content = json.loads(file.read(MAX_SIDE))
+    if not isinstance(content, dict):
+        raise ValueError("no side file")
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name last. Windows has no such call."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

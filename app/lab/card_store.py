@@ -1,0 +1,107 @@
+"""Cards on disk, a JSON file each. Thread-safe by atomic replacement; knows no measuring.
+
+Files, not the chats' database: cards are written by the window, by commands and by installations, each from a thread of
+its own; they are few, never queried, worth copying to another machine, and must outlive a damaged chat history.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+from app.errors import EvaluationError
+from app.lab.card import Card
+
+SUFFIX = ".card.json"
+MAX_BYTES = 1 << 16
+VERSION = 1
+
+
+class CardStore:
+    """One card for each file content, machine and setting: a new one replaces the old."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def save(self, card: Card) -> None:
+        """Raises EvaluationError when the disk does not take it."""
+        document = {"version": VERSION, "card": asdict(card)}
+        part: Path | None = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(suffix=".part", dir=self._folder)
+            part = Path(name)
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump(document, file, indent=2, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._folder / _file_name(card))
+            if card.evaluation:  # which says all that a card of the speed alone says
+                self.remove(replace(card, evaluation=None))
+        except OSError as fault:
+            if part:
+                with suppress(OSError):
+                    part.unlink()
+            raise EvaluationError(
+                f"The card could not be kept in {self._folder}: {fault.strerror or fault}."
+            ) from fault
+
+    def cards(self) -> list[Card]:
+        """Newest first. A damaged one is passed over: it can be measured again."""
+        found = [card for path in self._folder.glob(f"*{SUFFIX}") if (card := _read(path))]
+        return sorted(found, key=lambda card: card.made, reverse=True)
+
+    def of(self, identity: str) -> list[Card]:
+        """Those of one file content, newest first."""
+        return [card for card in self.cards() if card.identity == identity]
+
+    def remove(self, card: Card) -> None:
+        (self._folder / _file_name(card)).unlink(missing_ok=True)
+
+
+def _file_name(card: Card) -> str:
+    evaluation = card.evaluation
+    cache = (evaluation.kv_type_k, evaluation.kv_type_v, evaluation.context) if evaluation else ()
+    key = repr((card.identity, card.machine, cache))
+    return hashlib.sha256(key.encode()).hexdigest()[:32] + SUFFIX
+
+
+def _read(path: Path) -> Card | None:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        document = json.loads(path.read_bytes())
+        if document["version"] != VERSION:
+            return None
+        card = _build(Card, document["card"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    assert isinstance(card, Card)
+    return card
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """A dataclass from what `asdict` made of it. Raises TypeError for a value of another type."""
+    if isinstance(kind, UnionType):
+        if value is None:
+            return None
+        (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
+    if not is_dataclass(kind):
+        return _plain(kind, value)
+    hints = get_type_hints(kind)
+    make = partial(kind)
+    return make(**{field.name: _build(hints[field.name], value[field.name]) for field in fields(kind)})
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind}")
+    return value

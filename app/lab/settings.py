@@ -1,0 +1,35 @@
+"""How a model is to be measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.protocol import EngineOptions, KVType
+
+CONTEXT = 512  # tokens of a chunk, as llama-perplexity has it
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to measure. text: None for the shipped one. exact: both models in memory at once, nothing left out."""
+
+    text: Path | None = None
+    context: int = CONTEXT
+    kv_type_k: KVType = KVType.F16
+    kv_type_v: KVType = KVType.F16
+    exact: bool = False
+    gpu_layers: int | None = None
+    threads: int | None = None
+    extra_buffer_types: bool = True
+
+    def options(self) -> EngineOptions:
+        return EngineOptions(
+            context=self.context,
+            kv_type_k=self.kv_type_k,
+            kv_type_v=self.kv_type_v,
+            gpu_layers=self.gpu_layers,
+            threads=self.threads,
+            extra_buffer_types=self.extra_buffer_types,
+        )
+
+
+DEFAULT = Settings()

@@ -1,0 +1,24 @@
+"""Which folders a person may add to the library, to be listed as they lie."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import ModelFileError
+
+
+def with_folder(folders: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Raises ModelFileError for what is no folder, or lies in one that is listed already."""
+    path = Path(os.path.abspath(folder.expanduser()))
+    if not path.is_dir():
+        raise ModelFileError(f"{path} is no folder. Name one that holds model files.")
+    if path == Path(path.anchor):
+        raise ModelFileError(f"{path} is the whole disk. Choose the folder that holds the models.")
+    for known in folders:
+        if path.is_relative_to(known):
+            raise ModelFileError(f"The models of {path} are listed already, with those of {known}.")
+    return (*(known for known in folders if not Path(known).is_relative_to(path)), str(path))
+
+
+def without_folder(folders: Sequence[str], folder: str) -> tuple[str, ...]:
+    return tuple(known for known in folders if known != folder)

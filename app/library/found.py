@@ -1,0 +1,82 @@
+"""A model as it was found on the disk, before its header is read. Knows no index and no person's remarks."""
+
+from dataclasses import dataclass
+
+from app.library.origin import Origin
+from app.library.scan import Folder, Group
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """id: as its origin would call it; two origins may propose the same. bytes: of path and parts together.
+
+    path, bytes, mtime_ns and inode say whether a header that was read earlier is still its header.
+    """
+
+    origin: Origin
+    id: str
+    path: str  # the file, the first of several, or the folder of a checkpoint
+    bytes: int
+    mtime_ns: int
+    inode: int
+    name: str | None = None  # else the header's own
+    parts: tuple[str, ...] = ()
+    mmproj: str | None = None
+    sha256: str | None = None
+    source: str | None = None
+    problem: str | None = None
+    details: tuple[tuple[str, str], ...] = ()
+    is_checkpoint: bool = False
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        return (self.bytes, self.mtime_ns, self.inode)
+
+
+def from_group(
+    group: Group,
+    origin: Origin,
+    id_: str,
+    *,
+    sha256: str | None = None,
+    source: str | None = None,
+    problem: str | None = None,
+    name: str | None = None,
+) -> Found:
+    if group.num_missing:
+        are = "is" if group.num_missing == 1 else "are"
+        problem = f"{group.num_missing} of its parts {are} missing. Get the whole set, then it can be loaded."
+    return Found(
+        origin,
+        id_,
+        group.first.path,
+        group.bytes,
+        group.mtime_ns,
+        group.first.inode,
+        name=name,
+        parts=tuple(part.path for part in group.parts),
+        mmproj=group.mmproj.path if group.mmproj else None,
+        sha256=sha256,
+        source=source,
+        problem=problem,
+    )
+
+
+def checkpoint(folder: Folder, origin: Origin, id_: str, name: str, source: str | None = None) -> Found | None:
+    """A folder that holds a checkpoint as the Hub knows it: config.json and safetensors."""
+    config = next((file for file in folder.files if file.name == "config.json"), None)
+    weights = [file for file in folder.files if file.name.endswith(".safetensors")]
+    if config is None or not weights:
+        return None
+    return Found(
+        origin,
+        id_,
+        folder.path,
+        sum(file.bytes for file in weights),
+        max(file.mtime_ns for file in (config, *weights)),
+        config.inode,
+        name=name,
+        parts=tuple(file.path for file in weights),
+        source=source,
+        is_checkpoint=True,
+    )

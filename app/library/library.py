@@ -1,0 +1,261 @@
+"""One library over everything on the disk: the managed folder, other applications' models, a person's own folders.
+
+Only the managed folder is ever written to. Headers are read once and remembered in an index.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.errors import ModelFileError, UnknownModelError
+from app.library.duplicates import Duplicates, find_duplicates
+from app.library.entry import ModelEntry
+from app.library.facts import Facts
+from app.library.found import Found
+from app.library.index import Index
+from app.library.managed import STRAY, find_managed
+from app.library.origin import Origin
+from app.library.places import Place
+from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
+from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
+
+RANKS = {origin: rank for rank, origin in enumerate(Origin)}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """num_unread: entries whose header had to wait for the next listing; their figures are missing."""
+
+    entries: list[ModelEntry]
+    num_unread: int
+
+
+class Library:
+    """Thread-safe. `places` is asked anew each time, `is_loaded` before anything is deleted."""
+
+    def __init__(
+        self,
+        store: ModelStore,
+        index: Index,
+        remarks: Remarks,
+        places: Callable[[], Iterable[Place]],
+        is_loaded: Callable[[ModelEntry], bool] = lambda _: False,
+    ):
+        self.store = store
+        self._index = index
+        self._remarks = remarks
+        self._places = places
+        self._is_loaded = is_loaded
+        self._lock = threading.Lock()  # two listings at once would read the same new headers twice
+        self._built: dict[tuple[str, str], tuple[Found, Facts | None, Remark, ModelEntry]] = {}
+
+    def models(self) -> list[ModelEntry]:
+        """Every model, by origin and name. Opens only files that are new or have changed."""
+        return self.look().entries
+
+    def look(self, patience: float | None = None) -> Listing:
+        """As `models`, but reads headers for `patience` seconds only; None: until all are read."""
+        deadline = None if patience is None else time.monotonic() + patience
+        with self._lock:
+            remarks = self._remarks.all()
+            entries = [entry for each in self._all() if (entry := self._entry(each, remarks, deadline))]
+            self._index.save()
+            if len(self._built) > 2 * len(entries) + 100:  # many files have gone
+                self._built = {}
+        entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold(), str(entry.path)))
+        return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries))
+
+    def find(self, name: str) -> ModelEntry:
+        """By id, file name, path or Ollama's short name; a .gguf file anywhere. Raises UnknownModelError."""
+        entries = self.look(0.0).entries
+        for entry in entries:
+            if name in (entry.id, f"{_repo_id(entry)}:{entry.quantization}", entry.path.name, str(entry.path)):
+                return entry if entry.is_read else self._read(entry)
+        if short := next((e for e in entries if e.origin is Origin.OLLAMA and e.id == f"{name}:latest"), None):
+            return short if short.is_read else self._read(short)
+        path = Path(name).expanduser()
+        if path.suffix.lower() == SUFFIX and path.is_file():
+            return self.store.find(name)
+        raise UnknownModelError(unknown_model(name, entries))
+
+    def known(self, sha256: str) -> ModelEntry | None:
+        """The model whose file has this hash, as far as hashes are known: so that nothing is downloaded twice."""
+        return next((entry for entry in self.look(0.0).entries if entry.sha256 == sha256.lower()), None)
+
+    def duplicates(self) -> Duplicates:
+        return find_duplicates(self.look(0.0).entries)
+
+    def removal(self, model_id: str) -> Removal:
+        """What `remove` would delete. Raises UnknownModelError, and ModelFileError with why it must not be."""
+        entry = self._by_id(model_id)
+        if entry.origin is not Origin.MANAGED:
+            raise ModelFileError(
+                f"{entry.name} belongs to {_owner(entry)} and is only read here. Remove it there; it lies in "
+                f"{entry.path.parent}."
+            )
+        if self._is_loaded(entry):
+            raise ModelFileError(f"{entry.name} is loaded. Unload it first, then it can be removed.")
+        return self.store.removal_of(entry)
+
+    def remove(self, model_id: str, shown: Removal | None = None) -> None:
+        """Deletes a managed model. shown: what the person has agreed to; more or less than that is refused."""
+        removal = self.removal(model_id)
+        if shown is not None and removal.files != shown.files:
+            raise ModelFileError(
+                f"The files of {removal.entry.name} have changed meanwhile. Look again before removing."
+            )
+        self.store.remove_files(removal)
+        self._remarks.forget([str(removal.entry.path)])
+
+    def rename(self, model_id: str, name: str) -> None:
+        """The name that is shown; no file is renamed. An empty one brings back the model's own."""
+        chosen = " ".join(name.split())[:MAX_NAME]
+        self._remark(model_id, name=chosen or None)
+
+    def write_note(self, model_id: str, note: str) -> None:
+        self._remark(model_id, note=note.strip()[:MAX_NOTE])
+
+    def set_favourite(self, model_id: str, is_favourite: bool) -> None:
+        self._remark(model_id, is_favourite=is_favourite)
+
+    def save_check(self, entry: ModelEntry, check: Check) -> None:
+        self._remarks.change(str(entry.path), check=check)
+
+    def by_id(self, model_id: str) -> ModelEntry:
+        """Raises UnknownModelError."""
+        return self._by_id(model_id)
+
+    def _all(self) -> Iterator[ModelEntry | Found]:
+        yield from find_managed(self.store)
+        managed = os.path.realpath(self.store.models_dir)
+        owners: dict[str, Origin] = {}
+        for place in self._places():
+            if f"{os.path.realpath(place.path)}{os.sep}".startswith(f"{managed}{os.sep}"):
+                continue
+            for found in place.models():
+                if owners.setdefault(found.path, found.origin) is found.origin:  # Jan may name LM Studio's files
+                    yield found
+
+    def _entry(
+        self, found: ModelEntry | Found, remarks: dict[str, Remark], deadline: float | None
+    ) -> ModelEntry | None:
+        """None for what is no model."""
+        if isinstance(found, ModelEntry):
+            remark = remarks.get(str(found.path), NOTHING)
+            return found if remark is NOTHING else remarked(found, remark)
+        remark = remarks.get(found.path, NOTHING)
+        facts = self._index.get(found)
+        if facts is None and (deadline is None or time.monotonic() < deadline):
+            facts = self._index.read(found)
+        if facts is not None and not facts.is_model:
+            return None
+        key = (found.id, found.path)
+        built = self._built.get(key)
+        if built is None or built[0] != found or built[1] != facts or built[2] is not remark:
+            entry = remarked(_built_entry(found, facts), remark)
+            built = self._built[key] = (found, facts, remark, entry)
+        return built[3]
+
+    def _read(self, entry: ModelEntry) -> ModelEntry:
+        with self._lock:
+            for found, *_ in [each for each in self._built.values() if each[0].path == str(entry.path)]:
+                self._index.read(found)
+        return self._by_id(entry.id)
+
+    def _by_id(self, model_id: str) -> ModelEntry:
+        entries = self.look(0.0).entries
+        found = next((entry for entry in entries if entry.id == model_id), None)
+        if found is None:
+            raise UnknownModelError(unknown_model(model_id, entries))
+        return found
+
+    def _remark(self, model_id: str, **changes: object) -> None:
+        path = str(self._by_id(model_id).path)
+        try:
+            self._remarks.change(path, **changes)
+        except OSError as fault:
+            raise ModelFileError(f"That could not be saved: {fault.strerror or fault}.") from fault
+
+
+def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
+    it = facts or Facts(True)
+    path = Path(found.path)
+    is_hint = found.problem == STRAY
+    problem = (it.problem or found.problem) if is_hint else (found.problem or it.problem)
+    return ModelEntry(
+        id=found.id,
+        name=found.name or it.name or path.stem,
+        path=path,
+        bytes=found.bytes,
+        architecture=it.architecture,
+        parameters=it.parameters,
+        quantization=it.quantization,
+        context=it.context,
+        draft=None,
+        added=datetime.fromtimestamp(found.mtime_ns / 1e9, UTC) if found.mtime_ns else None,
+        problem=problem,
+        origin=found.origin,
+        parts=tuple(map(Path, found.parts)),
+        mmproj=Path(found.mmproj) if found.mmproj else None,
+        sha256=found.sha256,
+        source=found.source,
+        is_checkpoint=found.is_checkpoint,
+        is_read=facts is not None,
+        details=found.details,
+    )
+
+
+def remarked(entry: ModelEntry, remark: Remark) -> ModelEntry:
+    if remark is NOTHING:
+        return entry
+    check = remark.check
+    problem = check.text if check and not check.is_sound and _is_current(check) else entry.problem
+    own = next((h for h in check.hashes if h.path == str(entry.path)), None) if check and _is_current(check) else None
+    return replace(
+        entry,
+        name=remark.name or entry.name,
+        note=remark.note,
+        is_favourite=remark.is_favourite,
+        check=check,
+        problem=problem,
+        sha256=entry.sha256 or (own.sha256 if own else None),
+    )
+
+
+def _is_current(check: Check) -> bool:
+    """Whether the files are still those that were hashed."""
+    try:
+        return all(
+            (status.st_size, status.st_mtime_ns) == (each.bytes, each.mtime_ns)
+            for each in check.hashes
+            for status in (os.stat(each.path),)
+        )
+    except OSError:
+        return False
+
+
+def _with_ids(entries: list[ModelEntry]) -> list[ModelEntry]:
+    """Each id once: a later origin that has the same name puts itself before it."""
+    taken: set[str] = set()
+    result = []
+    for entry in entries:
+        id_, number = entry.id, 2
+        if id_ in taken:
+            id_ = f"{entry.origin}/{entry.id}"
+        while id_ in taken:
+            id_, number = f"{entry.origin}/{entry.id}#{number}", number + 1
+        taken.add(id_)
+        result.append(entry if id_ == entry.id else replace(entry, id=id_))
+    return result
+
+
+def _repo_id(entry: ModelEntry) -> str:
+    return "/".join(entry.path.parent.parts[-2:])
+
+
+def _owner(entry: ModelEntry) -> str:
+    return "a folder of your own" if entry.origin is Origin.FOLDER else entry.origin.label

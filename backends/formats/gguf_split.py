@@ -1,0 +1,66 @@
+"""Models that lie in several files, name-00001-of-00003.gguf and so on: their names, and whether they belong together.
+
+llama.cpp derives the other names from the first one (llama_split_path) and aborts on some sets that do not fit.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends.formats import FormatError
+from backends.formats.gguf import Header, check_model, read_header
+
+PATTERN = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
+MAX_PARTS = 1000
+COUNT, NUMBER, NUM_TENSORS = "split.count", "split.no", "split.tensors.count"
+
+
+def split_of(name: str) -> tuple[str, int, int] | None:
+    """Stem, number from 1, and count of a part's file name; None for any other."""
+    match = PATTERN.match(name)
+    if not match:
+        return None
+    number, count = int(match["number"]), int(match["count"])
+    return (match["stem"], number, count) if 1 <= number <= count <= MAX_PARTS else None
+
+
+def part_paths(path: Path) -> tuple[Path, ...]:
+    """All files of the model whose first file this is, in order; the file alone for a model in one piece."""
+    split = split_of(path.name)
+    if split is None:
+        return (path,)
+    stem, _, count = split
+    return tuple(path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1))
+
+
+def read_parts(path: Path, parts: Sequence[Path] = ()) -> list[Header]:
+    """The headers of a model's files, wherever they lie. `parts`: those after the first; else its neighbours.
+
+    Raises FormatError when one is missing or damaged, or when they are not all parts of one model.
+    """
+    paths = (path, *parts) if parts else part_paths(path)
+    headers = [read_header(each) for each in paths]
+    check_parts(headers)
+    check_model(headers[0], others=headers[1:])
+    return headers
+
+
+def check_parts(headers: Sequence[Header]) -> None:
+    """Raises FormatError unless these are all files of one model, in their order."""
+    first = headers[0]
+    count = first.metadata.get(COUNT, 1)
+    if count != len(headers) and not (count == 0 and len(headers) == 1):
+        raise FormatError(f"{first.path.name} is one of {count} parts, and {len(headers)} are here. Get all of them.")
+    if len(headers) == 1:
+        return
+    stem = (split_of(first.path.name) or ("",))[0]
+    for number, header in enumerate(headers):
+        if (header.metadata.get(COUNT), header.metadata.get(NUMBER)) != (count, number):
+            raise FormatError(f"{header.path.name} is not part {number + 1} of {count}. Download it again.")
+        if split_of(header.path.name) != (stem, number + 1, count):
+            raise FormatError(f"{header.path.name} is not named as part {number + 1} of {count}; rename it back.")
+    names = [tensor.name for header in headers for tensor in header.tensors]
+    if len(set(names)) != len(names):
+        raise FormatError(f"{first.path.name} and its other parts hold some weights twice. Download them again.")
+    if first.metadata.get(NUM_TENSORS) not in (None, len(names)):
+        raise FormatError(f"The parts of {first.path.name} do not hold all its weights. Download them again.")

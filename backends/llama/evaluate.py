@@ -1,0 +1,184 @@
+"""Perplexity of a model on a text, and how far its predictions are from a reference's. Runs in a child.
+
+Definitions and protocol are those of llama.cpp's tools/perplexity (`perplexity` and `kl_divergence`), which is what its
+users compare with. What differs: the reference's file holds a part of the vocabulary (`backends.quality.sampling`).
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends.child import Progress, Refusal, Report
+from backends.formats import FormatError
+from backends.formats.identity import identity
+from backends.llama import native
+from backends.llama.passes import record, score
+from backends.llama.reading import Int32s, TextReader, default_threads
+from backends.measurement import Evaluation
+from backends.protocol import EngineOptions, KVType
+from backends.quality import statistics
+from backends.quality.divergence import Scores
+from backends.quality.reference import RowStream
+from backends.quality.reference_file import DamagedReference, ReferenceWriter, check_reference, read_reference
+from backends.quality.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be measured. references: the folder that keeps; workshop: one of this run's own, on the same disk."""
+
+    report: Report
+    model: Path
+    text: str
+    options: EngineOptions
+    references: Path
+    workshop: Path
+
+    @property
+    def threads(self) -> int:
+        return self.options.threads or default_threads()
+
+    @property
+    def plain(self) -> EngineOptions:
+        """For the reference: never with a quantized cache."""
+        return replace(self.options, kv_type_k=KVType.F16, kv_type_v=KVType.F16)
+
+    def progress(self, reader: TextReader, chunks: Int32s, begin: float, end: float) -> Callable[[int], None]:
+        """To be told how many more positions were dealt with; begin and end: this pass's share of the whole."""
+        total, done = len(chunks) * reader.rows_per_chunk, 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            text = f"{reader.path.name}: {done:,} of {total:,} words predicted"
+            self.report(Progress(begin + (end - begin) * done / total, text))
+
+        return advance
+
+
+def evaluate(
+    report: Report,
+    model: Path,
+    against: Path | None,
+    text: str,
+    options: EngineOptions,
+    exact: bool,
+    references: Path,
+    workshop: Path,
+) -> Evaluation:
+    """options: context is the length of a chunk. Raises Refusal with a sentence."""
+    native.start()
+    task = Work(report, model, text, options, references, workshop)
+    if against is None:
+        return _alone(task)
+    return _side_by_side(task, against) if exact else _one_after_the_other(task, against)
+
+
+def _alone(task: Work) -> Evaluation:
+    with TextReader(task.model, task.options) as reader:
+        chunks = reader.chunks(task.text)
+        begin = time.perf_counter()
+        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, 0.0, 1.0))
+        return _result(scores, task, time.perf_counter() - begin)
+
+
+def _one_after_the_other(task: Work, against: Path) -> Evaluation:
+    """By way of a file: the two need not fit into memory together, and the next candidate finds it there."""
+    file, key, sampling, seconds = _reference(task, against)
+    start = 0.0 if seconds is None else 0.5
+    with TextReader(task.model, task.options) as reader:
+        chunks = reader.chunks(task.text)
+        if reader.num_tokens != sampling.num_tokens or _digest(chunks) != key["tokens"]:
+            raise _strangers(task.model, against)
+        begin = time.perf_counter()
+        rows = RowStream(read_reference(file, key, sampling))
+        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, start, 1.0), rows)
+        return _result(scores, task, time.perf_counter() - begin, seconds)
+
+
+def _side_by_side(task: Work, against: Path) -> Evaluation:
+    """Both in memory, every probability compared, nothing written."""
+    with TextReader(task.model, task.options) as reader, TextReader(against, task.plain) as base:
+        chunks = reader.chunks(task.text)
+        if base.num_tokens != reader.num_tokens or not np.array_equal(base.chunks(task.text), chunks):
+            raise _strangers(task.model, against)
+        begin = time.perf_counter()
+        everything = Sampling(reader.num_tokens, reader.num_tokens)
+        rows = RowStream(record(base, chunks, everything, task.threads))
+        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, 0.0, 1.0), rows)
+        return _result(scores, task, time.perf_counter() - begin)
+
+
+def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Sampling, float | None]:
+    """Its file, whole and checked; what that is of; and the seconds that it took, None if it was there."""
+    with TextReader(against, task.plain) as reader:
+        chunks = reader.chunks(task.text)
+        sampling, key = Sampling.of(reader.num_tokens), _key(reader, chunks)
+        name = hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:32]
+        file = task.references / f"{name}.reference"
+        try:
+            check_reference(file, key, sampling, len(chunks) * reader.rows_per_chunk)
+        except DamagedReference as reason:
+            print(f"the reference has to be read: {reason}", flush=True)
+        else:
+            os.utime(file)  # the least recently used goes first
+            return file, key, sampling, None
+        begin = time.perf_counter()
+        part = task.workshop / file.name
+        try:
+            with ReferenceWriter(part, key) as writer:
+                for rows in record(reader, chunks, sampling, task.threads, task.progress(reader, chunks, 0.0, 0.5)):
+                    writer.add(rows)
+                writer.finish()
+            os.replace(part, file)
+        except OSError as fault:
+            reason_why = fault.strerror or fault
+            raise Refusal(
+                f"The reference's predictions could not be kept in {task.references}: {reason_why}."
+            ) from fault
+        return file, key, sampling, time.perf_counter() - begin
+
+
+def _key(reader: TextReader, chunks: Int32s) -> dict[str, Any]:
+    """All that the predictions depend on."""
+    try:
+        model = identity(reader.path)
+    except FormatError as error:
+        raise Refusal(str(error)) from error
+    shape = {"context": int(chunks.shape[1]), "chunks": len(chunks), "vocabulary": reader.num_tokens}
+    return {"model": model, "tokens": _digest(chunks), **shape, "device": reader.device, "build": native.version()}
+
+
+def _digest(chunks: Int32s) -> str:
+    return hashlib.sha256(chunks.astype("<i4").tobytes()).hexdigest()
+
+
+def _strangers(model: Path, against: Path) -> Refusal:
+    return Refusal(
+        f"{model.name} and {against.name} cannot be compared: they cut text into different tokens, so they were not "
+        "made from the same model. Choose the F16, BF16 or Q8_0 file that this one was quantized from."
+    )
+
+
+def _result(scores: Scores, task: Work, seconds: float, reference_seconds: float | None = None) -> Evaluation:
+    perplexity, error = statistics.perplexity(scores.nll)
+    has_reference = len(scores.kld) > 0
+    assert task.options.context
+    return Evaluation(
+        perplexity=perplexity,
+        perplexity_error=error,
+        num_tokens=len(scores.nll),
+        context=task.options.context,
+        kv_type_k=task.options.kv_type_k.value,
+        kv_type_v=task.options.kv_type_v.value,
+        seconds=seconds,
+        kld=statistics.divergence(scores) if has_reference else None,
+        reference_perplexity=statistics.perplexity(scores.base_nll)[0] if has_reference else None,
+        reference_seconds=reference_seconds,
+    )

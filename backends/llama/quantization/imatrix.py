@@ -1,0 +1,139 @@
+"""Makes a model's importance matrix: runs it over a text and watches its inputs. Runs in a child."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+
+from backends.child import ImatrixResult, Progress, Refusal, Report
+from backends.convert.files import part_of, publish, require_space
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
+from backends.llama import native
+from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.placement import place
+from backends.llama.quantization.collector import Collector
+from backends.llama.quantization.importance_file import write_matrix
+from backends.llama.quantization.source import read_source
+from backends.protocol import EngineOptions
+
+CALIBRATION_TEXT = Path(__file__).parent / "calibration.txt"
+CHUNK = 512  # tokens; what llama.cpp's own tool takes, and what a block of statistics is reckoned in
+MIN_CHUNKS = 2
+MAX_TEXT_BYTES = 16 << 20
+
+
+def make_imatrix(
+    report: Report,
+    model: Path,
+    target: Path,
+    text: Path | None = None,
+    num_chunks: int | None = None,
+    threads: int | None = None,
+) -> ImatrixResult:
+    """Writes the matrix of `model` over `text` (None: the shipped one). Raises Refusal with a sentence."""
+    start = time.perf_counter()
+    text = text or CALIBRATION_TEXT
+    words = _read_text(text)
+    part = part_of(target)
+    report(Progress(0.0, "Loading the model"))
+    collector = Collector()
+    try:
+        with ExitStack() as resources:
+            loaded, context = _open(model, collector, threads, resources)
+            chunks = _chunks(loaded, context, words, text.name)[:num_chunks]
+            for done, chunk in enumerate(chunks):
+                report(Progress(done / len(chunks), f"Reading part {done + 1} of {len(chunks)}"))
+                _run(context, chunk, collector)
+            chunk_size = context.batch_tokens
+        collector.check_finite()
+        require_space(target.parent, sum(entry.sums.size * 4 for entry in collector.entries.values()))
+        write_matrix(part, collector.entries, text.name, len(chunks), chunk_size)
+        read_header(part)
+        publish(part, target)
+    except (FormatError, NativeError) as fault:
+        raise Refusal(f"{model.name}: {fault}" if isinstance(fault, NativeError) else str(fault)) from fault
+    finally:
+        part.unlink(missing_ok=True)
+    report(Progress(1.0, "Importance matrix made"))
+    return ImatrixResult(
+        bytes=target.stat().st_size,
+        num_tensors=len(collector.entries),
+        num_chunks=len(chunks),
+        num_tokens=len(chunks) * chunk_size,
+        seconds=time.perf_counter() - start,
+        num_incomplete=sum(int((entry.counts == 0).sum()) for entry in collector.entries.values()),
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise Refusal(f"{path.name} is larger than {MAX_TEXT_BYTES >> 20} MB. Some hundred kilobytes are enough.")
+        return path.read_bytes().decode("utf-8")
+    except OSError as fault:
+        raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+    except UnicodeDecodeError:
+        raise Refusal(f"{path.name} is not UTF-8 text. Save it as UTF-8 and try again.") from None
+
+
+def _open(
+    path: Path, collector: Collector, threads: int | None, resources: ExitStack
+) -> tuple[NativeModel, NativeContext]:
+    """On the GPU if all of it fits, else on the CPU. Without weights in special layouts: some builds crash on them."""
+    weights = sum(header.file_bytes for header in read_source(path).headers)
+    native.start()
+    attempts = place(weights, EngineOptions(), native.devices()).attempts
+    for layers in attempts:
+        with ExitStack() as attempt:
+            try:
+                model = attempt.enter_context(NativeModel(path, layers, extra_buffer_types=False))
+                _check_generates(model, path)
+                size = min(CHUNK, model.context_trained)
+                cores = threads or psutil.cpu_count(logical=False) or 1
+                params = ContextParams(num_cells=size, num_slots=1, batch_tokens=size, threads=cores)
+                context = attempt.enter_context(NativeContext(model, params, collector.callback))
+            except NativeError:
+                if layers == attempts[-1]:
+                    raise
+            else:
+                resources.enter_context(attempt.pop_all())
+                return model, context
+    raise AssertionError("a placement has at least one attempt")
+
+
+def _check_generates(model: NativeModel, path: Path) -> None:
+    if not model.has_decoder or not model.has_vocabulary:
+        raise Refusal(f"{path.name} does not write text, so there is no importance matrix for it.")
+
+
+def _chunks(model: NativeModel, context: NativeContext, text: str, name: str) -> list[list[int]]:
+    """The whole chunks of the text; each begins as a text of its own."""
+    size = context.batch_tokens
+    tokens = model.tokenize(text, add_special=True, parse_special=False)
+    if len(tokens) < MIN_CHUNKS * size:
+        raise Refusal(
+            f"{name} is too short: it has {len(tokens):,} tokens, and at least {MIN_CHUNKS * size:,} are needed. "
+            "Some hundred kilobytes of the kind of text that the model will write are best."
+        )
+    chunks = [tokens[begin : begin + size] for begin in range(0, len(tokens) - size + 1, size)]
+    if model.adds_bos:
+        for chunk in chunks:
+            chunk[0] = model.bos
+    return chunks
+
+
+def _run(context: NativeContext, chunk: list[int], collector: Collector) -> None:
+    size = len(chunk)
+    context.truncate(0, 0)
+    context.tokens[:size] = chunk
+    context.positions[:size] = range(size)
+    context.outputs[:size] = 1  # else the last layer would see only the last token
+    context.set_slots(0, size, 0)
+    try:
+        code = context.decode(size)
+    finally:
+        collector.raise_fault()
+    if code != 0:
+        raise NativeError("the context is too small for its own batch")

@@ -1,0 +1,149 @@
+"""Quantizes a GGUF file with llama.cpp. Runs in a child: the native call cannot be interrupted and may abort."""
+
+import re
+import time
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+from backends.child import Progress, QuantizePlan, QuantizeResult, Refusal, Report
+from backends.convert.files import part_of, publish, require_space
+from backends.formats import FormatError
+from backends.formats.gguf import read_header
+from backends.formats.recipe import Recipe
+from backends.llama.quantization.call import quantize_file
+from backends.llama.quantization.dry_run import DryRun
+from backends.llama.quantization.importance import Importance
+from backends.llama.quantization.log import LogLines, heard
+from backends.llama.quantization.source import Source, read_source
+
+TENSOR = re.compile(r"\[ *\d+/ *\d+\] +(\S+)")
+# tells llama.cpp, which chooses some types by it, that a matrix will be there
+SOME_MATRIX = Importance("", {}, None, 0)
+
+
+def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads: int | None = None) -> QuantizeResult:
+    """Writes `source` to `target` as the recipe says. Raises Refusal with one sentence."""
+    start = time.perf_counter()
+    part = part_of(target)
+    try:
+        recipe.check()
+        model, importance = _read(source, recipe)
+        dry = _dry_run(model, recipe, importance)
+        plan = _checked(dry, model, recipe, importance)
+        require_space(target.parent, plan.bytes)
+        _run(model, part, recipe, importance, threads, LogProgress(report, dry, model).lines, is_dry=False)
+        read_header(part)  # what was written is whole
+        publish(part, target)
+    except FormatError as fault:
+        raise Refusal(str(fault)) from fault
+    finally:
+        part.unlink(missing_ok=True)
+    report(Progress(1.0, "Quantized"))
+    seconds = time.perf_counter() - start
+    return QuantizeResult(recipe.type, target.stat().st_size, seconds, plan.bits_per_weight, plan.warnings)
+
+
+def plan(report: Report, source: Path, recipe: Recipe) -> QuantizePlan:
+    """What `quantize` would write. A matrix that is needed may still be missing. Raises Refusal."""
+    try:
+        recipe.check()
+        model, importance = _read(source, recipe)
+        is_missing = recipe.quantization.needs_imatrix and importance is None
+        dry = _dry_run(model, recipe, SOME_MATRIX if is_missing else importance)
+        report(Progress(1.0, "Planned"))
+        return replace(dry.plan(model, recipe, importance), warnings=_warnings(dry, model))
+    except FormatError as fault:
+        raise Refusal(str(fault)) from fault
+
+
+class LogProgress:
+    """Turns the line that begins with a tensor's name, before its work is done, into progress by size."""
+
+    def __init__(self, report: Report, dry: DryRun, source: Source):
+        self._report = report
+        sizes = [source.tensors[name].num_elements for name in dry.types]
+        before = accumulate(sizes, initial=0)
+        self._done = {name: done / sum(sizes) for name, done in zip(dry.types, before, strict=False)}
+        self._last = ""
+        self.lines = LogLines(on_start=self._hear)
+
+    def _hear(self, text: str) -> None:
+        if (found := TENSOR.search(text)) and found[1] != self._last and found[1] in self._done:
+            self._last = found[1]
+            self._report(Progress(self._done[self._last], f"Quantizing {self._last}"))
+
+
+def _read(path: Path, recipe: Recipe) -> tuple[Source, Importance | None]:
+    source = read_source(path)
+    for pattern, _ in recipe.overrides:
+        if not any(re.search(pattern, name) for name in source.tensors):
+            raise FormatError(
+                f"No tensor of {path.name} matches {pattern!r}. Its names are like 'blk.0.attn_v.weight'."
+            )
+    if recipe.imatrix is None:
+        return source, None
+    from backends.llama.quantization.importance_reader import read_importance  # numpy, which most need not wait for
+
+    importance = read_importance(recipe.imatrix)
+    importance.check_fits(source)
+    return source, importance
+
+
+def _dry_run(source: Source, recipe: Recipe, importance: Importance | None) -> DryRun:
+    dry = DryRun()
+    _run(source, Path("unused"), recipe, importance, None, LogLines(dry.hear), is_dry=True)
+    if set(dry.types) != set(source.tensors):
+        raise Refusal(f"{source.path.name} could not be quantized: llama.cpp planned {len(dry.types)} of its tensors.")
+    return dry
+
+
+def _checked(dry: DryRun, source: Source, recipe: Recipe, importance: Importance | None) -> QuantizePlan:
+    """The plan, unless llama.cpp would refuse it half-way."""
+    if (again := dry.again()) and not recipe.allow_requantize:
+        raise Refusal(
+            f"{source.path.name} is already quantized (tensor {again[0]!r} is {dry.types[again[0]][0]}). Start from "
+            "its F16, BF16 or F32 file, or allow quantizing it again, which loses more than one step would."
+        )
+    if unknown := dry.without_importance(recipe, importance):
+        raise Refusal(_missing(recipe, importance, unknown[0]))
+    return replace(dry.plan(source, recipe, importance), warnings=_warnings(dry, source))
+
+
+def _missing(recipe: Recipe, importance: Importance | None, tensor: str) -> str:
+    if importance is not None:
+        what = f"needs importance data for {tensor!r}, which {importance.name} does not have"
+    elif recipe.quantization.needs_imatrix:
+        what = "needs an importance matrix: at so few bits a model is useless without one"
+    else:
+        what = f"with these rules needs an importance matrix for {tensor!r}"
+    return f"{recipe.type} {what}. Make one for this model first, or choose a larger type."
+
+
+def _warnings(dry: DryRun, source: Source) -> tuple[str, ...]:
+    if not (again := dry.again()):
+        return ()
+    return (
+        f"{source.path.name} was quantized before: {len(again)} of its {len(dry.types)} tensors are quantized a second "
+        "time, which loses more than going there from the F16, BF16 or F32 file.",
+    )
+
+
+def _run(
+    source: Source,
+    part: Path,
+    recipe: Recipe,
+    importance: Importance | None,
+    threads: int | None,
+    listener: LogLines,
+    is_dry: bool,
+) -> None:
+    with heard(listener):
+        code = quantize_file(source.path, part, recipe, importance, threads, is_dry)
+    if code != 0 and "iostream" in listener.last:  # all that C++ says when it cannot write
+        raise Refusal(
+            f"{part} could not be written: its disk is full or was taken away. Free some space and try again."
+        )
+    if code != 0:
+        said = listener.last.rpartition("failed to quantize: ")[2].rstrip(".") or "no reason was given"
+        raise Refusal(f"{source.path.name} could not be quantized to {recipe.type}: {said}.")

@@ -1,0 +1,1 @@
+"""The arithmetic of comparing two models' predictions. numpy alone, no native call."""

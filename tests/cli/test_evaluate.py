@@ -1,0 +1,52 @@
+"""`slipstream evaluate`, as it is typed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from app.cli.evaluate import describe, describe_card
+from tests.cli.test_commands import slipstream
+from tests.lab.cards import card, evaluation
+from tests.lab.conftest import SENTENCE, make
+
+
+def test_an_object_for_programs_and_a_card_on_the_shelf(tmp_path: Path) -> None:
+    tiny, altered = make(tmp_path, "tiny"), make(tmp_path, "altered", noise=0.05)
+    text = tmp_path / "text.txt"
+    text.write_text(SENTENCE * 4, "utf-8")
+    options = ["--text", str(text), "--context", "32", "--threads", "1", "--card", "--json"]
+    result = slipstream(
+        "evaluate", str(altered.file), "--against", str(tiny.file), *options, SLIPSTREAM_HOME=str(tmp_path)
+    )
+    assert result.returncode == 0, result.stderr
+    card = json.loads(result.stdout)
+    assert card["evaluation"]["kld"]["mean"] > 0
+    assert card["speed"]["decode_per_second"] > 0
+    assert len(list(tmp_path.rglob("*.card.json"))) == 1
+    assert list(tmp_path.rglob("work-*")) == []
+
+
+def test_a_table_for_people() -> None:
+    said = describe_card(card())
+    assert said.startswith("Tiny Chat 8B Q4_K_M: Close to the original: keeps 93.2% of first choices;")
+    for line in ("KL divergence, mean          0.031300 ± 0.000626", "Same first choice            93.20% ± 0.30%"):
+        assert line in said
+    assert "known to within" not in said
+    kld = replace(evaluation(0.03, 0.9).kld, approximation=0.0001)  # type: ignore[type-var]
+    assert "The mean is known to within  ± 0.0001" in describe(replace(evaluation(0.03, 0.9), kld=kld))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["--threads", "0"], "--threads must be at least 1, not 0."),
+        (["--gpu-layers", "-1"], "--gpu-layers must be at least 0, not -1."),
+        (["--exact"], "--exact compares two models: name the other one with --against."),
+    ],
+)
+def test_wrong_use_is_told(wrong: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "a.gguf", *wrong]) == 2
+    assert capsys.readouterr().err == f"slipstream: {words}\n"

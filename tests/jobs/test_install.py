@@ -1,0 +1,251 @@
+"""From a repository of the Hub to a model in the library, in steps that are never done twice."""
+
+import hashlib
+import shutil
+import threading
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from app.errors import AlreadyThere, ConversionError, InstallError
+from app.jobs.child import OnProgress
+from app.jobs.folder_lock import FolderLock
+from app.jobs.job import JobState
+from app.library.store import ModelStore
+from backends.child import Progress
+from tests.hub.double import HubDouble, HubRepo
+from tests.jobs.installing import REPO, all_files, application, checkpoint_repo
+from tests.library import gguf_bytes
+
+NAME = f"{REPO}:Q4_K_M"
+FILE = "org/tiny/tiny-Q4_K_M.gguf"
+STEPS = ("Download", "Convert", "Quantize", "Measure", "Add")
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> HubRepo:
+    return checkpoint_repo(tmp_path_factory.mktemp("hub") / "tiny")
+
+
+@pytest.fixture
+def double(hub_double: HubDouble, checkpoint: HubRepo) -> HubDouble:
+    hub_double.add(checkpoint)
+    hub_double.add(HubRepo("org/whole-GGUF", {"whole-Q4_K_M.gguf": gguf_bytes.model(), "README.md": b"# A model"}))
+    return hub_double
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home ü"
+
+
+class Cards:
+    """Measures nothing, but writes down what it was asked to measure."""
+
+    def __init__(self, error: Exception | None = None):
+        self.asked: list[tuple[str, str, bool]] = []
+        self._error = error
+
+    def __call__(self, file: Path, against: Path | None, on_progress: OnProgress, _cancelled: threading.Event) -> None:
+        assert against is not None
+        self.asked.append((file.name, against.name, against.is_file()))
+        on_progress(Progress(0.5, "measuring"))
+        if self._error:
+            raise self._error
+
+
+def test_a_checkpoint_becomes_a_model_with_its_card(double: HubDouble, home: Path) -> None:
+    cards = Cards()
+    with application(home, double, cards) as app:
+        job_id = app.install(NAME)
+        job = app.done(job_id)
+        installed = app.queue.handle(job_id).result
+    assert job.steps == STEPS
+    fractions = [snapshot.fraction for snapshot in app.heard]
+    assert fractions == sorted(fractions)
+    assert {snapshot.step for snapshot in app.heard if snapshot.text} == set(range(5))
+    assert cards.asked == [("tiny-Q4_K_M.gguf", "full-F16.gguf", True)]
+    (entry,) = ModelStore(app.paths.models).models()
+    assert (entry.quantization, entry.source, entry.problem) == ("Q4_K_M", REPO, None)
+    assert entry.sha256 == hashlib.sha256(entry.path.read_bytes()).hexdigest()
+    assert installed.entry == entry
+    assert {file for file in all_files(home) if not file.startswith("logs/")} == {
+        f"models/{FILE}",
+        "models/org/tiny/manifest.json",
+    }
+
+
+def test_a_model_without_a_card_is_a_model_all_the_same(double: HubDouble, home: Path) -> None:
+    with application(home, double, Cards(ConversionError("The text is too short."))) as app:
+        job_id = app.install(NAME)
+        job = app.done(job_id)
+        assert "could not be measured: The text is too short." in job.text
+        assert app.queue.handle(job_id).result.note == job.text
+        assert len(app.store.models()) == 1
+
+
+def test_unquantized_types_skip_the_step(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        job = app.done(app.install(f"{REPO}:F16"))
+    assert job.steps == ("Download", "Convert", "Add")
+    (entry,) = app.store.models()
+    assert (entry.path.name, entry.quantization) == ("tiny-F16.gguf", "F16")
+
+
+def test_a_gguf_file_is_checked_and_added(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        job = app.done(app.install("org/whole-GGUF"))
+    assert job.steps == ("Download", "Check", "Add")
+    (entry,) = app.store.models()
+    assert entry.sha256 == hashlib.sha256(gguf_bytes.model()).hexdigest()
+    assert all_files(home) == {f"models/org/whole-GGUF/{name}" for name in ("whole-Q4_K_M.gguf", "manifest.json")}
+
+
+def test_a_file_that_is_no_model_is_refused_and_can_be_removed(double: HubDouble, home: Path) -> None:
+    double.add(HubRepo("org/bad", {"bad-Q4_K_M.gguf": b"GGUF" + b"\xff" * 100}))
+    with application(home, double) as app:
+        job_id = app.install("org/bad")
+        job = app.wait(job_id, JobState.FAILED)
+        assert job.error
+        assert "bad-Q4_K_M.gguf" in job.error
+        assert app.store.models() == []
+        app.installs.cancel(job_id)
+        assert app.folders() == []
+
+
+def test_a_checkpoint_can_be_kept_as_it_is(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        job_id = app.install(REPO, converts=False)
+        app.done(job_id)
+        installed = app.queue.handle(job_id).result
+    assert installed.path == app.paths.models / "org/tiny/checkpoint"
+    names = {path.name for path in installed.path.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
+    assert app.folders() == []
+
+
+def test_paused_in_every_step_it_goes_on_there(double: HubDouble, home: Path) -> None:
+    throttle = double.fail(on="/cdn/*", bytes_per_second=8_000_000)
+    with application(home, double, Cards()) as app:
+        job_id = app.install(NAME)
+        for step in range(4):
+            app.wait_for(job_id, lambda job, step=step: job.step == step and bool(job.text))
+            app.installs.pause(job_id)
+            paused = app.wait(job_id, JobState.PAUSED)
+            num_heard = len(app.heard)
+            app.installs.resume(job_id)
+            app.wait_for(job_id, lambda job, step=paused.step: job.state is JobState.RUNNING and job.step >= step)
+            assert all(job.step >= step for job in app.heard[num_heard:])
+            if throttle in double.faults:
+                double.faults.remove(throttle)
+        app.done(job_id)
+        assert [entry.id for entry in app.store.models()] == [REPO]
+        assert app.folders() == []
+
+
+def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: HubDouble, home: Path) -> None:
+    double.fail(on="/cdn/*", bytes_per_second=100_000)
+    with application(home, double) as app:
+        goes_on, waits = app.install(NAME), app.install(f"{REPO}:F16")
+        for job_id in (goes_on, waits):
+            app.wait_for(job_id, lambda job: bool(job.text))
+        app.installs.pause(waits)
+        app.wait(waits, JobState.PAUSED)
+    double.faults.clear()
+    with application(home, double) as app:
+        assert app.installs.recover() == []
+        states = {job.title: job.state for job in app.queue.jobs()}
+        assert states.pop(f"{REPO} as F16") is JobState.PAUSED
+        (job_id,) = [job.id for job in app.queue.jobs() if job.state is not JobState.PAUSED]
+        app.done(job_id)
+        assert [entry.quantization for entry in app.store.models()] == ["Q4_K_M"]
+        again = app.install(f"{REPO}:F16")  # asked for once more, it is taken up
+        app.done(again)
+        assert [(entry.id, entry.quantization) for entry in app.store.models()] == [
+            ("org/tiny", "Q4_K_M"),
+            ("org/tiny:F16", "F16"),
+        ]
+
+
+def test_what_is_there_or_on_its_way_is_not_fetched_again(double: HubDouble, home: Path) -> None:
+    double.add(HubRepo("other/copy", {"renamed-Q4_K_M.gguf": gguf_bytes.model()}))
+    with application(home, double) as app:
+        double.fail(on="/cdn/*", bytes_per_second=100_000)
+        job_id = app.install(NAME)
+        with pytest.raises(AlreadyThere, match="being installed already") as on_its_way:
+            app.install(NAME)
+        assert on_its_way.value.job_id == job_id
+        double.faults.clear()
+        app.done(job_id)
+        with pytest.raises(AlreadyThere, match="in the library already, as “org/tiny”") as there:
+            app.install(NAME)
+        assert there.value.model_id == REPO
+        app.done(app.install("org/whole-GGUF"))
+        with pytest.raises(AlreadyThere, match="as “org/whole-GGUF”"):
+            app.install("other/copy")  # the same bytes under another name
+
+
+def test_a_full_disk_is_told_before_the_first_byte(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 10, 1_000_000))
+    with application(home, double) as app:
+        job = app.wait(app.install(NAME), JobState.FAILED)
+    assert job.error
+    assert "more than is free in" in job.error
+    assert {seen.path.split("/")[1] for seen in double.requests} == {"api"}
+
+
+def test_cancelled_it_leaves_nothing(double: HubDouble, home: Path) -> None:
+    double.fail(on="/cdn/*", bytes_per_second=100_000)
+    with application(home, double) as app:
+        running, paused = app.install(NAME), app.install(f"{REPO}:Q8_0")
+        for job_id in (running, paused):
+            app.wait_for(job_id, lambda job: bool(job.text))
+        app.installs.pause(paused)
+        app.wait(paused, JobState.PAUSED)
+        for job_id in (running, paused):
+            app.installs.cancel(job_id)
+            app.wait(job_id, JobState.CANCELLED)
+            app.queue.handle(job_id).finished.wait(10)
+        assert app.folders() == []
+    assert all_files(home) == set()
+
+
+def test_broken_folders_are_cleared_and_foreign_ones_left_alone(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        root = app.paths.models / ".installs"
+        for name, record in {"empty": None, "damaged": "{", "hostile": '{"version": 1, "request": {}}'}.items():
+            (root / name).mkdir(parents=True)
+            if record is not None:
+                (root / name / "install.json").write_text(record)
+        (root / "busy").mkdir()
+        lock = FolderLock.take(root / "busy")
+        assert lock is not None
+        outside = home / "outside"
+        outside.mkdir()
+        (root / "link").symlink_to(outside, target_is_directory=True)
+        notices = app.installs.recover()
+        lock.release()
+        assert [folder.name for folder in app.folders()] == ["busy", "link"]
+        assert outside.is_dir()
+    assert len(notices) == 2
+    assert all("cleared away" in notice for notice in notices)
+
+
+def test_the_library_does_not_list_what_is_unfinished(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        folder = app.paths.models / ".installs" / "half"
+        folder.mkdir(parents=True)
+        (folder / "whole.gguf").write_bytes(gguf_bytes.model())
+        assert app.store.models() == []
+
+
+def test_a_name_that_means_nothing_is_told_with_what_there_is(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        with pytest.raises(InstallError, match=r"org/whole-GGUF has no “Q9_Z”.*Q4_K_M"):
+            app.install("org/whole-GGUF:Q9_Z")
+        with pytest.raises(InstallError, match="only a checkpoint"):
+            app.install(NAME, converts=False)

@@ -1,0 +1,188 @@
+"""Discover: a search over the Hub at the left, the repository that is looked at on the right."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QStackedWidget, QVBoxLayout, QWidget
+
+from app.errors import SlipstreamError
+from app.hub.fit import Machine
+from app.hub.repository import Repository, Variant
+from app.jobs.install_request import InstallRequest
+from app.telemetry.machine import total_memory
+from ui.bridge import Bridge
+from ui.hub.gate_card import GateCard
+from ui.hub.notices import Beginning, NothingFound, Trouble, at_top, sentence, wants_access
+from ui.hub.repository_desk import RepositoryDesk
+from ui.hub.repository_pane import RepositoryPane
+from ui.hub.results_model import ResultRole, ResultsModel
+from ui.hub.search_bar import SearchBar
+from ui.library.models_model import ModelsModel
+from ui.theme import Theme
+from ui.widgets.labels import button, label
+from ui.widgets.row_delegate import RowDelegate
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+LIST_WIDTH = 336
+HITS, NOTHING, TROUBLE = range(3)
+BEGINNING, SEARCH = range(2)
+HINT, LOADING, OPENED, LOST, SHUT = range(5)
+
+
+class DiscoverPage(QWidget):
+    install_wanted = Signal(object)  # InstallRequest
+    refused = Signal(str)
+
+    def __init__(
+        self,
+        services: "Services",
+        bridge: Bridge,
+        models: ModelsModel,
+        theme: Theme,
+        read_memory: Callable[[], tuple[int, int | None]] = total_memory,
+    ):
+        super().__init__()
+        self._services = services
+        self._bridge = bridge
+        self._models = models
+        self._read_memory = read_memory
+        self._is_measured = False
+        self.results = ResultsModel(services.hub, bridge)
+        self.desk = RepositoryDesk(services.hub, services.tokens, bridge)
+        self.bar = SearchBar()
+        self.view = QListView()
+        self.status = label("", "caption", wraps=True)
+        self.again = button("Retry", "link")
+        self.beginning = Beginning()
+        self.trouble = Trouble()
+        self.pane = RepositoryPane(self.desk, theme)
+        self.lost = Trouble()
+        self.gate = GateCard()
+        self._loading = label("", "muted", wraps=True)
+        self._lay_out(theme)
+
+        self.bar.asked.connect(self.results.search)
+        self.bar.emptied.connect(self._empty)
+        self.beginning.chosen.connect(self.bar.look_for)
+        self.results.began.connect(self._show_search)
+        self.results.arrived.connect(self._show_hits)
+        self.results.failed.connect(self._show_trouble)
+        self.trouble.retry_clicked.connect(self.results.retry)
+        self.again.clicked.connect(self.results.retry)
+        self.view.selectionModel().currentChanged.connect(self._open)
+        self.desk.began.connect(self._show_loading)
+        self.desk.opened.connect(lambda: self._right.setCurrentIndex(OPENED))
+        self.desk.failed.connect(self._show_lost)
+        self.desk.noted.connect(self.gate.show_note)
+        self.lost.retry_clicked.connect(self.desk.retry)
+        self.gate.token_entered.connect(self.desk.use_token)
+        self.pane.install_clicked.connect(self._install)
+        models.refreshed.connect(self._take_library)
+        theme.changed.connect(self.view.viewport().update)
+
+    def close_down(self) -> None:
+        """End what is under way, so that nobody waits for a server that is silent."""
+        self._services.hub.close()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._is_measured:
+            self._is_measured = True
+            self._bridge.call(self._read_memory, lambda read: self.pane.take_machine(Machine(*read)))
+        self.bar.edit.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _empty(self) -> None:
+        self.results.clear()
+        self._whole.setCurrentIndex(BEGINNING)
+
+    def _show_search(self) -> None:
+        self._whole.setCurrentIndex(SEARCH)
+        self._say("Searching…")
+
+    def _show_hits(self) -> None:
+        num_hits = len(self.results.hits)
+        more = ". More come as you scroll." if self.results.canFetchMore(self.view.rootIndex()) else ""
+        self._say(f"{num_hits} {'model' if num_hits == 1 else 'models'}{more}" if num_hits else "")
+        self._left.setCurrentIndex(HITS if num_hits else NOTHING)
+
+    def _show_trouble(self, error: Exception) -> None:
+        """In place of an empty list; what was found already stays, with a word above it."""
+        self.trouble.show_error(error)
+        self._say(sentence(error) if self.results.hits else "", has_retry=True)
+        self._left.setCurrentIndex(HITS if self.results.hits else TROUBLE)
+
+    def _say(self, text: str, has_retry: bool = False) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+        self.again.setVisible(bool(text) and has_retry)
+
+    def _open(self) -> None:
+        index = self.view.currentIndex()
+        if index.isValid():
+            self.desk.open(index.data(ResultRole.SUMMARY).id)
+        else:
+            self.desk.close()
+            self._right.setCurrentIndex(HINT)
+
+    def _show_loading(self, name: str) -> None:
+        self._loading.setText(f"Reading {name}…")
+        self._right.setCurrentIndex(LOADING)
+
+    def _show_lost(self, error: Exception) -> None:
+        if wants_access(error):
+            self.gate.show_gate(sentence(error), getattr(error, "link", "") or "")
+            self._right.setCurrentIndex(SHUT)
+        else:
+            self.lost.show_error(error)
+            self._right.setCurrentIndex(LOST)
+
+    def _take_library(self) -> None:
+        self.pane.take_library(frozenset(entry.sha256 for entry in self._models.entries if entry.sha256))
+
+    def _install(self, repository: Repository, variant: Variant, quantization: str | None) -> None:
+        try:
+            self.install_wanted.emit(InstallRequest.of(repository, variant, quantization))
+        except SlipstreamError as error:
+            self.refused.emit(str(error))
+
+    def _lay_out(self, theme: Theme) -> None:
+        self.view.setModel(self.results)
+        self.view.setItemDelegate(RowDelegate(theme, ResultRole.NOTE, ResultRole.DETAIL, self.view))
+        self.view.setAccessibleName("Models of the Hub")
+        self.view.setFrameShape(QFrame.Shape.NoFrame)
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self._left = _stack(self.view, NothingFound(), at_top(self.trouble))
+        hint = label("Choose a model to see its files, and which of them run on this machine.", "muted", wraps=True)
+        self._right = _stack(at_top(hint), at_top(self._loading), self.pane, at_top(self.lost), at_top(self.gate))
+        left_side = QWidget()
+        left_side.setFixedWidth(LIST_WIDTH)
+        left = QVBoxLayout(left_side)
+        left.setContentsMargins(0, 0, 0, 0)
+        left.setSpacing(8)
+        left.addWidget(self.status)
+        left.addWidget(self.again, 0, Qt.AlignmentFlag.AlignLeft)
+        left.addWidget(self._left, 1)
+        search = QWidget()
+        row = QHBoxLayout(search)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(24)
+        row.addWidget(left_side)
+        row.addWidget(self._right, 1)
+        self._whole = _stack(self.beginning, search)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(32, 24, 32, 24)
+        layout.setSpacing(16)
+        layout.addWidget(self.bar)
+        layout.addWidget(self._whole, 1)
+
+
+def _stack(*widgets: QWidget) -> QStackedWidget:
+    result = QStackedWidget()
+    for widget in widgets:
+        result.addWidget(widget)
+    return result

@@ -1,0 +1,67 @@
+"""One click to have what is chosen. For a checkpoint it also asks what to make of it, and says how large that gets."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from app.hub.fit import Machine, fit
+from app.hub.quantizations import BITS_PER_WEIGHT, DEFAULT, predicted_bytes
+from app.hub.repository import Repository, Variant, VariantKind
+from ui.figures import size
+from ui.settings.fields import Choice
+from ui.widgets.labels import button, label
+
+OPTIONS = tuple((name, name) for name in BITS_PER_WEIGHT)
+
+
+class InstallBar(QWidget):
+    clicked = Signal(object)  # the quantization to make of a checkpoint, or None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repository: Repository | None = None
+        self._variant: Variant | None = None
+        self._machine: Machine | None = None
+        self.quantization = Choice(OPTIONS, DEFAULT)
+        self.quantization.setAccessibleName("Quantization")
+        self.install = button("Install", "primary")
+        self.note = label("", "caption", wraps=True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.note, 1)
+        row.addWidget(self.quantization)
+        row.addWidget(self.install)
+
+        self.quantization.picked.connect(lambda _: self._refresh())
+        self.install.clicked.connect(lambda: self.clicked.emit(self._wanted()))
+
+    def show_variant(
+        self, repository: Repository, variant: Variant, machine: Machine | None, is_here: bool, problem: str
+    ) -> None:
+        """problem: why it had better not be downloaded; empty when nothing speaks against it."""
+        self._repository, self._variant, self._machine = repository, variant, machine
+        self.quantization.setVisible(variant.kind is VariantKind.CHECKPOINT)
+        self.install.setText(f"{'Install again' if is_here else 'Install'} ({_download(variant)})")
+        self.install.setAccessibleName(f"{self.install.text()}: {repository.id} {variant.label}")
+        self.install.setEnabled(not problem)
+        self._problem = problem
+        self._refresh()
+
+    def _wanted(self) -> str | None:
+        is_checkpoint = self._variant is not None and self._variant.kind is VariantKind.CHECKPOINT
+        return self.quantization.values[self.quantization.currentIndex()] if is_checkpoint else None
+
+    def _refresh(self) -> None:
+        text = self._problem
+        quantization = self._wanted()
+        if not text and quantization and self._repository and self._variant:
+            num_bytes = predicted_bytes(self._repository, self._variant, quantization)
+            here = f" {fit(num_bytes, self._machine).sentence}." if self._machine else ""
+            text = f"About {size(num_bytes)} once it is converted.{here}"
+        elif not text and self._variant and len(self._variant.files) > 1:
+            text = f"{self._variant.label}: {len(self._variant.files)} files that belong together."
+        self.note.setText(text or (self._variant.label if self._variant else ""))
+
+
+def _download(variant: Variant) -> str:
+    return size(variant.bytes + (variant.mmproj.bytes if variant.mmproj else 0))

@@ -1,0 +1,78 @@
+"""One job that is not finished: its title, its steps, one bar, what it does now, and what a person can do about it."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
+
+from app.jobs.job import Job, JobState, Lane
+from ui.jobs.step_track import StepTrack
+from ui.theme import Theme
+from ui.widgets.labels import button, label, restyle
+
+PARTS = 1000  # of the bar
+
+
+class JobCard(QFrame):
+    pause_clicked = Signal(int)
+    resume_clicked = Signal(int)
+    cancel_clicked = Signal(int)
+
+    def __init__(self, job: Job, theme: Theme):
+        super().__init__()
+        self.job = job
+        self.setProperty("kind", "card")
+        self.setAccessibleName(job.title)
+        self._title = label(job.title, "strong", wraps=True)
+        self.pause = button("Pause", name=f"Pause: {job.title}")
+        self.resume = button("Resume", name=f"Resume: {job.title}")
+        self.cancel = button("Cancel", "quiet", name=f"Cancel: {job.title}")
+        self._track = StepTrack(theme, job.steps)
+        self._bar = QProgressBar()
+        self._bar.setRange(0, PARTS)
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName(f"Progress: {job.title}")
+        self.text = label("", "caption", wraps=True)
+        self._lay_out()
+
+        self.pause.clicked.connect(lambda: self.pause_clicked.emit(self.job.id))
+        self.resume.clicked.connect(lambda: self.resume_clicked.emit(self.job.id))
+        self.cancel.clicked.connect(lambda: self.cancel_clicked.emit(self.job.id))
+        self.show_job(job)
+
+    def show_job(self, job: Job) -> None:
+        self.job = job
+        is_at_work = job.state in (JobState.RUNNING, JobState.WAITING)
+        has_failed = job.state is JobState.FAILED
+        self.pause.setVisible(is_at_work and job.lane is Lane.LIGHT)
+        self.resume.setVisible(job.state is JobState.PAUSED or has_failed)
+        self.resume.setText("Retry" if has_failed else "Resume")
+        self.resume.setAccessibleName(f"{self.resume.text()}: {job.title}")
+        self.cancel.setText("Remove" if has_failed else "Cancel")
+        self._track.show_step(job.step, is_done=False)
+        self._bar.setValue(int(job.fraction * PARTS))
+        restyle(self.text, "kind", "problem" if has_failed else "caption")
+        self.text.setText(describe(job))
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self._title, 1)
+        for widget in (self.pause, self.resume, self.cancel):
+            top.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 16, 16, 16)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        for widget in (self._track, self._bar, self.text):
+            layout.addWidget(widget)
+
+
+def describe(job: Job) -> str:
+    """The line under the bar."""
+    match job.state:
+        case JobState.FAILED:
+            return job.error or "It failed."
+        case JobState.WAITING:
+            return "Waiting for its turn"
+        case JobState.PAUSED:
+            return f"Paused at {job.fraction:.0%}" if job.fraction else "Paused"
+    return job.text or f"{job.steps[job.step]} …"

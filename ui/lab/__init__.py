@@ -1,0 +1,1 @@
+"""What models cost and gain on this machine: their cards, and the picture of all of them."""

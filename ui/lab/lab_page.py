@@ -1,0 +1,141 @@
+"""All cards: the picture above, the table below, and both for other programs."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.jobs.job import Job, JobState
+from app.lab.card import Card, verdict
+from app.lab.export import to_csv, to_markdown
+from ui.bridge import Bridge
+from ui.lab.cards_model import CARD_ROLE, SORT_ROLE, CardsModel
+from ui.lab.points import Measure
+from ui.lab.quality_plot import QualityPlot
+from ui.theme import Theme
+from ui.widgets.labels import button, label
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+LEAD = "What each file's quantization costs in quality, and what it gains in size and speed on this machine."
+HINT = "Point at a model, or go through them with the arrow keys, to see its values."
+FORMATS = {"Picture…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
+
+
+class LabPage(QWidget):
+    refused = Signal(str)
+
+    def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
+        super().__init__()
+        self._services = services
+        self._bridge = bridge
+        self.model = CardsModel()
+        self._proxy = QSortFilterProxyModel(self)
+        self._proxy.setSourceModel(self.model)
+        self._proxy.setSortRole(SORT_ROLE)
+        self.plot = QualityPlot(theme)
+        self.table = QTableView()
+        self.measure = QComboBox()
+        self.measure.addItems([measure.value for measure in Measure])
+        self.measure.setAccessibleName("What quality means")
+        self.exports = {suffix: button(f"Save as {words}") for words, suffix in FORMATS.items()}
+        self._sentence = label(HINT, "muted", wraps=True)
+        self._lay_out()
+
+        self.measure.currentIndexChanged.connect(lambda index: self.plot.set_measure(list(Measure)[index]))
+        self.plot.chosen.connect(self._tell)
+        self.table.selectionModel().currentRowChanged.connect(self._take_row)
+        for suffix, widget in self.exports.items():
+            widget.clicked.connect(partial(self._ask_where, suffix))
+        bridge.job_changed.connect(self._take_job)
+
+    def refresh(self) -> None:
+        self._bridge.call(self._services.lab.cards.cards, self.show_cards, self._refuse)
+
+    def show_cards(self, cards: list[Card]) -> None:
+        self.model.set_cards(cards)
+        self.plot.set_cards(cards)
+        for widget in self.exports.values():
+            widget.setEnabled(bool(cards))
+
+    def export(self, path: Path) -> None:
+        """By its suffix: .png, .csv or .md. Raises OSError."""
+        if path.suffix == ".png":
+            if not self.plot.picture().save(str(path)):
+                raise OSError(f"{path} could not be written")
+            return
+        write = to_csv if path.suffix == ".csv" else to_markdown
+        path.write_text(write(self.model.cards), "utf-8", newline="")
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    def _ask_where(self, suffix: str) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save the cards", f"cards{suffix}", f"*{suffix}")
+        if not name:
+            return
+        path = Path(name)
+        try:
+            self.export(path if path.suffix == suffix else path.with_name(path.name + suffix))
+        except OSError as fault:
+            self.refused.emit(f"The cards could not be saved: {fault.strerror or fault}.")
+
+    def _tell(self, card: Card | None) -> None:
+        self._sentence.setText(f"{card.name}: {verdict(card)}" if card else HINT)
+
+    def _take_row(self, index: QModelIndex) -> None:
+        self._tell(index.data(CARD_ROLE) if index.isValid() else None)
+
+    def _take_job(self, job: Job) -> None:
+        if job.state is JobState.DONE and self.isVisible():
+            self.refresh()
+
+    def _refuse(self, error: Exception) -> None:
+        self.refused.emit(f"The cards could not be read: {error}")
+
+    def _lay_out(self) -> None:
+        table = self.table
+        table.setModel(self._proxy)
+        table.setSortingEnabled(True)
+        table.sortByColumn(2, Qt.SortOrder.AscendingOrder)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setTabKeyNavigation(False)
+        table.setShowGrid(False)
+        table.setFrameShape(QFrame.Shape.NoFrame)
+        table.verticalHeader().hide()
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setHighlightSections(False)
+        table.setAccessibleName("Cards")
+        table.setMinimumHeight(90)
+        actions = QHBoxLayout()
+        actions.setSpacing(8)
+        actions.addWidget(self.measure)
+        actions.addStretch(1)
+        for widget in self.exports.values():
+            actions.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(32, 24, 32, 24)
+        layout.setSpacing(12)
+        layout.addWidget(label("Lab", "title"))
+        layout.addWidget(label(LEAD, "muted", wraps=True))
+        layout.addLayout(actions)
+        layout.addWidget(self.plot, 3)
+        layout.addWidget(self._sentence)
+        layout.addWidget(table, 2)

@@ -1,0 +1,52 @@
+"""Speed as a color: from amber, slow, to teal, fast. Two hues that color-blind eyes tell apart as well."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QLinearGradient, QPainter
+
+from ui.palette import Palette
+
+SLOW_LIGHT, SLOW_DARK = "#e0a100", "#f2c14e"
+BAR_WIDTH, BAR_HEIGHT = 90.0, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedScale:
+    slowest: float
+    fastest: float
+    slow: QColor
+    fast: QColor
+    text: QColor
+    unknown: QColor
+
+    @classmethod
+    def of(cls, speeds: list[float], colors: Palette) -> "SpeedScale":
+        slow = QColor(SLOW_DARK if colors.is_dark else SLOW_LIGHT)
+        ends = (min(speeds, default=0.0), max(speeds, default=0.0))
+        return cls(*ends, slow, QColor(colors.accent), QColor(colors.muted), QColor(colors.border))
+
+    def color(self, speed: float | None) -> QColor:
+        if speed is None:
+            return self.unknown
+        span = self.fastest - self.slowest
+        share = (speed - self.slowest) / span if span else 1.0
+        parts = zip(self.slow.getRgbF()[:3], self.fast.getRgbF()[:3], strict=True)
+        return QColor.fromRgbF(*((1 - share) * a + share * b for a, b in parts))
+
+    def paint(self, painter: QPainter, area: QRectF) -> None:
+        """The legend: a bar between its two ends' speeds, at the right of the area."""
+        fastest, slowest = f"{self.fastest:,.3g} tokens/s", f"{self.slowest:,.3g}"
+        right = painter.fontMetrics().horizontalAdvance(fastest) + 8.0
+        bar = QRectF(area.right() - right - BAR_WIDTH, area.center().y() - BAR_HEIGHT / 2, BAR_WIDTH, BAR_HEIGHT)
+        shade = QLinearGradient(bar.topLeft(), bar.topRight())
+        shade.setColorAt(0, self.slow)
+        shade.setColorAt(1, self.fast)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(shade)
+        painter.drawRoundedRect(bar, 4, 4)
+        painter.setPen(self.text)
+        middle = Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(area, Qt.AlignmentFlag.AlignRight | middle, fastest)
+        left = QRectF(area.left(), area.top(), bar.left() - 8 - area.left(), area.height())
+        painter.drawText(left, Qt.AlignmentFlag.AlignRight | middle, slowest)

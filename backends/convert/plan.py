@@ -10,7 +10,7 @@ from backends.convert.architectures.table import OUTPUT, Architecture, Row
 from backends.convert.config import Config, Size
 from backends.convert.encode import STORED, FloatType
 from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
-from backends.convert.rope import RopeKind, llama3_factors, longrope_factors
+from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
 # llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
@@ -73,13 +73,20 @@ def _needed(architecture: Architecture, entries: Mapping[str, Source]) -> Iterat
 
 def _rows(architecture: Architecture, config: Config, has_output: bool) -> Iterator[tuple[Row, str, str]]:
     """Each row with the start of its source's name, and its target."""
-    for row in architecture.outer:
+    for row in (*architecture.outer, *_asked_for(architecture.outer_if, config)):
         yield row, "", row.target
+    everywhere = (*architecture.layer, *_asked_for(architecture.layer_if, config))
     for layer in range(config.num_layers):
-        for row in (*architecture.layer, *architecture.layers_of.get(config.kind(layer), ())):
+        for row in (*everywhere, *architecture.layers_of.get(config.kind(layer), ())):
             yield row, f"model.layers.{layer}.", f"blk.{layer}.{row.target}"
     if config.is_tied is False or (config.is_tied is None and has_output):
         yield OUTPUT, "", OUTPUT.target
+
+
+def _asked_for(rows: Mapping[str, tuple[Row, ...]], config: Config) -> Iterator[Row]:
+    for key, chosen in rows.items():
+        if config.raw.get(key):
+            yield from chosen
 
 
 def _names(row: Row, prefix: str, config: Config) -> list[str]:
@@ -111,6 +118,8 @@ def _factors(config: Config) -> Iterator[PlannedTensor]:
     """Of the rotary frequencies, which llama.cpp reads as tensors."""
     if config.rope.kind is RopeKind.LLAMA3:
         yield _held("rope_freqs.weight", Held(llama3_factors(config.rope, config.sizes[Size.HEAD])), config)
+    if config.rope.kind is RopeKind.PROPORTIONAL:
+        yield _held("rope_freqs.weight", Held(proportional_factors(config.rope, config.sizes[Size.FULL_HEAD])), config)
     if config.rope.kind is RopeKind.LONGROPE:
         for length in ("long", "short"):
             values = longrope_factors(config.rope, f"{length}_factor", rotary(config))

@@ -72,7 +72,7 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     sizes |= {size: count(raw, key) for size, key in architecture.optional_sizes.items() if raw.get(key) is not None}
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
-    return {**sizes, **architecture.derived(sizes)}
+    return {**sizes, **architecture.derived(raw, sizes)}
 
 
 def _window(architecture: Architecture, raw: Raw) -> int | None:

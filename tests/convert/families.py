@@ -55,6 +55,7 @@ class Family:
     after: dict[str, Any] = field(default_factory=dict)
     nested: bool = False  # as the text part of a model that sees
     zero_norms: bool = False  # norm weights lie around zero
+    query_size: float = 1.0  # Gemma 4 does not scale attention, and a sharp one magnifies what GELU rounds
 
 
 def two_ropes(theta: float, local: float, factor: float | None = None) -> dict[str, Any]:
@@ -72,6 +73,18 @@ GEMMA3 = {
     "sliding_window": 32,
     "rope_parameters": two_ropes(1e6, 1e4, 8.0),
     "layer_types": [LOCAL] * 5 + [FULL, LOCAL],
+}
+GEMMA4 = {
+    "num_hidden_layers": 6,
+    "layer_types": [LOCAL, LOCAL, FULL] * 2,
+    "head_dim": 16,
+    "global_head_dim": 32,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": checkpoints.VOCAB_SIZE,
+    "num_kv_shared_layers": 3,
+    "use_double_wide_mlp": True,
+    "sliding_window": 32,
+    "final_logit_softcapping": 30.0,
 }
 LINEAR_ATTENTION = {
     "num_hidden_layers": 4,
@@ -123,6 +136,25 @@ FAMILIES = {
         "Gemma3", {**GEMMA3, "num_hidden_layers": 3, "layer_types": [LOCAL, FULL, LOCAL]}, zero_norms=True
     ),
     "gemma3, nested": Family("Gemma3", GEMMA3, nested=True, zero_norms=True),
+    "gemma4, per layer, shared keys": Family("Gemma4", GEMMA4, query_size=0.2),
+    "gemma4, experts": Family(
+        "Gemma4",
+        {
+            **GEMMA4,
+            "hidden_size_per_layer_input": 0,
+            "num_kv_shared_layers": 0,
+            "use_double_wide_mlp": False,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+            "enable_moe_block": True,
+            "num_experts": 4,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 32,
+            "final_logit_softcapping": None,
+        },
+        query_size=0.2,
+    ),
+    "gemma4, nested": Family("Gemma4", {**GEMMA4, "num_kv_shared_layers": 2}, nested=True, query_size=0.2),
     "phi3": Family("Phi3", {"sliding_window": 240}),
     "phi3, longrope, short": Family(
         "Phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 1024, "max_position_embeddings": 4096}
@@ -230,6 +262,7 @@ def _model(family: Family) -> Any:
         stored = (b for b in model.named_buffers() if b[0].endswith(("e_score_correction_bias", "layer_scalar")))
         for name, weight in (*model.named_parameters(), *stored):
             values = _random(torch, name, weight, family.zero_norms)
+            values *= family.query_size if "q_norm" in name else 1.0
             weight.copy_(values.to(getattr(torch, family.dtype)))
     return model.eval()
 
@@ -237,11 +270,15 @@ def _model(family: Family) -> Any:
 def _seeing_model(transformers: Any, name: str, text: Any) -> Any:
     vision = {
         "Gemma3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+        "Gemma4": {"num_hidden_layers": 1, "num_attention_heads": 2},
         "Qwen3_5": {"depth": 1, "num_heads": 2, "out_hidden_size": text.hidden_size, "num_position_embeddings": 16},
     }[name] | {"hidden_size": 16, "intermediate_size": 32}
+    if name == "Gemma4":
+        vision |= {"head_dim": 8, "num_key_value_heads": 2}
     if name == "Gemma3":
         vision["model_type"] = "siglip_vision_model"
-    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision)
+    audio = {"audio_config": None} if name == "Gemma4" else {}
+    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision, **audio)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config)
 
 

@@ -18,7 +18,7 @@ from backends.convert.architectures.common import (
     head_norms,
 )
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row
-from backends.convert.config import Config, Size, count
+from backends.convert.config import Config, Raw, Size, count
 from backends.convert.layout import computed, negative_exp, plus_one, reordered, squeezed
 from backends.convert.rope import FULL
 
@@ -64,7 +64,7 @@ def _next_gate(config: Config) -> Order:
     return _grouped(config, (3,))
 
 
-def _derived(sizes: Mapping[Size, int]) -> dict[Size, int]:
+def _derived(_raw: Raw, sizes: Mapping[Size, int]) -> dict[Size, int]:
     values = sizes[Size.LINEAR_HEADS] * sizes[Size.LINEAR_HEAD]
     keys = sizes[Size.LINEAR_KEY_HEADS] * sizes[Size.LINEAR_HEAD]
     return {

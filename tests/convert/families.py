@@ -75,13 +75,13 @@ GEMMA3 = {
     "layer_types": [LOCAL] * 5 + [FULL, LOCAL],
 }
 GEMMA4 = {
-    "num_hidden_layers": 6,
-    "layer_types": [LOCAL, LOCAL, FULL] * 2,
+    "num_hidden_layers": 4,
+    "layer_types": [LOCAL, FULL] * 2,
     "head_dim": 16,
     "global_head_dim": 32,
     "hidden_size_per_layer_input": 8,
     "vocab_size_per_layer_input": checkpoints.VOCAB_SIZE,
-    "num_kv_shared_layers": 3,
+    "num_kv_shared_layers": 2,
     "use_double_wide_mlp": True,
     "sliding_window": 32,
     "final_logit_softcapping": 30.0,
@@ -136,7 +136,7 @@ FAMILIES = {
         "Gemma3", {**GEMMA3, "num_hidden_layers": 3, "layer_types": [LOCAL, FULL, LOCAL]}, zero_norms=True
     ),
     "gemma3, nested": Family("Gemma3", GEMMA3, nested=True, zero_norms=True),
-    "gemma4, per layer, shared keys": Family("Gemma4", GEMMA4, query_size=0.2),
+    "gemma4, per layer, shared keys": Family("Gemma4", GEMMA4, query_size=0.1),
     "gemma4, experts": Family(
         "Gemma4",
         {
@@ -152,9 +152,9 @@ FAMILIES = {
             "moe_intermediate_size": 32,
             "final_logit_softcapping": None,
         },
-        query_size=0.2,
+        query_size=0.1,
     ),
-    "gemma4, nested": Family("Gemma4", {**GEMMA4, "num_kv_shared_layers": 2}, nested=True, query_size=0.2),
+    "gemma4, nested": Family("Gemma4", GEMMA4, nested=True, query_size=0.1),
     "phi3": Family("Phi3", {"sliding_window": 240}),
     "phi3, longrope, short": Family(
         "Phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 1024, "max_position_embeddings": 4096}
@@ -289,6 +289,8 @@ def _random(torch: Any, name: str, weight: Any, zero_norms: bool) -> Any:
         return noise if "embed_tokens" in name else noise * weight.shape[-1] ** -0.5 * 1.5
     if "norm" in name:
         return (0.0 if zero_norms else 1.0) + 0.2 * noise
+    if "scal" in name:
+        return 1.0 + 0.2 * noise
     return 0.3 * noise
 
 

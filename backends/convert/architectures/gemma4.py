@@ -131,6 +131,9 @@ def _fault(config: Config) -> str | None:
         return "Rotary settings without those of the layers with a window"
     if not any(window_pattern(config)):  # llama.cpp would stop the process
         return "A model without a layer that has a window"
+    pattern = window_pattern(config)[: config.num_layers - _shared_layers(config.raw)]
+    if _shared_layers(config.raw) and pattern[-2:] != [True, False]:  # those whose keys llama.cpp hands on
+        return "An order of layers in which others than the last two hand on their keys"
     if config.rope.table.get("factor") not in (None, 1):
         return "A rotary scaling 'proportional' with a factor"
     if config.sizes[Size.PER_LAYER] and config.count("vocab_size_per_layer_input") != config.sizes[Size.VOCAB]:

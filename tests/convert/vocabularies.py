@@ -11,13 +11,14 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import generate_merges
 
+from backends.convert.nasty_texts import NASTY_TEXTS
 from backends.convert.splitters import SPLITTERS, Step
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary import Vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
 from tests.convert.checkpoints import SPECIAL, TEXTS, write_json
 
-SIZE = 700
+SIZE = 1300
 STEPS = {name: steps for steps, s in SPLITTERS.items() for name in (s.plain, s.shortcut) if name}
 SPACE = "\u2581"
 # tokens of their own in Gemma
@@ -36,9 +37,9 @@ def byte_level(name: str) -> Tokenizer:
     made.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=640, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        vocab_size=1200, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    made.train_from_iterator(MORE_TEXTS, trainer)
+    made.train_from_iterator([*MORE_TEXTS, *NASTY_TEXTS * 4], trainer)  # merges over every border that there is
     return made
 
 

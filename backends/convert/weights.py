@@ -9,7 +9,8 @@ from backends.convert.layout import Source
 from backends.convert.pickled import has_pickles, read_pickled
 from backends.convert.quantized.table import dequantized
 from backends.convert.quantized.tensor import Computed
-from backends.convert.safetensors import DTYPES, Entry, read_checkpoint
+from backends.convert.safetensors import Entry, read_checkpoint
+from backends.convert.stored import DTYPES
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 

@@ -25,15 +25,16 @@ CASES: dict[str, Callable[[], Tokenizer | bytes]] = {
         f"tokenizer.json, {style}": lambda style=style: made.fallback_bpe(style)
         for style in ("prepend", "first", "never", "split")
     },
+    "Gemma4ForCausalLM": lambda: made.fallback_bpe("split"),
 }
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("vocabularies")
-    folders = [made.write(root / str(i), case()) for i, case in enumerate(CASES.values())]
-    for folder in folders:
-        made.to_gguf(folder)
+    folders = [made.write(root / str(i), case(), bos_token="<s>") for i, case in enumerate(CASES.values())]
+    for folder, case in zip(folders, CASES, strict=True):
+        made.to_gguf(folder, architecture=case)
     log = root / "log"
     differences = run_in_child("tests.convert.native:differences", log_path=log, folders=folders)
     return dict(zip(CASES, differences, strict=True))
@@ -185,6 +186,12 @@ def test_what_llama_cpp_has_no_tokenizer_for_is_refused(case: str, tmp_path: Pat
     prepare, sentence = REFUSED[case]
     with pytest.raises(Refusal, match=sentence):
         vocabulary(prepare(tmp_path))
+
+
+def test_gemma4_without_a_beginning_is_refused(tmp_path: Path) -> None:
+    folder = made.write(tmp_path, made.fallback_bpe("split"))
+    with pytest.raises(Refusal, match="no token that begins a text"):
+        vocabulary(folder, {"architectures": ["Gemma4ForConditionalGeneration"]})
 
 
 def test_a_model_with_fewer_rows_than_tokens_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Lays out a GGUF file before a byte is written: which tensor comes from where, in which type."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from backends.convert.encode import STORED, FloatType
 from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
 from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
+LAYER = re.compile(r"model\.layers\.(\d{1,5})\.")
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
 # llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
 ALWAYS_F32 = (
@@ -39,7 +41,7 @@ def plan_tensors(
     architecture: Architecture, config: Config, entries: Mapping[str, Source], type_: FloatType
 ) -> list[PlannedTensor]:
     """Every tensor of the new file in order. Refuses one that is missing, unknown or of another shape."""
-    sources = dict(_needed(architecture, entries))
+    sources = dict(_needed(architecture, config, entries))
     tensors: dict[str, PlannedTensor] = {}
     missing: dict[str, str] = {}
     unused = set(sources)
@@ -63,9 +65,12 @@ def plan_tensors(
     return [*tensors.values(), *_factors(config)]
 
 
-def _needed(architecture: Architecture, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:
+def _needed(architecture: Architecture, config: Config, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:
     for name, entry in entries.items():
         if name.endswith(IGNORED_SUFFIXES) or name.startswith(architecture.ignored):
+            continue
+        layer = LAYER.match(name)
+        if architecture.has_later_layers and layer and int(layer[1]) >= config.num_layers:
             continue
         prefix = next((prefix for prefix in architecture.renamed if name.startswith(prefix)), "")
         yield architecture.renamed.get(prefix, "") + name.removeprefix(prefix), entry

@@ -37,7 +37,7 @@ def _merged(architecture: Architecture, raw: Raw) -> Raw:
 
 def find_architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES)
+        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES if name.endswith("ForCausalLM"))
         raise Refusal(f"The architecture {name} is not supported yet. These are: {known}.")
     return ARCHITECTURES[name]
 

@@ -80,7 +80,8 @@ GEMMA4 = {
     "head_dim": 16,
     "global_head_dim": 32,
     "hidden_size_per_layer_input": 8,
-    "vocab_size_per_layer_input": checkpoints.VOCAB_SIZE,
+    "vocab_size": TOKENIZER_SIZE + 3,  # as above
+    "vocab_size_per_layer_input": TOKENIZER_SIZE + 3,
     "num_kv_shared_layers": 2,
     "use_double_wide_mlp": True,
     "sliding_window": 32,
@@ -129,7 +130,15 @@ FAMILIES = {
     "qwen3_moe": Family("Qwen3Moe", {**EXPERTS, "head_dim": 32}),
     "gemma2": Family("Gemma2", {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 32}, zero_norms=True),
     "gemma2, long window": Family(
-        "Gemma2", {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 240}, zero_norms=True
+        "Gemma2",
+        {
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+            "sliding_window": 240,
+            "attn_logit_softcapping": 20.0,  # neither is what llama.cpp takes without the key
+            "final_logit_softcapping": 15.0,
+        },
+        zero_norms=True,
     ),
     "gemma3": Family("Gemma3", GEMMA3, zero_norms=True),
     "gemma3, another pattern": Family(

@@ -29,9 +29,7 @@ def compare(reference: np.ndarray, candidate: np.ndarray, sampling: Sampling, se
 def test_a_small_vocabulary_is_compared_exactly(num_tokens: int, scale: float, noise: float, seed: int) -> None:
     reference, candidate = pair(7, num_tokens, scale, noise, seed)
     scores = compare(reference, candidate, Sampling.of(num_tokens))
-    assert scores.kld == pytest.approx(
-        divergences(reference, candidate), rel=1e-4, abs=1e-5
-    )  # logits of 80 have that in float32
+    assert scores.kld == pytest.approx(divergences(reference, candidate), rel=1e-4, abs=1e-5)  # logits of 80 have that in float32
     targets = np.arange(7) % num_tokens
     assert scores.nll == pytest.approx(-log_softmax(candidate)[np.arange(7), targets], rel=1e-5, abs=1e-5)
     assert scores.base_nll == pytest.approx(-log_softmax(reference)[np.arange(7), targets], rel=1e-5, abs=1e-5)

@@ -174,5 +174,6 @@ ARCHITECTURES = {
         },
         defaults={"routed_scaling_factor": 2.5, "norm_topk_prob": True},
         check=_fault,
+        has_later_layers=True,
     ),
 }

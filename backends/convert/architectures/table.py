@@ -78,4 +78,5 @@ class Architecture:
     has_mscale: bool = False  # yarn scales attention by a factor of its own
     check: Callable[[Config], str | None] = lambda _config: None  # a reason to refuse, for what one key cannot tell
     ignored: tuple[str, ...] = ()  # prefixes of tensors that text does not need
+    has_later_layers: bool = False  # beyond num_hidden_layers, which guess further tokens: left out
     renamed: Mapping[str, str] = field(default_factory=dict)  # prefixes in a checkpoint that holds more than text

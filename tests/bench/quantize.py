@@ -31,6 +31,8 @@ from tests.convert.sources import write_experts, write_llama, write_odd
 RESULTS = Path(__file__).parent / "results"
 OVERRIDES = ((r"attn_v\.weight$", "Q8_0"), ("blk.0.ffn_down", "F16"), ("ffn_(gate|up)", "IQ4_NL"))
 RULED = ("Q4_K_M", "Q2_K", "IQ3_S", "Q8_0")  # types that the rules for tensors are tried with
+MODELS = {"llama": write_llama, "odd": write_odd, "experts": write_experts}
+VARIANTS = ("plain", "imatrix", "rules")
 CHUNK = 256  # tokens; the context of the tiny models
 TEXT_BYTES = 60_000
 
@@ -40,6 +42,8 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, required=True, help="folder with build/bin")
     parser.add_argument("--work", type=Path, help="a folder that is kept (a new one)")
     parser.add_argument("--types", nargs="*", default=list(QUANTIZATIONS))
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--speed", action="store_true", help="measure the time instead")
     parser.add_argument("--megabytes", type=int, default=1000, help="of the model that is timed")
     parser.add_argument("--pairs", type=int, default=5)
@@ -52,10 +56,11 @@ def main() -> int:
             found = {"speed": speed(tools, work, arguments.megabytes, arguments.pairs)}
         else:
             found = {"matrices": [], "files": []}
-            for source in (write_llama(work), write_odd(work), write_experts(work)):
+            for model in arguments.models:
+                source = MODELS[model](work)
                 matrix, row = compare_matrices(tools, work, source)
                 found["matrices"].append(row)
-                found["files"] += compare_files(tools, work, source, matrix, arguments.types)
+                found["files"] += compare_files(tools, work, source, matrix, arguments.types, arguments.variants)
     path = RESULTS / "quantize.json"
     report = _merged(json.loads(path.read_text("utf-8")) if path.exists() else {}, found)
     path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
@@ -89,10 +94,14 @@ def compare_matrices(tools: Path, work: Path, source: Path) -> tuple[Path, dict[
     return peers, row
 
 
-def compare_files(tools: Path, work: Path, source: Path, matrix: Path, types: list[str]) -> list[dict[str, Any]]:
+def compare_files(
+    tools: Path, work: Path, source: Path, matrix: Path, types: list[str], variants: list[str]
+) -> list[dict[str, Any]]:
     rows = []
     for type_ in types:
-        for variant in ("plain", "imatrix", "rules") if type_ in RULED else ("plain", "imatrix"):
+        for variant in variants:
+            if variant == "rules" and type_ not in RULED:
+                continue
             row = {"model": source.stem, "type": type_, "with": variant} | _compare(
                 tools,
                 work,
@@ -140,7 +149,8 @@ def _merged(report: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     rows |= {(row["model"], row["type"], row["with"]): row for row in found.get("files", ())}
     order = list(QUANTIZATIONS)
     files = sorted(rows.values(), key=lambda row: (row["model"], order.index(row["type"]), row["with"]))
-    return report | found | {"files": files}
+    matrices = {row["model"]: row for row in (*report.get("matrices", ()), *found.get("matrices", ()))}
+    return report | found | {"files": files, "matrices": list(matrices.values())}
 
 
 def _run(*words: object, cwd: Path) -> bool:

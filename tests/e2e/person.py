@@ -114,7 +114,7 @@ def first_visit(person: Person) -> Visit:
     yield Until(window.isActiveWindow, "the window in front")
     yield Until(lambda: person.button("Install the Slipstream Guide"), "the offer to install the guide")
     person.photograph("first-start")
-    person.key(Qt.Key.Key_6, control=True)
+    person.key(Qt.Key.Key_Comma, control=True)
     temperature = window.settings_page.findChild(Decimal)
     person.click(temperature, QPoint(40, temperature.height() // 2))
     person.key(Qt.Key.Key_A, control=True)

@@ -16,11 +16,9 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 SUFFIX = ".gguf"
-# the others need an importance matrix, or weights that were trained for them
+# what a checkpoint can become: not a type that only fits weights which were trained for it
 QUANTIZATIONS = tuple(
-    row.name
-    for row in TYPES.values()
-    if not row.needs_imatrix and row.quality is not Quality.SPECIAL and row.name not in ("F32", COPY)
+    row.name for row in TYPES.values() if row.quality is not Quality.SPECIAL and row.name not in ("F32", COPY)
 )
 
 
@@ -104,6 +102,10 @@ class InstallRequest:
     @property
     def download_bytes(self) -> int:
         return sum(file.bytes for file in self.all_files)
+
+    @property
+    def needs_imatrix(self) -> bool:
+        return self.aim is Aim.MODEL and TYPES[self.quantization or COPY].needs_imatrix
 
     @property
     def target_name(self) -> str:

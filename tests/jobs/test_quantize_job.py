@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app.jobs.folder_lock import FolderLock
-from app.jobs.install_request import QUANTIZATIONS as OFFERED
 from app.jobs.job import Job, JobState
 from app.jobs.quantize import FOLDER, Quantize, clear_abandoned, output_name
 from app.jobs.queue import JobQueue
@@ -115,8 +114,3 @@ def test_what_a_killed_job_has_left_is_removed_and_what_is_at_work_stays(store: 
 )
 def test_the_new_name_says_the_new_type(source: str, target: str) -> None:
     assert output_name(Path(source), "Q4_K_M") == target
-
-
-def test_an_install_offers_only_what_it_can_make_without_a_matrix() -> None:
-    assert {"Q4_K_M", "IQ4_XS", "F16"} <= set(OFFERED)
-    assert not {"IQ3_XS", "IQ2_M", "Q2_K_S", "COPY", "Q1_0"} & set(OFFERED)

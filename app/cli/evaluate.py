@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         model = _find(arguments.model, services)
         against = _find(arguments.against, services) if arguments.against else None
         measure = _measure_card if arguments.card else _evaluate
-        report, text = measure(services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked)
+        report, text = measure(
+            services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked
+        )
     finally:
         line.close()
         services.close()
@@ -61,9 +63,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     from app.lab.settings import Settings
 
     kinds = KVType(arguments.kv_type_k), KVType(arguments.kv_type_v)
-    return Settings(
-        arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads
-    )
+    return Settings(arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -142,4 +142,3 @@ def describe_card(card: "Card") -> str:
 def _table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-

@@ -24,7 +24,9 @@ KV_TYPES = tuple(kind.value for kind in KVType)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="A", help="a model's id or a GGUF file")
     parser.add_argument("--against", metavar="B", help="the F16, BF16 or Q8_0 file of the same model")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream"
+    )
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of a chunk (512)")
     parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
     parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")
@@ -47,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         model = _find(arguments.model, services)
         against = _find(arguments.against, services) if arguments.against else None
         measure = _measure_card if arguments.card else _evaluate
-        report, text = measure(services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked)
+        report, text = measure(
+            services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked
+        )
     finally:
         line.close()
         services.close()
@@ -59,9 +63,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     from app.lab.settings import Settings
 
     kinds = KVType(arguments.kv_type_k), KVType(arguments.kv_type_v)
-    return Settings(
-        arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads
-    )
+    return Settings(arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -140,4 +142,3 @@ def describe_card(card: "Card") -> str:
 def _table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-

@@ -48,7 +48,9 @@ class CardStore:
             if part:
                 with suppress(OSError):
                     part.unlink()
-            raise EvaluationError(f"The card could not be kept in {self._folder}: {fault.strerror or fault}.") from fault
+            raise EvaluationError(
+                f"The card could not be kept in {self._folder}: {fault.strerror or fault}."
+            ) from fault
 
     def cards(self) -> list[Card]:
         """Newest first. A damaged one is passed over: it can be measured again."""

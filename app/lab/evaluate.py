@@ -31,7 +31,7 @@ def evaluate(
     """Perplexity on the settings' text and, with `against`, the divergence from that model.
 
     The reference always has an f16 KV cache, so a model against itself shows what its KV types cost. Its predictions
-    are kept in `cache` for the next candidate; `settings.exact` runs both models side by side instead, and keeps nothing.
+    are kept in `cache` for the next candidate; `settings.exact` runs both side by side instead, and keeps nothing.
     Raises EvaluationError, ModelFileError or Cancelled; then nothing is left in `cache`.
     """
     for file in filter(None, (model, against)):

@@ -99,9 +99,7 @@ class _Shares:
     def next(self) -> Callable[[Progress], None]:
         self._index += 1
         begin, end = self._bounds[self._index : self._index + 2]
-        return lambda progress: self._on_progress(
-            Progress(begin + (end - begin) * progress.fraction, progress.text)
-        )
+        return lambda progress: self._on_progress(Progress(begin + (end - begin) * progress.fraction, progress.text))
 
 
 def _quantization(file: Path) -> str:

@@ -35,7 +35,9 @@ def parts_of(path: Path) -> list[Path]:
     name, dash, number = stem.rpartition("-")
     if not (separator and dash and count.isdecimal() and number.isdecimal()):
         return [path]
-    siblings = (path.with_name(f"{name}-{i:0{len(number)}}-of-{count}.gguf") for i in range(1, min(int(count), 999) + 1))
+    siblings = (
+        path.with_name(f"{name}-{i:0{len(number)}}-of-{count}.gguf") for i in range(1, min(int(count), 999) + 1)
+    )
     return [part for part in siblings if part.is_file()] or [path]
 
 

@@ -139,7 +139,9 @@ def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Samplin
             os.replace(part, file)
         except OSError as fault:
             reason_why = fault.strerror or fault
-            raise Refusal(f"The reference's predictions could not be kept in {task.references}: {reason_why}.") from fault
+            raise Refusal(
+                f"The reference's predictions could not be kept in {task.references}: {reason_why}."
+            ) from fault
         return file, key, sampling, time.perf_counter() - begin
 
 

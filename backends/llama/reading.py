@@ -1,7 +1,7 @@
 """A model reads a text in chunks, and its logits of each chunk's second half are seen: tools/perplexity's protocol.
 
 The first half of a chunk is context, so that every prediction has some. A chunk's first token is replaced by the
-vocabulary's begin of text where it has one; its last prediction is of the next chunk's first token and is not asked for.
+vocabulary's begin of text where it has one; its last prediction is of the next chunk's first token: not asked for.
 """
 
 from collections.abc import Iterator
@@ -167,5 +167,3 @@ def _check_reads(model: NativeModel, path: Path, context: int) -> None:
         raise Refusal(f"{path.name} is not a model that generates text, so it has no predictions to measure.")
     if not SHORTEST <= context <= model.context_trained:
         raise Refusal(f"The context must lie between {SHORTEST} and {model.context_trained} tokens, not at {context}.")
-
-

@@ -15,7 +15,6 @@ from backends.quality.reference import Rows
 from backends.quality.sampling import Kept, Sampling
 from backends.quality.softmax import Doubles, Floats, Ids, Softmax
 
-
 # three times what is kept for certain: whoever is louder without being kept is far off indeed
 LOUD = 4.0
 

@@ -127,7 +127,7 @@ def _check_rows(rows: Rows, num_entries: int, num_tokens: int) -> None:
     is_sound = (
         int(rows.counts.sum(dtype=np.int64)) == num_entries
         and bool((rows.tops < num_tokens).all() and (rows.ids < num_tokens).all())
-        and all(bool(((LEAST_LOG_P <= values) & (values <= ROUNDING)).all()) for values in logarithms)  # no NaN either
+        and all(bool(((values >= LEAST_LOG_P) & (values <= ROUNDING)).all()) for values in logarithms)  # no NaN either
     )
     if not is_sound:
         raise DamagedReference("its numbers cannot be probabilities")

@@ -1,6 +1,7 @@
 """Our evaluation beside llama-perplexity's on the same files: the same values, and the time of both.
 
-`python -m tests.bench.evaluate --peers FOLDER [--pairs 3] [--text FILE] [--only NAME]` writes results/evaluate.{json,md}.
+`python -m tests.bench.evaluate --peers FOLDER [--pairs 3] [--text FILE] [--only NAME]` writes
+results/evaluate.{json,md}.
 """
 
 import argparse
@@ -173,7 +174,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
         for name, value in row["values"].items():
             ratio = value["ours"] / value["theirs"] - 1 if value["theirs"] else 0.0
             lines.append(f"| {name} | {value['ours']:.6g} | {value['theirs']:.6g} | {ratio:+.2%} |")
-        lines += ["", "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| seconds (megabytes) | ours | llama-perplexity | ratio | lowest | highest |",
+            "|---|---|---|---|---|---|",
+        ]
         for time_ in row["times"]:
             lines.append(
                 f"| {time_['figure']} | {time_['ours']:.2f} | {time_['llama-perplexity']:.2f} | {time_['ratio']:.3f} | "

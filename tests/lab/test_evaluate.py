@@ -91,7 +91,7 @@ def test_the_reference_is_read_once_for_several_candidates(
     os.link(original.file, renamed)
     assert measure(q4, renamed).reference_seconds is None  # known by its content
     assert references(tmp_path) == [file]
-    assert measure(q4, original.file, context=64).reference_seconds is not None
+    assert measure(q4, original.file, context=48).reference_seconds is not None
     assert len(references(tmp_path)) == 2
 
 
@@ -122,11 +122,11 @@ def test_a_quantized_cache_is_measured_against_the_plain_one(measure: Measure, o
 
 def test_long_chunks_are_read_in_batches(measure: Measure, original: Made, tmp_path: Path) -> None:
     long = tmp_path / "long.txt"
-    long.write_text("A sentence that is said again and again.\n" * 120, "utf-8")
-    found = measure(original.file, text=long, context=1000)
-    parts = chunks(original, long, 1000)
-    nll = -log_softmax(predictions(original, parts, 1000))
-    targets = np.concatenate([part[501:] for part in parts])
+    long.write_text("A sentence that is said again and again.\n" * 60, "utf-8")
+    found = measure(original.file, text=long, context=600)
+    parts = chunks(original, long, 600)
+    nll = -log_softmax(predictions(original, parts, 600))
+    targets = np.concatenate([part[301:] for part in parts])
     assert found.num_tokens == len(targets)
     assert found.perplexity == pytest.approx(np.exp(nll[np.arange(len(targets)), targets].mean()), rel=0.005)
 

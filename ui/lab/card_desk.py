@@ -73,5 +73,3 @@ class CardDesk(QObject):
             if job.state is JobState.DONE:
                 self._find()
             self.changed.emit()
-
-

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEAD = "What each file's quantization costs in quality, and what it gains in size and speed on this machine."
 HINT = "Point at a model, or go through them with the arrow keys, to see its values."
-FORMATS = {"Picture…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
+FORMATS = {"PNG…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
 
 
 class LabPage(QWidget):
@@ -52,7 +52,7 @@ class LabPage(QWidget):
         self.measure = QComboBox()
         self.measure.addItems([measure.value for measure in Measure])
         self.measure.setAccessibleName("What quality means")
-        self.exports = {suffix: button(f"Save as {words}") for words, suffix in FORMATS.items()}
+        self.exports = {suffix: button(words, name=f"Save as {words}") for words, suffix in FORMATS.items()}
         self._sentence = label(HINT, "muted", wraps=True)
         self._lay_out()
 
@@ -128,6 +128,7 @@ class LabPage(QWidget):
         actions.setSpacing(8)
         actions.addWidget(self.measure)
         actions.addStretch(1)
+        actions.addWidget(label("Save as", "muted"))
         for widget in self.exports.values():
             actions.addWidget(widget)
         layout = QVBoxLayout(self)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEFT, TOP, RIGHT, BOTTOM = 76, 52, 32, 64  # around the area of the points
 RADIUS, REACH = 7.0, 18.0  # of a point, and of the mouse
 EXPORT_SCALE = 2
+CENTER = Qt.AlignmentFlag.AlignHCenter
 
 
 class QualityPlot(QWidget):
@@ -56,7 +57,9 @@ class QualityPlot(QWidget):
             height = up.place(point.quality)
         else:  # the original has no loss: the logarithm of that lies below everything
             height = 0.0 if self._measure is Measure.DIVERGENCE else up.place(1.0)
-        return QPointF(area.left() + across.place(point.num_bytes) * area.width(), area.bottom() - height * area.height())
+        return QPointF(
+            area.left() + across.place(point.num_bytes) * area.width(), area.bottom() - height * area.height()
+        )
 
     def picture(self) -> QImage:
         """For a file: twice as fine as on the screen."""
@@ -164,12 +167,16 @@ class QualityPlot(QWidget):
             painter.drawText(QRectF(0, y - 10, LEFT - 8, 20), right, write(value, self._measure))
         for value in across.ticks():
             x = area.left() + across.place(value) * area.width()
-            painter.drawText(QRectF(x - 60, area.bottom() + 6, 120, 20), Qt.AlignmentFlag.AlignHCenter, size(int(value)))
+            painter.drawText(
+                QRectF(x - 60, area.bottom() + 6, 120, 20), Qt.AlignmentFlag.AlignHCenter, size(int(value))
+            )
         painter.setPen(QPen(QColor(colors.border), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         painter.setPen(QColor(colors.text))
         painter.drawText(QRectF(12, 8, self.width() - 300, 20), Qt.AlignmentFlag.AlignLeft, self._measure.value)
-        painter.drawText(QRectF(area.left(), area.bottom() + 30, area.width(), 20), Qt.AlignmentFlag.AlignHCenter, "Size")
+        painter.drawText(
+            QRectF(area.left(), area.bottom() + 30, area.width(), 20), Qt.AlignmentFlag.AlignHCenter, "Size"
+        )
 
     def _paint_point(self, painter: QPainter, point: Point, scale: SpeedScale, is_selected: bool) -> None:
         colors, at = self._theme.palette, self.place(point)

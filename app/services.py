@@ -17,10 +17,12 @@ from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineStat
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
 from app.jobs.bring_in import BringIn
+from app.jobs.convert import plan_quantization
 from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
 from app.jobs.installs import Installs
+from app.jobs.quantize import Quantize, clear_abandoned
 from app.jobs.queue import JobQueue
 from app.jobs.verify import Verify
 from app.lab.lab import Lab
@@ -35,6 +37,7 @@ from app.paths import Paths
 from app.server.server import Server
 from app.settings import Settings, load_settings, save_settings
 from app.telemetry import MemorySample, Telemetry
+from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
@@ -157,8 +160,17 @@ class Services:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
+    def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
+        """Half a second in a child. Raises ConversionError."""
+        return plan_quantization(path, type_, logs=self.paths.logs)
+
+    def quantize(self, work: Quantize) -> int:
+        """The job's id."""
+        return self.jobs.add(work).id
+
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        clear_abandoned(self.store.models_dir)
         self.notices.extend(self.installs.recover())
 
     def verify_model(self, model_id: str) -> int:

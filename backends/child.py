@@ -57,7 +57,7 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """num_texts: whose tokens were compared. notes: sentences about what could not be tried."""
+    """num_texts: whose tokens were compared. notes: sentences about what differs a little, or could not be tried."""
 
     num_texts: int
     notes: tuple[str, ...]

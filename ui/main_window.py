@@ -41,12 +41,13 @@ class MainWindow(QMainWindow):
     def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
         super().__init__()
         self._services = services
+        self._wanted: str | None = None  # a model to chat with as soon as the library knows it
         self.setWindowTitle("Slipstream")
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*START_SIZE)
         self.banners = BannerArea()
         self.desk = EngineDesk(services, bridge)
-        self.models = ModelsModel(services.store, bridge)
+        self.models = ModelsModel(services.library, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
@@ -73,6 +74,7 @@ class MainWindow(QMainWindow):
         self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
         self.models.refreshed.connect(self._load_last_model)
+        self.models.refreshed.connect(self._load_wanted)
         self.discover.install_wanted.connect(self.install_desk.install)
         self.install_desk.begun.connect(self._tell_install)
         for source in (self.discover, self.install_desk, self.lab):
@@ -128,10 +130,16 @@ class MainWindow(QMainWindow):
         self.models_page.choose(model_id)
 
     def _chat_with(self, model_id: str) -> None:
-        entry = self.models.find(model_id)
-        if entry:
-            self.desk.load(entry)
+        self._wanted = model_id
         self._new_chat()
+        self._load_wanted()
+
+    def _load_wanted(self) -> None:
+        """What has just arrived may not be listed yet; then it is loaded as soon as it is."""
+        entry = self.models.find(self._wanted)
+        if entry:
+            self._wanted = None
+            self.desk.load(entry)
 
     def _restore(self) -> None:
         geometry = self._geometry.value("geometry")

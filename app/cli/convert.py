@@ -41,10 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
         "bytes": result.bytes,
         "tensors": result.num_tensors,
         "seconds": result.seconds,
+        "verified_texts": result.verified_texts,
+        "notes": result.notes,
     }
     print(
         json.dumps(report, ensure_ascii=False, indent=2)
         if arguments.json
-        else f"{arguments.target}: {result.num_tensors} tensors, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s."
+        else "\n".join(
+            (
+                f"{arguments.target}: {result.num_tensors} tensors, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s.",
+                *result.notes,
+            )
+        )
     )
     return 0

@@ -1,14 +1,38 @@
-"""`slipstream quantize`: a GGUF file to a smaller one."""
+"""`slipstream quantize`: a GGUF file to a smaller one, or only what that would take."""
 
 import argparse
 import json
+import tempfile
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.formats import FormatError
+from backends.formats.quantizations import QUANTIZATIONS
+from backends.formats.recipe import parse_override
+
+if TYPE_CHECKING:
+    from app.cli.progress import ProgressLine
+    from backends.child import QuantizePlan
+
+AUTO = "auto"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="a GGUF file of F32, F16 or BF16")
-    parser.add_argument("target", type=Path, metavar="FILE", help="the .gguf file to write")
-    parser.add_argument("--type", default="Q4_K_M", metavar="T", help="one of llama.cpp's types (Q4_K_M)")
+    types = ", ".join(QUANTIZATIONS)
+    parser.add_argument("source", metavar="SOURCE", help="a GGUF file (of a split one the first part), or a library id")
+    parser.add_argument("target", type=Path, nargs="?", metavar="TARGET", help="the .gguf file to write (beside it)")
+    parser.add_argument("--type", default="Q4_K_M", metavar="T", help=f"one of {types} (Q4_K_M)")
+    parser.add_argument("--imatrix", metavar="FILE", help="importance matrix; “auto” makes one first")
+    parser.add_argument("--calibration", type=Path, metavar="TEXT", help="text for --imatrix auto (the shipped one)")
+    parser.add_argument(
+        "--tensor-type", action="append", default=[], metavar="REGEX=TYPE", help="for tensors by name; may be repeated"
+    )
+    parser.add_argument("--output-type", metavar="T", help="of the output tensor")
+    parser.add_argument("--embedding-type", metavar="T", help="of the token embeddings")
+    parser.add_argument("--pure", action="store_true", help="one type for all tensors, no mix")
+    parser.add_argument("--allow-requantize", action="store_true", help="from a source that is quantized already")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -16,29 +40,127 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from app.cli.ending import ending
     from app.cli.progress import ProgressLine
-    from app.errors import UsageError
-    from app.jobs.convert import quantize_file
     from app.paths import Paths
 
-    if not arguments.source.is_file():
-        raise UsageError(f"{arguments.source} is no file. Name a GGUF file.")
-    asked, line = ending(), ProgressLine()
+    paths, asked, line = Paths.from_environment(), ending(), ProgressLine()
+    source = _source(arguments.source, paths.models)
+    options = _options(arguments)
     try:
-        result = quantize_file(
-            arguments.source.absolute(),
-            arguments.target.absolute(),
-            arguments.type,
-            threads=arguments.threads,
-            logs=Paths.from_environment().logs,
-            on_progress=line.listener("Quantize"),
-            cancelled=asked,
-        )
+        if arguments.dry_run:
+            report, text = _plan(arguments, source, options, paths.logs)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                if arguments.imatrix == AUTO:
+                    options["imatrix"] = _matrix(arguments, source, Path(folder), paths.logs, line, asked)
+                report, text = _quantize(arguments, source, options, paths.logs, line, asked)
     finally:
         line.close()
-    report = {"file": str(arguments.target), "type": result.type, "bytes": result.bytes, "seconds": result.seconds}
-    print(
-        json.dumps(report, ensure_ascii=False, indent=2)
-        if arguments.json
-        else f"{arguments.target}: {result.type}, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s."
-    )
+    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else text)
     return 0
+
+
+def _source(name: str, models: Path) -> Path:
+    from app.errors import UnknownModelError, UsageError
+    from app.library.store import ModelStore
+
+    if Path(name).is_file():
+        return Path(name).absolute()
+    try:
+        return ModelStore(models).find(name).path
+    except UnknownModelError:
+        raise UsageError(f"{name} is no file and no model of the library. Name a GGUF file.") from None
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """For `plan_quantization` and `quantize_file`. Raises UsageError."""
+    from app.errors import UsageError
+
+    if arguments.calibration is not None and arguments.imatrix != AUTO:
+        raise UsageError("--calibration names the text for --imatrix auto.")
+    matrix = arguments.imatrix
+    try:
+        overrides = tuple(map(parse_override, arguments.tensor_type))
+    except FormatError as fault:
+        raise UsageError(str(fault)) from None
+    return {
+        "imatrix": None if matrix in (None, AUTO) else Path(matrix).absolute(),
+        "overrides": overrides,
+        "output_type": arguments.output_type and arguments.output_type.upper(),
+        "embedding_type": arguments.embedding_type and arguments.embedding_type.upper(),
+        "is_pure": arguments.pure,
+    }
+
+
+def _plan(
+    arguments: argparse.Namespace, source: Path, options: dict[str, Any], logs: Path
+) -> tuple[dict[str, Any], str]:
+    from dataclasses import asdict
+
+    from app.jobs.convert import plan_quantization
+
+    plan = plan_quantization(source, arguments.type.upper(), logs=logs, **options)
+    return asdict(plan), _describe(plan)
+
+
+def _describe(plan: "QuantizePlan") -> str:
+    shares = ", ".join(f"{share.num_tensors} × {share.type}" for share in plan.tensors)
+    lines = [f"{plan.type}: {plan.bytes / 1e6:,.1f} MB, {plan.bits_per_weight:.2f} bits per weight; {shares}."]
+    if plan.needs_imatrix:
+        lines.append("It needs an importance matrix: --imatrix FILE, or --imatrix auto to make one first.")
+    return "\n".join([*lines, *plan.fallbacks, *plan.warnings])
+
+
+def _matrix(
+    arguments: argparse.Namespace,
+    source: Path,
+    folder: Path,
+    logs: Path,
+    line: "ProgressLine",
+    asked: threading.Event,
+) -> Path:
+    from app.jobs.convert import make_imatrix
+
+    target = folder / f"{source.stem}.imatrix.gguf"
+    text = arguments.calibration.absolute() if arguments.calibration else None
+    listener = line.listener("Importance matrix")
+    make_imatrix(source, target, text, threads=arguments.threads, logs=logs, on_progress=listener, cancelled=asked)
+    return target
+
+
+def _quantize(
+    arguments: argparse.Namespace,
+    source: Path,
+    options: dict[str, Any],
+    logs: Path,
+    line: "ProgressLine",
+    asked: threading.Event,
+) -> tuple[dict[str, Any], str]:
+    from app.errors import UsageError
+    from app.jobs.convert import quantize_file
+    from app.jobs.quantize import output_name
+
+    type_ = arguments.type.upper()
+    target = (arguments.target or source.with_name(output_name(source, type_))).absolute()
+    if target == source:
+        raise UsageError(f"{target} is the source itself. Name another file to write.")
+    result = quantize_file(
+        source,
+        target,
+        type_,
+        allow_requantize=arguments.allow_requantize,
+        threads=arguments.threads,
+        logs=logs,
+        on_progress=line.listener("Quantize"),
+        cancelled=asked,
+        **options,
+    )
+    report = {
+        "file": str(target),
+        "type": result.type,
+        "bytes": result.bytes,
+        "bits_per_weight": result.bits_per_weight,
+        "seconds": result.seconds,
+        "warnings": list(result.warnings),
+    }
+    size = f"{result.bytes / 1e6:.1f} MB, {result.bits_per_weight:.2f} bits per weight, {result.seconds:.1f} s"
+    return report, "\n".join([f"{target}: {result.type}, {size}.", *result.warnings])

@@ -10,6 +10,7 @@ from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
+from app.jobs.job import JobState
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
         services.recover_installs()
         for notice in services.notices:
             print(f"slipstream: {notice}", file=sys.stderr)
+        for job in services.jobs.jobs():
+            is_paused = job.state is JobState.PAUSED
+            print(
+                f"slipstream: {job.title} {'is paused' if is_paused else 'goes on where it stopped'}", file=sys.stderr
+            )
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)

@@ -11,6 +11,8 @@ MAX_NAME = 1024
 MAX_DEPTH = 16
 ENCODED = re.compile(r"%(?:25)*(?:2f|5c|2e|00|3a)", re.IGNORECASE)  # slashes, dots, NUL and colons in disguise
 
+OUT = "it leads out of the folder or could do so on another system"
+
 
 def safe_path(folder: Path, name: str) -> Path:
     """`folder`/`name`. Raises DownloadError when that could lie outside of the folder, here or on another system.
@@ -31,8 +33,8 @@ def safe_path(folder: Path, name: str) -> Path:
 def _parts(name: str) -> list[str]:
     if not name or len(name) > MAX_NAME:
         raise _refused(name, "it is empty or too long")
-    if "\\" in name or name.startswith("/") or ENCODED.search(name):
-        raise _refused(name, "it leads out of the folder or could do so on another system")
+    if ENCODED.search(name):
+        raise _refused(name, OUT)
     parts = name.split("/")
     if len(parts) > MAX_DEPTH:
         raise _refused(name, "it lies too deep")
@@ -43,8 +45,8 @@ def _parts(name: str) -> list[str]:
 
 
 def _problem(part: str) -> str | None:
-    if part in ("", ".", ".."):
-        return "it leads out of the folder or could do so on another system"
+    if part in ("", ".", "..") or "\\" in part:
+        return OUT
     if any(c in FORBIDDEN or not c.isprintable() for c in part):
         return "it has a character that file names may not have on every system"
     if part.strip(" ") != part or part.endswith("."):

@@ -1,5 +1,6 @@
 """What has come of a file: NAME.part, and NAME.part.json that says of which file and version. Knows no network."""
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -40,6 +41,8 @@ class Part:
         """Open from the first use on, unbuffered."""
         if self._file is None:
             self.target.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_symlink():  # Windows has no flag for it
+                raise OSError(errno.ELOOP, f"{self.path.name} is a link to another place")
             mode = os.O_RDWR | os.O_CREAT | (0 if self.size else os.O_TRUNC)
             self._file = FileIO(os.open(self.path, mode | NO_LINK, 0o644), "r+b")
             self._flusher = Flusher(self._file.fileno())
@@ -100,7 +103,7 @@ class Part:
         except (OSError, ValueError, RecursionError):
             return 0
         validator = side.pop("validator", None)
-        if side != self._identity or self.path.is_symlink() or size > whole:
+        if side != self._identity or size > whole:
             return 0
         if not isinstance(validator, str):
             validator = None

@@ -13,6 +13,7 @@ from app.errors import DownloadError
 
 PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+TUNNEL = "Tunnel connection failed: "
 KEPT = "What has come so far is kept."
 
 
@@ -39,6 +40,11 @@ def network_trouble(fault: Exception, host: str) -> Trouble | DownloadError:
             return Trouble(f"{host} refuses connections")
         case OSError() if fault.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
             return Trouble(f"{host} cannot be reached; is this computer online?")
+        case OSError() if str(fault).startswith(TUNNEL):  # http.client has no class for it
+            said = str(fault).removeprefix(TUNNEL)
+            return DownloadError(
+                f"The proxy does not let anything through to {host} ({said}). Check HTTPS_PROXY, its user and password."
+            )
         case http.client.InvalidURL() | ValueError():
             return DownloadError(f"The address at {host}, or the token for it, has characters that cannot be sent.")
         case _:
@@ -75,6 +81,11 @@ def _final(status: int, code: str, name: str, host: str) -> str:
             return (
                 f"“{name}” is not at {host} any more ({_shown(status)}): it was renamed or taken away. "
                 "Open the repository's page to see what it offers now."
+            )
+        case 407:
+            return (
+                f"The proxy in front of {host} wants a user and a password ({_shown(status)}). "
+                "Write them into HTTP_PROXY, then try again."
             )
         case 416:
             return (

@@ -25,6 +25,7 @@ MAX_ANSWER = 16 << 20
 MAX_REDIRECTS = 5
 KNOWN_SECONDS = 10.0  # that long after an answer the host counts as reachable
 PORTS = {"http": 80, "https": 443}
+Parameters = list[tuple[str, str | int | float | bool | None]]
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -69,7 +70,7 @@ class Connection:
         url: str,
         *,
         about: str | None = None,
-        params: list[tuple[str, str]] | None = None,
+        params: Parameters | None = None,
         first: int | None = None,
         count: int | None = None,
     ) -> Answer:
@@ -109,7 +110,7 @@ class Connection:
         return target
 
     def _exchange(
-        self, url: str, headers: dict[str, str], params: list[tuple[str, str]] | None, first: int, count: int | None
+        self, url: str, headers: dict[str, str], params: Parameters | None, first: int, count: int | None
     ) -> Answer:
         host = _split(url)[1]
         with self._faults_told(host):
@@ -121,6 +122,8 @@ class Connection:
                 known = {name.lower(): value for name, value in response.headers.items()}
                 body = b""
                 if 200 <= response.status_code < 300:
+                    if not known.get("content-range", f"bytes {first}-").startswith(f"bytes {first}-"):
+                        raise faults.broken(host, "it sent another part of the file than the one asked for")
                     skip = first if response.status_code == 200 else 0  # 200: ranges are not served
                     body = _read(response, host, skip, count)
                 return Answer(response.status_code, known, body)
@@ -171,7 +174,7 @@ def _make_client(timeout: float) -> "httpx2.Client":
     import httpx2
 
     environment.hub_library()
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils._headers import build_hf_headers
 
     headers = build_hf_headers(token=False, library_name="slipstream", library_version=version("slipstream"))
     # what is compressed could grow without bounds when it is read

@@ -24,11 +24,14 @@ class TokenStore:
         self._is_read = False
         self.problem: str | None = None  # why the keyring could not be read, for a person
 
+    @property
+    def is_from_environment(self) -> bool:
+        return TOKEN.fullmatch(os.environ.get(VARIABLE, "").strip()) is not None
+
     def token(self) -> str | None:
         """None without one, or when the keyring cannot be read: what is public works all the same."""
-        from_environment = os.environ.get(VARIABLE, "").strip()
-        if TOKEN.fullmatch(from_environment):
-            return from_environment
+        if self.is_from_environment:
+            return os.environ[VARIABLE].strip()
         with self._lock:
             if not self._is_read:
                 self._read()
@@ -87,10 +90,8 @@ def _sentence(error: Exception, what: str) -> str:
     """By the kind of error alone: its words are the keyring's own."""
     name = type(error).__name__
     if name == "NoKeyringError":
-        return (
-            f"This system has no keyring, so the token cannot be {what}. It holds until Slipstream is closed; "
-            "set HF_TOKEN to have it always."
-        )
+        until = "The token holds until Slipstream is closed. " if what == "kept" else ""
+        return f"This system has no keyring to keep a token in. {until}Set {VARIABLE} to have one always."
     if name == "KeyringLocked":
         return f"The system's keyring is locked, so the token cannot be {what}. Unlock it and try again."
     return f"The system's keyring did not answer ({name}), so the token cannot be {what}. Or set HF_TOKEN."

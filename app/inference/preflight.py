@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.errors import EngineError
 from app.jobs.child import run_in_child
-from app.library.gguf import describe_parts, read_model
+from app.library.gguf import check_loadable
 from backends.child import SelfTest
 from backends.protocol import EngineOptions
 
@@ -38,9 +38,9 @@ class Preflight:
 
     def __call__(self, model: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
         """The options to load with, and sentences for the load event."""
-        describe_parts(model)
+        check_loadable(model)
         if options.draft_model is not None:
-            read_model(options.draft_model)
+            check_loadable(options.draft_model)
         verdict = self.verdict() if options.extra_buffer_types else None
         if verdict is None:
             return options, ()

@@ -44,8 +44,8 @@ def from_group(
     name: str | None = None,
 ) -> Found:
     if group.num_missing:
-        are = "part is" if group.num_missing == 1 else "parts are"
-        problem = f"{group.num_missing} of its {are} missing. Get the whole set, then it can be loaded."
+        are = "is" if group.num_missing == 1 else "are"
+        problem = f"{group.num_missing} of its parts {are} missing. Get the whole set, then it can be loaded."
     return Found(
         origin,
         id_,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ModelFileError
-from backends.formats import CompanionError, FormatError, gguf
+from backends.formats import CompanionError, FormatError, gguf, gguf_loadable
 from backends.formats.gguf import Description, Header, describe
 from backends.formats.gguf_split import part_paths, read_parts, split_of
 
@@ -12,6 +12,7 @@ __all__ = [
     "CompanionFileError",
     "Description",
     "Header",
+    "check_loadable",
     "describe_parts",
     "part_paths",
     "read_model",
@@ -44,6 +45,14 @@ def describe_parts(path: Path, parts: Sequence[Path] = ()) -> Description:
     except FormatError as error:
         raise ModelFileError(str(error)) from error
     return describe(first, others)
+
+
+def check_loadable(path: Path) -> None:
+    """Looks at everything that could end the engine's process. Raises ModelFileError."""
+    try:
+        gguf_loadable.check_loadable(path)
+    except FormatError as error:
+        raise ModelFileError(str(error)) from error
 
 
 def read_projector(path: Path) -> Header:

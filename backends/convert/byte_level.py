@@ -33,14 +33,20 @@ def _bpe(document: dict[str, Any]) -> dict[str, Any]:
     for key in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise Refusal(OUTSIDERS.format(f"model.{key}"))
-    normalizer = document.get("normalizer")
-    # Qwen's NFC: llama.cpp leaves text as it is, and most text is NFC already. Some write a sequence of nothing
-    is_empty = normalizer == {"type": "Sequence", "normalizers": []}
-    if normalizer is not None and not is_empty and normalizer != {"type": "NFC"}:
+    if normalizer_steps(document) not in ([], [{"type": "NFC"}]):
         raise Refusal(OUTSIDERS.format("normalizer"))
     if any(symbol not in read_vocab(model) for symbol in byte_alphabet()):
         raise Refusal(OUTSIDERS.format("a byte has no token"))
     return model
+
+
+def normalizer_steps(document: dict[str, Any]) -> list[Any]:
+    """Qwen's is NFC: llama.cpp leaves text as it is, and most text is NFC already."""
+    normalizer = document.get("normalizer")
+    if isinstance(normalizer, dict) and normalizer.get("type") == "Sequence":
+        steps = normalizer.get("normalizers")
+        return steps if isinstance(steps, list) else [None]
+    return [] if normalizer is None else [normalizer]
 
 
 def read_vocab(model: dict[str, Any]) -> dict[str, int]:

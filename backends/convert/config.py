@@ -31,6 +31,25 @@ class Size(Enum):
     EXPERTS = "experts"
     EXPERT_WIDTH = "expert_width"
     EXPERT_GATE_UP = "expert_gate_up"  # 2 x expert_width in one matrix
+    SHARED_WIDTH = "shared_width"  # of the expert that every token goes through
+    GATED_QUERY = "gated_query"  # each head's query and its gate
+    LINEAR_KEY_HEADS = "linear_key_heads"
+    LINEAR_HEADS = "linear_heads"  # of the values
+    LINEAR_HEAD = "linear_head"
+    LINEAR_VALUES = "linear_values"  # linear_heads x linear_head
+    LINEAR_QKV = "linear_qkv"
+    LINEAR_QKVZ = "linear_qkvz"
+    LINEAR_BA = "linear_ba"
+    SHARED_EXPERTS = "shared_experts"
+    KV_RANK = "kv_rank"  # MLA: keys and values of all heads come from so many numbers
+    QUERY_RANK = "query_rank"
+    KEY_HEAD = "key_head"  # without what is turned
+    VALUE_HEAD = "value_head"
+    ROTARY = "rotary"
+    KV_A = "kv_a"  # kv_rank + rotary
+    KV_B = "kv_b"  # heads x (key_head + value_head)
+    VALUES = "values"
+    MLA_QUERY = "mla_query"
     CONVOLUTION = "convolution"  # taps of a short convolution
 
 
@@ -59,6 +78,9 @@ class Config:
 
     def optional_number(self, key: str) -> float | None:
         return None if self.raw.get(key) is None else self.number(key)
+
+    def optional_count(self, key: str) -> int | None:
+        return None if self.raw.get(key) is None else self.count(key)
 
     def kind(self, layer: int) -> str:
         return self.layer_types[layer] if self.layer_types else "full_attention"

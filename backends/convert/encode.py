@@ -4,14 +4,14 @@ Between types of 16 bits a table of all 65,536 values is exact and quicker than 
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backends.child import Refusal
-from backends.convert.layout import Floats, Run, Values
+from backends.convert.layout import Floats, Run, Source, Values
 from backends.convert.safetensors import Entry
 
 FloatType = Literal["f32", "f16", "bf16"]
@@ -42,7 +42,7 @@ def _pieces(run: Run) -> Iterator[tuple[FloatType, Values]]:
     step = run.count if run.move is not None else PIECE
     source = run.source
     if not isinstance(source, Entry):
-        flat = source.read().reshape(-1)
+        flat = _flat(source)
         for start in range(run.start, run.start + run.count, step):
             yield "f32", flat[start : min(start + step, run.start + run.count)]
         return
@@ -57,10 +57,16 @@ def _pieces(run: Run) -> Iterator[tuple[FloatType, Values]]:
             yield type_, values
 
 
+@lru_cache(maxsize=1)
+def _flat(source: Source) -> Values:
+    """The last one is kept: the runs of a tensor come one after the other."""
+    return source.read().reshape(-1)
+
+
 def is_finite(values: Values, type_: FloatType) -> bool:
     """Neither NaN nor infinite, by the bits of the exponent."""
-    words = values.view(np.uint32 if type_ == "f32" else np.uint16)
-    mask = words.dtype.type(EXPONENT[type_])
+    words: Values = values.view(np.uint32 if type_ == "f32" else np.uint16)
+    mask: Any = words.dtype.type(EXPONENT[type_])
     return not words.size or bool((words & mask).max() != mask)
 
 

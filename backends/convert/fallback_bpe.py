@@ -31,7 +31,8 @@ def read_fallback_bpe(document: dict[str, Any], added: dict[int, AddedToken], si
         if model.get(key):
             raise Refusal(OUTSIDERS.format(f"model.{key}"))
     vocab = read_vocab(model)
-    if sum(map(bool, map(BYTE.fullmatch, vocab))) != 256:
+    # Gemma has a letter for one byte, the tab, which serves as well
+    if any(f"<0x{byte:02X}>" not in vocab and (byte > 0x7F or chr(byte) not in vocab) for byte in range(256)):
         raise Refusal(OUTSIDERS.format("a byte has no token"))
     if max(vocab.values()) >= size or min(vocab.values()) < 0 or len(set(vocab.values())) != len(vocab):
         raise Refusal(f"The ids of the tokenizer and the {size} rows that the model has for tokens do not go together.")
@@ -77,23 +78,26 @@ def put_added(tokens: list[str], types: list[TokenType], scores: list[float], ad
 
 def _space(document: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
     """Whether a text gets a space before it, from the two ways to write that down."""
-    match document.get("normalizer"), document.get("pre_tokenizer"):
-        case {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace]}, None if (
-            _is_replace(replace)
-        ):
+    normalizer, splitter = document.get("normalizer"), document.get("pre_tokenizer")
+    if splitter is None and _is_replace(normalizer):
+        return False, ()
+    if splitter is None and isinstance(normalizer, dict):
+        steps = normalizer.get("normalizers")
+        if isinstance(steps, list) and len(steps) == 2 and steps[0] == PREPEND and _is_replace(steps[1]):
             return True, ()
-        case replace, None if _is_replace(replace):
+    if _is_replace(normalizer) and isinstance(splitter, dict):
+        splitter = {key: value for key, value in splitter.items() if key != "invert" or value}
+        if splitter == SPLIT:  # Gemma: there is no space left that could be split at
             return False, ()
-        case replace, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"} if _is_replace(
-            replace
-        ):
-            return False, ()  # Gemma: there is no space left that could be split at
-        case None, {"type": "Metaspace", "replacement": "\u2581", "split": False} as metaspace:
-            adds_space = metaspace.get("prepend_scheme", "always") != "never"
+    match normalizer, splitter:
+        case None, {"type": "Metaspace", "replacement": "\u2581", "split": False}:
+            adds_space = splitter.get("prepend_scheme", "always") != "never"
             return adds_space, ((SECOND_SPACE,) if adds_space else ())
     raise Refusal(OUTSIDERS.format("normalizer, pre_tokenizer"))
 
 
+PREPEND = {"type": "Prepend", "prepend": SPACE}
+SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"}
 SECOND_SPACE = "At a text that begins with a space, and after special tokens, llama.cpp adds a space of its own."
 
 

@@ -26,8 +26,10 @@ class Source(Protocol):
 
     def read(self) -> Floats: ...
 
+    def __hash__(self) -> int: ...
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """A tensor that was computed from the configuration."""
 
@@ -75,14 +77,13 @@ def squeezed(source: Source, _config: Config) -> Layout:
     return Layout(tuple(n for n in source.shape if n != 1), (_all(source),))
 
 
+def computed(compute: Callable[[Floats], Floats]) -> Transform:
+    return lambda source, _config: Layout(source.shape, (_all(source, compute=compute),))
+
+
 def plus_one(source: Source, _config: Config) -> Layout:
     """Gemma keeps its norm weights around zero."""
     return Layout(source.shape, (_all(source, compute=_add_one),))
-
-
-def minus_exp(source: Source, _config: Config) -> Layout:
-    """State space models keep the logarithm of their decay."""
-    return Layout(source.shape, (_all(source, compute=_minus_exp),))
 
 
 def in_pairs(heads: Size) -> Transform:
@@ -93,6 +94,21 @@ def in_pairs(heads: Size) -> Transform:
         move = partial(_pairs, rows=source.shape[0] // config.sizes[heads])
         starts = range(0, math.prod(source.shape), count)
         return Layout(source.shape, tuple(Run(source, start, count, move) for start in starts))
+
+    return transform
+
+
+def reordered(
+    order: Callable[[Config], NDArray[np.int64]], axis: int = 0, compute: Callable[[Floats], Floats] | None = None
+) -> Transform:
+    """Only the rows (axis 0) or columns (-1) that `order` names, in its order; without dimensions of 1."""
+
+    def transform(source: Source, config: Config) -> Layout:
+        shape = [n for n in source.shape if n != 1]
+        chosen = order(config)
+        move = partial(_take, shape=tuple(shape), order=chosen, axis=axis)
+        shape[axis] = len(chosen)
+        return Layout(tuple(shape), (_all(source, move, compute),))
 
     return transform
 
@@ -142,9 +158,14 @@ def _all(
     return Run(source, 0, math.prod(source.shape), move, compute)
 
 
+def turned(columns: int, index: int = 0, step: int = 1) -> Callable[[Values], Values]:
+    """Rows of `columns` elements become columns; of these every step-th."""
+    return partial(_turn, columns=columns, index=index, step=step)
+
+
 def _transposed(source: Source, index: int, step: int) -> Layout:
     *outer, rows, columns = source.shape
-    move = partial(_turn, columns=columns, index=index, step=step)
+    move = turned(columns, index, step)
     starts: Iterator[int] = iter(range(0, math.prod(source.shape), rows * columns))
     runs = tuple(Run(source, start, rows * columns, move) for start in starts)
     return Layout((*outer, columns // step, rows), runs)
@@ -162,9 +183,14 @@ def _turn(values: Values, columns: int, index: int, step: int) -> Values:
     return values.reshape(-1, columns).T[index::step]
 
 
+def _take(values: Values, shape: tuple[int, ...], order: NDArray[np.int64], axis: int) -> Values:
+    return np.take(values.reshape(shape), order, axis=axis)
+
+
 def _add_one(values: Floats) -> Floats:
     return values + np.float32(1)
 
 
-def _minus_exp(values: Floats) -> Floats:
+def negative_exp(values: Floats) -> Floats:
+    """State space models keep the logarithm of their decay."""
     return -np.exp(values)

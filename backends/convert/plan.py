@@ -14,7 +14,13 @@ from backends.convert.rope import RopeKind, llama3_factors, longrope_factors
 
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
 # llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
-ALWAYS_F32 = ("_norm.weight", "ffn_gate_inp.weight", "shortconv.conv.weight", "ssm_conv1d.weight")
+ALWAYS_F32 = (
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "ffn_gate_inp_shexp.weight",
+    "shortconv.conv.weight",
+    "ssm_conv1d.weight",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ A wrong name tokenizes wrongly or aborts, so only known structures count, and th
 from typing import Any
 
 from backends.child import Refusal
-from backends.convert.splitters import SPLITTERS, Splitter, Step
+from backends.convert.splitters import GPT2, SPLITTERS, Splitter, Step
 
 # some files write one and the same splitter in another way
 _SPELLINGS: dict[Step, Step] = {
     ("regex", r"\p{N}{1,3}"): ("digits", "threes"),
     ("regex", r"\p{N}"): ("digits", "single"),
+    ("regex", GPT2): ("words", ""),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.convert.added_tokens import added_in_json
+from backends.convert.byte_level import normalizer_steps
 from backends.convert.fallback_bpe import SPACE, is_fallback_bpe
 from backends.convert.files import read_json
 from backends.convert.nasty_texts import NASTY_TEXTS
@@ -19,13 +20,13 @@ from backends.convert.sentencepiece_model import read_model
 from backends.convert.tokenizer import MAX_TOKENIZER_BYTES
 from backends.convert.vocabulary import AddedToken, TokenType
 
-NUM_SAMPLES = 800  # of the vocabulary's own tokens
+NUM_WORDS = 800
 NUM_SPECIAL = 12
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTokenizer:
-    """encode: text -> ids, without the tokens around it. texts: what both tokenizers must agree on."""
+    """encode: text -> ids, without the tokens around it."""
 
     encode: Callable[[str], list[int]]
     decode: Callable[[int], str]
@@ -34,19 +35,19 @@ class ReferenceTokenizer:
     is_comparable: Callable[[str], bool]
 
     def texts(self) -> Iterator[str]:
-        for text in (*NASTY_TEXTS, *self._around_special(), *self._samples()):
-            if self.is_comparable(text):
+        """What both tokenizers must agree on."""
+        return filter(self.is_comparable, (*NASTY_TEXTS, *self._around_special()))
+
+    def words(self) -> Iterator[str]:
+        """Tokens of the vocabulary, common and rare, as texts."""
+        for id_ in range(0, self.num_tokens, max(1, self.num_tokens // NUM_WORDS)):
+            text = self.decode(id_)
+            if text and "\ufffd" not in text and self.is_comparable(text):
                 yield text
 
     def _around_special(self) -> Iterator[str]:
         for token in self.special[:NUM_SPECIAL]:
             yield from (token, f"Hello{token}world", f"one {token} two", f"{token}\nuser\n{token}{token}")
-
-    def _samples(self) -> Iterator[str]:
-        for id_ in range(0, self.num_tokens, max(1, self.num_tokens // NUM_SAMPLES)):
-            text = self.decode(id_)
-            if text and "\ufffd" not in text:
-                yield text
 
 
 def read_reference(folder: Path) -> ReferenceTokenizer:
@@ -70,7 +71,7 @@ def _from_json(path: Path) -> ReferenceTokenizer:
     return ReferenceTokenizer(
         encode=lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
         decode=lambda id_: str(tokenizer.decode([id_], skip_special_tokens=False)),
-        num_tokens=tokenizer.get_vocab_size(),
+        num_tokens=max(tokenizer.get_vocab().values(), default=-1) + 1,
         special=tuple(token.text for token in added.values() if token.is_special),
         is_comparable=_comparable(document, added),
     )
@@ -87,23 +88,26 @@ def _from_model(path: Path) -> ReferenceTokenizer:
     except (RuntimeError, OSError) as fault:
         raise Refusal(f"{path.name} is damaged. Download the checkpoint again.") from fault
     hidden = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)
+    # between user-defined pieces, which may be runs of spaces, nothing is added unless every text gets a space
+    hidden = hidden if model.adds_space else hidden[:2]
     special = [text for text, type_ in zip(model.tokens, model.types, strict=True) if type_ in hidden]
     return ReferenceTokenizer(
         encode=lambda text: list(processor.EncodeAsIds(text)),
         decode=lambda id_: "" if processor.IsControl(id_) else str(processor.DecodeIds([id_])),
         num_tokens=processor.GetPieceSize(),
         special=(),
-        is_comparable=lambda text: not any(token in text for token in special),
+        is_comparable=lambda text: SPACE not in text and not any(token in text for token in special),
     )
 
 
 def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Callable[[str], bool]:
     """Whether llama.cpp can give the tokens of a text at all. What it cannot is in the notes of the vocabulary."""
-    is_composed = document.get("normalizer") == {"type": "NFC"}
+    is_composed = normalizer_steps(document) == [{"type": "NFC"}]
     has_words = not is_fallback_bpe(document)
     capitals_differ = has_words and find(document.get("pre_tokenizer")).capitals_differ
     swallows = any(token.swallows_left or token.swallows_right for token in added.values())
-    is_metaspace = (document.get("pre_tokenizer") or {}).get("type") == "Metaspace"
+    splitter = document.get("pre_tokenizer") or {}
+    is_metaspace = splitter.get("type") == "Metaspace" and splitter.get("prepend_scheme") != "never"
     special = [token.text for token in added.values()] if swallows or is_metaspace else []
 
     def is_comparable(text: str) -> bool:
@@ -111,7 +115,9 @@ def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Calla
             return False
         if capitals_differ and any(is_marked(c) for c in text):
             return False
-        if is_metaspace and text.startswith((" ", SPACE)):
+        if not has_words and SPACE in text:  # as a letter of the text's own
+            return False
+        if is_metaspace and text.startswith(" "):
             return False
         return not any(token in text for token in special)
 

@@ -80,9 +80,10 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
     return Rope(RopeKind(name), rope.number("rope_theta"), rope.number("partial_rotary_factor", 1.0), merged)
 
 
-def yarn_fault(rope: Rope) -> str | None:
+def yarn_fault(rope: Rope, has_mscale: bool) -> str | None:
     """llama.cpp reads the factor and the original context; the rest is as transformers has it when nobody asks."""
-    usual = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,), "mscale": (), "mscale_all_dim": ()}
+    usual: dict[str, tuple[Any, ...]] = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,)}
+    usual |= {} if has_mscale else {"mscale": (), "mscale_all_dim": ()}
     for key, values in usual.items():
         if rope.table.get(key) is not None and rope.table[key] not in values:
             return f"A rotary scaling 'yarn' with {key} = {rope.table[key]!r}"

@@ -18,12 +18,21 @@ def read_config(folder: Path) -> tuple[Architecture, Config]:
     if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
         raise Refusal("config.json does not name one architecture, so the checkpoint cannot be converted.")
     architecture, name = find_architecture(names[0]), names[0]
-    nested = raw.get("text_config")
-    raw = {**architecture.defaults, **raw, **(nested if isinstance(nested, dict) else {})}
+    raw = _merged(architecture, raw)
     config = _config(name, architecture, raw)
     for fault in _faults(architecture, config):
         raise Refusal(f"{fault} is not supported for {name}.")
     return architecture, config
+
+
+def _merged(architecture: Architecture, raw: Raw) -> Raw:
+    """The architecture's defaults, the file, and a nested text_config, each over the one before."""
+    nested = raw.get("text_config")
+    if not isinstance(nested, dict):
+        return {**architecture.defaults, **raw}
+    ties = {table["tie_word_embeddings"] for table in (raw, nested) if "tie_word_embeddings" in table}
+    two_answers = {"tie_word_embeddings": None} if len(ties) > 1 else {}  # whether the matrix is there decides
+    return {**architecture.defaults, **raw, **nested, **two_answers}
 
 
 def find_architecture(name: str) -> Architecture:
@@ -51,7 +60,7 @@ def _config(name: str, architecture: Architecture, raw: Raw) -> Config:
         is_tied=raw.get("tie_word_embeddings", raw.get("tie_embedding")),
         has_head_dim=raw.get("head_dim") is not None,
         sliding_window=window,
-        layer_types=_layer_types(raw, num_layers),
+        layer_types=_layer_types(raw, num_layers) if architecture.kinds is None else tuple(architecture.kinds(raw)),
         raw=raw,
     )
 
@@ -60,6 +69,7 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     sizes = base_sizes(raw, architecture.feed_forward(raw))
     for size, keys in architecture.sizes.items():
         sizes[size] = count(raw, next((key for key in keys if key in raw), keys[0]))
+    sizes |= {size: count(raw, key) for size, key in architecture.optional_sizes.items() if raw.get(key) is not None}
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
     return {**sizes, **architecture.derived(sizes)}
@@ -91,7 +101,8 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     for key, values in architecture.fixed.items():
         if raw.get(key) is not None and raw[key] not in values:
             yield f"A {key} of {raw[key]!r}"
-    other = next((kind for kind in config.layer_types if kind not in architecture.layer_kinds), None)
+    known = architecture.layer_kinds | architecture.layers_of.keys()
+    other = next((kind for kind in config.layer_types if kind not in known), None)
     if other is not None:
         yield f"A layer of the type {other!r}"
     if config.layer_types and len(config.layer_types) != config.num_layers:
@@ -106,7 +117,7 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
 def _rope_faults(architecture: Architecture, rope: Rope, local: Rope | None) -> Iterator[str]:
     if rope.kind not in architecture.ropes:
         yield f"The rotary scaling {rope.kind!s}"
-    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope)) is not None:
+    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope, architecture.has_mscale)) is not None:
         yield fault
     if rope.partial != 1 and not architecture.has_partial_rotary:
         yield f"A partial_rotary_factor of {rope.partial:g}"

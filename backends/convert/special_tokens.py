@@ -47,7 +47,7 @@ def add_more_ends(special: dict[str, int], lexicon: Lexicon, *sources: dict[str,
 
     Returns notes: one, when there are more than names.
     """
-    ends: list[int] = []
+    ends: list[Any] = []
     for source in sources:
         listed = source.get("eos_token_id")
         ends += listed[:64] if isinstance(listed, list) else [listed]

@@ -40,6 +40,7 @@ def _cased(clitics: str, digits: str) -> str:
     return rf"{first}|{second}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*{_END}"
 
 
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = _gpt4(r"\p{N}{1,3}")
 QWEN2 = _gpt4(r"\p{N}")
 QWEN35 = _gpt4(r"\p{N}", r"[\p{L}\p{M}]+", r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*")

@@ -106,10 +106,10 @@ class Description:
     has_chat_template: bool
 
 
-def read_header(path: Path, *, keep_arrays: bool = False) -> Header:
+def read_header(path: Path, *, keep_arrays: bool | frozenset[str] = False) -> Header:
     """Raises FormatError with one sentence for whatever is wrong with the file.
 
-    keep_arrays: token lists and merges as well; else arrays of more than 1024 elements are skipped.
+    keep_arrays: token lists and merges as well, all or those named; else arrays of more than 1024 elements are skipped.
     """
     try:
         with open(path, "rb", opener=_open_at_once) as file:
@@ -194,7 +194,7 @@ def read_stream(file: BinaryIO, name: str, size: int) -> Header:
     return _read(Cursor(file, name, size), Path(name), False)
 
 
-def _read(cursor: Cursor, path: Path, keep_arrays: bool) -> Header:
+def _read(cursor: Cursor, path: Path, keep_arrays: bool | frozenset[str]) -> Header:
     version = _check_start(cursor)
     num_tensors, num_keys = cursor.u64(), cursor.u64()
     if num_tensors > MAX_TENSORS or num_keys > MAX_KEYS:
@@ -243,7 +243,9 @@ def _looks_like(start: bytes) -> str:
     return ""
 
 
-def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> tuple[dict[str, Any], dict[str, Kind]]:
+def _read_metadata(
+    cursor: Cursor, num_keys: int, keep_arrays: bool | frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Kind]]:
     metadata: dict[str, Any] = {}
     kinds: dict[str, Kind] = {}
     for _ in range(num_keys):
@@ -253,7 +255,8 @@ def _read_metadata(cursor: Cursor, num_keys: int, keep_arrays: bool) -> tuple[di
         type_ = cursor.u32()
         # an array begins with the type of its elements and their number
         start = cursor.peek(12) if type_ == ARRAY else b""
-        metadata[key] = cursor.value(type_, keep_arrays)
+        is_kept = keep_arrays if isinstance(keep_arrays, bool) else key in keep_arrays
+        metadata[key] = cursor.value(type_, is_kept)
         kinds[key] = Kind(type_, *struct.unpack("<IQ", start)) if start else Kind(type_)
     return metadata, kinds
 

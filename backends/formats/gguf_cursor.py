@@ -12,6 +12,7 @@ WINDOW_BYTES = 1 << 20
 MAX_STRING_BYTES = 16 << 20
 MAX_TEXT_BYTES = 64 << 20  # all strings that are kept together
 MAX_STRINGS = 3_000_000  # in arrays, the skipped ones too: about six times the largest vocabulary with its merges
+MAX_KEPT_STRINGS = 1_000_000  # each costs some 60 bytes more than its text
 KEPT_ELEMENTS = 1024  # a longer array is skipped unless all are asked for
 
 _LENGTH = struct.Struct("<Q")
@@ -106,6 +107,26 @@ class Cursor:
                 self.skip(self.u64())
                 count -= 1
 
+    def strings(self, count: int) -> list[str]:
+        """As quick as skip_strings: a model is not loaded before all its tokens have been looked at."""
+        self._count_strings(count)
+        if count > MAX_KEPT_STRINGS:
+            raise self.damaged(f"a list of {count:,} texts is announced")
+        texts: list[str] = []
+        while len(texts) < count:
+            window, at, end = self._window, self._at, len(self._window) - 8
+            while len(texts) < count and at <= end:
+                following = at + 8 + _LENGTH.unpack_from(window, at)[0]
+                if following > len(window):
+                    break
+                texts.append(window[at + 8 : following].decode("utf-8", "replace"))
+                at = following
+            self._text_bytes += at - self._at
+            self._at = at
+            if len(texts) < count:
+                texts.append(self.string())
+        return texts
+
     def value(self, type_: int, keep_arrays: bool) -> Any:
         """A metadata value: a number, bool, str, or a list; None for a long array when they are not kept."""
         if type_ == STRING:
@@ -123,8 +144,7 @@ class Cursor:
             if not is_kept:
                 self.skip_strings(count)
                 return None
-            self._count_strings(count)
-            return [self.string() for _ in range(count)]
+            return self.strings(count)
         scalar = self._scalar(type_)
         if count * scalar.size > self.remaining:
             raise self.damaged(f"a list of {count:,} values is announced")

@@ -113,3 +113,15 @@ ARCHITECTURES = frozenset(
     maincoder kimi-linear kimi-k3 glm5-next talkie mellum nanbeige qwen3tts pockettts
     """.split()  # noqa: SIM905 - 152 lines otherwise
 )
+
+# those whose graph asserts n_embd_head == n_rot, from src/models/*.cpp
+WHOLE_HEAD_ROPE = frozenset(
+    """
+    apertus arcee arctic baichuan chameleon codeshell cogvlm cohere2moe dbrx deci deepseek dots1
+    dream ernie4_5 ernie4_5-moe exaone exaone-moe exaone4 falcon granite granite_swa graniteswitch
+    grok grovemoe hunyuan-moe hunyuan_vl hy_v3 internlm2 jais2 llada llada-moe llama llama4
+    maincoder mellum mistral3 olmo olmo2 olmoe orion paddleocr pangu-embedded plamo pockettts qwen2
+    qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe rnd1 seed_oss smallthinker smollm3 starcoder2
+    talkie xverse
+    """.split()  # noqa: SIM905
+)

@@ -34,15 +34,10 @@ class Recipe:
     def quantization(self) -> Quantization:
         return QUANTIZATIONS[self.type]
 
-    def check(self, has_matrix_later: bool = False) -> None:
+    def check(self) -> None:
         """Raises FormatError with a sentence for what no source could make right."""
         if self.type not in QUANTIZATIONS:
             raise FormatError(f"{self.type!r} is not a type to quantize to. These are: {', '.join(QUANTIZATIONS)}.")
-        if self.quantization.needs_imatrix and self.imatrix is None and not has_matrix_later:
-            raise FormatError(
-                f"{self.type} needs an importance matrix: at so few bits a model is useless without one. "
-                "Make one first, or choose a larger type."
-            )
         for type_ in (self.output_type, self.embedding_type):
             if type_ is not None:
                 check_tensor_type(type_)

@@ -28,6 +28,7 @@ WHY = {  # a key's name, or its start: why the two files may differ in it
     "tokenizer.ggml.to": "transformers loads Gemma's tokenizer as a class of its own, which renames tokens of ours",
     "llama.context_length": "we cap the context at a window that llama.cpp's graph does not have",
     "phi3.context_length": "we cap the context at a window that llama.cpp's graph does not have",
+    "deepseek2.expert_gating_func": "transformers 5 leaves out the key that it reads; without it V3 would run as V2",
     "gemma3.attention.sliding_window_pattern": "we say which layers have a window where it is not five of six",
 }
 

@@ -2,7 +2,7 @@
 
 Our reader must say one sentence in under a second and 200 MB to each; and what it lets pass, llama.cpp must survive:
 every file of a sample is loaded, tokenised with and run for one step in a process of its own.
-A run goes on where the last one stopped (`--from`), and adds to the results of the same build.
+A run that begins where the last one stopped (`--from`) adds to its results.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 MEMORY_BYTES = 200 << 20  # beyond what the interpreter takes before the first file
 HANG_SECONDS = 1.0
-NATIVE_SECONDS = 20
-PIECE = 5000
+NATIVE_SECONDS = 5
+PIECE = 2500
 KEPT = 20  # so many sentences are kept of each kind
 
 
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.child == "load":
         return load_files(arguments.folder)
     report = run(arguments.start, arguments.count, arguments.sample, arguments.seconds, arguments.keep)
+    report = together(report)
     save(report)
     print(json.dumps({key: value for key, value in report.items() if key != "sentences"}, indent=2))
     return 1 if report["crashes"] or report["hangs"] or report["native_deaths"] else 0
@@ -157,7 +158,9 @@ def load_files(folder: Path) -> int:
         report["loads"] += 1
         report["refusals"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) == 3
         if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) not in (0, 3):
-            why = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+            why = (
+                signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+            )
             words = log.read_text("utf-8", "replace").splitlines()
             telling = [line for line in words if "ASSERT" in line or "abort" in line.lower() or "Error" in line]
             report["deaths"].append({"file": path.name, "how": why, "words": (telling or words)[-1:]})
@@ -203,6 +206,26 @@ def _one_step(path: Path) -> None:
     context.decode(len(tokens))
 
 
+def together(report: dict[str, Any]) -> dict[str, Any]:
+    """With the results on file, if these are the mutants that follow."""
+    try:
+        before: dict[str, Any] = json.loads((RESULTS / "fuzz_gguf.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return report
+    if not report["start"] or before["start"] + before["mutants"] != report["start"]:
+        return report
+    sums = ("mutants", "accepted", "crashes", "hangs", "native_loads", "native_refusals", "native_deaths", "seconds")
+    sentences = Counter(before["sentences"]) + Counter(report["sentences"])
+    return {
+        **report,
+        **{key: before[key] + report[key] for key in sums},
+        "start": before["start"],
+        "slowest_ms": max(before["slowest_ms"], report["slowest_ms"]),
+        "memory_mb": max(before["memory_mb"], report["memory_mb"]),
+        "sentences": dict(sentences.most_common()),
+    }
+
+
 def save(report: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "fuzz_gguf.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -212,9 +235,9 @@ def save(report: dict[str, Any]) -> None:
         "",
         f"{report['mutants']:,} mutants of eight tiny models (`python -m tests.bench.fuzz_gguf`): "
         f"{report['crashes']} crashes and {report['hangs']} hangs of our reader, slowest {report['slowest_ms']} ms, "
-        f"at most {report['memory_mb']} MB. It accepted {report['accepted']:,}; of these {report['native_loads']:,} were "
-        f"loaded and run for a step by llama.cpp, which refused {report['native_refusals']:,} with an error of its own "
-        f"and died of {len(report['native_deaths'])}.",
+        f"at most {report['memory_mb']} MB. It accepted {report['accepted']:,}. llama.cpp loaded and ran "
+        f"{report['native_loads']:,} of these for a step; it refused {report['native_refusals']:,} with an error of "
+        f"its own and died of {len(report['native_deaths'])}.",
         "",
         "| mutants | what the reader says |",
         "|--:|---|",

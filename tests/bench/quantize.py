@@ -22,7 +22,7 @@ import numpy as np
 from app.errors import ConversionError
 from app.jobs.convert import make_imatrix, plan_quantization, quantize_file
 from backends.formats.quantizations import QUANTIZATIONS
-from backends.llama.quantization.importance import read_importance
+from backends.llama.quantization.importance_reader import read_importance
 from tests.bench.models import sources
 from tests.bench.quantize_speed import speed
 from tests.bench.quantize_table import draw

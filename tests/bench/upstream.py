@@ -20,6 +20,8 @@ def main() -> int:
     upstream.get_model_class = lambda *args, **kwargs: _byte_level(find(*args, **kwargs))
     for source, target in zip(paths[::2], paths[1::2], strict=True):
         sys.argv = ["convert_hf_to_gguf.py", source, "--outfile", target, "--outtype", type_]
+        if "linear_attention" in (Path(source) / "config.json").read_text(encoding="utf-8"):
+            sys.argv.append("--no-mtp")  # transformers saves no layers that guess further tokens
         try:
             upstream.main()
         except (Exception, SystemExit) as fault:

@@ -65,13 +65,32 @@ def two_ropes(theta: float, local: float, factor: float | None = None) -> dict[s
 
 
 GEMMA3 = {
-    "vocab_size": TOKENIZER_SIZE,  # llama.cpp's converter cuts off rows without a token, we keep them
+    "vocab_size": TOKENIZER_SIZE + 3,  # llama.cpp's converter cuts off the rows beyond, we keep them
     "num_hidden_layers": 7,
     "head_dim": 16,
     "query_pre_attn_scalar": 16,
     "sliding_window": 32,
     "rope_parameters": two_ropes(1e6, 1e4, 8.0),
     "layer_types": [LOCAL] * 5 + [FULL, LOCAL],
+}
+LINEAR_ATTENTION = {
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+}
+MLA = {
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 24,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
 }
 FAMILIES = {
     "llama, llama3 rope, biases": Family(
@@ -132,8 +151,35 @@ FAMILIES = {
             "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
         },
     ),
+    "deepseek_v2 lite, yarn": Family(
+        "DeepseekV2",
+        {
+            **MLA,
+            "num_hidden_layers": 27,
+            "q_lora_rank": None,
+            "n_shared_experts": 2,
+            "topk_method": "greedy",
+            "norm_topk_prob": False,
+            "rope_parameters": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707},
+        },
+    ),
+    "deepseek_v3": Family(
+        "DeepseekV3", {**MLA, "q_lora_rank": 24, "n_routed_experts": 8, "n_group": 4, "topk_group": 2}
+    ),
     "glm4": Family("Glm4", {"head_dim": 16, "attention_bias": True}),
     "qwen3, yarn": Family("Qwen3", {"head_dim": 32, "rope_parameters": YARN}),
+    "qwen3.5": Family("Qwen3_5", {**LINEAR_ATTENTION, "head_dim": 32}, zero_norms=True),
+    "qwen3.5, nested": Family(
+        "Qwen3_5",
+        {**LINEAR_ATTENTION, "head_dim": 64, "linear_num_value_heads": 6, "tie_word_embeddings": True},
+        nested=True,
+        zero_norms=True,
+    ),
+    "qwen3_next": Family(
+        "Qwen3Next",
+        {**LINEAR_ATTENTION, **EXPERTS, "shared_expert_intermediate_size": 48},
+        zero_norms=True,
+    ),
     "llama, yarn": Family("Llama", {"rope_parameters": YARN}),
     "olmo2": Family("Olmo2"),
     "olmo3": Family(
@@ -169,7 +215,7 @@ def _model(family: Family) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    is_text_of_more = family.name in ("Gemma3", "Gemma4")
+    is_text_of_more = family.name in ("Gemma3", "Gemma4", "Qwen3_5")
     config_class = getattr(transformers, f"{family.name}{'Text' if is_text_of_more else ''}Config")
     settings = {"dtype": "float32", **SIZES, **family.settings}
     torch.manual_seed(0)
@@ -181,17 +227,21 @@ def _model(family: Family) -> Any:
         else:
             model = getattr(transformers, f"{family.name}ForCausalLM")(config)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        stored = (b for b in model.named_buffers() if b[0].endswith(("e_score_correction_bias", "layer_scalar")))
+        for name, weight in (*model.named_parameters(), *stored):
             values = _random(torch, name, weight, family.zero_norms)
             weight.copy_(values.to(getattr(torch, family.dtype)))
     return model.eval()
 
 
 def _seeing_model(transformers: Any, name: str, text: Any) -> Any:
-    vision = transformers.SiglipVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
-    )
-    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision.to_dict())
+    vision = {
+        "Gemma3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+        "Qwen3_5": {"depth": 1, "num_heads": 2, "out_hidden_size": text.hidden_size, "num_position_embeddings": 16},
+    }[name] | {"hidden_size": 16, "intermediate_size": 32}
+    if name == "Gemma3":
+        vision["model_type"] = "siglip_vision_model"
+    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config)
 
 

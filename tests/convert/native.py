@@ -7,8 +7,10 @@ import llama_cpp as lib
 import numpy as np
 
 from backends.child import Refusal, Report
+from backends.convert.reference_tokenizer import read_reference
 from backends.llama import native
-from backends.llama.verify import _compare_tokens
+from backends.llama.native import NativeModel
+from backends.llama.verify import compare_tokens, find_fault
 
 
 def tokens(_report: Report, path: Path, texts: list[str], add_special: bool) -> list[tuple[list[int], bytes]]:
@@ -79,8 +81,22 @@ def differences(_report: Report, folders: list[Path]) -> list[str]:
     found = []
     for folder in folders:
         try:
-            num_texts, _ = _compare_tokens(folder, folder / "vocabulary.gguf")
-            found.append("" if num_texts > 40 else f"only {num_texts} texts")
+            verification, _ = compare_tokens(folder, folder / "vocabulary.gguf")
+            found.append(" ".join(verification.notes) if verification.num_texts > 200 else "hardly any texts")
         except Refusal as refusal:
             found.append(str(refusal))
     return found
+
+
+def faults(_report: Report, folders: list[Path], texts: list[str]) -> list[tuple[int, list[str]]]:
+    """For each folder: how many of the texts llama.cpp can get right at all, and what is wrong with some of them."""
+    native.start()
+    return [_faults(folder, texts) for folder in folders]
+
+
+def _faults(folder: Path, texts: list[str]) -> tuple[int, list[str]]:
+    reference = read_reference(folder)
+    comparable = [text for text in texts if reference.is_comparable(text)]
+    with NativeModel(folder / "vocabulary.gguf", vocab_only=True) as model:
+        found = [fault for text in comparable if (fault := find_fault(text, reference, model))]
+    return len(comparable), found

@@ -8,7 +8,8 @@ from typing import Any
 
 from backends.child import QuantizePlan, QuantizeResult, Report
 from backends.formats.recipe import Recipe
-from backends.llama.quantization.importance import Importance, read_importance
+from backends.llama.quantization.importance import Importance
+from backends.llama.quantization.importance_reader import read_importance
 from backends.llama.quantization.quantize import plan, quantize
 
 

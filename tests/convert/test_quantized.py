@@ -156,6 +156,17 @@ def test_compressed_tensors_of_floats(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values[f"{NAME}.weight"], (stored.float() * scale.float()).numpy())
 
 
+def test_mxfp4_is_what_transformers_computes_with(tmp_path: Path) -> None:
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+    blocks = torch.from_numpy(random.integers(0, 256, (2, 6, 3, 16)).astype(np.uint8))
+    scales = torch.from_numpy(random.integers(100, 140, (2, 6, 3)).astype(np.uint8))
+    tensors = {f"{NAME}_blocks": blocks, f"{NAME}_scales": scales}
+    got = values_of(tmp_path, tensors, {"quant_method": "mxfp4"})
+    wanted = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32).numpy()
+    np.testing.assert_array_equal(got[NAME], wanted)
+
+
 def test_a_whole_quantized_checkpoint_converts(tmp_path: Path) -> None:
     """Block FP8, the heads' rows rearranged on the way."""
     folder, target = tmp_path / "checkpoint", tmp_path / "model.gguf"

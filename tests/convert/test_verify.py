@@ -14,11 +14,11 @@ from backends.convert.converter import convert
 from tests.convert import checkpoints
 
 
-def unreachable_word(folder: Path) -> None:
+def unreachable_word(folder: Path, word: str = "Hello") -> None:
     """A token that no merges reach, and a tokenizer that takes it all the same: llama.cpp has no such qwen2."""
     path = folder / "tokenizer.json"
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    document["model"]["vocab"]["Hello"] = 620
+    document["model"]["vocab"][word] = 620
     document["model"]["ignore_merges"] = True
     checkpoints.write_json(path, document)
 
@@ -34,6 +34,15 @@ def test_another_token_than_the_original_is_a_refusal_that_shows_the_text(tmp_pa
     ):
         convert_checkpoint(folder, target, logs=tmp_path)
     assert [path.read_bytes() for path in target.parent.iterdir()] == [b"old"]
+
+
+def test_one_rare_word_that_differs_is_a_note(tmp_path: Path) -> None:
+    checkpoints.write(tmp_path / "checkpoint")
+    unreachable_word(tmp_path / "checkpoint", "Xylograph")
+    result = convert_checkpoint(tmp_path / "checkpoint", tmp_path / "model.gguf", logs=tmp_path)
+    (note,) = result.notes
+    assert "other tokens than in the original tokenizer, such as 'Xylograph'" in note
+    assert "(1 of " in note
 
 
 def test_a_model_that_does_not_compute_is_not_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import gguf
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers.convert_slow_tokenizer import generate_merges
 
 from backends.convert.splitters import SPLITTERS, Step
 from backends.convert.tokenizer import read_vocabulary
@@ -19,6 +20,7 @@ from tests.convert.checkpoints import SPECIAL, TEXTS, write_json
 SIZE = 700
 STEPS = {name: steps for steps, s in SPLITTERS.items() for name in (s.plain, s.shortcut) if name}
 SPACE = "\u2581"
+RUNS = ["\n", "\n\n", *(SPACE * count for count in range(2, 9))]  # tokens of their own in Gemma
 MORE_TEXTS = ["camelCase ALLCAPS \u00c9COLE stra\u00dfe 1234567 \u4e2d\u6587\u5b57 <tags/> a--b  (x)\n\n\n", *TEXTS]
 
 
@@ -64,7 +66,7 @@ def sentencepiece(adds_space: bool = True, kind: str = "bpe", rule: str = "ident
         normalization_rule_name=rule,
         split_digits=True,
         allow_whitespace_only_pieces=True,
-        user_defined_symbols=["<mark>"],
+        user_defined_symbols=["<mark>"] if adds_space else ["<mark>", *RUNS],
         hard_vocab_limit=False,
         num_threads=1,
         minloglevel=2,
@@ -77,14 +79,8 @@ def fallback_bpe(style: str) -> Tokenizer:
     processor = SentencePieceProcessor(model_proto=sentencepiece(style != "split"))
     pieces = [(processor.IdToPiece(i), processor.GetScore(i)) for i in range(processor.GetPieceSize())]
     vocab = {piece: i for i, (piece, _) in enumerate(pieces)}
-    merges = []
-    for piece, score in pieces:  # as transformers' converter makes them
-        for cut in range(1, len(piece)):
-            if piece[:cut] in vocab and piece[cut:] in vocab:
-                merges.append((-score, vocab[piece[:cut]], vocab[piece[cut:]], piece[:cut], piece[cut:]))
-    made = Tokenizer(
-        models.BPE(vocab, [m[3:] for m in sorted(merges)], unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-    )
+    merges = generate_merges(vocab, dict(pieces))
+    made = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     replace = normalizers.Replace(" ", SPACE)
     if style == "prepend":
         made.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace])
@@ -95,7 +91,7 @@ def fallback_bpe(style: str) -> Tokenizer:
         made.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=style, split=False)
     made.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
     made.add_special_tokens([AddedToken(t, normalized=False) for t in ("<unk>", "<s>", "</s>", *SPECIAL)])
-    made.add_tokens([AddedToken("<mark>", normalized=False)])
+    made.add_tokens([AddedToken(t, normalized=False) for t in ("<mark>", *(RUNS if style == "split" else ()))])
     return made
 
 

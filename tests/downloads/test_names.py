@@ -1,8 +1,10 @@
 """A repository's file names cannot lead out of the folder, here or on another system."""
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.downloads import safe_path
 from app.errors import DownloadError
@@ -86,3 +88,16 @@ def test_a_folder_that_is_itself_reached_by_a_link_is_the_persons_choice(tmp_pat
     (tmp_path / "disk").mkdir()
     (tmp_path / "models").symlink_to(tmp_path / "disk")
     assert safe_path(tmp_path / "models", "a.gguf") == tmp_path / "models" / "a.gguf"
+
+
+@given(st.text(st.sampled_from("ab.\\/:%25cCfFeE \0~é"), max_size=20) | st.text(max_size=40))
+def test_whatever_the_name_the_path_lies_below_the_folder(name: str) -> None:
+    folder = Path("/nowhere/models")
+    try:
+        path = safe_path(folder, name)
+    except DownloadError:
+        return
+    assert path.is_relative_to(folder)
+    assert ".." not in path.parts
+    assert path.as_posix() == f"{folder.as_posix()}/{name}"
+    assert PureWindowsPath("C:/models", name).is_relative_to("C:/models")

@@ -77,6 +77,13 @@ class Person(QObject):
     def photograph(self, name: str) -> None:
         self.window.grab().save(str(self._report.parent / f"{name}.png"))
 
+    def look(self, name: str) -> Visit:
+        """A picture in each theme, once everything is painted."""
+        for theme in ("light", "dark"):
+            self.window.theme.choose(theme)
+            yield Until(lambda: True, "a moment")
+            self.photograph(f"{name}-{theme}")
+
     def _look(self) -> None:
         if self._until and not self._until.is_true():
             if time.monotonic() - self._since > PATIENCE:
@@ -107,7 +114,7 @@ def first_visit(person: Person) -> Visit:
     yield Until(window.isActiveWindow, "the window in front")
     yield Until(lambda: person.button("Install the Slipstream Guide"), "the offer to install the guide")
     person.photograph("first-start")
-    person.key(Qt.Key.Key_4, control=True)
+    person.key(Qt.Key.Key_Comma, control=True)
     temperature = window.settings_page.findChild(Decimal)
     person.click(temperature, QPoint(40, temperature.height() // 2))
     person.key(Qt.Key.Key_A, control=True)
@@ -156,7 +163,10 @@ def second_visit(person: Person) -> Visit:
     return {"texts": texts, "stopped": session.turns[3].stopped}
 
 
-VISITS = {"first": first_visit, "second": second_visit}
+def visits() -> dict[str, Callable[[Person], Visit]]:
+    from tests.e2e.shopping import shopping_visit  # it knows the person
+
+    return {"first": first_visit, "second": second_visit, "shopping": shopping_visit}
 
 
 def main() -> int:
@@ -168,7 +178,8 @@ def main() -> int:
     class AttendedWindow(MainWindow):
         def __init__(self, *arguments: Any):
             super().__init__(*arguments)
-            Person(self, VISITS[visit], report)
+            self.theme = arguments[-1]
+            Person(self, visits()[visit], report)
 
     ui.application.MainWindow = AttendedWindow  # type: ignore[misc]
     if backend == "fake":

@@ -1,55 +1,14 @@
 """The main job from end to end, at a real screen: install, ask, read, stop, leave, come back."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
-from ctypes.util import find_library
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.guide import GUIDE_DIR
+from tests.e2e.conftest import ROOT, needs_screen, visit
 
-ROOT = Path(__file__).parents[2]
-PERSON = Path(__file__).with_name("person.py")
-LIMIT = 240
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed (Debian: xvfb)"),
-    pytest.mark.skipif(find_library("xcb-cursor") is None, reason="Qt's X11 libraries lack (Debian: libxcb-cursor0)"),
-]
-
-
-@pytest.fixture
-def display() -> Iterator[str]:
-    """A screen of its own; Xvfb chooses a free number and says which."""
-    reader, writer = os.pipe()
-    arguments = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x860x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(arguments, pass_fds=[writer], stderr=subprocess.DEVNULL)
-    os.close(writer)
-    with os.fdopen(reader) as numbers:
-        number = numbers.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait()
-
-
-def visit(name: str, display: str, home: Path, backend: str) -> dict[str, Any]:
-    report = home.parent / f"{name}.json"
-    environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "SLIPSTREAM_HOME": str(home)}
-    environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, str(PERSON), name, str(report), backend]
-    done = subprocess.run(command, env=environment, cwd=ROOT, timeout=LIMIT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    seen: dict[str, Any] = json.loads(report.read_text())
-    assert "problem" not in seen, f"{seen['problem']}\n{done.stderr}"
-    return seen
+pytestmark = needs_screen
 
 
 def known_answer(question: str) -> str:

@@ -1,8 +1,11 @@
 """The double answers the real huggingface_hub client as the Hub does."""
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from huggingface_hub import HfApi, constants, hf_hub_download
@@ -12,6 +15,7 @@ from tqdm import tqdm
 
 from tests.hub.double import HubDouble, HubRepo, many_repos
 
+ROOT = Path(__file__).parents[2]
 WEIGHTS = bytes(range(256)) * 4096
 CONFIG = b'{"model_type": "llama"}'
 
@@ -84,3 +88,15 @@ def test_xet_headers_only_where_wanted(hub_double: HubDouble, api: HfApi) -> Non
     metadata = api.get_hf_file_metadata(url=hub_double.address("org/m", "m.gguf"))
     assert metadata.xet_file_data is not None
     assert metadata.size == len(WEIGHTS)
+
+
+def test_a_folder_is_served_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "org" / "m").mkdir(parents=True)
+    (tmp_path / "org" / "m" / "m.gguf").write_bytes(WEIGHTS)
+    command = [sys.executable, "-m", "tests.hub.double", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        with urlopen(f"{server.stdout.readline().strip()}/org/m/resolve/main/m.gguf") as answer:
+            assert answer.read() == WEIGHTS
+        server.terminate()
+    assert server.returncode == 0

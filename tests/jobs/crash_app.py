@@ -5,7 +5,9 @@ python -m tests.jobs.crash_app HOME ENDPOINT NAME
 
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from app.errors import AlreadyThere
 from app.hub.client import HubClient
@@ -16,11 +18,12 @@ from app.jobs.install import Tools
 from app.jobs.installs import Installs
 from app.jobs.job import Job, JobState
 from app.jobs.queue import JobQueue
-from app.library.store import ModelStore
+from app.library import store
 from app.paths import Paths
 from backends.child import Progress
 
 LIMIT = 120.0
+LINGER_SECONDS = 0.15  # before and after the manifest is written: else no kill would ever find that moment
 
 
 def make_card(file: Path, against: Path | None, on_progress: OnProgress, cancelled: threading.Event) -> None:
@@ -31,12 +34,24 @@ def make_card(file: Path, against: Path | None, on_progress: OnProgress, cancell
         hash_file(path, cancelled)
 
 
+def linger_at_the_manifest() -> None:
+    write = store.write_manifest
+
+    def write_slowly(*arguments: Any) -> None:
+        time.sleep(LINGER_SECONDS)
+        write(*arguments)
+        time.sleep(LINGER_SECONDS)
+
+    store.write_manifest = write_slowly
+
+
 def main(home: Path, endpoint: str, name: str) -> int:
     paths = Paths.below(home)
     paths.ensure()
-    queue, hub, store = JobQueue(), HubClient(endpoint, token=lambda: None), ModelStore(paths.models)
+    linger_at_the_manifest()
+    queue, hub, models = JobQueue(), HubClient(endpoint, token=lambda: None), store.ModelStore(paths.models)
     queue.subscribe(tell)
-    installs = Installs(queue, Tools(hub, store, paths.logs, make_card))
+    installs = Installs(queue, Tools(hub, models, paths.logs, make_card))
     try:
         for notice in installs.recover():
             print(f"notice: {notice}", flush=True)

@@ -23,7 +23,8 @@ NAME = f"{REPO}:Q4_K_M"
 MODEL = "models/org/tiny/tiny-Q4_K_M.gguf"
 STEPS = ("download", "convert", "quantize", "card", "add")
 # everything that an install may leave when it is done
-LEFT = {MODEL, "models/org/tiny/manifest.json", "logs/convert.log", "logs/quantize.log"}
+LOGS = {"logs/convert.log", "logs/quantize.log", "logs/verify.log"}
+LEFT = {MODEL, "models/org/tiny/manifest.json"} | LOGS
 ORPHAN_SECONDS = 5.0
 BYTES_PER_SECOND = 12_000_000
 LIMIT = 120.0

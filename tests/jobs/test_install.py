@@ -71,11 +71,9 @@ def test_a_checkpoint_becomes_a_model_with_its_card(double: HubDouble, home: Pat
     assert (entry.quantization, entry.source, entry.problem) == ("Q4_K_M", REPO, None)
     assert entry.sha256 == hashlib.sha256(entry.path.read_bytes()).hexdigest()
     assert installed.entry == entry
-    assert all_files(home) == {
+    assert {file for file in all_files(home) if not file.startswith("logs/")} == {
         f"models/{FILE}",
         "models/org/tiny/manifest.json",
-        "logs/convert.log",
-        "logs/quantize.log",
     }
 
 
@@ -128,24 +126,21 @@ def test_a_checkpoint_can_be_kept_as_it_is(double: HubDouble, home: Path) -> Non
     assert app.folders() == []
 
 
-@pytest.mark.parametrize("step", range(5))
-def test_paused_in_any_step_it_goes_on_there(step: int, double: HubDouble, home: Path) -> None:
-    if step == 0:
-        double.fail(on="/cdn/*", bytes_per_second=2_000_000)
+def test_paused_in_every_step_it_goes_on_there(double: HubDouble, home: Path) -> None:
+    throttle = double.fail(on="/cdn/*", bytes_per_second=8_000_000)
     with application(home, double, Cards()) as app:
         job_id = app.install(NAME)
-        app.wait_for(job_id, lambda job: job.step == step and bool(job.text))
-        app.installs.pause(job_id)
-        paused = app.wait_for(job_id, lambda job: job.state in (JobState.PAUSED, JobState.DONE))
-        if paused.state is JobState.DONE:
-            assert step == 4  # nothing is left to be paused
-            return
-        double.faults.clear()
-        num_heard = len(app.heard)
-        app.installs.resume(job_id)
+        for step in range(4):
+            app.wait_for(job_id, lambda job, step=step: job.step == step and bool(job.text))
+            app.installs.pause(job_id)
+            paused = app.wait(job_id, JobState.PAUSED)
+            num_heard = len(app.heard)
+            app.installs.resume(job_id)
+            app.wait_for(job_id, lambda job, step=paused.step: job.state is JobState.RUNNING and job.step >= step)
+            assert all(job.step >= step for job in app.heard[num_heard:])
+            if throttle in double.faults:
+                double.faults.remove(throttle)
         app.done(job_id)
-        again = {job.step for job in app.heard[num_heard:] if job.state is JobState.RUNNING and job.text}
-        assert min(again) >= paused.step
         assert [entry.id for entry in app.store.models()] == [REPO]
         assert app.folders() == []
 
@@ -153,7 +148,7 @@ def test_paused_in_any_step_it_goes_on_there(step: int, double: HubDouble, home:
 def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: HubDouble, home: Path) -> None:
     double.fail(on="/cdn/*", bytes_per_second=100_000)
     with application(home, double) as app:
-        goes_on, waits = app.install(NAME), app.install(f"{REPO}:Q8_0")
+        goes_on, waits = app.install(NAME), app.install(f"{REPO}:F16")
         for job_id in (goes_on, waits):
             app.wait_for(job_id, lambda job: bool(job.text))
         app.installs.pause(waits)
@@ -162,15 +157,15 @@ def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: Hub
     with application(home, double) as app:
         assert app.installs.recover() == []
         states = {job.title: job.state for job in app.queue.jobs()}
-        assert states.pop(f"{REPO} as Q8_0") is JobState.PAUSED
+        assert states.pop(f"{REPO} as F16") is JobState.PAUSED
         (job_id,) = [job.id for job in app.queue.jobs() if job.state is not JobState.PAUSED]
         app.done(job_id)
         assert [entry.quantization for entry in app.store.models()] == ["Q4_K_M"]
-        again = app.install(f"{REPO}:Q8_0")  # asked for once more, it is taken up
+        again = app.install(f"{REPO}:F16")  # asked for once more, it is taken up
         app.done(again)
         assert [(entry.id, entry.quantization) for entry in app.store.models()] == [
             ("org/tiny", "Q4_K_M"),
-            ("org/tiny:Q8_0", "Q8_0"),
+            ("org/tiny:F16", "F16"),
         ]
 
 
@@ -200,7 +195,7 @@ def test_a_full_disk_is_told_before_the_first_byte(
         job = app.wait(app.install(NAME), JobState.FAILED)
     assert job.error
     assert "more than is free in" in job.error
-    assert double.downloads() == [] or all("cdn" not in seen.path for seen in double.downloads())
+    assert {seen.path.split("/")[1] for seen in double.requests} == {"api"}
 
 
 def test_cancelled_it_leaves_nothing(double: HubDouble, home: Path) -> None:

@@ -1,8 +1,8 @@
 """A GGUF header as a document that can be spoilt piece by piece, and tiny models that llama.cpp really loads."""
 
-import random
 import struct
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
@@ -180,18 +180,17 @@ def _tokenizer(model: str) -> list[Setting]:
     return settings
 
 
+BUILDERS = (
+    llama,
+    partial(llama, tokenizer="gpt2"),
+    partial(llama, experts=4),
+    partial(llama, "qwen2", tokenizer="gpt2"),
+    partial(llama, "qwen3", tokenizer="gpt2"),
+    partial(llama, "qwen3moe", tokenizer="gpt2", experts=4),
+    partial(llama, "gemma2"),
+    partial(llama, "gemma3"),
+)
+
+
 def bases() -> list[Draft]:
-    return [
-        llama(),
-        llama(tokenizer="gpt2"),
-        llama(experts=4),
-        llama("qwen2", tokenizer="gpt2"),
-        llama("qwen3", tokenizer="gpt2"),
-        llama("qwen3moe", tokenizer="gpt2", experts=4),
-        llama("gemma2"),
-        llama("gemma3"),
-    ]
-
-
-def sound(chance: random.Random) -> Draft:
-    return chance.choice(bases())
+    return [build() for build in BUILDERS]

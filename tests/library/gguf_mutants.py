@@ -5,34 +5,49 @@ import random
 import struct
 from collections.abc import Callable
 
-from tests.library.gguf_draft import ARRAY, BOOL, F32, F64, STRING, U32, Draft, Setting, Tensor, bases
+from tests.library.gguf_draft import ARRAY, BOOL, BUILDERS, F32, F64, STRING, U32, Draft, Setting, Tensor
 
 EXTREMES = (0, 1, -1, 2, 3, 7, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63, 2**64 - 1)
 FLOATS = (0.0, -0.0, -1.0, 1e-45, 1e38, float("inf"), float("-inf"), float("nan"))
 TOKENIZERS = (b"llama gpt2 bert t5 rwkv none no_vocab test plamo2 gemma4 hybriddna whitespace replit bloom").split()
-PRE_TOKENIZERS = (b"default llama-bpe qwen2 gpt-2 whitespace gemma4 kimi-k2 tekken dbrx falcon minicpm5 hybriddna").split()
+PRE_TOKENIZERS = (
+    b"default llama-bpe qwen2 gpt-2 whitespace gemma4 kimi-k2 tekken dbrx falcon minicpm5 hybriddna"
+).split()
 ARCHITECTURES = (
     b"llama qwen2 qwen3 qwen3moe gemma gemma2 gemma3 gemma3n gemma4 phi2 phi3 mamba mamba2 rwkv7 t5 bert granite "
     b"deepseek2 deepseek32 olmo2 glm4 glm4moe lfm2 smollm3 gpt-oss nemotron_h qwen35 qwen3next jamba clip "
     b"wavtokenizer-dec bitnet baichuan kimi-linear eagle3 dflash gemma4-assistant hunyuan-dense llama4 step35"
 ).split()
 KEYS = (
-    b"expert_count expert_used_count expert_group_count expert_group_used_count nextn_predict_layers leading_dense_block_count "
+    b"expert_count expert_used_count expert_group_count expert_group_used_count leading_dense_block_count "
     b"rope.scaling.type rope.scaling.factor rope.dimension_sections attention.sliding_window attention.head_count "
     b"attention.sliding_window_pattern attention.shared_kv_layers attention.key_length_swa pooling_type vocab_size "
     b"attention.key_length_mla attention.q_lora_rank attention.kv_lora_rank ssm.conv_kernel ssm.state_size "
-    b"ssm.inner_size ssm.time_step_rank embedding_length_out features_length attention.causal full_attention_interval"
+    b"ssm.inner_size ssm.time_step_rank embedding_length_out features_length attention.causal full_attention_interval "
+    b"nextn_predict_layers"
 ).split()
 TOKENIZER_KEYS = (
     b"bos_token_id eos_token_id unknown_token_id padding_token_id seperator_token_id eot_token_id token_type_count "
     b"add_space_prefix add_sep_token remove_extra_whitespaces suppress_tokens precompiled_charsmap merges scores"
 ).split()
-TEXTS = (b"", b"\0", b"a\0b", b"\xff\xfe", "ünïcode\n".encode(), b"x" * 300, b"%s%n", b"yarn", b"longrope", b"linear", b"[EMPTY_3]")
+TEXTS = (
+    b"",
+    b"\0",
+    b"a\0b",
+    b"\xff\xfe",
+    "ünïcode\n".encode(),
+    b"x" * 300,
+    b"%s%n",
+    b"yarn",
+    b"longrope",
+    b"linear",
+    b"[EMPTY_3]",
+)
 
 
 def mutant(chance: random.Random) -> tuple[bytes, int]:
     """A spoilt header, and how many bytes of weights the file should have."""
-    draft = copy.deepcopy(chance.choice(bases()))
+    draft = chance.choice(BUILDERS)()
     noise: list[Callable[[bytearray, random.Random], None]] = []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         spoil = chance.choice(STRUCTURED + NOISE)
@@ -51,8 +66,13 @@ def any_value(chance: random.Random) -> object:
 
 
 def change_number(draft: Draft, chance: random.Random) -> None:
-    setting = chance.choice([each for each in draft.settings if each.type not in (STRING, ARRAY)])
-    setting.value = chance.choice(FLOATS) if setting.type in (F32, F64) else chance.choice((*EXTREMES, chance.randrange(600)))
+    numbers = [each for each in draft.settings if each.type not in (STRING, ARRAY)]
+    if not numbers:
+        return
+    setting = chance.choice(numbers)
+    setting.value = (
+        chance.choice(FLOATS) if setting.type in (F32, F64) else chance.choice((*EXTREMES, chance.randrange(600)))
+    )
 
 
 def change_type(draft: Draft, chance: random.Random) -> None:
@@ -77,19 +97,22 @@ def change_pre_tokenizer(draft: Draft, chance: random.Random) -> None:
 
 def change_architecture(draft: Draft, chance: random.Random) -> None:
     """With its keys, so that they are looked at."""
-    old, new = draft.setting(b"general.architecture").value, chance.choice(ARCHITECTURES)
-    if not isinstance(old, bytes):
+    named = next((each for each in draft.settings if each.key == b"general.architecture"), None)
+    if named is None or not isinstance(named.value, bytes):
         return
+    old, new = named.value, chance.choice(ARCHITECTURES)
     for setting in draft.settings:
         if setting.key.startswith(old + b"."):
             setting.key = new + setting.key[len(old) :]
-    draft.setting(b"general.architecture").value = new
+    named.value = new
 
 
 def add_key(draft: Draft, chance: random.Random) -> None:
     name = next((s.value for s in draft.settings if s.key == b"general.architecture"), b"llama")
     prefix = name if isinstance(name, bytes) else b"llama"
-    key = chance.choice([prefix + b"." + each for each in KEYS] + [b"tokenizer.ggml." + each for each in TOKENIZER_KEYS])
+    key = chance.choice(
+        [prefix + b"." + each for each in KEYS] + [b"tokenizer.ggml." + each for each in TOKENIZER_KEYS]
+    )
     type_ = chance.choice((U32, U32, 5, F32, BOOL, STRING, ARRAY))
     value = any_value(chance)
     if type_ == ARRAY:

@@ -56,7 +56,7 @@ def test_times_are_short() -> None:
 def test_the_library_is_a_sound_item_model(
     services: StageServices, bridge: Bridge, qtbot: QtBot, qtmodeltester: ModelTester
 ) -> None:
-    model = ModelsModel(services.store, bridge)
+    model = ModelsModel(services.library, bridge)
     with qtbot.waitSignal(model.refreshed):
         model.refresh()
     qtmodeltester.check(model)
@@ -66,7 +66,7 @@ def test_the_library_is_a_sound_item_model(
 
 
 def test_removing_tells_the_store(services: StageServices, bridge: Bridge, qtbot: QtBot) -> None:
-    model = ModelsModel(services.store, bridge)
+    model = ModelsModel(services.library, bridge)
     with qtbot.waitSignal(model.refreshed):
         model.refresh()
     with qtbot.waitSignal(model.refreshed):

@@ -27,6 +27,7 @@ def test_the_filter_narrows_the_list(window: MainWindow) -> None:
 
 def test_load_and_unload_from_the_models_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
     window.go_to(MODELS)
+    window.models_page.choose("stage/quick")  # the list is in the order of names
     press(window.models_page, "Load")
     qtbot.waitUntil(lambda: window.desk.is_ready)
     assert not window.models_page.details.remove.isEnabled()

@@ -60,6 +60,8 @@ class ModelPicker(QWidget):
     def _fill_menu(self) -> None:
         self.menu.clear()
         for entry in self._models.entries:
+            if entry.is_checkpoint:
+                continue
             action = self.menu.addAction(f"{entry.name}    {size(entry.bytes)}")
             action.setCheckable(True)
             action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)

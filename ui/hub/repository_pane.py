@@ -7,13 +7,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QScrollArea, QVBox
 from app.errors import HubError, HubFault
 from app.hub.fit import Machine
 from app.hub.repository import Gate, Variant
+from ui.hub.card_view import CardView
 from ui.hub.gate_card import GateCard
 from ui.hub.install_bar import InstallBar
 from ui.hub.notices import wants_access
 from ui.hub.repository_desk import RepositoryDesk
 from ui.hub.variants_model import VariantRole, VariantsModel
 from ui.hub.words import figures
-from ui.markdown.view import MarkdownView
 from ui.theme import Theme
 from ui.widgets.labels import button, label, rule
 from ui.widgets.row_delegate import RowDelegate
@@ -43,7 +43,7 @@ class RepositoryPane(QWidget):
         self.variants = VariantsModel(self)
         self.view = QListView()
         self.bar = InstallBar()
-        self.card = MarkdownView(theme.palette, "Model card")
+        self.card = CardView(theme.palette)
         self._lay_out(theme)
 
         self.read.clicked.connect(lambda: self._scroll.verticalScrollBar().setValue(self.card.y() - CARD_GAP))
@@ -81,7 +81,7 @@ class RepositoryPane(QWidget):
         self.gate.setVisible(False)
         if repository.gate is not Gate.NO:
             self.gate.show_gate(GATED, repository.page)
-        self.card.finish(repository.card or "*This repository has no card.*")
+        self.card.show_card(repository.card or "*This repository has no card.*")
         self._refresh()
         best = self.variants.best()
         if best is not None:

@@ -53,13 +53,13 @@ class SearchBar(QWidget):
         self.author.setFixedWidth(AUTHOR_WIDTH)
         self.author.setMaxLength(64)
         self.format = Choice(FORMATS, None)
-        self.size = Choice(SIZES, (None, None))
+        self.parameters = Choice(SIZES, (None, None))
         self.architecture = Choice(ARCHITECTURES, None)
         self.license = Choice(LICENSES, None)
         self.sort = Choice(SORTS, Sort.DOWNLOADS)
-        self._choices = {
+        self._choices: dict[str, Choice] = {
             "Format": self.format,
-            "Size": self.size,
+            "Size": self.parameters,
             "Architecture": self.architecture,
             "License": self.license,
             "Order": self.sort,
@@ -74,7 +74,7 @@ class SearchBar(QWidget):
             choice.picked.connect(self._say)
 
     def query(self) -> SearchQuery:
-        minimum, maximum = self.size.values[self.size.currentIndex()]
+        minimum, maximum = self.parameters.values[self.parameters.currentIndex()]
         return SearchQuery(
             text=self.edit.text().strip(),
             format=self.format.values[self.format.currentIndex()],

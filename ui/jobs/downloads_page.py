@@ -1,4 +1,4 @@
-"""Downloads: a card for each job at work, and the list of what has arrived."""
+"""Downloads: a card for each install at work, and the list of what has arrived."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.jobs.install import Installed
-from app.jobs.job import Job, JobState
+from app.jobs.job import Job, JobState, Lane
 from app.library.entry import ModelEntry
 from ui.bridge import Bridge
 from ui.figures import size
@@ -62,6 +62,8 @@ class DownloadsPage(PageColumn):
         self._refresh()
 
     def show_job(self, job: Job) -> None:
+        if job.lane is not Lane.LIGHT:
+            return  # it is shown where it was begun
         if job.state in (JobState.DONE, JobState.CANCELLED):
             self._finish(job)
         elif job.id in self.cards:

@@ -4,6 +4,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
+from ui.palette import Palette
 from ui.theme import CAPTION, Theme
 
 HEIGHT = 24
@@ -23,7 +24,7 @@ class StepTrack(QWidget):
         font = self.font()
         font.setPixelSize(CAPTION)
         self.setFont(font)
-        theme.changed.connect(lambda _: self.update())
+        theme.changed.connect(self._recolor)
 
     def show_step(self, current: int, is_done: bool) -> None:
         """current: index into the steps. is_done: all of them are."""
@@ -31,6 +32,9 @@ class StepTrack(QWidget):
             self._current, self._is_done = current, is_done
             self.setAccessibleName(f"Step {current + 1} of {len(self._steps)}: {self._steps[current]}")
             self.update()
+
+    def _recolor(self, _colors: Palette) -> None:
+        self.update()
 
     def sizeHint(self) -> QSize:
         words = sum(self._metrics(True).horizontalAdvance(step) for step in self._steps)

@@ -3,73 +3,98 @@
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
+from app.library.origin import Origin
 from backends.protocol import Adapter, Drafting, Ready
 from ui.figures import UNKNOWN, count, parameters, size, sources
+from ui.library.name_row import NameRow
+from ui.library.note_edit import NoteEdit
+from ui.library.removal_question import RemovalQuestion
 from ui.widgets.copy_button import CopyButton
-from ui.widgets.labels import button, label
+from ui.widgets.labels import button, label, restyle
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
+    from app.library.store import Removal
 
-FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "Draft model", "File")
-ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")  # hidden while they have nothing to say
-ROWS = (*FILE_ROWS, *ENGINE_ROWS)
+FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File")
+MORE_ROWS = ("Draft model", "Image part", "Checked")  # hidden while they have nothing to say, as are the engine's
+ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")
+ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
 
 
 class ModelDetails(QFrame):
     load_clicked = Signal(object)  # ModelEntry
     unload_clicked = Signal()
-    removed = Signal(object)  # ModelEntry
+    remove_clicked = Signal(object)  # ModelEntry
+    removed = Signal(object, object)  # ModelEntry, Removal
+    verify_clicked = Signal(object)  # ModelEntry
+    quantize_clicked = Signal(object)  # ModelEntry
+    renamed = Signal(object, str)  # ModelEntry, name
+    starred = Signal(object, bool)  # ModelEntry, is a favourite
 
     def __init__(self) -> None:
         super().__init__()
         self._entry: ModelEntry | None = None
         self.setProperty("kind", "card")
-        self._name = label("", "section", wraps=True)
+        self.name = NameRow()
         self._problem = label("", "problem", wraps=True)
         self._values = {row: label("", wraps=True) for row in ROWS}
+        self.note = NoteEdit()
         self.load = button("Load", "primary")
         self.unload = button("Unload")
+        self.quantize = button("Quantize…")
+        self.verify = button("Check")
+        self.verify.setToolTip("Reads all of it and compares its SHA-256")
         self.remove = button("Remove…")
-        self._question = label("", wraps=True)
-        self.confirm = button("Remove from this machine", "danger")
-        self.keep = button("Keep it")
+        self.question = RemovalQuestion()
         self._copy = CopyButton(lambda: str(self._entry.path) if self._entry else "", "Copy path", says="Copy path")
         self._lay_out()
 
         self.load.clicked.connect(lambda: self.load_clicked.emit(self._entry))
         self.unload.clicked.connect(self.unload_clicked)
-        self.remove.clicked.connect(lambda: self._ask(True))
-        self.keep.clicked.connect(lambda: self._ask(False))
-        self.confirm.clicked.connect(lambda: self.removed.emit(self._entry))
+        self.quantize.clicked.connect(lambda: self.quantize_clicked.emit(self._entry))
+        self.verify.clicked.connect(lambda: self.verify_clicked.emit(self._entry))
+        self.remove.clicked.connect(lambda: self.remove_clicked.emit(self._entry))
+        self.question.agreed.connect(lambda removal: self.removed.emit(self._entry, removal))
+        self.question.declined.connect(lambda: self._show_question(False))
+        self.name.renamed.connect(lambda name: self.renamed.emit(self._entry, name))
+        self.name.starred.connect(lambda is_favourite: self.starred.emit(self._entry, is_favourite))
 
     def show_entry(
         self, entry: "ModelEntry", is_loaded: bool, ready: Ready | None = None, drafting: Drafting | None = None
     ) -> None:
         """`ready`: what its engine chose, once it is loaded; `drafting`: what that has learnt since."""
         if self._entry is None or self._entry.id != entry.id:
-            self._ask(False)
+            self._show_question(False)
         self._entry = entry
-        self._name.setText(entry.name)
+        self.name.show_name(entry.name, entry.is_favourite)
+        self.note.show_note(entry.id, entry.note)
         self._problem.setText(entry.problem or "")
         self._problem.setVisible(bool(entry.problem))
         for row, value in zip(ROWS, (*_values(entry), *_choices(ready, drafting)), strict=True):
             self._values[row].setText(value)
-        for row in ENGINE_ROWS:
+        for row in (*MORE_ROWS, *ENGINE_ROWS):
             self._form.setRowVisible(self._values[row], bool(self._values[row].text()))
-        self._question.setText(f"This deletes {size(entry.bytes)} from the disk.")
-        self.load.setVisible(not is_loaded)
+        is_damaged = entry.check is not None and not entry.check.is_sound
+        restyle(self._values["Checked"], "kind", "problem" if is_damaged else "")
+        self.load.setVisible(not is_loaded and not entry.is_checkpoint)
         self.unload.setVisible(is_loaded)
+        self.quantize.setVisible(not entry.is_checkpoint and entry.origin is Origin.MANAGED)
         self.remove.setEnabled(not is_loaded)
         self.remove.setToolTip("Unload it first" if is_loaded else "")
+        self.remove.setVisible(entry.origin is Origin.MANAGED and self.question.isHidden())
 
-    def _ask(self, is_asking: bool) -> None:
-        self._confirmation.setVisible(is_asking)
+    def ask(self, removal: "Removal") -> None:
+        """Show what would be deleted, unless the person has gone on to another model."""
+        if self._entry is not None and self._entry.id == removal.entry.id:
+            self.question.ask(removal)
+            self._show_question(True)
+
+    def _show_question(self, is_asking: bool) -> None:
+        self.question.setVisible(is_asking)
         self.remove.setVisible(not is_asking)
-        if is_asking:
-            self.keep.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _lay_out(self) -> None:
         form = self._form = QFormLayout()
@@ -84,41 +109,44 @@ class ModelDetails(QFrame):
             form.addRow(title, self._values[row])
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
-        for widget in (self.load, self.unload, self.remove, self._copy):
+        for widget in (self.load, self.unload, self.quantize, self.verify, self.remove, self._copy):
             buttons.addWidget(widget)
         buttons.addStretch(1)
-        self._confirmation = QWidget()
-        question = QVBoxLayout(self._confirmation)
-        question.setContentsMargins(0, 0, 0, 0)
-        question.setSpacing(8)
-        question.addWidget(self._question)
-        answers = QHBoxLayout()
-        answers.setSpacing(8)
-        answers.addWidget(self.confirm)
-        answers.addWidget(self.keep)
-        answers.addStretch(1)
-        question.addLayout(answers)
+        self.question.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 24)
         layout.setSpacing(16)
-        layout.addWidget(self._name)
+        layout.addWidget(self.name)
         layout.addWidget(self._problem)
         layout.addLayout(form)
+        layout.addWidget(self.note)
         layout.addLayout(buttons)
-        layout.addWidget(self._confirmation)
+        layout.addWidget(self.question)
 
 
 def _values(entry: "ModelEntry") -> tuple[str, ...]:
+    """Of FILE_ROWS and MORE_ROWS."""
+    size_text = f"{size(entry.bytes)} in {len(entry.parts) + 1} parts" if entry.parts else size(entry.bytes)
     return (
         entry.architecture or UNKNOWN,
         parameters(entry.parameters),
-        entry.quantization or UNKNOWN,
-        size(entry.bytes),
+        "a checkpoint of safetensors, to be converted" if entry.is_checkpoint else entry.quantization or UNKNOWN,
+        size(entry.bytes) if entry.is_checkpoint else size_text,
         f"{count(entry.context)} tokens" if entry.context else UNKNOWN,
-        entry.draft.name if entry.draft else "none",
+        _origin(entry),
         # a path has no spaces to break at: offer some places
         str(entry.path).replace("/", "/\u200b").replace("\\", "\\\u200b"),
+        entry.draft.name if entry.draft else "",
+        entry.mmproj.name if entry.mmproj else "",
+        f"{entry.check.at[:10]}: {entry.check.text}" if entry.check else "",
     )
+
+
+def _origin(entry: "ModelEntry") -> str:
+    source = f", {entry.source}" if entry.source else ""
+    if entry.origin is Origin.MANAGED:
+        return f"Slipstream's own folder{source}"
+    return f"{entry.origin.label}{source}; read where it lies, never changed"
 
 
 def _choices(ready: Ready | None, drafting: Drafting | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The library as Qt sees it; picker and models page share it. Reads the store on a worker, knows no widget."""
+"""The library as Qt sees it; picker and models page share it. Reads the library on a worker, knows no widget."""
 
 from enum import IntEnum
 from functools import partial
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 
 from app.errors import SlipstreamError
+from app.library.origin import Origin
 from ui.bridge import Bridge
 from ui.figures import count, size
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
-    from app.library.store import ModelStore
+    from app.library.library import Library, Listing
+    from app.library.store import Removal
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
+PATIENCE = 0.3  # seconds that one look may read headers; the list grows meanwhile
 
 
 class ModelRole(IntEnum):
@@ -28,19 +31,28 @@ class ModelsModel(QAbstractListModel):
     refreshed = Signal()
     refused = Signal(str)
 
-    def __init__(self, store: "ModelStore", bridge: Bridge):
+    def __init__(self, library: "Library", bridge: Bridge):
         super().__init__(bridge)
-        self._store = store
+        self._library = library
         self._bridge = bridge
         self._loaded: str | None = None
+        self._is_looking = False
+        self._looks_again = False
         self.entries: list[ModelEntry] = []
-        self.is_known = False  # the store has been read at least once
+        self.is_known = False  # the library has been read at least once
 
     def refresh(self) -> None:
-        self._bridge.call(self._store.models, self._show, self._tell)
+        """One look at a time; what is asked for meanwhile is one more look afterwards."""
+        if self._is_looking:
+            self._looks_again = True
+            return
+        self._is_looking, self._looks_again = True, False
+        self._bridge.call(partial(self._library.look, PATIENCE), self._show, self._fail)
 
-    def remove(self, entry: "ModelEntry") -> None:
-        self._bridge.call(partial(self._store.remove, entry.id), lambda _: self.refresh(), self._tell)
+    def remove(self, entry: "ModelEntry", shown: "Removal | None" = None) -> None:
+        """shown: the files that the person has seen and agreed to."""
+        work = partial(self._library.remove, entry.id, shown)
+        self._bridge.call(work, lambda _: self.refresh(), self._tell)
 
     def mark_loaded(self, model_id: str | None) -> None:
         if model_id != self._loaded:
@@ -58,29 +70,39 @@ class ModelsModel(QAbstractListModel):
         return 0 if parent.isValid() else len(self.entries)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        entry = self.entries[index.row()]
+        return self.value(self.entries[index.row()], role) if index.isValid() else None
+
+    def value(self, entry: "ModelEntry", role: int) -> Any:
+        """What a list shows of an entry."""
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return entry.name
             case Qt.ItemDataRole.AccessibleTextRole:
-                return f"{entry.name}, {detail(entry)}{', loaded' if entry.id == self._loaded else ''}"
+                star = ", a favourite" if entry.is_favourite else ""
+                return f"{entry.name}, {detail(entry)}{star}{', loaded' if entry.id == self._loaded else ''}"
             case ModelRole.ENTRY:
                 return entry
             case ModelRole.NOTE:
-                return "Loaded" if entry.id == self._loaded else size(entry.bytes)
+                note = "Loaded" if entry.id == self._loaded else size(entry.bytes)
+                return f"★ {note}" if entry.is_favourite else note
             case ModelRole.DETAIL:
                 return detail(entry)
         return None
 
-    def _show(self, entries: "list[ModelEntry]") -> None:
+    def _show(self, listing: "Listing") -> None:
+        self._is_looking = False
         self.is_known = True
-        if entries != self.entries:
+        if listing.entries != self.entries:
             self.beginResetModel()
-            self.entries = entries
+            self.entries = listing.entries
             self.endResetModel()
         self.refreshed.emit()
+        if listing.num_unread or self._looks_again:
+            self.refresh()
+
+    def _fail(self, error: Exception) -> None:
+        self._is_looking = False
+        self._tell(error)
 
     def _tell(self, error: Exception) -> None:
         text = str(error) if isinstance(error, SlipstreamError) else f"The library could not be read: {error}"
@@ -90,5 +112,12 @@ class ModelsModel(QAbstractListModel):
 def detail(entry: "ModelEntry") -> str:
     if entry.problem:
         return entry.problem
-    parts = [entry.quantization, entry.architecture, f"{count(entry.context)} tokens" if entry.context else ""]
+    if not entry.is_read:
+        return "Its header is being read…"
+    parts = [
+        "" if entry.origin is Origin.MANAGED else entry.origin.label,
+        f"checkpoint, {entry.quantization}" if entry.is_checkpoint else entry.quantization,
+        entry.architecture,
+        f"{count(entry.context)} tokens" if entry.context else "",
+    ]
     return "  ·  ".join(part for part in parts if part)

@@ -1,25 +1,33 @@
-"""The library: a list with a filter at the left, one model at the right, running jobs below."""
+"""The library: the shelf at the left; one model, or the disk and the quality of all, at the right; jobs above."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QListView, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from app.jobs.job import Job
+from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
+from ui.lab.card_view import CardView
+from ui.library.disk_view import DiskView
+from ui.library.drop_question import DropQuestion
+from ui.library.library_desk import LibraryDesk
 from ui.library.model_details import ModelDetails
-from ui.library.models_model import ModelRole, ModelsModel
+from ui.library.models_model import ModelsModel
+from ui.library.quality_desk import QualityDesk
+from ui.library.quality_view import QualityView
+from ui.library.quantize_panel import QuantizePanel
+from ui.library.shelf import Shelf
 from ui.theme import Theme
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
-from ui.widgets.row_delegate import RowDelegate
 
 if TYPE_CHECKING:
+    from app.library.entry import ModelEntry
     from app.services import Services
-
-LIST_WIDTH = 360
 
 
 class ModelsPage(QWidget):
@@ -37,61 +45,130 @@ class ModelsPage(QWidget):
         self._desk = desk
         self._models = models
         self._job_rows: dict[int, JobRow] = {}
-        self._proxy = QSortFilterProxyModel(self)
-        self._proxy.setSourceModel(models)
-        self._proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.filter = QLineEdit(placeholderText="Filter models")
-        self.filter.setAccessibleName("Filter models")
-        self.filter.setClearButtonEnabled(True)
-        self.view = QListView()
+        self.library = LibraryDesk(services, bridge, models)
+        self.shelf = Shelf(models, theme)
+        self.filter, self.view = self.shelf.filter, self.shelf.view
         self.details = ModelDetails()
+        self.card = CardView()
+        self.quality_desk = QualityDesk(services, bridge, models, self.card)
+        self.quantize = QuantizePanel(services, bridge, theme)
+        self.disk = DiskView(services, bridge, models, theme)
+        self.quality = QualityView(services, bridge, theme)
+        self.dropped = DropQuestion()
         self.install = button("Install the Slipstream Guide", "primary")
-        self._lay_out(theme)
-
-        self.filter.textChanged.connect(self._proxy.setFilterFixedString)
-        self.view.selectionModel().currentChanged.connect(self._refresh)
-        self.view.doubleClicked.connect(lambda index: desk.load(index.data(ModelRole.ENTRY)))
-        self.details.load_clicked.connect(desk.load)
-        self.details.unload_clicked.connect(desk.unload)
-        self.details.removed.connect(models.remove)
-        self.install.clicked.connect(guide.install)
-        models.refreshed.connect(self._refresh)
-        self._proxy.modelReset.connect(self._refresh)
-        desk.changed.connect(self._mark_loaded)
-        bridge.job_changed.connect(self._show_job)
-        theme.changed.connect(self.view.viewport().update)
+        self.add_folder = button("Add a folder…")
+        self.show_disk, self.show_quality = button("Disk use"), button("Quality")
+        self.setAcceptDrops(True)
+        self._lay_out()
+        self._connect(guide, bridge)
         self._refresh()
 
     def choose(self, model_id: str) -> None:
         """Bring a model before the person's eyes, whatever the filter says."""
-        self.filter.clear()
-        for row in range(self._proxy.rowCount()):
-            index = self._proxy.index(row, 0)
-            if index.data(ModelRole.ENTRY).id == model_id:
-                self.view.setCurrentIndex(index)
-                self.view.scrollTo(index)
+        self.shelf.choose(model_id)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.library.begin()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.library.rest()
+        self.details.note.save()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _local_paths(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if paths := _local_paths(event):
+            event.acceptProposedAction()
+            self.dropped.ask(paths)
+
+    def _connect(self, guide: GuideDesk, bridge: Bridge) -> None:
+        self.shelf.chosen.connect(self._choose)
+        self.shelf.load_wanted.connect(self._load)
+        self.details.load_clicked.connect(self._load)
+        self.details.unload_clicked.connect(self._desk.unload)
+        self.details.remove_clicked.connect(self.library.ask_removal)
+        self.details.removed.connect(self._models.remove)
+        self.details.verify_clicked.connect(lambda entry: self.library.verify([entry]))
+        self.details.quantize_clicked.connect(self._show_quantize)
+        self.details.renamed.connect(self.library.rename)
+        self.details.starred.connect(self.library.star)
+        self.details.note.written.connect(self.library.write_note)
+        self.library.removal_known.connect(self.details.ask)
+        self.library.refused.connect(self._models.refused)
+        self.quantize.started.connect(self._follow)
+        self.quantize.closed.connect(self.quantize.hide)
+        self.disk.chosen.connect(self._look_at)
+        self.disk.check_wanted.connect(self.library.verify)
+        self.dropped.copy_wanted.connect(self.library.bring_in)
+        self.dropped.folder_wanted.connect(self.library.add_folder)
+        self.add_folder.clicked.connect(self._choose_folder)
+        self.show_disk.clicked.connect(lambda: self._toggle(self.disk))
+        self.show_quality.clicked.connect(lambda: self._toggle(self.quality))
+        self.install.clicked.connect(guide.install)
+        self._models.refreshed.connect(self._refresh)
+        self._desk.changed.connect(self._mark_loaded)
+        bridge.job_changed.connect(self._show_job)
+
+    def _choose(self) -> None:
+        """Another model is looked at: panels that belong to the one before close."""
+        entry = self.shelf.entry
+        if entry is not None and entry.id != self._shown:
+            self._shown = entry.id
+            self.quantize.hide()
+            self._right.setCurrentWidget(self._model_side)
+        self._refresh()
+
+    def _load(self, entry: "ModelEntry") -> None:
+        if not entry.is_checkpoint:
+            self._desk.load(entry)
+
+    def _look_at(self, entry: "ModelEntry") -> None:
+        self.choose(entry.id)
+        self._right.setCurrentWidget(self._model_side)
+
+    def _toggle(self, view: DiskView | QualityView) -> None:
+        if self._right.currentWidget() is view:
+            self._right.setCurrentWidget(self._model_side)
+        else:
+            self._right.setCurrentWidget(view)
+            view.refresh()
+
+    def _show_quantize(self, entry: "ModelEntry") -> None:
+        self.quantize.show()
+        self.quantize.show_entry(entry)
+        self._scroll.ensureWidgetVisible(self.quantize)
+
+    def _follow(self, job_id: int) -> None:
+        self.library.follow(job_id)
+        self.quantize.hide()
+
+    def _choose_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "A folder with models, which are listed as they lie")
+        if name:
+            self.library.add_folder(Path(name))
 
     def _mark_loaded(self) -> None:
         self._models.mark_loaded(self._desk.entry.id if self._desk.entry else None)
         self._refresh()
 
     def _refresh(self) -> None:
-        has_models = bool(self._models.entries)
-        self._stack.setCurrentIndex(0 if has_models else 1)
-        index = self.view.currentIndex()
-        if not index.isValid() and self._proxy.rowCount():
-            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
-            index = self._proxy.index(0, 0)
-            self.view.selectionModel().setCurrentIndex(index, flag)
-        self.details.setVisible(index.isValid())
-        entry = index.data(ModelRole.ENTRY) if index.isValid() else None
+        self._stack.setCurrentIndex(0 if self._models.entries else 1)
+        entry = self.shelf.entry
+        self._scroll.setVisible(entry is not None)
         if entry:
             is_loaded = self._desk.entry is not None and self._desk.entry.id == entry.id
             snapshot = self._desk.snapshot if is_loaded else None
             ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
+            self.quality_desk.show_entry(entry)
 
     def _show_job(self, job: Job) -> None:
+        if job.lane is Lane.LIGHT:
+            return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
         if row is None and not job.state.is_final:
             row = self._job_rows[job.id] = JobRow(job)
@@ -103,29 +180,35 @@ class ModelsPage(QWidget):
             self._job_rows.pop(job.id).deleteLater()
         self._jobs.setVisible(bool(self._job_rows))
 
-    def _lay_out(self, theme: Theme) -> None:
-        self.view.setModel(self._proxy)
-        self.view.setItemDelegate(RowDelegate(theme, ModelRole.NOTE, ModelRole.DETAIL, self.view))
-        self.view.setAccessibleName("Models")
-        self.view.setFrameShape(QFrame.Shape.NoFrame)
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
-        left = QVBoxLayout()
-        left.setSpacing(8)
-        left.addWidget(self.filter)
-        left.addWidget(self.view, 1)
-        left_side = QWidget()
-        left_side.setLayout(left)
-        left_side.setFixedWidth(LIST_WIDTH)
-        left.setContentsMargins(0, 0, 0, 0)
-        shelf = QWidget()
-        row = QHBoxLayout(shelf)
+    def _lay_out(self) -> None:
+        self._shown: str | None = None
+        self._scroll = QScrollArea(widgetResizable=True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        pane = QWidget()
+        pane.setProperty("kind", "transparent")
+        cards = QVBoxLayout(pane)
+        cards.setContentsMargins(0, 0, 8, 0)
+        cards.setSpacing(16)
+        for widget in (self.details, self.quantize, self.card):
+            cards.addWidget(widget)
+        cards.addStretch(1)
+        self.quantize.hide()
+        self._scroll.setWidget(pane)
+        self._model_side = QWidget()  # an empty shelf leaves it empty
+        side = QVBoxLayout(self._model_side)
+        side.setContentsMargins(0, 0, 0, 0)
+        side.addWidget(self._scroll)
+        self._right = QStackedWidget()
+        for widget in (self._model_side, self.disk, self.quality):
+            self._right.addWidget(widget)
+        library = QWidget()
+        row = QHBoxLayout(library)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(24)
-        row.addWidget(left_side)
-        row.addWidget(self.details, 1, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.shelf)
+        row.addWidget(self._right, 1)
         self._stack = QStackedWidget()
-        self._stack.addWidget(shelf)
+        self._stack.addWidget(library)
         self._stack.addWidget(self._make_empty())
         self._jobs = QFrame()
         self._jobs.setProperty("kind", "card")
@@ -134,9 +217,19 @@ class ModelsPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(16)
-        layout.addWidget(label("Models", "title"))
+        layout.addLayout(self._make_head())
+        layout.addWidget(self.dropped)
         layout.addWidget(self._jobs)
         layout.addWidget(self._stack, 1)
+
+    def _make_head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(label("Models", "title"))
+        head.addStretch(1)
+        for widget in (self.show_quality, self.show_disk, self.add_folder):
+            head.addWidget(widget)
+        return head
 
     def _make_empty(self) -> QWidget:
         result = QWidget()
@@ -145,5 +238,10 @@ class ModelsPage(QWidget):
         layout.setSpacing(16)
         layout.addWidget(label("The library is empty. Start with the model that comes with Slipstream.", "lead"))
         layout.addWidget(self.install, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(label("Or drop a model file or a folder of models here.", "muted"))
         layout.addStretch(1)
         return result
+
+
+def _local_paths(event: QDropEvent | QDragEnterEvent) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

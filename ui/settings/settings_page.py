@@ -14,6 +14,7 @@ from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.settings.fields import Choice, Decimal, Field, Number
 from ui.settings.prompt_cache_row import PromptCacheRow
+from ui.settings.token_row import TokenRow
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, rule
@@ -63,6 +64,8 @@ class SettingsPage(QWidget):
         column.rows.addWidget(_card(self._engine_fields()))
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
+        column.rows.addWidget(label("Hub", "section"))
+        column.rows.addWidget(_card([TokenRow(services.tokens, bridge)]))
         column.rows.addWidget(label("Folders", "section"))
         column.rows.addWidget(_card([self._folder_row()]))
         column.rows.addStretch(1)

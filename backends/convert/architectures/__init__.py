@@ -1,15 +1,17 @@
 """The one table of architectures that can be converted, a file per family."""
 
-from backends.convert.architectures import gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen
+from backends.convert.architectures import deepseek, gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen, qwen_next
 from backends.convert.architectures.table import Architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
     **llama.ARCHITECTURES,
     **qwen.ARCHITECTURES,
+    **qwen_next.ARCHITECTURES,
     **gemma.ARCHITECTURES,
     **phi.ARCHITECTURES,
     **lfm2.ARCHITECTURES,
     **gpt_oss.ARCHITECTURES,
+    **deepseek.ARCHITECTURES,
     **glm.ARCHITECTURES,
     **olmo.ARCHITECTURES,
 }

@@ -20,10 +20,8 @@ ROPE_KEYS = (
         "rope.scaling.original_context_length",
         lambda c: c.rope.original_context if c.rope.kind is RopeKind.YARN else None,
     ),
-    *(
-        Key(f"rope.scaling.yarn_{name}", lambda c, name=name: c.rope.optional_number(name))
-        for name in ("beta_fast", "beta_slow")
-    ),
+    Key("rope.scaling.yarn_beta_fast", lambda c: c.rope.optional_number("beta_fast")),
+    Key("rope.scaling.yarn_beta_slow", lambda c: c.rope.optional_number("beta_slow")),
 )
 NAMED_HEAD_KEYS = (
     Key("attention.key_length", lambda c: c.sizes[Size.HEAD] if c.has_head_dim else None),

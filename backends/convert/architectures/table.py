@@ -66,11 +66,14 @@ class Architecture:
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # settings that the graph of llama.cpp fixes
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of transformers' class, for keys that files leave out
     sizes: Mapping[Size, tuple[str, ...]] = field(default_factory=dict)  # more of them: their keys in config.json
+    optional_sizes: Mapping[Size, str] = field(default_factory=dict)
     derived: Callable[[Mapping[Size, int]], Mapping[Size, int]] = lambda _sizes: {}  # sums and products of them
     layer_kinds: frozenset[str] = frozenset({"full_attention"})
+    kinds: Callable[[Raw], list[str]] | None = None  # of each layer, where the file has no layer_types
     window: Window = Window.NONE
     has_local_rope: bool = False
     has_partial_rotary: bool = False
+    has_mscale: bool = False  # yarn scales attention by a factor of its own
     check: Callable[[Config], str | None] = lambda _config: None  # a reason to refuse, for what one key cannot tell
     ignored: tuple[str, ...] = ()  # prefixes of tensors that text does not need
     renamed: Mapping[str, str] = field(default_factory=dict)  # prefixes in a checkpoint that holds more than text

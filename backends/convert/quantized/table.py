@@ -9,6 +9,7 @@ from backends.convert.quantized.awq import read_awq
 from backends.convert.quantized.compressed import read_compressed
 from backends.convert.quantized.fp8 import read_fp8
 from backends.convert.quantized.gptq import read_gptq
+from backends.convert.quantized.mxfp4 import read_mxfp4
 from backends.convert.quantized.tensor import Computed, Parts
 from backends.convert.safetensors import Entry
 
@@ -18,6 +19,7 @@ METHODS: dict[str, Callable[[dict[str, Any], Parts], dict[str, Computed]]] = {
     "fbgemm_fp8": read_fp8,
     "fp8": read_fp8,
     "gptq": read_gptq,
+    "mxfp4": read_mxfp4,
 }
 OTHERS = {
     "aqlm": "AQLM",
@@ -28,7 +30,6 @@ OTHERS = {
     "higgs": "HIGGS",
     "hqq": "HQQ",
     "modelopt": "NVIDIA's ModelOpt",
-    "mxfp4": "MXFP4",
     "quanto": "Quanto",
     "quark": "AMD's Quark",
     "quip": "QuIP#",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from backends.formats.gguf import MAGIC
 from backends.llama.quantization.collector import Entry
-from backends.llama.quantization.importance import COUNTS, KEY_CHUNK_SIZE, KEY_CHUNKS, KEY_DATASETS, SUMS
+from backends.llama.quantization.importance_reader import COUNTS, KEY_CHUNK_SIZE, KEY_CHUNKS, KEY_DATASETS, SUMS
 
 VERSION = 3
 ALIGNMENT = 32

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import llama_cpp
+from backends.llama.quantization.binding import lib
 
 
 class LogLines:
@@ -35,17 +35,17 @@ class LogLines:
 
 @contextmanager
 def heard(lines: LogLines) -> Iterator[None]:
-    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    @lib.llama_log_callback  # type: ignore[untyped-decorator]
     def hear(_level: int, text: bytes, _user_data: ctypes.c_void_p) -> None:
         lines.hear(text.decode("utf-8", "replace"))
 
-    llama_cpp.llama_log_set(hear, ctypes.c_void_p(0))
+    lib.llama_log_set(hear, ctypes.c_void_p(0))
     try:
         yield
     finally:
-        llama_cpp.llama_log_set(_silent, ctypes.c_void_p(0))  # `hear` ends here, and must not be called after
+        lib.llama_log_set(_silent, ctypes.c_void_p(0))  # `hear` ends here, and must not be called after
 
 
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _silent(_level: int, _text: bytes, _user_data: ctypes.c_void_p) -> None:
     pass

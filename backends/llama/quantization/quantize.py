@@ -13,7 +13,7 @@ from backends.formats.gguf import read_header
 from backends.formats.recipe import Recipe
 from backends.llama.quantization.call import quantize_file
 from backends.llama.quantization.dry_run import DryRun
-from backends.llama.quantization.importance import Importance, read_importance
+from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.log import LogLines, heard
 from backends.llama.quantization.source import Source, read_source
 
@@ -47,7 +47,7 @@ def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads
 def plan(report: Report, source: Path, recipe: Recipe) -> QuantizePlan:
     """What `quantize` would write. A matrix that is needed may still be missing. Raises Refusal."""
     try:
-        recipe.check(has_matrix_later=True)
+        recipe.check()
         model, importance = _read(source, recipe)
         is_missing = recipe.quantization.needs_imatrix and importance is None
         dry = _dry_run(model, recipe, SOME_MATRIX if is_missing else importance)
@@ -83,6 +83,8 @@ def _read(path: Path, recipe: Recipe) -> tuple[Source, Importance | None]:
             )
     if recipe.imatrix is None:
         return source, None
+    from backends.llama.quantization.importance_reader import read_importance  # numpy, which most need not wait for
+
     importance = read_importance(recipe.imatrix)
     importance.check_fits(source)
     return source, importance
@@ -104,12 +106,18 @@ def _checked(dry: DryRun, source: Source, recipe: Recipe, importance: Importance
             "its F16, BF16 or F32 file, or allow quantizing it again, which loses more than one step would."
         )
     if unknown := dry.without_importance(recipe, importance):
-        raise Refusal(
-            f"{recipe.type} needs importance data for {unknown[0]!r}, which "
-            + (f"{importance.name} does not have. " if importance else "can only come from an importance matrix. ")
-            + "Make a matrix for this model first, or choose a larger type."
-        )
+        raise Refusal(_missing(recipe, importance, unknown[0]))
     return replace(dry.plan(source, recipe, importance), warnings=_warnings(dry, source))
+
+
+def _missing(recipe: Recipe, importance: Importance | None, tensor: str) -> str:
+    if importance is not None:
+        what = f"needs importance data for {tensor!r}, which {importance.name} does not have"
+    elif recipe.quantization.needs_imatrix:
+        what = "needs an importance matrix: at so few bits a model is useless without one"
+    else:
+        what = f"with these rules needs an importance matrix for {tensor!r}"
+    return f"{recipe.type} {what}. Make one for this model first, or choose a larger type."
 
 
 def _warnings(dry: DryRun, source: Source) -> tuple[str, ...]:

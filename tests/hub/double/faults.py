@@ -34,7 +34,7 @@ class Fault:
     surplus: int = 0  # so many bytes more than the file has
     no_length: bool = False  # neither Content-Length nor chunks: the end of the connection is the end
     chunked: bool = False
-    etag: str | None = None  # "" is none at all
+    etag: str | None = None  # "" is none at all; W/"…" is a weak one
     ignore_if_range: bool = False  # 206, though the version is another one
     num_seen: int = 0
 

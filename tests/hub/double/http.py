@@ -82,9 +82,10 @@ def ranged(request: Request, response: Response) -> Response:
     """The part that was asked for, the whole when If-Range names another version, or 416."""
     wanted = request.headers.get("range")
     size = response.size
-    etag = f'"{response.etag}"'
+    etag = str(response.etag) if str(response.etag).startswith("W/") else f'"{response.etag}"'
     response.headers |= {"Accept-Ranges": "bytes", **({"ETag": etag} if response.etag else {})}
-    if wanted is None or request.headers.get("if-range", etag) != etag:
+    wanted_version = request.headers.get("if-range")
+    if wanted is None or (wanted_version is not None and (wanted_version != etag or etag.startswith("W/"))):
         return response
     first, _, last = wanted.removeprefix("bytes=").partition("-")
     start = int(first) if first else max(0, size - int(last))

@@ -1,6 +1,7 @@
 """The double as a whole: two ports on one thread, its repositories, its faults, and what it was asked."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,13 +17,15 @@ from tests.hub.double.metadata import Metadata, error
 from tests.hub.double.repo import HubRepo
 
 HOST = "127.0.0.1"
+CERTIFICATE = Path(__file__).with_name("localhost.pem")  # for SSL_CERT_FILE, to trust a double with tls=True
 HARMLESS = Fault()
 
 
 class HubDouble:
     """A context manager. The lists and dicts may be changed from the test's thread at any time."""
 
-    def __init__(self, repos: Iterable[HubRepo] = (), port: int = 0, cdn_port: int = 0):
+    def __init__(self, repos: Iterable[HubRepo] = (), port: int = 0, cdn_port: int = 0, tls: bool = False):
+        self._tls = _certificate() if tls else None
         self.repos: dict[str, HubRepo] = {repo.id: repo for repo in repos}
         self.tokens: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -34,7 +37,10 @@ class HubDouble:
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub double", daemon=True)
         self._thread.start()
         self._servers = [self._call(self._listen("hub", port)), self._call(self._listen("cdn", cdn_port))]
-        self.endpoint, self.cdn = (f"http://{HOST}:{server.sockets[0].getsockname()[1]}" for server in self._servers)
+        scheme = "https" if tls else "http"
+        self.endpoint, self.cdn = (
+            f"{scheme}://{HOST}:{server.sockets[0].getsockname()[1]}" for server in self._servers
+        )
         self._metadata.endpoint, self._files.cdn = self.endpoint, self.cdn
 
     def __enter__(self) -> "HubDouble":
@@ -93,7 +99,7 @@ class HubDouble:
                 with suppress(ConnectionError, asyncio.CancelledError):
                     await writer.wait_closed()
 
-        return await asyncio.start_server(connected, HOST, port, backlog=128)
+        return await asyncio.start_server(connected, HOST, port, backlog=128, ssl=self._tls)
 
     async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await read_request(name, reader)) is not None:
@@ -138,6 +144,12 @@ class HubDouble:
         await self._hang_up()
         for server in self._servers:
             await server.wait_closed()
+
+
+def _certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
 def _spoilt(request: Request, response: Response, fault: Fault) -> Response:

@@ -1,0 +1,133 @@
+"""A smaller file of a model, put beside it in the library; with an importance matrix made first, if that is wanted."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import ConversionError
+from app.jobs.convert import make_imatrix, quantize_file
+from app.jobs.folder_lock import FolderLock
+from app.jobs.job import JobContext
+from app.library.entry import ModelEntry
+from app.library.store import ModelStore
+from backends.formats.quantizations import QUANTIZATIONS
+
+FOLDER = ".quantizing"  # within the library, so that the last step is a rename
+OWN_PUBLISHER = "local"  # of models that do not lie in the library
+SPLIT = re.compile(r"-00001-of-\d{5}$")
+TYPE = re.compile(rf"[-._](?:{'|'.join(map(re.escape, QUANTIZATIONS))}|FP16|FP32)$", re.IGNORECASE)
+UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize:
+    """A job. Its result is the new ModelEntry. text: for the matrix, None for the shipped one; imatrix: one that is
+    there already."""
+
+    store: ModelStore
+    logs: Path
+    source: ModelEntry
+    type: str
+    makes_matrix: bool = False
+    text: Path | None = None
+    imatrix: Path | None = None
+    allow_requantize: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"Quantize {self.source.name} to {self.type}"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        matrix = ("Importance matrix",) if self.makes_matrix else ()
+        return (*matrix, "Quantize", "Add to the library")
+
+    def run(self, context: JobContext) -> ModelEntry:
+        """Raises ConversionError, ModelFileError or Cancelled; then the library is as it was."""
+        publisher, repo = self._place()
+        target = self.store.folder(publisher, repo) / output_name(self.source.path, self.type)
+        if target.exists():
+            raise ConversionError(f"{target.name} is in the library already. Remove it first to make it anew.")
+        clear_abandoned(self.store.models_dir)
+        with _workshop(self.store.models_dir) as workshop:
+            made = self._make(context, workshop, target.name)
+            context.step(len(self.steps) - 1)
+            lies_together = target.parent == self.source.path.parent
+            return self.store.add(
+                made,
+                publisher=publisher,
+                repo=repo,
+                name=self.source.name,
+                draft=self.source.draft if lies_together else None,
+                mmproj=self.source.mmproj if lies_together else None,
+                source=self.source.source,
+            )
+
+    def _make(self, context: JobContext, workshop: Path, name: str) -> Path:
+        imatrix, made = self.imatrix, workshop / name
+        if self.makes_matrix:
+            imatrix = workshop / f"{made.stem}.imatrix"
+            make_imatrix(
+                self.source.path,
+                imatrix,
+                self.text,
+                logs=self.logs,
+                on_progress=context.step(0),
+                cancelled=context.cancelled,
+            )
+        quantize_file(
+            self.source.path,
+            made,
+            self.type,
+            imatrix=imatrix,
+            allow_requantize=self.allow_requantize,
+            logs=self.logs,
+            on_progress=context.step(len(self.steps) - 2),
+            cancelled=context.cancelled,
+        )
+        return made
+
+    def _place(self) -> tuple[str, str]:
+        """Publisher and repository: the source's own, or a name of its own for what lies elsewhere."""
+        folder = self.source.path.parent
+        if folder.parent.parent == self.store.models_dir:
+            return folder.parent.name, folder.name
+        return OWN_PUBLISHER, UNSAFE.sub("-", self.source.name).strip("-. ")[:100] or "model"
+
+
+def output_name(source: Path, type_: str) -> str:
+    """model-F16.gguf becomes model-Q4_K_M.gguf; so does model-F16-00001-of-00002.gguf."""
+    stem = SPLIT.sub("", source.stem)
+    return f"{TYPE.sub('', stem)}-{type_}.gguf"
+
+
+def clear_abandoned(models_dir: Path) -> None:
+    """Removes what a killed job has left; one that is at work, in this process or another, holds a lock."""
+    with suppress(OSError):
+        for folder in (models_dir / FOLDER).iterdir():
+            if (lock := FolderLock.take(folder)) is not None:
+                lock.release()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _workshop(models_dir: Path) -> Iterator[Path]:
+    """Raises ConversionError when none can be made."""
+    try:
+        (models_dir / FOLDER).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=models_dir / FOLDER))
+        lock = FolderLock.take(folder)
+    except OSError as fault:
+        raise ConversionError(f"{models_dir} cannot be written: {fault.strerror or fault}.") from fault
+    try:
+        yield folder
+    finally:
+        if lock is not None:
+            lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()

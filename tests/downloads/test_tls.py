@@ -1,0 +1,113 @@
+"""The same over TLS and through proxies."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app.downloads import proxy
+from app.errors import Cancelled, DownloadError
+from tests.downloads.conftest import CONTENT, NAME, REPO, Place
+from tests.downloads.test_stop import LATE
+from tests.downloads.tunnel import tunnel
+from tests.hub.double import CERTIFICATE, HubDouble, HubRepo
+
+MB = 1_000_000
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture
+def unknown(place: Place) -> Iterator[Place]:
+    """The place, with a double that speaks TLS with a certificate that nobody knows."""
+    proxy._tls.cache_clear()
+    with HubDouble([HubRepo(REPO, {NAME: CONTENT})], tls=True) as double:
+        yield replace(place, double=double)
+    proxy._tls.cache_clear()
+
+
+@pytest.fixture
+def known(unknown: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    return unknown
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("fault", [{}, {"cut_after": MB, "times": 1}, {"chunked": True}, {"no_length": True}])
+def test_a_file_comes_whole(fault: dict[str, int], known: Place) -> None:
+    known.double.fail(on="/cdn/*", **fault)
+    known.fetch()
+    assert known.target.read_bytes() == CONTENT
+
+
+def test_an_unknown_certificate_is_told_and_nothing_is_sent(unknown: Place) -> None:
+    with pytest.raises(DownloadError, match=r"^The certificate of 127\.0\.0\.1 is not valid \(.*\), so nothing is"):
+        unknown.fetch(unknown.source(token="hf_secret"))
+    assert unknown.double.requests == []
+
+
+def test_a_stop_in_a_stall(known: Place) -> None:
+    known.double.fail(on="/cdn/*", stall_after=MB)
+    known.on_progress = lambda _: known.stop.set() if known.transfers[-1].bytes_per_second else None
+    with pytest.raises(Cancelled):
+        known.fetch(patience=LATE)
+    known.stop.clear()
+    known.double.faults.clear()
+    known.fetch()
+    assert known.double.downloads()[-1].headers["range"] == f"bytes={MB}-"
+
+
+def test_a_way_out_of_tls_is_not_taken(known: Place, place: Place) -> None:
+    known.double.fail(on="*/resolve/*", redirect_to=place.source().url)
+    with pytest.raises(DownloadError, match=r"sends to 127\.0\.0\.1 without encryption, which is refused"):
+        known.fetch()
+    assert place.double.requests == []
+
+
+def test_a_proxy_of_the_environment_carries_tls(known: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tunnel() as server:
+        monkeypatch.setenv("https_proxy", f"http://ann:p%40ss@127.0.0.1:{server.server_address[1]}")
+        known.fetch()
+    assert known.target.read_bytes() == CONTENT
+    ports = [address.rpartition(":")[2] for address in (known.double.endpoint, known.double.cdn)]
+    assert [head.split()[1] for head in server.heads] == [f"127.0.0.1:{port}" for port in ports]
+    assert all("Proxy-Authorization: Basic YW5uOnBAc3M=" in head for head in server.heads)
+
+
+def test_a_proxy_that_refuses_is_told(known: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HubDouble() as refusing:
+        refusing.fail(status=407)
+        monkeypatch.setenv("https_proxy", refusing.endpoint)
+        with pytest.raises(
+            DownloadError, match=r"^The proxy does not let anything through to 127\.0\.0\.1 \(407 Proxy"
+        ):
+            known.fetch()
+        monkeypatch.setenv("http_proxy", refusing.endpoint)
+        source = known.source()
+        with pytest.raises(DownloadError, match=r"^The proxy in front of hub\.invalid wants a user and a password"):
+            known.fetch(replace(source, url="http://hub.invalid/model.gguf"))
+
+
+def test_a_proxy_of_the_environment_carries_http(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", place.double.endpoint)  # the double answers to whole addresses as well
+    source = place.source("config.json")
+    place.fetch(replace(source, url=source.url.replace(place.double.endpoint, "http://hub.invalid")))
+    assert place.names == ["config.json"]
+    assert place.double.requests[0].headers["host"] == "hub.invalid"
+
+
+def test_no_proxy_is_respected(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    place.fetch()
+
+
+def test_a_proxy_of_another_kind_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
+    with pytest.raises(DownloadError, match=r"^The proxy socks5://127\.0\.0\.1 is of a kind that downloads cannot use"):
+        place.fetch()

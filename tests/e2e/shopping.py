@@ -1,0 +1,64 @@
+"""A person who has heard of a model: searches the Hub, has it made small, watches, talks with it, and deletes it."""
+
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt
+
+from tests.e2e.person import Person, Until, Visit
+
+REPOSITORY = "acme/guide"
+QUESTION = "What is Slipstream?"
+DISCOVER, DOWNLOADS, CHAT, MODELS = Qt.Key.Key_3, Qt.Key.Key_4, Qt.Key.Key_1, Qt.Key.Key_2
+
+
+def shopping_visit(person: Person) -> Visit:
+    window = person.window
+    session, downloads = window.chat.session, window.downloads
+    window.activateWindow()  # there is no window manager to do it
+    yield Until(window.isActiveWindow, "the window in front")
+    person.key(DISCOVER, control=True)
+    person.write("guide")
+    results = window.discover.results
+    yield Until(lambda: results.rowCount() > 0, "an answer of the Hub")
+    _click_row(person, window.discover.view, 0)
+    pane = window.discover.pane
+    yield Until(lambda: pane.variants.rowCount() == 1 and pane.bar.install.isVisible(), "what it holds")
+    yield from person.look("discover")
+    offer = pane.bar.note.text()
+    person.click(pane.bar.install)
+    person.key(DOWNLOADS, control=True)
+    seen_steps: list[str] = []
+
+    def has_arrived() -> bool:
+        seen_steps.extend(card.job.steps[card.job.step] for card in downloads.cards.values())
+        return downloads.finished.model.rowCount() == 1
+
+    yield Until(lambda: downloads.cards, "its card among the downloads")
+    yield from person.look("downloads")
+    yield Until(has_arrived, "the model")
+    yield from person.look("arrived")
+    arrived = downloads.finished.model.rows[0]
+    _click_row(person, downloads.finished.view, 0)
+    person.press("Chat")
+    yield Until(lambda: window.desk.is_ready, "the model to be loaded")
+    person.key(Qt.Key.Key_L, control=True)
+    person.write(QUESTION)
+    person.key(Qt.Key.Key_Return)
+    yield Until(lambda: len(session.turns) == 2 and not session.is_busy, "its answer")
+    answer = session.turns[1].text
+    yield from person.look("its-answer")
+    person.key(MODELS, control=True)
+    yield from person.look("its-page")
+    person.press("Unload")
+    yield Until(lambda: person.button("Remove…"), "it to be unloaded")
+    person.press("Remove…")
+    yield Until(lambda: person.button("Remove from this machine"), "the question")
+    yield from person.look("removal")
+    person.press("Remove from this machine")
+    yield Until(lambda: not window.models.entries, "it to be gone")
+    return {"offer": offer, "steps": list(dict.fromkeys(seen_steps)), "arrived": arrived.detail, "answer": answer}
+
+
+def _click_row(person: Person, view: Any, row: int) -> None:
+    place: QPoint = view.visualRect(view.model().index(row, 0)).center()
+    person.click(view.viewport(), place)

@@ -20,11 +20,11 @@ from PySide6.QtWidgets import (
 
 from app.jobs.job import Job, JobState
 from app.lab.card import Card, verdict
-from app.lab.export import to_csv, to_markdown
 from ui.bridge import Bridge
 from ui.lab.cards_model import CARD_ROLE, SORT_ROLE, CardsModel
 from ui.lab.points import Measure
 from ui.lab.quality_plot import QualityPlot
+from ui.lab.saving import save_cards
 from ui.theme import Theme
 from ui.widgets.labels import button, label
 
@@ -74,12 +74,7 @@ class LabPage(QWidget):
 
     def export(self, path: Path) -> None:
         """By its suffix: .png, .csv or .md. Raises OSError."""
-        if path.suffix == ".png":
-            if not self.plot.picture().save(str(path)):
-                raise OSError(f"{path} could not be written")
-            return
-        write = to_csv if path.suffix == ".csv" else to_markdown
-        path.write_text(write(self.model.cards), "utf-8", newline="")
+        save_cards(path, self.model.cards, self.plot)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

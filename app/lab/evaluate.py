@@ -53,6 +53,7 @@ def evaluate(
             exact=settings.exact,
             references=folder,
             workshop=workshop,
+            num_chunks=settings.num_chunks,
         )
     finally:
         shutil.rmtree(workshop, ignore_errors=True)

@@ -11,9 +11,10 @@ from app.lab.card import Card, Reference
 from app.lab.evaluate import evaluate
 from app.lab.machine import machine_name
 from app.lab.settings import DEFAULT, Settings
-from app.library.gguf import describe, read_model
+from app.library.gguf import read_model
 from backends.child import Progress
 from backends.formats import FormatError
+from backends.formats.gguf import describe
 from backends.formats.identity import identity, parts_of
 from backends.measurement import Speed
 

@@ -51,15 +51,15 @@ class TextReader:
         self.num_tokens = self.model.num_tokens
         self.device = device_name(layers, native.devices())
 
-    def chunks(self, text: str) -> Int32s:
-        """[chunks, context]; what is left over at the end is not read."""
+    def chunks(self, text: str, limit: int | None = None) -> Int32s:
+        """[chunks, context], the first `limit` of them; what is left over at the end is not read."""
         tokens = self.model.tokenize(text, add_special=True, parse_special=False)
         if len(tokens) < MIN_CHUNKS * self._length:
             raise Refusal(
                 f"The text is too short: it has {len(tokens)} tokens, and {MIN_CHUNKS * self._length} are needed for "
                 f"chunks of {self._length}. Choose a longer text, or a shorter context."
             )
-        count = len(tokens) // self._length
+        count = min(len(tokens) // self._length, limit or len(tokens))
         result = np.array(tokens[: count * self._length], np.int32).reshape(count, self._length)
         if self.model.adds_bos:
             result[:, 0] = self.model.bos

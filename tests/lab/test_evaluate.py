@@ -53,6 +53,7 @@ def test_a_model_beside_another_is_as_a_plain_forward_pass_says(
     assert found.kld.same_top == pytest.approx((ours.argmax(axis=1) == base.argmax(axis=1)).mean(), abs=0.01)
     assert found.kld.approximation == 0.0
     assert measure(altered.file).perplexity == pytest.approx(found.perplexity)
+    assert measure(altered.file, num_chunks=1).num_tokens == CONTEXT - 1 - CONTEXT // 2
 
 
 def test_side_by_side_says_the_same_and_writes_nothing(

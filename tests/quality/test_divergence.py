@@ -38,6 +38,15 @@ def test_a_small_vocabulary_is_compared_exactly(num_tokens: int, scale: float, n
     assert (scores.is_same_top == (reference.argmax(axis=1) == candidate.argmax(axis=1))).all()
 
 
+def test_tokens_that_are_ruled_out_do_no_harm() -> None:
+    for num_tokens in (100, 20_000):
+        reference, candidate = pair(5, num_tokens, 2.0, 0.2)
+        reference[:, 3:9] = candidate[:, 3:9] = -np.inf
+        true = divergences(np.delete(reference, range(3, 9), axis=1), np.delete(candidate, range(3, 9), axis=1))
+        found = compare(reference, candidate, Sampling.of(num_tokens))
+        assert found.kld == pytest.approx(true, rel=0.1)
+
+
 def test_a_model_is_no_distance_from_itself() -> None:
     for num_tokens in (100, 20_000):
         reference, _ = pair(20, num_tokens, 3.0, 0.0)

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command="window")
     commands = parser.add_subparsers(metavar="command")
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         command.set_defaults(command=name)
         import_module(f"app.cli.{name}").add_arguments(command)
     return parser

@@ -10,7 +10,7 @@ from app.errors import EvaluationError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.lab.settings import DEFAULT, Settings
 from app.lab.text import read_text
-from app.library.gguf import read_model
+from app.library.gguf import check_loadable
 from backends.measurement import Evaluation
 
 WORK = "work-"  # prefix of the folders in which reference files grow
@@ -35,7 +35,7 @@ def evaluate(
     Raises EvaluationError, ModelFileError or Cancelled; then nothing is left in `cache`.
     """
     for file in filter(None, (model, against)):
-        read_model(file)
+        check_loadable(file)
     words = read_text(settings.text)
     folder = cache / "evaluations"
     workshop = _workshop(folder)

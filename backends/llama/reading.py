@@ -15,8 +15,9 @@ import psutil
 from backends.child import Refusal
 from backends.engine.runner import LoadError
 from backends.formats import FormatError
-from backends.formats.gguf import Header, read_model
-from backends.formats.identity import parts_of
+from backends.formats.gguf import Header
+from backends.formats.gguf_loadable import check_loadable
+from backends.formats.gguf_split import part_paths
 from backends.llama import native
 from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
@@ -132,7 +133,7 @@ def checked_header(path: Path, options: EngineOptions) -> Header:
     devices = native.devices()
     is_cuda = any(device.name.startswith(CUDA) for device in devices)
     try:
-        header = read_model(path)
+        header = check_loadable(path)
         if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
             raise Refusal(sentence)
         assert options.context
@@ -144,7 +145,7 @@ def checked_header(path: Path, options: EngineOptions) -> Header:
 
 
 def _placement(path: Path, options: EngineOptions) -> Placement:
-    return place(total_bytes(*parts_of(path)), options, native.devices())
+    return place(total_bytes(*part_paths(path)), options, native.devices())
 
 
 def open_model(header: Header, options: EngineOptions, resources: ExitStack) -> tuple[NativeModel, int]:

@@ -103,7 +103,8 @@ def _measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
             ("llama-perplexity", lambda: _theirs(case, text, folder, arguments, theirs)),
             arguments.pairs,
         )
-    return _row(case, ours[-1], theirs[-1], comparison)
+    conditions = {"threads": arguments.threads, "pairs": arguments.pairs, "load": round(psutil.getloadavg()[0], 1)}
+    return _row(case, ours[-1], theirs[-1], comparison) | conditions
 
 
 def _ours(case: Case, text: Path, folder: Path, threads: int, results: list[Evaluation]) -> dict[str, float]:
@@ -188,7 +189,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
                 f"| {time_['figure']} | {time_['ours']:.2f} | {time_['llama-perplexity']:.2f} | {time_['ratio']:.3f} | "
                 f"{time_['lowest']:.3f} | {time_['highest']:.3f} |"
             )
-        lines += ["", f"What the sampled part may have changed of the mean KLD: ± {row['approximation']:.2g}.", ""]
+        times = f"{row['threads']} threads, {row['pairs']} pairs, load average {row['load']} at the end"
+        lines += ["", f"Times: {times}. Worth reading only from an idle machine.", ""]
+        lines += [f"What the sampled part may have changed of the mean KLD: ± {row['approximation']:.2g}.", ""]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from app.lab.text import SHIPPED, read_text
 from backends.child import Progress
 from backends.protocol import KVType
 from tests.convert import reference
-from tests.lab.conftest import CONTEXT, Made, Measure
+from tests.lab.conftest import CONTEXT, SENTENCE, Made, Measure
 from tests.quality.brute import divergences, log_softmax
 
 
@@ -176,8 +176,10 @@ def test_a_cancelled_evaluation_leaves_no_file(measure: Measure, original: Made,
         seen.append(references(tmp_path))
         cancelled.set()
 
+    long = tmp_path / "long.txt"
+    long.write_text(SENTENCE * 200, "utf-8")
     with pytest.raises(Cancelled):
-        measure(q4, original.file, on_progress=on_progress, cancelled=cancelled)
+        measure(q4, original.file, text=long, on_progress=on_progress, cancelled=cancelled)
     assert seen[0] != []  # it had begun to write
     assert list((tmp_path / "cache" / "evaluations").iterdir()) == []
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QVBoxLayout
 
-from app.lab.export import to_csv, to_markdown
 from ui.bridge import Bridge
 from ui.lab.quality_plot import QualityPlot
+from ui.lab.saving import save_cards
 from ui.theme import Theme
 from ui.widgets.labels import button, label
 
@@ -50,12 +50,7 @@ class QualityView(QFrame):
 
     def save(self, path: Path) -> None:
         """A picture, a table for a spreadsheet or one in Markdown, by the name's end. Raises OSError."""
-        if path.suffix == ".png":
-            if not self.plot.picture().save(str(path)):
-                raise OSError(f"{path} cannot be written")
-        else:
-            write = to_csv if path.suffix == ".csv" else to_markdown
-            path.write_text(write(self._cards), "utf-8")
+        save_cards(path, self._cards, self.plot)
 
     def _show(self, cards: "list[Card]") -> None:
         self._cards = cards

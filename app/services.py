@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,7 @@ from app.jobs.quantize import Quantize, clear_abandoned
 from app.jobs.queue import JobQueue
 from app.jobs.verify import Verify
 from app.lab.lab import Lab
+from app.lab.settings import QUICK
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
 from app.library.index import Index
@@ -113,7 +115,9 @@ class Services:
         preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, preflight)
         self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
-        tools = Tools(self.hub, self.store, paths.logs, make_card=self.lab.measure, library=self.library)
+        tools = Tools(
+            self.hub, self.store, paths.logs, make_card=partial(self.lab.measure, settings=QUICK), library=self.library
+        )
         self.installs = Installs(self.jobs, tools)
         self.server = Server(Directory(self.library, self.supervisor, self.load_model))
         self.telemetry = Telemetry(self._tell_memory)

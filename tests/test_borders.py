@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NATIVE = {"llama_cpp", "torch", "gguf"}
+NATIVE = {"llama_cpp", "torch", "gguf", "sentencepiece", "tokenizers"}
 QT = {"PySide6", "shiboken6", "ui"}
 
 LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not by the start

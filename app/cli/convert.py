@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 TYPES = ("bf16", "f16", "f32")
 
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         line.close()
-    report = {
+    report: dict[str, Any] = {
         "file": str(arguments.target),
         "type": arguments.type,
         "bytes": result.bytes,
@@ -44,14 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         "verified_texts": result.verified_texts,
         "notes": result.notes,
     }
-    print(
-        json.dumps(report, ensure_ascii=False, indent=2)
-        if arguments.json
-        else "\n".join(
-            (
-                f"{arguments.target}: {result.num_tensors} tensors, {result.bytes / 1e6:.1f} MB, {result.seconds:.1f} s.",
-                *result.notes,
-            )
-        )
-    )
+    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report))
     return 0
+
+
+def _tell(report: dict[str, Any]) -> str:
+    figures = f"{report['tensors']} tensors, {report['bytes'] / 1e6:.1f} MB, {report['seconds']:.1f} s."
+    return "\n".join((f"{report['file']}: {figures}", *report["notes"]))

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream"
     )
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of a chunk (512)")
+    parser.add_argument("--chunks", type=int, metavar="N", help="of the text; without it all of it is read")
     parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
     parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")
     parser.add_argument("--exact", action="store_true", help="both models in memory at once, and no file between them")
@@ -49,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         model = _find(arguments.model, services)
         against = _find(arguments.against, services) if arguments.against else None
         measure = _measure_card if arguments.card else _evaluate
-        report, text = measure(services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked)
+        report, text = measure(
+            services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked
+        )
     finally:
         line.close()
         services.close()
@@ -61,14 +64,15 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     from app.lab.settings import Settings
 
     kinds = KVType(arguments.kv_type_k), KVType(arguments.kv_type_v)
-    return Settings(
-        arguments.text, arguments.context, *kinds, arguments.exact, arguments.gpu_layers, arguments.threads
-    )
+    rest = arguments.exact, arguments.gpu_layers, arguments.threads
+    return Settings(arguments.text, arguments.context, arguments.chunks, *kinds, *rest)
 
 
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.threads is not None and arguments.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {arguments.threads}.")
+    if arguments.chunks is not None and arguments.chunks < 1:
+        raise UsageError(f"--chunks must be at least 1, not {arguments.chunks}.")
     if arguments.gpu_layers is not None and arguments.gpu_layers < 0:
         raise UsageError(f"--gpu-layers must be at least 0, not {arguments.gpu_layers}.")
     if arguments.exact and not arguments.against:
@@ -142,4 +146,3 @@ def describe_card(card: "Card") -> str:
 def _table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-

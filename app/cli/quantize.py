@@ -4,6 +4,7 @@ import argparse
 import json
 import tempfile
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,6 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _plan(
     arguments: argparse.Namespace, source: Path, options: dict[str, Any], logs: Path
 ) -> tuple[dict[str, Any], str]:
-    from dataclasses import asdict
-
     from app.jobs.convert import plan_quantization
 
     plan = plan_quantization(source, arguments.type.upper(), logs=logs, **options)
@@ -154,13 +153,6 @@ def _quantize(
         cancelled=asked,
         **options,
     )
-    report = {
-        "file": str(target),
-        "type": result.type,
-        "bytes": result.bytes,
-        "bits_per_weight": result.bits_per_weight,
-        "seconds": result.seconds,
-        "warnings": list(result.warnings),
-    }
+    report = {"file": str(target), **asdict(result)}
     size = f"{result.bytes / 1e6:.1f} MB, {result.bits_per_weight:.2f} bits per weight, {result.seconds:.1f} s"
     return report, "\n".join([f"{target}: {result.type}, {size}.", *result.warnings])

@@ -96,12 +96,6 @@ class Exchange:
                 self._connection.close()
                 self._connection = None
 
-    def __enter__(self) -> "Exchange":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _ask(self, address: str, headers: dict[str, str], is_elsewhere: bool) -> Answer:
         self.close()
         parts = split(address)

@@ -4,8 +4,6 @@ import os
 import threading
 
 EVERY = 32 << 20  # bytes
-LEAVE_SECONDS = 0.2  # a slow disk may take longer; the thread then ends by itself, with its own descriptor
-
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -27,10 +25,11 @@ class Flusher:
             self._num_waiting = 0
             self._is_wanted.set()
 
-    def close(self) -> None:
+    def close(self, seconds: float | None) -> None:
+        """Waits that long for a disk at work; then the thread ends by itself, with its own descriptor."""
         self._is_closed = True
         self._is_wanted.set()
-        self._thread.join(LEAVE_SECONDS)
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         try:

@@ -13,6 +13,7 @@ from app.downloads.source import Source
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
 VERSION = 1
+LEAVE_SECONDS = 0.2  # for a pause on a slow disk
 MAX_SIDE = 16 << 10
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -77,20 +78,20 @@ class Part:
 
     def finish(self) -> None:
         """Under its own name, for good."""
-        self.close()
+        self.close(None)  # Windows renames and deletes no open file
         os.replace(self.path, self.target)
         _sync_folder(self.target.parent)
         self.side.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        self.close()
+        self.close(None)
         self.size, self.validator = 0, None
         for path in (self.path, self.side):
             path.unlink(missing_ok=True)
 
-    def close(self) -> None:
+    def close(self, seconds: float | None = LEAVE_SECONDS) -> None:
         if self._flusher is not None:
-            self._flusher.close()
+            self._flusher.close(seconds)
         if self._file is not None:
             self._file.close()
         self._file = self._flusher = None

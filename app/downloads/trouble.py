@@ -129,9 +129,11 @@ def wrong_bytes(name: str, host: str) -> DownloadError:
 
 
 def other_size(name: str, host: str, sent: int | None, wanted: int) -> DownloadError:
-    more = "more" if sent is None else shown_size(sent)
+    more, announced = "more" if sent is None else shown_size(sent), shown_size(wanted)
+    if more == announced:
+        more, announced = f"{sent:,}", f"{wanted:,} bytes"
     return DownloadError(
-        f"{host} sends {more} for “{name}” where {shown_size(wanted)} were announced: another version, or the page of "
+        f"{host} sends {more} for “{name}” where {announced} were announced: another version, or the page of "
         "a network that wants a login. Open the repository's page anew and download again."
     )
 

@@ -35,6 +35,14 @@ def summary(value: Any) -> RepositorySummary | None:
     )
 
 
+def renamed(item: Mapping[str, Any], asked: str) -> str:
+    """The repository's name today: the Hub follows renames and any spelling of letters."""
+    try:
+        return checked_repository(fields.text(item.get("id")) or asked)
+    except HubError:
+        return asked
+
+
 def commit(item: Mapping[str, Any]) -> str | None:
     sha = item.get("sha")
     return sha if isinstance(sha, str) and COMMIT.fullmatch(sha) else None

@@ -3,31 +3,27 @@
 Blocks; never call it from the GUI thread. Whatever goes wrong is a HubError with a sentence.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from app.errors import HubError
-from app.hub import answers, faults, fields
+from app.hub import answers, faults, fields, listing
 from app.hub.card import MAX_BYTES as MAX_CARD
 from app.hub.card import readable
 from app.hub.checkpoint import INDEX, shards_of
-from app.hub.connection import READ_SECONDS, Answer, Connection, Parameters
+from app.hub.connection import READ_SECONDS, Connection
 from app.hub.header import read_header
 from app.hub.names import checked_path, checked_repository, checked_revision
-from app.hub.repository import Format, HubFile, Repository, RepositorySummary, SearchQuery, Sort
+from app.hub.repository import HubFile, Repository, RepositorySummary, SearchQuery
 from app.hub.tokens import TokenStore
+from app.hub.transport import Answer
 from app.hub.variants import variants
 from backends.formats.gguf import Header
 
 PAGE = 30
 MAX_PAGES = 5  # asked at most for one of ours, when hits are sorted out here
-MAX_CURSOR = 4096
-EXPAND = ("downloads", "likes", "lastModified", "tags", "gated", "gguf", "safetensors", "config")
-SORTS = {Sort.DOWNLOADS: "downloads", Sort.LIKES: "likes", Sort.UPDATED: "lastModified"}
-NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 CARD = "README.md"
 
 
@@ -65,11 +61,12 @@ class HubClient:
         return f"{self.page_address(id_)}/resolve/{_quoted(checked_revision(commit))}/{quote(checked_path(path))}"
 
     def search(self, query: SearchQuery, limit: int = PAGE) -> list[RepositorySummary]:
-        """Up to `limit` hits, over as many pages as that takes."""
-        found: list[RepositorySummary] = []
+        """Up to `limit` hits, over as many pages as that takes; fewer when they are too rare."""
         page = self.page(query, limit)
-        found.extend(page.hits)
-        while page.following and len(found) < limit:
+        found = list(page.hits)
+        for _ in range(MAX_PAGES):
+            if not page.following or len(found) >= limit:
+                break
             page = self.page(query, limit, page.following)
             found.extend(page.hits)
         return found[:limit]
@@ -77,15 +74,15 @@ class HubClient:
     def page(self, query: SearchQuery, limit: int = PAGE, following: str | None = None) -> Page:
         """A first page, or the one that `following` stands for."""
         hits: list[RepositorySummary] = []
-        parameters = _parameters(query, limit) if following is None else _cursor(following)
+        parameters = listing.parameters(query, limit) if following is None else listing.cursor(following)
         for _ in range(MAX_PAGES):
             answer = self._connection.get(f"{self._connection.endpoint}/api/models", params=parameters)
             found = [hit for item in self._list(answer) if (hit := answers.summary(item))]
-            hits.extend(hit for hit in found if _is_meant(hit, query))
-            following = _following(answer)
+            hits.extend(hit for hit in found if listing.is_meant(hit, query))
+            following = listing.following(answer.headers.get("link", ""))
             if following is None or len(hits) >= limit // 2:
                 break
-            parameters = _cursor(following)
+            parameters = listing.cursor(following)
         return Page(tuple(hits), following)
 
     def repository(self, id_: str, revision: str | None = None) -> Repository:
@@ -101,7 +98,7 @@ class HubClient:
         index = self._small_file(about, commit, files, INDEX)
         card = self._small_file(about, commit, files, CARD, MAX_CARD)
         return Repository(
-            id=about,
+            id=answers.renamed(item, about),
             commit=commit,
             files=files,
             variants=variants(files, shards_of(index) if index else None),
@@ -166,53 +163,6 @@ class HubClient:
             return fields.parse(answer.body)
         except ValueError:
             raise faults.broken(self.host, "it is not JSON") from None
-
-
-def _parameters(query: SearchQuery, limit: int) -> Parameters:
-    filters = [query.format.value] if query.format else []
-    if query.architecture and query.format is not Format.GGUF:
-        filters.append(query.architecture)  # the tags of converted models do not name it
-    if query.license:
-        filters.append(f"{answers.LICENSE_TAG}{query.license}")
-    named = [
-        ("search", " ".join(query.text.split())),
-        ("author", query.author or ""),
-        ("num_parameters", _sizes(query)),
-    ]
-    return [
-        *((name, value) for name, value in named if value),
-        *(("filter", value) for value in filters),
-        ("sort", SORTS[query.sort]),
-        ("limit", str(limit)),
-        *(("expand", name) for name in EXPAND),
-    ]
-
-
-def _sizes(query: SearchQuery) -> str:
-    """As the Hub writes it: "min:6000M,max:128000M"."""
-    bounds = (("min", query.min_parameters), ("max", query.max_parameters))
-    return ",".join(f"{side}:{number // 1_000_000}M" for side, number in bounds if number is not None)
-
-
-def _is_meant(hit: RepositorySummary, query: SearchQuery) -> bool:
-    """What the Hub does not sort out, or not for every format."""
-    if query.architecture and hit.architecture and hit.architecture.lower() != query.architecture.lower():
-        return False
-    if query.architecture and query.format is Format.GGUF and not hit.architecture:
-        return False
-    size = hit.parameters
-    return size is None or (query.min_parameters or 0) <= size <= (query.max_parameters or size)
-
-
-def _following(answer: Answer) -> str | None:
-    """The query of the next page's address; the rest of that is ours, wherever a mirror would send us."""
-    match = NEXT.search(answer.headers.get("link", ""))
-    query = urlsplit(match[1]).query if match else ""
-    return query if 0 < len(query) <= MAX_CURSOR else None
-
-
-def _cursor(following: str) -> Parameters:
-    return [(name, value) for name, value in parse_qsl(following, keep_blank_values=True)]
 
 
 def _quoted(revision: str) -> str:

@@ -41,6 +41,12 @@ def broken(host: str, what: str) -> HubError:
     )
 
 
+def refused_elsewhere(host: str, status: int) -> HubError:
+    """By a store that the Hub sent us to: it knows no person, so its refusal is no gate."""
+    kind = HubFault.SERVER if status >= 500 or status == 429 else HubFault.BROKEN
+    return HubError(kind, f"{host}, where the Hub keeps this file, did not hand it out ({status}). Try again.")
+
+
 def refusal(
     status: int, headers: Mapping[str, str], endpoint: str, host: str, about: str | None, has_token: bool
 ) -> HubError:

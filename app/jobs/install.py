@@ -1,8 +1,6 @@
 """Install: download, convert, quantize, card, add. Each step is recorded when it is done, and then never done again."""
 
-import json
-import os
-import shutil
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,32 +10,19 @@ from typing import Protocol
 from app.downloads import Source, Transfer, download
 from app.errors import Cancelled, InstallError, SlipstreamError
 from app.jobs.child import OnProgress
-from app.jobs.convert import convert_checkpoint, quantize_file
+from app.jobs.convert import convert_checkpoint, make_imatrix, quantize_file
 from app.jobs.hashing import hash_file
+from app.jobs.install_plan import WEIGHTS, WORDS, full_type, plan_of
 from app.jobs.install_record import InstallRecord, Made, Step, read_record, write_record
 from app.jobs.install_request import SUFFIX, Aim, InstallRequest
 from app.jobs.job import JobContext
+from app.jobs.workshop import MATRIX, Workshop
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts
 from app.library.store import ModelStore
 from backends.child import Progress
 
-PLANS = {
-    Aim.GGUF: (Step.DOWNLOAD, Step.CHECK, Step.ADD),
-    Aim.CHECKPOINT: (Step.DOWNLOAD, Step.ADD),
-    Aim.MODEL: (Step.DOWNLOAD, Step.CONVERT, Step.QUANTIZE, Step.CARD, Step.ADD),
-}
-WORDS = {
-    Step.DOWNLOAD: "Download",
-    Step.CHECK: "Check",
-    Step.CONVERT: "Convert",
-    Step.QUANTIZE: "Quantize",
-    Step.CARD: "Measure",
-    Step.ADD: "Add",
-}
-# shares of the time on a usual line and machine; they only have to make one bar of several
-WEIGHTS = {Step.DOWNLOAD: 60, Step.CHECK: 3, Step.CONVERT: 14, Step.QUANTIZE: 14, Step.CARD: 10, Step.ADD: 2}
-UNQUANTIZED = ("F16", "BF16")
+_log = logging.getLogger(__name__)
 
 
 class FileHub(Protocol):
@@ -104,46 +89,28 @@ class Install:
 
     @property
     def plan(self) -> tuple[Step, ...]:
-        left_out = set()
-        if self.request.quantization in UNQUANTIZED:
-            left_out.add(Step.QUANTIZE)
-        if self.tools.make_card is None or not self.request.has_card:
-            left_out.add(Step.CARD)
-        return tuple(step for step in PLANS[self.request.aim] if step not in left_out)
+        return plan_of(self.request, measures=self.tools.make_card is not None)
 
     @property
-    def library_folder(self) -> Path:
-        """Where the files will lie in the end."""
-        folder = self.tools.store.folder(self.request.publisher, self.request.repo)
-        return folder / self.request.target_name if self.request.aim is Aim.CHECKPOINT else folder
+    def workshop(self) -> Workshop:
+        library = self.tools.store.folder(self.request.publisher, self.request.repo)
+        is_folder = self.request.aim is Aim.CHECKPOINT
+        return Workshop(self.request, self.folder, library / self.request.target_name if is_folder else library)
 
     def run(self, context: JobContext) -> Installed:
         """Raises InstallError, HubError, DownloadError, ConversionError, ModelFileError or Cancelled."""
         record = read_record(self.folder)
-        self._sweep(record)
-        start = self._next_step(record)
+        self.workshop.sweep(self.plan, record)
+        start = self.workshop.next_step(self.plan, record)
         if start == 0:
-            self._require_space()
+            self.workshop.require_space()
         for index in range(start, len(self.plan)):
             step, on_progress = self.plan[index], context.step(index)
             on_progress(Progress(0.0, WORDS[step]))  # seen while it waits for its place, or its child starts
             record = self._do(step, record, context, on_progress)
             write_record(self.folder, record)
-            self._sweep(record)
+            self.workshop.sweep(self.plan, record)
         return self._result(record)
-
-    def _next_step(self, record: InstallRecord) -> int:
-        """The step after the last one whose files lie there."""
-        for index in reversed(range(len(self.plan))):
-            made = record.done.get(self.plan[index])
-            if made is not None and all(self._find(one) for one in made):
-                return index + 1
-        return 0
-
-    def _find(self, made: Made) -> Path | None:
-        """Where a file lies: in one of the two workshops, or where a killed step has moved it."""
-        places = (self._made, self._downloads, self.library_folder)
-        return next((place / made.name for place in places if made.lies_in(place)), None)
 
     def _do(self, step: Step, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> InstallRecord:
         match step:
@@ -152,9 +119,11 @@ class Install:
             case Step.CHECK:
                 return record.with_step(step, self._check(record, context, on_progress))
             case Step.CONVERT:
-                return record.with_step(step, self._convert(context, on_progress))
+                return record.with_step(step, *self._convert(context, on_progress))
+            case Step.CALIBRATE:
+                return record.with_step(step, self._calibrate(record, context, on_progress))
             case Step.QUANTIZE:
-                return record.with_step(step, self._quantize(record, context, on_progress))
+                return record.with_step(step, *self._quantize(record, context, on_progress))
             case Step.CARD:
                 return record.with_step(step, self._final(record), self._card(record, context, on_progress))
             case Step.ADD:
@@ -166,29 +135,30 @@ class Install:
         def on_transfer(transfer: Transfer) -> None:
             on_progress(Progress(transfer.bytes_done / max(1, transfer.bytes_total), transfer.text))
 
-        sources = []
+        folder, sources = self.workshop.downloads, []
         for file in request.all_files:
             url = hub.file_address(request.repository_id, request.commit, file.path)
             sha1 = None if file.sha256 else file.blob_id
-            sources.append((Source(url, hub.headers(), file.bytes, file.sha256, sha1), self._downloads / file.name))
-        self._downloads.mkdir(parents=True, exist_ok=True)
+            sources.append((Source(url, hub.headers(), file.bytes, file.sha256, sha1), folder / file.name))
+        folder.mkdir(parents=True, exist_ok=True)
         download(sources, on_transfer, context.cancelled)
         return tuple(Made(file.name, file.bytes, file.sha256) for file in request.all_files)
 
     def _check(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         """The header is one that the engine may be given, and the hash is known."""
         first, *others = self._final(record)
-        names = [file.name for file in self.request.files]
-        describe_parts(self._downloads / first.name, [self._downloads / name for name in names[1:]])
+        folder = self.workshop.downloads
+        describe_parts(folder / first.name, [folder / file.name for file in self.request.files[1:]])
         return (self._hashed(first, context, on_progress), *others)
 
-    def _convert(self, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+    def _convert(self, context: JobContext, on_progress: OnProgress) -> tuple[tuple[Made, ...], str]:
+        """Also what the converter wants to be known."""
         is_final = Step.QUANTIZE not in self.plan
-        kind = full_type(self.request.quantization, self._downloads)
-        target = self._made / (self.request.target_name if is_final else f"full-{kind.upper()}{SUFFIX}")
+        kind = full_type(self.request.quantization, self.workshop.downloads)
+        target = self.workshop.made / (self.request.target_name if is_final else f"full-{kind.upper()}{SUFFIX}")
         with context.heavy():
             result = convert_checkpoint(
-                self._downloads,
+                self.workshop.downloads,
                 target,
                 kind,
                 logs=self.tools.logs,
@@ -196,34 +166,52 @@ class Install:
                 cancelled=context.cancelled,
             )
         made = Made(target.name, result.bytes)
-        return (self._hashed(made, context, on_progress) if is_final else made,)
+        return (self._hashed(made, context, on_progress) if is_final else made,), " ".join(result.notes)
 
-    def _quantize(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
-        assert self.request.quantization is not None
+    def _calibrate(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         (full,) = record.done[Step.CONVERT]
-        target = self._made / self.request.target_name
+        target = self.workshop.made / MATRIX
         with context.heavy():
-            result = quantize_file(
-                self._made / full.name,
+            make_imatrix(
+                self.workshop.made / full.name,
                 target,
-                self.request.quantization,
                 logs=self.tools.logs,
                 on_progress=on_progress,
                 cancelled=context.cancelled,
             )
-        return (self._hashed(Made(target.name, result.bytes), context, on_progress),)
+        return (Made(MATRIX, target.stat().st_size),)
+
+    def _quantize(
+        self, record: InstallRecord, context: JobContext, on_progress: OnProgress
+    ) -> tuple[tuple[Made, ...], str]:
+        assert self.request.quantization is not None
+        (full,) = record.done[Step.CONVERT]
+        target = self.workshop.made / self.request.target_name
+        with context.heavy():
+            result = quantize_file(
+                self.workshop.made / full.name,
+                target,
+                self.request.quantization,
+                imatrix=self.workshop.made / MATRIX if Step.CALIBRATE in record.done else None,
+                logs=self.tools.logs,
+                on_progress=on_progress,
+                cancelled=context.cancelled,
+            )
+        return (self._hashed(Made(target.name, result.bytes), context, on_progress),), " ".join(result.warnings)
 
     def _card(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> str:
         """What is to be said when there is none: a model without a card is a model all the same."""
         assert self.tools.make_card is not None
         (final,), (full,) = self._final(record), record.done[Step.CONVERT]
-        against = self._made / full.name if full.name != final.name else None
+        against = self.workshop.made / full.name if full.name != final.name else None
         try:
             with context.heavy():
-                self.tools.make_card(self._made / final.name, against, on_progress, context.cancelled)
+                self.tools.make_card(self.workshop.made / final.name, against, on_progress, context.cancelled)
         except Cancelled:
             raise
-        except SlipstreamError as error:
+        except Exception as error:  # the edge: whatever goes wrong with a card is not the model's fault
+            if not isinstance(error, SlipstreamError):
+                _log.exception("the card of %s", final.name)
             return f"Its quality could not be measured: {error}"
         return ""
 
@@ -231,9 +219,9 @@ class Install:
         on_progress(Progress(0.0, "Adding it to the library"))
         final, request = self._final(record), self.request
         if request.aim is Aim.CHECKPOINT:
-            _move(final, self._downloads, self.library_folder)
+            self.workshop.move_to_library(final)
         else:
-            where = self._downloads if request.aim is Aim.GGUF else self._made
+            where = self.workshop.final
             with self.tools.adding:
                 self.tools.store.add(
                     where / request.target_name,
@@ -253,7 +241,7 @@ class Install:
         return record.done[steps[-1]]
 
     def _result(self, record: InstallRecord) -> Installed:
-        path = self.library_folder
+        path = self.workshop.library
         if self.request.aim is Aim.CHECKPOINT:
             return Installed(path, None, record.note)
         path = path / self.request.target_name
@@ -262,73 +250,8 @@ class Install:
     def _hashed(self, made: Made, context: JobContext, on_progress: OnProgress) -> Made:
         if made.sha256:
             return made
-        path = self._find(made)
+        path = self.workshop.find(made)
         if path is None:
             raise InstallError(f"{made.name} has vanished while it was being installed. Try again.")
         on_progress(Progress(1.0, "Reading it once more for its hash"))
         return Made(made.name, made.bytes, hash_file(path, context.cancelled))
-
-    def _sweep(self, record: InstallRecord) -> None:
-        """What no step needs any more makes room for the next."""
-        done = record.done
-        if self.request.aim is Aim.MODEL and Step.CONVERT in done:
-            shutil.rmtree(self._downloads.parent, ignore_errors=True)
-        last_reader = Step.CARD if Step.CARD in self.plan else Step.QUANTIZE
-        if Step.QUANTIZE in done and last_reader in done:
-            for full in done.get(Step.CONVERT, ()):
-                (self._made / full.name).unlink(missing_ok=True)
-
-    def _require_space(self) -> None:
-        """The whole road must fit before its first step. Raises InstallError with the numbers."""
-        download, made = self.request.download_bytes, made_bytes(self.request)
-        have = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-        missing = download + made - have - shutil.disk_usage(self.folder).free
-        if missing > 0:
-            parts = f" (download {_gb(download)}, converted {_gb(made)})" if made else ""
-            raise InstallError(
-                f"{self.title} needs {_gb(download + made)} of disk while it is installed{parts}, "
-                f"which is {_gb(missing)} more than is free in {self.tools.store.models_dir}. Make room and try again."
-            )
-
-    @property
-    def _downloads(self) -> Path:
-        # the folder's name is the repository's: a converter names the model after it
-        return self.folder / "download" / self.request.repo
-
-    @property
-    def _made(self) -> Path:
-        return self.folder / "made"
-
-
-def made_bytes(request: InstallRequest) -> int:
-    """What lies beside the download at most: the converted file. The quantized one finds the download's room."""
-    if request.aim is not Aim.MODEL:
-        return 0
-    return 2 * request.parameters if request.parameters else request.download_bytes
-
-
-def full_type(quantization: str | None, checkpoint: Path) -> str:
-    """What the checkpoint is converted to: its own 16-bit type, where it has one."""
-    if quantization in UNQUANTIZED:
-        return quantization.lower()
-    try:
-        config = json.loads((checkpoint / "config.json").read_bytes())
-        kind = config.get("dtype") or config.get("torch_dtype") or config["text_config"].get("dtype")
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
-        kind = None  # the converter says what is wrong with it
-    return "bf16" if kind == "bfloat16" else "f16"
-
-
-def _move(files: tuple[Made, ...], source: Path, target: Path) -> None:
-    """config.json goes last: without it the folder is no checkpoint. Raises InstallError."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for file in sorted(files, key=lambda file: file.name == "config.json"):
-            if file.lies_in(source):
-                os.replace(source / file.name, target / file.name)
-    except OSError as fault:
-        raise InstallError(f"{target} cannot be written: {fault.strerror or fault}. Free it and try again.") from fault
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -22,6 +22,7 @@ class Step(StrEnum):
     DOWNLOAD = "download"
     CHECK = "check"
     CONVERT = "convert"
+    CALIBRATE = "calibrate"
     QUANTIZE = "quantize"
     CARD = "card"
     ADD = "add"
@@ -52,7 +53,7 @@ class InstallRecord:
     note: str = ""
 
     def with_step(self, step: Step, made: tuple[Made, ...], note: str = "") -> "InstallRecord":
-        return replace(self, done={**self.done, step: made}, note=note or self.note)
+        return replace(self, done={**self.done, step: made}, note=" ".join(filter(None, (self.note, note))))
 
 
 def write_record(folder: Path, record: InstallRecord) -> None:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from app.errors import ModelFileError
 from app.hub.repository import HubFile, Repository, Variant, VariantKind
 from app.library.names import checked_name
-from backends.formats.gguf_tables import FILE_TYPES
+from backends.formats.quantizations import COPY, Quality
+from backends.formats.quantizations import QUANTIZATIONS as TYPES
 
 MAX_FILES = 1000
 MAX_BYTES = 1 << 50
@@ -15,12 +16,9 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 SUFFIX = ".gguf"
-# the others need an importance matrix, or tensors that have that type already
+# what a checkpoint can become: not a type that only fits weights which were trained for it
 QUANTIZATIONS = tuple(
-    name
-    for name in FILE_TYPES.values()
-    if name not in {"F32", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"}
-    and name not in {"MXFP4_MOE", "NVFP4", "Q1_0", "Q2_0", "TQ1_0", "TQ2_0"}
+    row.name for row in TYPES.values() if row.quality is not Quality.SPECIAL and row.name not in ("F32", COPY)
 )
 
 
@@ -104,6 +102,10 @@ class InstallRequest:
     @property
     def download_bytes(self) -> int:
         return sum(file.bytes for file in self.all_files)
+
+    @property
+    def needs_imatrix(self) -> bool:
+        return self.aim is Aim.MODEL and TYPES[self.quantization or COPY].needs_imatrix
 
     @property
     def target_name(self) -> str:

@@ -9,6 +9,7 @@ ALIKE = 1.05  # sizes and speeds within this factor are called the same
 GRADES = ((0.005, "Practically the same answers"), (0.05, "Close to the original"), (0.15, "Noticeably worse"))
 WORST = "Much worse"
 GOOD_GRADES = 2  # so many of them need no warning
+UNQUANTIZED = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Card:
 def verdict(card: Card) -> str:
     """What was given up and what was gained, in that order: a gain is never named without its price."""
     kld = card.kld
+    if kld is None and card.quantization in UNQUANTIZED:
+        return "Nothing was given up: its weights are not quantized."
     if kld is None or card.reference is None:
         return "Its quality is unknown: there was no reference to compare it with."
     grade = next((words for limit, words in GRADES if kld.mean < limit), WORST)

@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from app.errors import EvaluationError
 from app.lab.card import Card
@@ -95,7 +95,7 @@ def _build(kind: Any, value: Any) -> Any:
     if not is_dataclass(kind):
         return _plain(kind, value)
     hints = get_type_hints(kind)
-    make = partial(kind)
+    make = cast(Callable[..., Any], kind)
     return make(**{field.name: _build(hints[field.name], value[field.name]) for field in fields(kind)})
 
 

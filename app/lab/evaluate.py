@@ -10,7 +10,7 @@ from app.errors import EvaluationError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.lab.settings import DEFAULT, Settings
 from app.lab.text import read_text
-from app.library.gguf import read_model
+from app.library.gguf import check_loadable
 from backends.measurement import Evaluation
 
 WORK = "work-"  # prefix of the folders in which reference files grow
@@ -31,11 +31,11 @@ def evaluate(
     """Perplexity on the settings' text and, with `against`, the divergence from that model.
 
     The reference always has an f16 KV cache, so a model against itself shows what its KV types cost. Its predictions
-    are kept in `cache` for the next candidate; `settings.exact` runs both models side by side instead, and keeps nothing.
+    are kept in `cache` for the next candidate; `settings.exact` runs both side by side instead, and keeps nothing.
     Raises EvaluationError, ModelFileError or Cancelled; then nothing is left in `cache`.
     """
     for file in filter(None, (model, against)):
-        read_model(file)
+        check_loadable(file)
     words = read_text(settings.text)
     folder = cache / "evaluations"
     workshop = _workshop(folder)
@@ -53,6 +53,7 @@ def evaluate(
             exact=settings.exact,
             references=folder,
             workshop=workshop,
+            num_chunks=settings.num_chunks,
         )
     finally:
         shutil.rmtree(workshop, ignore_errors=True)

@@ -35,7 +35,7 @@ COLUMNS: tuple[tuple[str, Callable[[Card], Value]], ...] = (
 
 
 def to_csv(cards: Sequence[Card]) -> str:
-    """A header and a line each; unknown is empty. A text that a spreadsheet would take for a formula is quoted as text."""
+    """A header and a line each; unknown is empty. What a spreadsheet would take for a formula becomes a text."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([title for title, _ in COLUMNS])

@@ -69,8 +69,11 @@ class Lab:
         )
 
     def cards_of(self, file: Path) -> list[Card]:
-        """Newest first, whatever the file is called now. Raises ModelFileError."""
-        return self.cards.of(content_identity(file))
+        """Those with a quality first, the newest of them before the others, whatever the file is called now.
+
+        Raises ModelFileError.
+        """
+        return sorted(self.cards.of(content_identity(file)), key=lambda card: card.kld is None)
 
     def _fitted(self, settings: Settings) -> Settings:
         return replace(settings, extra_buffer_types=self._has_extra_buffers())

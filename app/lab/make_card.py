@@ -11,10 +11,11 @@ from app.lab.card import Card, Reference
 from app.lab.evaluate import evaluate
 from app.lab.machine import machine_name
 from app.lab.settings import DEFAULT, Settings
-from app.library.gguf import describe, read_model
+from app.library.gguf import check_loadable, describe_parts
 from backends.child import Progress
 from backends.formats import FormatError
-from backends.formats.identity import identity, parts_of
+from backends.formats.gguf_split import read_parts
+from backends.formats.identity import identity
 from backends.measurement import Speed
 
 
@@ -33,12 +34,14 @@ def make_card(
 
     Raises EvaluationError, ModelFileError or Cancelled.
     """
+    about = describe_parts(file)
     shares = _Shares(on_progress, 3 if against else 1)
     speed = measure_speed(file, settings, logs=logs, on_progress=shares.next(), cancelled=cancelled)
     evaluation = reference = None
     if against is not None:
+        original = describe_parts(against)
         other = measure_speed(against, settings, logs=logs, on_progress=shares.next(), cancelled=cancelled)
-        reference = Reference(against.stem, _quantization(against), _bytes(against), other)
+        reference = Reference(against.stem, original.quantization, original.bytes, other)
         progress = shares.next()
         evaluation = evaluate(
             file, against, settings=settings, logs=logs, cache=cache, on_progress=progress, cancelled=cancelled
@@ -46,8 +49,8 @@ def make_card(
     return Card(
         identity=content_identity(file),
         name=name or file.stem,
-        quantization=_quantization(file),
-        bytes=_bytes(file),
+        quantization=about.quantization,
+        bytes=about.bytes,
         bits_per_weight=_bits_per_weight(file),
         machine=machine_name(speed.device),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -66,7 +69,7 @@ def measure_speed(
     cancelled: threading.Event | None = None,
 ) -> Speed:
     """Raises EvaluationError, ModelFileError or Cancelled."""
-    read_model(file)
+    check_loadable(file)
     result = run_in_child(
         "backends.llama.speed:measure",
         log_path=logs / "speed.log",
@@ -102,14 +105,7 @@ class _Shares:
         return lambda progress: self._on_progress(Progress(begin + (end - begin) * progress.fraction, progress.text))
 
 
-def _quantization(file: Path) -> str:
-    return describe(read_model(file)).quantization
-
-
-def _bytes(file: Path) -> int:
-    return sum(part.stat().st_size for part in parts_of(file))
-
-
 def _bits_per_weight(file: Path) -> float:
-    tensors = [tensor for part in parts_of(file) for tensor in read_model(part).tensors]
+    """Of the weights alone, as llama-quantize counts."""
+    tensors = [tensor for header in read_parts(file) for tensor in header.tensors]
     return 8 * sum(tensor.num_bytes for tensor in tensors) / sum(tensor.num_elements for tensor in tensors)

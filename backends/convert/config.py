@@ -50,6 +50,12 @@ class Size(Enum):
     KV_B = "kv_b"  # heads x (key_head + value_head)
     VALUES = "values"
     MLA_QUERY = "mla_query"
+    FULL_HEAD = "full_head"  # of the layers without a window, where these are others
+    FULL_KV_HEADS = "full_kv_heads"
+    FULL_QUERY = "full_query"
+    FULL_KV = "full_kv"
+    PER_LAYER = "per_layer"  # numbers that each token adds to each layer
+    PER_LAYER_ALL = "per_layer_all"
     CONVOLUTION = "convolution"  # taps of a short convolution
 
 

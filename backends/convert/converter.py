@@ -6,7 +6,8 @@ leaves the old target or the new one.
 
 import errno
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import get_args
 
@@ -44,18 +45,16 @@ def convert(
     vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)
     part = part_of(target)
     require_space(target.parent, sum(tensor.num_bytes for tensor in tensors) + METADATA_BYTES)
-    writer = gguf.GGUFWriter(part, architecture.gguf)
     try:
+        writer = gguf.GGUFWriter(part, architecture.gguf)
         name = model_name(source.resolve().name, vocabulary.is_phi3)
-        add_metadata(writer, name, architecture, config, type)
-        add_vocabulary(writer, vocabulary)
-        write_tensors(writer, tensors, report)
-        writer.close()
+        with _closing(writer):
+            add_metadata(writer, name, architecture, config, type)
+            add_vocabulary(writer, vocabulary)
+            write_tensors(writer, tensors, report)
         if is_final:
             publish(part, target)
     except BaseException as fault:
-        with suppress(OSError):  # what was buffered may not fit on the disk either
-            writer.close()
         part.unlink(missing_ok=True)
         if isinstance(fault, OSError):
             raise _cannot_write(target, fault) from fault
@@ -64,6 +63,17 @@ def convert(
     written = target if is_final else part
     seconds = time.perf_counter() - start
     return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=vocabulary.notes)
+
+
+@contextmanager
+def _closing(writer: gguf.GGUFWriter) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what was buffered may not fit on the disk either
+            writer.close()
+        raise
+    writer.close()
 
 
 def _cannot_write(target: Path, fault: OSError) -> Refusal:

@@ -31,7 +31,7 @@ def encoded(run: Run, type_: FloatType, name: str) -> Iterator[NDArray[Any]]:
         if run.compute is not None:
             stored_type, values = "f32", run.compute(to_floats(values, stored_type))
         result = convert(values, stored_type, type_)
-        if stored_type != type_ and type_ != "f32" and not is_finite(result, type_):
+        if (stored_type != type_ or run.compute is not None) and not is_finite(result, type_):
             raise Refusal(
                 f"Tensor {name!r} holds values too large for {type_.upper()}. Convert to BF16 or F32 instead."
             )

@@ -5,6 +5,7 @@ conversion is tried out afterwards: a vocabulary whose merges have another order
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from backends.child import Refusal
@@ -13,6 +14,10 @@ from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
 OUTSIDERS = "The tokenizer is no SentencePiece model in BPE's clothes (tokenizer.json, {}); that is not supported yet."
 SPACE = "\u2581"  # stands for a space in every token
+# what the reader of tool calls must see, although it is no text
+GEMMA4_SHOWN = frozenset(
+    ("<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>')
+)
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 ADDED_SCORE, UNUSED_SCORE = -1000.0, -10000.0  # of llama.cpp's converter; neither is ever merged to
 
@@ -25,6 +30,27 @@ def is_fallback_bpe(document: dict[str, Any]) -> bool:
 def read_fallback_bpe(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
     """size: rows of the embedding. Added tokens beyond it can never be used and are left out. Raises Refusal."""
     model = document["model"]
+    _check(model, size)
+    adds_space, notes = _space(document)
+    tokens, types, scores = _tokens(model["vocab"], _ranks(model), model.get("unk_token"), size)
+    put_added(tokens, types, scores, added)
+    return Lexicon("llama", "default", tokens, types, scores=scores, adds_space=adds_space, notes=notes)
+
+
+def read_gemma4(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
+    """The same with its merges, which llama.cpp has a tokenizer of its own for (conversion/gemma.py, `Gemma4Model`)."""
+    lexicon = read_fallback_bpe(document, added, size)
+    types = [
+        TokenType.USER_DEFINED if text in GEMMA4_SHOWN else type_
+        for text, type_ in zip(lexicon.tokens, lexicon.types, strict=True)
+    ]
+    if lexicon.adds_space:
+        raise Refusal(OUTSIDERS.format("a space before every text, for Gemma 4"))
+    merges = ["{} {}".format(*pair) for pair in read_merges(document["model"])]
+    return replace(lexicon, model="gemma4", pre="gemma4", types=types, merges=merges)
+
+
+def _check(model: dict[str, Any], size: int) -> None:
     if (kind := model.get("type", "BPE")) != "BPE":
         raise Refusal(f"The tokenizer is of the kind {kind!s:.40}; only BPE is supported.")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
@@ -36,10 +62,6 @@ def read_fallback_bpe(document: dict[str, Any], added: dict[int, AddedToken], si
         raise Refusal(OUTSIDERS.format("a byte has no token"))
     if max(vocab.values()) >= size or min(vocab.values()) < 0 or len(set(vocab.values())) != len(vocab):
         raise Refusal(f"The ids of the tokenizer and the {size} rows that the model has for tokens do not go together.")
-    adds_space, notes = _space(document)
-    tokens, types, scores = _tokens(vocab, _ranks(model), model.get("unk_token"), size)
-    put_added(tokens, types, scores, added)
-    return Lexicon("llama", "default", tokens, types, scores=scores, adds_space=adds_space, notes=notes)
 
 
 def _ranks(model: dict[str, Any]) -> dict[str, int]:
@@ -89,9 +111,9 @@ def _space(document: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
         splitter = {key: value for key, value in splitter.items() if key != "invert" or value}
         if splitter == SPLIT:  # Gemma: there is no space left that could be split at
             return False, ()
-    match normalizer, splitter:
-        case None, {"type": "Metaspace", "replacement": "\u2581", "split": False}:
-            adds_space = splitter.get("prepend_scheme", "always") != "never"
+    match splitter:
+        case {"type": "Metaspace", "replacement": "\u2581", "split": False, **rest} if normalizer is None:
+            adds_space = rest.get("prepend_scheme", "always") != "never"
             return adds_space, ((SECOND_SPACE,) if adds_space else ())
     raise Refusal(OUTSIDERS.format("normalizer, pre_tokenizer"))
 

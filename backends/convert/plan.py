@@ -1,6 +1,7 @@
 """Lays out a GGUF file before a byte is written: which tensor comes from where, in which type."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,9 @@ from backends.convert.architectures.table import OUTPUT, Architecture, Row
 from backends.convert.config import Config, Size
 from backends.convert.encode import STORED, FloatType
 from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
-from backends.convert.rope import RopeKind, llama3_factors, longrope_factors
+from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
+LAYER = re.compile(r"model\.layers\.(\d{1,5})\.")
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
 # llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
 ALWAYS_F32 = (
@@ -39,7 +41,7 @@ def plan_tensors(
     architecture: Architecture, config: Config, entries: Mapping[str, Source], type_: FloatType
 ) -> list[PlannedTensor]:
     """Every tensor of the new file in order. Refuses one that is missing, unknown or of another shape."""
-    sources = dict(_needed(architecture, entries))
+    sources = dict(_needed(architecture, config, entries))
     tensors: dict[str, PlannedTensor] = {}
     missing: dict[str, str] = {}
     unused = set(sources)
@@ -63,9 +65,12 @@ def plan_tensors(
     return [*tensors.values(), *_factors(config)]
 
 
-def _needed(architecture: Architecture, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:
+def _needed(architecture: Architecture, config: Config, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:
     for name, entry in entries.items():
         if name.endswith(IGNORED_SUFFIXES) or name.startswith(architecture.ignored):
+            continue
+        layer = LAYER.match(name)
+        if architecture.has_later_layers and layer and int(layer[1]) >= config.num_layers:
             continue
         prefix = next((prefix for prefix in architecture.renamed if name.startswith(prefix)), "")
         yield architecture.renamed.get(prefix, "") + name.removeprefix(prefix), entry
@@ -73,13 +78,20 @@ def _needed(architecture: Architecture, entries: Mapping[str, Source]) -> Iterat
 
 def _rows(architecture: Architecture, config: Config, has_output: bool) -> Iterator[tuple[Row, str, str]]:
     """Each row with the start of its source's name, and its target."""
-    for row in architecture.outer:
+    for row in (*architecture.outer, *_asked_for(architecture.outer_if, config)):
         yield row, "", row.target
+    everywhere = (*architecture.layer, *_asked_for(architecture.layer_if, config))
     for layer in range(config.num_layers):
-        for row in (*architecture.layer, *architecture.layers_of.get(config.kind(layer), ())):
+        for row in (*everywhere, *architecture.layers_of.get(config.kind(layer), ())):
             yield row, f"model.layers.{layer}.", f"blk.{layer}.{row.target}"
     if config.is_tied is False or (config.is_tied is None and has_output):
         yield OUTPUT, "", OUTPUT.target
+
+
+def _asked_for(rows: Mapping[str, tuple[Row, ...]], config: Config) -> Iterator[Row]:
+    for key, chosen in rows.items():
+        if config.raw.get(key):
+            yield from chosen
 
 
 def _names(row: Row, prefix: str, config: Config) -> list[str]:
@@ -111,6 +123,8 @@ def _factors(config: Config) -> Iterator[PlannedTensor]:
     """Of the rotary frequencies, which llama.cpp reads as tensors."""
     if config.rope.kind is RopeKind.LLAMA3:
         yield _held("rope_freqs.weight", Held(llama3_factors(config.rope, config.sizes[Size.HEAD])), config)
+    if config.rope.kind is RopeKind.PROPORTIONAL:
+        yield _held("rope_freqs.weight", Held(proportional_factors(config.rope, config.sizes[Size.FULL_HEAD])), config)
     if config.rope.kind is RopeKind.LONGROPE:
         for length in ("long", "short"):
             values = longrope_factors(config.rope, f"{length}_factor", rotary(config))

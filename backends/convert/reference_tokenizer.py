@@ -87,9 +87,9 @@ def _from_model(path: Path) -> ReferenceTokenizer:
         processor.LoadFromFile(str(path))
     except (RuntimeError, OSError) as fault:
         raise Refusal(f"{path.name} is damaged. Download the checkpoint again.") from fault
-    hidden = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)
-    # between user-defined pieces, which may be runs of spaces, nothing is added unless every text gets a space
-    hidden = hidden if model.adds_space else hidden[:2]
+    hidden = {TokenType.CONTROL, TokenType.UNKNOWN}
+    if model.adds_space:  # llama.cpp adds one after such a piece, too
+        hidden.add(TokenType.USER_DEFINED)
     special = [text for text, type_ in zip(model.tokens, model.types, strict=True) if type_ in hidden]
     return ReferenceTokenizer(
         encode=lambda text: list(processor.EncodeAsIds(text)),

@@ -21,6 +21,7 @@ class RopeKind(StrEnum):
     LLAMA3 = "llama3"
     LONGROPE = "longrope"
     YARN = "yarn"
+    PROPORTIONAL = "proportional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,12 @@ def llama3_factors(rope: Rope, head: int) -> NDArray[np.float32]:
     between = 1 / ((1 - smooth) / factor + smooth)
     factors = np.where(wavelengths < original / high, 1, np.where(wavelengths > original / low, factor, between))
     return factors.astype(np.float32)
+
+
+def proportional_factors(rope: Rope, head: int) -> NDArray[np.float32]:
+    """head / 2 divisors: those of dimensions that are not turned are so large that nothing is (conversion/gemma.py)."""
+    turned = int(head * rope.partial / 2)
+    return np.array([1.0] * turned + [1e30] * (head // 2 - turned), np.float32)
 
 
 def longrope_factors(rope: Rope, key: str, rotary: int) -> NDArray[np.float32]:

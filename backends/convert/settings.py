@@ -37,7 +37,7 @@ def _merged(architecture: Architecture, raw: Raw) -> Raw:
 
 def find_architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES)
+        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES if name.endswith("ForCausalLM"))
         raise Refusal(f"The architecture {name} is not supported yet. These are: {known}.")
     return ARCHITECTURES[name]
 
@@ -72,7 +72,7 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     sizes |= {size: count(raw, key) for size, key in architecture.optional_sizes.items() if raw.get(key) is not None}
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
-    return {**sizes, **architecture.derived(sizes)}
+    return {**sizes, **architecture.derived(raw, sizes)}
 
 
 def _window(architecture: Architecture, raw: Raw) -> int | None:

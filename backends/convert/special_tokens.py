@@ -15,6 +15,7 @@ KNOWN_ENDS = frozenset(
         "<\uff5cend\u2581of\u2581sentence\uff5c>",
     )
 )
+NO_END = "The checkpoint does not say which token ends an answer, so answers may run on or stop early."
 MORE_ENDS = ("eot", "eom")  # the names that the format has for further ones
 
 
@@ -45,23 +46,25 @@ def find_special_ids(
 def add_more_ends(special: dict[str, int], lexicon: Lexicon, *sources: dict[str, Any]) -> tuple[str, ...]:
     """Puts further tokens that end an answer (generation_config.json's list) under the names that are free.
 
-    Returns notes: one, when there are more than names.
+    Also the first one, when nothing else names it. Returns notes: one, when there are more than names, or none.
     """
     ends: list[Any] = []
     for source in sources:
         listed = source.get("eos_token_id")
         ends += listed[:64] if isinstance(listed, list) else [listed]
-    known = {special.get("eos")}
-    unknown: list[int] = []
-    for id_ in ends:
-        if _is_id(id_, lexicon) and id_ not in known and lexicon.tokens[id_] not in KNOWN_ENDS:
-            known.add(id_)
-            unknown.append(id_)
-    if unknown and "eos" not in special:
-        special["eos"] = unknown.pop(0)
+    found = dict.fromkeys(id_ for id_ in ends if _is_id(id_, lexicon))  # each once, in order
+    if "eos" not in special:
+        # without one llama.cpp would take token 11 for it, whatever that is
+        by_text = (id_ for id_, text in enumerate(lexicon.tokens) if text in KNOWN_ENDS)
+        end = next(iter(found), None)
+        end = next(by_text, None) if end is None else end
+        if end is None:
+            return (NO_END,)
+        special["eos"] = end
+    unknown = [id_ for id_ in found if id_ != special["eos"] and lexicon.tokens[id_] not in KNOWN_ENDS]
     special |= dict(zip(MORE_ENDS, unknown, strict=False))
     if len(unknown) > len(MORE_ENDS):
-        left_out = ", ".join(repr(lexicon.tokens[id_]) for id_ in unknown[len(MORE_ENDS) :])
+        left_out = ", ".join(repr(lexicon.tokens[id_])[:60] for id_ in unknown[len(MORE_ENDS) :])
         return (f"The file has no place to say that {left_out} ends an answer, too.",)
     return ()
 

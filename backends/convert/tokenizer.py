@@ -7,7 +7,7 @@ from backends.child import Refusal
 from backends.convert.added_tokens import added_beside_model, added_in_json
 from backends.convert.byte_level import read_byte_level
 from backends.convert.chat_template import read_templates
-from backends.convert.fallback_bpe import is_fallback_bpe, read_fallback_bpe
+from backends.convert.fallback_bpe import is_fallback_bpe, read_fallback_bpe, read_gemma4
 from backends.convert.files import read_json
 from backends.convert.sentencepiece_model import read_lexicon, read_model
 from backends.convert.special_tokens import add_more_ends, adds, find_special_ids, template_ends
@@ -23,18 +23,21 @@ def read_vocabulary(folder: Path, size: int, config: dict[str, Any]) -> Vocabula
     settings = _optional(folder / "tokenizer_config.json")
     document = read_json(folder / "tokenizer.json", MAX_TOKENIZER_BYTES) if _has(folder, "tokenizer.json") else None
     from_model: dict[str, int] = {}
-    is_byte_level = document is not None and not is_fallback_bpe(document)
-    if not is_byte_level and _has(folder, "tokenizer.model"):
+    if document is not None and (not is_fallback_bpe(document) or _is_gemma4(config)):
+        added = added_in_json(document)
+        lexicon = (read_gemma4 if is_fallback_bpe(document) else read_byte_level)(document, added, size)
+    elif _has(folder, "tokenizer.model"):
         model = read_model(folder / "tokenizer.model")
         added = added_in_json(document) if document else added_beside_model(folder, settings)
         lexicon = read_lexicon(model, added, size)
         from_model = dict(zip(("unk", "bos", "eos", "pad"), model.special_ids, strict=True))
-        settings = {"add_bos_token": True, **settings} if document is None else settings
     elif document is not None:
         added = added_in_json(document)
-        lexicon = (read_byte_level if is_byte_level else read_fallback_bpe)(document, added, size)
+        lexicon = read_fallback_bpe(document, added, size)
     else:
         raise Refusal(_why_none(folder))
+    if document is None or lexicon.model == "gemma4":  # as transformers' class does; llama.cpp always does for Gemma 4
+        settings = {"add_bos_token": True, **settings}
     lexicon.check_integrity()
     return _finished(folder, lexicon, added, document or {}, settings, config, from_model)
 
@@ -49,6 +52,8 @@ def _finished(
     from_model: dict[str, int],
 ) -> Vocabulary:
     special = find_special_ids(lexicon, settings, config, from_model)
+    if lexicon.model == "gemma4" and "bos" not in special:  # llama.cpp would end the process
+        raise Refusal("The tokenizer names no token that begins a text, which llama.cpp needs for Gemma 4.")
     first, last = template_ends(document)
     adds_bos = adds(settings.get("add_bos_token"), first, special.get("bos"), lexicon.tokens)
     adds_eos = adds(settings.get("add_eos_token"), last, special.get("eos"), lexicon.tokens)
@@ -70,6 +75,10 @@ def _is_phi3(lexicon: Lexicon, added: dict[int, AddedToken]) -> bool:
         and all(token.swallows_right is (token.text not in PHI3_KEEPING) for token in special)
         and not any(token.swallows_left for token in special)
     )
+
+
+def _is_gemma4(config: dict[str, Any]) -> bool:
+    return any(str(name).startswith("Gemma4") for name in config.get("architectures") or ())
 
 
 def _why_none(folder: Path) -> str:

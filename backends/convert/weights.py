@@ -9,7 +9,8 @@ from backends.convert.layout import Source
 from backends.convert.pickled import has_pickles, read_pickled
 from backends.convert.quantized.table import dequantized
 from backends.convert.quantized.tensor import Computed
-from backends.convert.safetensors import DTYPES, Entry, read_checkpoint
+from backends.convert.safetensors import Entry, read_checkpoint
+from backends.convert.stored import DTYPES
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 
@@ -24,7 +25,7 @@ def read_weights(folder: Path) -> dict[str, Source]:
     if has_pickles(folder) and not any((folder / name).exists() for name in SAFETENSORS):
         if quantization:
             raise Refusal("This checkpoint is quantized and pickled. Choose the original one, in safetensors.")
-        return dict(read_pickled(folder))
+        return {name: Computed(tensor.shape, tensor.read) for name, tensor in read_pickled(folder).items()}
     sources = dequantized(quantization, read_checkpoint(folder))
     for name, source in sources.items():
         if isinstance(source, Entry) and source.dtype not in DTYPES:

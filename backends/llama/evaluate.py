@@ -39,6 +39,7 @@ class Work:
     options: EngineOptions
     references: Path
     workshop: Path
+    num_chunks: int | None
 
     @property
     def threads(self) -> int:
@@ -48,6 +49,9 @@ class Work:
     def plain(self) -> EngineOptions:
         """For the reference: never with a quantized cache."""
         return replace(self.options, kv_type_k=KVType.F16, kv_type_v=KVType.F16)
+
+    def chunks(self, reader: TextReader) -> Int32s:
+        return reader.chunks(self.text, self.num_chunks)
 
     def progress(self, reader: TextReader, chunks: Int32s, begin: float, end: float) -> Callable[[int], None]:
         """To be told how many more positions were dealt with; begin and end: this pass's share of the whole."""
@@ -71,10 +75,11 @@ def evaluate(
     exact: bool,
     references: Path,
     workshop: Path,
+    num_chunks: int | None = None,
 ) -> Evaluation:
-    """options: context is the length of a chunk. Raises Refusal with a sentence."""
+    """options: context is the length of a chunk; num_chunks: of the text, None for all. Raises Refusal."""
     native.start()
-    task = Work(report, model, text, options, references, workshop)
+    task = Work(report, model, text, options, references, workshop, num_chunks)
     if against is None:
         return _alone(task)
     return _side_by_side(task, against) if exact else _one_after_the_other(task, against)
@@ -82,7 +87,7 @@ def evaluate(
 
 def _alone(task: Work) -> Evaluation:
     with TextReader(task.model, task.options) as reader:
-        chunks = reader.chunks(task.text)
+        chunks = task.chunks(reader)
         begin = time.perf_counter()
         scores = score(reader, chunks, task.threads, task.progress(reader, chunks, 0.0, 1.0))
         return _result(scores, task, time.perf_counter() - begin)
@@ -93,20 +98,23 @@ def _one_after_the_other(task: Work, against: Path) -> Evaluation:
     file, key, sampling, seconds = _reference(task, against)
     start = 0.0 if seconds is None else 0.5
     with TextReader(task.model, task.options) as reader:
-        chunks = reader.chunks(task.text)
+        chunks = task.chunks(reader)
         if reader.num_tokens != sampling.num_tokens or _digest(chunks) != key["tokens"]:
             raise _strangers(task.model, against)
         begin = time.perf_counter()
         rows = RowStream(read_reference(file, key, sampling))
-        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, start, 1.0), rows)
+        try:
+            scores = score(reader, chunks, task.threads, task.progress(reader, chunks, start, 1.0), rows)
+        except DamagedReference as reason:  # it was whole a moment ago
+            raise Refusal(f"The reference's file was changed while it was read ({reason}). Try again.") from reason
         return _result(scores, task, time.perf_counter() - begin, seconds)
 
 
 def _side_by_side(task: Work, against: Path) -> Evaluation:
     """Both in memory, every probability compared, nothing written."""
     with TextReader(task.model, task.options) as reader, TextReader(against, task.plain) as base:
-        chunks = reader.chunks(task.text)
-        if base.num_tokens != reader.num_tokens or not np.array_equal(base.chunks(task.text), chunks):
+        chunks = task.chunks(reader)
+        if base.num_tokens != reader.num_tokens or not np.array_equal(task.chunks(base), chunks):
             raise _strangers(task.model, against)
         begin = time.perf_counter()
         everything = Sampling(reader.num_tokens, reader.num_tokens)
@@ -118,7 +126,7 @@ def _side_by_side(task: Work, against: Path) -> Evaluation:
 def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Sampling, float | None]:
     """Its file, whole and checked; what that is of; and the seconds that it took, None if it was there."""
     with TextReader(against, task.plain) as reader:
-        chunks = reader.chunks(task.text)
+        chunks = task.chunks(reader)
         sampling, key = Sampling.of(reader.num_tokens), _key(reader, chunks)
         name = hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:32]
         file = task.references / f"{name}.reference"

@@ -1,7 +1,7 @@
 """A model reads a text in chunks, and its logits of each chunk's second half are seen: tools/perplexity's protocol.
 
 The first half of a chunk is context, so that every prediction has some. A chunk's first token is replaced by the
-vocabulary's begin of text where it has one; its last prediction is of the next chunk's first token and is not asked for.
+vocabulary's begin of text where it has one; its last prediction is of the next chunk's first token: not asked for.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ import psutil
 from backends.child import Refusal
 from backends.engine.runner import LoadError
 from backends.formats import FormatError
-from backends.formats.gguf import Header, read_model
-from backends.formats.identity import parts_of
+from backends.formats.gguf import Header
+from backends.formats.gguf_loadable import check_loadable
+from backends.formats.gguf_split import part_paths
 from backends.llama import native
 from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
@@ -51,15 +52,15 @@ class TextReader:
         self.num_tokens = self.model.num_tokens
         self.device = device_name(layers, native.devices())
 
-    def chunks(self, text: str) -> Int32s:
-        """[chunks, context]; what is left over at the end is not read."""
+    def chunks(self, text: str, limit: int | None = None) -> Int32s:
+        """[chunks, context], the first `limit` of them; what is left over at the end is not read."""
         tokens = self.model.tokenize(text, add_special=True, parse_special=False)
         if len(tokens) < MIN_CHUNKS * self._length:
             raise Refusal(
                 f"The text is too short: it has {len(tokens)} tokens, and {MIN_CHUNKS * self._length} are needed for "
                 f"chunks of {self._length}. Choose a longer text, or a shorter context."
             )
-        count = len(tokens) // self._length
+        count = min(len(tokens) // self._length, limit or len(tokens))
         result = np.array(tokens[: count * self._length], np.int32).reshape(count, self._length)
         if self.model.adds_bos:
             result[:, 0] = self.model.bos
@@ -132,7 +133,7 @@ def checked_header(path: Path, options: EngineOptions) -> Header:
     devices = native.devices()
     is_cuda = any(device.name.startswith(CUDA) for device in devices)
     try:
-        header = read_model(path)
+        header = check_loadable(path)
         if sentence := refusal(KVShape.of(header), header.architecture, options, is_cuda):
             raise Refusal(sentence)
         assert options.context
@@ -144,7 +145,7 @@ def checked_header(path: Path, options: EngineOptions) -> Header:
 
 
 def _placement(path: Path, options: EngineOptions) -> Placement:
-    return place(total_bytes(*parts_of(path)), options, native.devices())
+    return place(total_bytes(*part_paths(path)), options, native.devices())
 
 
 def open_model(header: Header, options: EngineOptions, resources: ExitStack) -> tuple[NativeModel, int]:

@@ -3,6 +3,7 @@
 llama.cpp ends the process on some files that do not add up; here that is one sentence, in an engine a crash.
 """
 
+import faulthandler
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from backends.llama.native import ContextParams, NativeContext, NativeError, Nat
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
 MEMORY_SHARE = 0.7  # of what is free; a larger model would be read from the disk over and over
+MAX_SECONDS = 300.0  # then something in native code does not end, and this process does
+SLOWEST_DISK = 20e6  # bytes per second
 MAX_SHARE = 0.01  # of the vocabulary's words: the libraries' tables of rare letters differ in age
 PLAIN = "The quick brown fox jumps over 12 lazy dogs. " * 2
 DIFFERS = (
@@ -31,6 +34,7 @@ TOO_LARGE = "No forward pass was tried: the model is larger than the memory that
 def verify(report: Report, source: Path, part: Path, target: Path) -> Verification:
     """Compares `part`, converted from the folder `source`, with it, and makes it `target`. Raises Refusal."""
     report(Progress(0.0, "Comparing the tokens"))
+    faulthandler.dump_traceback_later(MAX_SECONDS + os.path.getsize(part) / SLOWEST_DISK, exit=True)
     native.start()
     verification, ids = compare_tokens(source, part)
     if os.path.getsize(part) < MEMORY_SHARE * psutil.virtual_memory().available:
@@ -38,6 +42,7 @@ def verify(report: Report, source: Path, part: Path, target: Path) -> Verificati
         _try_forward(part, ids)
     else:
         verification = replace(verification, notes=(*verification.notes, TOO_LARGE))
+    faulthandler.cancel_dump_traceback_later()
     publish(part, target)
     report(Progress(1.0, "Verified"))
     return verification

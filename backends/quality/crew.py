@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -22,7 +23,7 @@ class Crew(Generic[Tool]):
         """`work` of every worker on its part of the rows, in the rows' order."""
         count = max(1, min(len(self._tools), num_rows // ROWS_WORTH))
         bounds = [num_rows * i // count for i in range(count + 1)]
-        parts = [slice(*pair) for pair in zip(bounds, bounds[1:], strict=False)]
+        parts = [slice(*pair) for pair in pairwise(bounds)]
         return list(self._pool.map(work, self._tools, parts))
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from backends.quality.reference import Rows
+from backends.quality.reference import LEAST_LOG_P, Rows
 from backends.quality.sampling import Kept, Sampling
 from backends.quality.softmax import Doubles, Floats, Ids, Softmax
 
@@ -62,6 +62,7 @@ class Comparer:
         """Exact; float32 is enough, because the differences are small."""
         p, difference = self._softmax.weights, self._difference
         np.subtract(row, np.float32(self._softmax.normalizer), out=difference)
+        np.maximum(difference, np.float32(LEAST_LOG_P), out=difference)  # 0 times infinity is nothing here
         np.subtract(log_p, difference, out=difference)
         np.exp(log_p, out=p)
         return float(p @ difference), 0.0
@@ -69,7 +70,7 @@ class Comparer:
     def _part(self, row: Floats, kept: Kept) -> tuple[float, float]:
         """The estimate, and its variance by the lots drawn."""
         log_p = kept.log_p.astype(np.float64)
-        log_q = row[kept.ids] - self._softmax.normalizer
+        log_q = np.maximum(row[kept.ids] - self._softmax.normalizer, LEAST_LOG_P)
         p, q = np.exp(log_p), np.exp(log_q)
         chances = self._sampling.chances(p)
         is_certain = chances >= 1

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from backends.quality.sampling import Kept, Lots, Sampling
 from backends.quality.softmax import Floats, Ids, Softmax
 
+LEAST_LOG_P = -1e4  # for tokens that a model rules out altogether
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -70,9 +72,11 @@ class Recorder:
         softmax = self._softmax
         softmax.of(row)
         if self._lots is None:
-            return Kept(np.empty(0, np.uint32), row - np.float32(softmax.normalizer)), softmax.normalizer
+            log_p = np.maximum(row - np.float32(softmax.normalizer), np.float32(LEAST_LOG_P))
+            return Kept(np.empty(0, np.uint32), log_p), softmax.normalizer
         ids = self._lots.draw(softmax)
-        return Kept(ids, (row[ids] - softmax.normalizer).astype(np.float32)), softmax.normalizer
+        log_p = np.maximum(row[ids] - softmax.normalizer, LEAST_LOG_P).astype(np.float32)
+        return Kept(ids, log_p), softmax.normalizer
 
 
 class RowStream:

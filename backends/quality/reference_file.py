@@ -13,14 +13,14 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from backends.quality.reference import Rows
+from backends.quality.reference import LEAST_LOG_P, Rows
 from backends.quality.sampling import Sampling
 
 MAGIC = b"SLIPREF1"
 MAX_HEADER = 1 << 16
 MAX_ROWS = 1 << 16  # of one block
 DIGEST_BYTES = 32
-LEAST_LOG_P, ROUNDING = -1e4, 1e-3
+ROUNDING = 1e-3
 
 Key = Mapping[str, Any]
 

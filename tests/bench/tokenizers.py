@@ -53,9 +53,9 @@ def _piece(chance: random.Random) -> str:
 
 
 def measure(root: Path, texts: list[str]) -> list[dict[str, Any]]:
-    folders = [vocabularies.write(root / str(i), case()) for i, case in enumerate(CASES.values())]
-    for folder in folders:
-        vocabularies.to_gguf(folder)
+    folders = [vocabularies.write(root / str(i), case(), bos_token="<s>") for i, case in enumerate(CASES.values())]
+    for folder, case in zip(folders, CASES, strict=True):
+        vocabularies.to_gguf(folder, architecture=case)
     log = root / "log"
     found = run_in_child("tests.convert.native:faults", log_path=log, folders=folders, texts=texts)
     return [

@@ -55,6 +55,8 @@ class Family:
     after: dict[str, Any] = field(default_factory=dict)
     nested: bool = False  # as the text part of a model that sees
     zero_norms: bool = False  # norm weights lie around zero
+    seed: int = 0
+    query_size: float = 1.0  # Gemma 4 does not scale attention, and a sharp one magnifies what GELU rounds
 
 
 def two_ropes(theta: float, local: float, factor: float | None = None) -> dict[str, Any]:
@@ -72,6 +74,19 @@ GEMMA3 = {
     "sliding_window": 32,
     "rope_parameters": two_ropes(1e6, 1e4, 8.0),
     "layer_types": [LOCAL] * 5 + [FULL, LOCAL],
+}
+GEMMA4 = {
+    "num_hidden_layers": 4,
+    "layer_types": [LOCAL, FULL] * 2,
+    "head_dim": 16,
+    "global_head_dim": 32,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size": TOKENIZER_SIZE + 3,  # as above
+    "vocab_size_per_layer_input": TOKENIZER_SIZE + 3,
+    "num_kv_shared_layers": 2,
+    "use_double_wide_mlp": True,
+    "sliding_window": 32,
+    "final_logit_softcapping": 30.0,
 }
 LINEAR_ATTENTION = {
     "num_hidden_layers": 4,
@@ -116,13 +131,43 @@ FAMILIES = {
     "qwen3_moe": Family("Qwen3Moe", {**EXPERTS, "head_dim": 32}),
     "gemma2": Family("Gemma2", {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 32}, zero_norms=True),
     "gemma2, long window": Family(
-        "Gemma2", {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 240}, zero_norms=True
+        "Gemma2",
+        {
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+            "sliding_window": 240,
+            "attn_logit_softcapping": 20.0,  # neither is what llama.cpp takes without the key
+            "final_logit_softcapping": 15.0,
+        },
+        zero_norms=True,
     ),
     "gemma3": Family("Gemma3", GEMMA3, zero_norms=True),
     "gemma3, another pattern": Family(
         "Gemma3", {**GEMMA3, "num_hidden_layers": 3, "layer_types": [LOCAL, FULL, LOCAL]}, zero_norms=True
     ),
     "gemma3, nested": Family("Gemma3", GEMMA3, nested=True, zero_norms=True),
+    "gemma4, per layer, shared keys": Family("Gemma4", GEMMA4, query_size=0.1),
+    "gemma4, experts": Family(
+        "Gemma4",
+        {
+            **GEMMA4,
+            "num_hidden_layers": 2,  # the fewer, the fewer near ties between experts
+            "layer_types": [LOCAL, FULL],
+            "hidden_size_per_layer_input": 0,
+            "num_kv_shared_layers": 0,
+            "use_double_wide_mlp": False,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+            "enable_moe_block": True,
+            "num_experts": 4,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 32,
+            "final_logit_softcapping": None,
+        },
+        seed=1,  # of 24 the one whose closest two experts are farthest apart
+        query_size=0.1,
+    ),
+    "gemma4, nested": Family("Gemma4", GEMMA4, nested=True, query_size=0.1),
     "phi3": Family("Phi3", {"sliding_window": 240}),
     "phi3, longrope, short": Family(
         "Phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": 1024, "max_position_embeddings": 4096}
@@ -218,7 +263,7 @@ def _model(family: Family) -> Any:
     is_text_of_more = family.name in ("Gemma3", "Gemma4", "Qwen3_5")
     config_class = getattr(transformers, f"{family.name}{'Text' if is_text_of_more else ''}Config")
     settings = {"dtype": "float32", **SIZES, **family.settings}
-    torch.manual_seed(0)
+    torch.manual_seed(family.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = config_class(**settings)
@@ -230,6 +275,7 @@ def _model(family: Family) -> Any:
         stored = (b for b in model.named_buffers() if b[0].endswith(("e_score_correction_bias", "layer_scalar")))
         for name, weight in (*model.named_parameters(), *stored):
             values = _random(torch, name, weight, family.zero_norms)
+            values *= family.query_size if "q_norm" in name else 1.0
             weight.copy_(values.to(getattr(torch, family.dtype)))
     return model.eval()
 
@@ -237,11 +283,15 @@ def _model(family: Family) -> Any:
 def _seeing_model(transformers: Any, name: str, text: Any) -> Any:
     vision = {
         "Gemma3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+        "Gemma4": {"num_hidden_layers": 1, "num_attention_heads": 2},
         "Qwen3_5": {"depth": 1, "num_heads": 2, "out_hidden_size": text.hidden_size, "num_position_embeddings": 16},
     }[name] | {"hidden_size": 16, "intermediate_size": 32}
+    if name == "Gemma4":
+        vision |= {"head_dim": 8, "num_key_value_heads": 2}
     if name == "Gemma3":
         vision["model_type"] = "siglip_vision_model"
-    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision)
+    audio = {"audio_config": None} if name == "Gemma4" else {}
+    config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision, **audio)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config)
 
 
@@ -252,6 +302,8 @@ def _random(torch: Any, name: str, weight: Any, zero_norms: bool) -> Any:
         return noise if "embed_tokens" in name else noise * weight.shape[-1] ** -0.5 * 1.5
     if "norm" in name:
         return (0.0 if zero_norms else 1.0) + 0.2 * noise
+    if "scal" in name:
+        return 1.0 + 0.2 * noise
     return 0.3 * noise
 
 

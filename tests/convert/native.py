@@ -1,6 +1,7 @@
 """What tests ask of llama.cpp, in a child process: `run_in_child("tests.convert.native:…")`."""
 
 import ctypes
+import threading
 from pathlib import Path
 
 import llama_cpp as lib
@@ -8,7 +9,7 @@ import numpy as np
 
 from backends.child import Refusal, Report
 from backends.convert.reference_tokenizer import read_reference
-from backends.llama import native
+from backends.llama import native, verify
 from backends.llama.native import NativeModel
 from backends.llama.verify import compare_tokens, find_fault
 
@@ -100,3 +101,10 @@ def _faults(folder: Path, texts: list[str]) -> tuple[int, list[str]]:
     with NativeModel(folder / "vocabulary.gguf", vocab_only=True) as model:
         found = [fault for text in comparable if (fault := find_fault(text, reference, model))]
     return len(comparable), found
+
+
+def hanging_trial(report: Report, source: Path, part: Path, target: Path) -> None:
+    """A trial that waits for native code for longer than it may."""
+    verify.MAX_SECONDS = 0.2
+    verify.compare_tokens = lambda *_: threading.Event().wait()
+    verify.verify(report, source, part, target)

@@ -28,8 +28,8 @@ def write_odd(folder: Path) -> Path:
     return made.rename(folder / "odd-f16.gguf")
 
 
-def write_experts(folder: Path) -> Path:
-    """A mixture: the router sends each token to NUM_USED of NUM_EXPERTS."""
+def write_experts(folder: Path, silent: int | None = None) -> Path:
+    """A mixture: the router sends each token to NUM_USED of NUM_EXPERTS. silent: an expert that answers zeros."""
     plain = gguf.GGUFReader(write_llama(folder / "plain"))
     target = folder / "experts-f16.gguf"
     writer = gguf.GGUFWriter(target, "llama")
@@ -50,7 +50,10 @@ def write_experts(folder: Path) -> Path:
     for layer in range(NUM_LAYERS):
         writer.add_tensor(f"blk.{layer}.ffn_gate_inp.weight", matrices(NUM_EXPERTS, HIDDEN).astype(np.float32))
         for part, shape in {"gate": (WIDE, HIDDEN), "up": (WIDE, HIDDEN), "down": (HIDDEN, WIDE)}.items():
-            writer.add_tensor(f"blk.{layer}.ffn_{part}_exps.weight", matrices(NUM_EXPERTS, *shape))
+            values = matrices(NUM_EXPERTS, *shape)
+            if part == "up" and silent is not None:
+                values[silent] = 0
+            writer.add_tensor(f"blk.{layer}.ffn_{part}_exps.weight", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

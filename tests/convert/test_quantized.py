@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from backends.child import Refusal
 from backends.convert.converter import convert
-from backends.convert.safetensors import float8_values
+from backends.convert.stored import float8_values
 from backends.convert.weights import read_weights
 from tests.convert import checkpoints
 

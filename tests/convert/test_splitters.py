@@ -71,3 +71,8 @@ UNKNOWN: dict[str, Any] = {
 def test_every_other_structure_is_refused(case: str) -> None:
     with pytest.raises(Refusal, match="splits words in a way that is not supported"):
         recognise(UNKNOWN[case], False)
+
+
+def test_every_name_stands_for_one_structure() -> None:
+    names = [name for s in splitters.SPLITTERS.values() for name in (s.plain, s.shortcut) if name]
+    assert len(set(names)) == len(names)

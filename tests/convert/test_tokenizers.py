@@ -25,15 +25,16 @@ CASES: dict[str, Callable[[], Tokenizer | bytes]] = {
         f"tokenizer.json, {style}": lambda style=style: made.fallback_bpe(style)
         for style in ("prepend", "first", "never", "split")
     },
+    "Gemma4ForCausalLM": lambda: made.fallback_bpe("split"),
 }
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("vocabularies")
-    folders = [made.write(root / str(i), case()) for i, case in enumerate(CASES.values())]
-    for folder in folders:
-        made.to_gguf(folder)
+    folders = [made.write(root / str(i), case(), bos_token="<s>") for i, case in enumerate(CASES.values())]
+    for folder, case in zip(folders, CASES, strict=True):
+        made.to_gguf(folder, architecture=case)
     log = root / "log"
     differences = run_in_child("tests.convert.native:differences", log_path=log, folders=folders)
     return dict(zip(CASES, differences, strict=True))
@@ -85,6 +86,24 @@ def test_a_generation_config_names_more_ends(tmp_path: Path) -> None:
     found = vocabulary(folder)
     assert found.special_ids == {"eos": stop[0], "eot": stop[2], "eom": stop[3]}  # <|endoftext|> is known to llama.cpp
     assert found.notes == ("The file has no place to say that '<quit>' ends an answer, too.",)
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [({"eos_token_id": [2, 1]}, 2), ({"text_config": {"eos_token_id": 1}}, 1), ({}, 0), ({"eos_token_id": True}, 0)],
+)
+def test_a_vocabulary_never_goes_without_an_end(config: dict[str, Any], wanted: int, tmp_path: Path) -> None:
+    """Without one llama.cpp takes token 11. <|endoftext|> is token 0 here."""
+    found = vocabulary(made.write(tmp_path, made.byte_level("qwen2")), config)
+    assert found.special_ids["eos"] == wanted
+
+
+def test_a_vocabulary_without_any_end_says_so(tmp_path: Path) -> None:
+    document = json.loads(made.byte_level("qwen2").to_str())
+    renamed = json.dumps(document).replace("<|endoftext|>", "<|a|>").replace("<|im_end|>", "<|b|>")
+    found = vocabulary(made.write(tmp_path, Tokenizer.from_str(renamed)))
+    assert found.special_ids == {}
+    assert "does not say which token ends an answer" in found.notes[0]
 
 
 def phi3() -> Tokenizer:
@@ -167,6 +186,12 @@ def test_what_llama_cpp_has_no_tokenizer_for_is_refused(case: str, tmp_path: Pat
     prepare, sentence = REFUSED[case]
     with pytest.raises(Refusal, match=sentence):
         vocabulary(prepare(tmp_path))
+
+
+def test_gemma4_without_a_beginning_is_refused(tmp_path: Path) -> None:
+    folder = made.write(tmp_path, made.fallback_bpe("split"))
+    with pytest.raises(Refusal, match="no token that begins a text"):
+        vocabulary(folder, {"architectures": ["Gemma4ForConditionalGeneration"]})
 
 
 def test_a_model_with_fewer_rows_than_tokens_is_refused(tmp_path: Path) -> None:

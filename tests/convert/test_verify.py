@@ -73,9 +73,15 @@ def test_a_vocabulary_that_ends_llama_cpp_is_a_sentence(tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def verify(folder: Path, part: Path, target: Path) -> None:
+def test_a_trial_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf.part").write_bytes(b"GGUF")
+    with pytest.raises(ConversionError, match="The child process for “hanging trial” stopped"):
+        verify(tmp_path, tmp_path / "model.gguf.part", tmp_path / "model.gguf", "tests.convert.native:hanging_trial")
+
+
+def verify(folder: Path, part: Path, target: Path, function: str = "backends.llama.verify:verify") -> None:
     run_in_child(
-        "backends.llama.verify:verify",
+        function,
         log_path=folder / "verify.log",
         error=ConversionError,
         source=folder / "checkpoint",

@@ -11,16 +11,18 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import generate_merges
 
+from backends.convert.nasty_texts import NASTY_TEXTS
 from backends.convert.splitters import SPLITTERS, Step
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary import Vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
 from tests.convert.checkpoints import SPECIAL, TEXTS, write_json
 
-SIZE = 700
+SIZE = 1300
 STEPS = {name: steps for steps, s in SPLITTERS.items() for name in (s.plain, s.shortcut) if name}
 SPACE = "\u2581"
-RUNS = ["\n", "\n\n", *(SPACE * count for count in range(2, 9))]  # tokens of their own in Gemma
+# tokens of their own in Gemma
+RUNS = [*("\n" * count for count in range(1, 32)), *(SPACE * count for count in range(2, 9))]
 MORE_TEXTS = ["camelCase ALLCAPS \u00c9COLE stra\u00dfe 1234567 \u4e2d\u6587\u5b57 <tags/> a--b  (x)\n\n\n", *TEXTS]
 
 
@@ -35,9 +37,9 @@ def byte_level(name: str) -> Tokenizer:
     made.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=640, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        vocab_size=1200, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    made.train_from_iterator(MORE_TEXTS, trainer)
+    made.train_from_iterator([*MORE_TEXTS, *NASTY_TEXTS * 4], trainer)  # merges over every border that there is
     return made
 
 
@@ -111,9 +113,9 @@ def change(folder: Path, **changes: Any) -> None:
     write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
 
 
-def to_gguf(folder: Path, size: int = SIZE) -> tuple[Path, Vocabulary]:
+def to_gguf(folder: Path, size: int = SIZE, architecture: str = "LlamaForCausalLM") -> tuple[Path, Vocabulary]:
     """A GGUF file of the vocabulary alone, which llama.cpp loads when asked for no more."""
-    vocabulary = read_vocabulary(folder, size, {})
+    vocabulary = read_vocabulary(folder, size, {"architectures": [architecture]})
     target = folder / "vocabulary.gguf"
     writer = gguf.GGUFWriter(target, "llama")
     writer.add_name(model_name(folder.name, vocabulary.is_phi3))

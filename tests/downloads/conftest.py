@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.downloads import Patience, Source, Transfer, download
-from app.errors import DownloadError
+from app.errors import Cancelled, DownloadError
 from tests.hub.conftest import hub_double, running_double
 from tests.hub.double import HubDouble, HubRepo
 
@@ -18,7 +18,9 @@ __all__ = ["hub_double", "running_double"]
 REPO = "org/model"
 NAME = "model.gguf"
 CONTENT = bytes(range(251)) * 12_000  # 3 MB: several buffers, and no multiple of one
-IMPATIENT = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_order=5.0, connect=5.0, silence=0.4)
+IMPATIENT = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_order=5.0, connect=20.0, silence=20.0)
+
+LATE = Patience(first_wait=60.0, longest_wait=60.0, silence=60.0)
 
 
 @dataclass
@@ -66,6 +68,19 @@ class Place:
         self.double.requests.clear()
         assert fault.num_seen == 1
         assert self.part.stat().st_size == num_bytes
+
+    def pause_after(self, num_bytes: int, source: Source | None = None) -> None:
+        """A download that is paused once so many bytes were sent and some have come."""
+
+        def look(transfer: Transfer) -> None:
+            if transfer.bytes_per_second and self.double.downloads()[-1].bytes_sent >= num_bytes:
+                self.stop.set()
+
+        self.on_progress = look
+        with pytest.raises(Cancelled):
+            self.fetch(source or self.source(), patience=LATE)
+        self.on_progress = lambda _: None
+        self.stop.clear()
 
     def _note(self, transfer: Transfer) -> None:
         self.transfers.append(transfer)

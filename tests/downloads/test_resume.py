@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import Cancelled
-from tests.downloads.conftest import CONTENT, IMPATIENT, NAME, REPO, Place
+from tests.downloads.conftest import CONTENT, NAME, REPO, Place
 from tests.hub.double import HubRepo
 
 MB = 1_000_000
@@ -47,12 +46,8 @@ def test_a_new_version_at_the_same_address_is_fetched_from_its_start(place: Plac
 
 
 def test_a_new_version_without_hashes_is_told_by_its_etag(place: Place) -> None:
-    place.double.fail(on="/cdn/*", cut_after=MB, times=1)
-    place.on_progress = lambda transfer: place.stop.set() if transfer.bytes_done >= MB else None
-    with pytest.raises(Cancelled):
-        place.fetch(place.source(hashed=False), patience=IMPATIENT_BUT_LATE)
-    place.stop.clear()
-    place.on_progress = lambda _: None
+    place.double.fail(on="/cdn/*", stall_after=MB, times=1)
+    place.pause_after(MB, place.source(hashed=False))
     newer = CONTENT[::-1]
     place.double.add(HubRepo(REPO, {NAME: newer}))
     place.fetch(place.source(hashed=False))
@@ -61,7 +56,13 @@ def test_a_new_version_without_hashes_is_told_by_its_etag(place: Place) -> None:
     assert (last.status, last.headers["range"]) == (200, f"bytes={MB}-")
 
 
-IMPATIENT_BUT_LATE = type(IMPATIENT)(tries=3, first_wait=5.0)  # time enough to be stopped before the second try
+def test_a_kill_right_after_the_renaming_leaves_nothing_for_long(place: Place) -> None:
+    place.leave(MB)
+    place.part.unlink()
+    place.target.write_bytes(CONTENT)
+    place.fetch()
+    assert place.names == [NAME]
+    assert place.double.requests == []
 
 
 def _other_hash(side: dict[str, Any]) -> None:

@@ -1,14 +1,16 @@
 """A disk that is too small is told before the first byte, and one that fills up on the way loses nothing."""
 
 import errno
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.downloads import flusher
 from app.errors import DownloadError
 from tests.downloads.conftest import CONTENT, NAME, REPO, Place
 from tests.hub.double import HubRepo
@@ -17,12 +19,12 @@ MB = 1_000_000
 DISK = 2 * MB  # for a file of 3 MB
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path | None]:
-    """A file system of its own of 2 MB; None where this user may not mount one."""
+@pytest.fixture(params=["a file system of its own", "/dev/full"])
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | None]:
+    """A tmpfs of 2 MB; None for /dev/full, and where this user may not mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = shutil.which("mount")
+    mount = None if request.param == "/dev/full" else shutil.which("mount")
     command = [str(mount), "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
     if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
         yield None
@@ -31,22 +33,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-class FullDisk:
-    """Where nothing may be mounted: each write goes to /dev/full once DISK bytes are there, the system's own ENOSPC."""
+class FileOnFullDisk(FileIO):
+    """From DISK bytes on each write goes to /dev/full, which gives the system's own ENOSPC."""
 
-    def __init__(self) -> None:
-        self.left = DISK
-
-    def write(self, descriptor: int, data: bytes) -> int:
-        if self.left:
-            count = os.write(descriptor, data[: self.left])
-            self.left -= count
-            return count
-        full = os.open("/dev/full", os.O_WRONLY)
-        try:
-            return os.write(full, data)
-        finally:
-            os.close(full)
+    def write(self, data: Any) -> int:
+        if room := DISK - self.tell():
+            return super().write(data[:room])
+        with open("/dev/full", "wb", buffering=0) as full:
+            return full.write(data)
 
 
 def test_too_little_space_is_told_with_both_numbers_before_anything_is_asked(
@@ -82,13 +76,12 @@ def test_the_sum_of_all_files_counts(place: Place, monkeypatch: pytest.MonkeyPat
 def test_a_disk_that_fills_up_on_the_way_keeps_what_came(
     place: Place, small_disk: Path | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a mounted tmpfs; where that is not allowed, with the writes of the part file led to /dev/full."""
+    """On a mounted tmpfs; where that is not allowed, with the part file's writes led to /dev/full."""
     huge = shutil.disk_usage(place.folder.parent)._replace(free=1 << 40)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: huge)  # another program takes the space meanwhile
         if small_disk is None:
-            disk = FullDisk()
-            patch.setattr("app.downloads.part.FileIO.write", lambda file, data: disk.write(file.fileno(), data), False)
+            patch.setattr("app.downloads.part.FileIO", FileOnFullDisk)
         else:
             place.folder = small_disk / "models"
         with pytest.raises(DownloadError) as caught:
@@ -114,3 +107,18 @@ def test_a_file_system_without_large_files_is_told(place: Place, monkeypatch: py
     monkeypatch.setattr("app.downloads.part.Part.write", write)
     with pytest.raises(DownloadError, match=r"takes no file as large as “model\.gguf” \(FAT32 ends at 4 GB\)"):
         place.fetch()
+
+
+def test_a_disk_that_fails_while_it_is_synced_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system tells of it once, and then to the thread that syncs on the way."""
+
+    def sync(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(flusher, "_sync", sync)
+    monkeypatch.setattr(flusher, "EVERY", MB)
+    with pytest.raises(
+        DownloadError, match=r"cannot be written: Input/output error\. Check the folder, then try again"
+    ):
+        place.fetch()
+    assert not place.target.exists()

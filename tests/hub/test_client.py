@@ -78,6 +78,28 @@ def test_an_architecture_that_the_hub_does_not_sort_by_is_sorted_here(hub_double
         hub_double.add(HubRepo(f"org/m{number:03}", {"m.gguf": b""}, gguf={"total": 1000, "architecture": kind}))
     query = SearchQuery(format=Format.GGUF, architecture="qwen3")
     assert len(client.search(query, 30)) == 6
+    assert len(hub_double.requests) == 1
+
+
+def test_an_architecture_answers_to_both_of_its_names(hub_double: HubDouble, client: HubClient) -> None:
+    for name in ("qwen3_moe", "qwen3moe", "qwen3", "gemma3_text"):
+        hub_double.add(HubRepo(f"org/{name}", {"m.safetensors": b""}, tags=(name,), config={"model_type": name}))
+    assert {hit.id for hit in client.search(SearchQuery(architecture="qwen3moe"))} == {"org/qwen3_moe", "org/qwen3moe"}
+    assert [hit.id for hit in client.search(SearchQuery(architecture="gemma3"))] == ["org/gemma3_text"]
+    hits = client.search(SearchQuery(architecture="qwen3moe", format=Format.SAFETENSORS))
+    assert [hit.id for hit in hits] == ["org/qwen3_moe"]
+
+
+def test_a_search_for_what_is_rare_ends(hub_double: HubDouble, client: HubClient) -> None:
+    hub_double.repos.update({repo.id: repo for repo in many_repos(3200)})
+    assert client.search(SearchQuery(architecture="rwkv")) == []
+    assert len(hub_double.requests) <= 30
+
+
+def test_a_renamed_repository_has_its_new_name(hub_double: HubDouble, client: HubClient) -> None:
+    hub_double.add(HubRepo("new/m", {"m-Q8_0.gguf": b""}))
+    hub_double.fail(on="/api/models/old/m", redirect_to="/api/models/new/m?blobs=true")
+    assert client.repository("old/m").id == "new/m"
 
 
 def test_a_repository_has_files_hashes_card_and_variants(hub_double: HubDouble, client: HubClient) -> None:

@@ -17,12 +17,12 @@ from tests.hub.double import HubDouble, HubRepo
 from tests.library.gguf_bytes import model
 
 COMMIT = "a" * 40
-SHORT = 0.3  # seconds of silence that these tests wait for
+SHORT = 0.3  # seconds of silence that a test waits for
 
 
 @pytest.fixture
 def client(hub_double: HubDouble) -> Iterator[HubClient]:
-    result = HubClient(hub_double.endpoint, token=lambda: None, timeout=SHORT)
+    result = HubClient(hub_double.endpoint, token=lambda: None)
     yield result
     result.close()
 
@@ -148,8 +148,10 @@ def test_a_server_that_falls_silent_is_told(hub_double: HubDouble, client: HubCl
     hub_double.add(HubRepo("org/m", {"m-Q8_0.gguf": model()}))
     found = client.repository("org/m")
     hub_double.fail(on="/cdn/*", stall_after=10)
+    impatient = HubClient(hub_double.endpoint, token=lambda: None, timeout=SHORT)
     with pytest.raises(HubError, match="took longer than") as raised:
-        client.peek_header("org/m", found.commit, found.variants[0].files[0])
+        impatient.peek_header("org/m", found.commit, found.variants[0].files[0])
+    impatient.close()
     assert raised.value.kind is HubFault.OFFLINE
 
 
@@ -159,6 +161,17 @@ def test_an_answer_that_breaks_off_is_told(hub_double: HubDouble, client: HubCli
     hub_double.fail(on="/cdn/*", cut_after=10)
     with pytest.raises(HubError, match="broke off in the middle of an answer"):
         client.peek_header("org/m", found.commit, found.variants[0].files[0])
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, HubFault.BROKEN), (404, HubFault.BROKEN), (503, HubFault.SERVER)])
+def test_a_refusal_of_the_store_is_no_gate(
+    hub_double: HubDouble, client: HubClient, status: int, kind: HubFault
+) -> None:
+    hub_double.add(HubRepo("org/m", {"m-Q8_0.gguf": model()}))
+    hub_double.fail(on="/cdn/*", status=status)
+    with pytest.raises(HubError, match=rf"did not hand it out \({status}\)") as raised:
+        _open_and_peek(client)
+    assert raised.value.kind is kind
 
 
 def test_closing_wakes_who_waits_for_a_silent_server(hub_double: HubDouble) -> None:

@@ -57,9 +57,9 @@ class Kill:
 
 
 def moments(pick: random.Random) -> list[Moment]:
-    """One kill in each step, in their order, and one wherever the clock wants it."""
+    """One wherever the clock wants it, mostly early, and one kill in each step in their order."""
     by_step = [Moment(step, pick.random()) for step in range(len(STEPS))]
-    return [Moment(None, pick.random()), *by_step]
+    return [Moment(None, pick.random() ** 2), *by_step]
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def undisturbed(home: Path, double: HubDouble) -> Usual:
     times = [time.monotonic()]
     with _slow(double), _started(home, double) as process:
         for step in range(len(STEPS)):
-            assert _follow(process, step), f"no news of {STEPS[step]}"
+            assert _follow(process, step) is not None, f"no news of {STEPS[step]}"
             times.append(time.monotonic())
         process.communicate(timeout=LIMIT)
         times.append(time.monotonic())
@@ -110,8 +110,8 @@ def _kill(home: Path, double: HubDouble, moment: Moment, usual: Usual) -> Kill |
     with _slow(double), _started(home, double) as process:
         if moment.step is None:
             time.sleep(usual.start_seconds + moment.part * sum(usual.seconds))
-        elif _follow(process, moment.step):
-            time.sleep(moment.part * usual.seconds[moment.step])
+        elif (at_work := _follow(process, moment.step)) is not None:
+            time.sleep(moment.part * usual.seconds[at_work])
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
         process.communicate(timeout=LIMIT)
@@ -122,14 +122,14 @@ def _kill(home: Path, double: HubDouble, moment: Moment, usual: Usual) -> Kill |
     return Kill(moment, _step_on_disk(home), tuple(sorted(_unfinished(home))))
 
 
-def _follow(process: subprocess.Popen[str], step: int) -> bool:
-    """Reads until the step is at work; False when the application ended before."""
+def _follow(process: subprocess.Popen[str], step: int) -> int | None:
+    """Reads until the step or a later one is at work, and says which; None when the application ended before."""
     assert process.stdout is not None
     for line in process.stdout:
         kind, _, rest = line.partition(" ")
         if kind == "step" and " running " in rest and int(rest.split()[0]) >= step and rest.split(maxsplit=3)[3:]:
-            return True
-    return False
+            return int(rest.split()[0])
+    return None
 
 
 def _step_on_disk(home: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import AlreadyThere, ConversionError, InstallError
+from app.errors import AlreadyThere, ConversionError, InstallError, ModelFileError
 from app.jobs.child import OnProgress
 from app.jobs.folder_lock import FolderLock
 from app.jobs.job import JobState
@@ -94,6 +94,25 @@ def test_unquantized_types_skip_the_step(double: HubDouble, home: Path) -> None:
     assert (entry.path.name, entry.quantization) == ("tiny-F16.gguf", "F16")
 
 
+def test_the_smallest_types_are_calibrated_first(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def pretend_matrix(model: Path, target: Path, **_: object) -> None:
+        asked.append((model.name, target.name))
+        target.write_bytes(b"a matrix")
+
+    monkeypatch.setattr("app.jobs.install.make_imatrix", pretend_matrix)
+    with application(home, double) as app:
+        job_id = app.install(f"{REPO}:IQ2_XS")
+        job = app.wait_for(job_id, lambda job: job.state.is_final)
+    assert job.steps == ("Download", "Convert", "Calibrate", "Quantize", "Add")
+    assert asked == [("full-F16.gguf", "imatrix.gguf")]
+    assert job.error  # the quantizer was handed it, and says that it is none
+    assert "imatrix.gguf" in job.error
+
+
 def test_a_gguf_file_is_checked_and_added(double: HubDouble, home: Path) -> None:
     with application(home, double) as app:
         job = app.done(app.install("org/whole-GGUF"))
@@ -167,6 +186,24 @@ def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: Hub
             ("org/tiny", "Q4_K_M"),
             ("org/tiny:F16", "F16"),
         ]
+
+
+def test_a_file_that_was_moved_but_not_yet_listed_is_listed_at_the_next_try(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ModelFileError("The disk is full.")
+
+    with application(home, double) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr("app.library.store.write_manifest", full)
+            job_id = app.install("org/whole-GGUF")
+            assert app.wait(job_id, JobState.FAILED).error == "The disk is full."
+        double.requests.clear()
+        app.installs.retry(job_id)
+        app.done(job_id)
+        assert [entry.problem for entry in app.store.models()] == [None]
+    assert double.requests == []
 
 
 def test_what_is_there_or_on_its_way_is_not_fetched_again(double: HubDouble, home: Path) -> None:

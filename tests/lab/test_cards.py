@@ -94,6 +94,8 @@ def test_identity_is_of_the_content(original: Made, altered: Made, q4: Path, tmp
         ({"speed": speed(6.6)}, "as fast here, compared to F16."),
         ({"speed": speed(3.25)}, "2.0 times slower here"),
         ({"bytes": FULL_BYTES}, "; as large; "),
+        ({"evaluation": None, "reference": None}, "Its quality is unknown"),
+        ({"evaluation": None, "reference": None, "quantization": "BF16"}, "Nothing was given up"),
         ({"bytes": 2 * FULL_BYTES}, "; 2.0 times larger; "),
     ],
 )

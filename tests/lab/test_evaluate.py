@@ -14,7 +14,7 @@ from app.lab.text import SHIPPED, read_text
 from backends.child import Progress
 from backends.protocol import KVType
 from tests.convert import reference
-from tests.lab.conftest import CONTEXT, Made, Measure
+from tests.lab.conftest import CONTEXT, SENTENCE, Made, Measure
 from tests.quality.brute import divergences, log_softmax
 
 
@@ -53,6 +53,7 @@ def test_a_model_beside_another_is_as_a_plain_forward_pass_says(
     assert found.kld.same_top == pytest.approx((ours.argmax(axis=1) == base.argmax(axis=1)).mean(), abs=0.01)
     assert found.kld.approximation == 0.0
     assert measure(altered.file).perplexity == pytest.approx(found.perplexity)
+    assert measure(altered.file, num_chunks=1).num_tokens == CONTEXT - 1 - CONTEXT // 2
 
 
 def test_side_by_side_says_the_same_and_writes_nothing(
@@ -91,7 +92,7 @@ def test_the_reference_is_read_once_for_several_candidates(
     os.link(original.file, renamed)
     assert measure(q4, renamed).reference_seconds is None  # known by its content
     assert references(tmp_path) == [file]
-    assert measure(q4, original.file, context=64).reference_seconds is not None
+    assert measure(q4, original.file, context=48).reference_seconds is not None
     assert len(references(tmp_path)) == 2
 
 
@@ -122,11 +123,11 @@ def test_a_quantized_cache_is_measured_against_the_plain_one(measure: Measure, o
 
 def test_long_chunks_are_read_in_batches(measure: Measure, original: Made, tmp_path: Path) -> None:
     long = tmp_path / "long.txt"
-    long.write_text("A sentence that is said again and again.\n" * 120, "utf-8")
-    found = measure(original.file, text=long, context=1000)
-    parts = chunks(original, long, 1000)
-    nll = -log_softmax(predictions(original, parts, 1000))
-    targets = np.concatenate([part[501:] for part in parts])
+    long.write_text("A sentence that is said again and again.\n" * 60, "utf-8")
+    found = measure(original.file, text=long, context=600)
+    parts = chunks(original, long, 600)
+    nll = -log_softmax(predictions(original, parts, 600))
+    targets = np.concatenate([part[301:] for part in parts])
     assert found.num_tokens == len(targets)
     assert found.perplexity == pytest.approx(np.exp(nll[np.arange(len(targets)), targets].mean()), rel=0.005)
 
@@ -175,8 +176,10 @@ def test_a_cancelled_evaluation_leaves_no_file(measure: Measure, original: Made,
         seen.append(references(tmp_path))
         cancelled.set()
 
+    long = tmp_path / "long.txt"
+    long.write_text(SENTENCE * 200, "utf-8")
     with pytest.raises(Cancelled):
-        measure(q4, original.file, on_progress=on_progress, cancelled=cancelled)
+        measure(q4, original.file, text=long, on_progress=on_progress, cancelled=cancelled)
     assert seen[0] != []  # it had begun to write
     assert list((tmp_path / "cache" / "evaluations").iterdir()) == []
 

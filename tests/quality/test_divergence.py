@@ -29,11 +29,22 @@ def compare(reference: np.ndarray, candidate: np.ndarray, sampling: Sampling, se
 def test_a_small_vocabulary_is_compared_exactly(num_tokens: int, scale: float, noise: float, seed: int) -> None:
     reference, candidate = pair(7, num_tokens, scale, noise, seed)
     scores = compare(reference, candidate, Sampling.of(num_tokens))
-    assert scores.kld == pytest.approx(divergences(reference, candidate), rel=1e-4, abs=1e-5)  # logits of 80 have that in float32
+    assert scores.kld == pytest.approx(
+        divergences(reference, candidate), rel=1e-4, abs=1e-5
+    )  # logits of 80 have that in float32
     targets = np.arange(7) % num_tokens
     assert scores.nll == pytest.approx(-log_softmax(candidate)[np.arange(7), targets], rel=1e-5, abs=1e-5)
     assert scores.base_nll == pytest.approx(-log_softmax(reference)[np.arange(7), targets], rel=1e-5, abs=1e-5)
     assert (scores.is_same_top == (reference.argmax(axis=1) == candidate.argmax(axis=1))).all()
+
+
+def test_tokens_that_are_ruled_out_do_no_harm() -> None:
+    for num_tokens in (100, 20_000):
+        reference, candidate = pair(5, num_tokens, 2.0, 0.2)
+        reference[:, 3:9] = candidate[:, 3:9] = -np.inf
+        true = divergences(np.delete(reference, range(3, 9), axis=1), np.delete(candidate, range(3, 9), axis=1))
+        found = compare(reference, candidate, Sampling.of(num_tokens))
+        assert found.kld == pytest.approx(true, rel=0.1)
 
 
 def test_a_model_is_no_distance_from_itself() -> None:
@@ -47,29 +58,32 @@ def test_a_model_is_no_distance_from_itself() -> None:
 @pytest.mark.parametrize(("scale", "noise"), [(8.0, 0.3), (3.0, 0.2), (1.0, 0.05), (1.0, 0.01), (0.0, 0.1)])
 def test_a_large_vocabulary_is_estimated_within_its_stated_error(scale: float, noise: float) -> None:
     """From peaked to flat, as a random model is."""
-    reference, candidate = pair(80, 30_000, scale, noise)
+    reference, candidate = pair(40, 30_000, scale, noise)
     true = divergences(reference, candidate)
     scores = compare(reference, candidate, Sampling.of(30_000))
     found = statistics.divergence(scores)
     assert abs(found.mean - true.mean()) <= 1.5 * found.approximation  # three standard errors
-    assert found.approximation < 0.02 * found.mean
+    assert found.approximation < 0.03 * found.mean
     assert found.p99 == pytest.approx(np.percentile(true, 99), rel=0.2)
 
 
 def test_the_estimate_is_right_on_the_average_of_many_draws() -> None:
     reference, candidate = pair(4, 12_000, 1.0, 0.3)
     sampling = Sampling(12_000, 300)
-    draws = np.array([compare(reference, candidate, sampling, seed).kld for seed in range(300)])
+    draws = np.array([compare(reference, candidate, sampling, seed).kld for seed in range(120)])
     spread = draws.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(draws.mean(axis=0) - divergences(reference, candidate)) < 4 * spread).all()
 
 
-def test_the_variance_told_is_that_of_the_draws() -> None:
+def test_the_variance_told_is_that_of_the_draws_or_more() -> None:
+    """More, because the lots of a row are drawn evenly, not each for itself."""
     reference, candidate = pair(3, 12_000, 1.0, 0.3)
     sampling = Sampling(12_000, 300)
-    found = [compare(reference, candidate, sampling, seed) for seed in range(300)]
+    found = [compare(reference, candidate, sampling, seed) for seed in range(120)]
     told = np.mean([scores.variance for scores in found], axis=0)
-    assert told == pytest.approx(np.var([scores.kld for scores in found], axis=0), rel=0.4)
+    ratio = told / np.var([scores.kld for scores in found], axis=0)
+    assert (ratio > 0.6).all()
+    assert (ratio < 3).all()
 
 
 def test_a_candidate_that_is_sure_of_something_absurd_is_caught() -> None:

@@ -104,7 +104,7 @@ def test_an_unfinished_file_is_refused(tmp_path: Path, rows: Rows) -> None:
 )
 def test_numbers_that_cannot_be_are_refused_even_with_the_right_checksum(tmp_path: Path, rows: Rows, change) -> None:
     path = write(tmp_path / "a.reference", replace(rows, **change(rows)))
-    with pytest.raises(DamagedReference, match="cannot be probabilities|too large"):
+    with pytest.raises(DamagedReference, match=r"cannot be probabilities|too large"):
         check(path)
 
 

@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from tests.ui.discovering import double, hub_double, page, running_double  # noqa: F401
 from tests.ui.stage import StageServices, entry
 from ui.application import listen
 from ui.bridge import Bridge

@@ -13,10 +13,8 @@ from pytestqt.qtbot import QtBot
 from app.jobs.job import Job, JobState
 from app.lab.card import Card
 from tests.lab.cards import card, family
-from tests.ui.stage import StageServices, entry
-from ui.bridge import Bridge
+from tests.ui.stage import StageServices
 from ui.lab.axis import Axis
-from ui.lab.card_desk import CardDesk
 from ui.lab.card_view import CardView
 from ui.lab.cards_model import CardsModel
 from ui.lab.points import Measure, points
@@ -162,23 +160,3 @@ def test_measuring_shows_its_progress_and_can_be_cancelled(qtbot: QtBot) -> None
     assert not view.measure.isHidden()
     view.show_job(replace(running, state=JobState.DONE))
     assert view._job is None
-
-
-def test_the_desk_finds_and_makes_the_card_of_a_model(
-    services: StageServices, bridge: Bridge, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk, model = CardDesk(services, bridge), entry("Tiny")
-    stop = services.jobs.subscribe(bridge.tell_job)
-    shelf: list[Card] = []
-    monkeypatch.setattr(services.lab, "cards_of", lambda _file: list(shelf))
-    monkeypatch.setattr(services.lab, "measure", lambda *_args, **_options: shelf.append(card()))
-    desk.look_at(model, [model])
-    assert desk.card is None
-    with qtbot.waitSignal(desk.cards_changed):
-        desk.measure()
-    qtbot.waitUntil(lambda: desk.card == card())
-    desk.look_at(entry("Other"), [])
-    assert (desk.card, desk.job) == (None, None)
-    desk.look_at(model, [])
-    assert desk.job is not None
-    stop()

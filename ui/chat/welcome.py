@@ -9,9 +9,9 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.jobs.job import Job, JobState
-from ui.chat.flow_layout import FlowLayout
 from ui.figures import size
 from ui.theme import Theme
+from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
 

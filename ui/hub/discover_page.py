@@ -64,7 +64,14 @@ class DiscoverPage(QWidget):
         self.gate = GateCard()
         self._loading = label("", "muted", wraps=True)
         self._lay_out(theme)
+        self._connect()
+        theme.changed.connect(self.view.viewport().update)
 
+    def close_down(self) -> None:
+        """End what is under way, so that nobody waits for a server that is silent."""
+        self._services.hub.close()
+
+    def _connect(self) -> None:
         self.bar.asked.connect(self.results.search)
         self.bar.emptied.connect(self._empty)
         self.beginning.chosen.connect(self.bar.look_for)
@@ -81,12 +88,7 @@ class DiscoverPage(QWidget):
         self.lost.retry_clicked.connect(self.desk.retry)
         self.gate.token_entered.connect(self.desk.use_token)
         self.pane.install_clicked.connect(self._install)
-        models.refreshed.connect(self._take_library)
-        theme.changed.connect(self.view.viewport().update)
-
-    def close_down(self) -> None:
-        """End what is under way, so that nobody waits for a server that is silent."""
-        self._services.hub.close()
+        self._models.refreshed.connect(self._take_library)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -108,6 +110,7 @@ class DiscoverPage(QWidget):
         more = ". More come as you scroll." if self.results.canFetchMore(self.view.rootIndex()) else ""
         self._say(f"{num_hits} {'model' if num_hits == 1 else 'models'}{more}" if num_hits else "")
         self._left.setCurrentIndex(HITS if num_hits else NOTHING)
+        self._right.setVisible(num_hits > 0)
 
     def _show_trouble(self, error: Exception) -> None:
         """In place of an empty list; what was found already stays, with a word above it."""

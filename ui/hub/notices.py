@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.errors import HubError, HubFault, SlipstreamError
-from ui.chat.flow_layout import FlowLayout
+from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.labels import button, label
 
 STARTS = ("Qwen3 GGUF", "Llama 3.2 GGUF", "Gemma 3 GGUF", "SmolLM2", "Mistral", "Phi-4 GGUF")

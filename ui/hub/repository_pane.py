@@ -132,12 +132,7 @@ class RepositoryPane(QWidget):
         if self._desk.repository:
             QDesktopServices.openUrl(QUrl(self._desk.repository.page))
 
-    def _lay_out(self, theme: Theme) -> None:
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    def _prepare_list(self, theme: Theme) -> None:
         self.view.setModel(self.variants)
         self.view.setItemDelegate(
             RowDelegate(theme, VariantRole.NOTE, VariantRole.DETAIL, self.view, tone_role=VariantRole.TONE)
@@ -147,6 +142,14 @@ class RepositoryPane(QWidget):
         self.view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
+
+    def _lay_out(self, theme: Theme) -> None:
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._prepare_list(theme)
         links = QHBoxLayout()
         links.setSpacing(16)
         links.addWidget(self._license, 1)

@@ -4,8 +4,8 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.hub.repository import Format, SearchQuery, Sort
-from ui.chat.flow_layout import FlowLayout
 from ui.settings.fields import Choice
+from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.labels import label
 
 PAUSE_MS = 250

@@ -1,6 +1,6 @@
 """The list of what has arrived, and what can be done with the one that is chosen."""
 
-from PySide6.QtCore import QItemSelectionModel, Signal
+from PySide6.QtCore import QItemSelectionModel, Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QVBoxLayout, QWidget
 
 from ui.jobs.finished_model import Finished, FinishedModel, FinishedRole
@@ -55,10 +55,10 @@ class FinishedList(QWidget):
         finished: Finished | None = self.view.currentIndex().data(FinishedRole.FINISHED)
         return finished
 
-    def _tell(self, signal: Signal) -> None:
+    def _tell(self, signal: SignalInstance) -> None:
         finished = self._chosen()
         if finished and finished.model_id:
-            signal.emit(finished.model_id)  # type: ignore[attr-defined]
+            signal.emit(finished.model_id)
 
     def _refresh(self) -> None:
         finished = self._chosen()

@@ -56,8 +56,8 @@ class JobCard(QFrame):
         top = QHBoxLayout()
         top.setSpacing(8)
         top.addWidget(self._title, 1)
-        for widget in (self.pause, self.resume, self.cancel):
-            top.addWidget(widget)
+        for control in (self.pause, self.resume, self.cancel):
+            top.addWidget(control)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 16, 16, 16)
         layout.setSpacing(8)

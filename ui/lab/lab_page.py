@@ -20,11 +20,11 @@ from PySide6.QtWidgets import (
 
 from app.jobs.job import Job, JobState
 from app.lab.card import Card, verdict
-from app.lab.export import to_csv, to_markdown
 from ui.bridge import Bridge
 from ui.lab.cards_model import CARD_ROLE, SORT_ROLE, CardsModel
 from ui.lab.points import Measure
 from ui.lab.quality_plot import QualityPlot
+from ui.lab.saving import save_cards
 from ui.theme import Theme
 from ui.widgets.labels import button, label
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEAD = "What each file's quantization costs in quality, and what it gains in size and speed on this machine."
 HINT = "Point at a model, or go through them with the arrow keys, to see its values."
-FORMATS = {"Picture…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
+FORMATS = {"PNG…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
 
 
 class LabPage(QWidget):
@@ -52,7 +52,7 @@ class LabPage(QWidget):
         self.measure = QComboBox()
         self.measure.addItems([measure.value for measure in Measure])
         self.measure.setAccessibleName("What quality means")
-        self.exports = {suffix: button(f"Save as {words}") for words, suffix in FORMATS.items()}
+        self.exports = {suffix: button(words, name=f"Save as {words}") for words, suffix in FORMATS.items()}
         self._sentence = label(HINT, "muted", wraps=True)
         self._lay_out()
 
@@ -74,12 +74,7 @@ class LabPage(QWidget):
 
     def export(self, path: Path) -> None:
         """By its suffix: .png, .csv or .md. Raises OSError."""
-        if path.suffix == ".png":
-            if not self.plot.picture().save(str(path)):
-                raise OSError(f"{path} could not be written")
-            return
-        write = to_csv if path.suffix == ".csv" else to_markdown
-        path.write_text(write(self.model.cards), "utf-8", newline="")
+        save_cards(path, self.model.cards, self.plot)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -128,6 +123,7 @@ class LabPage(QWidget):
         actions.setSpacing(8)
         actions.addWidget(self.measure)
         actions.addStretch(1)
+        actions.addWidget(label("Save as", "muted"))
         for widget in self.exports.values():
             actions.addWidget(widget)
         layout = QVBoxLayout(self)

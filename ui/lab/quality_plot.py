@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEFT, TOP, RIGHT, BOTTOM = 76, 52, 32, 64  # around the area of the points
 RADIUS, REACH = 7.0, 18.0  # of a point, and of the mouse
 EXPORT_SCALE = 2
+CENTER = Qt.AlignmentFlag.AlignHCenter
 
 
 class QualityPlot(QWidget):

@@ -31,8 +31,9 @@ class SpeedScale:
             return self.unknown
         span = self.fastest - self.slowest
         share = (speed - self.slowest) / span if span else 1.0
-        parts = zip(self.slow.getRgbF()[:3], self.fast.getRgbF()[:3], strict=True)
-        return QColor.fromRgbF(*((1 - share) * a + share * b for a, b in parts))
+        slow, fast = self.slow, self.fast
+        ends = ((slow.redF(), fast.redF()), (slow.greenF(), fast.greenF()), (slow.blueF(), fast.blueF()))
+        return QColor.fromRgbF(*((1 - share) * a + share * b for a, b in ends))
 
     def paint(self, painter: QPainter, area: QRectF) -> None:
         """The legend: a bar between its two ends' speeds, at the right of the area."""

@@ -19,11 +19,12 @@ class TokenRow(QWidget):
         self._tokens = tokens
         self._bridge = bridge
         self.status = label("", "caption", wraps=True)
-        self.edit = QLineEdit(placeholderText="hf_…")
+        self.edit = QLineEdit(placeholderText="hf_…, then Enter")
         self.edit.setAccessibleName("Access token for the Hub")
         self.edit.setEchoMode(QLineEdit.EchoMode.Password)
         self.edit.setFixedWidth(CONTROL_WIDTH)
         self.forget = button("Forget", name="Forget the access token")
+        self.forget.hide()
         texts = QVBoxLayout()
         texts.setSpacing(0)
         texts.addWidget(label("Access token for the Hub", "strong"))

@@ -1,6 +1,18 @@
 """The one table of architectures that can be converted, a file per family."""
 
-from backends.convert.architectures import deepseek, gemma, glm, gpt_oss, lfm2, llama, olmo, phi, qwen, qwen_next
+from backends.convert.architectures import (
+    deepseek,
+    gemma,
+    gemma4,
+    glm,
+    gpt_oss,
+    lfm2,
+    llama,
+    olmo,
+    phi,
+    qwen,
+    qwen_next,
+)
 from backends.convert.architectures.table import Architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -8,6 +20,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     **qwen.ARCHITECTURES,
     **qwen_next.ARCHITECTURES,
     **gemma.ARCHITECTURES,
+    **gemma4.ARCHITECTURES,
     **phi.ARCHITECTURES,
     **lfm2.ARCHITECTURES,
     **gpt_oss.ARCHITECTURES,

@@ -116,7 +116,7 @@ def fused_experts(prefix: str, width: Size, gate_up: Size) -> tuple[Row, ...]:
 
 
 def window_pattern(config: Config) -> list[bool]:
-    return [kind == LOCAL for kind in config.layer_types]
+    return [kind.startswith(LOCAL) for kind in config.layer_types]
 
 
 def pattern_key(usual: int) -> Key:

@@ -101,7 +101,7 @@ def _layers(sparse: tuple[Row, ...]) -> dict[str, tuple[Row, ...]]:
     }
 
 
-def _derived(sizes: Mapping[Size, int]) -> dict[Size, int]:
+def _derived(_raw: Raw, sizes: Mapping[Size, int]) -> dict[Size, int]:
     heads, key, value = sizes[Size.HEADS], sizes[Size.KEY_HEAD], sizes[Size.VALUE_HEAD]
     return {
         Size.KV_A: sizes[Size.KV_RANK] + sizes[Size.ROTARY],
@@ -174,5 +174,6 @@ ARCHITECTURES = {
         },
         defaults={"routed_scaling_factor": 2.5, "norm_topk_prob": True},
         check=_fault,
+        has_later_layers=True,
     ),
 }

@@ -55,7 +55,12 @@ def _granite_fault(config: Config) -> str | None:
 ARCHITECTURES = {
     "LlamaForCausalLM": Architecture("llama", _LLAMA, keys=(*_KEYS, *HEAD_KEYS), ropes=LLAMA_ROPES),
     "MistralForCausalLM": Architecture(
-        "llama", _LLAMA, keys=(*_KEYS, *HEAD_KEYS), ropes=LLAMA_ROPES, window=Window.CAPS_CONTEXT
+        "llama",
+        _LLAMA,
+        keys=(*_KEYS, *HEAD_KEYS),
+        ropes=LLAMA_ROPES,
+        defaults={"sliding_window": 4096},
+        window=Window.CAPS_CONTEXT,
     ),
     "MixtralForCausalLM": Architecture(
         "llama",

@@ -18,7 +18,7 @@ from backends.convert.architectures.common import (
     head_norms,
 )
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row
-from backends.convert.config import Config, Size, count
+from backends.convert.config import Config, Raw, Size, count
 from backends.convert.layout import computed, negative_exp, plus_one, reordered, squeezed
 from backends.convert.rope import FULL
 
@@ -64,7 +64,16 @@ def _next_gate(config: Config) -> Order:
     return _grouped(config, (3,))
 
 
-def _derived(sizes: Mapping[Size, int]) -> dict[Size, int]:
+def _kinds(raw: Raw) -> list[str]:
+    """Older files give an interval instead of a list."""
+    given = raw.get("layer_types")
+    if isinstance(given, list) and len(given) == count(raw, "num_hidden_layers"):
+        return given
+    interval = count(raw, "full_attention_interval", 4)
+    return [_LINEAR if (layer + 1) % interval else FULL for layer in range(count(raw, "num_hidden_layers"))]
+
+
+def _derived(_raw: Raw, sizes: Mapping[Size, int]) -> dict[Size, int]:
     values = sizes[Size.LINEAR_HEADS] * sizes[Size.LINEAR_HEAD]
     keys = sizes[Size.LINEAR_KEY_HEADS] * sizes[Size.LINEAR_HEAD]
     return {
@@ -175,6 +184,7 @@ _QWEN35 = Architecture(
     defaults={"partial_rotary_factor": 0.25},
     sizes=_SIZES,
     derived=_derived,
+    kinds=_kinds,
     layer_kinds=frozenset({FULL, _LINEAR}),
     has_partial_rotary=True,
     check=_qwen35_fault,

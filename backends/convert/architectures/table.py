@@ -58,7 +58,9 @@ class Architecture:
     gguf: str
     layer: tuple[Row, ...]
     layers_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)  # more rows, by the kind of layer
+    layer_if: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)  # where config.json has the key, not 0
     outer: tuple[Row, ...] = OUTER  # outside of the layers; OUTPUT comes last where it is not the embedding
+    outer_if: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     keys: tuple[Key, ...] = ()
     feed_forward: Callable[[Raw], int] = lambda raw: count(raw, "intermediate_size")
     ropes: frozenset[RopeKind] = frozenset({RopeKind.PLAIN, RopeKind.LINEAR})
@@ -67,7 +69,7 @@ class Architecture:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of transformers' class, for keys that files leave out
     sizes: Mapping[Size, tuple[str, ...]] = field(default_factory=dict)  # more of them: their keys in config.json
     optional_sizes: Mapping[Size, str] = field(default_factory=dict)
-    derived: Callable[[Mapping[Size, int]], Mapping[Size, int]] = lambda _sizes: {}  # sums and products of them
+    derived: Callable[[Raw, Mapping[Size, int]], Mapping[Size, int]] = lambda _raw, _sizes: {}  # sums, products
     layer_kinds: frozenset[str] = frozenset({"full_attention"})
     kinds: Callable[[Raw], list[str]] | None = None  # of each layer, where the file has no layer_types
     window: Window = Window.NONE
@@ -76,4 +78,5 @@ class Architecture:
     has_mscale: bool = False  # yarn scales attention by a factor of its own
     check: Callable[[Config], str | None] = lambda _config: None  # a reason to refuse, for what one key cannot tell
     ignored: tuple[str, ...] = ()  # prefixes of tensors that text does not need
+    has_later_layers: bool = False  # beyond num_hidden_layers, which guess further tokens: left out
     renamed: Mapping[str, str] = field(default_factory=dict)  # prefixes in a checkpoint that holds more than text

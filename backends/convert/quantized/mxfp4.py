@@ -11,7 +11,8 @@ import numpy as np
 
 from backends.convert.layout import Floats
 from backends.convert.quantized.tensor import Computed, Parts, check_shape
-from backends.convert.safetensors import Entry, float8_values
+from backends.convert.safetensors import Entry
+from backends.convert.stored import float8_values
 
 POSITIVE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 # the two floats of a byte, the lower half of its bits first

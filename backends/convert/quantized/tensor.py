@@ -83,10 +83,7 @@ def unpack_rows(packed: Ints, bits: int) -> Ints:
 
 
 def scale_columns(values: Floats, scales: Floats, group_of: NDArray[np.intp]) -> None:
-    """In place: each column by the scale of its group, scales being [rows, groups]. Group by group, to copy little."""
-    if (np.diff(group_of) >= 0).all():
-        starts = np.flatnonzero(np.diff(group_of, prepend=-1))
-        for start, end in zip(starts, [*starts[1:], len(group_of)], strict=True):
-            values[:, start:end] *= scales[:, group_of[start], None]
-    else:
-        values *= scales[:, group_of]
+    """In place: each column by the scale of its group, scales being [rows, groups]. By runs, to copy little."""
+    starts = np.flatnonzero(np.diff(group_of, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(group_of)], strict=True):
+        values[:, start:end] *= scales[:, group_of[start], None]

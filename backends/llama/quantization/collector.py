@@ -19,7 +19,7 @@ import numpy.typing as npt
 from backends.child import Refusal
 
 MIN_ROWS = 16  # smaller products are those of single tokens
-F32, I32 = 0, 26
+F32 = 0  # of ggml.h's ggml_type
 PREFIX = "blk."
 
 Doubles = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Tensor(ctypes.Structure):
-    """ggml.h's ggml_tensor, up to its name. `check_layout` compares it with what the library says."""
+    """ggml.h's ggml_tensor, up to its name. `Collector` compares it with what the library says."""
 
 
 Tensor._fields_ = [
@@ -88,6 +88,8 @@ class Collector:
         """Asked whether a tensor is wanted, and called again once it is computed."""
         try:
             tensor = Tensor.from_address(address)
+            if not self._is_checked:
+                self._check_layout(tensor)
             if is_question:
                 return self._wants(tensor)
             self._collect(tensor)
@@ -106,8 +108,6 @@ class Collector:
 
     def _collect(self, tensor: Tensor) -> None:
         weight, data = tensor.src[0].contents, tensor.src[1].contents
-        if not self._is_checked:
-            self._check_layout(weight)
         num_matrices = weight.ne[2] * weight.ne[3]
         columns = data.ne[0]
         entry = self.entries.setdefault(_name(weight), Entry(np.zeros((num_matrices, columns)), np.zeros(1, np.int64)))

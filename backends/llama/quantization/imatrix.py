@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -9,11 +10,10 @@ import psutil
 from backends.child import ImatrixResult, Progress, Refusal, Report
 from backends.convert.files import part_of, publish, require_space
 from backends.formats import FormatError
-from backends.formats.gguf import read_header
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
 from backends.llama.placement import place
-from backends.llama.quantization.collector import Collector
+from backends.llama.quantization.collector import Collector, Entry
 from backends.llama.quantization.importance_file import write_matrix
 from backends.llama.quantization.source import read_source
 from backends.protocol import EngineOptions
@@ -22,6 +22,15 @@ CALIBRATION_TEXT = Path(__file__).parent / "calibration.txt"
 CHUNK = 512  # tokens; what llama.cpp's own tool takes, and what a block of statistics is reckoned in
 MIN_CHUNKS = 2
 MAX_TEXT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What a model did over some chunks of chunk_size tokens each."""
+
+    entries: dict[str, Entry]
+    num_chunks: int
+    chunk_size: int
 
 
 def make_imatrix(
@@ -36,35 +45,49 @@ def make_imatrix(
     start = time.perf_counter()
     text = text or CALIBRATION_TEXT
     words = _read_text(text)
-    part = part_of(target)
-    report(Progress(0.0, "Loading the model"))
-    collector = Collector()
+    if num_chunks is not None and num_chunks < 1:
+        raise Refusal(f"{num_chunks} parts of the text are too few to read: at least 1 is needed.")
     try:
-        with ExitStack() as resources:
-            loaded, context = _open(model, collector, threads, resources)
-            chunks = _chunks(loaded, context, words, text.name)[:num_chunks]
-            for done, chunk in enumerate(chunks):
-                report(Progress(done / len(chunks), f"Reading part {done + 1} of {len(chunks)}"))
-                _run(context, chunk, collector)
-            chunk_size = context.batch_tokens
-        collector.check_finite()
-        require_space(target.parent, sum(entry.sums.size * 4 for entry in collector.entries.values()))
-        write_matrix(part, collector.entries, text.name, len(chunks), chunk_size)
-        read_header(part)
-        publish(part, target)
-    except (FormatError, NativeError) as fault:
-        raise Refusal(f"{model.name}: {fault}" if isinstance(fault, NativeError) else str(fault)) from fault
-    finally:
-        part.unlink(missing_ok=True)
+        watched = _watch(report, model, words, text.name, num_chunks, threads)
+    except FormatError as fault:
+        raise Refusal(str(fault)) from fault
+    except NativeError as fault:
+        raise Refusal(f"{model.name} could not be run: {fault}. Its log says more.") from fault
+    _write(target, watched, text.name)
     report(Progress(1.0, "Importance matrix made"))
     return ImatrixResult(
         bytes=target.stat().st_size,
-        num_tensors=len(collector.entries),
-        num_chunks=len(chunks),
-        num_tokens=len(chunks) * chunk_size,
+        num_tensors=len(watched.entries),
+        num_chunks=watched.num_chunks,
+        num_tokens=watched.num_chunks * watched.chunk_size,
         seconds=time.perf_counter() - start,
-        num_incomplete=sum(int((entry.counts == 0).sum()) for entry in collector.entries.values()),
+        num_incomplete=sum(int((entry.counts == 0).sum()) for entry in watched.entries.values()),
     )
+
+
+def _watch(report: Report, model: Path, text: str, name: str, num_chunks: int | None, threads: int | None) -> _Watched:
+    report(Progress(0.0, "Loading the model"))
+    collector = Collector()
+    with ExitStack() as resources:
+        loaded, context = _open(model, collector, threads, resources)
+        chunks = _chunks(loaded, context, text, name)[:num_chunks]
+        for done, chunk in enumerate(chunks):
+            report(Progress(done / len(chunks), f"Reading part {done + 1} of {len(chunks)}"))
+            _run(context, chunk, collector)
+        collector.check_finite()
+        return _Watched(collector.entries, len(chunks), context.batch_tokens)
+
+
+def _write(target: Path, watched: _Watched, dataset: str) -> None:
+    part = part_of(target)
+    try:
+        require_space(target.parent, sum(entry.sums.size * 4 for entry in watched.entries.values()))
+        write_matrix(part, watched.entries, dataset, watched.num_chunks, watched.chunk_size)
+        publish(part, target)
+    except OSError as fault:
+        raise Refusal(f"{target} cannot be written: {fault.strerror or fault}.") from fault
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read_text(path: Path) -> str:

@@ -88,7 +88,7 @@ def _read_legacy(cursor: Cursor, path: Path) -> Importance:
             raise FormatError(f"{path.name} is no importance matrix, or cut short.")
         sums = np.frombuffer(cursor.take(4 * count), "<f4")
         _check(sums, path, name)
-        values[name] = sums / np.float32(calls) if 0 < calls < 1 << 31 else sums
+        values[name] = (sums / np.float32(calls)).astype(np.float32) if 0 < calls < 1 << 31 else sums
     chunks = cursor.u32() if cursor.remaining >= 4 else 0
     dataset = _short_text(cursor) if cursor.remaining >= 4 else None
     return Importance(path.name, values, dataset or None, chunks)

@@ -12,13 +12,14 @@
 Large files (LFS: by suffix or size) are redirected with a signed address to the second port, the CDN, which refuses a
 token. Files may be bytes or a Path; a Path goes out by sendfile. A folder by hand: `python -m tests.hub.double FOLDER`
 serves FOLDER/<publisher>/<repo>/**. In tests: the fixture `hub_double` of tests/hub/conftest.py (one server per
-session, emptied for each test); other folders import it from there. `HubDouble(tls=True)` speaks HTTPS with the
-certificate CERTIFICATE, which SSL_CERT_FILE makes trusted.
+session, emptied for each test); other folders import it from there. With `certificate=make_certificate(folder)` it
+speaks HTTPS; SSL_CERT_FILE makes that file trusted.
 """
 
+from tests.hub.double.certificate import make_certificate
 from tests.hub.double.faults import Fault
 from tests.hub.double.http import Seen
 from tests.hub.double.repo import HubRepo, many_repos
-from tests.hub.double.server import CERTIFICATE, HubDouble
+from tests.hub.double.server import HubDouble
 
-__all__ = ["CERTIFICATE", "Fault", "HubDouble", "HubRepo", "Seen", "many_repos"]
+__all__ = ["Fault", "HubDouble", "HubRepo", "Seen", "make_certificate", "many_repos"]

@@ -17,15 +17,16 @@ from tests.hub.double.metadata import Metadata, error
 from tests.hub.double.repo import HubRepo
 
 HOST = "127.0.0.1"
-CERTIFICATE = Path(__file__).with_name("localhost.pem")  # for SSL_CERT_FILE, to trust a double with tls=True
 HARMLESS = Fault()
 
 
 class HubDouble:
     """A context manager. The lists and dicts may be changed from the test's thread at any time."""
 
-    def __init__(self, repos: Iterable[HubRepo] = (), port: int = 0, cdn_port: int = 0, tls: bool = False):
-        self._tls = _certificate() if tls else None
+    def __init__(
+        self, repos: Iterable[HubRepo] = (), port: int = 0, cdn_port: int = 0, certificate: Path | None = None
+    ):
+        self._tls = _tls(certificate) if certificate else None
         self.repos: dict[str, HubRepo] = {repo.id: repo for repo in repos}
         self.tokens: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -37,7 +38,7 @@ class HubDouble:
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub double", daemon=True)
         self._thread.start()
         self._servers = [self._call(self._listen("hub", port)), self._call(self._listen("cdn", cdn_port))]
-        scheme = "https" if tls else "http"
+        scheme = "https" if certificate else "http"
         self.endpoint, self.cdn = (
             f"{scheme}://{HOST}:{server.sockets[0].getsockname()[1]}" for server in self._servers
         )
@@ -146,9 +147,9 @@ class HubDouble:
             await server.wait_closed()
 
 
-def _certificate() -> ssl.SSLContext:
+def _tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    context.load_cert_chain(certificate)
     return context
 
 

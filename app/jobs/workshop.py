@@ -1,0 +1,88 @@
+"""The folder of one install: where its files lie, which of them are still needed, and whether they have room."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import InstallError
+from app.jobs.install_plan import made_bytes
+from app.jobs.install_record import InstallRecord, Made, Step
+from app.jobs.install_request import Aim, InstallRequest
+
+MATRIX = "imatrix.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """library: the folder where the files will lie in the end."""
+
+    request: InstallRequest
+    folder: Path
+    library: Path
+
+    @property
+    def downloads(self) -> Path:
+        # the folder's name is the repository's: a converter names the model after it
+        return self.folder / "download" / self.request.repo
+
+    @property
+    def made(self) -> Path:
+        return self.folder / "made"
+
+    @property
+    def final(self) -> Path:
+        """Where the files for the library are found when they are whole."""
+        return self.made if self.request.aim is Aim.MODEL else self.downloads
+
+    def find(self, made: Made) -> Path | None:
+        """Where a file lies: in one of the two workshops, or where a killed step has moved it."""
+        places = (self.made, self.downloads, self.library)
+        return next((place / made.name for place in places if made.lies_in(place)), None)
+
+    def next_step(self, plan: tuple[Step, ...], record: InstallRecord) -> int:
+        """The step after the last one whose files lie there."""
+        for index in reversed(range(len(plan))):
+            made = record.done.get(plan[index])
+            if made is not None and all(self.find(one) for one in made):
+                return index + 1
+        return 0
+
+    def sweep(self, plan: tuple[Step, ...], record: InstallRecord) -> None:
+        """What no step needs any more makes room for the next."""
+        done = record.done
+        if self.request.aim is Aim.MODEL and Step.CONVERT in done:
+            shutil.rmtree(self.downloads.parent, ignore_errors=True)
+        last_reader = Step.CARD if Step.CARD in plan else Step.QUANTIZE
+        if Step.QUANTIZE in done and last_reader in done:
+            for name in (MATRIX, *(full.name for full in done[Step.CONVERT])):
+                (self.made / name).unlink(missing_ok=True)
+
+    def require_space(self) -> None:
+        """The whole road must fit before its first step. Raises InstallError with the numbers."""
+        download, made = self.request.download_bytes, made_bytes(self.request)
+        have = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        missing = download + made - have - shutil.disk_usage(self.folder).free
+        if missing > 0:
+            parts = f" (download {_gb(download)}, converted {_gb(made)})" if made else ""
+            raise InstallError(
+                f"{self.request.title} needs {_gb(download + made)} of disk while it is installed{parts}, which is "
+                f"{_gb(missing)} more than is free in {self.folder.parent.parent}. Make room and try again."
+            )
+
+    def move_to_library(self, files: tuple[Made, ...]) -> None:
+        """A checkpoint's files; config.json last, as without it the folder is none. Raises InstallError."""
+        target = self.library
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for file in sorted(files, key=lambda file: file.name == "config.json"):
+                if file.lies_in(self.downloads):
+                    os.replace(self.downloads / file.name, target / file.name)
+        except OSError as fault:
+            raise InstallError(
+                f"{target} cannot be written: {fault.strerror or fault}. Free it and try again."
+            ) from fault
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

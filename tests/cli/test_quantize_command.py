@@ -1,0 +1,56 @@
+"""`slipstream quantize` with its options, as a person types them."""
+
+from pathlib import Path
+
+import pytest
+
+from backends.formats.gguf import read_header
+from tests.cli.test_commands import slipstream
+from tests.cli.test_installing import report
+from tests.convert import sources
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sources.write_llama(tmp_path_factory.mktemp("source"))
+
+
+def test_a_dry_run_says_what_would_come_of_it_and_writes_nothing(source: Path) -> None:
+    before = sorted(source.parent.iterdir())
+    plan = report("quantize", str(source), "--type", "iq2_xs", "--dry-run")
+    assert plan["needs_imatrix"]
+    assert {share["type"] for share in plan["tensors"]} >= {"IQ2_XS", "F32"}
+    told = slipstream("quantize", str(source), "--type", "iq2_xs", "--dry-run")
+    assert "It needs an importance matrix: --imatrix FILE, or --imatrix auto to make one first." in told.stdout
+    assert sorted(source.parent.iterdir()) == before
+
+
+def test_a_matrix_is_made_on_the_way_and_rules_are_kept(source: Path, tmp_path: Path) -> None:
+    text, target = tmp_path / "mine.txt", tmp_path / "out" / "small.gguf"
+    text.write_text("The quick brown fox doesn't jump over 12345 lazy dogs; it has slept.\n" * 60)
+    rules = ("--tensor-type", "attn_k=q8_0", "--output-type", "q5_0")
+    matrix = ("--imatrix", "auto", "--calibration", str(text))
+    made = report("quantize", str(source), str(target), "--type", "q2_k_s", *matrix, *rules)
+    header = read_header(target)
+    types = {tensor.name: tensor.type for tensor in header.tensors}
+    assert (made["bytes"], made["warnings"]) == (target.stat().st_size, [])
+    assert header.metadata["quantize.imatrix.dataset"] == "mine.txt"
+    assert (types["blk.0.attn_k.weight"], types["output.weight"]) == ("Q8_0", "Q5_0")
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--tensor-type", "attn_k"], 2, "write it as PATTERN=TYPE"),
+        (["--calibration", "text.txt"], 2, "--imatrix auto"),
+        (["--type", "Q9"], 1, "'Q9' is not a type to quantize to"),
+        (["--imatrix", "nothing.gguf"], 1, "There is no file"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(source: Path, options: list[str], code: int, words: str) -> None:
+    result = slipstream("quantize", str(source), str(source.with_name("x.gguf")), *options)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not source.with_name("x.gguf").exists()

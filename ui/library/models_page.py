@@ -11,12 +11,13 @@ from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
-from ui.lab.model_card import ModelCard
+from ui.lab.card_view import CardView
 from ui.library.disk_view import DiskView
 from ui.library.drop_question import DropQuestion
 from ui.library.library_desk import LibraryDesk
 from ui.library.model_details import ModelDetails
 from ui.library.models_model import ModelsModel
+from ui.library.quality_desk import QualityDesk
 from ui.library.quantize_panel import QuantizePanel
 from ui.library.shelf import Shelf
 from ui.theme import Theme
@@ -49,7 +50,8 @@ class ModelsPage(QWidget):
         self.shelf = Shelf(models, theme)
         self.filter, self.view = self.shelf.filter, self.shelf.view
         self.details = ModelDetails()
-        self.card = ModelCard(services, bridge)
+        self.card = CardView()
+        self.quality_desk = QualityDesk(services, bridge, models, self.card)
         self.quantize = QuantizePanel(services, bridge, theme)
         self.disk = DiskView(services, bridge, models, theme)
         self.dropped = DropQuestion()
@@ -160,7 +162,7 @@ class ModelsPage(QWidget):
             snapshot = self._desk.snapshot if is_loaded else None
             ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
-        self.card.show_entry(entry, self._models.entries)
+            self.quality_desk.show_entry(entry)
 
     def _show_job(self, job: Job) -> None:
         if job.lane is Lane.LIGHT:

@@ -29,13 +29,14 @@ def shopping_visit(person: Person) -> Visit:
     person.key(DOWNLOADS, control=True)
     seen_steps: list[str] = []
 
-    def has_arrived() -> bool:
+    def watch() -> bool:
+        """Whether it is on its way."""
         seen_steps.extend(card.job.steps[card.job.step] for card in downloads.cards.values())
-        return downloads.finished.model.rowCount() == 1
+        return bool(downloads.cards)
 
-    yield Until(lambda: downloads.cards, "its card among the downloads")
+    yield Until(watch, "its card among the downloads")
     yield from person.look("downloads")
-    yield Until(has_arrived, "the model")
+    yield Until(lambda: not watch() and downloads.finished.model.rowCount() == 1, "the model")
     yield from person.look("arrived")
     arrived = downloads.finished.model.rows[0]
     _click_row(person, downloads.finished.view, 0)

@@ -22,7 +22,16 @@ from backends.llama import native
 from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
-from backends.llama.placement import CUDA, Placement, check_context, device_name, free_bytes, place, total_bytes
+from backends.llama.placement import (
+    CUDA,
+    TINY_MODEL,
+    Placement,
+    check_context,
+    device_name,
+    free_bytes,
+    place,
+    total_bytes,
+)
 from backends.protocol import EngineOptions
 
 BATCH_TOKENS = 512  # llama.cpp computes as many at once at most; shorter chunks are read side by side
@@ -114,7 +123,7 @@ class TextReader:
                     num_cells=num_cells,
                     num_slots=self.num_side_by_side,
                     batch_tokens=min(BATCH_TOKENS, num_cells),
-                    threads=options.threads or default_threads(),
+                    threads=fitting_threads(self.model, options),
                     kv_type_k=options.kv_type_k,
                     kv_type_v=options.kv_type_v,
                     flash_attention=options.flash_attention,
@@ -122,6 +131,11 @@ class TextReader:
             )
         except NativeError as error:
             raise Refusal(f"{self.path.name} could not be given a context: {error}. Its log says more.") from error
+
+
+def fitting_threads(model: NativeModel, options: EngineOptions) -> int:
+    """As the engine decides: a tiny model's threads would wait for each other more than they work."""
+    return options.threads or (1 if model.num_parameters < TINY_MODEL else default_threads())
 
 
 def default_threads() -> int:

@@ -14,8 +14,8 @@ import psutil
 from backends.child import Progress, Refusal, Report
 from backends.llama import native
 from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
-from backends.llama.placement import TINY_MODEL, device_name
-from backends.llama.reading import checked_header, default_threads, open_model
+from backends.llama.placement import device_name
+from backends.llama.reading import checked_header, fitting_threads, open_model
 from backends.measurement import Speed
 from backends.protocol import EngineOptions
 
@@ -37,7 +37,7 @@ def measure(report: Report, model: Path, options: EngineOptions) -> Speed:
         opened, layers = open_model(header, options, resources)
         if not (opened.has_vocabulary and opened.has_decoder):
             raise Refusal(f"{model.name} is not a model that generates text, so it has no speed to measure.")
-        threads = options.threads or (1 if opened.num_parameters < TINY_MODEL else default_threads())
+        threads = fitting_threads(opened, options)
         context = resources.enter_context(_context(opened, options, threads))
         _decode(context, 0, 1)  # the first step allocates
         load_seconds = time.perf_counter() - begin

@@ -8,12 +8,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.library.usage import disk_use
 from ui.bridge import Bridge
-from ui.chat.flow_layout import FlowLayout
 from ui.figures import size
 from ui.library.models_model import ModelsModel
 from ui.library.treemap import Treemap, ground
 from ui.palette import Palette
 from ui.theme import Theme
+from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.labels import button, label
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWi
 
 from app.library.origin import Origin
 from backends.protocol import Adapter, Drafting, Ready
-from ui.chat.flow_layout import FlowLayout
 from ui.figures import UNKNOWN, count, parameters, size, sources
 from ui.library.name_row import NameRow
 from ui.library.note_edit import NoteEdit
 from ui.library.removal_question import RemovalQuestion
 from ui.widgets.copy_button import CopyButton
+from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.labels import button, label, restyle
 
 if TYPE_CHECKING:

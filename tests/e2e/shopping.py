@@ -39,7 +39,7 @@ def shopping_visit(person: Person) -> Visit:
     yield from person.look("arrived")
     arrived = downloads.finished.model.rows[0]
     _click_row(person, downloads.finished.view, 0)
-    person.press("Chat")
+    person.click(downloads.finished.chat)  # the rail has a “Chat”, too
     yield Until(lambda: window.desk.is_ready, "the model to be loaded")
     person.key(Qt.Key.Key_L, control=True)
     person.write(QUESTION)

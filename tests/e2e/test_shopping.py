@@ -19,6 +19,7 @@ CARD = "# A guide\n\nIt answers **questions** about one program.\n\n![](http://1
 def test_a_person_finds_installs_measures_asks_and_deletes(display: str, tmp_path: Path, hub_double: HubDouble) -> None:
     files = {path.name: path for path in GUIDE_DIR.iterdir() if path.suffix in (".json", ".safetensors")}
     hub_double.add(HubRepo(REPOSITORY, {**files, "README.md": CARD.encode()}, license="mit", downloads=1234))
+    hub_double.fail(on="/cdn/*", bytes_per_second=10_000_000)  # or nobody sees it come
     home = tmp_path / "a home with ümlauts"
     seen = visit("shopping", display, home, "llama", HF_ENDPOINT=hub_double.endpoint, HF_TOKEN="")
     assert "once it is converted" in seen["offer"]

@@ -38,9 +38,11 @@ class LibrariesRow(QWidget):
         row.setSpacing(24)
         texts = QVBoxLayout()
         texts.setSpacing(0)
+        texts.addStretch(1)
         texts.addWidget(label("Models of other applications", "strong"))
         why = "Listed where they lie, so that nothing is downloaded twice. Only read."
         texts.addWidget(label(why, "caption", wraps=True))
+        texts.addStretch(1)
         row.addLayout(texts, 1)
         row.addLayout(grid)
 

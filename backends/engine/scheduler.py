@@ -190,7 +190,7 @@ class Scheduler:
         room, most = (self.max_batch_tokens - len(answers)) // max(1, len(answers)), self.cache.runner.max_draft
         if most is not None:  # a prompt beside them would be longer, see Runner
             room = 0 if is_beside_prompts else min(room, most)
-        if not room:
+        if not room or not answers:  # all may wait for the disk
             return {}
         limits = {seq: min(room, seq.most_guesses) for seq in answers if seq.max_draft != 0}
         guesses = self.speculation.propose(limits)

@@ -271,6 +271,15 @@ def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int, monkeypat
     assert Counted.num_compared < 200, "a few for each level of the heap"
 
 
+@pytest.mark.parametrize("max_draft", [None, 0, 2])
+def test_while_all_wait_for_the_disk_a_step_is_empty(max_draft: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=200, max_draft=max_draft)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
+    monkeypatch.setattr(scheduler.cache, "must_wait", lambda _seq: True)
+    scheduler.add(Sequence(1, [1, 2, 3], max_tokens=3))
+    assert scheduler.schedule() == []
+
+
 def test_the_window_goes_before_the_batch_work_that_waits() -> None:
     runner = FakeRunner(next_token, num_slots=1, num_cells=100)
     scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)

@@ -1,5 +1,6 @@
 """Jobs run one after the other, tell what they do, end when told to, and never take the queue with them."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -134,3 +135,65 @@ def test_close_ends_the_child_within_a_second_and_leaves_nothing(tmp_path: Path)
     assert not psutil.pid_exists(int(pid_file.read_text()))
     with pytest.raises(RuntimeError):
         queue.add(Task(work))
+
+
+def test_of_a_pause_and_a_cancel_at_once_the_cancel_stays(queue: JobQueue) -> None:
+    holder, together = queue.add(Task(until_cancelled)), threading.Barrier(2)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the two meet in the middle of each other
+    try:
+        for _ in range(200):
+            waiting = queue.add(Task(until_cancelled))
+
+            def pause(job_id: int = waiting.id) -> None:
+                together.wait(5)
+                queue.pause(job_id)
+
+            thread = threading.Thread(target=pause)
+            thread.start()
+            together.wait(5)
+            waiting.cancel()
+            thread.join()
+            assert waiting.job.state is JobState.CANCELLED
+    finally:
+        sys.setswitchinterval(interval)
+        holder.cancel()
+
+
+def test_a_job_that_is_paused_and_resumed_while_it_is_told_runs_once(queue: JobQueue) -> None:
+    runs: list[None] = []
+    handle = queue.add(Task(lambda _: runs.append(None)), is_paused=True)
+    stops = [JobState.WAITING]
+
+    def interfere(job: Job) -> None:
+        if stops and job.state is stops[0]:
+            stops.pop()
+            queue.pause(job.id)
+            queue.resume(job.id)
+
+    queue.subscribe(interfere)
+    queue.resume(handle.id)
+    assert handle.wait(5).state is JobState.DONE
+    assert queue.add(Task(lambda _: None)).wait(5).state is JobState.DONE  # the first one's places are free
+    assert len(runs) == 1
+
+
+def test_a_failed_job_that_a_listener_tries_again_is_not_called_finished(queue: JobQueue) -> None:
+    go_on, again = threading.Event(), threading.Event()
+    answers = [ConversionError("The line is down."), None]
+    threads: list[threading.Thread] = []
+
+    def work(_context: JobContext) -> None:
+        threads.append(threading.current_thread())
+        if answer := answers.pop(0):
+            raise answer
+        again.set()
+        assert go_on.wait(10)
+
+    queue.subscribe(lambda job: queue.retry(job.id) if job.state is JobState.FAILED else None)
+    handle = queue.add(Task(work))
+    assert again.wait(10)
+    threads[0].join(10)  # it has told all that it had to tell
+    assert not handle.finished.is_set()
+    go_on.set()
+    assert handle.wait(10).state is JobState.DONE

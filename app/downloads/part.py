@@ -72,9 +72,12 @@ class Part:
             self._flusher.wrote(written)
 
     def sync(self) -> None:
-        os.fsync(self.file.fileno())
-        if self._flusher is not None and self._flusher.failure is not None:
-            raise self._flusher.failure
+        descriptor = self.file.fileno()
+        if self._flusher is not None:
+            self._flusher.close(None)  # at rest: else it could be told of a failure after this look
+            if self._flusher.failure is not None:
+                raise self._flusher.failure
+        os.fsync(descriptor)
 
     def finish(self) -> None:
         """Under its own name, for good."""

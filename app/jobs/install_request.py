@@ -16,6 +16,7 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 SUFFIX = ".gguf"
+CHECKPOINT = "checkpoint"  # the folder of one that is kept, below its repository's
 # what a checkpoint can become: not a type that only fits weights which were trained for it
 QUANTIZATIONS = tuple(
     row.name for row in TYPES.values() if row.quality is not Quality.SPECIAL and row.name not in ("F32", COPY)
@@ -116,7 +117,7 @@ class InstallRequest:
             case Aim.MODEL:
                 return f"{self.repo}-{self.quantization}{SUFFIX}"
             case Aim.CHECKPOINT:
-                return "checkpoint"
+                return CHECKPOINT
 
     @property
     def title(self) -> str:

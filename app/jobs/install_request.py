@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from app.errors import ModelFileError
 from app.hub.repository import HubFile, Repository, Variant, VariantKind
-from app.library.names import checked_name
+from app.library.names import CHECKPOINT, checked_name
 from backends.formats.quantizations import COPY, Quality
 from backends.formats.quantizations import QUANTIZATIONS as TYPES
 
@@ -16,7 +16,6 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 SUFFIX = ".gguf"
-CHECKPOINT = "checkpoint"  # the folder of one that is kept, below its repository's
 # what a checkpoint can become: not a type that only fits weights which were trained for it
 QUANTIZATIONS = tuple(
     row.name for row in TYPES.values() if row.quality is not Quality.SPECIAL and row.name not in ("F32", COPY)

@@ -9,7 +9,8 @@ from pathlib import Path
 from app.errors import InstallError
 from app.jobs.install_plan import made_bytes
 from app.jobs.install_record import InstallRecord, Made, Step
-from app.jobs.install_request import CHECKPOINT, Aim, InstallRequest
+from app.jobs.install_request import Aim, InstallRequest
+from app.library.names import CHECKPOINT
 
 MATRIX = "imatrix.gguf"
 
@@ -73,12 +74,13 @@ class Workshop:
 
     def bring_kept_files(self) -> None:
         """Files of a checkpoint that was kept need no download: it checks whatever lies under their names."""
-        if self.request.aim is not Aim.MODEL:
+        if self.request.aim is Aim.GGUF:
             return
+        folder = self.library if self.request.aim is Aim.CHECKPOINT else self.library / CHECKPOINT
         self.downloads.mkdir(parents=True, exist_ok=True)
         for file in self.request.all_files:
-            kept, target = self.library / CHECKPOINT / file.name, self.downloads / file.name
-            if Made(file.name, file.bytes).lies_in(kept.parent) and not kept.is_symlink() and not target.exists():
+            kept, target = folder / file.name, self.downloads / file.name
+            if Made(file.name, file.bytes).lies_in(folder) and not kept.is_symlink() and not target.exists():
                 with suppress(OSError):  # a file system without links: then it is downloaded
                     os.link(kept, target)
 

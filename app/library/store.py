@@ -121,9 +121,11 @@ class ModelStore:
 
     def removal_of(self, entry: ModelEntry) -> Removal:
         """Raises ModelFileError for a file that does not lie in the managed folder."""
-        folder = entry.path.parent
+        folder = entry.path if entry.is_checkpoint else entry.path.parent
         if not folder.resolve().is_relative_to(self.models_dir.resolve()):
             raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
+        if entry.is_checkpoint:
+            return Removal(entry, tuple((path, link_bytes(path)) for path in _checkpoint_files(folder)))
         others = [record for record in _readable(folder).values() if record.file != entry.path.name]
         in_use = {name for record in others for name in record.files}
         if entry.path.name not in _readable(folder) and entry.mmproj and _has_others(folder, entry):
@@ -148,7 +150,7 @@ class ModelStore:
                 path.unlink(missing_ok=True)
         except OSError as fault:
             raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
-        _remove_if_empty(folder, folder.parent)
+        _remove_if_empty(*([removal.entry.path] if removal.entry.is_checkpoint else []), folder, folder.parent)
 
     def _folders(self) -> Iterator[Path]:
         for publisher in _subfolders(self.models_dir):
@@ -183,6 +185,15 @@ def _strays(folder: Path, named: set[str]) -> list[Path]:
         split = split_of(name)
         found.setdefault((split[0], split[2]) if split else name, name)
     return [folder / name for name in found.values()]
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """config.json last: as long as it lies there beside weights, the rest is seen as a checkpoint."""
+    try:
+        files = [path for path in folder.iterdir() if path.is_symlink() or path.is_file()]
+    except OSError:
+        return []
+    return sorted(files, key=lambda path: (path.name == "config.json", path.suffix == ".safetensors", path.name))
 
 
 def _has_others(folder: Path, entry: ModelEntry) -> bool:

@@ -146,6 +146,16 @@ def test_a_checkpoint_can_be_kept_as_it_is(double: HubDouble, home: Path) -> Non
     assert app.folders() == []
 
 
+def test_a_checkpoint_that_is_kept_once_more_is_not_fetched_again(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        app.done(app.install(REPO, converts=False))
+        before = all_files(home)
+        double.requests.clear()
+        app.done(app.install(REPO, converts=False))
+        assert all_files(home) == before
+    assert not [seen for seen in double.downloads() if not seen.path.startswith("/api/")]
+
+
 def test_paused_in_every_step_it_goes_on_there(double: HubDouble, home: Path) -> None:
     throttle = double.fail(on="/cdn/*", bytes_per_second=8_000_000)
     with application(home, double, Cards()) as app:

@@ -11,6 +11,7 @@ import pytest
 
 from app.errors import HubError, HubFault
 from app.hub.client import HubClient
+from app.hub.connection import Connection
 from app.hub.reach import is_reachable
 from app.hub.repository import SearchQuery
 from tests.hub.double import HubDouble, HubRepo
@@ -256,3 +257,20 @@ def test_a_repository_with_a_hostile_name_in_it_is_refused(hub_double: HubDouble
         hub_double.fail(on="/api/models/*", status=200, body=json.dumps(item).encode())
         with pytest.raises(HubError, match="would be written outside its folder"):
             client.repository("org/m")
+
+
+def test_closing_wakes_who_is_just_connecting(
+    hub_double: HubDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub_double.fail(on="*", stall_after=0, status=200, body=b"[]")
+    client = HubClient(hub_double.endpoint, token=lambda: None, timeout=60)
+    keep = Connection._keep_socket
+
+    def closed_before(self: Connection, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            client.close()
+        keep(self, event, info)
+
+    monkeypatch.setattr(Connection, "_keep_socket", closed_before)
+    with pytest.raises(HubError):
+        client.search(SearchQuery("m"))

@@ -5,13 +5,13 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import Cancelled, ModelFileError
 from app.jobs.job import JobContext
+from app.jobs.leftovers import clear_leftovers
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts, part_paths
 from app.library.names import FORBIDDEN, MAX_NAME
@@ -21,7 +21,6 @@ from backends.child import Progress
 PUBLISHER = "local"
 PREFIX = ".incoming-"  # a folder in the library, hidden from its list, on its disk
 CHUNK_BYTES = 4 << 20
-STALE_SECONDS = 24 * 3600
 SPARE_BYTES = 64 << 20  # of the disk stay free
 
 
@@ -48,7 +47,7 @@ class BringIn:
             describe_parts(files[0], files[1:])
             total += sum(file.stat().st_size for file in files)
         self.store.models_dir.mkdir(parents=True, exist_ok=True)
-        _clear_stale(self.store.models_dir)
+        clear_leftovers(self.store.models_dir, PREFIX)
         self._check_space(total)
         report, done, entries = context.step(1), 0, []
         for files in sets:
@@ -93,13 +92,6 @@ class BringIn:
                 f"{needed / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free. Make room, move the "
                 "files instead, or add their folder to the library."
             )
-
-
-def _clear_stale(models_dir: Path) -> None:
-    """What a killed copy has left; a young one may belong to another process at work."""
-    for folder in models_dir.glob(f"{PREFIX}*"):
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def repository_name(file: Path) -> str:

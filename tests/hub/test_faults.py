@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -259,18 +260,12 @@ def test_a_repository_with_a_hostile_name_in_it_is_refused(hub_double: HubDouble
             client.repository("org/m")
 
 
-def test_closing_wakes_who_is_just_connecting(
-    hub_double: HubDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub_double.fail(on="*", stall_after=0, status=200, body=b"[]")
-    client = HubClient(hub_double.endpoint, token=lambda: None, timeout=60)
-    keep = Connection._keep_socket
-
-    def closed_before(self: Connection, event: str, info: dict[str, Any]) -> None:
-        if event.endswith("connect_tcp.complete"):
-            client.close()
-        keep(self, event, info)
-
-    monkeypatch.setattr(Connection, "_keep_socket", closed_before)
-    with pytest.raises(HubError):
-        client.search(SearchQuery("m"))
+def test_a_socket_that_connects_while_its_client_closes_wakes_its_thread() -> None:
+    connection = Connection("http://127.0.0.1", lambda: None, 60)
+    connection.close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = SimpleNamespace(get_extra_info=lambda _: ours)
+        connection._keep_socket("connection.connect_tcp.complete", {"return_value": stream})
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -45,14 +45,13 @@ MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], object]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every install works with. adding: two installs must not change one manifest at once."""
+    """What every install works with."""
 
     hub: FileHub
     store: ModelStore
     logs: Path
     make_card: MakeCard | None = None
     library: Lister | None = None  # None: the store alone
-    adding: threading.Lock = field(default_factory=threading.Lock)
 
     def models(self) -> list[ModelEntry]:
         return (self.library or self.store).models()
@@ -233,16 +232,15 @@ class Install:
             self.workshop.move_to_library(final)
         else:
             where = self.workshop.final
-            with self.tools.adding:
-                self.tools.store.add(
-                    where / request.target_name,
-                    publisher=request.publisher,
-                    repo=request.repo,
-                    parts=[where / file.name for file in request.files[1:]] if request.aim is Aim.GGUF else (),
-                    mmproj=where / request.mmproj.name if request.mmproj else None,
-                    sha256=final[0].sha256,
-                    source=request.repository_id,
-                )
+            self.tools.store.add(
+                where / request.target_name,
+                publisher=request.publisher,
+                repo=request.repo,
+                parts=[where / file.name for file in request.files[1:]] if request.aim is Aim.GGUF else (),
+                mmproj=where / request.mmproj.name if request.mmproj else None,
+                sha256=final[0].sha256,
+                source=request.repository_id,
+            )
         on_progress(Progress(1.0, record.note or "It is in the library"))
         return final
 

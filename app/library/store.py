@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.changing import one_at_a_time
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
 from app.library.gguf import describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import Record, read_manifest, write_manifest
@@ -61,6 +62,7 @@ class ModelStore:
             return same or file_entry(path.stem, path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
+    @one_at_a_time
     def add(
         self,
         file: Path,
@@ -138,6 +140,7 @@ class ModelStore:
         """Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder."""
         self.remove_files(self.removal(model_id))
 
+    @one_at_a_time
     def remove_files(self, removal: Removal) -> None:
         """Deletes exactly these, the manifest's line first. A link goes, what it points to stays. ModelFileError."""
         folder = removal.entry.path.parent

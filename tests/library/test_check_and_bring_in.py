@@ -196,3 +196,17 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="There is no file"):
         store.add(first, publisher="p", repo="r")
     assert store.models() == []
+
+
+def test_a_move_to_another_disk_is_a_copy_that_can_be_called_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BringIn, "_is_renamed", lambda *_: False)
+    file = foreign.gguf(stage.home / "in" / "a.gguf")
+    content = file.read_bytes()
+    work = BringIn(stage.library.store, (file,), is_move=True)
+    with pytest.raises(Cancelled):
+        work.run(JobContext(lambda _step, _progress: None, CalledOff(2)))
+    assert file.read_bytes() == content
+    assert list(stage.models.iterdir()) == []
+    (entry,) = work.run(context())
+    assert entry.path.read_bytes() == content
+    assert not file.exists()

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,9 @@ class BringIn:
             shutil.rmtree(workshop, ignore_errors=True)
         if self.is_move:
             sync_folder(folder)
-            for file in files:  # not before the copies will last
-                file.unlink(missing_ok=True)
+            for file in files:  # not before the copies will last; what cannot be deleted stays
+                with suppress(OSError):
+                    file.unlink()
         return entry
 
     def _add(self, files: tuple[Path, ...], repo: str) -> ModelEntry:
@@ -100,8 +102,8 @@ class BringIn:
         free = shutil.disk_usage(self.store.models_dir).free
         if needed and needed + SPARE_BYTES > free:
             raise ModelFileError(
-                f"{needed / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free. Make room, or "
-                "add their folder to the library instead."
+                f"{needed / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free. Make room, move the "
+                "files instead if they lie on the same disk, or add their folder to the library."
             )
 
 
@@ -126,5 +128,7 @@ def _copy(source: Path, target: Path, on_bytes: Callable[[int], None], cancelled
             os.fsync(writer.fileno())
     except OSError as fault:
         why = "the disk is full" if fault.errno == errno.ENOSPC else fault.strerror or str(fault)
-        raise ModelFileError(f"{source.name} could not be copied: {why}. It stays where it is; look at both disks, then try again.") from fault
+        raise ModelFileError(
+            f"{source.name} could not be copied: {why}. It stays where it is; look at both disks, then try again."
+        ) from fault
     return count

@@ -95,7 +95,7 @@ class BringIn:
         return self.store.add(files[0], publisher=PUBLISHER, repo=repo, parts=files[1:])
 
     def _is_renamed(self, files: tuple[Path, ...]) -> bool:
-        """Moved within one disk, at once; to another disk each file is copied, which can be called off, then deleted."""
+        """Moved within one disk, at once; to another each file is copied, which can be called off, then deleted."""
         return self.is_move and len({path.stat().st_dev for path in (self.store.models_dir, *files)}) == 1
 
     def _check_space(self, needed: int) -> None:

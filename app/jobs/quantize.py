@@ -122,7 +122,8 @@ def _workshop(models_dir: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(dir=models_dir / FOLDER))
         lock = FolderLock.take(folder)
     except OSError as fault:
-        raise ConversionError(f"{models_dir} cannot be written: {fault.strerror or fault}. Look who may write there.") from fault
+        why = fault.strerror or str(fault)
+        raise ConversionError(f"{models_dir} cannot be written: {why}. Look who may write there.") from fault
     if lock is None:  # it takes one without a lock for abandoned
         raise ConversionError(f"Another Slipstream is tidying up {folder.parent}. Try again.")
     try:

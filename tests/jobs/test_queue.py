@@ -190,7 +190,11 @@ def test_a_failed_job_that_a_listener_tries_again_is_not_called_finished(queue: 
         again.set()
         assert go_on.wait(10)
 
-    queue.subscribe(lambda job: queue.retry(job.id) if job.state is JobState.FAILED else None)
+    def try_again(job: Job) -> None:
+        if job.state is JobState.FAILED:
+            queue.retry(job.id)
+
+    queue.subscribe(try_again)
     handle = queue.add(Task(work))
     assert again.wait(10)
     threads[0].join(10)  # it has told all that it had to tell

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelFileError, UnknownModelError
-from app.library import store as store_module
-from app.library.manifest import Record
+from app.library.manifest import Record, read_manifest
 from app.library.store import ModelStore
 from tests.library.gguf_bytes import SETTINGS, write
 
@@ -199,16 +198,16 @@ def test_two_that_change_one_manifest_at_once_both_last(
     store: ModelStore, incoming: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each would read it before the other has written it, if they did not wait for each other."""
-    both_have_read, read = threading.Barrier(2), store_module.read_manifest
+    both_have_read = threading.Barrier(2)
 
     def read_together(folder: Path) -> dict[str, Record]:
-        records = read(folder)
+        records = read_manifest(folder)
         with suppress(threading.BrokenBarrierError):
             both_have_read.wait(0.3)
         return records
 
     files = [write(incoming / name) for name in ("a-F16.gguf", "a-Q8_0.gguf")]
-    monkeypatch.setattr(store_module, "read_manifest", read_together)
+    monkeypatch.setattr("app.library.store.read_manifest", read_together)
     stores = [store, ModelStore(store.models_dir)]  # as two processes have them
     threads = [
         threading.Thread(target=each.add, args=(file,), kwargs={"publisher": "p", "repo": "r"})
@@ -219,4 +218,4 @@ def test_two_that_change_one_manifest_at_once_both_last(
     for thread in threads:
         thread.join()
     monkeypatch.undo()
-    assert sorted(record.file for record in read(store.models_dir / "p" / "r").values()) == [f.name for f in files]
+    assert sorted(record.file for record in read_manifest(store.models_dir / "p" / "r").values()) == [f.name for f in files]

@@ -39,7 +39,7 @@ def ordered_wait(headers: Message) -> float | None:
     if after:
         try:
             return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
-        except (ValueError, OverflowError):
+        except ValueError:
             return None
     limit = RATE_LIMIT.search(headers.get("ratelimit", ""))
     return float(limit[1]) if limit else None

@@ -144,8 +144,8 @@ class Connection:
             if is_late:  # its client was closed while it connected: nobody else would wake it
                 _shut(sock)
 
+
 def _shut(sock: socket.socket) -> None:
     """Wakes a thread that waits for an answer; closing would not."""
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-

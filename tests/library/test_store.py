@@ -218,4 +218,4 @@ def test_two_that_change_one_manifest_at_once_both_last(
     for thread in threads:
         thread.join()
     monkeypatch.undo()
-    assert sorted(record.file for record in read_manifest(store.models_dir / "p" / "r").values()) == [f.name for f in files]
+    assert sorted(read_manifest(store.models_dir / "p" / "r")) == [file.name for file in files]

@@ -42,7 +42,7 @@ else:
 @contextmanager
 def changing(models_dir: Path) -> Iterator[None]:
     """Waits for its turn: others take as long as a rename, or a copy from another disk."""
-    handle = None
+    handle, is_new = None, not models_dir.exists()
     with suppress(OSError):  # what cannot be opened cannot be written either, and that is told by whoever tries
         models_dir.mkdir(parents=True, exist_ok=True)
         handle = _lock(models_dir)
@@ -51,6 +51,9 @@ def changing(models_dir: Path) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)  # which releases it
+        if is_new:
+            with suppress(OSError):  # it stays unless nothing came into it
+                models_dir.rmdir()
 
 
 def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:

@@ -45,6 +45,8 @@ class BringIn:
         sets = list(dict.fromkeys(part_paths(path.absolute()) for path in self.paths))
         total = 0
         for files in sets:
+            for file in files:
+                self._check_place(file)
             describe_parts(files[0], files[1:])
             total += sum(file.stat().st_size for file in files)
         self.store.models_dir.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,13 @@ class BringIn:
 
     def _add(self, files: tuple[Path, ...], repo: str) -> ModelEntry:
         return self.store.add(files[0], publisher=PUBLISHER, repo=repo, parts=files[1:])
+
+    def _check_place(self, file: Path) -> None:
+        """Moving would take a model from its place in the library, and leave a link that points nowhere."""
+        if self.is_move and file.resolve().is_relative_to(self.store.models_dir.resolve()):
+            raise ModelFileError(f"{file.name} lies in the library already, in {file.parent}.")
+        if self.is_move and file.is_symlink():
+            raise ModelFileError(f"{file} is a link to a file that lies elsewhere. Copy it, or list its folder.")
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.store.models_dir).free

@@ -217,7 +217,9 @@ class Services:
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         ended = (EngineState.FAILED, EngineState.CLOSED)
-        return any(h.name == entry.id and h.snapshot.state not in ended for h in self.supervisor.engines())
+        engines = [handle for handle in self.supervisor.engines() if handle.snapshot.state not in ended]
+        # by its file as well: a name changes when another model of the same name comes in
+        return any(handle.name == entry.id or handle.model in entry.files for handle in engines)
 
     def _tell_memory(self, sample: MemorySample) -> None:
         for listener in list(self._memory_listeners):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
 TOLD_SECONDS = 8
+ON_ITS_WAY = "on its way"  # topic of banners that the page Downloads makes needless
 CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, SETTINGS = range(7)
 
 
@@ -64,7 +65,12 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self._geometry = QSettings(str(services.paths.config / "window.ini"), QSettings.Format.IniFormat)
         self._restore()
+        self._connect(bridge)
+        self._add_shortcuts()
+        self.go_to(CHAT)
+        QTimer.singleShot(0, self, self._begin)
 
+    def _connect(self, bridge: Bridge) -> None:
         session = self.chat.session
         self.rail.chosen.connect(self.go_to)
         session.busy_changed.connect(lambda is_busy: self.strip.begin() if is_busy else None)
@@ -82,15 +88,14 @@ class MainWindow(QMainWindow):
         self._connect_downloads()
         for row in (self.settings_page.libraries, self.settings_page.folders):
             row.changed.connect(self.models.refresh)
-        self._add_shortcuts()
-        self.go_to(CHAT)
-        QTimer.singleShot(0, self, self._begin)
 
     def go_to(self, page: int) -> None:
         self.rail.select(page)
         self._pages.setCurrentIndex(page)
         if page == CHAT:
             self.chat.composer.focus()
+        elif page == DOWNLOADS:
+            self.banners.withdraw(ON_ITS_WAY)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._geometry.setValue("geometry", self.saveGeometry())
@@ -125,7 +130,9 @@ class MainWindow(QMainWindow):
 
     def _tell_install(self, request: InstallRequest) -> None:
         show = ("Show downloads", lambda: self.go_to(DOWNLOADS))
-        self.banners.show_banner(Tone.INFO, f"{request.title} is on its way.", (show,)).close_after(TOLD_SECONDS)
+        if self._pages.currentIndex() != DOWNLOADS:
+            banner = self.banners.show_banner(Tone.INFO, f"{request.title} is on its way.", (show,), topic=ON_ITS_WAY)
+            banner.close_after(TOLD_SECONDS)
 
     def _show_model(self, model_id: str) -> None:
         self.go_to(MODELS)

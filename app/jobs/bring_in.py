@@ -47,6 +47,8 @@ class BringIn:
         self.store.models_dir.mkdir(parents=True, exist_ok=True)
         total = to_copy = 0
         for files in sets:
+            for file in files:
+                self._check_place(file)
             describe_parts(files[0], files[1:])
             size = sum(file.stat().st_size for file in files)
             total, to_copy = total + size, to_copy + (0 if self._is_renamed(files) else size)
@@ -97,6 +99,13 @@ class BringIn:
     def _is_renamed(self, files: tuple[Path, ...]) -> bool:
         """Moved within one disk, at once; to another each file is copied, which can be called off, then deleted."""
         return self.is_move and len({path.stat().st_dev for path in (self.store.models_dir, *files)}) == 1
+
+    def _check_place(self, file: Path) -> None:
+        """Moving would take a model from its place in the library, and leave a link that points nowhere."""
+        if self.is_move and file.resolve().is_relative_to(self.store.models_dir.resolve()):
+            raise ModelFileError(f"{file.name} lies in the library already, in {file.parent}.")
+        if self.is_move and file.is_symlink():
+            raise ModelFileError(f"{file} is a link to a file that lies elsewhere. Copy it, or list its folder.")
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.store.models_dir).free

@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_BYTES = 4 << 20
 NUM_REMEMBERED = 4096
+MAX_REMEMBERED = 64 << 10  # bytes of one; 4,096 hostile ones would else fill the memory
 
 
 def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
@@ -16,6 +17,8 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             return b""
+        if min(status.st_size, limit) > MAX_REMEMBERED:
+            return _read(path, limit)
         return _content(path, limit, (status.st_size, status.st_mtime_ns, status.st_ino))
     except (OSError, ValueError):  # ValueError: a path that can be none
         return b""
@@ -24,6 +27,10 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
 @lru_cache(NUM_REMEMBERED)
 def _content(path: str, limit: int, _identity: tuple[int, int, int]) -> bytes:
     """A listing asks for the same documents again and again; with another identity it is another document."""
+    return _read(path, limit)
+
+
+def _read(path: str, limit: int) -> bytes:
     with open(path, "rb", opener=_open_at_once) as file:
         return file.read(limit)
 

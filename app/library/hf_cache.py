@@ -24,15 +24,16 @@ def _repository(folder: str, id_: str) -> Iterator[Found]:
     """Every file once, though several snapshots link to it: as the newest, the one that `main` names, has it."""
     main = read_text(os.path.join(folder, "refs", "main"), 80)
     snapshots = os.path.join(folder, "snapshots")
-    seen: set[int] = set()
+    seen: set[int | str] = set()
     has_checkpoint = False
     for commit in sorted(_names(snapshots), key=lambda name: (name != main, name)):
         root = f"{snapshots}{os.sep}{commit}"
         for folder_ in walk(root, MAX_DEPTH - 3):
             for found in _found_in(folder_, id_, f"{id_}@{commit[:12]}", folder_.path == root):
-                if found.inode in seen or (found.is_checkpoint and has_checkpoint):
+                key = found.inode or found.id  # a listing on Windows gives no inodes, and there may be no links
+                if key in seen or (found.is_checkpoint and has_checkpoint):
                     continue
-                seen.add(found.inode)
+                seen.add(key)
                 has_checkpoint |= found.is_checkpoint
                 yield found
 

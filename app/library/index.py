@@ -43,7 +43,7 @@ class Index:
         return facts
 
     def save(self) -> None:
-        """What was read since the last time; and forgets what no file on this disk has any more, now and then."""
+        """Writes down what was read since the last time."""
         if not self._unsaved:
             return
         rows = [

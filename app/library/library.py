@@ -5,7 +5,6 @@ Only the managed folder is ever written to. Headers are read once and remembered
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from app.library.found import Found
 from app.library.index import Index
 from app.library.managed import STRAY, find_managed
 from app.library.origin import Origin
+from app.library.patience import Patience
 from app.library.places import Place
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
@@ -58,11 +58,13 @@ class Library:
         return self.look().entries
 
     def look(self, patience: float | None = None) -> Listing:
-        """As `models`, but reads headers for `patience` seconds only; None: until all are read."""
-        deadline = None if patience is None else time.monotonic() + patience
+        """As `models`, but spends `patience` seconds on reading headers only; None: until all are read.
+
+        Looking through the folders does not count: on a slow disk no header would ever be read.
+        """
         with self._lock:
-            remarks = self._remarks.all()
-            entries = [entry for each in self._all() if (entry := self._entry(each, remarks, deadline))]
+            remarks, left = self._remarks.all(), Patience(patience)
+            entries = [entry for each in self._all() if (entry := self._entry(each, remarks, left))]
             self._index.save()
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
@@ -131,26 +133,29 @@ class Library:
 
     def _all(self) -> Iterator[ModelEntry | Found]:
         yield from find_managed(str(self.store.models_dir))
-        managed = os.path.realpath(self.store.models_dir)
+        managed = f"{os.path.realpath(self.store.models_dir)}{os.sep}"
         owners: dict[str, Origin] = {}
         for place in self._places():
-            if f"{os.path.realpath(place.path)}{os.sep}".startswith(f"{managed}{os.sep}"):
+            root = f"{os.path.realpath(place.path).rstrip(os.sep)}{os.sep}"
+            if root.startswith(managed):
                 continue
+            is_around = managed.startswith(root)
             for found in place.models():
+                if is_around and os.path.realpath(found.path).startswith(managed):
+                    continue  # listed already, as ours
                 if owners.setdefault(found.path, found.origin) is found.origin:  # Jan may name LM Studio's files
                     yield found
 
-    def _entry(
-        self, found: ModelEntry | Found, remarks: dict[str, Remark], deadline: float | None
-    ) -> ModelEntry | None:
+    def _entry(self, found: ModelEntry | Found, remarks: dict[str, Remark], patience: Patience) -> ModelEntry | None:
         """None for what is no model."""
         if isinstance(found, ModelEntry):
             remark = remarks.get(str(found.path), NOTHING)
             return found if remark is NOTHING else remarked(found, remark)
         remark = remarks.get(found.path, NOTHING)
         facts = self._index.get(found)
-        if facts is None and (deadline is None or time.monotonic() < deadline):
-            facts = self._index.read(found)
+        if facts is None and patience.is_left:
+            with patience:
+                facts = self._index.read(found)
         if facts is not None and not facts.is_model:
             return None
         key = (found.id, found.path)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.settings import set_aside
+
 VERSION = 1
 MAX_BYTES = 32 << 20
 MAX_NOTE = 10_000
@@ -98,7 +100,7 @@ class Remarks:
                 raise ValueError("too large")
             self._remarks = _parsed(json.loads(self._path.read_bytes()))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            os.replace(self._path, self._path.with_name(f"{self._path.name}.broken"))
+            set_aside(self._path)
             self._remarks, identity = {}, (0, 0, 0)
         self._identity = identity
 

@@ -8,14 +8,14 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
 from app.library.changing import one_at_a_time
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
-from app.library.gguf import describe_parts, part_paths, read_model, read_projector, split_of
+from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
 
@@ -95,17 +95,10 @@ class ModelStore:
         records = read_manifest(folder)
         moved = [_moved(part, folder) for part in parts]
         path = _moved(file, folder)
-        record = Record(
-            id=_new_id(folder, path.name, description.quantization, records),
-            file=path.name,
-            name=name or description.name,
-            bytes=description.bytes,
-            architecture=description.architecture,
-            parameters=description.parameters,
-            quantization=description.quantization,
-            context=description.context,
+        record = _record(description, _new_id(folder, path.name, description.quantization, records), path, name)
+        record = replace(
+            record,
             draft=None if draft is None else _moved(draft, folder).name,
-            added=datetime.now(UTC).isoformat(timespec="seconds"),
             parts=tuple(part.name for part in moved),
             mmproj=None if mmproj is None else _moved(mmproj, folder).name,
             sha256=sha256,
@@ -153,7 +146,16 @@ class ModelStore:
                 path.unlink(missing_ok=True)
         except OSError as fault:
             raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
-        _remove_if_empty(*([removal.entry.path] if removal.entry.is_checkpoint else []), folder, folder.parent)
+        self._remove_empty(removal.entry.path if removal.entry.is_checkpoint else folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """The folder and those above it that are empty now, up to the library, which stays."""
+        while folder != self.models_dir and folder.is_relative_to(self.models_dir):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
 
     def _folders(self) -> Iterator[Path]:
         for publisher in _subfolders(self.models_dir):
@@ -211,6 +213,22 @@ def link_bytes(path: Path) -> int:
         return 0
 
 
+def _record(description: Description, id_: str, path: Path, name: str | None) -> Record:
+    """Without companions."""
+    return Record(
+        id=id_,
+        file=path.name,
+        name=name or description.name,
+        bytes=description.bytes,
+        architecture=description.architecture,
+        parameters=description.parameters,
+        quantization=description.quantization,
+        context=description.context,
+        draft=None,
+        added=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def _here(file: Path, folder: Path) -> Path:
     """The file, or where an interrupted `add` has moved it."""
     target = folder / file.name
@@ -226,6 +244,8 @@ def _moved(file: Path, folder: Path) -> Path:
     try:
         if file.absolute() == target.absolute():
             return target
+        if file.is_symlink():  # a relative one would point nowhere from its new place
+            raise ModelFileError(f"{file} is a link to a file that lies elsewhere, and is not moved. Copy it instead.")
         try:
             os.replace(file, target)
         except OSError as fault:
@@ -275,14 +295,6 @@ def _subfolders(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
-
-
-def _remove_if_empty(*folders: Path) -> None:
-    for folder in folders:
-        try:
-            folder.rmdir()
-        except OSError:
-            return
 
 
 def unknown_model(name: str, entries: list[ModelEntry]) -> str:

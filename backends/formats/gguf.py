@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from backends.formats import CompanionError, FormatError
 from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
+from backends.formats.other_files import looks_like
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -29,20 +30,6 @@ MAX_DIMS = 4
 MAX_ALIGNMENT = 65_536
 MAX_BYTES = 1 << 62
 COMPANIONS = ("adapter", "mmproj", "imatrix")  # values of general.type
-
-# how the first bytes of other files look
-OTHER_FILES = (
-    (b"PK\x03\x04", "a zip archive or a PyTorch checkpoint"),
-    (b"\x80", "a Python pickle, which can run code"),
-    (b"<!DOCTYPE", "a web page, perhaps an error message of the download"),
-    (b"<html", "a web page, perhaps an error message of the download"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (b"ggjt", "a GGML file of before 2023"),
-    (b"lmgg", "a GGML file of before 2023"),
-    (b"tjgg", "a GGML file of before 2023"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"{", "a JSON file"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +206,7 @@ def _check_start(cursor: Cursor) -> int:
         raise FormatError(f"{cursor.name} is empty. Download it again.")
     start = cursor.peek(24)
     if start[:4] != MAGIC:
-        raise FormatError(f"{cursor.name} is not a GGUF model{_looks_like(start)}.")
+        raise FormatError(f"{cursor.name} is not a GGUF model{looks_like(start)}.")
     cursor.skip(len(MAGIC))
     version = cursor.u32()
     if version & 0xFFFF == 0:
@@ -232,15 +219,6 @@ def _check_start(cursor: Cursor) -> int:
     if version not in VERSIONS:
         raise FormatError(f"{cursor.name} is GGUF version {version}, which is too old. Get a newer file.")
     return version
-
-
-def _looks_like(start: bytes) -> str:
-    for beginning, what in OTHER_FILES:
-        if start.lower().startswith(beginning.lower()):
-            return f": it looks like {what}"
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
-        return ": it looks like a safetensors checkpoint, which must be converted first"
-    return ""
 
 
 def _read_metadata(

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,18 +20,27 @@ sys.path.insert(0, str(ROOT))
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from pretended import MACHINE, PretendedHub, PretendedInstall  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
-from app.guide import GUIDE_DIR, TOUR_QUESTION  # noqa: E402
+from app.guide import GUIDE_DIR, GUIDE_NAME, TOUR_QUESTION  # noqa: E402
+from app.jobs.convert import convert_checkpoint  # noqa: E402
+from app.jobs.install import Installed  # noqa: E402
+from app.jobs.job import JobContext, JobState, Lane  # noqa: E402
+from app.jobs.quantize import Quantize  # noqa: E402
+from app.lab.settings import QUICK  # noqa: E402
+from app.library.entry import ModelEntry  # noqa: E402
 from app.paths import Paths  # noqa: E402
 from app.services import Services  # noqa: E402
 from ui.application import listen  # noqa: E402
 from ui.bridge import Bridge  # noqa: E402
-from ui.main_window import CHAT, MODELS, SERVER, SETTINGS, MainWindow  # noqa: E402
+from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, SERVER, SETTINGS, MainWindow  # noqa: E402
 from ui.theme import Theme  # noqa: E402
 
+TYPES = ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+SETTINGS_OF_CARDS = replace(QUICK, text=ROOT / "packaging/guide/questions.toml")  # what the guide knows
 QUESTIONS = ("What is Slipstream?", "How do I use the port?", TOUR_QUESTION)
 
 
@@ -41,7 +51,10 @@ def main() -> int:
     application = QApplication(sys.argv)
     theme = Theme(application, "light")
     with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home  # no models of other applications
         services = Services(Paths.below(Path(home)))
+        services.hub.close()
+        services.hub = PretendedHub()  # type: ignore[assignment]
         bridge = Bridge()
         stop_listening = listen(services, bridge)
         try:
@@ -63,6 +76,20 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     window.guide.install()
     wait(lambda: window.desk.is_ready)
     photograph(window, theme, "suggestions")
+    take_chat(window, theme)
+    full, *smaller = make_family(services)
+    take_models(window, services, theme, [full, *smaller])
+    take_discover(window, theme)
+    take_downloads(window, services, theme, smaller)
+    for page, name in ((LAB, "lab"), (SERVER, "server"), (SETTINGS, "settings")):
+        window.go_to(page)
+        wait(lambda: len(window.lab.model.cards) >= len(TYPES) or window.lab.isHidden())
+        photograph(window, theme, name)
+    window.go_to(CHAT)
+    window.close()
+
+
+def take_chat(window: MainWindow, theme: Theme) -> None:
     for question in QUESTIONS:
         QTest.keyClicks(window.chat.composer.edit, question)
         QTest.keyClick(window.chat.composer.edit, Qt.Key.Key_Return)
@@ -71,11 +98,69 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
             photograph(window, theme, "chat")
         wait(lambda: not window.chat.session.is_busy)
     photograph(window, theme, "answer")
-    for page, name in ((MODELS, "models"), (SERVER, "server"), (SETTINGS, "settings")):
-        window.go_to(page)
-        photograph(window, theme, name)
-    window.go_to(CHAT)
-    window.close()
+
+
+def make_family(services: Services) -> list[ModelEntry]:
+    """The guide once more, whole and in smaller types, each measured against the whole one: real figures."""
+    source = services.paths.cache / "slipstream-guide-F16.gguf"
+    convert_checkpoint(GUIDE_DIR, source, "f16", logs=services.paths.logs)
+    full = services.store.add(source, publisher="local", repo="slipstream-guide", name=f"{GUIDE_NAME} F16")
+    found = [full]
+    for type_ in TYPES:
+        made = Quantize(services.store, services.paths.logs, full, type_).run(JobContext(lambda _step, _progress: None))
+        name = f"{GUIDE_NAME} {type_}"
+        services.library.rename(services.library.find(str(made.path)).id, name)
+        services.lab.measure(made.path, full.path, settings=SETTINGS_OF_CARDS, name=name)
+        found.append(made)
+    return found
+
+
+def take_models(window: MainWindow, services: Services, theme: Theme, family: list[ModelEntry]) -> None:
+    shown = next(entry for entry in family if entry.quantization == "Q4_K_M")
+    window.go_to(MODELS)
+    wait(lambda: len(window.models.entries) > len(family))
+    services.library.set_favourite(shown.id, True)
+    window.models.refresh()
+    window.models_page.choose(shown.id)
+    wait(lambda: "first choices" in window.models_page.card._verdict.text())
+    photograph(window, theme, "models")
+    window.models_page._scroll.verticalScrollBar().setValue(10_000)
+    photograph(window, theme, "card")
+    window.models_page.show_disk.click()
+    photograph(window, theme, "disk")
+
+
+def take_discover(window: MainWindow, theme: Theme) -> None:
+    page = window.discover
+    window.go_to(DISCOVER)
+    page.bar.look_for("orion 8b")
+    wait(lambda: page.results.hits)
+    page.view.setCurrentIndex(page.results.index(0))
+    wait(lambda: page.desk.headers)
+    QTest.qWait(300)  # the size of this machine is known by then
+    page.pane.take_machine(MACHINE)
+    photograph(window, theme, "discover")
+
+
+def take_downloads(window: MainWindow, services: Services, theme: Theme, arrived: list[ModelEntry]) -> None:
+    window.go_to(DOWNLOADS)
+    at_work = PretendedInstall("acme/Orion-8B-Instruct as Q4_K_M", 0, 0.38, "6.1 of 16.1 GB · 84 MB/s · 2 min left")
+    rests = PretendedInstall(
+        "acme/Orion-30B-A3B-GGUF Orion-30B-A3B-Q4_K_M.gguf", 0, 0.61, steps=("Download", "Check", "Measure", "Add")
+    )
+    for entry in arrived[:2]:
+        services.jobs.add(
+            PretendedInstall(f"{GUIDE_NAME} {entry.quantization}", 4, result=Installed(entry.path, entry, "")),
+            Lane.LIGHT,
+        )
+    wait(lambda: len(window.downloads.finished.model.rows) == 2)
+    services.jobs.add(at_work, Lane.LIGHT)
+    paused = services.jobs.add(rests, Lane.LIGHT).id
+    wait(lambda: len(window.downloads.cards) == 2)
+    wait(lambda: all(card.job.fraction for card in window.downloads.cards.values()))
+    services.jobs.pause(paused)
+    wait(lambda: window.downloads.cards[paused].job.state is JobState.PAUSED)
+    photograph(window, theme, "downloads")
 
 
 def photograph(window: MainWindow, theme: Theme, name: str) -> None:

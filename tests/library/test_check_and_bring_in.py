@@ -210,3 +210,22 @@ def test_a_move_to_another_disk_is_a_copy_that_can_be_called_off(stage: Stage, m
     (entry,) = work.run(context())
     assert entry.path.read_bytes() == content
     assert not file.exists()
+
+
+def test_neither_a_link_nor_a_file_of_the_library_is_moved(stage: Stage) -> None:
+    file = foreign.gguf(stage.home / "cache" / "blob.gguf")
+    link = stage.home / "in" / "link.gguf"
+    link.parent.mkdir()
+    link.symlink_to(Path("..") / "cache" / "blob.gguf")
+    with pytest.raises(ModelFileError, match="is a link to a file that lies elsewhere"):
+        BringIn(stage.library.store, (link,), is_move=True).run(context())
+    assert link.exists()
+    store = stage.library.store
+    entry = store.add(file, publisher="p", repo="r")
+    with pytest.raises(ModelFileError, match=r"blob\.gguf lies in the library already"):
+        BringIn(store, (entry.path,), is_move=True).run(context())
+    assert stage.ids() == ["p/r"]
+    link.unlink()
+    link.symlink_to(entry.path)
+    with pytest.raises(ModelFileError, match="is a link"):  # whoever else hands one to the store
+        store.add(link, publisher="p", repo="s")

@@ -266,7 +266,7 @@ def test_remarks_survive_and_a_broken_file_is_set_aside(full: Stage) -> None:
     remarks = full.home / "data" / "library.json"
     remarks.write_text('{"version": 1, "models": {"x": {"note": 7}}}')
     assert not full.new_library().find("llama3:8b").is_favourite
-    assert remarks.with_name("library.json.broken").exists()
+    assert remarks.with_name("library.json.broken-1").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(200)])

@@ -13,7 +13,7 @@ from tests.hub.double import HubDouble, HubRepo, many_repos
 from tests.ui.discovering import GB, find
 from tests.ui.hands import press
 from ui.bridge import Bridge
-from ui.hub.discover_page import HITS, LOST, NOTHING, OPENED, TROUBLE, DiscoverPage
+from ui.hub.discover_page import HINT, HITS, LOST, NOTHING, OPENED, TROUBLE, DiscoverPage
 from ui.hub.results_model import ResultRole, ResultsModel
 from ui.hub.search_bar import SearchBar
 
@@ -163,3 +163,20 @@ def test_a_next_page_that_fails_keeps_what_was_found(page: DiscoverPage, double:
     with qtbot.waitSignal(page.results.arrived):
         press(page, "Retry")
     assert page.results.rowCount() == 40
+
+
+def test_what_is_open_stays_open_while_a_new_search_finds_it(
+    page: DiscoverPage, double: HubDouble, qtbot: QtBot
+) -> None:
+    for name in ("a-one", "b-one", "c-two"):
+        double.add(HubRepo(f"org/{name}", {"README.md": CARD}))
+    find(page, qtbot, "one")
+    with qtbot.waitSignal(page.desk.opened):
+        page.view.setCurrentIndex(page.results.index(page.results.row_of("org/b-one") or 0))
+    repository = page.desk.repository
+    find(page, qtbot, "b-one")
+    assert page.view.currentIndex().row() == 0
+    assert page.desk.repository is repository  # and is not read again
+    find(page, qtbot, "two")
+    assert page.desk.repository is None
+    assert page._right.currentIndex() == HINT

@@ -15,6 +15,7 @@ from tests.ui.discovering import find, open_first
 from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.bridge import Bridge
+from ui.hub.card_view import piece_end
 from ui.hub.discover_page import SHUT, DiscoverPage
 from ui.hub.variants_model import VariantRole
 from ui.main_window import DISCOVER, DOWNLOADS, MainWindow
@@ -151,8 +152,25 @@ def test_the_window_hands_a_wish_to_those_who_install(
         press(window.discover, window.discover.pane.bar.install.text())
     assert wanted[0].repository_id == "org/m"
     assert window.banners.banners()[-1].text == "org/m m-Q4_K_M.gguf is on its way."
+    window.go_to(DOWNLOADS)  # where it is to be seen
+    assert not window.banners.banners()
+    window.go_to(DISCOVER)
+    window.install_desk.begun.emit(wanted[0])
     press(window.banners, "Show downloads")
     assert window._pages.currentIndex() == DOWNLOADS
+    window.install_desk.begun.emit(wanted[0])
+    assert not window.banners.banners()
     with qtbot.waitSignal(window.install_desk.refused):
         window.install_desk.install(wanted[0])
     assert window.banners.banners()[-1].text == "You have it already."
+
+
+def test_a_long_card_is_cut_where_paragraphs_and_tables_end() -> None:
+    words, table, lines = "word " * 90 + "\r\n\r\n", "| a |\n|---|\n" + "| x |\n" * 300 + "\n", "end\n" * 3000
+    text, pieces = words + table + lines, []
+    while text:
+        pieces.append(text[: piece_end(text)])
+        text = text[len(pieces[-1]) :]
+    assert pieces[:2] == [words, table]
+    assert "".join(pieces[2:]) == lines
+    assert max(map(len, pieces)) <= 4004

@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtWidgets import QLabel, QListView, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel, QListView, QMainWindow, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -19,6 +21,7 @@ from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.bridge import Bridge
 from ui.jobs.downloads_page import DownloadsPage
+from ui.jobs.finished_list import FinishedList
 from ui.jobs.finished_model import Finished, FinishedModel
 from ui.jobs.job_card import JobCard
 from ui.main_window import CHAT, DISCOVER, DOWNLOADS, MODELS, MainWindow
@@ -74,8 +77,10 @@ def test_a_job_is_paused_resumed_and_called_off(window: MainWindow, services: St
     card = add(window, services, qtbot, work)
     assert card.accessibleName() == "org/tiny as Q4_K_M"
     assert window.rail._group.button(DOWNLOADS).accessibleName() == "Downloads, 1 at work"
-    press(card, "Pause")
+    card.pause.setFocus()
+    QTest.keyClick(card.pause, Qt.Key.Key_Space)
     qtbot.waitUntil(settled(card, JobState.PAUSED))
+    assert card.resume.hasFocus()
     assert "Paused at 10%" in words(card)
     assert window.rail._group.button(DOWNLOADS).accessibleName() == "Downloads"
     press(card, "Resume")
@@ -156,3 +161,23 @@ def test_jobs_that_began_before_the_window_are_shown(
     qtbot.addWidget(page)
     page.show()
     assert "org/tiny as Q4_K_M | Paused" in words(page)
+
+
+def test_what_arrives_does_not_take_the_choice_from_under_a_hand(theme: Theme, qtbot: QtBot) -> None:
+    holder, finished = QMainWindow(), FinishedList(theme)
+    holder.setCentralWidget(finished)
+    qtbot.addWidget(holder)
+    for number in range(3):
+        finished.add(Finished(number, f"Model {number}", "Q4_K_M", datetime.now(), f"org/{number}"))
+    with qtbot.waitSignal(finished.chat_clicked) as clicked:
+        finished.chat.click()
+    assert clicked.args == ["org/0"]
+
+
+def test_an_end_that_is_told_twice_is_listed_once(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    work = PretendInstall()
+    card = add(window, services, qtbot, work)
+    work.go_on.set()
+    qtbot.waitUntil(lambda: window.downloads.finished.isVisible())
+    window.downloads.show_job(services.jobs.job(card.job.id))
+    assert window.downloads.finished.model.rowCount() == 1

@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.jobs.job import Job, JobState
@@ -19,6 +20,7 @@ from ui.lab.card_view import CardView
 from ui.lab.cards_model import CardsModel
 from ui.lab.points import Measure, points
 from ui.lab.quality_plot import QualityPlot
+from ui.lab.speed_scale import _written
 from ui.main_window import LAB, MainWindow
 from ui.theme import Theme
 
@@ -160,3 +162,28 @@ def test_measuring_shows_its_progress_and_can_be_cancelled(qtbot: QtBot) -> None
     assert not view.measure.isHidden()
     view.show_job(replace(running, state=JobState.DONE))
     assert view._job is None
+
+
+def test_a_file_that_nobody_was_asked_about_is_not_written_over(
+    window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    there = tmp_path / "cards.csv"
+    there.write_text("mine")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "cards"), ""))
+    with qtbot.waitSignal(window.lab.refused) as refused:
+        window.lab._ask_where(".csv")
+    assert "cards.csv is there already" in refused.args[0]
+    assert there.read_text() == "mine"
+
+
+def test_a_second_look_at_the_page_keeps_the_point_that_is_chosen(window: MainWindow) -> None:
+    window.lab.show_cards(family())
+    QTest.keyClick(window.lab.plot, Qt.Key.Key_Right)
+    chosen = window.lab.plot.selected
+    window.lab.show_cards(family())
+    assert chosen is not None
+    assert window.lab.plot.selected == chosen
+
+
+def test_speeds_are_written_as_people_write_them() -> None:
+    assert [_written(speed) for speed in (0.4567, 23.46, 1073.8)] == ["0.457", "23.5", "1,074"]

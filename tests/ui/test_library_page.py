@@ -12,14 +12,16 @@ from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from app.library.origin import Origin
+from app.library.usage import Share
 from tests.library import foreign
 from tests.ui.hands import press
 from tests.ui.stage import StageServices, entry
 from ui.bridge import Bridge
 from ui.library.models_model import ModelsModel
 from ui.library.shelf_model import FAVOURITES, Order, ShelfModel
-from ui.library.treemap import squarified
+from ui.library.treemap import Treemap, squarified
 from ui.main_window import MODELS, SETTINGS, MainWindow
+from ui.theme import Theme
 
 
 @pytest.fixture
@@ -71,8 +73,9 @@ def test_a_model_is_renamed_starred_and_noted_in_place(page: MainWindow, service
     qtbot.waitUntil(lambda: remarks.of(path).is_favourite and remarks.of(path).note == "fast")
     press(page.models_page, "Rename")
     QTest.keyClicks(details.name.edit, "never mind")
-    QTest.keyClick(details.name.edit, Qt.Key.Key_Escape)
-    assert remarks.of(path).name == "My quick one"
+    with qtbot.assertNotEmitted(details.name.renamed):
+        QTest.keyClick(details.name.edit, Qt.Key.Key_Escape)
+    assert not details.name.edit.isVisible()
 
 
 def test_what_would_be_deleted_is_listed_first(page: MainWindow, qtbot: QtBot) -> None:
@@ -139,7 +142,7 @@ def test_the_disk_is_shown_as_areas(page: MainWindow, qtbot: QtBot) -> None:
     press(page.models_page, "Disk use")
     assert page.models_page.disk.isVisible()
     qtbot.waitUntil(lambda: "No model lies here twice" in page.models_page.disk.doubles.text())
-    press(page.models_page, "Disk use")
+    press(page.models_page, "Back to the model")
     assert page.models_page.details.isVisible()
 
 
@@ -164,3 +167,18 @@ def drop(window: MainWindow, path: Path) -> None:
         Qt.KeyboardModifier.NoModifier,
     )
     window.models_page.dropEvent(event)
+
+
+def test_an_area_that_the_keys_are_at_is_told(theme: Theme, qtbot: QtBot) -> None:
+    picture = Treemap(theme)
+    qtbot.addWidget(picture)
+    picture.resize(400, 300)
+    picture.show_shares([Share(Origin.MANAGED, ((entry("Quick"), 3_000), (entry("Slow"), 1_000)))])
+    assert picture.accessibleDescription() == "The largest: Quick, 3 kB; Slow, 1 kB"
+    QTest.keyClick(picture, Qt.Key.Key_Right)
+    assert picture.accessibleDescription() == "Slow, Slipstream, 1 kB"
+
+
+def test_a_small_button_stands_in_the_middle_of_its_row(page: MainWindow) -> None:
+    details = page.models_page.details
+    assert abs(details._copy.geometry().center().y() - details.verify.geometry().center().y()) <= 1

@@ -3,12 +3,14 @@
 import time
 
 import pytest
-from PySide6.QtGui import QTextCursor, QTextDocument, QTextFormat
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QColor, QTextCursor, QTextDocument, QTextFormat
+from PySide6.QtWidgets import QApplication, QMainWindow
+from pytestqt.qtbot import QtBot
 
 from ui.markdown.blocks import MAX_RUN
 from ui.markdown.document import MarkdownDocument
 from ui.markdown.formats import IS_CODE
+from ui.markdown.view import MarkdownView
 from ui.palette import DARK, LIGHT
 
 LONG = """# Title
@@ -167,3 +169,21 @@ def test_a_long_answer_costs_no_more_per_token_than_a_short_one(qapp: QApplicati
         costs.append(time.perf_counter() - start)
     early, late = sorted(costs[5:15])[5], sorted(costs[-10:])[5]
     assert late < 5 * early + 0.005
+
+
+def test_every_cell_of_a_table_has_its_four_lines(qtbot: QtBot) -> None:
+    holder, view = QMainWindow(), MarkdownView(LIGHT, "A message")
+    holder.setCentralWidget(view)
+    qtbot.addWidget(holder)
+    view.resize(400, 200)
+    view.finish("| head | b |\n|---|---|\n| c | d |")
+    image, layout = view.grab().toImage(), view.document().documentLayout()
+    first = layout.blockBoundingRect(view.document().find("head").block())
+    across = [image.pixelColor(x, int(first.center().y())) for x in range(image.width())]
+    down = [image.pixelColor(int(first.left()) - 3, y) for y in range(image.height())]
+    assert [num_lines(pixels) for pixels in (across, down)] == [3, 3]
+
+
+def num_lines(pixels: list[QColor]) -> int:
+    is_line = [pixel == QColor(LIGHT.border) for pixel in pixels]
+    return sum(here and not before for before, here in zip([False, *is_line], is_line, strict=False))

@@ -71,6 +71,7 @@ def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, 
     window.go_to(MODELS)
     press(window.models_page, "Remove…")
     press(window.models_page, "Keep it")
+    assert window.models_page.details.remove.hasFocus()
     press(window.models_page, "Remove…")
     assert len(services.store.models()) == 3
     with qtbot.waitSignal(window.models.refreshed):

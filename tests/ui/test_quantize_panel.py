@@ -102,3 +102,14 @@ def test_what_cannot_be_planned_says_why(panel: QuantizePanel, services: StageSe
     panel.show_entry(services.stage_store.entries[0])  # whose file is not there
     qtbot.waitUntil(panel.problem.isVisible, timeout=20_000)
     assert panel.problem.text().startswith("There is no file")
+
+
+def test_a_complaint_is_about_the_type_that_is_chosen(panel: QuantizePanel, services: StageServices) -> None:
+    missing = services.stage_store.entries[0]
+    panel.show_entry(missing)
+    panel._tell(missing.path, panel.quantization.name, ValueError("no"))
+    assert panel.problem.isVisible()
+    choose(panel, "Q8_0")
+    assert not panel.problem.isVisible()
+    panel._tell(missing.path, "Q4_K_M", ValueError("late"))
+    assert not panel.problem.text()

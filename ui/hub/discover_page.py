@@ -111,12 +111,14 @@ class DiscoverPage(QWidget):
         self._say(f"{num_hits} {'model' if num_hits == 1 else 'models'}{more}" if num_hits else "")
         self._left.setCurrentIndex(HITS if num_hits else NOTHING)
         self._right.setVisible(num_hits > 0)
+        self._find_again()
 
     def _show_trouble(self, error: Exception) -> None:
         """In place of an empty list; what was found already stays, with a word above it."""
         self.trouble.show_error(error)
         self._say(sentence(error) if self.results.hits else "", has_retry=True)
         self._left.setCurrentIndex(HITS if self.results.hits else TROUBLE)
+        self._find_again()
 
     def _say(self, text: str, has_retry: bool = False) -> None:
         self.status.setText(text)
@@ -126,10 +128,22 @@ class DiscoverPage(QWidget):
     def _open(self) -> None:
         index = self.view.currentIndex()
         if index.isValid():
-            self.desk.open(index.data(ResultRole.SUMMARY).id)
+            id_ = index.data(ResultRole.SUMMARY).id
+            if id_ != self.desk.asked:
+                self.desk.open(id_)
         else:
             self.desk.close()
             self._right.setCurrentIndex(HINT)
+
+    def _find_again(self) -> None:
+        """A new list has no current row: what is open stays so while it is among the hits, else it is closed."""
+        if self.view.currentIndex().isValid():
+            return
+        row = self.results.row_of(self.desk.asked)
+        if row is None:
+            self._open()
+        else:
+            self.view.setCurrentIndex(self.results.index(row))
 
     def _show_loading(self, name: str) -> None:
         self._loading.setText(f"Reading {name}…")

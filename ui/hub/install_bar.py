@@ -21,6 +21,7 @@ class InstallBar(QWidget):
         self._repository: Repository | None = None
         self._variant: Variant | None = None
         self._machine: Machine | None = None
+        self._problem = ""
         self.quantization = Choice(OPTIONS, DEFAULT)
         self.quantization.setAccessibleName("Quantization")
         self.install = button("Install", "primary")

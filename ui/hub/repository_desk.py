@@ -26,14 +26,14 @@ class RepositoryDesk(QObject):
         self._tokens = tokens
         self._bridge = bridge
         self._number = 0  # of the newest question; answers to older ones are dropped
-        self._asked: str | None = None
         self._peeked: set[str] = set()  # paths whose header is there or on its way
+        self.asked: str | None = None  # id of the repository that is open, or on its way
         self.repository: Repository | None = None
         self.headers: dict[str, Header] = {}  # by path
 
     def open(self, id_: str) -> None:
         self._number += 1
-        self._asked = id_
+        self.asked = id_
         self.repository = None
         self.headers, self._peeked = {}, set()
         self.began.emit(id_)
@@ -43,12 +43,12 @@ class RepositoryDesk(QObject):
         )
 
     def retry(self) -> None:
-        if self._asked:
-            self.open(self._asked)
+        if self.asked:
+            self.open(self.asked)
 
     def close(self) -> None:
         self._number += 1
-        self._asked = self.repository = None
+        self.asked = self.repository = None
 
     def peek(self, variant: Variant) -> None:
         """Read the header of its first file, once."""

@@ -66,6 +66,9 @@ class ResultsModel(QAbstractListModel):
             following = self._following
             self._ask(partial(self._client.page, self._query, following=following), self._append)
 
+    def row_of(self, id_: str | None) -> int | None:
+        return next((row for row, hit in enumerate(self.hits) if hit.id == id_), None)
+
     def rowCount(self, parent: Index = ROOT) -> int:
         return 0 if parent.isValid() else len(self.hits)
 

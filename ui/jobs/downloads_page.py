@@ -93,7 +93,7 @@ class DownloadsPage(PageColumn):
             self._cards.removeWidget(card)
             card.hide()
             card.deleteLater()
-        if job.state is JobState.DONE:
+        if job.state is JobState.DONE and not self.finished.has(job.id):  # the queue may tell it again
             self.finished.add(_finished(job, self._services.jobs.handle(job.id).result))
             self.arrived.emit()
 

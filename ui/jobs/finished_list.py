@@ -39,10 +39,15 @@ class FinishedList(QWidget):
         self._refresh()
 
     def add(self, finished: Finished) -> None:
+        """Chosen if nothing is: a row that a person has chosen is not taken from under their hand."""
         self.model.add(finished)
-        flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
-        self.view.selectionModel().setCurrentIndex(self.model.index(0), flag)
+        if not self.view.currentIndex().isValid():
+            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.view.selectionModel().setCurrentIndex(self.model.index(0), flag)
         self._refresh()
+
+    def has(self, job_id: int) -> bool:
+        return any(finished.job_id == job_id for finished in self.model.rows)
 
     def empty(self) -> list[int]:
         """The ids of the jobs that were listed."""

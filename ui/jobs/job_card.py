@@ -1,9 +1,9 @@
 """One job that is not finished: its title, its steps, one bar, what it does now, and what a person can do about it."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
 
-from app.jobs.job import Job, JobState, Lane
+from app.jobs.job import Job, JobState
 from ui.jobs.step_track import StepTrack
 from ui.theme import Theme
 from ui.widgets.labels import button, label, restyle
@@ -23,8 +23,8 @@ class JobCard(QFrame):
         self.setAccessibleName(job.title)
         self._title = label(job.title, "strong", wraps=True)
         self.pause = button("Pause", name=f"Pause: {job.title}")
-        self.resume = button("Resume", name=f"Resume: {job.title}")
-        self.cancel = button("Cancel", "quiet", name=f"Cancel: {job.title}")
+        self.resume = button("Resume")
+        self.cancel = button("Cancel", "quiet")
         self._track = StepTrack(theme, job.steps)
         self._bar = QProgressBar()
         self._bar.setRange(0, PARTS)
@@ -40,13 +40,17 @@ class JobCard(QFrame):
 
     def show_job(self, job: Job) -> None:
         self.job = job
+        has_focus = self.pause.hasFocus() or self.resume.hasFocus()
         is_at_work = job.state in (JobState.RUNNING, JobState.WAITING)
         has_failed = job.state is JobState.FAILED
-        self.pause.setVisible(is_at_work and job.lane is Lane.LIGHT)
+        self.pause.setVisible(is_at_work)
         self.resume.setVisible(job.state is JobState.PAUSED or has_failed)
+        if has_focus:  # the one that was pressed has gone
+            (self.pause if is_at_work else self.resume).setFocus(Qt.FocusReason.OtherFocusReason)
         self.resume.setText("Retry" if has_failed else "Resume")
         self.resume.setAccessibleName(f"{self.resume.text()}: {job.title}")
         self.cancel.setText("Remove" if has_failed else "Cancel")
+        self.cancel.setAccessibleName(f"{self.cancel.text()}: {job.title}")
         self._track.show_step(job.step, is_done=False)
         self._bar.setValue(int(job.fraction * PARTS))
         restyle(self.text, "kind", "problem" if has_failed else "caption")

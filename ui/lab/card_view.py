@@ -21,6 +21,7 @@ UNMEASURED = "Nobody has measured yet what this file's quantization costs and ga
 class CardView(QFrame):
     measure_clicked = Signal()
     cancel_clicked = Signal(int)  # id of the job
+    dismissed = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +62,9 @@ class CardView(QFrame):
         if not is_open or job is None:
             return
         if self._job is None:
-            self._job = JobRow(job)
+            self._job = JobRow(job, is_dismissable=True)
             self._job.cancel_clicked.connect(self.cancel_clicked)
+            self._job.dismissed.connect(self.dismissed)
             self._column.addWidget(self._job)
         self._job.show_job(job)
 

@@ -67,8 +67,9 @@ class LabPage(QWidget):
         self._bridge.call(self._services.lab.cards.cards, self.show_cards, self._refuse)
 
     def show_cards(self, cards: list[Card]) -> None:
+        if cards != self.model.cards:  # else a look at the page would lose the point that is chosen
+            self.plot.set_cards(cards)
         self.model.set_cards(cards)
-        self.plot.set_cards(cards)
         for widget in self.exports.values():
             widget.setEnabled(bool(cards))
 
@@ -85,8 +86,13 @@ class LabPage(QWidget):
         if not name:
             return
         path = Path(name)
+        if path.suffix != suffix:
+            path = path.with_name(path.name + suffix)
+            if path.exists():  # the dialog has asked about the other name
+                self.refused.emit(f"{path.name} is there already. Save under that very name to write over it.")
+                return
         try:
-            self.export(path if path.suffix == suffix else path.with_name(path.name + suffix))
+            self.export(path)
         except OSError as fault:
             self.refused.emit(f"The cards could not be saved: {fault.strerror or fault}.")
 

@@ -37,7 +37,7 @@ class SpeedScale:
 
     def paint(self, painter: QPainter, area: QRectF) -> None:
         """The legend: a bar between its two ends' speeds, at the right of the area."""
-        fastest, slowest = f"{self.fastest:,.3g} tokens/s", f"{self.slowest:,.3g}"
+        fastest, slowest = f"{_written(self.fastest)} tokens/s", _written(self.slowest)
         right = painter.fontMetrics().horizontalAdvance(fastest) + 8.0
         bar = QRectF(area.right() - right - BAR_WIDTH, area.center().y() - BAR_HEIGHT / 2, BAR_WIDTH, BAR_HEIGHT)
         shade = QLinearGradient(bar.topLeft(), bar.topRight())
@@ -51,3 +51,7 @@ class SpeedScale:
         painter.drawText(area, Qt.AlignmentFlag.AlignRight | middle, fastest)
         left = QRectF(area.left(), area.top(), bar.left() - 8 - area.left(), area.height())
         painter.drawText(left, Qt.AlignmentFlag.AlignRight | middle, slowest)
+
+
+def _written(speed: float) -> str:
+    return f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"

@@ -47,7 +47,7 @@ class DiskView(QFrame):
         self._lay_out()
 
         self.map.chosen.connect(self.chosen)
-        self.compare.clicked.connect(lambda: self.check_wanted.emit(self._suspects))
+        self.compare.clicked.connect(self._compare)
         theme.changed.connect(self._show_legend)
 
     def refresh(self) -> None:
@@ -84,6 +84,11 @@ class DiskView(QFrame):
             lines.append(f"{files} the same size as another; comparing them reads each to its end.")
         self.doubles.setText("\n".join(lines))
         self.compare.setVisible(bool(self._suspects))
+        self.compare.setEnabled(True)
+
+    def _compare(self) -> None:
+        self.compare.setEnabled(False)  # a second click would read them all twice
+        self.check_wanted.emit(self._suspects)
 
     def _lay_out(self) -> None:
         lower = QHBoxLayout()

@@ -17,7 +17,7 @@ class DropQuestion(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self._files: list[Path] = []
-        self._folder: Path | None = None
+        self._folders: list[Path] = []
         self.setProperty("kind", "banner-info")
         self._text = label("", wraps=True)
         self.copy = button("Copy into the library")
@@ -42,25 +42,29 @@ class DropQuestion(QFrame):
         self.drop_it.clicked.connect(self.hide)
 
     def ask(self, paths: list[Path]) -> None:
-        """Model files, or folders: of these the first can be listed, and all files in them be copied."""
+        """Model files can be copied, moved, or listed with their folder; folders are listed."""
         folders = [path for path in paths if path.is_dir()]
         files = [path for path in paths if path.is_file()]
         self._files = [path for path in files if path.suffix.lower() == ".gguf"]
-        self._folder = folders[0] if folders else self._files[0].parent if self._files else None
+        self._folders = folders or [file.parent for file in self._files[:1]]
         self.copy.setVisible(bool(self._files))
         self.move_files.setVisible(bool(self._files))
-        self.list_folder.setVisible(self._folder is not None)
+        self.list_folder.setVisible(bool(self._folders))
+        self.list_folder.setText("List the folder as it lies" if len(self._folders) == 1 else "List them as they lie")
         self._text.setText(self._sentence(len(files)))
         self.setVisible(True)
 
     def _sentence(self, num_files: int) -> str:
-        if self._folder is None:
+        if not self._folders:
             what = "This is" if num_files == 1 else "These are"
             return f"{what} no GGUF file. Drop model files, or a folder that holds some."
         if not self._files:
-            return f"{self._folder} can be listed in the library as it lies; nothing in it is changed."
+            if len(self._folders) > 1:
+                count = len(self._folders)
+                return f"{count} folders can be listed in the library as they lie; nothing in them is changed."
+            return f"{self._folders[0]} can be listed in the library as it lies; nothing in it is changed."
         names = self._files[0].name if len(self._files) == 1 else f"{len(self._files)} model files"
-        return f"{names}: copied, moved, or left where they are and listed with all of {self._folder}?"
+        return f"{names}: copied, moved, or left where they are and listed with all of {self._folders[0]}?"
 
     def _answer(self, is_move: bool) -> None:
         self.hide()
@@ -68,4 +72,5 @@ class DropQuestion(QFrame):
 
     def _add_folder(self) -> None:
         self.hide()
-        self.folder_wanted.emit(self._folder)
+        for folder in self._folders:
+            self.folder_wanted.emit(folder)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -61,11 +61,19 @@ class LibraryDesk(QObject):
         self._call(partial(self._services.bring_in, paths, is_move=is_move), self._jobs.add)
 
     def add_folder(self, folder: Path) -> None:
-        self._call(partial(self._services.add_folder, folder), self._refresh)
+        """Settings are written in the GUI thread alone; a disk that sleeps is woken before that."""
+        self._call(folder.is_dir, lambda _: self._add_folder(folder))
 
     def follow(self, job_id: int) -> None:
         """Look at the library again once this job is done."""
         self._jobs.add(job_id)
+
+    def _add_folder(self, folder: Path) -> None:
+        try:
+            self._services.add_folder(folder)
+        except (SlipstreamError, OSError) as error:
+            self._tell(error)
+        self._models.refresh()
 
     def _watch(self, job: Job) -> None:
         if job.id in self._jobs and job.state.is_final:
@@ -75,11 +83,8 @@ class LibraryDesk(QObject):
     def _refresh(self, _: object = None) -> None:
         self._models.refresh()
 
-    def _call(self, work: Callable[[], object], done: Callable[..., object]) -> None:
-        def tell(result: object) -> None:
-            done(result)
-
-        self._bridge.call(work, tell, self._tell)
+    def _call(self, work: Callable[[], object], done: Callable[[Any], None]) -> None:
+        self._bridge.call(work, done, self._tell)
 
     def _tell(self, error: Exception) -> None:
         self.refused.emit(str(error) if isinstance(error, SlipstreamError) else f"That did not work: {error}")

@@ -59,7 +59,7 @@ class ModelDetails(QFrame):
         self.verify.clicked.connect(lambda: self.verify_clicked.emit(self._entry))
         self.remove.clicked.connect(lambda: self.remove_clicked.emit(self._entry))
         self.question.agreed.connect(lambda removal: self.removed.emit(self._entry, removal))
-        self.question.declined.connect(lambda: self._show_question(False))
+        self.question.declined.connect(self._keep)
         self.name.renamed.connect(lambda name: self.renamed.emit(self._entry, name))
         self.name.starred.connect(lambda is_favourite: self.starred.emit(self._entry, is_favourite))
 
@@ -69,6 +69,7 @@ class ModelDetails(QFrame):
         """`ready`: what its engine chose, once it is loaded; `drafting`: what that has learnt since."""
         if self._entry is None or self._entry.id != entry.id:
             self._show_question(False)
+            self.name.end()
         self._entry = entry
         self.name.show_name(entry.name, entry.is_favourite)
         self.note.show_note(entry.id, entry.note)
@@ -92,6 +93,10 @@ class ModelDetails(QFrame):
         if self._entry is not None and self._entry.id == removal.entry.id:
             self.question.ask(removal)
             self._show_question(True)
+
+    def _keep(self) -> None:
+        self._show_question(False)
+        self.remove.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _show_question(self, is_asking: bool) -> None:
         self.question.setVisible(is_asking)

@@ -100,7 +100,7 @@ class ModelsPage(QWidget):
         self.library.removal_known.connect(self.details.ask)
         self.library.refused.connect(self._models.refused)
         self.quantize.started.connect(self._follow)
-        self.quantize.closed.connect(self.quantize.hide)
+        self.quantize.closed.connect(self._close_quantize)
         self.disk.chosen.connect(self._look_at)
         self.disk.check_wanted.connect(self.library.verify)
         self.dropped.copy_wanted.connect(self.library.bring_in)
@@ -109,6 +109,8 @@ class ModelsPage(QWidget):
         self.show_disk.clicked.connect(self._toggle_disk)
         self.install.clicked.connect(guide.install)
         self._models.refreshed.connect(self._refresh)
+        self._models.modelReset.connect(self._refresh_disk)
+        self._right.currentChanged.connect(self._name_disk_button)
         self._desk.changed.connect(self._mark_loaded)
         bridge.job_changed.connect(self._show_job)
 
@@ -130,15 +132,29 @@ class ModelsPage(QWidget):
         self._right.setCurrentWidget(self._model_side)
 
     def _toggle_disk(self) -> None:
-        is_shown = self._right.currentWidget() is self.disk
-        self._right.setCurrentWidget(self._model_side if is_shown else self.disk)
-        if not is_shown:
+        self._right.setCurrentWidget(self._model_side if self._is_disk_shown else self.disk)
+        self._refresh_disk()
+
+    def _refresh_disk(self) -> None:
+        if self._is_disk_shown:
             self.disk.refresh()
+
+    def _name_disk_button(self) -> None:
+        self.show_disk.setText("Back to the model" if self._is_disk_shown else "Disk use")
+        self.show_disk.setAccessibleName(self.show_disk.text())
+
+    @property
+    def _is_disk_shown(self) -> bool:
+        return self._right.currentWidget() is self.disk
 
     def _show_quantize(self, entry: "ModelEntry") -> None:
         self.quantize.show()
         self.quantize.show_entry(entry)
         self._scroll.ensureWidgetVisible(self.quantize)
+
+    def _close_quantize(self) -> None:
+        self.quantize.hide()
+        self.details.quantize.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _follow(self, job_id: int) -> None:
         self.library.follow(job_id)
@@ -155,6 +171,7 @@ class ModelsPage(QWidget):
 
     def _refresh(self) -> None:
         self._stack.setCurrentIndex(0 if self._models.entries else 1)
+        self.show_disk.setEnabled(bool(self._models.entries))
         entry = self.shelf.entry
         self._scroll.setVisible(entry is not None)
         if entry:
@@ -168,33 +185,23 @@ class ModelsPage(QWidget):
         if job.lane is Lane.LIGHT:
             return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
-        if row is None and not job.state.is_final:
-            row = self._job_rows[job.id] = JobRow(job)
+        if row is None and (job.error or not job.state.is_final):  # one may fail before it is seen at work
+            row = self._job_rows[job.id] = JobRow(job, is_dismissable=True)
             row.cancel_clicked.connect(self._services.jobs.cancel)
+            row.dismissed.connect(self._drop_job)
             self._jobs.layout().addWidget(row)  # type: ignore[union-attr]
         elif row:
             row.show_job(job)
         if row and job.state.is_final and not job.error:
-            self._job_rows.pop(job.id).deleteLater()
+            self._drop_job(job.id)
+        self._jobs.setVisible(bool(self._job_rows))
+
+    def _drop_job(self, job_id: int) -> None:
+        self._job_rows.pop(job_id).deleteLater()
         self._jobs.setVisible(bool(self._job_rows))
 
     def _lay_out(self) -> None:
-        self._scroll = QScrollArea(widgetResizable=True)
-        self._scroll.setAccessibleName("The chosen model")
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        pane = QWidget()
-        pane.setProperty("kind", "transparent")
-        cards = QVBoxLayout(pane)
-        cards.setContentsMargins(0, 0, 8, 0)
-        cards.setSpacing(16)
-        for widget in (self.details, self.quantize, self.card):
-            cards.addWidget(widget)
-        cards.addStretch(1)
-        self.quantize.hide()
-        self._scroll.setWidget(pane)
-        side = QVBoxLayout(self._model_side)
-        side.setContentsMargins(0, 0, 0, 0)
-        side.addWidget(self._scroll)
+        self._fill_model_side()
         self._right.addWidget(self._model_side)
         self._right.addWidget(self.disk)
         library = QWidget()
@@ -217,6 +224,24 @@ class ModelsPage(QWidget):
         layout.addWidget(self.dropped)
         layout.addWidget(self._jobs)
         layout.addWidget(self._stack, 1)
+
+    def _fill_model_side(self) -> None:
+        self._scroll = QScrollArea(widgetResizable=True)
+        self._scroll.setAccessibleName("The chosen model")
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        pane = QWidget()
+        pane.setProperty("kind", "transparent")
+        cards = QVBoxLayout(pane)
+        cards.setContentsMargins(0, 0, 8, 0)
+        cards.setSpacing(16)
+        for widget in (self.details, self.quantize, self.card):
+            cards.addWidget(widget)
+        cards.addStretch(1)
+        self.quantize.hide()
+        self._scroll.setWidget(pane)
+        side = QVBoxLayout(self._model_side)
+        side.setContentsMargins(0, 0, 0, 0)
+        side.addWidget(self._scroll)
 
     def _make_head(self) -> QHBoxLayout:
         head = QHBoxLayout()

@@ -1,6 +1,8 @@
 """A model's name, which can be changed in place, and the star that makes it a favourite."""
 
-from PySide6.QtCore import Qt, Signal
+from typing import cast
+
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
@@ -9,6 +11,13 @@ from ui.widgets.labels import button, label
 
 class NameEdit(QLineEdit):
     given_up = Signal()
+
+    def event(self, event: QEvent) -> bool:
+        """Escape is meant for the name here, not for the window's shortcut."""
+        if event.type() == QEvent.Type.ShortcutOverride and cast(QKeyEvent, event).key() == Qt.Key.Key_Escape:
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
@@ -47,11 +56,11 @@ class NameRow(QWidget):
         self.star.toggled.connect(self._show_star)
         self.rename.clicked.connect(self._begin)
         self.edit.returnPressed.connect(self._finish)
-        self.edit.given_up.connect(self._end)
+        self.edit.given_up.connect(self._give_up)
 
     def show_name(self, name: str, is_favourite: bool) -> None:
         if name != self._name.text():
-            self._end()
+            self.end()
         self._name.setText(name)
         self.star.setChecked(is_favourite)
         self._show_star(is_favourite)
@@ -69,8 +78,14 @@ class NameRow(QWidget):
 
     def _finish(self) -> None:
         self.renamed.emit(self.edit.text())
-        self._end()
+        self.end()
+        self.rename.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _end(self) -> None:
+    def _give_up(self) -> None:
+        self.end()
+        self.rename.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def end(self) -> None:
+        """No other name is being written any more."""
         self._stack.setCurrentWidget(self._name)
         self.rename.show()

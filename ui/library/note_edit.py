@@ -15,6 +15,7 @@ class NoteEdit(QPlainTextEdit):
         super().__init__()
         self._model_id: str | None = None
         self._saved = ""
+        self._before: str | None = None  # what the library has until it has taken the last writing
         self._timer = QTimer(self, interval=SAVE_MS, singleShot=True)
         self.setProperty("kind", "field")
         self.setTabChangesFocus(True)
@@ -25,11 +26,12 @@ class NoteEdit(QPlainTextEdit):
         self._timer.timeout.connect(self.save)
 
     def show_note(self, model_id: str, note: str) -> None:
-        """Keeps what is being written about the same model."""
-        if model_id == self._model_id and self._timer.isActive():
+        """Keeps what is being written about the same model; the library may still tell what was there before."""
+        is_same = model_id == self._model_id
+        if is_same and (self._timer.isActive() or note.strip() in (self.toPlainText().strip(), self._before)):
             return
         self.save()
-        self._model_id, self._saved = model_id, note
+        self._model_id, self._saved, self._before = model_id, note, None
         if note != self.toPlainText():
             self.setPlainText(note)
         self._timer.stop()
@@ -38,7 +40,7 @@ class NoteEdit(QPlainTextEdit):
         self._timer.stop()
         text = self.toPlainText()
         if self._model_id is not None and text.strip() != self._saved.strip():
-            self._saved = text
+            self._before, self._saved = self._saved.strip(), text
             self.written.emit(self._model_id, text)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:

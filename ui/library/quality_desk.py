@@ -25,19 +25,21 @@ class QualityDesk(QObject):
         self._models = models
         self._view = view
         self._entry: ModelEntry | None = None
-        self._cards: dict[str, Card | None] = {}  # by path, as far as they were asked for
+        self._cards: dict[str, Card] = {}  # by path
+        self._asked: set[str] = set()  # paths whose cards are here or on their way
         self._jobs: dict[str, Job] = {}  # by path: the measuring that goes on
         self._paths: dict[int, str] = {}  # of the models that jobs measure
         view.measure_clicked.connect(self._measure)
         view.cancel_clicked.connect(services.jobs.cancel)
+        view.dismissed.connect(self._forget_job)
         bridge.job_changed.connect(self._take_job)
 
     def show_entry(self, entry: "ModelEntry") -> None:
         self._entry = entry
         self._show()
         path = str(entry.path)
-        if path not in self._cards and not entry.is_checkpoint and entry.is_read:
-            self._cards[path] = None
+        if path not in self._asked and not entry.is_checkpoint and entry.is_read:
+            self._asked.add(path)
             self._fetch(entry)
 
     def _fetch(self, entry: "ModelEntry") -> None:
@@ -45,7 +47,8 @@ class QualityDesk(QObject):
         self._bridge.call(work, partial(self._take_cards, str(entry.path)), lambda _: None)
 
     def _take_cards(self, path: str, cards: "list[Card]") -> None:
-        self._cards[path] = cards[0] if cards else None
+        if cards:
+            self._cards[path] = cards[0]
         self._show()
 
     def _measure(self) -> None:
@@ -58,8 +61,13 @@ class QualityDesk(QObject):
         if path is None:
             return
         self._jobs[path] = job
-        if job.state.is_final and not job.error and self._entry is not None and str(self._entry.path) == path:
-            self._fetch(self._entry)
+        if job.state.is_final and not job.error:
+            self._asked.discard(path)  # there is a newer one; it is fetched once the model is looked at
+        if self._entry is not None:
+            self.show_entry(self._entry)
+
+    def _forget_job(self, job_id: int) -> None:
+        self._jobs.pop(self._paths.pop(job_id), None)
         self._show()
 
     def _show(self) -> None:

@@ -77,13 +77,13 @@ class QuantizePanel(QFrame):
         self._title.setText(f"Quantize {entry.name}")
         self.types.show_model(entry.parameters)
         self.again.setChecked(False)
-        self.problem.clear()
         self.view.setCurrentIndex(self.types.index(self.types.row_of(DEFAULT)))
         self._show_type()
         self.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _show_type(self) -> None:
         needs = self.quantization.needs_imatrix
+        self.problem.clear()  # it was another type's
         self.makes_matrix.setChecked(needs or self._wants_matrix)
         self.makes_matrix.setEnabled(not needs)
         self._refresh()
@@ -98,7 +98,7 @@ class QuantizePanel(QFrame):
         if self._entry is not None and self.isVisible():
             path, type_ = self._entry.path, self.quantization.name
             work = partial(self._services.plan_quantization, path, type_)
-            self._bridge.call(work, partial(self._take_plan, path), self._tell)
+            self._bridge.call(work, partial(self._take_plan, path), partial(self._tell, path, type_))
 
     def _take_plan(self, path: Path, plan: QuantizePlan) -> None:
         if self._entry is not None and self._entry.path == path:  # not one for the model before
@@ -106,9 +106,10 @@ class QuantizePanel(QFrame):
             self.types.show_size(plan.type, plan.bytes)
             self._refresh()
 
-    def _tell(self, error: Exception) -> None:
-        self.problem.setText(str(error))
-        self._refresh()
+    def _tell(self, path: Path, type_: str, error: Exception) -> None:
+        if self._entry is not None and (self._entry.path, self.quantization.name) == (path, type_):
+            self.problem.setText(str(error))
+            self._refresh()
 
     def _refresh(self) -> None:
         if self._entry is None:

@@ -24,6 +24,7 @@ class Shelf(QWidget):
         super().__init__()
         self.model = ShelfModel(models)
         self._current: str | None = None
+        self._place: int | None = None  # where the list was scrolled to, if its current row was out of sight
         self.filter = QLineEdit(placeholderText="Filter models")
         self.filter.setAccessibleName("Filter models")
         self.filter.setClearButtonEnabled(True)
@@ -40,6 +41,7 @@ class Shelf(QWidget):
         self.order.picked.connect(self.model.sort_by)
         self.view.selectionModel().currentChanged.connect(self._remember)
         self.view.doubleClicked.connect(lambda index: self.load_wanted.emit(index.data(ModelRole.ENTRY)))
+        self.model.modelAboutToBeReset.connect(self._keep_place)
         self.model.modelReset.connect(self._restore)
         theme.changed.connect(self.view.viewport().update)
         self._restore()
@@ -54,7 +56,7 @@ class Shelf(QWidget):
         self.filter.clear()
         self.only.setCurrentIndex(0)
         self.model.show_only(ALL)
-        self._current = model_id
+        self._current, self._place = model_id, None
         self._restore()
 
     def _remember(self) -> None:
@@ -63,8 +65,12 @@ class Shelf(QWidget):
             self._current = entry.id
         self.chosen.emit()
 
+    def _keep_place(self) -> None:
+        seen = self.view.visualRect(self.view.currentIndex()).intersects(self.view.viewport().rect())
+        self._place = None if seen else self.view.verticalScrollBar().value()
+
     def _restore(self) -> None:
-        """The list was made anew: the same model stays chosen, else the first one is."""
+        """The list was made anew: the same model stays chosen, else the first one is, and what was seen stays seen."""
         row = max(0, self.model.row_of(self._current)) if self._current else 0
         self._nothing.setVisible(not self.model.entries)
         self.view.setVisible(bool(self.model.entries))
@@ -73,7 +79,10 @@ class Shelf(QWidget):
             return
         index = self.model.index(row)
         self.view.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        self.view.scrollTo(index)
+        if self._place is None:
+            self.view.scrollTo(index)
+        else:
+            self.view.verticalScrollBar().setValue(self._place)
         self.chosen.emit()
 
     def _lay_out(self, theme: Theme) -> None:

@@ -24,7 +24,7 @@ GROUNDS = {
     Origin.HF_CACHE: ("#f5e6ae", "#4f431a"),
     Origin.FOLDER: ("#c9def2", "#1f3f5f"),
 }
-MAX_AREAS = 200  # the rest of an origin is one area
+MAX_AREAS = 200  # the largest; smaller ones would be specks
 GAP = 2.0
 Area = tuple["ModelEntry", int, QRectF]
 
@@ -50,9 +50,8 @@ class Treemap(QWidget):
     def show_shares(self, shares: "list[Share]") -> None:
         models = [(entry, num_bytes) for share in shares for entry, num_bytes in share.models if num_bytes]
         self._models = sorted(models, key=lambda pair: -pair[1])[:MAX_AREAS]
-        largest = [f"{entry.name}, {size(num_bytes)}" for entry, num_bytes in self._models[:10]]
-        self.setAccessibleDescription("The largest: " + "; ".join(largest))
         self._arrange()
+        self._describe()
 
     def resizeEvent(self, event: QEvent) -> None:  # noqa: ARG002
         self._arrange()
@@ -81,7 +80,8 @@ class Treemap(QWidget):
         self._choose()
 
     def leaveEvent(self, event: QEvent) -> None:  # noqa: ARG002
-        self._go_to(None)
+        if not self.hasFocus():
+            self._go_to(None)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
@@ -107,7 +107,17 @@ class Treemap(QWidget):
         self._at = at
         area = self._areas[at] if at is not None else None
         self.setToolTip(f"{area[0].name}\n{area[0].origin.label}, {size(area[1])}" if area else "")
+        self._describe()
         self.update()
+
+    def _describe(self) -> None:
+        """The area that is looked at, else the largest ones, for who cannot see them."""
+        if self._at is not None:
+            entry, num_bytes, _ = self._areas[self._at]
+            self.setAccessibleDescription(f"{entry.name}, {entry.origin.label}, {size(num_bytes)}")
+        else:
+            largest = [f"{entry.name}, {size(num_bytes)}" for entry, num_bytes in self._models[:10]]
+            self.setAccessibleDescription("The largest: " + "; ".join(largest))
 
     def _arrange(self) -> None:
         self._at = None

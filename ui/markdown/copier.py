@@ -114,6 +114,7 @@ class Copier:
         ours = self._cursor.insertTable(table.rows(), table.columns(), form)
         for row in range(table.rows()):
             for column in range(table.columns()):
+                ours.cellAt(row, column).setFormat(self._formats.cell())
                 cell = Copier(ours.cellAt(row, column).firstCursorPosition(), self._colors)
                 cell._fill(table.cellAt(row, column), is_head=row == 0)
         self._cursor.movePosition(QTextCursor.MoveOperation.End)

@@ -8,7 +8,9 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextFormat,
+    QTextFrameFormat,
     QTextLength,
+    QTextTableCellFormat,
     QTextTableFormat,
 )
 
@@ -93,6 +95,14 @@ class Formats:
         form.setForeground(QColor(self._colors.accent))
         form.setFontUnderline(True)
         return form
+
+    def cell(self) -> QTextTableCellFormat:
+        """Of the lines of a table itself Qt draws only some: each cell draws all of its own."""
+        result = QTextTableCellFormat()
+        result.setBorder(1)
+        result.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+        result.setBorderBrush(QColor(self._colors.border))
+        return result
 
     def table(self, is_after_code: bool) -> QTextTableFormat:
         result = QTextTableFormat()

@@ -24,9 +24,10 @@ class Banner(QFrame):
 
     closed = Signal()
 
-    def __init__(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = ""):
+    def __init__(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "", topic: str = ""):
         super().__init__()
         self.text = text
+        self.topic = topic
         self.setProperty("kind", f"banner-{tone}")
         self.setAccessibleName(text)
         self._details = self._make_details(details)
@@ -91,17 +92,25 @@ class BannerArea(QWidget):
         self._layout.setSpacing(8)
         self.hide()
 
-    def show_banner(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "") -> Banner:
+    def show_banner(
+        self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "", topic: str = ""
+    ) -> Banner:
+        """topic: what it is about, for `withdraw`."""
         for old in list(self._banners):
             if old.text == text:
                 old.finish()
-        banner = Banner(tone, text, actions, details)
+        banner = Banner(tone, text, actions, details, topic)
         banner.closed.connect(lambda: self._remove(banner))
         self._banners.append(banner)
         self._layout.addWidget(banner)
         self.show()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(banner, text))
         return banner
+
+    def withdraw(self, topic: str) -> None:
+        """Its reader has come to see it for themselves."""
+        for banner in [banner for banner in self._banners if banner.topic == topic]:
+            banner.finish()
 
     def banners(self) -> list[Banner]:
         return self._banners

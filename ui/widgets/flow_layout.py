@@ -46,14 +46,22 @@ class FlowLayout(QLayout):
         return size
 
     def _arrange(self, rect: QRect, is_dry: bool) -> int:
-        x, y, row = rect.x(), rect.y(), 0
+        """The height that is needed. Lower widgets stand in the middle of their row."""
+        x, y, height = rect.x(), rect.y(), 0
+        row: list[tuple[QLayoutItem, QRect]] = []
         for item in self._items:
             if item.isEmpty():  # hidden
                 continue
             size = item.sizeHint()
-            if x > rect.x() and x + size.width() > rect.right() + 1:
-                x, y, row = rect.x(), y + row + self._gap, 0
-            if not is_dry:
-                item.setGeometry(QRect(QPoint(x, y), size))
-            x, row = x + size.width() + self._gap, max(row, size.height())
-        return y + row - rect.y()
+            if row and x + size.width() > rect.right() + 1:
+                _place(row, height, is_dry)
+                x, y, height, row = rect.x(), y + height + self._gap, 0, []
+            row.append((item, QRect(QPoint(x, y), size)))
+            x, height = x + size.width() + self._gap, max(height, size.height())
+        _place(row, height, is_dry)
+        return y + height - rect.y()
+
+
+def _place(row: list[tuple[QLayoutItem, QRect]], height: int, is_dry: bool) -> None:
+    for item, rect in () if is_dry else row:
+        item.setGeometry(rect.translated(0, (height - rect.height()) // 2))

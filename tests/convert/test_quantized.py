@@ -211,6 +211,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "several ways",
     ),
+    "rotated": (
+        {**compressed("float-quantized", num_bits=8, type="float"), "transform_config": {"config_groups": {"u": {}}}},
+        "are rotated",
+    ),
     "W8A8": (compressed("int-quantized", num_bits=8, type="int"), "SmoothQuant"),
     "block": ({"quant_method": "fp8", "weight_block_size": [0, 16]}, "no valid weight_block_size"),
     "scale": ({"quant_method": "fp8", "weight_block_size": [8, 8]}, "does not go with"),

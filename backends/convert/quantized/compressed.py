@@ -30,6 +30,8 @@ INPUT_SCALE = ".input_scale"
 
 def read_compressed(settings: dict[str, Any], parts: Parts) -> dict[str, Computed]:
     form = settings.get("format")
+    if settings.get("transform_config"):
+        raise Refusal("The weights of this checkpoint are rotated (transform_config). Choose the original checkpoint.")
     weights = _scheme(settings)
     if form in PLAIN_FORMATS and weights.get("type") == "float":
         return _floats(weights, parts)

@@ -20,7 +20,8 @@ from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
-from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeDevice, NativeError, NativeModel
 from backends.llama.placement import (
     ALL_LAYERS,
     CUDA,

@@ -21,7 +21,8 @@ from backends.formats.gguf_split import part_paths
 from backends.llama import native
 from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import (
     CUDA,
     TINY_MODEL,

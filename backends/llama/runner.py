@@ -8,7 +8,7 @@ import numpy.typing as npt
 from backends.engine.runner import KVFull, Step
 from backends.llama.grammar import GrammarError
 from backends.llama.logprobs import logprob
-from backends.llama.native import NativeContext
+from backends.llama.context import NativeContext
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload
 

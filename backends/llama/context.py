@@ -12,7 +12,7 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
-from backends.llama.native import Closable, NativeError, NativeModel
+from backends.llama.native import NativeError, NativeModel
 from backends.llama.rollback import Rollback
 
 GGML_TYPES = {
@@ -47,7 +47,7 @@ class ContextParams:
     is_unified: bool = True  # else each slot has its part of the cells to itself
 
 
-class NativeContext(_Closable):
+class NativeContext(Closable):
     """A KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
 
     A sliding window's layers get as many cells as the others (`swa_full`; 8 MiB instead of 4.5 for the tests' Gemma at

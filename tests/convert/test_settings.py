@@ -95,7 +95,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"rope_scaling": YARN, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
         "two different tables of rotary settings",
     ),
-    "no theta of a window": ("Olmo3ForCausalLM", {"rope_parameters": HALF_A_ROPE}, "no rope_theta for layers of the type"),
+    "no theta of a window": (
+        "Olmo3ForCausalLM",
+        {"rope_parameters": HALF_A_ROPE},
+        "no rope_theta for layers",
+    ),
     "no theta": ("LlamaForCausalLM", {"rope_theta": None}, "no valid rope_theta"),
     "both ways": ("Qwen2ForCausalLM", {"is_causal": False}, r"later in the text \(is_causal\)"),
     "settings by layer": ("LlamaForCausalLM", {"per_layer_config": {"0": {"head_dim": 8}}}, "per_layer_config"),

@@ -200,7 +200,7 @@ def test_a_reference_that_cannot_be_removed_does_not_cost_the_result(
 ) -> None:
     (tmp_path / "held.reference").write_bytes(bytes(100))
 
-    def refuse(_path: Path, missing_ok: bool = False) -> None:
+    def refuse(_path: Path) -> None:
         raise PermissionError(13, "in use by another process")
 
     with monkeypatch.context() as patched:

@@ -52,7 +52,9 @@ def _smollm3_fault(config: Config) -> str | None:
 
 def _granite_fault(config: Config) -> str | None:
     sizes = config.sizes
-    return None if sizes[Size.QUERY] == sizes[Size.HIDDEN] else "A head_dim other than hidden_size / num_attention_heads"
+    return (
+        None if sizes[Size.QUERY] == sizes[Size.HIDDEN] else "A head_dim other than hidden_size / num_attention_heads"
+    )
 
 
 ARCHITECTURES = {

@@ -13,9 +13,9 @@ import numpy as np
 from backends.quality.softmax import Doubles, Floats, Ids, Softmax
 
 EVEN_SHARE = 0.25
-BUDGET_SHARE = 0.0098  # of the vocabulary; at 8 bytes each, just below 2 % of the full logits
-MIN_BUDGET = 1024
-ENTRY_BYTES, FULL_BYTES = 8, 4  # of one token: with its number, and without
+BUDGET_SHARE = 0.0098  # of the vocabulary; at 8 bytes each, just below 2 % of the full logits in float32
+MIN_BUDGET = 256
+SMALL_VOCABULARY = 4096  # kept whole: its full logits are small, and a fiftieth of them would say little
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,13 @@ class Sampling:
 
     @classmethod
     def of(cls, num_tokens: int) -> "Sampling":
-        return cls(num_tokens, max(MIN_BUDGET, int(num_tokens * BUDGET_SHARE)))
+        budget = num_tokens if num_tokens <= SMALL_VOCABULARY else int(num_tokens * BUDGET_SHARE)
+        return cls(num_tokens, max(MIN_BUDGET, budget))
 
     @property
     def is_full(self) -> bool:
-        """A small vocabulary is kept whole."""
-        return self.budget * ENTRY_BYTES >= self.num_tokens * FULL_BYTES / 2
+        """Nothing is left to lots: by then they would save little."""
+        return self.budget >= self.num_tokens / 4
 
     def chances(self, probabilities: Doubles) -> Doubles:
         return np.minimum(1.0, self.budget * ((1 - EVEN_SHARE) * probabilities + EVEN_SHARE / self.num_tokens))

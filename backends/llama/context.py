@@ -12,7 +12,7 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
-from backends.llama.native import NativeError, NativeModel
+from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.rollback import Rollback
 
 GGML_TYPES = {

@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "yarn of MLA": ("DeepseekV2ForCausalLM", {"rope_scaling": YARN}, "without mscale_all_dim"),
     "yarn of MLA that scales": (
         "DeepseekV2ForCausalLM",
-        {"rope_scaling": {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0, "attention_factor": 1.2}},
+        {"rope_scaling": {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0, "attention_factor": 1.1386294361119891}},
         "attention_factor of its own",
     ),
     "clamp": ("GptOssForCausalLM", {"rope_scaling": YARN, "swiglu_limit": 5.0}, "swiglu_limit of 5.0"),

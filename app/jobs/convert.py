@@ -44,7 +44,7 @@ def convert_checkpoint(
             "backends.llama.verify:verify",
             log_path=logs / "verify.log",
             on_progress=_share(on_progress, CONVERT_SHARE, 1.0),
-            part=target.with_name(target.name + ".part"),
+            part=_part(target),
         )
     assert isinstance(result, ConvertResult)
     assert isinstance(verification, Verification)
@@ -158,10 +158,15 @@ def make_imatrix(
     return result
 
 
+def _part(target: Path) -> Path:
+    """Where the children let a file grow."""
+    return target.with_name(target.name + ".part")
+
+
 @contextmanager
 def _no_part_left(target: Path) -> Iterator[None]:
     """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
     try:
         yield
     finally:
-        target.with_name(target.name + ".part").unlink(missing_ok=True)
+        _part(target).unlink(missing_ok=True)

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from app.disk import sync_folder
-from app.downloads.flusher import Flusher
 from app.downloads.source import Source
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
 VERSION = 1
-LEAVE_SECONDS = 0.2  # for a pause on a slow disk
 MAX_SIDE = 16 << 10
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -35,7 +33,6 @@ class Part:
         self.validator: str | None = None  # the ETag for If-Range
         self.size = self._usable(source.bytes)
         self._file: FileIO | None = None
-        self._flusher: Flusher | None = None
 
     @property
     def file(self) -> FileIO:
@@ -46,7 +43,6 @@ class Part:
                 raise OSError(errno.ELOOP, f"{self.path.name} is a link to another place")
             mode = os.O_RDWR | os.O_CREAT | (0 if self.size else os.O_TRUNC)
             self._file = FileIO(os.open(self.path, mode | NO_LINK, 0o644), "r+b")
-            self._flusher = Flusher(self._file.fileno())
         return self._file
 
     @property
@@ -68,36 +64,28 @@ class Part:
         while written < len(data):  # a raw write may take less than all
             written += self.file.write(data[written:]) or 0
         self.size += written
-        if self._flusher is not None:
-            self._flusher.wrote(written)
 
     def sync(self) -> None:
-        descriptor = self.file.fileno()
-        if self._flusher is not None:
-            self._flusher.close(None)  # at rest: else it could be told of a failure after this look
-            if self._flusher.failure is not None:
-                raise self._flusher.failure
-        os.fsync(descriptor)
+        """Once, at the end: syncing on the way makes the writer wait for the file's lock, at half the speed."""
+        os.fsync(self.file.fileno())
 
     def finish(self) -> None:
         """Under its own name, for good."""
-        self.close(None)  # Windows renames and deletes no open file
+        self.close()  # Windows renames and deletes no open file
         os.replace(self.path, self.target)
         sync_folder(self.target.parent)
         self.side.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        self.close(None)
+        self.close()
         self.size, self.validator = 0, None
         for path in (self.path, self.side):
             path.unlink(missing_ok=True)
 
-    def close(self, seconds: float | None = LEAVE_SECONDS) -> None:
-        if self._flusher is not None:
-            self._flusher.close(seconds)
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file = self._flusher = None
+        self._file = None
 
     def _usable(self, whole: int) -> int:
         """How much of what lies there can be gone on with; 0 when it is another file or nobody knows."""

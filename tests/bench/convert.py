@@ -154,8 +154,8 @@ def table(figures: dict[str, Any]) -> str:
         "# Convert",
         "",
         f"A random Llama checkpoint of {figures['megabytes']} MB in {NUM_SHARDS} shards. Medians over pairs taken in "
-        "turn; a ratio below 1 is less time or memory for us. The pages of a mapped file, which the system drops when it "
-        "needs room, count in the peak and not in the own memory: ours maps the new file whole to try it out.",
+        "turn; a ratio below 1 is less time or memory for us. The pages of a mapped file, which the system drops when "
+        "it needs room, count in the peak and not in the own memory: ours maps the new file whole to try it out.",
         "",
         "| case | beside | figure | ours | other | ratio | lowest | highest | pairs |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -1,7 +1,6 @@
 """How much memory children hold that the system could not drop: their resident pages without those of mapped files."""
 
 import threading
-from types import TracebackType
 
 import psutil
 
@@ -20,7 +19,7 @@ class OwnMemory:
         self._thread.start()
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
 

@@ -29,7 +29,7 @@ def test_the_file_comes_whole_in_spite_of(fault: str, place: Place) -> None:
     place.fetch()
     assert place.target.read_bytes() == CONTENT
     assert place.names == [NAME]
-    answers = place.double.downloads()
+    answers = place.double.finished_downloads()
     assert len(answers) == num_answers
     assert sum(seen.bytes_sent for seen in answers) < len(CONTENT) + 2 * MB  # only the rest each time
 
@@ -38,7 +38,7 @@ def test_a_connection_that_goes_quiet_is_given_up_for_another(place: Place) -> N
     place.double.fail(on="/cdn/*", stall_after=MB, times=1)
     place.fetch(patience=replace(IMPATIENT, silence=0.3))
     assert place.target.read_bytes() == CONTENT
-    assert place.double.downloads()[-1].headers["range"] == f"bytes={MB}-"
+    assert place.double.finished_downloads()[-1].headers["range"] == f"bytes={MB}-"
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -75,7 +75,7 @@ def test_the_file_begins_anew_after(fault: str, place: Place) -> None:
     place.fetch()
     assert place.target.read_bytes() == CONTENT
     assert place.double.requests[1].headers["range"] == f"bytes={MB}-"
-    assert place.double.downloads()[-1].bytes_sent == len(CONTENT)
+    assert place.double.finished_downloads()[-1].bytes_sent == len(CONTENT)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -207,7 +207,7 @@ def test_wrong_bytes_after_a_resume_are_fetched_once_more_in_one_go(place: Place
         part.write(b"damaged")
     place.fetch()
     assert place.target.read_bytes() == CONTENT
-    ranges = [seen.headers.get("range") for seen in place.double.downloads()]
+    ranges = [seen.headers.get("range") for seen in place.double.finished_downloads()]
     assert ranges == [f"bytes={MB}-", None]
 
 
@@ -250,7 +250,7 @@ def test_without_an_etag_and_a_hash_nothing_is_stitched(etag: str, place: Place)
     place.double.fail(on="/cdn/*", etag=etag, cut_after=MB, times=1)
     place.fetch(source, patience=IMPATIENT)
     assert hashlib.sha256(place.target.read_bytes()).hexdigest() == place.source().sha256
-    assert [seen.headers.get("range") for seen in place.double.downloads()] == [None, None]
+    assert [seen.headers.get("range") for seen in place.double.finished_downloads()] == [None, None]
 
 
 def test_another_version_is_refused_before_its_bytes_come(place: Place) -> None:
@@ -262,7 +262,7 @@ def test_another_version_is_refused_before_its_bytes_come(place: Place) -> None:
         "127.0.0.1 has another “model.gguf” now than the one that was chosen: it announces another hash. Nothing of it "
         "is downloaded. Open the repository's page anew and download again."
     )
-    assert place.double.downloads() == []
+    assert place.double.finished_downloads() == []
 
 
 def test_a_redirect_of_a_mirror_that_names_no_hash_is_followed(place: Place) -> None:

@@ -21,7 +21,7 @@ def test_the_next_run_fetches_only_the_rest(place: Place) -> None:
     place.leave(MB)
     place.fetch()
     assert place.target.read_bytes() == CONTENT
-    (rest,) = place.double.downloads()
+    (rest,) = place.double.finished_downloads()
     assert (rest.status, rest.headers["range"], rest.bytes_sent) == (206, f"bytes={MB}-", len(CONTENT) - MB)
     assert rest.headers["if-range"].startswith('"')
     assert place.transfers[0].bytes_total == len(CONTENT)
@@ -41,7 +41,7 @@ def test_a_new_version_at_the_same_address_is_fetched_from_its_start(place: Plac
     place.double.add(HubRepo(REPO, {NAME: newer}))
     place.fetch()
     assert place.target.read_bytes() == newer
-    (seen,) = place.double.downloads()
+    (seen,) = place.double.finished_downloads()
     assert "range" not in seen.headers  # the side file names the other hash
 
 
@@ -52,7 +52,7 @@ def test_a_new_version_without_hashes_is_told_by_its_etag(place: Place) -> None:
     place.double.add(HubRepo(REPO, {NAME: newer}))
     place.fetch(place.source(hashed=False))
     assert place.target.read_bytes() == newer
-    last = place.double.downloads()[-1]
+    last = place.double.finished_downloads()[-1]
     assert (last.status, last.headers["range"]) == (200, f"bytes={MB}-")
 
 
@@ -86,7 +86,7 @@ def test_a_side_file_of_another_file_is_not_believed(change: Any, place: Place) 
     side_file.write_text(json.dumps(side), "utf-8")
     place.fetch()
     assert place.target.read_bytes() == CONTENT
-    assert "range" not in place.double.downloads()[0].headers
+    assert "range" not in place.double.finished_downloads()[0].headers
 
 
 @pytest.mark.parametrize("side", [b"", b"[1]", b"{", b"\xff\xfe", b'{"a":' * 2000])
@@ -95,7 +95,7 @@ def test_a_side_file_that_is_none_is_not_believed(side: bytes, place: Place) -> 
     (place.folder / f"{NAME}.part.json").write_bytes(side)
     place.fetch()
     assert place.names == [NAME]
-    assert "range" not in place.double.downloads()[0].headers
+    assert "range" not in place.double.finished_downloads()[0].headers
 
 
 def test_a_part_that_is_longer_than_the_file_is_not_believed(place: Place) -> None:
@@ -118,10 +118,10 @@ def test_sigkill_at_random_moments_loses_only_what_was_in_flight(place: Place) -
             child.kill()
     left = len(CONTENT) if place.target.exists() else place.part.stat().st_size
     place.double.faults.clear()
-    num_before = len(place.double.downloads())
+    num_before = len(place.double.finished_downloads())
     place.fetch()
     assert place.target.read_bytes() == CONTENT
     assert place.names == [NAME]
-    assert sum(seen.bytes_sent for seen in place.double.downloads()[num_before:]) == len(CONTENT) - left
-    ranges = [int(seen.headers.get("range", "bytes=0-")[6:-1]) for seen in place.double.downloads()]
+    assert sum(seen.bytes_sent for seen in place.double.finished_downloads()[num_before:]) == len(CONTENT) - left
+    ranges = [int(seen.headers.get("range", "bytes=0-")[6:-1]) for seen in place.double.finished_downloads()]
     assert ranges == sorted(ranges)  # never back

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from app.downloads import flusher
 from app.errors import DownloadError
 from tests.downloads.conftest import CONTENT, NAME, REPO, Place
 from tests.hub.double import HubRepo
@@ -97,7 +96,7 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_came(
         subprocess.run(["mount", "-o", f"remount,size={4 * MB}", str(small_disk)], check=True)
     place.fetch()
     assert place.target.read_bytes() == CONTENT
-    assert place.double.downloads()[-1].bytes_sent == len(CONTENT) - len(kept)
+    assert place.double.finished_downloads()[-1].bytes_sent == len(CONTENT) - len(kept)
 
 
 def test_a_file_system_without_large_files_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,13 +109,10 @@ def test_a_file_system_without_large_files_is_told(place: Place, monkeypatch: py
 
 
 def test_a_disk_that_fails_while_it_is_synced_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system tells of it once, and then to the thread that syncs on the way."""
-
     def sync(_descriptor: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(flusher, "_sync", sync)
-    monkeypatch.setattr(flusher, "EVERY", MB)
+    monkeypatch.setattr("app.downloads.part.os.fsync", sync)
     with pytest.raises(
         DownloadError, match=r"cannot be written: Input/output error\. Check the folder, then try again"
     ):

@@ -40,7 +40,7 @@ def test_what_came_before_a_pause_is_gone_on_with(place: Place) -> None:
     assert place.part.stat().st_size == MB
     place.fetch()
     assert place.target.read_bytes() == CONTENT
-    assert place.double.downloads()[-1].bytes_sent == len(CONTENT) - MB
+    assert place.double.finished_downloads()[-1].bytes_sent == len(CONTENT) - MB
 
 
 def test_a_failure_of_one_file_ends_the_others_which_stay_to_be_gone_on_with(place: Place) -> None:

@@ -42,6 +42,7 @@ class Seen:
     headers: dict[str, str]
     status: int = 0
     bytes_sent: int = 0  # of the body, handed to the socket
+    is_over: bool = False  # the client may have the last byte a moment earlier
 
 
 @dataclass

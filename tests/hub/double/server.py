@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tests.hub.double.metadata import Metadata, error
 from tests.hub.double.repo import HubRepo
 
 HOST = "127.0.0.1"
+SECONDS = 20.0
 HARMLESS = Fault()
 
 
@@ -66,6 +68,14 @@ class HubDouble:
         """The exchanges that carried a file's bytes, in order."""
         return [seen for seen in list(self.requests) if seen.method == "GET" and seen.status in (200, 206)]
 
+    def finished_downloads(self) -> list[Seen]:
+        """The same, once all of them are over: only then is it known how much was sent."""
+        until = time.monotonic() + SECONDS
+        while not all(seen.is_over for seen in list(self.requests)):
+            assert time.monotonic() < until, "an answer has no end"
+            time.sleep(0.005)
+        return self.downloads()
+
     def reset(self) -> None:
         """Empty again, and nobody is connected. The ports stay."""
         self._call(self._hang_up())
@@ -113,6 +123,8 @@ class HubDouble:
                 if fault.stall_after is not None:
                     await reader.read(1)  # until the client leaves
                 return
+            finally:
+                seen.is_over = True
 
     def _answer(self, request: Request) -> tuple[Response, Fault]:
         fault = self._fault(request, is_file=False)

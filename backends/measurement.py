@@ -8,7 +8,7 @@ class Divergence:
     """How far a model's predictions are from its reference's: KL divergence in nats per token, reference first.
 
     error: of the mean, one standard error over the text's positions. p99: 99 of 100 positions are below it.
-    same_top: share of positions at which both would say the same word first, 0 to 1, with its standard error.
+    same_top: share of positions at which both would choose the same token first, 0 to 1, with its standard error.
     approximation: what leaving out most of the vocabulary in the reference file may have changed the mean by (two
     standard errors); 0 when every probability was compared.
     """

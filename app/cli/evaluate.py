@@ -106,7 +106,9 @@ def _evaluate(
     asked: threading.Event,
 ) -> tuple[dict[str, Any], str]:
     result = services.lab.evaluate(model, against, listener, asked, settings=settings)
-    return {"model": str(model), "against": str(against) if against else None, **asdict(result)}, describe(result)
+    report = {"model": str(model), "against": str(against) if against else None, **asdict(result)}
+    heading = f"{model.name}, compared to {against.name}" if against else model.name
+    return report, f"{heading}\n\n{describe(result)}"
 
 
 def describe(result: "Evaluation") -> str:
@@ -122,7 +124,7 @@ def describe(result: "Evaluation") -> str:
         ]
         if kld.approximation:
             rows.append(("The mean is known to within", f"± {kld.approximation:.2g} (the reference is kept in part)"))
-    rows.append(("Predictions", f"{result.num_tokens:,} in {result.seconds:.1f} s, chunks of {result.context}"))
+    rows.append(("Predictions", f"{result.num_tokens:,} in {result.seconds:.1f} s, chunks of {result.context} tokens"))
     rows.append(("KV cache", f"{result.kv_type_k} keys, {result.kv_type_v} values"))
     return _table(rows)
 

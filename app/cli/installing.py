@@ -48,7 +48,7 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
         if there.model_id is None:
             raise
         print(f"slipstream: {there}", file=sys.stderr)
-        report = _describe(services.store.find(there.model_id))
+        report = _describe(services.library.find(there.model_id))
     finally:
         services.close()
     print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report))
@@ -67,6 +67,7 @@ def _install(services: "Services", request: "InstallRequest", asked: threading.E
     leave = services.jobs.subscribe(tell)
     try:
         handle = services.jobs.handle(services.installs.install(request))
+        _tell_before(request)
         while not handle.finished.wait(LOOK_SECONDS):
             if asked.is_set():
                 raise Cancelled("Stopped. What was done is kept; the same command goes on from here.")
@@ -77,6 +78,17 @@ def _install(services: "Services", request: "InstallRequest", asked: threading.E
         raise InstallError(handle.job.error)
     assert isinstance(handle.result, Installed)
     return handle.result
+
+
+def _tell_before(request: "InstallRequest") -> None:
+    from app.jobs.install_request import Aim
+
+    if request.aim is Aim.MODEL:
+        print(
+            f"slipstream: {request.download_bytes / 1e9:.2f} GB of a checkpoint are read and not kept. "
+            f"“slipstream pull {request.repository_id}” keeps them, for several quantizations.",
+            file=sys.stderr,
+        )
 
 
 def _until(asked: threading.Event, function: Callable[[], T]) -> T:

@@ -140,7 +140,7 @@ def _quantize(
 
     type_ = arguments.type.upper()
     target = (arguments.target or source.with_name(output_name(source, type_))).absolute()
-    if target == source:
+    if target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the source itself. Name another file to write.")
     result = quantize_file(
         source,

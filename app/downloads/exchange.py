@@ -6,7 +6,7 @@ http.client and not the Hub library's client: that hands out 64 kB at a time as 
 import http.client
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.message import Message
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -67,8 +67,16 @@ class Exchange:
         self._connection: http.client.HTTPConnection | None = None
         self._sock: socket.socket | None = None
 
-    def get(self, url: str, headers: Mapping[str, str], own: Mapping[str, str]) -> Answer:
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        own: Mapping[str, str],
+        look: Callable[[Message], None] = lambda _: None,
+    ) -> Answer:
         """The first answer that is no redirect. `own` headers go to the origin of `url` alone.
+
+        look: is shown the headers of that origin's redirects, and may raise.
 
         Raises Trouble, DownloadError, or Cancelled after `abort`.
         """
@@ -79,6 +87,8 @@ class Exchange:
             if answer.status not in REDIRECTS:
                 return answer
             with answer:
+                if not is_elsewhere:
+                    look(answer.headers)
                 address = next_address(address, answer.headers.get("Location"))
         raise DownloadError(f"{host(url)} sends in circles. Try again later, or look at its page in a browser.")
 

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from email.message import Message
 from io import FileIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from app.downloads.trouble import (
     disk_trouble,
     given_up,
     other_size,
+    other_version,
     refusal,
     too_long_a_wait,
     wrong_bytes,
@@ -24,6 +26,7 @@ from app.errors import Cancelled, DownloadError
 
 FLUSH_SECONDS = 0.25  # on a slow line a buffer is not filled first: a kill should not cost much
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Fetch:
@@ -137,9 +140,15 @@ class Fetch:
             headers["Range"] = f"bytes={self.position}-"
             if self.part.validator is not None:
                 headers["If-Range"] = self.part.validator
-        with self._exchange.get(self.source.url, headers, self.source.headers) as answer:
+        with self._exchange.get(self.source.url, headers, self.source.headers, self._check_announced) as answer:
             self._meet(digest, answer)
             self._receive(digest, answer)
+
+    def _check_announced(self, headers: Message) -> None:
+        """The Hub names the hash of the file that it sends to: another one shows before its bytes come."""
+        announced = headers.get("X-Linked-Etag", "").strip('"')
+        if self.source.sha256 and SHA256.fullmatch(announced) and announced != expected(self.source):
+            raise other_version(self.target.name, host(self.source.url))
 
     def _meet(self, digest: Digest, answer: Answer) -> None:
         """Ready for this answer's body, or why not."""

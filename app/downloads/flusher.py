@@ -33,8 +33,11 @@ class Flusher:
 
     def _work(self) -> None:
         try:
-            while self._is_wanted.wait() and not self._is_closed:
+            while True:
+                self._is_wanted.wait()
                 self._is_wanted.clear()
+                if self._is_closed:  # looked at last: a close that comes before sets the event again
+                    return
                 _sync(self._descriptor)
         except OSError as failure:
             self.failure = failure

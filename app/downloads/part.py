@@ -3,11 +3,11 @@
 import errno
 import json
 import os
-from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from app.disk import sync_folder
 from app.downloads.flusher import Flusher
 from app.downloads.source import Source
 
@@ -72,15 +72,18 @@ class Part:
             self._flusher.wrote(written)
 
     def sync(self) -> None:
-        os.fsync(self.file.fileno())
-        if self._flusher is not None and self._flusher.failure is not None:
-            raise self._flusher.failure
+        descriptor = self.file.fileno()
+        if self._flusher is not None:
+            self._flusher.close(None)  # at rest: else it could be told of a failure after this look
+            if self._flusher.failure is not None:
+                raise self._flusher.failure
+        os.fsync(descriptor)
 
     def finish(self) -> None:
         """Under its own name, for good."""
         self.close(None)  # Windows renames and deletes no open file
         os.replace(self.path, self.target)
-        _sync_folder(self.target.parent)
+        sync_folder(self.target.parent)
         self.side.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -118,13 +121,3 @@ def _read(side: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("no side file")
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name last. Windows has no such call."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
-RATE_LIMIT = re.compile(r"\bt=(\d+)")  # of the Hub's header: "api";r=0;t=55
+RATE_LIMIT = re.compile(r"\bt=(\d{1,9})")  # of the Hub's header: "api";r=0;t=55
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def ordered_wait(headers: Message) -> float | None:
     """Seconds that Retry-After (a number or a date) or ratelimit ask for."""
     after = headers.get("Retry-After", "").strip()
     if after.isdecimal():
-        return float(after)
+        return float(after[:MAX_DIGITS])  # more would be infinite
     if after:
         try:
             return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())

@@ -27,7 +27,11 @@ def open_connection(
         connection = _connection("http", str(proxy.hostname), proxy.port or 80, timeout)
         target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
         headers |= _credentials(proxy)
-    connection.connect()
+    try:
+        connection.connect()
+    except BaseException:
+        connection.close()  # nobody else has it yet: a proxy that answers nonsense would be left connected
+        raise
     return connection, target
 
 

@@ -128,6 +128,13 @@ def wrong_bytes(name: str, host: str) -> DownloadError:
     )
 
 
+def other_version(name: str, host: str) -> DownloadError:
+    return DownloadError(
+        f"{host} has another “{name}” now than the one that was chosen: it announces another hash. Nothing of it is "
+        "downloaded. Open the repository's page anew and download again."
+    )
+
+
 def other_size(name: str, host: str, sent: int | None, wanted: int) -> DownloadError:
     more, announced = "more" if sent is None else shown_size(sent), shown_size(wanted)
     if more == announced:

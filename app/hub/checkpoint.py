@@ -55,10 +55,6 @@ def checkpoint(files: Sequence[HubFile], shards: frozenset[str] | None = None) -
     )
 
 
-def is_weights(file: HubFile) -> bool:
-    return file.path.endswith((".safetensors", ".bin"))
-
-
 def shards_of(index: bytes) -> frozenset[str] | None:
     """The file names in an index; None when it is not one."""
     try:

@@ -88,8 +88,7 @@ class Connection:
             client, self._client = self._client, None
             sockets, self._sockets = self._sockets, []
         for sock in sockets:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer; closing would not
+            _shut(sock)
         if client is not None:
             client.close()
 
@@ -141,3 +140,12 @@ class Connection:
             with self._lock:
                 self._sockets = [old for old in self._sockets if old.fileno() >= 0]
                 self._sockets.append(sock)
+                is_late = self._is_closed
+            if is_late:  # its client was closed while it connected: nobody else would wake it
+                _shut(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    """Wakes a thread that waits for an answer; closing would not."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

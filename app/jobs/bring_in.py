@@ -5,13 +5,15 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.disk import sync_folder
 from app.errors import Cancelled, ModelFileError
 from app.jobs.job import JobContext
+from app.jobs.leftovers import clear_leftovers
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts, part_paths
 from app.library.names import FORBIDDEN, MAX_NAME
@@ -21,7 +23,6 @@ from backends.child import Progress
 PUBLISHER = "local"
 PREFIX = ".incoming-"  # a folder in the library, hidden from its list, on its disk
 CHUNK_BYTES = 4 << 20
-STALE_SECONDS = 24 * 3600
 SPARE_BYTES = 64 << 20  # of the disk stay free
 
 
@@ -43,15 +44,16 @@ class BringIn:
         """Nothing is brought in unless all of them are sound and fit. Raises ModelFileError or Cancelled."""
         context.step(0)
         sets = list(dict.fromkeys(part_paths(path.absolute()) for path in self.paths))
-        total = 0
+        self.store.models_dir.mkdir(parents=True, exist_ok=True)
+        total = to_copy = 0
         for files in sets:
             for file in files:
                 self._check_place(file)
             describe_parts(files[0], files[1:])
-            total += sum(file.stat().st_size for file in files)
-        self.store.models_dir.mkdir(parents=True, exist_ok=True)
-        _clear_stale(self.store.models_dir)
-        self._check_space(total)
+            size = sum(file.stat().st_size for file in files)
+            total, to_copy = total + size, to_copy + (0 if self._is_renamed(files) else size)
+        clear_leftovers(self.store.models_dir, PREFIX)
+        self._check_space(to_copy)
         report, done, entries = context.step(1), 0, []
         for files in sets:
 
@@ -69,7 +71,7 @@ class BringIn:
         folder = self.store.folder(PUBLISHER, repo)
         if taken := next((file.name for file in files if (folder / file.name).exists()), None):
             raise ModelFileError(f"The library has {taken} already, in {folder}. Remove that one first.")
-        if self.is_move:
+        if self._is_renamed(files):
             return self._add(files, repo)
         workshop = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.store.models_dir))
         try:
@@ -81,12 +83,22 @@ class BringIn:
                     on_bytes(before + count)
 
                 done += _copy(file, copies[-1], on_more, cancelled)
-            return self._add(tuple(copies), repo)
+            entry = self._add(tuple(copies), repo)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
+        if self.is_move:
+            sync_folder(folder)
+            for file in files:  # not before the copies will last; what cannot be deleted stays
+                with suppress(OSError):
+                    file.unlink()
+        return entry
 
     def _add(self, files: tuple[Path, ...], repo: str) -> ModelEntry:
         return self.store.add(files[0], publisher=PUBLISHER, repo=repo, parts=files[1:])
+
+    def _is_renamed(self, files: tuple[Path, ...]) -> bool:
+        """Moved within one disk, at once; to another each file is copied, which can be called off, then deleted."""
+        return self.is_move and len({path.stat().st_dev for path in (self.store.models_dir, *files)}) == 1
 
     def _check_place(self, file: Path) -> None:
         """Moving would take a model from its place in the library, and leave a link that points nowhere."""
@@ -97,18 +109,11 @@ class BringIn:
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.store.models_dir).free
-        if not self.is_move and needed + SPARE_BYTES > free:
+        if needed and needed + SPARE_BYTES > free:
             raise ModelFileError(
                 f"{needed / 1e9:.2f} GB are to be copied, and {free / 1e9:.2f} GB are free. Make room, move the "
-                "files instead, or add their folder to the library."
+                "files instead if they lie on the same disk, or add their folder to the library."
             )
-
-
-def _clear_stale(models_dir: Path) -> None:
-    """What a killed copy has left; a young one may belong to another process at work."""
-    for folder in models_dir.glob(f"{PREFIX}*"):
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def repository_name(file: Path) -> str:
@@ -132,5 +137,7 @@ def _copy(source: Path, target: Path, on_bytes: Callable[[int], None], cancelled
             os.fsync(writer.fileno())
     except OSError as fault:
         why = "the disk is full" if fault.errno == errno.ENOSPC else fault.strerror or str(fault)
-        raise ModelFileError(f"{source.name} could not be copied: {why}.") from fault
+        raise ModelFileError(
+            f"{source.name} could not be copied: {why}. It stays where it is; look at both disks, then try again."
+        ) from fault
     return count

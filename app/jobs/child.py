@@ -45,10 +45,7 @@ def run_in_child(
     results, child_results = context.Pipe(duplex=False)
     child_lifeline, lifeline = context.Pipe(duplex=False)
     process = context.Process(
-        target=child.main,
-        args=(child_results, child_lifeline, log_path, target, arguments),
-        name=target,
-        daemon=True,
+        target=child.main, args=(child_results, child_lifeline, log_path, target, arguments), name=target, daemon=True
     )
     try:
         process.start()

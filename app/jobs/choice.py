@@ -72,8 +72,10 @@ def _nothing(
     if checkpoint is not None and converts:
         known += [label for label in QUANTIZATIONS if label not in known]
     if not known:
-        kept = "only a checkpoint, which has no such variant" if checkpoint else "no model that Slipstream can use"
-        return f"{repository.id} has {kept}."
+        if checkpoint is not None:
+            advice = "“slipstream install” makes one of it, “slipstream pull” without a variant keeps it as it is"
+            return f"{repository.id} has only a checkpoint, which has no variants: {advice}."
+        return f"{repository.id} has no model that Slipstream can use. Choose another repository."
     what = f"has no “{name.label or name.path}”" if name.label or name.path else "has several variants"
     shown = ", ".join(known[:MAX_NAMED]) + (", …" if len(known) > MAX_NAMED else "")
     return f"{repository.id} {what}. Name one of these after a colon: {shown}."

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.errors import ConversionError, SlipstreamError
+from app.errors import ConversionError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from backends.child import ConvertResult, ImatrixResult, QuantizePlan, QuantizeResult, Verification
 from backends.formats.recipe import Recipe
@@ -30,10 +30,9 @@ def convert_checkpoint(
     The new file is tried out in a second child and becomes the target only when its tokens are the checkpoint's and
     it computes: llama.cpp ends its process on files that do not add up.
     """
-    part = target.with_name(target.name + ".part")
     start = time.perf_counter()
     child = partial(run_in_child, cancelled=cancelled, error=ConversionError, source=source, target=target)
-    try:
+    with _no_part_left(target):
         result = child(
             "backends.convert.converter:convert",
             log_path=logs / "convert.log",
@@ -45,11 +44,8 @@ def convert_checkpoint(
             "backends.llama.verify:verify",
             log_path=logs / "verify.log",
             on_progress=_share(on_progress, CONVERT_SHARE, 1.0),
-            part=part,
+            part=_part(target),
         )
-    except SlipstreamError:
-        part.unlink(missing_ok=True)
-        raise
     assert isinstance(result, ConvertResult)
     assert isinstance(verification, Verification)
     return replace(
@@ -162,10 +158,15 @@ def make_imatrix(
     return result
 
 
+def _part(target: Path) -> Path:
+    """Where the children let a file grow."""
+    return target.with_name(target.name + ".part")
+
+
 @contextmanager
 def _no_part_left(target: Path) -> Iterator[None]:
     """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
     try:
         yield
     finally:
-        target.with_name(target.name + ".part").unlink(missing_ok=True)
+        _part(target).unlink(missing_ok=True)

@@ -2,22 +2,27 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from app.errors import Cancelled, InstallError
+from app.errors import Cancelled, ModelFileError
 
-CHUNK = 4 << 20
+CHUNK_BYTES = 4 << 20
 
 
-def hash_file(path: Path, cancelled: threading.Event) -> str:
-    """Raises Cancelled or InstallError."""
-    digest = hashlib.sha256()
+def hash_file(path: Path, cancelled: threading.Event, on_bytes: Callable[[int], None] = lambda _: None) -> str:
+    """on_bytes: is told how many were read so far. Raises Cancelled or ModelFileError."""
+    digest, count = hashlib.sha256(), 0
     try:
         with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
+            while chunk := file.read(CHUNK_BYTES):
                 if cancelled.is_set():
                     raise Cancelled("Cancelled.")
                 digest.update(chunk)
+                count += len(chunk)
+                on_bytes(count)
     except OSError as fault:
-        raise InstallError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+        raise ModelFileError(
+            f"{path} cannot be read: {fault.strerror or fault}. Look at its disk, then try again."
+        ) from fault
     return digest.hexdigest()

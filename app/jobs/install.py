@@ -3,11 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.downloads import Source, Transfer, download
+from app.downloads import Source, Transfer, download, safe_path
 from app.errors import Cancelled, InstallError, SlipstreamError
 from app.jobs.child import OnProgress
 from app.jobs.convert import convert_checkpoint, make_imatrix, quantize_file
@@ -45,14 +45,13 @@ MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], object]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every install works with. adding: two installs must not change one manifest at once."""
+    """What every install works with."""
 
     hub: FileHub
     store: ModelStore
     logs: Path
     make_card: MakeCard | None = None
     library: Lister | None = None  # None: the store alone
-    adding: threading.Lock = field(default_factory=threading.Lock)
 
     def models(self) -> list[ModelEntry]:
         return (self.library or self.store).models()
@@ -99,10 +98,20 @@ class Install:
 
     def run(self, context: JobContext) -> Installed:
         """Raises InstallError, HubError, DownloadError, ConversionError, ModelFileError or Cancelled."""
+        try:
+            return self._run(context)
+        except OSError as fault:
+            raise InstallError(
+                f"{fault.filename or self.folder} cannot be used: {fault.strerror or fault}. What is done is kept. "
+                "Look at the disk, then try again."
+            ) from fault
+
+    def _run(self, context: JobContext) -> Installed:
         record = read_record(self.folder)
         self.workshop.sweep(self.plan, record)
         start = self.workshop.next_step(self.plan, record)
         if start == 0:
+            self.workshop.bring_kept_files()
             self.workshop.require_space()
         for index in range(start, len(self.plan)):
             step, on_progress = self.plan[index], context.step(index)
@@ -115,7 +124,7 @@ class Install:
     def _do(self, step: Step, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> InstallRecord:
         match step:
             case Step.DOWNLOAD:
-                return record.with_step(step, self._download(context, on_progress))
+                return record.with_step(step, self._download(record.request.commit, context, on_progress))
             case Step.CHECK:
                 return record.with_step(step, self._check(record, context, on_progress))
             case Step.CONVERT:
@@ -129,7 +138,8 @@ class Install:
             case Step.ADD:
                 return record.with_step(step, self._add(record, on_progress))
 
-    def _download(self, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+    def _download(self, commit: str, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
+        """commit: as it is recorded, which may be newer than the one that was first asked for."""
         hub, request = self.tools.hub, self.request
 
         def on_transfer(transfer: Transfer) -> None:
@@ -137,9 +147,9 @@ class Install:
 
         folder, sources = self.workshop.downloads, []
         for file in request.all_files:
-            url = hub.file_address(request.repository_id, request.commit, file.path)
+            url = hub.file_address(request.repository_id, commit, file.path)
             sha1 = None if file.sha256 else file.blob_id
-            sources.append((Source(url, hub.headers(), file.bytes, file.sha256, sha1), folder / file.name))
+            sources.append((Source(url, hub.headers(), file.bytes, file.sha256, sha1), safe_path(folder, file.name)))
         folder.mkdir(parents=True, exist_ok=True)
         download(sources, on_transfer, context.cancelled)
         return tuple(Made(file.name, file.bytes, file.sha256) for file in request.all_files)
@@ -222,16 +232,15 @@ class Install:
             self.workshop.move_to_library(final)
         else:
             where = self.workshop.final
-            with self.tools.adding:
-                self.tools.store.add(
-                    where / request.target_name,
-                    publisher=request.publisher,
-                    repo=request.repo,
-                    parts=[where / file.name for file in request.files[1:]] if request.aim is Aim.GGUF else (),
-                    mmproj=where / request.mmproj.name if request.mmproj else None,
-                    sha256=final[0].sha256,
-                    source=request.repository_id,
-                )
+            self.tools.store.add(
+                where / request.target_name,
+                publisher=request.publisher,
+                repo=request.repo,
+                parts=[where / file.name for file in request.files[1:]] if request.aim is Aim.GGUF else (),
+                mmproj=where / request.mmproj.name if request.mmproj else None,
+                sha256=final[0].sha256,
+                source=request.repository_id,
+            )
         on_progress(Progress(1.0, record.note or "It is in the library"))
         return final
 

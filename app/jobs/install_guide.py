@@ -2,12 +2,12 @@
 
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.jobs.job import JobContext
+from app.jobs.leftovers import clear_leftovers
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
@@ -17,7 +17,6 @@ MODEL_FILE = "slipstream-guide-Q4_K_M.gguf"
 DRAFT_FILE = "slipstream-guide-draft-F16.gguf"
 QUANTIZATION = "Q4_K_M"
 PREFIX = "guide-"  # of the workshop, a folder in the cache
-STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class InstallGuide:
         """Raises ConversionError, ModelFileError or Cancelled. A model that was there before stays until the end."""
         store = ModelStore(self.paths.models)
         self.paths.ensure()
-        _clear_stale(self.paths.cache)
+        clear_leftovers(self.paths.cache, PREFIX)
         workshop = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.paths.cache))
         try:
             return self._install(context, store, workshop)
@@ -50,10 +49,3 @@ class InstallGuide:
         convert_checkpoint(self.draft, draft, "f16", logs=logs, on_progress=context.step(2), cancelled=cancelled)
         context.step(3)
         return store.add(model, publisher=PUBLISHER, repo=REPO, name=self.name, draft=draft)
-
-
-def _clear_stale(cache: Path) -> None:
-    """A killed installation leaves its workshop; a young one may belong to another process at work."""
-    for folder in cache.glob(f"{PREFIX}*"):
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from app.disk import sync_folder
 from app.errors import InstallError, ModelFileError
 from app.hub.repository import HubFile
 from app.jobs.install_request import MAX_BYTES, MAX_FILES, SHA256, Aim, InstallRequest
@@ -65,7 +66,7 @@ def write_record(folder: Path, record: InstallRecord) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as fault:
         raise InstallError(f"{path} cannot be written: {fault.strerror or fault}. Free some space there.") from fault
 
@@ -122,13 +123,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
     return value
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there, and a rename is journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from app.errors import ModelFileError
 from app.hub.repository import HubFile, Repository, Variant, VariantKind
-from app.library.names import checked_name
+from app.library.names import CHECKPOINT, checked_name
 from backends.formats.quantizations import COPY, Quality
 from backends.formats.quantizations import QUANTIZATIONS as TYPES
 
@@ -116,7 +116,7 @@ class InstallRequest:
             case Aim.MODEL:
                 return f"{self.repo}-{self.quantization}{SUFFIX}"
             case Aim.CHECKPOINT:
-                return "checkpoint"
+                return CHECKPOINT
 
     @property
     def title(self) -> str:

@@ -5,6 +5,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from app.errors import AlreadyThere, InstallError
@@ -44,14 +45,15 @@ class Installs:
                 self.resume(unfinished)
                 return unfinished
             self._require_new(request)
+            self._require_nobody_else(request)
             notices: list[str] = []
-            taken = self._take_up(lambda record: record.request == request, notices)
+            taken = self._take_up(lambda record: replace(record.request, commit=request.commit) == request, notices)
             for notice in notices:
                 _log.warning(notice)
             if taken:
                 folder, record = taken[0]
                 (folder / PAUSED).unlink(missing_ok=True)
-                return self._add(folder, record)
+                return self._add(folder, _renew(folder, record, request.commit))
             return self._add(self._new_folder(request), InstallRecord(request))
 
     def recover(self) -> list[str]:
@@ -111,25 +113,52 @@ class Installs:
             folder.mkdir(parents=True)
             lock = FolderLock.take(folder)
         except OSError as fault:
-            raise InstallError(f"{folder} cannot be made: {fault.strerror or fault}.") from fault
-        assert lock is not None
+            why = f"{folder} cannot be made: {fault.strerror or fault}."
+            raise InstallError(f"{why} Make room or look who may write there, then try again.") from fault
+        if lock is None:  # whoever starts at this very moment takes a folder without a record for a broken one
+            raise InstallError(f"Another Slipstream is tidying up {self._root}. Try again.")
         self._locks[folder] = lock
-        write_record(folder, InstallRecord(request))
+        try:
+            write_record(folder, InstallRecord(request))
+        except InstallError:
+            self._discard(folder)
+            raise
         return folder
 
     def _unfinished(self, request: InstallRequest) -> int | None:
-        """A job of ours that rests. Raises AlreadyThere for one that does not."""
-        for job_id, install in self._installs.items():
+        """A job of ours that rests. Raises AlreadyThere for one that does not; one for files of old is called off."""
+        for job_id, install in list(self._installs.items()):  # an end that is heard meanwhile takes its own away
             if _is_same(install.request, request):
-                if self._queue.job(job_id).state in (JobState.PAUSED, JobState.FAILED):
+                if self._queue.job(job_id).state not in (JobState.PAUSED, JobState.FAILED):
+                    raise AlreadyThere(f"{request.title} is being installed already.", job_id=job_id)
+                if install.request.all_files == request.all_files:
+                    _renew(install.folder, read_record(install.folder), request.commit)
                     return job_id
-                raise AlreadyThere(f"{request.title} is being installed already.", job_id=job_id)
+                self._queue.cancel(job_id)  # the repository has other bytes by now, as its error may have said
         return None
 
     def _require_new(self, request: InstallRequest) -> None:
         there = self._in_library(request)
         if there:
             raise AlreadyThere(f"{request.title} is in the library already, as “{there}”.", model_id=there)
+
+    def _require_nobody_else(self, request: InstallRequest) -> None:
+        """Another process may have it in hand: a command beside the window, or the other way round."""
+        for folder in self._folders():
+            if folder in self._locks:
+                continue
+            if (lock := _lock_of(folder)) is not None:
+                lock.release()
+                continue
+            try:
+                record = read_record(folder)
+            except InstallError:
+                continue  # just being made or deleted, or no folder of ours
+            if _is_same(record.request, request):
+                raise AlreadyThere(
+                    f"{request.title} is in the hands of another Slipstream, a window or a command: at work or paused. "
+                    "Let it go on there."
+                )
 
     def _in_library(self, request: InstallRequest) -> str | None:
         """The id of a sound model that is this very one: by its hash, or made of the same repository."""
@@ -149,7 +178,7 @@ class Installs:
     ) -> list[tuple[Path, InstallRecord]]:
         """The wanted folders that nobody works in, locked for us. Finished and broken ones are cleared on the way."""
         taken = []
-        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else []:
+        for folder in self._folders():
             lock = None if folder in self._locks else _lock_of(folder)
             if lock is None:
                 continue
@@ -163,6 +192,9 @@ class Installs:
                 self._locks.pop(folder).release()
         return taken
 
+    def _folders(self) -> list[Path]:
+        return sorted(self._root.iterdir()) if self._root.is_dir() else []
+
     def _read(self, folder: Path, notices: list[str]) -> InstallRecord | None:
         if not (folder / FILE_NAME).exists():  # killed while it was made or deleted
             return None
@@ -175,7 +207,10 @@ class Installs:
     def _mark_paused(self, job_id: int) -> None:
         install = self._installs.get(job_id)
         if install and install.folder.is_dir():
-            (install.folder / PAUSED).touch()
+            try:
+                (install.folder / PAUSED).touch()
+            except OSError as fault:  # a full disk must not keep a person from pausing
+                _log.warning("%s will go on by itself at the next start: %s", install.folder, fault)
 
     def _hear(self, job: Job) -> None:
         install = self._installs.get(job.id)
@@ -201,6 +236,14 @@ class Installs:
 def _is_same(left: InstallRequest, right: InstallRequest) -> bool:
     """Two requests whose results would be one file."""
     return (left.repository_id, left.target_name) == (right.repository_id, right.target_name)
+
+
+def _renew(folder: Path, record: InstallRecord, commit: str) -> InstallRecord:
+    """The same files, by the commit that the Hub has today: the old one may be gone. Nothing is at work there."""
+    if record.request.commit != commit:
+        record = replace(record, request=replace(record.request, commit=commit))
+        write_record(folder, record)
+    return record
 
 
 def _lock_of(folder: Path) -> FolderLock | None:

@@ -122,12 +122,14 @@ def _workshop(models_dir: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(dir=models_dir / FOLDER))
         lock = FolderLock.take(folder)
     except OSError as fault:
-        raise ConversionError(f"{models_dir} cannot be written: {fault.strerror or fault}.") from fault
+        why = fault.strerror or str(fault)
+        raise ConversionError(f"{models_dir} cannot be written: {why}. Look who may write there.") from fault
+    if lock is None:  # it takes one without a lock for abandoned
+        raise ConversionError(f"Another Slipstream is tidying up {folder.parent}. Try again.")
     try:
         yield folder
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             folder.parent.rmdir()

@@ -122,8 +122,9 @@ class JobQueue:
             self._changed.notify_all()
             if job_id in self._working:
                 return
+            job = self._jobs[job_id] = replace(self._jobs[job_id], state=state)  # with the lock: one of two stops wins
             self._leave(job_id)
-        self._update(handle, state=state)
+        self._finish(handle, job)
 
     def _again(self, job_id: int, state: JobState) -> None:
         with self._changed:
@@ -138,8 +139,9 @@ class JobQueue:
 
     def _enqueue(self, handle: JobHandle) -> None:
         with self._changed:
-            if handle.cancelled.is_set():
-                return
+            job = self._jobs.get(handle.id)
+            if job is None or job.state is not JobState.WAITING or handle.id in (*self._waiting, *self._working):
+                return  # called off or begun meanwhile
             self._waiting.append(handle.id)
             if handle.lane is Lane.HEAVY:
                 self._heavy.append(handle.id)
@@ -176,9 +178,7 @@ class JobQueue:
         with self._changed:  # in one go: who retries it at once must find its places free
             job = self._jobs[handle.id] = replace(self._jobs[handle.id], **end)
             self._leave(handle.id)
-        self._tell(job)
-        if job.state.is_final:
-            handle.finished.set()
+        self._finish(handle, job)
 
     def _run(self, handle: JobHandle) -> dict[str, Any]:
         """Does the work; what is to be seen of the job at its end."""
@@ -216,23 +216,31 @@ class JobQueue:
 
     def _await_turn(self, handle: JobHandle) -> None:
         ahead = None
-        while (ahead := self._next_ahead(handle, ahead)) != handle.id:
-            self._update(handle, text=f"Waiting for “{self._handles[ahead].work.title}”")
+        while (ahead := self._next_ahead(handle, ahead)) is not handle:
+            self._update(handle, text=f"Waiting for “{ahead.work.title}”")
 
-    def _next_ahead(self, handle: JobHandle, told: int | None) -> int:
+    def _next_ahead(self, handle: JobHandle, told: JobHandle | None) -> JobHandle:
         """Who has the heavy place, as soon as it is another than `told`. Raises Cancelled."""
         with self._changed:
-            self._changed.wait_for(lambda: handle.cancelled.is_set() or self._heavy[0] != told)
+            self._changed.wait_for(lambda: handle.cancelled.is_set() or self._first_heavy() is not told)
             if handle.cancelled.is_set():
                 raise Cancelled("Cancelled.")
-            return self._heavy[0]
+            return self._first_heavy()
+
+    def _first_heavy(self) -> JobHandle:
+        return self._handles[self._heavy[0]]
 
     def _update(self, handle: JobHandle, **changes: Any) -> None:
         with self._changed:
             job = self._jobs[handle.id] = replace(self._jobs[handle.id], **changes)
         self._tell(job)
-        if job.state.is_final:
-            handle.finished.set()
+
+    def _finish(self, handle: JobHandle, job: Job) -> None:
+        """The listeners hear of the end before those who wait for it."""
+        self._tell(job)
+        with self._changed:
+            if job.state.is_final and self._jobs.get(handle.id, job) is job:  # nobody has begun it again meanwhile
+                handle.finished.set()
 
     def _tell(self, job: Job) -> None:
         with self._changed:

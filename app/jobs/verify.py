@@ -1,6 +1,5 @@
 """Reads all files of a model again and compares their SHA-256: with the publisher's where that is known."""
 
-import hashlib
 import os
 import re
 import threading
@@ -9,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.errors import Cancelled, ModelFileError
+from app.errors import ModelFileError
+from app.jobs.hashing import hash_file
 from app.jobs.job import JobContext
 from app.library.entry import ModelEntry
 from app.library.library import Library
 from app.library.remarks import Check, Hash
 from backends.child import Progress
 
-CHUNK_BYTES = 4 << 20
 NAMED_BY_HASH = re.compile(r"^(?:sha256-)?([0-9a-f]{64})$")  # blobs of Ollama and of the Hugging Face cache
 
 
@@ -84,19 +83,12 @@ def _is_sound(now: Hash, expected: str | None, earlier: dict[str, Hash]) -> bool
 
 
 def _hash(path: Path, expected: str | None, on_bytes: Callable[[int], None], cancelled: threading.Event) -> Hash:
-    digest, count = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            while chunk := file.read(CHUNK_BYTES):
-                if cancelled.is_set():
-                    raise Cancelled("Cancelled.")
-                digest.update(chunk)
-                count += len(chunk)
-                on_bytes(count)
+        status = path.stat()  # before: what is written meanwhile makes it another file
     except OSError as fault:
-        raise ModelFileError(f"{path.name} cannot be read: {fault.strerror or fault}.") from fault
-    return Hash(str(path), count, status.st_mtime_ns, digest.hexdigest(), digest.hexdigest() == expected)
+        raise ModelFileError(f"{path.name} cannot be read: {fault.strerror or fault}. Check its disk.") from fault
+    sha256 = hash_file(path, cancelled, on_bytes)
+    return Hash(str(path), status.st_size, status.st_mtime_ns, sha256, sha256 == expected)
 
 
 def _bytes(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from app.errors import InstallError
 from app.jobs.install_plan import made_bytes
 from app.jobs.install_record import InstallRecord, Made, Step
 from app.jobs.install_request import Aim, InstallRequest
+from app.library.names import CHECKPOINT
 
 MATRIX = "imatrix.gguf"
 
@@ -69,6 +71,18 @@ class Workshop:
                 f"{self.request.title} needs {_gb(download + made)} of disk while it is installed{parts}, which is "
                 f"{_gb(missing)} more than is free in {self.folder.parent.parent}. Make room and try again."
             )
+
+    def bring_kept_files(self) -> None:
+        """Files of a checkpoint that was kept need no download: it checks whatever lies under their names."""
+        if self.request.aim is Aim.GGUF:
+            return
+        folder = self.library if self.request.aim is Aim.CHECKPOINT else self.library / CHECKPOINT
+        self.downloads.mkdir(parents=True, exist_ok=True)
+        for file in self.request.all_files:
+            kept, target = folder / file.name, self.downloads / file.name
+            if Made(file.name, file.bytes).lies_in(folder) and not kept.is_symlink() and not target.exists():
+                with suppress(OSError):  # a file system without links: then it is downloaded
+                    os.link(kept, target)
 
     def move_to_library(self, files: tuple[Made, ...]) -> None:
         """A checkpoint's files; config.json last, as without it the folder is none. Raises InstallError."""

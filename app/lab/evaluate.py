@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from app.errors import EvaluationError
@@ -63,19 +64,33 @@ def evaluate(
 
 
 def _workshop(folder: Path) -> Path:
-    """A killed application leaves its own behind; a young one may belong to another process at work."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(f"{WORK}*"):
-        if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=WORK, dir=folder))
+    """A killed application leaves its own behind; a young one may belong to another process at work.
+
+    Raises EvaluationError when the disk takes no folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(f"{WORK}*"):
+            with suppress(FileNotFoundError):  # another process was quicker
+                if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(stale, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=WORK, dir=folder))
+    except OSError as fault:
+        raise EvaluationError(
+            f"{folder} cannot be written: {fault.strerror or fault}. Free some space, or see who may write there."
+        ) from fault
 
 
 def _trim(folder: Path, max_bytes: int) -> None:
-    """Newest first, reference files may take up `max_bytes`."""
+    """Newest first, reference files may take up `max_bytes`. One that another process is at stays where it must."""
     total = 0
-    files = [(path, path.stat()) for path in folder.glob("*.reference")]
-    for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
-        total += status.st_size
+    files = []
+    for path in folder.glob("*.reference"):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            files.append((status.st_mtime, status.st_size, path))
+    for _, size, path in sorted(files, reverse=True):
+        total += size
         if total > max_bytes:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from app.errors import ModelFileError
 from app.library.entry import ModelEntry, installed_entry
-from app.library.found import Found, from_group
+from app.library.found import Found, checkpoint, from_group
 from app.library.manifest import FILE_NAME, Record, read_manifest
+from app.library.names import CHECKPOINT
 from app.library.origin import Origin
 from app.library.scan import NUM_REMEMBERED, SUFFIX, Folder, groups, walk
 
@@ -32,7 +33,7 @@ def _found_in(folder: Folder, root: str) -> tuple[ModelEntry | Found, ...]:
         except ModelFileError as fault:
             problem = str(fault)
     installed = (installed_entry(record, Path(folder.path)) for record in records.values())
-    return (*installed, *_strays(folder, records, root, problem))
+    return (*installed, *_strays(folder, records, root, problem), *_checkpoints(folder, root))
 
 
 def _strays(folder: Folder, records: dict[str, Record], root: str, problem: str) -> Iterator[Found]:
@@ -47,3 +48,12 @@ def _strays(folder: Folder, records: dict[str, Record], root: str, problem: str)
         else:
             id_ = stem if base == "." else f"{base}/{stem}"
         yield from_group(group, Origin.MANAGED, id_, problem=problem)
+
+
+def _checkpoints(folder: Folder, root: str) -> Iterator[Found]:
+    """At most one: `<publisher>/<repo>/checkpoint` as `pull` leaves it, or a folder that somebody has put here."""
+    id_ = os.path.relpath(folder.path, root).replace(os.sep, "/")
+    repository = id_.removesuffix(f"/{CHECKPOINT}")
+    source = repository if folder.depth == 3 and repository != id_ else None
+    if found := checkpoint(folder, Origin.MANAGED, id_, os.path.basename(repository), source):
+        yield found

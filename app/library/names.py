@@ -7,6 +7,7 @@ RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
 FORBIDDEN = frozenset('/\\:*?"<>|')
+CHECKPOINT = "checkpoint"  # the folder of a checkpoint that was kept as it is, below its repository's
 
 
 def checked_name(name: str, what: str) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.changing import one_at_a_time
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import Record, read_manifest, write_manifest
@@ -61,6 +62,7 @@ class ModelStore:
             return same or file_entry(path.stem, path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
+    @one_at_a_time
     def add(
         self,
         file: Path,
@@ -114,9 +116,11 @@ class ModelStore:
 
     def removal_of(self, entry: ModelEntry) -> Removal:
         """Raises ModelFileError for a file that does not lie in the managed folder."""
-        folder = entry.path.parent
+        folder = entry.path if entry.is_checkpoint else entry.path.parent
         if not folder.resolve().is_relative_to(self.models_dir.resolve()):
             raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
+        if entry.is_checkpoint:
+            return Removal(entry, tuple((path, link_bytes(path)) for path in _checkpoint_files(folder)))
         others = [record for record in _readable(folder).values() if record.file != entry.path.name]
         in_use = {name for record in others for name in record.files}
         if entry.path.name not in _readable(folder) and entry.mmproj and _has_others(folder, entry):
@@ -129,6 +133,7 @@ class ModelStore:
         """Raises UnknownModelError, or ModelFileError for a file that does not lie in the managed folder."""
         self.remove_files(self.removal(model_id))
 
+    @one_at_a_time
     def remove_files(self, removal: Removal) -> None:
         """Deletes exactly these, the manifest's line first. A link goes, what it points to stays. ModelFileError."""
         folder = removal.entry.path.parent
@@ -141,7 +146,7 @@ class ModelStore:
                 path.unlink(missing_ok=True)
         except OSError as fault:
             raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
-        self._remove_empty(folder)
+        self._remove_empty(removal.entry.path if removal.entry.is_checkpoint else folder)
 
     def _remove_empty(self, folder: Path) -> None:
         """The folder and those above it that are empty now, up to the library, which stays."""
@@ -185,6 +190,15 @@ def _strays(folder: Path, named: set[str]) -> list[Path]:
         split = split_of(name)
         found.setdefault((split[0], split[2]) if split else name, name)
     return [folder / name for name in found.values()]
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """config.json last: as long as it lies there beside weights, the rest is seen as a checkpoint."""
+    try:
+        files = [path for path in folder.iterdir() if path.is_symlink() or path.is_file()]
+    except OSError:
+        return []
+    return sorted(files, key=lambda path: (path.name == "config.json", path.suffix == ".safetensors", path.name))
 
 
 def _has_others(folder: Path, entry: ModelEntry) -> bool:

@@ -14,7 +14,7 @@ from typing import get_args
 import gguf
 
 from backends.child import ConvertResult, Progress, Refusal, Report
-from backends.convert.config import Size
+from backends.convert.config import Config, Size
 from backends.convert.encode import FloatType
 from backends.convert.files import part_of, publish, require_space
 from backends.convert.metadata import add_metadata
@@ -62,7 +62,17 @@ def convert(
     report(Progress(1.0, "Converted"))
     written = target if is_final else part
     seconds = time.perf_counter() - start
-    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=vocabulary.notes)
+    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=_context_notes(config) + vocabulary.notes)
+
+
+def _context_notes(config: Config) -> tuple[str, ...]:
+    whole = config.count("max_position_embeddings")
+    if config.context == whole:
+        return ()
+    return (
+        f"Its context ends at {config.context:,} tokens instead of {whole:,}: beyond them it attends through a sliding "
+        "window, which llama.cpp does not have for this architecture.",
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class PickledTensor:
 
     tensor: Any
     shape: tuple[int, ...]
+
+    @property
+    def place(self) -> Hashable:
+        """The same for two names of one tensor."""
+        return self.tensor.data_ptr(), self.tensor.dtype, self.shape, self.tensor.stride()
 
     def read(self) -> NDArray[np.float32]:
         return np.ascontiguousarray(self.tensor.detach().float().numpy())
@@ -77,6 +83,8 @@ def _tensor(path: Path, name: str, value: Any) -> PickledTensor:
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in FLOATS:
         raise Refusal(f"Tensor {name!r:.80} has the type {dtype}, which cannot be converted (a quantized checkpoint?).")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise Refusal(f"{path.name} holds {name!r:.80}, which says that it is larger than its bytes. Do not trust it.")
     return PickledTensor(value, tuple(value.shape))
 
 

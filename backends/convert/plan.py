@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from backends.child import Refusal
 from backends.convert.architectures.phi import rotary
-from backends.convert.architectures.table import OUTPUT, Architecture, Row
+from backends.convert.architectures.table import EMBEDDING, OUTPUT, Architecture, Row
 from backends.convert.config import Config, Size
-from backends.convert.encode import STORED, FloatType
+from backends.convert.encode import STORED, FloatType, are_equal
 from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
 from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
@@ -45,7 +45,8 @@ def plan_tensors(
     tensors: dict[str, PlannedTensor] = {}
     missing: dict[str, str] = {}
     unused = set(sources)
-    if config.is_tied:  # some files carry the copy all the same
+    if config.is_tied and OUTPUT.source in sources:  # some files carry the copy all the same
+        _check_tied(sources)
         unused.discard(OUTPUT.source)
     for row, prefix, target in _rows(architecture, config, has_output=OUTPUT.source in sources):
         names = _names(row, prefix, config)
@@ -63,6 +64,16 @@ def plan_tensors(
     if unused:
         raise Refusal(f"Tensor {min(unused)!r} is not known for {config.architecture}, so nothing was converted.")
     return [*tensors.values(), *_factors(config)]
+
+
+def _check_tied(sources: Mapping[str, Source]) -> None:
+    """transformers does not tie two matrices that differ, whatever the file says."""
+    embedding = sources.get(EMBEDDING.source)
+    if embedding is not None and not are_equal(sources[OUTPUT.source], embedding):
+        raise Refusal(
+            f"config.json says that the output matrix is the embedding, but {OUTPUT.source!r} holds other numbers. "
+            "Set tie_word_embeddings to false, or download the checkpoint again."
+        )
 
 
 def _needed(architecture: Architecture, config: Config, entries: Mapping[str, Source]) -> Iterator[tuple[str, Source]]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from backends.child import Refusal
 
-DEFAULT_THETA = 10_000.0  # of transformers' configuration classes, for files older than the key
+DEFAULT_THETA = 10_000.0  # of most of transformers' configuration classes, for files older than the key
+ORIGINAL_CONTEXT = "original_max_position_embeddings"
 FULL, LOCAL = "full_attention", "sliding_attention"
 
 
@@ -43,7 +44,7 @@ class Rope:
     @property
     def original_context(self) -> int:
         """Tokens that the model was first trained for, before its rotary embedding was stretched."""
-        value = self.number("original_max_position_embeddings")
+        value = self.number(ORIGINAL_CONTEXT)
         if value != int(value):
             raise Refusal("config.json holds no valid original_max_position_embeddings.")
         return int(value)
@@ -58,16 +59,28 @@ def read_ropes(raw: Mapping[str, Any]) -> tuple[Rope, Rope | None]:
     transformers 5 writes rope_parameters, nested by the kind of layer where these differ; 4 wrote rope_scaling
     beside rope_theta, and rope_local_base_freq for the layers with a window.
     """
-    table = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    if not isinstance(table, dict):
-        raise Refusal("The rotary settings in config.json are not a table.")
+    table = _table(raw)
     if any(isinstance(value, dict) for value in table.values()):
         if set(table) != {FULL, LOCAL} or not all(isinstance(value, dict) for value in table.values()):
             raise Refusal("Rotary settings that differ between layers in this way are not supported.")
+        if table[LOCAL].get("rope_theta") is None:  # what stands for it is another number for each architecture
+            raise Refusal(f"config.json names no rope_theta for layers of the type {LOCAL!r}.")
         return _rope(raw, table[FULL]), _rope({}, table[LOCAL])
     rope = _rope(raw, table)
     local = raw.get("rope_local_base_freq")
     return rope, None if local is None else _rope({}, {"rope_theta": local})
+
+
+def _table(raw: Mapping[str, Any]) -> dict[str, Any]:
+    tables = [table for key in ("rope_parameters", "rope_scaling") if (table := raw.get(key))]
+    if not all(isinstance(table, dict) for table in tables):
+        raise Refusal("The rotary settings in config.json are not a table.")
+    if len(tables) == 2 and tables[0] != tables[1]:
+        raise Refusal(
+            "config.json holds two different tables of rotary settings, rope_parameters and rope_scaling. "
+            "Remove the one that the model was not trained with."
+        )
+    return tables[0] if tables else {}
 
 
 def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
@@ -75,8 +88,11 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
     name = "longrope" if name == "su" else name  # its name in the first Phi-3 files
     if name not in list(RopeKind):
         raise Refusal(f"The rotary scaling {name!r} is not supported.")
-    outer = ("rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "max_position_embeddings")
-    merged = {"rope_theta": DEFAULT_THETA, **{key: raw[key] for key in outer if raw.get(key) is not None}, **table}
+    keys = ("partial_rotary_factor", ORIGINAL_CONTEXT, "max_position_embeddings")
+    outer = {key: raw[key] for key in keys if raw.get(key) is not None}
+    merged = {"rope_theta": raw.get("rope_theta", DEFAULT_THETA), **outer, **table}
+    if ORIGINAL_CONTEXT in outer:  # the one setting of which the table's own does not count
+        merged[ORIGINAL_CONTEXT] = outer[ORIGINAL_CONTEXT]
     rope = Rope(RopeKind(name), theta=1.0, partial=1.0, table=merged)
     return Rope(RopeKind(name), rope.number("rope_theta"), rope.number("partial_rotary_factor", 1.0), merged)
 
@@ -88,7 +104,7 @@ def yarn_fault(rope: Rope, has_mscale: bool) -> str | None:
     for key, values in usual.items():
         if rope.table.get(key) is not None and rope.table[key] not in values:
             return f"A rotary scaling 'yarn' with {key} = {rope.table[key]!r}"
-    expected = 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
+    expected = 1.0 if has_mscale else 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
     if abs(rope.number("attention_factor", expected) - expected) > 1e-6:
         return "A rotary scaling 'yarn' with an attention_factor of its own"
     return None

@@ -57,10 +57,10 @@ def _config(name: str, architecture: Architecture, raw: Raw) -> Config:
         norm_epsilon=number(raw, "rms_norm_eps" if "rms_norm_eps" in raw else "norm_eps"),
         rope=rope,
         local_rope=local_rope,
-        is_tied=raw.get("tie_word_embeddings", raw.get("tie_embedding")),
+        is_tied=_is_tied(raw),
         has_head_dim=raw.get("head_dim") is not None,
         sliding_window=window,
-        layer_types=_layer_types(raw, num_layers) if architecture.kinds is None else tuple(architecture.kinds(raw)),
+        layer_types=_layer_types(architecture, raw, num_layers),
         raw=raw,
     )
 
@@ -75,16 +75,22 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     return {**sizes, **architecture.derived(raw, sizes)}
 
 
+def _is_tied(raw: Raw) -> bool | None:
+    """LFM2 has a name of its own for it, and may have both."""
+    answers = {raw[key] for key in ("tie_word_embeddings", "tie_embedding") if isinstance(raw.get(key), bool)}
+    return answers.pop() if len(answers) == 1 else None
+
+
 def _window(architecture: Architecture, raw: Raw) -> int | None:
-    if raw.get("sliding_window") is None or raw.get("use_sliding_window") is False:
+    if raw.get("sliding_window") is None:
         return None
     if architecture.window is Window.NONE and not raw.get("use_sliding_window"):
-        return None  # a number without a switch: these layers do not use it
+        return None  # a number without its switch, which only these have
     return count(raw, "sliding_window")
 
 
-def _layer_types(raw: Raw, num_layers: int) -> tuple[str, ...]:
-    kinds = raw.get("layer_types") or []
+def _layer_types(architecture: Architecture, raw: Raw, num_layers: int) -> tuple[str, ...]:
+    kinds = architecture.kinds(raw) if architecture.kinds else raw.get("layer_types") or []
     if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
         raise Refusal("config.json holds no valid layer_types.")
     return tuple(kinds[:num_layers])
@@ -93,11 +99,14 @@ def _layer_types(raw: Raw, num_layers: int) -> tuple[str, ...]:
 def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     """What the graphs of llama.cpp fix; another value would run, and answer wrongly."""
     raw = config.raw
-    for key in ("hidden_activation", "hidden_act"):
-        if raw.get(key) not in (None, architecture.activation):
-            yield f"The activation {raw[key]!r}"
-        if raw.get(key) is not None:
-            break  # Gemma: the first one counts
+    names = ("hidden_activation", "hidden_act") if "hidden_activation" in architecture.defaults else ("hidden_act",)
+    activation = next((raw[name] for name in names if raw.get(name) is not None), architecture.activation)
+    if activation != architecture.activation:
+        yield f"The activation {activation!r}"
+    if raw.get("is_causal") is False:
+        yield "Attention to what comes later in the text (is_causal)"
+    if raw.get("per_layer_config") and not architecture.has_layer_settings:
+        yield "A per_layer_config"
     for key, values in architecture.fixed.items():
         if raw.get(key) is not None and raw[key] not in values:
             yield f"A {key} of {raw[key]!r}"
@@ -107,11 +116,18 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
         yield f"A layer of the type {other!r}"
     if config.layer_types and len(config.layer_types) != config.num_layers:
         yield "A list of layer_types that is not as long as the model is deep"
-    if config.sliding_window is not None and architecture.window is Window.NONE:
-        yield "A sliding window"
+    yield from _window_faults(architecture, config)
     yield from _rope_faults(architecture, config.rope, config.local_rope)
     if (fault := architecture.check(config)) is not None:
         yield fault
+
+
+def _window_faults(architecture: Architecture, config: Config) -> Iterator[str]:
+    if config.sliding_window is not None and architecture.window is Window.NONE:
+        yield "A sliding window"
+    has_local = not config.layer_types or any(kind.startswith(LOCAL) for kind in config.layer_types)
+    if config.sliding_window is None and architecture.window is Window.NATIVE and has_local:
+        yield "A sliding window of no given width"
 
 
 def _rope_faults(architecture: Architecture, rope: Rope, local: Rope | None) -> Iterator[str]:

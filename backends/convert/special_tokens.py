@@ -74,13 +74,18 @@ def _is_id(value: Any, lexicon: Lexicon) -> bool:
 
 
 def template_ends(document: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The special tokens that the post-processor puts before and after one text."""
+    """The special tokens that the post-processor puts before and after one text, several as one text."""
     processor = document.get("post_processor") or {}
     steps = processor.get("processors", [processor]) if isinstance(processor, dict) else []
     for step in steps if isinstance(steps, list) else []:
         match step:
-            case {"type": "TemplateProcessing", "single": [first, *_, last]}:
-                return _special(first), _special(last)
+            case {"type": "TemplateProcessing", "single": list(pieces)}:
+                texts = [_special(piece) for piece in pieces]
+                middle = texts.index(None) if None in texts else len(texts)
+                before, after = ("".join(filter(None, part)) for part in (texts[:middle], texts[middle:]))
+                return before or None, after or None
+            case {"type": "BertProcessing" | "RobertaProcessing" as kind}:
+                raise Refusal(f"The tokenizer puts tokens around a text ({kind}), which llama.cpp cannot do here.")
     return None, None
 
 

@@ -1,5 +1,6 @@
 """The tensors of a checkpoint folder as numbers, however they are stored. Reads no number yet, runs no code."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
 from backends.child import Refusal
@@ -25,12 +26,19 @@ def read_weights(folder: Path) -> dict[str, Source]:
     if has_pickles(folder) and not any((folder / name).exists() for name in SAFETENSORS):
         if quantization:
             raise Refusal("This checkpoint is quantized and pickled. Choose the original one, in safetensors.")
-        return {name: Computed(tensor.shape, tensor.read) for name, tensor in read_pickled(folder).items()}
+        return _pickled(folder)
     sources = dequantized(quantization, read_checkpoint(folder))
     for name, source in sources.items():
         if isinstance(source, Entry) and source.dtype not in DTYPES:
             sources[name] = _floats(name, source)
     return sources
+
+
+def _pickled(folder: Path) -> dict[str, Source]:
+    """One source for all names of one tensor: torch writes the output matrix that is the embedding under both."""
+    made: dict[Hashable, Source] = {}
+    tensors = read_pickled(folder).items()
+    return {name: made.setdefault(tensor.place, Computed(tensor.shape, tensor.read)) for name, tensor in tensors}
 
 
 def _floats(name: str, entry: Entry) -> Source:

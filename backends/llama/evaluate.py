@@ -7,7 +7,8 @@ users compare with. What differs: the reference's file holds a part of the vocab
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from backends.measurement import Evaluation
 from backends.protocol import EngineOptions, KVType
 from backends.quality import statistics
 from backends.quality.divergence import Scores
-from backends.quality.reference import RowStream
+from backends.quality.reference import Rows, RowStream
 from backends.quality.reference_file import DamagedReference, ReferenceWriter, check_reference, read_reference
 from backends.quality.sampling import Sampling
 
@@ -60,7 +61,7 @@ class Work:
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            text = f"{reader.path.name}: {done:,} of {total:,} words predicted"
+            text = f"{reader.path.name}: {done:,} of {total:,} tokens predicted"
             self.report(Progress(begin + (end - begin) * done / total, text))
 
         return advance
@@ -135,22 +136,27 @@ def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Samplin
         except DamagedReference as reason:
             print(f"the reference has to be read: {reason}", flush=True)
         else:
-            os.utime(file)  # the least recently used goes first
+            with suppress(OSError):  # gone meanwhile: whoever reads it will say so
+                os.utime(file)  # the least recently used goes first
             return file, key, sampling, None
         begin = time.perf_counter()
-        part = task.workshop / file.name
-        try:
-            with ReferenceWriter(part, key) as writer:
-                for rows in record(reader, chunks, sampling, task.threads, task.progress(reader, chunks, 0.0, 0.5)):
-                    writer.add(rows)
-                writer.finish()
-            os.replace(part, file)
-        except OSError as fault:
-            reason_why = fault.strerror or fault
-            raise Refusal(
-                f"The reference's predictions could not be kept in {task.references}: {reason_why}."
-            ) from fault
+        blocks = record(reader, chunks, sampling, task.threads, task.progress(reader, chunks, 0.0, 0.5))
+        _keep(blocks, task.workshop / file.name, file, key)
         return file, key, sampling, time.perf_counter() - begin
+
+
+def _keep(blocks: Iterator[Rows], part: Path, file: Path, key: dict[str, Any]) -> None:
+    try:
+        with ReferenceWriter(part, key) as writer:
+            for rows in blocks:
+                writer.add(rows)
+            writer.finish()
+        os.replace(part, file)
+    except OSError as fault:
+        raise Refusal(
+            f"The reference's predictions could not be kept in {file.parent}: {fault.strerror or fault}. "
+            "Free some space and try again."
+        ) from fault
 
 
 def _key(reader: TextReader, chunks: Int32s) -> dict[str, Any]:
@@ -175,7 +181,13 @@ def _strangers(model: Path, against: Path) -> Refusal:
 
 
 def _result(scores: Scores, task: Work, seconds: float, reference_seconds: float | None = None) -> Evaluation:
-    perplexity, error = statistics.perplexity(scores.nll)
+    try:
+        perplexity, error = statistics.perplexity(scores.nll)
+    except OverflowError as fault:
+        raise Refusal(
+            f"{task.model.name} takes this text for impossible: its perplexity is beyond what a number can hold. "
+            "The file is damaged, or this quantization does not suit the model."
+        ) from fault
     has_reference = len(scores.kld) > 0
     assert task.options.context
     return Evaluation(

@@ -14,13 +14,14 @@ from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
 from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammar import GrammarCompiler
 from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.logprobs import MAX_ALTERNATIVES
-from backends.llama.native import ContextParams, NativeContext, NativeDevice, NativeError, NativeModel
+from backends.llama.native import NativeDevice, NativeError, NativeModel
 from backends.llama.placement import (
     ALL_LAYERS,
     CUDA,

@@ -1,4 +1,4 @@
-"""llama.cpp's models, contexts and devices as closable objects. All of llama.h but the samplers is called here.
+"""llama.cpp's models as closable objects, its devices and its log. What a context does is in `context`.
 
 Pointers are checked where they are made; whatever returns NULL or a negative code becomes an exception.
 """
@@ -7,44 +7,20 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable, Iterator
-from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import llama_cpp as lib
-import numpy as np
-import numpy.typing as npt
 
-from backends.llama.rollback import Rollback
-
-GGML_TYPES = {
-    "f32": 0,
-    "f16": 1,
-    "q4_0": 2,
-    "q4_1": 3,
-    "q5_0": 6,
-    "q5_1": 7,
-    "q8_0": 8,
-    "iq4_nl": 20,
-    "bf16": 30,
-}
-FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 LOG_DEBUG, LOG_INFO = 1, 2
-# a shift turns every key of the cache, by 0 where nothing moved: these types are as before then. A quantized key is
-# rounded again, others' too, and bf16 ends the process
-TURNABLE = ("f32", "f16")
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
-MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
 # llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
 # overflow the stack
 MAX_RUN, MAX_MARKER = 2000, 64
 LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
-RECURRENT_PART = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-
-Int32s = npt.NDArray[np.int32]
 
 
 class NativeError(Exception):
@@ -126,7 +102,7 @@ def _device(ggml: Any, device: int) -> NativeDevice:
     )
 
 
-class _Closable:
+class Closable:
     def close(self) -> None:
         raise NotImplementedError
 
@@ -137,7 +113,7 @@ class _Closable:
         self.close()
 
 
-class NativeModel(_Closable):
+class NativeModel(Closable):
     """Weights and vocabulary. Raises NativeError when llama.cpp refuses the file."""
 
     def __init__(
@@ -285,209 +261,6 @@ class NativeModel(_Closable):
             self.pointer = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextParams:
-    num_cells: int  # of all slots together
-    num_slots: int
-    batch_tokens: int
-    threads: int
-    kv_type_k: str = "f16"
-    kv_type_v: str = "f16"
-    flash_attention: str = "auto"
-    max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
-    is_unified: bool = True  # else each slot has its part of the cells to itself
-
-
-class NativeContext(_Closable):
-    """A KV cache of num_cells cells over num_slots sequence ids, and a batch of numpy views.
-
-    A sliding window's layers get as many cells as the others (`swa_full`; 8 MiB instead of 4.5 for the tests' Gemma at
-    8192 cells): a slot can then be cut anywhere without a checkpoint, which would be as large as the window. llama.cpp
-    gives such a cell away all the same, once the window has passed it and if only one sequence holds it; so each slot
-    has a shadow, a second sequence with the same cells.
-
-    Raises NativeError when the cache does not fit or the types do not go together.
-    """
-
-    def __init__(self, model: NativeModel, params: ContextParams, eval_callback: Any = None):
-        """eval_callback: a ggml_backend_sched_eval_callback that sees every tensor; its owner keeps it alive."""
-        native = lib.llama_context_default_params()
-        if eval_callback is not None:
-            native.cb_eval = eval_callback
-        native.n_ctx = max(params.num_cells, MIN_CELLS)
-        has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
-        self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
-        native.n_seq_max = 2 * params.num_slots if has_shadows else params.num_slots
-        native.n_batch = params.batch_tokens
-        native.n_ubatch = min(512, params.batch_tokens)
-        native.n_threads = native.n_threads_batch = params.threads
-        native.type_k = GGML_TYPES[params.kv_type_k]
-        native.type_v = GGML_TYPES[params.kv_type_v]
-        native.flash_attn_type = FLASH_ATTENTION[params.flash_attention]
-        native.kv_unified = params.is_unified
-        native.swa_full = True
-        native.n_rs_seq = params.max_draft
-        native.no_perf = True
-        self.model = model
-        self.pointer = lib.llama_init_from_model(model.pointer, native)
-        if not self.pointer:
-            raise NativeError("llama.cpp could not create the context")
-        self.is_unified = params.is_unified
-        self.num_cells: int = lib.llama_n_ctx(self.pointer)
-        self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
-        # at most the context, whatever was asked for; one row more aborts the process
-        self.batch_tokens: int = lib.llama_n_batch(self.pointer)
-        self._memory = lib.llama_get_memory(self.pointer)
-        self.can_shift = (
-            bool(lib.llama_memory_can_shift(self._memory)) and params.kv_type_k in TURNABLE and model.has_plain_rope
-        )
-        self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if model.is_recurrent else None
-        self._rollback = Rollback()
-        self._num_rows: dict[int, int] = {}  # of each slot in the batch
-        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 2)
-        self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
-        self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
-        self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
-        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
-        self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
-        self._logits: npt.NDArray[np.float32] | None = None
-        self._logits_key: tuple[int, int] | None = None
-
-    def set_row(self, row: int, token: int, position: int, slot: int) -> None:
-        """One whole row, whose logits are wanted."""
-        self.tokens[row] = token
-        self.positions[row] = position
-        self.outputs[row] = 1
-        self.set_slots(row, row + 1, slot)
-
-    def set_slots(self, begin: int, end: int, slot: int) -> None:
-        self._num_rows[slot] = end - begin
-        for row in self._slots[begin:end]:
-            row[0] = slot
-            if self._shadow is not None:
-                row[1] = slot + self._shadow
-
-    def set_adapters(self, scales: Many[float]) -> None:
-        """One scale for each adapter of the model; they hold for all rows of the decodes that follow."""
-        count = len(self.model.adapters)
-        assert len(scales) == count, "a scale for each adapter"
-        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self.model.adapters)
-        if lib.llama_set_adapters_lora(self.pointer, pointers, count, (ctypes.c_float * count)(*scales)):
-            raise NativeError("llama_set_adapters_lora failed")
-
-    def decode(self, num_rows: int) -> int:
-        """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
-        self._batch.n_tokens = num_rows
-        decoded, self._num_rows = self._num_rows, {}
-        code: int = lib.llama_decode(self.pointer, self._batch)
-        if code not in (0, 1):
-            raise NativeError(f"llama_decode returned {code}")
-        if code == 0:
-            if self.max_draft:
-                self._rollback.decoded(decoded)
-            lib.llama_synchronize(self.pointer)
-        return code
-
-    def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
-        """[num_outputs, vocabulary], a view that is valid until the next decode."""
-        pointer = lib.llama_get_logits(self.pointer)
-        key = (ctypes.addressof(pointer.contents), num_outputs)
-        if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
-            self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
-            self._logits_key = key
-        return self._logits
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """The first `length` tokens of source. Between streams as a saved state: llama_memory_seq_cp notes a copy of
-        whole streams there and makes it in the next decode, from whatever the source holds by then."""
-        if not self.is_unified:
-            if not self.restore(target, self.save(source, self._num_held(source))):
-                raise NativeError(f"slot {source} could not be copied to slot {target}")
-            self.truncate(target, length)
-            return
-        for distance in self._distances:
-            lib.llama_memory_seq_cp(self._memory, source + distance, target + distance, 0, length)
-        if self._rollback.is_pending(source):
-            self.rewind(target, length, self.checkpoint(source))
-
-    def truncate(self, slot: int, length: int) -> None:
-        if not length:
-            self._rollback.forget(slot)
-        elif self.max_draft is not None and (num_tokens := self._num_held(slot) - length):
-            self._rollback.take_back(slot, num_tokens)
-        for distance in self._distances:
-            if not lib.llama_memory_seq_rm(self._memory, slot + distance, length, -1):
-                raise NativeError(f"llama_memory_seq_rm could not cut slot {slot} to {length}")
-
-    def shortest(self, slot: int, length: int) -> int:
-        """The least that `truncate` may leave of its `length` tokens, but for the guesses of the last step."""
-        if self.max_draft is not None:
-            return length
-        first = lib.llama_memory_seq_pos_min(self._memory, slot) if self.model.window else 0
-        return first + self.model.window - 1 if first > 0 else 0
-
-    def checkpoint(self, slot: int) -> bytearray:
-        """The recurrent state alone."""
-        return self._get(slot, RECURRENT_PART)
-
-    def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
-        if not self._set(slot, checkpoint, RECURRENT_PART):
-            raise NativeError(f"llama_state_seq_set_data refused a checkpoint of slot {slot}")
-        self.truncate(slot, length)  # the cells of the attention layers
-
-    def roll(self, slot: int, begin: int, end: int) -> None:
-        """Forget positions begin to end and move those behind them there. The keys are turned in the next decode."""
-        if not lib.llama_memory_seq_rm(self._memory, slot, begin, end):
-            raise NativeError(f"llama_memory_seq_rm could not cut {begin} to {end} out of slot {slot}")
-        lib.llama_memory_seq_add(self._memory, slot, end, -1, begin - end)
-
-    def save(self, slot: int, length: int) -> bytearray:
-        """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""
-        assert self._num_held(slot) == length, "the slot holds other tokens"
-        return self._get(slot, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
-
-    def restore(self, slot: int, payload: bytearray | memoryview) -> bool:
-        """False when no cells are free, or it does not fit this context; the slot is empty then.
-        A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
-        is_read = self._set(slot, payload, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
-        if not is_read:
-            lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
-        elif self._shadow is not None:
-            lib.llama_memory_seq_cp(self._memory, slot, slot + self._shadow, -1, -1)
-        return is_read
-
-    def close(self) -> None:
-        if self.pointer:
-            lib.llama_batch_free(self._batch)
-            lib.llama_free(self.pointer)
-            self.pointer = None
-
-    @property
-    def _distances(self) -> tuple[int, ...]:
-        """From a slot's id to those of the sequences that hold its cells."""
-        return (0,) if self._shadow is None else (0, self._shadow)
-
-    def _num_held(self, slot: int) -> int:
-        return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
-
-    def _get(self, slot: int, flags: int) -> bytearray:
-        size: int = lib.llama_state_seq_get_size_ext(self.pointer, slot, flags)
-        payload = bytearray(size)
-        written = lib.llama_state_seq_get_data_ext(self.pointer, _as_array(payload), size, slot, flags)
-        if written != size:
-            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
-        return payload
-
-    def _set(self, slot: int, payload: bytearray | memoryview, flags: int) -> bool:
-        self._rollback.forget(slot)
-        read = lib.llama_state_seq_set_data_ext(self.pointer, _as_array(payload), len(payload), slot, flags)
-        return bool(read == len(payload))
-
-    @staticmethod
-    def _view(pointer: Any, kind: type, length: int) -> Any:
-        return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
-
-
 def _pieces(text: str) -> Iterator[str]:
     """The text, cut within runs that are too long; not within what may be a marker of a template."""
     begin = 0
@@ -499,11 +272,6 @@ def _pieces(text: str) -> Iterator[str]:
             yield text[begin:cut]
             begin, cut = cut, cut + MAX_RUN
     yield text[begin:]
-
-
-def _as_array(payload: bytearray | memoryview) -> Any:
-    """Its own memory, not a copy."""
-    return (ctypes.c_uint8 * len(payload)).from_buffer(payload)
 
 
 def _ignore(_fraction: float) -> None:

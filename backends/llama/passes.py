@@ -39,8 +39,10 @@ def score(
     with Crew(threads, lambda _: Comparer(sampling)) as crew:
         for logits, targets in reader.read(chunks):
             known = reference.take(len(targets)) if reference else None
-            found += crew.share(len(targets), partial(_compare, logits, targets, known))
-            _check(reader, found[-1].nll)
+            parts = crew.share(len(targets), partial(_compare, logits, targets, known))
+            for part in parts:
+                _check(reader, part.nll)
+            found += parts
             advance(len(targets))
     return divergence.join(found)
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from backends.child import Progress, Refusal, SelfTest
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
 
 NUM_TOKENS = 16
 DEPTH, NUM_STEPS = 1024, 15  # where and how often a step is timed

@@ -13,7 +13,8 @@ import psutil
 
 from backends.child import Progress, Refusal, Report
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import device_name
 from backends.llama.reading import checked_header, fitting_threads, open_model
 from backends.measurement import Speed

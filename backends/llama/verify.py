@@ -15,7 +15,8 @@ from backends.child import Progress, Refusal, Report, Verification
 from backends.convert.files import publish
 from backends.convert.reference_tokenizer import ReferenceTokenizer, read_reference
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass

@@ -194,7 +194,8 @@ def _load(path: Path, log: Path) -> None:
 
 def _one_step(path: Path) -> None:
     """What an engine does with a model, in small."""
-    from backends.llama.native import ContextParams, NativeContext, NativeModel
+    from backends.llama.context import ContextParams, NativeContext
+    from backends.llama.native import NativeModel
 
     model = NativeModel(path)
     if not model.has_decoder or not model.has_vocabulary:  # the engine refuses these itself

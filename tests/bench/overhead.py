@@ -15,8 +15,8 @@ from backends.engine.engine import Engine
 from backends.engine.process import Loop, Note
 from backends.engine.sender import Sender
 from backends.engine.sequence import Sequence
+from backends.llama.context import NativeContext
 from backends.llama.loader import load
-from backends.llama.native import NativeContext
 from backends.protocol import DraftMode, EngineOptions, Load
 
 NUM_TOKENS, NUM_WARM = 400, 50

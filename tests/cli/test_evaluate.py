@@ -1,13 +1,18 @@
 """`slipstream evaluate`, as it is typed."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from app.__main__ import main
-from app.cli.evaluate import describe, describe_card
+from app.cli.evaluate import _evaluate, describe, describe_card
+from app.lab.settings import DEFAULT
+from app.services import Services
 from tests.cli.test_commands import slipstream
 from tests.lab.cards import card, evaluation
 from tests.lab.conftest import SENTENCE, make
@@ -37,6 +42,15 @@ def test_a_table_for_people() -> None:
     assert "known to within" not in said
     kld = replace(evaluation(0.03, 0.9).kld, approximation=0.0001)  # type: ignore[type-var]
     assert "The mean is known to within  ± 0.0001" in describe(replace(evaluation(0.03, 0.9), kld=kld))
+
+
+def test_a_table_says_which_files_it_is_about() -> None:
+    services = cast(Services, SimpleNamespace(lab=SimpleNamespace(evaluate=lambda *_, **__: evaluation(0.03, 0.9))))
+    arguments = (DEFAULT, lambda _: None, threading.Event())
+    report, said = _evaluate(services, Path("a/small.gguf"), Path("a/large.gguf"), *arguments)
+    assert said.startswith("small.gguf, compared to large.gguf\n\nPerplexity ")
+    assert report["against"] == str(Path("a/large.gguf"))
+    assert _evaluate(services, Path("a/small.gguf"), None, *arguments)[1].startswith("small.gguf\n\n")
 
 
 @pytest.mark.parametrize(

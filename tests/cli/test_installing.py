@@ -14,7 +14,7 @@ from app.paths import Paths
 from tests.cli.test_commands import SECONDS, slipstream
 from tests.hub.double import HubDouble, HubRepo
 from tests.jobs.installing import checkpoint_repo
-from tests.library import gguf_bytes
+from tests.library import foreign, gguf_bytes
 
 EXIT_INTERRUPTED = 130
 
@@ -106,3 +106,12 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(double: HubDouble) 
     double.faults.remove(throttle)
     assert report("install", "org/tiny", "--no-card")["id"] == "org/tiny"
     assert list(installs.iterdir()) == []
+
+
+def test_what_another_application_has_is_named_where_it_lies(double: HubDouble, tmp_path: Path) -> None:
+    blob = foreign.ollama(tmp_path / "ollama", "whole:latest", gguf_bytes.model())
+    pulled = slipstream("pull", "org/whole-GGUF/whole-Q8_0.gguf", OLLAMA_MODELS=str(tmp_path / "ollama"))
+    assert pulled.returncode == 0, pulled.stderr
+    assert "is in the library already" in pulled.stderr
+    assert str(blob) in pulled.stdout
+    assert not [seen for seen in double.requests if "/resolve/" in seen.path]

@@ -54,3 +54,11 @@ def test_what_cannot_be_meant_is_one_line(source: Path, options: list[str], code
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert not source.with_name("x.gguf").exists()
+
+
+def test_the_source_is_never_the_target_however_it_is_written(source: Path) -> None:
+    before = source.read_bytes()
+    for name in (str(source), str(source.parent / "." / ".." / source.parent.name / source.name)):
+        result = slipstream("quantize", str(source), name, "--type", "Q8_0")
+        assert (result.returncode, "is the source itself" in result.stderr) == (2, True)
+    assert source.read_bytes() == before

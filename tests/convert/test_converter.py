@@ -230,3 +230,11 @@ def test_names_that_change_llama_cpps_tokenizer_are_altered() -> None:
     assert model_name("my-Phi-3-mini") == "my-Phi 3-mini"
     assert model_name("phi3") == "phi 3"
     assert model_name("Modern-BERT\n") == "Modern BERT"
+
+
+def test_a_context_that_had_to_be_cut_is_said(tmp_path: Path) -> None:
+    for window, num_notes in ((None, 0), (100, 1)):
+        folder = tmp_path / str(window)
+        checkpoints.write(folder, checkpoints.config("MistralForCausalLM", sliding_window=window))
+        notes = convert(lambda _: None, folder, tmp_path / "model.gguf", "f32").notes
+        assert len([note for note in notes if "context ends at 100 tokens instead of 256" in note]) == num_notes

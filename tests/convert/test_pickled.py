@@ -14,6 +14,7 @@ from backends.child import Refusal
 from backends.convert import pickled
 from backends.convert.converter import convert
 from backends.convert.pickled import read_pickled
+from backends.convert.weights import read_weights
 from tests.convert import checkpoints
 
 
@@ -138,6 +139,21 @@ def test_a_file_that_is_not_plain_tensors_is_refused(case: str, tmp_path: Path) 
     change(path)
     with pytest.raises(Refusal, match=sentence):
         read_pickled(tmp_path)
+
+
+def test_a_few_bytes_that_claim_to_be_a_large_tensor_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1).expand(1 << 20, 1 << 20)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(Refusal, match="'a', which says that it is larger than its bytes"):
+        read_pickled(tmp_path)
+
+
+def test_the_output_matrix_that_is_the_embedding_is_one_source(tmp_path: Path) -> None:
+    embedding = torch.randn(4, 3)
+    torch.save({"in": embedding, "out": embedding, "half": embedding[:2]}, tmp_path / "pytorch_model.bin")
+    checkpoints.write_json(tmp_path / "config.json", {})
+    sources = read_weights(tmp_path)
+    assert sources["in"] is sources["out"]
+    assert sources["half"].shape == (2, 3)
 
 
 def test_integers_and_an_old_torch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "several ways",
     ),
+    "rotated": (
+        {**compressed("float-quantized", num_bits=8, type="float"), "transform_config": {"config_groups": {"u": {}}}},
+        "are rotated",
+    ),
     "W8A8": (compressed("int-quantized", num_bits=8, type="int"), "SmoothQuant"),
     "block": ({"quant_method": "fp8", "weight_block_size": [0, 16]}, "no valid weight_block_size"),
     "scale": ({"quant_method": "fp8", "weight_block_size": [8, 8]}, "does not go with"),
@@ -229,6 +233,27 @@ def test_what_cannot_be_undone_is_refused_by_name(case: str, tmp_path: Path) -> 
     with pytest.raises(Refusal, match=sentence) as refusal:
         values_of(tmp_path, tensors, settings)
     assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("method", ["gptq", "compressed-tensors"])
+def test_an_order_that_is_announced_but_missing_is_refused(method: str, tmp_path: Path) -> None:
+    stored, zeros, scales, _ = grouped(4)
+    if method == "gptq":
+        settings: dict[str, Any] = {"quant_method": "gptq", "bits": 4, "desc_act": True}
+        tensors = {
+            f"{NAME}.qweight": words(stored, 4).T,
+            f"{NAME}.qzeros": words(zeros.T - 1, 4),
+            f"{NAME}.scales": torch.from_numpy(scales.T.copy()),
+        }
+    else:
+        settings = compressed("pack-quantized", num_bits=4, type="int", actorder="group")
+        tensors = {
+            f"{NAME}.weight_packed": words(stored, 4),
+            f"{NAME}.weight_scale": torch.from_numpy(scales),
+            f"{NAME}.weight_shape": torch.tensor([ROWS, COLUMNS]),
+        }
+    with pytest.raises(Refusal, match="g_idx' is missing"):
+        values_of(tmp_path, tensors, settings)
 
 
 def test_a_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "shape": (set_config(vocab_size=700), r"shape \(640, 256\), but config.json asks for \(700, 256\)"),
     "unknown tensor": (set_tensors(lambda t: t.update(extra=np.ones(3, np.float32))), "'extra' is not known"),
     "missing tensor": (set_tensors(lambda t: t.pop("lm_head.weight")), "'lm_head.weight' is missing"),
+    "tied, but another matrix": (set_config(tie_word_embeddings=True), "'lm_head.weight' holds other numbers"),
     "dtype": (set_tensors(lambda t: t.update({"lm_head.weight": np.ones((2, 2), np.int8)})), "the type I8"),
     "NaN": (poison(np.nan), "'blk.1.ffn_up.weight' holds values that are not numbers"),
     "infinite": (poison(-np.inf), "'blk.1.ffn_up.weight' holds values that are not numbers"),

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from app.jobs.child import run_in_child
 from backends.child import Refusal
+from backends.convert.special_tokens import adds, template_ends
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary import TokenType, Vocabulary
 from backends.formats.gguf import read_header
@@ -199,3 +200,22 @@ def test_a_model_with_fewer_rows_than_tokens_is_refused(tmp_path: Path) -> None:
         read_vocabulary(made.write(tmp_path / "a", made.sentencepiece()), 300, {})
     with pytest.raises(Refusal, match="300 rows that the model has for tokens do not go together"):
         read_vocabulary(made.write(tmp_path / "b", made.fallback_bpe("first")), 300, {})
+
+
+def processor(*pieces: str, kind: str = "TemplateProcessing") -> dict[str, Any]:
+    """A post-processor; "A" is the text, all else a special token."""
+    single = [{"Sequence": {"id": "A"}} if piece == "A" else {"SpecialToken": {"id": piece}} for piece in pieces]
+    processors = [{"type": "ByteLevel"}, {"type": kind, "single": single}]
+    return {"post_processor": {"type": "Sequence", "processors": processors}}
+
+
+def test_all_tokens_around_a_text_are_seen() -> None:
+    assert template_ends(processor("<s>", "A", "</s>")) == ("<s>", "</s>")
+    assert template_ends(processor("A")) == (None, None)
+    assert template_ends({}) == (None, None)
+    first, last = template_ends(processor("[gMASK]", "<sop>", "A"))
+    assert last is None
+    with pytest.raises(Refusal, match=r"adds '\[gMASK\]<sop>' around a text"):
+        adds(None, first, 0, ["[gMASK]", "<sop>"])
+    with pytest.raises(Refusal, match=r"around a text \(BertProcessing\)"):
+        template_ends(processor("A", kind="BertProcessing"))

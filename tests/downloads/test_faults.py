@@ -8,7 +8,7 @@ import pytest
 
 from app.downloads import Patience
 from app.errors import DownloadError
-from tests.downloads.conftest import CONTENT, IMPATIENT, NAME, Place
+from tests.downloads.conftest import CONTENT, IMPATIENT, NAME, REPO, Place
 
 MB = 1_000_000
 PASSING = {
@@ -251,3 +251,22 @@ def test_without_an_etag_and_a_hash_nothing_is_stitched(etag: str, place: Place)
     place.fetch(source, patience=IMPATIENT)
     assert hashlib.sha256(place.target.read_bytes()).hexdigest() == place.source().sha256
     assert [seen.headers.get("range") for seen in place.double.downloads()] == [None, None]
+
+
+def test_another_version_is_refused_before_its_bytes_come(place: Place) -> None:
+    """The Hub's redirect names the hash of what it leads to."""
+    place.leave(MB)
+    with pytest.raises(DownloadError) as caught:
+        place.fetch(replace(place.source(), sha256="0" * 64))
+    assert str(caught.value) == (
+        "127.0.0.1 has another “model.gguf” now than the one that was chosen: it announces another hash. Nothing of it "
+        "is downloaded. Open the repository's page anew and download again."
+    )
+    assert place.double.downloads() == []
+
+
+def test_a_redirect_of_a_mirror_that_names_no_hash_is_followed(place: Place) -> None:
+    place.double.fail(on="*/resolve/*", redirect_to=place.double.address(REPO, NAME), times=1)
+    place.double.faults[0].headers["X-Linked-Etag"] = 'W/"an ETag of its own"'
+    place.fetch()
+    assert place.target.read_bytes() == CONTENT

@@ -35,6 +35,8 @@ def test_what_the_server_orders_is_the_least_that_is_waited() -> None:
     [
         ({"Retry_After": "7"}, 7.0),
         ({"Retry_After": " 0 "}, 0.0),
+        ({"Retry_After": "9" * 400}, 999_999_999.0),
+        ({"ratelimit": "t=" + "9" * 400}, 999_999_999.0),
         ({"ratelimit": '"api";r=0;t=55'}, 55.0),
         ({"Retry_After": "soon"}, None),
         ({"Retry_After": "-3"}, None),

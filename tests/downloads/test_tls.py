@@ -1,12 +1,15 @@
 """The same over TLS and through proxies."""
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from app.downloads import proxy
+from app.downloads import Patience, proxy
 from app.errors import DownloadError
 from tests.downloads.conftest import CONTENT, NAME, REPO, Place
 from tests.downloads.tunnel import tunnel
@@ -113,3 +116,26 @@ def test_a_proxy_of_another_kind_is_told(place: Place, monkeypatch: pytest.Monke
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
     with pytest.raises(DownloadError, match=r"^The proxy socks5://127\.0\.0\.1 is of a kind that downloads cannot use"):
         place.fetch()
+
+
+def test_a_proxy_that_answers_nonsense_is_told_and_let_go(known: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_left = threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.sendall(b"nonsense\r\n\r\n")
+            client.settimeout(5)
+            with suppress(TimeoutError):
+                while client.recv(1 << 16):
+                    pass
+                is_left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(DownloadError, match=r"the connection to 127\.0\.0\.1 broke") as told:
+            known.fetch(patience=Patience(tries=1))
+        thread.join()
+    assert is_left.is_set(), told

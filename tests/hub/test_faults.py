@@ -5,12 +5,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.errors import HubError, HubFault
 from app.hub.client import HubClient
+from app.hub.connection import Connection
 from app.hub.reach import is_reachable
 from app.hub.repository import SearchQuery
 from tests.hub.double import HubDouble, HubRepo
@@ -256,3 +258,14 @@ def test_a_repository_with_a_hostile_name_in_it_is_refused(hub_double: HubDouble
         hub_double.fail(on="/api/models/*", status=200, body=json.dumps(item).encode())
         with pytest.raises(HubError, match="would be written outside its folder"):
             client.repository("org/m")
+
+
+def test_a_socket_that_connects_while_its_client_closes_wakes_its_thread() -> None:
+    connection = Connection("http://127.0.0.1", lambda: None, 60)
+    connection.close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = SimpleNamespace(get_extra_info=lambda _: ours)
+        connection._keep_socket("connection.connect_tcp.complete", {"return_value": stream})
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""

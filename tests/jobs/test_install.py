@@ -1,5 +1,6 @@
 """From a repository of the Hub to a model in the library, in steps that are never done twice."""
 
+import errno
 import hashlib
 import shutil
 import threading
@@ -134,6 +135,10 @@ def test_a_file_that_is_no_model_is_refused_and_can_be_removed(double: HubDouble
         assert app.folders() == []
 
 
+def _fetched(double: HubDouble) -> set[str]:
+    return {seen.path.rpartition("/")[2] for seen in double.requests if "/resolve/" in seen.path}
+
+
 def test_a_checkpoint_can_be_kept_as_it_is(double: HubDouble, home: Path) -> None:
     with application(home, double) as app:
         job_id = app.install(REPO, converts=False)
@@ -143,6 +148,16 @@ def test_a_checkpoint_can_be_kept_as_it_is(double: HubDouble, home: Path) -> Non
     names = {path.name for path in installed.path.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
     assert app.folders() == []
+
+
+def test_a_checkpoint_that_is_kept_once_more_is_not_fetched_again(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        app.done(app.install(REPO, converts=False))
+        before = all_files(home)
+        double.requests.clear()
+        app.done(app.install(REPO, converts=False))
+        assert all_files(home) == before
+    assert _fetched(double) == set()
 
 
 def test_paused_in_every_step_it_goes_on_there(double: HubDouble, home: Path) -> None:
@@ -286,3 +301,109 @@ def test_a_name_that_means_nothing_is_told_with_what_there_is(double: HubDouble,
             app.install("org/whole-GGUF:Q9_Z")
         with pytest.raises(InstallError, match="only a checkpoint"):
             app.install(NAME, converts=False)
+
+
+def test_a_checkpoint_that_was_kept_is_not_fetched_again(double: HubDouble, home: Path) -> None:
+    with application(home, double) as app:
+        app.done(app.install(REPO, converts=False))
+        double.requests.clear()
+        app.done(app.install(f"{REPO}:F16"))
+        assert _fetched(double) == set()
+        assert [entry.quantization for entry in app.store.models()] == ["F16"]
+        kept = app.paths.models / "org/tiny/checkpoint/model.safetensors"
+        kept.write_bytes(bytes(kept.stat().st_size))  # damaged since: found out by its hash
+        app.done(app.install(f"{REPO}:BF16"))
+        assert _fetched(double) == {"model.safetensors"}
+        assert not any(kept.read_bytes())
+
+
+def test_other_bytes_of_the_repository_take_the_place_of_an_install_that_rests(double: HubDouble, home: Path) -> None:
+    """“Open the repository's page anew and download again”, says the failure."""
+    old = gguf_bytes.model()
+    new = old[:-1] + b"\1"
+    double.add(HubRepo("org/moving", {"m-Q4_K_M.gguf": old}))
+    with application(home, double) as app:
+        double.fail(on="*/resolve/*", status=404, times=1)
+        failed = app.install("org/moving")
+        app.wait(failed, JobState.FAILED)
+        double.add(HubRepo("org/moving", {"m-Q4_K_M.gguf": new}))
+        job_id = app.install("org/moving")
+        app.done(job_id)
+        assert job_id != failed
+        assert app.queue.job(failed).state is JobState.CANCELLED
+        (entry,) = app.store.models()
+        assert entry.path.read_bytes() == new
+        assert app.folders() == []
+
+
+def test_the_same_bytes_of_a_new_commit_are_gone_on_with(double: HubDouble, home: Path) -> None:
+    """The old commit may be gone from the Hub."""
+    files = {"m-Q4_K_M.gguf": gguf_bytes.model()}
+
+    def commit(number: int) -> None:
+        double.add(HubRepo("org/moving", {**files, "README.md": b"%d" % number}))
+
+    commit(1)
+    double.fail(on="*/resolve/*gguf", status=404, times=1)
+    with application(home, double) as app:
+        app.wait(app.install("org/moving"), JobState.FAILED)
+        folders = app.folders()
+    commit(2)
+    double.fail(on="/cdn/*", stall_after=0)
+    with application(home, double) as app:
+        job_id = app.install("org/moving")
+        assert app.folders() == folders
+        app.wait_for(job_id, lambda job: bool(job.text))
+        app.installs.pause(job_id)
+        app.wait(job_id, JobState.PAUSED)
+        commit(3)
+        double.faults.clear()
+        assert app.install("org/moving") == job_id
+        app.done(job_id)
+
+
+def test_what_another_process_installs_is_left_to_it(double: HubDouble, home: Path) -> None:
+    double.fail(on="/cdn/*", stall_after=0)
+    with application(home, double) as first, application(home, double) as second:
+        job_id = first.install("org/whole-GGUF")
+        with pytest.raises(AlreadyThere, match="is in the hands of another Slipstream"):
+            second.install("org/whole-GGUF")
+        assert len(second.folders()) == 1
+        first.installs.cancel(job_id)
+        first.wait(job_id, JobState.CANCELLED)
+        first.queue.handle(job_id).finished.wait(10)
+        double.faults.clear()
+        second.done(second.install("org/whole-GGUF"))
+
+
+def test_a_disk_without_room_leaves_no_folder_and_keeps_nobody_from_pausing(
+    double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with application(home, double) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr("app.jobs.install_record.os.replace", full)
+            with pytest.raises(InstallError, match="No space left on device"):
+                app.install("org/whole-GGUF")
+        assert app.folders() == []
+        double.fail(on="/cdn/*", stall_after=0)
+        job_id = app.install("org/whole-GGUF")
+        app.wait_for(job_id, lambda job: bool(job.text))
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "touch", full)
+            app.installs.pause(job_id)
+            app.wait(job_id, JobState.PAUSED)
+
+
+def test_a_disk_that_fails_is_a_sentence(double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "somewhere")
+
+    monkeypatch.setattr("app.jobs.workshop.Workshop.require_space", broken)
+    with application(home, double) as app:
+        job = app.wait(app.install("org/whole-GGUF"), JobState.FAILED)
+    assert job.error == (
+        "somewhere cannot be used: Read-only file system. What is done is kept. Look at the disk, then try again."
+    )

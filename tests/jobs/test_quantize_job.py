@@ -114,3 +114,13 @@ def test_what_a_killed_job_has_left_is_removed_and_what_is_at_work_stays(store: 
 )
 def test_the_new_name_says_the_new_type(source: str, target: str) -> None:
     assert output_name(Path(source), "Q4_K_M") == target
+
+
+def test_a_workshop_that_another_process_takes_for_abandoned_is_not_worked_in(
+    store: ModelStore, entry: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderLock, "take", lambda _folder: None)  # the other one was faster
+    refused = run(Quantize(store, tmp_path / "logs", entry, "Q4_K_M"))
+    assert refused.error is not None
+    assert refused.error.startswith("Another Slipstream is tidying up")
+    assert store.models() == [entry]

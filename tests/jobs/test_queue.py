@@ -134,3 +134,67 @@ def test_close_ends_the_child_within_a_second_and_leaves_nothing(tmp_path: Path)
     assert not psutil.pid_exists(int(pid_file.read_text()))
     with pytest.raises(RuntimeError):
         queue.add(Task(work))
+
+
+class Gap(threading.Condition):
+    """Runs something as soon as it has been let go of once."""
+
+    then: Callable[[], None] | None = None
+
+    def __exit__(self, *args: Any) -> None:
+        super().__exit__(*args)
+        then, self.then = self.then, None
+        if then:
+            then()
+
+
+def test_a_cancel_in_the_middle_of_a_pause_stays(queue: JobQueue) -> None:
+    gap = queue._changed = Gap()
+    holder, waiting = queue.add(Task(until_cancelled)), queue.add(Task(until_cancelled))
+    gap.then = waiting.cancel
+    queue.pause(waiting.id)
+    assert waiting.job.state is JobState.CANCELLED
+    holder.cancel()
+
+
+def test_a_job_that_is_paused_and_resumed_while_it_is_told_runs_once(queue: JobQueue) -> None:
+    runs: list[None] = []
+    handle = queue.add(Task(lambda _: runs.append(None)), is_paused=True)
+    stops = [JobState.WAITING]
+
+    def interfere(job: Job) -> None:
+        if stops and job.state is stops[0]:
+            stops.pop()
+            queue.pause(job.id)
+            queue.resume(job.id)
+
+    queue.subscribe(interfere)
+    queue.resume(handle.id)
+    assert handle.wait(5).state is JobState.DONE
+    assert queue.add(Task(lambda _: None)).wait(5).state is JobState.DONE  # the first one's places are free
+    assert len(runs) == 1
+
+
+def test_a_failed_job_that_a_listener_tries_again_is_not_called_finished(queue: JobQueue) -> None:
+    go_on, again = threading.Event(), threading.Event()
+    answers = [ConversionError("The line is down."), None]
+    threads: list[threading.Thread] = []
+
+    def work(_context: JobContext) -> None:
+        threads.append(threading.current_thread())
+        if answer := answers.pop(0):
+            raise answer
+        again.set()
+        assert go_on.wait(10)
+
+    def try_again(job: Job) -> None:
+        if job.state is JobState.FAILED:
+            queue.retry(job.id)
+
+    queue.subscribe(try_again)
+    handle = queue.add(Task(work))
+    assert again.wait(10)
+    threads[0].join(10)  # it has told all that it had to tell
+    assert not handle.finished.is_set()
+    go_on.set()
+    assert handle.wait(10).state is JobState.DONE

@@ -83,7 +83,9 @@ def test_a_vocabulary_kept_in_part_gives_the_same_divergence(measure: Measure, w
 def test_the_reference_is_read_once_for_several_candidates(
     measure: Measure, original: Made, altered: Made, q4: Path, tmp_path: Path
 ) -> None:
-    first = measure(q4, original.file)
+    said: list[Progress] = []
+    first = measure(q4, original.file, on_progress=said.append)
+    assert "tokens predicted" in said[-1].text
     assert first.reference_seconds is not None
     (file,) = references(tmp_path)
     again = measure(altered.file, original.file)
@@ -191,3 +193,23 @@ def test_old_references_make_room_for_new_ones(tmp_path: Path) -> None:
         os.utime(path, (1000 - age, 1000 - age))
     module._trim(tmp_path, 250)
     assert [path.stem for path in references(tmp_path)] == ["middle", "newest"]
+
+
+def test_a_reference_that_cannot_be_removed_does_not_cost_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "held.reference").write_bytes(bytes(100))
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "in use by another process")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        module._trim(tmp_path, 10)
+    assert len(references(tmp_path)) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"a file where a folder should be")
+    with pytest.raises(EvaluationError, match=r"cannot be written: .*\. Free some space"):
+        module._workshop(tmp_path / "cache" / "evaluations")

@@ -198,6 +198,20 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     assert store.models() == []
 
 
+def test_a_move_to_another_disk_is_a_copy_that_can_be_called_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BringIn, "_is_renamed", lambda *_: False)
+    file = foreign.gguf(stage.home / "in" / "a.gguf")
+    content = file.read_bytes()
+    work = BringIn(stage.library.store, (file,), is_move=True)
+    with pytest.raises(Cancelled):
+        work.run(JobContext(lambda _step, _progress: None, CalledOff(2)))
+    assert file.read_bytes() == content
+    assert list(stage.models.iterdir()) == []
+    (entry,) = work.run(context())
+    assert entry.path.read_bytes() == content
+    assert not file.exists()
+
+
 def test_neither_a_link_nor_a_file_of_the_library_is_moved(stage: Stage) -> None:
     file = foreign.gguf(stage.home / "cache" / "blob.gguf")
     link = stage.home / "in" / "link.gguf"

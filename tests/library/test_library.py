@@ -1,7 +1,9 @@
 """One library over everything on the disk: it finds what others have installed, and changes nothing there."""
 
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -308,3 +310,34 @@ def test_manifests_of_ollama_cannot_point_anywhere(stage: Stage) -> None:
     evil.unlink()
     os.mkfifo(evil)
     assert stage.ids() == ["good:latest"]
+
+
+def checkpoint(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b'{"model_type": "llama"}')
+    (folder / "model.safetensors").write_bytes(b"x" * 99)
+    (folder / "a.txt").write_bytes(b"a")
+    return folder
+
+
+def test_a_checkpoint_that_was_kept_is_listed_and_can_be_removed(stage: Stage) -> None:
+    folder = checkpoint(stage.models / "org" / "tiny" / "checkpoint")
+    stage.library.store.add(foreign.gguf(stage.home / "in" / "tiny-F16.gguf"), publisher="org", repo="tiny")
+    kept = next(entry for entry in stage.library.models() if entry.is_checkpoint)
+    assert (kept.id, kept.name, kept.path, kept.source) == ("org/tiny/checkpoint", "tiny", folder, "org/tiny")
+    assert (kept.bytes, kept.problem, kept.architecture) == (99, None, "llama")
+    shown = stage.library.removal(kept.id)
+    assert [path.name for path, _ in shown.files] == ["a.txt", "model.safetensors", "config.json"]
+    stage.library.remove(kept.id, shown)
+    assert not folder.exists()
+    assert stage.ids() == ["org/tiny"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_checkpoint_that_a_link_leads_to_is_left_alone(stage: Stage) -> None:
+    elsewhere = checkpoint(stage.home / "elsewhere")
+    (stage.models / "org" / "tiny").mkdir(parents=True)
+    (stage.models / "org" / "tiny" / "checkpoint").symlink_to(elsewhere, target_is_directory=True)
+    with pytest.raises(ModelFileError, match="outside the library"):
+        stage.library.removal("org/tiny/checkpoint")
+    assert len(list(elsewhere.iterdir())) == 3

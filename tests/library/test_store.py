@@ -2,11 +2,14 @@
 
 import json
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.manifest import Record, read_manifest
 from app.library.store import ModelStore
 from tests.library.gguf_bytes import SETTINGS, write
 
@@ -189,3 +192,30 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(target, target_is_directory=target.is_dir())
     except OSError:
         pytest.skip("no right to make links here")
+
+
+def test_two_that_change_one_manifest_at_once_both_last(
+    store: ModelStore, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would read it before the other has written it, if they did not wait for each other."""
+    both_have_read = threading.Barrier(2)
+
+    def read_together(folder: Path) -> dict[str, Record]:
+        records = read_manifest(folder)
+        with suppress(threading.BrokenBarrierError):
+            both_have_read.wait(0.3)
+        return records
+
+    files = [write(incoming / name) for name in ("a-F16.gguf", "a-Q8_0.gguf")]
+    monkeypatch.setattr("app.library.store.read_manifest", read_together)
+    stores = [store, ModelStore(store.models_dir)]  # as two processes have them
+    threads = [
+        threading.Thread(target=each.add, args=(file,), kwargs={"publisher": "p", "repo": "r"})
+        for each, file in zip(stores, files, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    assert sorted(read_manifest(store.models_dir / "p" / "r")) == [file.name for file in files]

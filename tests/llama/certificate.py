@@ -16,7 +16,7 @@ from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import Runner
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
-from backends.llama.native import NativeContext
+from backends.llama.context import NativeContext
 
 Rows = npt.NDArray[np.float32]  # [tokens of the answer, vocabulary]
 

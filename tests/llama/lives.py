@@ -14,7 +14,8 @@ from backends.engine.runner import KVFull, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state import Tier

@@ -11,7 +11,8 @@ from app.guide import DRAFT_DIR, GUIDE_DIR
 from app.jobs.convert import convert_checkpoint
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from tests.convert import checkpoints
 from tests.guide.answers import ANSWERS

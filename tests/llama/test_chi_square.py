@@ -15,7 +15,8 @@ from backends.engine.runner import Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner, Logits
 from backends.llama.sampling import sampler
 from backends.protocol import SamplingParams

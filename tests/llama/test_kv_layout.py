@@ -10,8 +10,9 @@ from app.inference.supervisor import EngineHandle, Supervisor
 from backends.engine.runner import KVFull, Step
 from backends.engine.sequence import Sequence
 from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
 from backends.llama.kv_layout import Layout, choose
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.protocol import CacheMiss, DraftMode, EngineOptions, KVLayout, SamplingParams
 from tests.inference.conftest import Answer

@@ -11,9 +11,10 @@ from app.inference.supervisor import Supervisor
 from app.jobs.child import run_in_child
 from backends.formats.gguf import Header, read_header
 from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.native import NativeModel
 from backends.protocol import EngineOptions, FlashAttention, KVType
 from tests.llama.conftest import make_model
 from tests.llama.pairs import Pair

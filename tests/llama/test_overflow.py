@@ -6,7 +6,8 @@ import pytest
 
 from app.inference.supervisor import EngineHandle
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.protocol import DraftMode, Failed, FailureKind, Finish, KVLayout, KVType, Output, Overflow
 from tests.inference.conftest import Answer

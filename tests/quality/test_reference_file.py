@@ -1,6 +1,7 @@
 """A reference file is read back as it was written, or refused."""
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,3 +117,18 @@ def test_a_block_that_claims_to_be_huge_takes_no_memory(file: Path) -> None:
     file.write_bytes(bytes(bad) + hashlib.sha256(bad).digest())
     with pytest.raises(DamagedReference, match="too large"):
         check(file)
+
+
+def test_a_block_that_claims_more_than_the_file_holds_takes_no_memory(file: Path) -> None:
+    good = file.read_bytes()
+    header = good[: 12 + int.from_bytes(good[8:12], "little")]
+    num_rows, num_ids = 1 << 16, 1 << 28  # a gigabyte, which so many rows could have
+    file.write_bytes(header + np.array([num_rows, num_ids], "<u4").tobytes() + bytes(12 * num_rows))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedReference, match="ends too early"):
+            check(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000

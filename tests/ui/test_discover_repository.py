@@ -66,7 +66,11 @@ def test_a_checkpoint_asks_what_to_make_of_it(page: DiscoverPage, double: HubDou
     find(page, qtbot, "m")
     open_first(page, qtbot)
     bar = page.pane.bar
-    qtbot.waitUntil(lambda: bar.note.text() == "About 4.9 GB once it is converted. Runs on this machine.")
+    note = (
+        "About 4.9 GB once it is converted. Runs on this machine. The checkpoint is not kept: another quantization "
+        "downloads it again."
+    )
+    qtbot.waitUntil(lambda: bar.note.text() == note)
     bar.quantization.setCurrentIndex(bar.quantization.values.index("Q8_0"))
     bar.quantization.activated.emit(bar.quantization.currentIndex())
     assert bar.note.text().startswith("About 8.5 GB")

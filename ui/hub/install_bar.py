@@ -58,7 +58,8 @@ class InstallBar(QWidget):
         if not text and quantization and self._repository and self._variant:
             num_bytes = predicted_bytes(self._repository, self._variant, quantization)
             here = f" {fit(num_bytes, self._machine).sentence}." if self._machine else ""
-            text = f"About {size(num_bytes)} once it is converted.{here}"
+            again = "The checkpoint is not kept: another quantization downloads it again."
+            text = f"About {size(num_bytes)} once it is converted.{here} {again}"
         elif not text and self._variant and len(self._variant.files) > 1:
             text = f"{self._variant.label}: {len(self._variant.files)} files that belong together."
         self.note.setText(text or (self._variant.label if self._variant else ""))

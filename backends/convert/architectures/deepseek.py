@@ -18,6 +18,7 @@ from backends.convert.architectures.common import (
 from backends.convert.architectures.table import Architecture, Key, Row
 from backends.convert.config import Config, Raw, Size, count
 from backends.convert.layout import Layout, Run, Source, turned
+from backends.convert.rope import RopeKind
 
 _SOFTMAX, _SIGMOID = 1, 2  # llama.cpp `llama_expert_gating_func_type`
 _LITE = (26, 27)  # layers of the models that llama.cpp expects to have no q_lora_rank
@@ -25,7 +26,7 @@ _SPARSE, _LOW_RANK = "experts", ", low rank"
 
 
 def _kinds(raw: Raw) -> list[str]:
-    num_layers, num_dense = count(raw, "num_hidden_layers"), raw.get("first_k_dense_replace", 0)
+    num_layers, num_dense = count(raw, "num_hidden_layers"), raw.get("first_k_dense_replace") or 0
     rank = "" if raw.get("q_lora_rank") is None else _LOW_RANK
     return [(_SPARSE if layer >= num_dense else "dense") + rank for layer in range(num_layers)]
 
@@ -55,14 +56,18 @@ def _fault(config: Config) -> str | None:
         return "A num_key_value_heads other than num_attention_heads"
     if (raw.get("q_lora_rank") is None) != (config.num_layers in _LITE):
         return f"A q_lora_rank of {raw.get('q_lora_rank')} in a model of {config.num_layers} layers"
-    if table.get("mscale", 0) != table.get("mscale_all_dim", 0):
+    if table.get("mscale") != table.get("mscale_all_dim"):
         return "A rotary scaling 'yarn' with an mscale other than mscale_all_dim"
+    if config.rope.kind is RopeKind.YARN and not table.get("mscale_all_dim"):
+        return "A rotary scaling 'yarn' without mscale_all_dim"  # llama.cpp would scale attention all the same
     return None
 
 
 def _v2_fault(config: Config) -> str | None:
     if config.raw.get("topk_method", "greedy") != "greedy":
         return f"A topk_method of {config.raw['topk_method']!r}"
+    if config.raw.get("n_group") not in (None, 1):  # llama.cpp knows no routing that has groups and ignores them
+        return f"An n_group of {config.raw['n_group']!r} without group_limited_greedy"
     return _fault(config)
 
 
@@ -172,7 +177,7 @@ ARCHITECTURES = {
             "rope_interleave": (True,),
             "moe_layer_freq": (1,),
         },
-        defaults={"routed_scaling_factor": 2.5, "norm_topk_prob": True},
+        defaults={"routed_scaling_factor": 2.5, "norm_topk_prob": True, "n_group": 8, "topk_group": 4},
         check=_fault,
         has_later_layers=True,
     ),

@@ -127,6 +127,9 @@ def _widths(config: Config) -> int | list[int]:
 
 
 def _fault(config: Config) -> str | None:
+    tables = (config.raw.get("per_layer_config") or {}).values()
+    if more := {key for table in tables for key in table} - {"head_dim", "num_key_value_heads"}:
+        return f"A per_layer_config with {min(more)}"
     if config.local_rope is None or config.local_rope.kind is not RopeKind.PLAIN:
         return "Rotary settings without those of the layers with a window"
     if not any(window_pattern(config)):  # llama.cpp would stop the process
@@ -134,6 +137,8 @@ def _fault(config: Config) -> str | None:
     pattern = window_pattern(config)[: config.num_layers - _shared_layers(config.raw)]
     if _shared_layers(config.raw) and pattern[-2:] != [True, False]:  # those whose keys llama.cpp hands on
         return "An order of layers in which others than the last two hand on their keys"
+    if config.layer_types[-1].startswith(LOCAL):  # transformers makes it one without, whatever the file says
+        return "A last layer that has a window"
     if config.rope.table.get("factor") not in (None, 1):
         return "A rotary scaling 'proportional' with a factor"
     if config.sizes[Size.PER_LAYER] and config.count("vocab_size_per_layer_input") != config.sizes[Size.VOCAB]:
@@ -176,13 +181,14 @@ _GEMMA4 = Architecture(
     ropes=frozenset({RopeKind.PROPORTIONAL}),
     activation="gelu_pytorch_tanh",
     fixed={"use_bidirectional_attention": (False, "vision"), "tie_word_embeddings": (True,)},
-    defaults={"tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh"},
+    defaults={"tie_word_embeddings": True, "sliding_window": 512, "hidden_activation": "gelu_pytorch_tanh"},
     optional_sizes={Size.EXPERTS: "num_experts", Size.EXPERT_WIDTH: "moe_intermediate_size"},
     derived=_more_sizes,
     kinds=_kinds,
     window=Window.NATIVE,
     has_local_rope=True,
     has_partial_rotary=True,
+    has_layer_settings=True,
     check=_fault,
 )
 ARCHITECTURES = {

@@ -45,6 +45,7 @@ ARCHITECTURES = {
         keys=(*KEYS, *HEAD_KEYS, *EXPERT_KEYS, EXPERT_WIDTH_KEY, WINDOW_KEY, pattern_key(2)),
         ropes=frozenset({RopeKind.YARN}),
         fixed={"swiglu_limit": (7.0,), "swiglu_alpha": (1.702,)},
+        defaults={"rope_theta": 150_000.0, "sliding_window": 128},
         sizes={Size.EXPERTS: ("num_local_experts",), Size.EXPERT_WIDTH: ("intermediate_size",)},
         layer_kinds=frozenset({FULL, LOCAL}),
         window=Window.NATIVE,

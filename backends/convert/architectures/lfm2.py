@@ -1,5 +1,7 @@
 """LFM2: layers of attention and layers of a short convolution."""
 
+from typing import Any
+
 from backends.child import Refusal
 from backends.convert.architectures.common import KEYS, PLAIN, VOCAB_KEY
 from backends.convert.architectures.table import EMBEDDING, Architecture, Key, Row
@@ -27,9 +29,17 @@ def _kv_heads(config: Config) -> list[int]:
     return [config.sizes[Size.KV_HEADS] if kind == FULL else 0 for kind in config.layer_types]
 
 
-def _fault(config: Config) -> str | None:
-    if not config.layer_types:
+def _kinds(raw: Raw) -> Any:
+    """Older files list the layers of attention by their numbers."""
+    if given := raw.get("layer_types"):
+        return given
+    attention = raw.get("full_attn_idxs")
+    if not isinstance(attention, list):
         raise Refusal("config.json names no layer_types, so the layers of convolution are not known.")
+    return [FULL if layer in attention else _CONVOLUTION for layer in range(count(raw, "num_hidden_layers"))]
+
+
+def _fault(config: Config) -> str | None:
     return "A convolution with a bias" if config.raw.get("conv_bias") else None
 
 
@@ -67,7 +77,9 @@ ARCHITECTURES = {
         ),
         feed_forward=_feed_forward,
         ropes=PLAIN,
+        defaults={"rope_theta": 1_000_000.0},
         sizes={Size.CONVOLUTION: ("conv_L_cache",)},
+        kinds=_kinds,
         layer_kinds=frozenset({FULL, _CONVOLUTION}),
         check=_fault,
     ),

@@ -42,14 +42,19 @@ _KEYS = (*KEYS, VOCAB_KEY, Key("rope.dimension_count", lambda c: c.sizes[Size.HE
 
 def _smollm3_fault(config: Config) -> str | None:
     """llama.cpp leaves every fourth layer without a rotary embedding, whatever the file says."""
+    layers = config.raw.get("no_rope_layers")
+    if layers is None:
+        interval = config.count("no_rope_layer_interval")
+        return None if interval == 4 else f"A no_rope_layer_interval of {interval}"
     wanted = [int((layer + 1) % 4 != 0) for layer in range(config.num_layers)]
-    layers = config.raw.get("no_rope_layers") or wanted
-    return None if list(layers) == wanted else "Its no_rope_layers are not every fourth layer"
+    return None if layers == wanted else "A list of no_rope_layers that is not every fourth layer"
 
 
 def _granite_fault(config: Config) -> str | None:
     sizes = config.sizes
-    return None if sizes[Size.QUERY] == sizes[Size.HIDDEN] else "Its head_dim is not hidden_size / num_attention_heads"
+    return (
+        None if sizes[Size.QUERY] == sizes[Size.HIDDEN] else "A head_dim other than hidden_size / num_attention_heads"
+    )
 
 
 ARCHITECTURES = {
@@ -66,6 +71,7 @@ ARCHITECTURES = {
         "llama",
         _MIXTRAL,
         keys=(*_KEYS, *EXPERT_KEYS),
+        defaults={"rope_theta": 1_000_000.0},
         sizes={Size.EXPERTS: ("num_local_experts",)},
         window=Window.CAPS_CONTEXT,
     ),
@@ -88,5 +94,12 @@ ARCHITECTURES = {
         ),
         check=_granite_fault,
     ),
-    "SmolLM3ForCausalLM": Architecture("smollm3", _DENSE, keys=_KEYS, ropes=PLAIN, check=_smollm3_fault),
+    "SmolLM3ForCausalLM": Architecture(
+        "smollm3",
+        _DENSE,
+        keys=_KEYS,
+        ropes=PLAIN,
+        defaults={"rope_theta": 2_000_000.0, "no_rope_layer_interval": 4},
+        check=_smollm3_fault,
+    ),
 }

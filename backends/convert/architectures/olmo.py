@@ -34,6 +34,7 @@ ARCHITECTURES = {
         _OLMO2,
         keys=(*KEYS, WINDOW_KEY, Key("attention.sliding_window_pattern", lambda c: window_pattern(c) or None)),
         layer_kinds=frozenset({FULL, LOCAL}),
+        defaults={"rope_theta": 500_000.0, "sliding_window": 4096},
         window=Window.NATIVE,
         has_local_rope=True,
     ),

@@ -12,7 +12,7 @@ def rotary(config: Config) -> int:
 
 def _fault(config: Config) -> str | None:
     if config.sizes[Size.QUERY] != config.sizes[Size.HIDDEN]:
-        return "Its head_dim is not hidden_size / num_attention_heads"
+        return "A head_dim other than hidden_size / num_attention_heads"
     if rotary(config) != int(config.sizes[Size.HEAD] * config.rope.partial):
         return f"A partial_rotary_factor of {config.rope.partial:g}, which cuts a head in its middle"
     return None

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.child import Refusal
 from backends.convert.architectures.common import (
     EXPERT_KEYS,
     EXPERT_WIDTH_KEY,
@@ -64,10 +66,9 @@ def _next_gate(config: Config) -> Order:
     return _grouped(config, (3,))
 
 
-def _kinds(raw: Raw) -> list[str]:
+def _kinds(raw: Raw) -> Any:
     """Older files give an interval instead of a list."""
-    given = raw.get("layer_types")
-    if isinstance(given, list) and len(given) == count(raw, "num_hidden_layers"):
+    if (given := raw.get("layer_types")) is not None:
         return given
     interval = count(raw, "full_attention_interval", 4)
     return [_LINEAR if (layer + 1) % interval else FULL for layer in range(count(raw, "num_hidden_layers"))]
@@ -99,12 +100,21 @@ def _is_linear(config: Config) -> list[bool] | None:
 
 def _sections(config: Config) -> list[int]:
     given = config.rope.table.get("mrope_section")
-    return [*given, 0, 0, 0, 0][:4] if isinstance(given, list) else _MROPE
+    if given is None:
+        return _MROPE
+    if not isinstance(given, list) or not all(type(n) is int and n >= 0 for n in given) or not sum(given):
+        raise Refusal("config.json holds no valid mrope_section.")
+    return [*given, 0, 0, 0, 0][:4]
 
 
 def _qwen35_fault(config: Config) -> str | None:
-    if sum(_sections(config)) > config.sizes[Size.HEAD]:  # llama.cpp would stop the process
+    sections, head = _sections(config), config.sizes[Size.HEAD]
+    if sum(sections) > head:  # llama.cpp would stop the process
         return "An mrope_section wider than a head"
+    # a pair of none of the first three takes the position that text leaves at 0 (ggml, `ggml_mrope_cache_init`)
+    pairs = range(min(sum(sections), int(head * config.rope.partial) // 2))
+    if any(pair >= 3 * sections[pair % 3] for pair in pairs):
+        return f"An mrope_section of {sections}"
     return _fault(config)
 
 

@@ -71,11 +71,12 @@ class Architecture:
     optional_sizes: Mapping[Size, str] = field(default_factory=dict)
     derived: Callable[[Raw, Mapping[Size, int]], Mapping[Size, int]] = lambda _raw, _sizes: {}  # sums, products
     layer_kinds: frozenset[str] = frozenset({"full_attention"})
-    kinds: Callable[[Raw], list[str]] | None = None  # of each layer, where the file has no layer_types
+    kinds: Callable[[Raw], Any] | None = None  # of each layer, instead of layer_types; whoever calls looks at them
     window: Window = Window.NONE
     has_local_rope: bool = False
     has_partial_rotary: bool = False
     has_mscale: bool = False  # yarn scales attention by a factor of its own
+    has_layer_settings: bool = False  # reads per_layer_config
     check: Callable[[Config], str | None] = lambda _config: None  # a reason to refuse, for what one key cannot tell
     ignored: tuple[str, ...] = ()  # prefixes of tensors that text does not need
     has_later_layers: bool = False  # beyond num_hidden_layers, which guess further tokens: left out

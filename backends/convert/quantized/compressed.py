@@ -13,6 +13,7 @@ from backends.child import Refusal
 from backends.convert.layout import Floats
 from backends.convert.quantized.fp8 import FLOAT8, UNUSED, is_block, scaled
 from backends.convert.quantized.tensor import (
+    INDICES,
     SCALES,
     Computed,
     Parts,
@@ -26,10 +27,13 @@ from backends.convert.safetensors import Entry
 PLAIN_FORMATS = ("float-quantized", "int-quantized", "naive-quantized")
 BITS = (4, 8)
 INPUT_SCALE = ".input_scale"
+REORDERED = ("group", "dynamic", True)  # actorder: the columns of a group do not lie beside each other
 
 
 def read_compressed(settings: dict[str, Any], parts: Parts) -> dict[str, Computed]:
     form = settings.get("format")
+    if settings.get("transform_config"):
+        raise Refusal("The weights of this checkpoint are rotated (transform_config). Choose the original checkpoint.")
     weights = _scheme(settings)
     if form in PLAIN_FORMATS and weights.get("type") == "float":
         return _floats(weights, parts)
@@ -100,14 +104,18 @@ def _packed(weights: dict[str, Any], parts: Parts) -> dict[str, Computed]:
     bits = weights.get("num_bits")
     if bits not in BITS or isinstance(bits, bool) or weights.get("type", "int") != "int":
         raise Refusal(f"compressed-tensors with {bits!r:.20} bits are not supported. Choose the original checkpoint.")
-    return {name: _packed_tensor(parts, name, bits) for name in parts.ending("_packed")}
+    names = parts.ending("_packed")
+    if weights.get("actorder") in REORDERED:
+        for name in names:
+            parts.take(f"{name}_g_idx", INDICES, (1,))
+    return {name: _packed_tensor(parts, name, bits) for name in names}
 
 
 def _packed_tensor(parts: Parts, name: str, bits: int) -> Computed:
     words, scale = parts.take(f"{name}_packed", ("I32",)), parts.take(f"{name}_scale", SCALES)
-    shape = tuple(int(n) for n in parts.take(f"{name}_shape", ("I32", "I64"), (1,)).load())
+    shape = tuple(int(n) for n in parts.take(f"{name}_shape", INDICES, (1,)).load())
     zero = parts.find(f"{name}_zero_point", ("I32",))
-    order = parts.find(f"{name}_g_idx", ("I32", "I64"), (1,))
+    order = parts.find(f"{name}_g_idx", INDICES, (1,))
     per_word = 32 // bits
     if len(shape) != 2 or min(shape) < 1 or words.shape != (shape[0], -(-shape[1] // per_word)):
         raise Refusal(f"Tensor '{name}_packed' has the shape {words.shape}, which does not go with {shape}.")

@@ -47,7 +47,7 @@ def scaled(parts: Parts, name: str, scale_name: str, dtypes: tuple[str, ...], bl
         down, across = (-(-rows // block[0]), -(-columns // block[1]))
         fits = scale.shape == (*outer, down, across)
     else:
-        fits = scale.num_elements == 1 or scale.shape in ((rows,), (*outer, rows, 1))
+        fits = scale.num_elements == 1 or scale.shape in ((*outer, rows), (*outer, rows, 1))
     if not fits:
         raise Refusal(f"Tensor {scale_name!r} has the shape {scale.shape}, which does not go with {weight.shape}.")
     return Computed(weight.shape, partial(_scaled, weight, scale, block))

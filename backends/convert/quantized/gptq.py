@@ -11,7 +11,7 @@ import numpy as np
 
 from backends.child import Refusal
 from backends.convert.layout import Floats
-from backends.convert.quantized.tensor import SCALES, Computed, Parts, check_shape, unpack_columns, unpack_rows
+from backends.convert.quantized.tensor import INDICES, SCALES, Computed, Parts, check_shape, unpack_columns, unpack_rows
 from backends.convert.safetensors import Entry
 
 FORMATS = {None: 1, "gptq": 1, "gptq_v2": 0}  # what is to be added to a stored zero point
@@ -24,13 +24,17 @@ def read_gptq(settings: dict[str, Any], parts: Parts) -> dict[str, Computed]:
         raise Refusal(f"GPTQ with {bits!r:.20} bits is not supported. Choose the original checkpoint.")
     if version not in FORMATS:
         raise Refusal(f"GPTQ in the format {version!r:.40} is not supported. Choose the original checkpoint.")
-    return {f"{name}.weight": _tensor(parts, name, bits, FORMATS[version]) for name in parts.ending(".qweight")}
+    names = parts.ending(".qweight")
+    if settings.get("desc_act"):  # without the list every row would be taken for one of another group
+        for name in names:
+            parts.take(f"{name}.g_idx", INDICES, (1,))
+    return {f"{name}.weight": _tensor(parts, name, bits, FORMATS[version]) for name in names}
 
 
 def _tensor(parts: Parts, name: str, bits: int, offset: int) -> Computed:
     words, zeros = parts.take(f"{name}.qweight", ("I32",)), parts.take(f"{name}.qzeros", ("I32",))
     scales = parts.take(f"{name}.scales", SCALES)
-    order = parts.find(f"{name}.g_idx", ("I32", "I64"), (1,))
+    order = parts.find(f"{name}.g_idx", INDICES, (1,))
     columns, rows = words.shape[0] * 32 // bits, words.shape[1]
     groups = scales.shape[0]
     check_shape(f"{name}.scales", scales, (groups, rows))

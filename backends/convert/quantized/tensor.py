@@ -63,6 +63,7 @@ class Parts:
 
 
 SCALES = ("F32", "F16", "BF16")
+INDICES = ("I32", "I64")
 
 
 def check_shape(name: str, entry: Entry, wanted: tuple[int, ...]) -> None:

@@ -11,7 +11,8 @@ from backends.child import ImatrixResult, Progress, Refusal, Report
 from backends.convert.files import part_of, publish, require_space
 from backends.formats import FormatError
 from backends.llama import native
-from backends.llama.native import ContextParams, NativeContext, NativeError, NativeModel
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import place
 from backends.llama.quantization.collector import Collector, Entry
 from backends.llama.quantization.importance_file import write_matrix

@@ -9,7 +9,7 @@ from typing import Protocol
 from app.downloads.source import Source
 
 BUFFER = 256 << 10  # still in the processor's cache when it is hashed and written
-NUM_BUFFERS = 8
+NUM_BUFFERS = 32  # deep: threads that wait for each other at every piece cost more than the hash
 
 
 class Hash(Protocol):

@@ -4,6 +4,7 @@ import base64
 import http.client
 import ssl
 from functools import cache
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,12 +28,28 @@ def open_connection(
         connection = _connection("http", str(proxy.hostname), proxy.port or 80, timeout)
         target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
         headers |= _credentials(proxy)
+    _connect(connection)
+    return connection, target
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    """Nothing stays open when it fails, the answer of a proxy that refuses neither: Python before 3.11.4 forgets it."""
+    answers: list[http.client.HTTPResponse] = []
+
+    class Noted(http.client.HTTPResponse):
+        def __init__(self, *arguments: Any, **named: Any):
+            super().__init__(*arguments, **named)
+            answers.append(self)
+
+    connection.response_class = Noted
     try:
         connection.connect()
     except BaseException:
-        connection.close()  # nobody else has it yet: a proxy that answers nonsense would be left connected
+        for answer in answers:
+            answer.close()
+        connection.close()
         raise
-    return connection, target
+    connection.response_class = http.client.HTTPResponse
 
 
 def _connection(scheme: str, host: str, port: int | None, timeout: float) -> http.client.HTTPConnection:

@@ -14,7 +14,7 @@ from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
 from app.hub.tokens import TokenStore
-from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
+from app.inference.engine_handle import EngineHandle, EngineSnapshot
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
 from app.jobs.bring_in import BringIn
@@ -65,7 +65,7 @@ class Directory:
     def _engine(self, name: str | None) -> EngineHandle:
         if not name:
             return self._only()
-        loaded = {handle.name: handle for handle in self._engines()}
+        loaded = {handle.name: handle for handle in self._supervisor.living()}  # others are loaded anew
         if name in loaded:
             return loaded[name]
         entry = self._library.find(name)
@@ -74,13 +74,8 @@ class Directory:
         _check_memory(entry)
         return self._load(entry)
 
-    def _engines(self) -> list[EngineHandle]:
-        """Without those that are down for good: a request for one of them loads it anew."""
-        ended = (EngineState.FAILED, EngineState.CLOSED)
-        return [handle for handle in self._supervisor.engines() if handle.snapshot.state not in ended]
-
     def _only(self) -> EngineHandle:
-        engines = self._engines()
+        engines = self._supervisor.living()
         if engines:
             return engines[0]
         entries = self._runnable()
@@ -212,14 +207,11 @@ class Services:
             self._history.close()
 
     def _watch(self, _snapshot: EngineSnapshot) -> None:
-        states = {handle.snapshot.state for handle in self.supervisor.engines()}
-        self.telemetry.set_active(bool(states & {EngineState.LOADING, EngineState.READY}))
+        self.telemetry.set_active(bool(self.supervisor.living()))
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
-        ended = (EngineState.FAILED, EngineState.CLOSED)
-        engines = [handle for handle in self.supervisor.engines() if handle.snapshot.state not in ended]
         # by its file as well: a name changes when another model of the same name comes in
-        return any(handle.name == entry.id or handle.model in entry.files for handle in engines)
+        return any(handle.name == entry.id or handle.model in entry.files for handle in self.supervisor.living())
 
     def _tell_memory(self, sample: MemorySample) -> None:
         for listener in list(self._memory_listeners):

@@ -14,6 +14,7 @@ from backends.formats.recipe import parse_override
 
 if TYPE_CHECKING:
     from app.cli.progress import ProgressLine
+    from app.paths import Paths
     from backends.child import QuantizePlan
 
 AUTO = "auto"
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from app.paths import Paths
 
     paths, asked, line = Paths.from_environment(), ending(), ProgressLine()
-    source = _source(arguments.source, paths.models)
+    source = _source(arguments.source, paths, has_place=arguments.target is not None or arguments.dry_run)
     options = _options(arguments)
     try:
         if arguments.dry_run:
@@ -60,16 +61,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _source(name: str, models: Path) -> Path:
+def _source(name: str, paths: "Paths", has_place: bool) -> Path:
+    """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError."""
     from app.errors import UnknownModelError, UsageError
-    from app.library.store import ModelStore
+    from app.library.origin import Origin
+    from app.services import Services
 
     if Path(name).is_file():
         return Path(name).absolute()
+    services = Services(paths)
     try:
-        return ModelStore(models).find(name).path
+        entry = services.library.find(name)
     except UnknownModelError:
         raise UsageError(f"{name} is no file and no model of the library. Name a GGUF file.") from None
+    finally:
+        services.close()
+    if entry.origin is not Origin.MANAGED and not has_place:
+        raise UsageError(f"{name} lies in {entry.path.parent}, which is only read. Name the file to write as well.")
+    return entry.path
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -54,6 +54,11 @@ class Supervisor:
         with self._lock:
             return tuple(self._handles.values())
 
+    def living(self) -> list[EngineHandle]:
+        """Without those that are down for good."""
+        ended = (EngineState.FAILED, EngineState.CLOSED)
+        return [handle for handle in self.engines() if handle.snapshot.state not in ended]
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call listener at every change of any engine; the function returned ends that."""
         self._listeners.append(listener)

@@ -1,5 +1,6 @@
 """`slipstream quantize` with its options, as a person types them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from backends.formats.gguf import read_header
 from tests.cli.test_commands import slipstream
 from tests.cli.test_installing import report
 from tests.convert import sources
+from tests.library import foreign
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,16 @@ def test_the_source_is_never_the_target_however_it_is_written(source: Path) -> N
         result = slipstream("quantize", str(source), name, "--type", "Q8_0")
         assert (result.returncode, "is the source itself" in result.stderr) == (2, True)
     assert source.read_bytes() == before
+
+
+def test_a_model_of_another_application_is_read_and_nothing_is_written_beside_it(source: Path, tmp_path: Path) -> None:
+    root, target = tmp_path / "ollama", tmp_path / "small.gguf"
+    foreign.ollama(root, "whole:latest", source.read_bytes())
+    before = foreign.everything_below(root)
+    name = json.loads(slipstream("models", "--json", OLLAMA_MODELS=str(root)).stdout)["models"][0]["id"]
+    refused = slipstream("quantize", name, "--type", "Q8_0", OLLAMA_MODELS=str(root))
+    assert (refused.returncode, "which is only read. Name the file" in refused.stderr) == (2, True)
+    made = slipstream("quantize", name, str(target), "--type", "Q8_0", OLLAMA_MODELS=str(root))
+    assert made.returncode == 0, made.stderr
+    assert read_header(target)
+    assert foreign.everything_below(root) == before

@@ -110,6 +110,7 @@ def test_no_proxy_is_respected(place: Place, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     place.fetch()
+    assert place.target.read_bytes() == CONTENT
 
 
 def test_a_proxy_of_another_kind_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

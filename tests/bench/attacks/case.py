@@ -1,0 +1,13 @@
+"""One hostile input and what must hold when it is met."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`attack` returns None when everything held, else one sentence that says what did not. It may raise: that is a
+    fault as well. It cleans up behind itself."""
+
+    name: str
+    attack: Callable[[], str | None]

@@ -2,12 +2,14 @@
 
 import argparse
 import multiprocessing
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
 from app.errors import Cancelled, SlipstreamError, UsageError
+from app.whole_file import reason
 
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
@@ -39,6 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except SlipstreamError as error:
         print(f"slipstream: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:  # “slipstream models | head” has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:  # the edge: a disk that fails where nobody expected it
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"slipstream: {where}{reason(error)}.", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

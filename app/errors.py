@@ -3,6 +3,7 @@
 SlipstreamError
 ├── UsageError             a wrong command line: exit code 2
 ├── ModelFileError         missing, truncated, or not a model that this app can read
+├── SettingsError          a change of the settings that the disk does not take
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
 ├── InstallError           an install that cannot begin or go on
@@ -34,6 +35,10 @@ class UsageError(SlipstreamError):
 
 
 class ModelFileError(SlipstreamError):
+    pass
+
+
+class SettingsError(SlipstreamError):
     pass
 
 

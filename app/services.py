@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from app.errors import EngineError, ModelFileError, UnknownModelError
+from app.errors import EngineError, ModelFileError, SettingsError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
@@ -35,10 +35,13 @@ from app.library.library import Library
 from app.library.places import all_places
 from app.library.remarks import Remarks
 from app.library.store import ModelStore
+from app.makeshift import Makeshift
 from app.paths import Paths
 from app.server.server import Server
-from app.settings import Settings, load_settings, save_settings
+from app.settings import Settings
+from app.settings_file import SettingsFile
 from app.telemetry import MemorySample, Telemetry
+from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
@@ -91,10 +94,12 @@ class Services:
     """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
 
     def __init__(self, paths: Paths):
-        paths.ensure()
-        self.paths = paths
         self.notices: list[str] = []
-        self.settings, notice = load_settings(paths.settings_file)
+        self._makeshift = Makeshift(paths)
+        self.paths = paths = self._makeshift.paths
+        self._note(self._makeshift.notice)
+        self._settings_file = SettingsFile(paths.settings_file)
+        self.settings, notice = self._settings_file.load()
         self._note(notice)
         self.store = ModelStore(paths.models)
         self.tokens = TokenStore()
@@ -102,7 +107,7 @@ class Services:
         self.library = Library(
             self.store,
             Index(paths.cache / "library.sqlite3"),
-            Remarks(paths.data / "library.json"),
+            Remarks(paths.data / "library.json", self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
         )
@@ -181,16 +186,28 @@ class Services:
         return self.jobs.add(BringIn(self.store, tuple(paths), is_move)).id
 
     def add_folder(self, folder: Path) -> None:
-        """List the models of a folder as they lie. Raises ModelFileError."""
-        self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
+        """List the models of a folder as they lie. Raises ModelFileError or SettingsError."""
+        self.change_settings(lambda settings: replace(settings, folders=with_folder(settings.folders, folder)))
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
         return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
 
-    def save_settings(self, settings: Settings) -> None:
-        self.settings = settings
-        save_settings(self.paths.settings_file, settings)
+    def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
+        """Of what is on the disk now, which a command may have changed meanwhile.
+
+        Raises SettingsError when it cannot be kept; in this run it holds all the same.
+        """
+        try:
+            self.settings = self._settings_file.change(change, patience)
+        except SettingsError:
+            self.settings = change(self.settings)
+            raise
+
+    def take_notices(self) -> list[str]:
+        """Those that nobody has told yet. On any thread."""
+        notices, self.notices = self.notices, []
+        return notices
 
     def subscribe_memory(self, listener: Callable[[MemorySample], None]) -> Callable[[], None]:
         """Called on the telemetry's thread; the function returned ends that."""
@@ -205,6 +222,7 @@ class Services:
         self.supervisor.close()
         if self._history is not None:
             self._history.close()
+        self._makeshift.close()
 
     def _watch(self, _snapshot: EngineSnapshot) -> None:
         self.telemetry.set_active(bool(self.supervisor.living()))

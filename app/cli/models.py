@@ -30,19 +30,25 @@ def run(arguments: argparse.Namespace) -> int:
 
     services = Services(Paths.from_environment())
     try:
-        if arguments.verify:
-            return _verify(services, arguments)
-        if arguments.duplicates:
-            return _duplicates(services, arguments)
-        if arguments.remove:
-            return _remove(services, arguments)
-        if arguments.add_folder:
-            services.add_folder(arguments.add_folder)
-        entries = services.library.models()
-        _say(arguments, {"models": [as_document(entry) for entry in entries]}, table(entries))
-        return 0
+        return _run(services, arguments)
     finally:
+        for notice in services.take_notices():
+            print(f"slipstream: {notice}", file=sys.stderr)
         services.close()
+
+
+def _run(services: "Services", arguments: argparse.Namespace) -> int:
+    if arguments.verify:
+        return _verify(services, arguments)
+    if arguments.duplicates:
+        return _duplicates(services, arguments)
+    if arguments.remove:
+        return _remove(services, arguments)
+    if arguments.add_folder:
+        services.add_folder(arguments.add_folder)
+    entries = services.library.models()
+    _say(arguments, {"models": [as_document(entry) for entry in entries]}, table(entries))
+    return 0
 
 
 def as_document(entry: "ModelEntry") -> dict[str, Any]:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     services = Services(Paths.from_environment())
     try:
         services.recover_installs()
-        for notice in services.notices:
+        for notice in services.take_notices():
             print(f"slipstream: {notice}", file=sys.stderr)
         for job in services.jobs.jobs():
             is_paused = job.state is JobState.PAUSED

@@ -1,6 +1,8 @@
 """What is checked before a native library sees a model: the file's header, and the build itself, once."""
 
 import json
+import logging
+import os
 import platform
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -10,14 +12,19 @@ from pathlib import Path
 from app.errors import EngineError
 from app.jobs.child import run_in_child
 from app.library.gguf import check_loadable
+from app.whole_file import replace_file, set_aside
 from backends.child import SelfTest
 from backends.protocol import EngineOptions
+from backends.regular_file import read_regular
 
+MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
 REPACKING_OFF = (
     "The installed build of llama.cpp crashes with its extra buffer types on this processor, so they are off: "
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +80,20 @@ class Preflight:
 
     def _read(self, key: str) -> Verdict | None:
         try:
-            verdict = Verdict(**json.loads(self._verdict_file.read_text("utf-8"))[key])
-        except (OSError, ValueError, LookupError, TypeError):
+            verdict = Verdict(**json.loads(read_regular(self._verdict_file, MAX_VERDICT))[key])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
-        return verdict if isinstance(verdict.flash_cost, float) else None
+        is_sound = type(verdict.extra_buffer_types) is bool and type(verdict.flash_cost) is float
+        return verdict if is_sound and 0 < verdict.flash_cost < MAX_COST else None
 
     def _write(self, key: str, verdict: Verdict) -> None:
-        self._verdict_file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._verdict_file.with_suffix(".part")
-        temporary.write_text(json.dumps({key: asdict(verdict)}), "utf-8")
-        temporary.replace(self._verdict_file)
+        """Without room for it, it is found again at the next start."""
+        try:
+            if os.path.lexists(self._verdict_file) and not self._verdict_file.is_file():
+                set_aside(self._verdict_file)
+            replace_file(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
+        except OSError as fault:
+            _log.warning("%s could not be written: %s", self._verdict_file, fault)
 
 
 def _build_key() -> str:

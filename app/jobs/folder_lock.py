@@ -1,21 +1,11 @@
 """A lock on a folder that other processes respect. The system releases it when its holder dies, however it dies."""
 
 import os
-import sys
 from pathlib import Path
 
+from app.whole_file import try_lock
+
 FILE_NAME = "lock"
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class FolderLock:
@@ -29,8 +19,10 @@ class FolderLock:
         """None when somebody has it. Raises OSError when the file cannot be opened."""
         handle = os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
-            _lock(handle)
-        except OSError:
+            is_ours = try_lock(handle)
+        except OSError:  # a drive that knows no locks: what nobody can lock, nobody may clear away
+            is_ours = False
+        if not is_ours:
             os.close(handle)
             return None
         return cls(handle)

@@ -13,6 +13,7 @@ from typing import Any
 from app.errors import Cancelled, SlipstreamError
 from app.jobs.handle import JobHandle
 from app.jobs.job import Job, JobContext, JobState, Lane, Work, overall
+from app.whole_file import reason
 from backends.child import Progress
 
 MAX_LIGHT = 4  # more downloads side by side only share the same line
@@ -196,6 +197,9 @@ class JobQueue:
             return {"state": handle.stops_as}
         except SlipstreamError as error:
             return {"state": JobState.FAILED, "error": str(error)}
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            return {"state": JobState.FAILED, "error": f"{handle.work.title} failed: {where}{reason(error)}."}
         except Exception as error:  # the edge: a defect in one job must not end the others
             _log.exception("job %s failed", handle.work.title)
             return {"state": JobState.FAILED, "error": f"{handle.work.title} failed: {error!r}."}

@@ -1,23 +1,28 @@
 """Remembers headers, so that only new and changed files are opened. A cache: lost or broken, it is made anew."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
+from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
 
 VERSION = 1
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS headers (
+CREATE TABLE headers (
     path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
 ) WITHOUT ROWID
 """
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
+MAX_INTEGER = 2**63
+MAX_DIGITS = 40
 Identity = tuple[int, int, int]
+Row = tuple[Any, ...]
 
 
 class Index:
@@ -43,7 +48,7 @@ class Index:
         return facts
 
     def save(self) -> None:
-        """Writes down what was read since the last time."""
+        """Writes down what was read since the last time, as far as the disk and the database take it."""
         if not self._unsaved:
             return
         rows = [
@@ -51,29 +56,63 @@ class Index:
             for path, (identity, facts) in self._unsaved.items()
         ]
         self._unsaved = {}
+        rows = [row for row in rows if all(map(_fits, row))]
         with suppress(sqlite3.Error, OSError), closing(self._open()) as database, database:
-            database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * len(rows[0]))})", rows)
+            database.executemany("INSERT OR REPLACE INTO headers VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
+        """A row that is none is passed over: its file is opened again. A file that is none of ours is set aside."""
         try:
             with closing(self._open()) as database:
                 rows = database.execute("SELECT * FROM headers").fetchall()
-            return {row[0]: ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
-        except (sqlite3.Error, OSError, ValueError, TypeError):
-            with suppress(OSError):
-                self._path.unlink()
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, NotOurDatabase) or is_damage(error):
+                with suppress(OSError):
+                    set_database_aside(self._path)
             return {}
+        known = (_known(row) for row in rows)
+        return {path: (identity, facts) for path, identity, facts in filter(None, known)}
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        clear_the_way(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
-            if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-                database.execute("DROP TABLE IF EXISTS headers")
-                database.execute(SCHEMA)
-                database.execute(f"PRAGMA user_version = {VERSION}")
-                database.commit()
+            database.text_factory = _text
+            if not check_schema(database, VERSION, SCHEMA):
+                database.executescript(f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
         except BaseException:
             database.close()
             raise
         return database
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None  # and the row is passed over
+
+
+def _fits(value: object) -> bool:
+    """Whether SQLite can hold it: no time after 2262, no name that is not UTF-8."""
+    if isinstance(value, str):
+        return value.isprintable() or value.encode("utf-8", "ignore").decode() == value
+    return not isinstance(value, int) or -MAX_INTEGER <= value < MAX_INTEGER
+
+
+def _known(row: Row) -> tuple[str, Identity, Facts] | None:
+    """None for what `save` cannot have written."""
+    path, num_bytes, mtime_ns, inode, is_model, name, architecture, parameters, quantization, context, problem = row
+    texts = (path, inode, name, architecture, quantization, "" if problem is None else problem)
+    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context)
+    if not _are(str, texts) or not _are(int, numbers) or not inode.isdecimal() or len(inode) > MAX_DIGITS:
+        return None
+    if min(num_bytes, parameters, context or 0) < 0:
+        return None
+    facts = Facts(bool(is_model), name, architecture, parameters, quantization, context, problem)
+    return path, (num_bytes, mtime_ns, int(inode)), facts
+
+
+def _are(kind: type, values: Sequence[object]) -> bool:
+    return all(type(value) is kind for value in values)

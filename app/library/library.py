@@ -6,6 +6,7 @@ Only the managed folder is ever written to. Headers are read once and remembered
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from app.library.patience import Patience
 from app.library.places import Place
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
+from app.whole_file import reason
 
 RANKS = {origin: rank for rank, origin in enumerate(Origin)}
 
@@ -111,7 +113,8 @@ class Library:
                 f"The files of {removal.entry.name} have changed meanwhile. Look again before removing."
             )
         self.store.remove_files(removal)
-        self._remarks.forget([str(removal.entry.path)])
+        with suppress(OSError):  # the model is gone; what was said of it does no harm
+            self._remarks.forget([str(removal.entry.path)])
 
     def rename(self, model_id: str, name: str) -> None:
         """The name that is shown; no file is renamed. An empty one brings back the model's own."""
@@ -125,7 +128,8 @@ class Library:
         self._remark(model_id, is_favourite=is_favourite)
 
     def save_check(self, entry: ModelEntry, check: Check) -> None:
-        self._remarks.change(str(entry.path), check=check)
+        """Raises ModelFileError."""
+        self._change(str(entry.path), check=check)
 
     def by_id(self, model_id: str) -> ModelEntry:
         """Raises UnknownModelError."""
@@ -184,11 +188,13 @@ class Library:
         return found
 
     def _remark(self, model_id: str, **changes: object) -> None:
-        path = str(self._by_id(model_id).path)
+        self._change(str(self._by_id(model_id).path), **changes)
+
+    def _change(self, path: str, **changes: object) -> None:
         try:
             self._remarks.change(path, **changes)
         except OSError as fault:
-            raise ModelFileError(f"That could not be saved: {fault.strerror or fault}.") from fault
+            raise ModelFileError(f"That could not be saved: {reason(fault)}.") from fault
 
 
 def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:

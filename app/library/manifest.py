@@ -1,7 +1,6 @@
 """The manifest of one repository folder: which of its files are whole, and what they are. Knows no GGUF."""
 
 import json
-import os
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -9,11 +8,14 @@ from typing import Any
 
 from app.errors import ModelFileError
 from app.library.names import checked_name
+from app.whole_file import reason, replace_file
+from backends.regular_file import read_regular
 
 FILE_NAME = "manifest.json"
 VERSION = 2
 READABLE = (1, VERSION)  # 1 had no parts, image parts, hashes and sources
 MAX_BYTES = 4 << 20
+MAX_COUNT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,15 @@ def read_manifest(folder: Path) -> dict[str, Record]:
     """Records by file name; none when there is no manifest. Raises ModelFileError when it cannot be understood."""
     path = folder / FILE_NAME
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("too large")
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, MAX_BYTES))
         if document["version"] not in READABLE:
             raise ModelFileError(f"{path} was written by another version of Slipstream.")
         records = [_record(entry) for entry in document["models"]]
     except FileNotFoundError:
         return {}
     except OSError as fault:
-        raise ModelFileError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise ModelFileError(f"{path} cannot be read: {reason(fault)}.") from fault
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise ModelFileError(f"{path} is damaged. Install the model again.") from fault
     return {record.file: record for record in records}
 
@@ -68,13 +68,10 @@ def write_manifest(folder: Path, records: dict[str, Record]) -> None:
         if not records:
             path.unlink(missing_ok=True)
             return
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        content = json.dumps(document, indent=2, ensure_ascii=False)
+        replace_file(path, content.encode("utf-8", "surrogatepass"), part)
     except OSError as fault:
-        raise ModelFileError(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+        raise ModelFileError(f"{path} cannot be written: {reason(fault)}.") from fault
 
 
 def _record(entry: dict[str, Any]) -> Record:
@@ -87,11 +84,15 @@ def _record(entry: dict[str, Any]) -> Record:
         raise TypeError("a text is missing")
     if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
         raise TypeError("a text is none")
-    if not all(type(count) is int for count in (record.bytes, record.parameters, record.context or 0)):
+    for text in filter(None, (*texts, record.sha256, record.source)):
+        text.encode()  # half a character could be neither shown nor sent; ValueError
+    counts = (record.bytes, record.parameters, 0 if record.context is None else record.context)
+    if not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts):
         raise TypeError("a number is missing")
     for file_name in record.files:
         checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
-    datetime.fromisoformat(record.added)
+    if datetime.fromisoformat(record.added).tzinfo is None:
+        raise ValueError("no time zone")
     return record
 
 

@@ -18,6 +18,7 @@ from app.library.entry import ModelEntry, file_entry, installed_entry, uninstall
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
+from app.whole_file import reason
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -91,7 +92,7 @@ class ModelStore:
             read_projector(mmproj)
         if draft is not None:
             read_model(draft)
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         records = read_manifest(folder)
         moved = [_moved(part, folder) for part in parts]
         path = _moved(file, folder)
@@ -227,6 +228,13 @@ def _record(description: Description, id_: str, path: Path, name: str | None) ->
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ModelFileError(f"{folder} cannot be made: {reason(fault)}.") from fault
 
 
 def _here(file: Path, folder: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
+from backends.regular_file import OddFileError, read_regular
 
 MAX_JSON_BYTES = 64 << 20
 MAX_JSON_VALUES = 8_000_000  # of the largest vocabularies: some two million
@@ -62,11 +63,11 @@ def megabytes(count: int) -> str:
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint. Raises Refusal when it is missing, too large or not one."""
     try:
-        if path.stat().st_size > max_bytes:
-            raise Refusal(f"{path.name} is too large to be what its name says.")
-        value = parse_json(path.read_bytes())
+        value = parse_json(read_regular(path, max_bytes))
     except FileNotFoundError:
         raise Refusal(f"{path.parent} is not a complete checkpoint: {path.name} is missing.") from None
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except OverflowError:

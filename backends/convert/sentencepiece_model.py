@@ -12,6 +12,7 @@ from backends.child import Refusal
 from backends.convert.fallback_bpe import SPACE, UNUSED_SCORE, put_added
 from backends.convert.protobuf import fields
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
+from backends.regular_file import OddFileError, read_regular
 
 MAX_FILE_BYTES = 64 << 20
 MAX_PIECES = 1 << 20
@@ -55,9 +56,9 @@ def read_lexicon(model: SentencePieceModel, added: dict[int, AddedToken], size: 
 def read_model(path: Path) -> SentencePieceModel:
     """Raises Refusal when the file is too large or not a SentencePiece model."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise Refusal(f"{path.name} is too large to be what its name says.")
-        return _parse(path.read_bytes())
+        return _parse(read_regular(path, MAX_FILE_BYTES))
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except (ValueError, TypeError) as fault:

@@ -264,7 +264,7 @@ def test_remarks_survive_and_a_broken_file_is_set_aside(full: Stage) -> None:
     full.library.rename("llama3:8b", "")
     assert full.library.find("llama3:8b").name == "llama3:8b"
     remarks = full.home / "data" / "library.json"
-    remarks.write_text('{"version": 1, "models": {"x": {"note": 7}}}')
+    remarks.write_text('{"version": 1, "models": []}')
     assert not full.new_library().find("llama3:8b").is_favourite
     assert remarks.with_name("library.json.broken-1").exists()
 

@@ -15,7 +15,8 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore, Removal
 from app.paths import Paths
 from app.services import Services
-from app.settings import Settings, save_settings
+from app.settings import Settings
+from app.settings_file import save_settings
 from backends.child import Progress
 
 

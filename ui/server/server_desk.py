@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.errors import PortInUseError, SlipstreamError
 from ui.bridge import Bridge
+from ui.settings.settings_desk import SettingsDesk
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -22,9 +22,10 @@ class ServerDesk(QObject):
     port_taken = Signal(object)  # PortInUseError
     refused = Signal(str)
 
-    def __init__(self, services: "Services", bridge: Bridge):
+    def __init__(self, services: "Services", settings: SettingsDesk, bridge: Bridge):
         super().__init__(bridge)
         self._services = services
+        self._settings = settings
         self._bridge = bridge
         self.is_switching = False
 
@@ -43,7 +44,7 @@ class ServerDesk(QObject):
 
     def start_at(self, port: int) -> None:
         """Take another port, and keep it for the next start."""
-        self._services.save_settings(replace(self._services.settings, port=port))
+        self._settings.set(port=port)
         self.start()
 
     def stop(self) -> None:
@@ -53,16 +54,15 @@ class ServerDesk(QObject):
     def renew_key(self) -> None:
         """A new key holds at once: an open port is opened again with it."""
         key = f"sk-slip-{secrets.token_urlsafe(KEY_BYTES)}"
-        self._services.save_settings(replace(self._services.settings, api_key=key))
+        self._settings.set(api_key=key)
         self._restart()
 
     def drop_key(self) -> None:
-        self._services.save_settings(replace(self._services.settings, api_key=None))
+        self._settings.set(api_key=None)
         self._restart()
 
     def _remember(self, serve: bool) -> None:
-        if self._services.settings.serve != serve:
-            self._services.save_settings(replace(self._services.settings, serve=serve))
+        self._settings.set(serve=serve)
 
     def _restart(self) -> None:
         if self.address:

@@ -46,6 +46,12 @@ MIGRATIONS = (
 )
 MAX_COPY = 256 << 20
 PAUSE = 1.0  # seconds to wait for another window that writes; it takes milliseconds
+SEARCH = """
+    SELECT id, title, updated FROM conversation AS c
+    WHERE :needle = '' OR instr(folded(CAST(title AS BLOB)), :needle) OR EXISTS
+        (SELECT 1 FROM turn WHERE conversation = c.id AND instr(folded(CAST(text AS BLOB)), :needle))
+    ORDER BY updated DESC, id DESC
+"""
 TURNS = "SELECT id, role, text, created, model, timings, stopped, problem FROM turn"
 FAULTS = (sqlite3.Error, KeyError)  # what every method of History may raise
 REASONS = {
@@ -86,16 +92,13 @@ class History:
 
     def conversations(self, search: str = "") -> list[ConversationInfo]:
         """Newest first; with `search`, those whose title or any turn contains it, whatever the case."""
-        rows = self._database.execute(
-            """
-            SELECT id, title, updated FROM conversation AS c
-            WHERE :needle = '' OR instr(folded(CAST(title AS BLOB)), :needle) OR EXISTS
-                (SELECT 1 FROM turn WHERE conversation = c.id AND instr(folded(CAST(text AS BLOB)), :needle))
-            ORDER BY updated DESC, id DESC
-            """,
-            {"needle": storable(search.strip().casefold())},
-        )
-        return [info_from(row) for row in rows]
+        needle = storable(search.strip().casefold())
+        try:
+            return [info_from(row) for row in self._database.execute(SEARCH, {"needle": needle})]
+        except sqlite3.DataError:  # one of the texts is larger than any may be
+            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
+            infos = [self._conversation(row_id) for (row_id,) in ids]
+            return [info for info in infos if needle in info.title.casefold() or self._is_said(needle, info.id)]
 
     def create(self, title: str = "") -> ConversationInfo:
         now, title = time.time(), storable(title)
@@ -163,6 +166,16 @@ class History:
 
     def close(self) -> None:
         self._database.close()
+
+    def _conversation(self, conversation_id: int) -> ConversationInfo:
+        try:
+            row = "SELECT id, title, updated FROM conversation WHERE id = ?"
+            return info_from(self._database.execute(row, (conversation_id,)).fetchone())
+        except sqlite3.DataError:
+            return ConversationInfo(conversation_id, "A chat with a damaged title", 0.0)
+
+    def _is_said(self, needle: str, conversation_id: int) -> bool:
+        return any(needle in turn.text.casefold() for turn in self.turns(conversation_id))
 
     def _turn(self, turn_id: int) -> Turn:
         try:

@@ -23,15 +23,21 @@ class OddFileError(OSError):
         super().__init__(errno.EINVAL, what, str(path))
 
 
+class TooLargeError(OddFileError):
+    def __init__(self, path: str | Path, most_bytes: int):
+        super().__init__(path, f"it is larger than {_size(most_bytes)}")
+
+
 def read_regular(path: str | Path, most_bytes: int) -> bytes:
     """All of it. Raises OddFileError, or another OSError when it is missing or cannot be read."""
     check_regular(path)  # before it is opened: opening alone can wake a device
     handle = os.open(path, FLAGS)
     with os.fdopen(handle, "rb") as file:
-        _check(path, os.fstat(handle).st_mode)  # it may have been replaced meanwhile
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise OddFileError(path, f"it is larger than {_size(most_bytes)}")
+        status = os.fstat(handle)
+        _check(path, status.st_mode)  # it may have been replaced meanwhile
+        content = file.read(most_bytes + 1) if status.st_size <= most_bytes else None
+    if content is None or len(content) > most_bytes:
+        raise TooLargeError(path, most_bytes)
     return content
 
 

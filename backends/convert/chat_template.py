@@ -6,7 +6,7 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.convert.files import read_json
-from backends.regular_file import OddFileError, read_regular
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
 MAX_TEMPLATE_BYTES = 1 << 20  # of all of them together
 MAX_TEMPLATES = 32
@@ -61,6 +61,8 @@ def _name(name: str) -> str:
 def _text(path: Path) -> str:
     try:
         return read_regular(path, MAX_TEMPLATE_BYTES).decode("utf-8").replace("\r\n", "\n")
+    except TooLargeError as fault:
+        raise Refusal("The chat template is too large to be one.") from fault
     except OddFileError as fault:
         raise Refusal(f"{path.name} cannot be the chat template: {fault.strerror}.") from fault
     except (OSError, UnicodeDecodeError) as fault:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
-from backends.regular_file import OddFileError, read_regular
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
 MAX_JSON_BYTES = 64 << 20
 MAX_JSON_VALUES = 8_000_000  # of the largest vocabularies: some two million
@@ -66,6 +66,8 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
         value = parse_json(read_regular(path, max_bytes))
     except FileNotFoundError:
         raise Refusal(f"{path.parent} is not a complete checkpoint: {path.name} is missing.") from None
+    except TooLargeError as fault:
+        raise Refusal(f"{path.name} is too large to be what its name says.") from fault
     except OddFileError as fault:
         raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:

@@ -12,7 +12,7 @@ from backends.child import Refusal
 from backends.convert.fallback_bpe import SPACE, UNUSED_SCORE, put_added
 from backends.convert.protobuf import fields
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
-from backends.regular_file import OddFileError, read_regular
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
 MAX_FILE_BYTES = 64 << 20
 MAX_PIECES = 1 << 20
@@ -57,6 +57,8 @@ def read_model(path: Path) -> SentencePieceModel:
     """Raises Refusal when the file is too large or not a SentencePiece model."""
     try:
         return _parse(read_regular(path, MAX_FILE_BYTES))
+    except TooLargeError as fault:
+        raise Refusal(f"{path.name} is too large to be what its name says.") from fault
     except OddFileError as fault:
         raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:

@@ -45,6 +45,7 @@ MIGRATIONS = (
     """,
 )
 MAX_COPY = 256 << 20
+NOBODY = -(1 << 63)  # no conversation has this id
 PAUSE = 1.0  # seconds to wait for another window that writes; it takes milliseconds
 SEARCH = """
     SELECT id, title, updated FROM conversation AS c
@@ -188,19 +189,30 @@ class History:
         if path.stat().st_size > MAX_COPY:
             raise OSError(None, "it is too large to be kept in memory")
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+            _check(source)
             source.backup(self._database)
 
     def _prepare(self) -> None:
         database = self._database
         database.text_factory = text_from
         database.create_function("folded", 1, _folded, deterministic=True)
-        is_ours = check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
+        check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
-        if is_ours:
-            _check(database)
         self._migrate()
+        self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        """Better known at the start than when something has to be kept."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            with suppress(KeyError):
+                self.rename(NOBODY, "")
+            self._database.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another window does
+                raise
 
     def _migrate(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
@@ -230,6 +242,7 @@ def open_history(path: Path) -> tuple[History, str | None]:
     """The history, and a sentence for a banner when the file on disk could not be used."""
     try:
         moved = clear_the_way(path) if path.parent.is_dir() else []
+        _inspect(path)
         history = History(path)
     except NewerDatabase:
         return _start_anew(path, "The chats on disk are from a newer Slipstream.")
@@ -240,7 +253,7 @@ def open_history(path: Path) -> tuple[History, str | None]:
             return _start_anew(path, "The file with the chats was damaged.")
         return _in_memory(error, path)
     names = ", ".join(target.name for target in moved)
-    return history, f"Beside the chats lay what does not belong there; it is kept as {names}." if moved else None
+    return history, f"What lay beside the chats was damaged, or not theirs. It is kept as {names}." if moved else None
 
 
 def why(error: Exception) -> str:
@@ -268,6 +281,19 @@ def _in_memory(error: Exception, path: Path) -> tuple[History, str | None]:
     except (sqlite3.Error, OSError):
         pass
     return History(None), f"The chats on disk cannot be opened ({why(error)}). New chats are lost when you quit."
+
+
+def _inspect(path: Path) -> None:
+    """Raises sqlite3.Error. Opened for reading only: closing it leaves every byte as it was, in the log too."""
+    if path.exists() and path.stat().st_size:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", PAUSE, uri=True)) as database:
+            try:
+                check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # as for a format of the future
+                    raise NotOurDatabase(str(error)) from error
+                raise
+            _check(database)
 
 
 def _says_nonsense(error: Exception, path: Path) -> bool:

@@ -5,12 +5,14 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from app.whole_file import set_aside
+from app.whole_file import keep_copy, set_aside
+from app.write_ahead_log import LogState, look_at_log
 from backends.regular_file import OddFileError, check_regular
 
 COMPANIONS = ("-wal", "-shm", "-journal")  # they belong to the file, and would spoil a new one
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_' ORDER BY name"
+SMALLEST = 512  # bytes of a page: what is less counts as nothing for SQLite, and is written over
 MAX_VALUE = 64 << 20  # bytes of one text
 
 
@@ -23,7 +25,8 @@ class NewerDatabase(NotOurDatabase):
 
 
 def clear_the_way(path: Path) -> list[Path]:
-    """Sets aside what lies beside it and is no file, or the rest of a database that is gone, which SQLite would delete.
+    """Keeps what lies beside it and SQLite would hang on, delete or write over: what is no file, a log that is damaged,
+    and one whose database is gone.
 
     Returns where that is now. Raises NotOurDatabase when the database itself is no file, and OSError.
     """
@@ -42,8 +45,14 @@ def clear_the_way(path: Path) -> list[Path]:
         pass
     except OddFileError as fault:
         raise NotOurDatabase(str(fault.strerror)) from fault
-    if _size(companions[0]) and not _size(path):
+    if 0 < _size(path) < SMALLEST:
+        raise NotOurDatabase("it is cut short")
+    log = companions[0]
+    state = look_at_log(log)
+    if state is LogState.STRANGE or (_size(log) and not _size(path)):
         moved += [set_aside(companion) for companion in companions if os.path.lexists(companion)]
+    elif state is LogState.CUT:
+        moved.append(keep_copy(log))
     return moved
 
 

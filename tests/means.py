@@ -56,7 +56,7 @@ def a_loop(path: Path) -> None:
 
 
 def a_device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
+    path.symlink_to("/dev/null")
 
 
 ODD: dict[str, Callable[[Path], None]] = {

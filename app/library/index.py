@@ -61,7 +61,7 @@ class Index:
             database.executemany("INSERT OR REPLACE INTO headers VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
-        """A row that is none is passed over: its file is opened again. A file that is none of ours is set aside."""
+        """A row that is none costs itself: its file is opened again. What is not as we wrote it is set aside."""
         try:
             with closing(self._open()) as database:
                 rows = database.execute("SELECT * FROM headers").fetchall()
@@ -70,8 +70,13 @@ class Index:
                 with suppress(OSError):
                     set_database_aside(self._path)
             return {}
-        known = (_known(row) for row in rows)
-        return {path: (identity, facts) for path, identity, facts in filter(None, known)}
+        good = filter(None, map(_known, rows))
+        known = {path: (identity, facts) for path, identity, facts in good}
+        if len(known) < len(rows):
+            with suppress(OSError):
+                set_database_aside(self._path)
+            self._unsaved = dict(known)  # they make a new one
+        return known
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

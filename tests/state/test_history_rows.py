@@ -1,7 +1,7 @@
 """One row of the chats that nobody can have meant costs that row: the others stand, and it says what is the matter."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -49,7 +49,10 @@ ROWS: dict[str, tuple[Spoil, str | None]] = {  # and what is said of the turn, N
     "a role of bytes": (set_to("role", "CAST(X'ff' AS TEXT)"), "nobody knows who wrote it"),
     "timings that are no JSON": (set_to("timings", "'{'"), None),
     "timings that are a list": (set_to("timings", "'[1]'"), None),
-    "timings of another kind": (set_to("timings", """'{"prompt_n": "x", "cache_miss": [], "predicted_ms": {}}'"""), None),
+    "timings of a kind": (
+        set_to("timings", """'{"prompt_n": "x", "cache_miss": [], "predicted_ms": {}}'"""),
+        None,
+    ),
     "timings without end": (set_to("timings", """'{"predicted_ms": 1e999, "prompt_n": 1e99, "cache_n": NaN}'"""), None),
     "timings of a deep nest": (set_to("timings", f"'{'[' * 60_000}'"), None),
     "timings of a number too long": (set_to("timings", f"""'{{"prompt_n": {"9" * 5000}}}'"""), None),
@@ -106,7 +109,7 @@ FOREIGN = {
         "DROP TABLE conversation; CREATE VIEW conversation AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT 1 "
         "FROM r) SELECT id, '' AS title, 0.0 AS updated FROM r"
     ),
-    "tables of somebody else": "DROP TABLE turn; DROP TABLE conversation; CREATE TABLE mine (x); PRAGMA user_version = 0",
+    "another program": "DROP TABLE turn; DROP TABLE conversation; CREATE TABLE mine (x); PRAGMA user_version = 0",
     "a version before all": "PRAGMA user_version = -3",
     "a turn of no chat": "PRAGMA foreign_keys = OFF; UPDATE turn SET conversation = 99 WHERE id = 2",
     "a version to come": "PRAGMA user_version = 99",

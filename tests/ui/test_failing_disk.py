@@ -1,4 +1,4 @@
-"""The window on a disk that takes nothing: a banner each time, what is shown stays, and it goes on once there is room."""
+"""The window on a disk that takes nothing: a banner each time, what is shown stays, and later it goes on."""
 
 import os
 import sqlite3
@@ -33,9 +33,7 @@ def has_banner(window: MainWindow, words: str) -> bool:
     return any(words in text for text in banners(window))
 
 
-def test_no_room_for_an_answers_row_shows_the_answer(
-    quick: MainWindow, services: StageServices, qtbot: QtBot
-) -> None:
+def test_no_room_for_an_answers_row_shows_the_answer(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
     limit = no_room()
 
     def fill(turn: Turn) -> None:

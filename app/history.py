@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from app.conversation import ConversationInfo, Role, Turn
 from app.history_rows import info_from, storable, text_from, turn_from, unreadable
+from app.history_salvage import salvage
 from app.own_database import (
     NewerDatabase,
     NotOurDatabase,
@@ -165,6 +166,17 @@ class History:
         """With its turns. One that is gone already is no error."""
         self._database.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,))
 
+    def take_over(self, damaged: Path) -> int:
+        """What can be read of a damaged file; the number of chats. This history must be new."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
+            scratch.executescript("".join(MIGRATIONS))
+            num_chats = salvage(damaged, scratch)
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            scratch.execute(f"PRAGMA user_version = {version}")
+            if num_chats:
+                scratch.backup(self._database)
+        return num_chats
+
     def close(self) -> None:
         self._database.close()
 
@@ -250,7 +262,7 @@ def open_history(path: Path) -> tuple[History, str | None]:
         return _start_anew(path, f"The file with the chats is not one ({error}).")
     except (sqlite3.Error, OSError) as error:
         if is_damage(error) or _says_nonsense(error, path):
-            return _start_anew(path, "The file with the chats was damaged.")
+            return _start_anew(path, "The file with the chats was damaged.", is_readable=True)
         return _in_memory(error, path)
     names = ", ".join(target.name for target in moved)
     return history, f"What lay beside the chats was damaged, or not theirs. It is kept as {names}." if moved else None
@@ -265,10 +277,14 @@ def why(error: Exception) -> str:
     return REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, str(error))
 
 
-def _start_anew(path: Path, what: str) -> tuple[History, str | None]:
+def _start_anew(path: Path, what: str, is_readable: bool = False) -> tuple[History, str | None]:
+    """is_readable: what can be read of the old file goes on in the new one."""
     try:
         target = set_database_aside(path)
-        return History(path), f"{what} It is kept as {target.name}, and a new one was begun."
+        history = History(path)
+        num_chats = history.take_over(target) if is_readable else 0
+        came = f"{num_chats} of its chats could be read, and go on." if num_chats else "A new one was begun."
+        return history, f"{what} It is kept as {target.name}. {came}"
     except (sqlite3.Error, OSError) as error:
         return _in_memory(error, path)
 

@@ -126,7 +126,7 @@ def test_a_file_that_is_not_as_we_made_it_is_set_aside(name: str, path: Path) ->
     assert "chats.db.broken-1" in str(sentence)
     assert path.with_name("chats.db.broken-1").read_bytes() == content
     history.append(history.create("new").id, Role.USER, "x")
-    assert [info.title for info in history.conversations()] == ["new"]
+    assert history.conversations()[0].title == "new"
     history.close()
 
 

@@ -80,12 +80,18 @@ def set_aside(path: Path) -> Path:
 
 
 def keep_copy(path: Path) -> Path:
-    """As `set_aside`, but it stays where it is: for a file that is about to be replaced. Raises OSError."""
+    """As `set_aside`, but it stays where it is: for a small file that is about to be written over. Raises OSError."""
     target = _free_name(path)
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        os.link(path, target, follow_symlinks=True)
-    except (OSError, NotImplementedError):  # FAT has no second names
-        shutil.copyfile(path, target)
+        with os.fdopen(handle, "wb") as copy, path.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            os.fsync(handle)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(target)
+        raise
     return target
 
 

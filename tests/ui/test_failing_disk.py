@@ -100,7 +100,7 @@ def test_no_room_for_a_setting(window: MainWindow, services: StageServices) -> N
         window.settings_page.libraries.boxes["ollama"].setChecked(False)
         window.server.renew_key()
     assert has_banner(window, "settings.toml")
-    assert has_banner(window, "It holds until Slipstream is closed.")
+    assert has_banner(window, "Your choice holds until Slipstream is closed.")
     assert (services.settings.theme, services.settings.api_key is not None) == ("dark", True)
     assert load_settings(services.paths.settings_file)[0].theme == "light"
     window.settings_page._save("temperature", 0.5)

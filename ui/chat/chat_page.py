@@ -111,6 +111,7 @@ class ChatPage(QWidget):
         session.busy_changed.connect(self.composer.set_busy)
         session.busy_changed.connect(lambda is_busy: self._close_crash() if is_busy else None)
         session.refused.connect(self._show_refusal)
+        session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         session.returned.connect(self.composer.edit.setPlainText)
         transcript.try_again_clicked.connect(session.try_again)
         self.composer.submitted.connect(session.ask)

@@ -42,7 +42,8 @@ class ChatSession(QObject):
     turn_grew = Signal(object)  # Turn
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
-    refused = Signal(str)  # a sentence: nothing was asked, or nothing could be kept
+    refused = Signal(str)  # a sentence: nothing was asked
+    unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(str)  # a question that could not be kept: its writer gets it back
     busy_changed = Signal(bool)
 
@@ -70,7 +71,7 @@ class ChatSession(QObject):
         try:
             turns = self._history.turns(conversation)
         except FAULTS as error:
-            self.refused.emit(f"The chat could not be read: {why(error)}.")
+            self.unkept.emit(f"The chat could not be read: {why(error)}.")
             return
         self.conversation = conversation
         running = self._running.get(conversation)
@@ -93,7 +94,7 @@ class ChatSession(QObject):
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text)
         except FAULTS as error:
-            self.refused.emit(f"The question could not be saved: {why(error)}.")
+            self.unkept.emit(f"The question could not be saved: {why(error)}.")
             self.returned.emit(text)
             return
         self._add(turn)
@@ -151,7 +152,7 @@ class ChatSession(QObject):
         try:
             return self._history.append(conversation, Role.ASSISTANT, "", self._desk.name)
         except FAULTS as error:
-            self.refused.emit(f"The answer is shown, but it cannot be saved: {why(error)}.")
+            self.unkept.emit(f"The answer is shown, but it cannot be saved: {why(error)}.")
             turn = Turn(next(_unsaved_ids), Role.ASSISTANT, "", time.time(), self._desk.name)
             self._told.add(turn.id)
             return turn
@@ -162,7 +163,7 @@ class ChatSession(QObject):
         except KeyError:
             pass  # it was never saved
         except sqlite3.Error as error:
-            self.refused.emit(f"The answer before stays in the saved chat: {why(error)}.")
+            self.unkept.emit(f"The answer before stays in the saved chat: {why(error)}.")
 
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:
@@ -224,7 +225,7 @@ class ChatSession(QObject):
         except FAULTS as error:
             if turn.id not in self._told:
                 self._told.add(turn.id)
-                self.refused.emit(f"The answer could not be saved: {why(error)}.")
+                self.unkept.emit(f"The answer could not be saved: {why(error)}.")
 
     def _retry_if_ready(self) -> None:
         if self._retry_when_ready is None or not self._desk.is_ready:

@@ -39,4 +39,4 @@ class SettingsDesk(QObject):
         try:
             self._services.change_settings(change, PATIENCE)
         except SettingsError as error:
-            self.refused.emit(f"{error} It holds until Slipstream is closed.")
+            self.refused.emit(f"{error} Your choice holds until Slipstream is closed.")

@@ -166,14 +166,14 @@ def _judge_chats(folder: Path, content: bytes, num_turns: int, may_lack: int, mu
         history.conversations("word3")
         if sentence is None and len(found) < num_turns - may_lack:
             return f"{num_turns - len(found)} turns are gone without a word"
-        if sentence is not None and not _is_kept(folder, content):
-            return f"its bytes are gone: {sentence}"
         if must_stay and (sentence or sum(turn.problem is None for turn in found) < num_turns - 1):
             return f"one row took others away: {sentence}"
         turn = history.append(history.create("next").id, Role.USER, "a good write")
         history.update(turn.id, text="a good write", timings=Timings(prompt_n=1))
     finally:
         history.close()
+    if sentence is not None and not _is_kept(folder, content):
+        return "its bytes were written over later"
     return _judge_next(folder)
 
 

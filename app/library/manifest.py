@@ -9,13 +9,17 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.names import checked_name
 from app.whole_file import reason, replace_file
-from backends.regular_file import read_regular
+from backends.regular_file import OddFileError, read_regular
 
 FILE_NAME = "manifest.json"
 VERSION = 2
 READABLE = (1, VERSION)  # 1 had no parts, image parts, hashes and sources
 MAX_BYTES = 4 << 20
 MAX_COUNT = 1 << 60
+
+
+class DamagedManifestError(ModelFileError):
+    """It is none, whatever wrote it: a new one may take its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,20 @@ def read_manifest(folder: Path) -> dict[str, Record]:
     path = folder / FILE_NAME
     try:
         document = json.loads(read_regular(path, MAX_BYTES))
-        if document["version"] not in READABLE:
+        version = document["version"]
+        if type(version) is int and version > VERSION:
             raise ModelFileError(f"{path} was written by another version of Slipstream.")
+        if version not in READABLE:
+            raise ValueError("no version of ours")
         records = [_record(entry) for entry in document["models"]]
     except FileNotFoundError:
         return {}
+    except OddFileError as fault:
+        raise DamagedManifestError(f"{path} cannot be read: {fault.strerror}. Install the model again.") from fault
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {reason(fault)}.") from fault
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
-        raise ModelFileError(f"{path} is damaged. Install the model again.") from fault
+        raise DamagedManifestError(f"{path} is damaged. Install the model again.") from fault
     return {record.file: record for record in records}
 
 
@@ -90,10 +99,18 @@ def _record(entry: dict[str, Any]) -> Record:
     if not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts):
         raise TypeError("a number is missing")
     for file_name in record.files:
-        checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
+        _check_name(file_name)
     if datetime.fromisoformat(record.added).tzinfo is None:
         raise ValueError("no time zone")
     return record
+
+
+def _check_name(file_name: str) -> None:
+    """It is joined to the folder, and deleted with the model. Raises ValueError."""
+    try:
+        checked_name(file_name, "model file")
+    except ModelFileError as fault:
+        raise ValueError(str(fault)) from fault
 
 
 def _is_optional(field: Field[Any]) -> bool:

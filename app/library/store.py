@@ -16,9 +16,9 @@ from app.errors import ModelFileError, UnknownModelError
 from app.library.changing import one_at_a_time
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
-from app.library.manifest import Record, read_manifest, write_manifest
+from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
 from app.library.names import checked_name
-from app.whole_file import reason
+from app.whole_file import reason, set_aside
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -93,7 +93,7 @@ class ModelStore:
         if draft is not None:
             read_model(draft)
         _make(folder)
-        records = read_manifest(folder)
+        records = _usable_manifest(folder)
         moved = [_moved(part, folder) for part in parts]
         path = _moved(file, folder)
         record = _record(description, _new_id(folder, path.name, description.quantization, records), path, name)
@@ -228,6 +228,18 @@ def _record(description: Description, id_: str, path: Path, name: str | None) ->
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _usable_manifest(folder: Path) -> dict[str, Record]:
+    """A damaged one is set aside: what it named is shown as found, and can be installed again. ModelFileError."""
+    try:
+        return read_manifest(folder)
+    except DamagedManifestError as damage:
+        try:
+            set_aside(folder / FILE_NAME)
+        except OSError as fault:
+            raise ModelFileError(f"{damage} It could not be set aside: {reason(fault)}.") from fault
+        return {}
 
 
 def _make(folder: Path) -> None:

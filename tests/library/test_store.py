@@ -102,6 +102,28 @@ def test_a_broken_manifest_hides_nothing_and_is_left_alone(content: str, store: 
     assert [p.name for p in path.parent.iterdir()] == ["manifest.json"]
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"version": [], "models": []}', '{"version": 2, "models": [{}]}'])
+def test_a_damaged_manifest_does_not_forbid_the_next_installation(
+    content: str, store: ModelStore, incoming: Path
+) -> None:
+    path = store.add(write(incoming / "a.gguf"), publisher="p", repo="r").path
+    (path.parent / "manifest.json").write_text(content)
+    store.add(write(incoming / "b.gguf"), publisher="p", repo="r")
+    assert [(entry.path.name, entry.problem is None) for entry in store.models()] == [
+        ("b.gguf", True),
+        ("a.gguf", False),
+    ]
+    assert (path.parent / "manifest.json.broken-1").read_text() == content
+
+
+def test_a_manifest_of_a_later_version_is_never_written_over(store: ModelStore, incoming: Path) -> None:
+    path = store.add(write(incoming / "a.gguf"), publisher="p", repo="r").path
+    (path.parent / "manifest.json").write_text('{"version": 9}')
+    with pytest.raises(ModelFileError, match="another version"):
+        store.add(write(incoming / "b.gguf"), publisher="p", repo="r")
+    assert (path.parent / "manifest.json").read_text() == '{"version": 9}'
+
+
 def test_a_manifest_cannot_point_outside(store: ModelStore, incoming: Path) -> None:
     entry = store.add(write(incoming / "a.gguf"), publisher="p", repo="r")
     victim = write(store.models_dir / "p" / "victim.gguf")

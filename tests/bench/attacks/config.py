@@ -17,13 +17,14 @@ from app.inference import preflight
 from app.inference.preflight import Preflight, Verdict
 from app.jobs.install_record import InstallRecord, Made, Step, read_record, write_record
 from app.jobs.install_request import Aim, InstallRequest
-from app.library.entry import installed_entry
-from app.library.manifest import Record, read_manifest, write_manifest
+from app.library.manifest import Record
 from app.library.remarks import Remarks
+from app.library.store import ModelStore
 from app.settings import Settings
 from app.settings_file import SettingsFile
 from tests.bench.attacks.alone import alone
 from tests.bench.attacks.case import Case
+from tests.library import foreign
 from tests.means import ODD
 
 DEEP = 200_000
@@ -100,16 +101,26 @@ def _attack_library(content: Content, folder: Path) -> str | None:
 
 
 def _attack_manifest(content: Content, folder: Path) -> str | None:
-    path = folder / "manifest.json"
+    """Its models stand in the list with the reason; the next installation works, unless the future wrote it."""
+    store, place = ModelStore(folder / "models"), folder / "models" / "p" / "r"
+    path = place / "manifest.json"
+    place.mkdir(parents=True)
+    foreign.gguf(place / "m.gguf")
     _put(content, path)
+    (before,) = store.models()
+    if not before.problem or len(before.problem) > 500:
+        return f"it was believed, or a page was said: {before.problem}"
+    if fault := _unchanged(content, path):
+        return fault
+    is_newer = content == MANIFESTS["a version to come"]
     try:
-        for record in read_manifest(folder).values():
-            installed_entry(record, folder)
-        return "it was believed"
-    except ModelFileError as fault:
-        if len(str(fault)) > 500:
-            return "its sentence is a page long"
-    return _unchanged(content, path) or _writes(folder, lambda place: write_manifest(place, {"m.gguf": MODEL}))
+        store.add(place / "m.gguf", publisher="p", repo="r")
+    except ModelFileError:
+        return None if is_newer and not _unchanged(content, path) else "nothing can be installed there any more"
+    (after,) = store.models()
+    if after.problem or is_newer:
+        return f"the next installation is not there: {after.problem}"
+    return None if _is_kept(content, path) else "its bytes are gone"
 
 
 def _attack_install(content: Content, folder: Path) -> str | None:
@@ -121,20 +132,17 @@ def _attack_install(content: Content, folder: Path) -> str | None:
     except InstallError as fault:
         if len(str(fault)) > 500:
             return "its sentence is a page long"
-    return _unchanged(content, path) or _writes(folder, lambda place: write_record(place, RECORD))
+    if fault := _unchanged(content, path):
+        return fault
+    (folder / "next").mkdir()
+    write_record(folder / "next", RECORD)
+    return None if read_record(folder / "next") == RECORD else "the next write is not there"
 
 
 def _unchanged(content: Content, path: Path) -> str | None:
     """Who reads only leaves it as it was."""
     is_same = path.read_bytes() == content if isinstance(content, bytes) else path.is_symlink() or path.exists()
     return None if is_same else "reading has changed it"
-
-
-def _writes(folder: Path, write: Callable[[Path], None]) -> str | None:
-    (folder / "next").mkdir()
-    write(folder / "next")
-    is_read = read_manifest(folder / "next") or read_record(folder / "next")
-    return None if is_read else "the next write is not there"
 
 
 def _attack_selftest(content: Content, folder: Path) -> str | None:

@@ -208,7 +208,7 @@ class History:
         database = self._database
         database.text_factory = text_from
         database.create_function("folded", 1, _folded, deterministic=True)
-        check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
+        check_schema(database, MIGRATIONS)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
@@ -304,7 +304,7 @@ def _inspect(path: Path) -> None:
     if path.exists() and path.stat().st_size:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", PAUSE, uri=True)) as database:
             try:
-                check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
+                check_schema(database, MIGRATIONS)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # as for a format of the future
                     raise NotOurDatabase(str(error)) from error

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -56,20 +57,21 @@ def clear_the_way(path: Path) -> list[Path]:
     return moved
 
 
-def check_schema(database: sqlite3.Connection, version: int, script: str) -> bool:
-    """False for an empty database, which is new. Raises NotOurDatabase for one that this script has not made.
+def check_schema(database: sqlite3.Connection, scripts: Sequence[str]) -> bool:
+    """False for an empty database, which is new. Raises NotOurDatabase for one that these scripts have not made.
 
-    Word for word: a view, a trigger or a default of somebody else's would run whenever it is read or written.
+    scripts: what each version has added. They are compared word for word: a view, a trigger or a default of somebody
+    else's would run whenever it is read or written.
     """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     (found,) = database.execute("PRAGMA user_version").fetchone()
     objects = database.execute(OBJECTS).fetchall()
     if found == 0 and not objects:
         return False
-    if found > version:
+    if found > len(scripts):
         raise NewerDatabase(f"version {found}")
     with closing(sqlite3.connect(":memory:")) as ours:
-        ours.executescript(script)
+        ours.executescript(";".join(scripts[: max(0, found)]))
         if found <= 0 or objects != ours.execute(OBJECTS).fetchall():
             raise NotOurDatabase("its tables are not those of Slipstream")
     return True

@@ -84,7 +84,7 @@ class Index:
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             database.text_factory = _text
-            if not check_schema(database, VERSION, SCHEMA):
+            if not check_schema(database, (SCHEMA,)):
                 database.executescript(f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
         except BaseException:
             database.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import FAULTS, History, open_history, why
+from app.history import FAULTS, MIGRATIONS, History, open_history, why
 from backends.protocol import Timings
 
 Spoil = Callable[[sqlite3.Connection], object]
@@ -149,3 +149,12 @@ def test_a_file_that_another_program_holds_is_told_and_waited_for_shortly(path: 
     assert why(fault.value) == "another program holds the file"
     history.append(1, Role.USER, "now")
     history.close()
+
+
+def test_a_file_of_an_earlier_version_is_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = ("ALTER TABLE turn ADD COLUMN parent INTEGER;", "CREATE TABLE tag (name TEXT) STRICT;")
+    monkeypatch.setattr("app.history.MIGRATIONS", (*MIGRATIONS, *later))
+    for _ in range(2):
+        history, sentence = open_history(path)
+        assert (sentence, len(history.turns(1))) == (None, 3)
+        history.close()

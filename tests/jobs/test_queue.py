@@ -198,3 +198,9 @@ def test_a_failed_job_that_a_listener_tries_again_is_not_called_finished(queue: 
     assert not handle.finished.is_set()
     go_on.set()
     assert handle.wait(10).state is JobState.DONE
+
+
+def test_a_disk_that_fails_is_told_as_a_sentence(queue: JobQueue, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    handle = queue.add(Task(lambda _: (tmp_path / "file" / "inside").mkdir()))
+    assert handle.wait(5).error == f"Task failed: {tmp_path / 'file' / 'inside'}: not a directory."

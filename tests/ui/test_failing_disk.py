@@ -58,14 +58,20 @@ def test_no_room_for_an_answers_row_shows_the_answer(quick: MainWindow, services
     assert [turn.text for turn in services.history.turns(chat)] == ["hello there", widget.turn.text]
 
 
-def test_no_room_while_an_answer_grows_is_told_once(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+def test_no_room_while_an_answer_grows_is_told_once(
+    slow: MainWindow, services: StageServices, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.chat.session.SAVE_SECONDS", 0.0)  # each piece is saved as it comes
+    told: list[str] = []
+    slow.chat.session.unkept.connect(told.append)
     ask(slow, "long 5")
     qtbot.waitUntil(lambda: len(slow.chat.session.turns) > 1 and bool(slow.chat.session.turns[-1].text))
     with no_room():
         widget = wait_answer(slow, qtbot)
     assert widget.turn.text
     assert not widget.turn.problem
-    assert len([text for text in banners(slow) if "The answer could not be saved" in text]) == 1
+    assert ["The answer could not be saved" in text for text in told] == [True]
+    assert told == banners(slow)
     (chat,) = services.history.conversations()
     assert [turn.role for turn in services.history.turns(chat.id)] == [Role.USER, Role.ASSISTANT]
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from app.conversation import ConversationInfo, Role, Turn
 from app.settings import set_aside
+from backends.ownership.private import make_private_file, make_private_folder
 from backends.protocol import Timings
 
 # one entry per version; a released entry is never edited, a change is a new one
@@ -53,7 +54,8 @@ class History:
     def __init__(self, path: Path | None):
         """None keeps everything in memory. Raises NewerHistoryError."""
         if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
+            make_private_file(path)
         self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
         try:
             self._prepare()

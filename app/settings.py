@@ -11,6 +11,8 @@ from typing import Any
 
 import tomli_w
 
+from backends.ownership.files import delete_file
+from backends.ownership.private import make_private_folder
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 VERSION = 1
@@ -74,7 +76,7 @@ def save_settings(path: Path, settings: Settings) -> None:
     """Replace the file in one step: a reader, or a crash, finds the old or the new one. Raises OSError."""
     chosen = {key: value for key, value in asdict(settings).items() if value is not None}
     content = tomli_w.dumps({"version": VERSION, **chosen}).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     # mkstemp makes it readable for its owner alone: the file may hold a key
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -84,7 +86,7 @@ def save_settings(path: Path, settings: Settings) -> None:
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        delete_file(Path(name))
         raise
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.disk import sync_folder
 from app.downloads.source import Source
+from backends.ownership.files import delete_file
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
 VERSION = 1
@@ -74,13 +75,13 @@ class Part:
         self.close()  # Windows renames and deletes no open file
         os.replace(self.path, self.target)
         sync_folder(self.target.parent)
-        self.side.unlink(missing_ok=True)
+        delete_file(self.side)
 
     def discard(self) -> None:
         self.close()
         self.size, self.validator = 0, None
         for path in (self.path, self.side):
-            path.unlink(missing_ok=True)
+            delete_file(path)
 
     def close(self) -> None:
         if self._file is not None:

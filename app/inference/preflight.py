@@ -11,6 +11,8 @@ from app.errors import EngineError
 from app.jobs.child import run_in_child
 from app.library.gguf import check_loadable
 from backends.child import SelfTest
+from backends.ownership.files import write_whole
+from backends.ownership.private import make_private_folder
 from backends.protocol import EngineOptions
 
 SELF_TEST = "backends.llama.selftest:run"
@@ -79,10 +81,8 @@ class Preflight:
         return verdict if isinstance(verdict.flash_cost, float) else None
 
     def _write(self, key: str, verdict: Verdict) -> None:
-        self._verdict_file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._verdict_file.with_suffix(".part")
-        temporary.write_text(json.dumps({key: asdict(verdict)}), "utf-8")
-        temporary.replace(self._verdict_file)
+        make_private_folder(self._verdict_file.parent)
+        write_whole(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
 
 
 def _build_key() -> str:

@@ -1,7 +1,6 @@
 """What is on disk of an install: the request and the steps that are done. It is written in one go, read with doubt."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -13,6 +12,7 @@ from app.errors import InstallError, ModelFileError
 from app.hub.repository import HubFile
 from app.jobs.install_request import MAX_BYTES, MAX_FILES, SHA256, Aim, InstallRequest
 from app.library.names import checked_name
+from backends.ownership.files import write_whole
 
 FILE_NAME = "install.json"
 VERSION = 1
@@ -59,13 +59,9 @@ class InstallRecord:
 
 def write_record(folder: Path, record: InstallRecord) -> None:
     """Replaces the old one in one step, also when the power fails. Raises InstallError."""
-    path, part = folder / FILE_NAME, folder / f"{FILE_NAME}.part"
+    path = folder / FILE_NAME
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, **asdict(record)}, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, json.dumps({"version": VERSION, **asdict(record)}, ensure_ascii=False).encode())
         sync_folder(folder)
     except OSError as fault:
         raise InstallError(f"{path} cannot be written: {fault.strerror or fault}. Free some space there.") from fault

@@ -6,10 +6,7 @@ its own; they are few, never queried, worth copying to another machine, and must
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
@@ -17,6 +14,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from app.errors import EvaluationError
 from app.lab.card import Card
+from backends.ownership.files import delete_file, write_whole
+from backends.ownership.private import make_private_folder
 
 SUFFIX = ".card.json"
 MAX_BYTES = 1 << 16
@@ -32,22 +31,13 @@ class CardStore:
     def save(self, card: Card) -> None:
         """Raises EvaluationError when the disk does not take it."""
         document = {"version": VERSION, "card": asdict(card)}
-        part: Path | None = None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(suffix=".part", dir=self._folder)
-            part = Path(name)
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=2, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._folder / _file_name(card))
+            make_private_folder(self._folder)
+            content = json.dumps(document, indent=2, ensure_ascii=False)
+            write_whole(self._folder / _file_name(card), content.encode())
             if card.evaluation:  # which says all that a card of the speed alone says
                 self.remove(replace(card, evaluation=None))
         except OSError as fault:
-            if part:
-                with suppress(OSError):
-                    part.unlink()
             raise EvaluationError(
                 f"The card could not be kept in {self._folder}: {fault.strerror or fault}."
             ) from fault
@@ -62,7 +52,7 @@ class CardStore:
         return [card for card in self.cards() if card.identity == identity]
 
     def remove(self, card: Card) -> None:
-        (self._folder / _file_name(card)).unlink(missing_ok=True)
+        delete_file(self._folder / _file_name(card))
 
 
 def _file_name(card: Card) -> str:

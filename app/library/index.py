@@ -8,6 +8,8 @@ from pathlib import Path
 
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
+from backends.ownership.files import delete_file
+from backends.ownership.private import make_private_file, make_private_folder
 
 VERSION = 1
 SCHEMA = """
@@ -61,11 +63,12 @@ class Index:
             return {row[0]: ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
         except (sqlite3.Error, OSError, ValueError, TypeError):
             with suppress(OSError):
-                self._path.unlink()
+                delete_file(self._path)
             return {}
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
+        make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:

@@ -1,7 +1,6 @@
 """The manifest of one repository folder: which of its files are whole, and what they are. Knows no GGUF."""
 
 import json
-import os
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 from app.errors import ModelFileError
 from app.library.names import checked_name
+from backends.ownership.files import delete_file, write_whole
+from backends.ownership.private import PUBLIC
 
 FILE_NAME = "manifest.json"
 VERSION = 2
@@ -62,17 +63,12 @@ def read_manifest(folder: Path) -> dict[str, Record]:
 def write_manifest(folder: Path, records: dict[str, Record]) -> None:
     """Replaces the manifest in one step; without records it is removed. Raises ModelFileError."""
     path = folder / FILE_NAME
-    part = path.with_name(f"{FILE_NAME}.part")
     document = {"version": VERSION, "models": [asdict(record) for record in records.values()]}
     try:
         if not records:
-            path.unlink(missing_ok=True)
+            delete_file(path)
             return
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, json.dumps(document, indent=2, ensure_ascii=False).encode(), PUBLIC)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be written: {fault.strerror or fault}.") from fault
 

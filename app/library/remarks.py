@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app.settings import set_aside
+from backends.ownership.files import delete_file
+from backends.ownership.private import make_private_folder
 
 VERSION = 1
 MAX_BYTES = 32 << 20
@@ -107,7 +109,7 @@ class Remarks:
     def _write(self, remarks: dict[str, Remark]) -> None:
         kept = {path: _document(remark) for path, remark in remarks.items() if remark != NOTHING}
         content = json.dumps({"version": VERSION, "models": kept}, ensure_ascii=False, indent=1)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         descriptor, part = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -116,7 +118,7 @@ class Remarks:
                 os.fsync(file.fileno())
             os.replace(part, self._path)
         except BaseException:
-            Path(part).unlink(missing_ok=True)
+            delete_file(Path(part))
             raise
         self._remarks, self._identity = remarks, None
 

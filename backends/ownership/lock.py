@@ -2,7 +2,8 @@
 
 import os
 import sys
-from pathlib import Path
+
+from backends.ownership.directory import Directory
 
 FILE_NAME = "lock"
 
@@ -25,9 +26,9 @@ class FolderLock:
         self._handle: int | None = handle
 
     @classmethod
-    def take(cls, folder: Path) -> "FolderLock | None":
+    def take(cls, directory: Directory) -> "FolderLock | None":
         """None when somebody has it. Raises OSError when the file cannot be opened."""
-        handle = os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        handle = directory.open(FILE_NAME, os.O_RDWR | os.O_CREAT)
         try:
             _lock(handle)
         except OSError:

@@ -160,9 +160,9 @@ class Workshops:
                     write_mark(directory, self.purpose)
                     return True
                 else:
-                    _log.warning("%s bears no mark of Slipstream and is left alone", directory.path)
+                    _log.info("%s bears no mark of Slipstream and is left alone", directory.path)
         except OSError as fault:
-            _log.warning("%s is left alone: %s", root.path / name, fault)
+            _log.info("%s is left alone: %s", root.path / name, fault)
         return False
 
     def _clear_bare(self, root: Directory, directory: Directory) -> None:

@@ -26,6 +26,7 @@ from app.own_database import (
     set_database_aside,
 )
 from app.whole_file import reason
+from backends.ownership.private import make_private_file, make_private_folder
 from backends.protocol import Timings
 from backends.regular_file import check_regular
 
@@ -82,7 +83,8 @@ class History:
     def __init__(self, path: Path | None, copy_of: Path | None = None):
         """None keeps everything in memory; copy_of: and begins with what is in that file. Raises NotOurDatabase."""
         if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
+            make_private_file(path)
         self._database = sqlite3.connect(path or ":memory:", PAUSE, isolation_level=None)
         try:
             if copy_of:

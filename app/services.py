@@ -106,8 +106,8 @@ class Services:
         self.hub = HubClient(token=self.tokens.token)
         self.library = Library(
             self.store,
-            Index(paths.cache / "library.sqlite3"),
-            Remarks(paths.data / "library.json", self._note),
+            Index(paths.index_file),
+            Remarks(paths.remarks_file, self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
         )
@@ -174,7 +174,7 @@ class Services:
 
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""
-        clear_abandoned(self.store.models_dir)
+        self._note(clear_abandoned(self.store.models_dir))
         self.notices.extend(self.installs.recover())
 
     def verify_model(self, model_id: str) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,11 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from app.paths import Paths
+    from backends.ownership.workshop import Workshops
 
     paths = Paths.from_environment()
     paths.ensure()
-    with tempfile.TemporaryDirectory(prefix="demo-", dir=paths.cache) as folder:
-        report = demonstrate(Path(folder), paths, _silent if arguments.json else _print)
+    workshops = Workshops(paths.cache, "demo", prefix="demo-", follows=True)
+    workshops.clear()
+    workshop = workshops.make()
+    try:
+        report = demonstrate(workshop.path, paths, _silent if arguments.json else _print)
+    finally:
+        workshop.remove()
     if arguments.json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
     return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.errors import EngineError, SlipstreamError
 from app.inference.crash import CrashReport, crash_report
+from backends.ownership.private import make_private_folder
 from backends.protocol import (
     Abort,
     Close,
@@ -294,7 +295,7 @@ def _end(process: multiprocessing.process.BaseProcess) -> None:
 
 def _rotate(log_path: Path) -> None:
     """Keep the log of the process before: it may be the one that says why it died."""
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log_path.parent)
     with suppress(OSError):  # there was none; or, on Windows, somebody reads it
         log_path.replace(log_path.with_suffix(".previous.log"))
 

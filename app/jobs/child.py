@@ -12,6 +12,7 @@ from app.errors import Cancelled, EngineError, SlipstreamError
 from app.inference.crash import crash_report
 from backends import child
 from backends.child import Done, Progress, Refused
+from backends.ownership.private import make_private_folder
 
 TICK_SECONDS = 0.1  # how often a cancel is looked for
 EXIT_SECONDS = 1.0  # a child that has sent its result may take this long to leave
@@ -40,7 +41,7 @@ def run_in_child(
     Raises Cancelled within a second of `cancelled` being set, and `error` with one sentence when the child
     refuses or dies; a death has its CrashReport in `error.crash` where that class carries one.
     """
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log_path.parent)
     context = multiprocessing.get_context("spawn")
     results, child_results = context.Pipe(duplex=False)
     child_lifeline, lifeline = context.Pipe(duplex=False)

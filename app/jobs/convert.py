@@ -12,6 +12,7 @@ from app.errors import ConversionError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from backends.child import ConvertResult, ImatrixResult, QuantizePlan, QuantizeResult, Verification
 from backends.formats.recipe import Recipe
+from backends.ownership.files import delete_file, part_of
 
 CONVERT_SHARE = 0.9  # of the progress; the rest is the trial of the new file
 
@@ -44,7 +45,7 @@ def convert_checkpoint(
             "backends.llama.verify:verify",
             log_path=logs / "verify.log",
             on_progress=_share(on_progress, CONVERT_SHARE, 1.0),
-            part=_part(target),
+            part=part_of(target),
         )
     assert isinstance(result, ConvertResult)
     assert isinstance(verification, Verification)
@@ -158,15 +159,10 @@ def make_imatrix(
     return result
 
 
-def _part(target: Path) -> Path:
-    """Where the children let a file grow."""
-    return target.with_name(target.name + ".part")
-
-
 @contextmanager
 def _no_part_left(target: Path) -> Iterator[None]:
     """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
     try:
         yield
     finally:
-        _part(target).unlink(missing_ok=True)
+        delete_file(part_of(target))

@@ -10,6 +10,7 @@ from typing import Any
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
 from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from backends.ownership.private import make_private_file, make_private_folder
 
 VERSION = 1
 SCHEMA = """
@@ -79,8 +80,9 @@ class Index:
         return known
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         clear_the_way(self._path)
+        make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             database.text_factory = _text

@@ -9,6 +9,8 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.names import checked_name
 from app.whole_file import reason, replace_file
+from backends.ownership.files import delete_file
+from backends.ownership.private import PUBLIC
 from backends.regular_file import read_regular
 
 FILE_NAME = "manifest.json"
@@ -62,14 +64,13 @@ def read_manifest(folder: Path) -> dict[str, Record]:
 def write_manifest(folder: Path, records: dict[str, Record]) -> None:
     """Replaces the manifest in one step; without records it is removed. Raises ModelFileError."""
     path = folder / FILE_NAME
-    part = path.with_name(f"{FILE_NAME}.part")
     document = {"version": VERSION, "models": [asdict(record) for record in records.values()]}
     try:
         if not records:
-            path.unlink(missing_ok=True)
+            delete_file(path)
             return
         content = json.dumps(document, indent=2, ensure_ascii=False)
-        replace_file(path, content.encode("utf-8", "surrogatepass"), part)
+        replace_file(path, content.encode("utf-8", "surrogatepass"), PUBLIC)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be written: {reason(fault)}.") from fault
 

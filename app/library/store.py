@@ -19,6 +19,7 @@ from app.library.gguf import Description, describe_parts, part_paths, read_model
 from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
 from app.whole_file import reason
+from backends.ownership.files import delete_below, delete_empty, delete_file
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -144,7 +145,7 @@ class ModelStore:
             if is_installed:  # else the manifest stays as it is, readable or not
                 write_manifest(folder, records)
             for path, _ in removal.files:
-                path.unlink(missing_ok=True)
+                delete_below(self.models_dir, path)
         except OSError as fault:
             raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
         self._remove_empty(removal.entry.path if removal.entry.is_checkpoint else folder)
@@ -152,9 +153,7 @@ class ModelStore:
     def _remove_empty(self, folder: Path) -> None:
         """The folder and those above it that are empty now, up to the library, which stays."""
         while folder != self.models_dir and folder.is_relative_to(self.models_dir):
-            try:
-                folder.rmdir()
-            except OSError:
+            if not delete_empty(self.models_dir, folder):
                 return
             folder = folder.parent
 
@@ -262,7 +261,7 @@ def _moved(file: Path, folder: Path) -> Path:
             part = target.with_name(f"{name}.part")
             shutil.copyfile(file, part)
             os.replace(part, target)
-            file.unlink()
+            delete_file(file)
     except OSError as fault:
         raise ModelFileError(f"{target} cannot be written: {fault.strerror or fault}.") from fault
     return target

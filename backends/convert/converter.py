@@ -24,6 +24,7 @@ from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
 from backends.convert.weights import read_weights
 from backends.convert.writer import write_tensors
+from backends.ownership.files import delete_file
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
 
@@ -55,7 +56,7 @@ def convert(
         if is_final:
             publish(part, target)
     except BaseException as fault:
-        part.unlink(missing_ok=True)
+        delete_file(part)
         if isinstance(fault, OSError):
             raise _cannot_write(target, fault) from fault
         raise

@@ -1,4 +1,4 @@
-"""New files appear whole or not at all: a `.part` beside the target, fsync, rename. Knows no format."""
+"""New files appear whole or not at all: a file beside the target, fsync, rename. Knows no format."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
+from backends.ownership import files as ownership
 from backends.regular_file import OddFileError, TooLargeError, read_regular
 
 MAX_JSON_BYTES = 64 << 20
@@ -16,10 +17,10 @@ MAX_JSON_VALUES = 8_000_000  # of the largest vocabularies: some two million
 
 def part_of(target: Path) -> Path:
     """Where the new file grows. One that an earlier death left behind is removed, never appended to."""
-    part = target.with_name(target.name + ".part")
+    part = ownership.part_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
+        ownership.delete_file(part)
     except OSError as fault:
         raise Refusal(f"{part} cannot be written: {fault.strerror or fault}.") from fault
     return part

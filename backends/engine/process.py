@@ -5,6 +5,7 @@ Messages never use the child's stdout: file descriptors 1 and 2 go to the log, w
 
 import time
 import traceback
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -53,7 +54,7 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     options = load.options
     store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
-    sender.send(model.ready)
+    sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
     receiver.may_encode.set()
     Loop(sender, model, receiver.notes, engine).run()
     engine.close()

@@ -1,4 +1,4 @@
-"""Locks on a folder or a file that other processes respect. The system releases it when its holder dies, however it dies."""
+"""Locks on a folder or a file that other processes respect. The system releases one when its holder dies."""
 
 import os
 import sys

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from app.cli.terminal import warn
 from app.errors import Cancelled, SlipstreamError, UsageError
 
 COMMANDS = {
@@ -32,13 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
         return code
     except UsageError as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
         return EXIT_USAGE
     except Cancelled as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
         return EXIT_INTERRUPTED
     except SlipstreamError as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

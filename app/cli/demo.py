@@ -1,7 +1,6 @@
 """`slipstream demo`: the whole road on the bundled model, without window and network."""
 
 import argparse
-import json
 import tempfile
 import threading
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.terminal import say, say_json
 from app.errors import EngineError, RequestError
 from backends.protocol import (
     GREEDY,
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="demo-", dir=paths.cache) as folder:
         report = demonstrate(Path(folder), paths, _silent if arguments.json else _print)
     if arguments.json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        say_json(report)
     return 0
 
 
@@ -174,7 +174,7 @@ def _mb(size: int) -> str:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    say(line)
 
 
 def _silent(_line: str) -> None:

@@ -1,5 +1,6 @@
 """Remembers headers, so that only new and changed files are opened. A cache: lost or broken, it is made anew."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -9,10 +10,10 @@ from pathlib import Path
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
 
-VERSION = 1
+VERSION = 2  # 1 had paths as text, which not every path is
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS headers (
-    path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
 ) WITHOUT ROWID
 """
@@ -39,7 +40,9 @@ class Index:
     def read(self, found: Found) -> Facts:
         facts = self._read(found)
         assert self._known is not None
-        self._known[found.path] = self._unsaved[found.path] = (found.identity, facts)
+        self._known[found.path] = (found.identity, facts)
+        if not facts.is_passing:
+            self._unsaved[found.path] = self._known[found.path]
         return facts
 
     def save(self) -> None:
@@ -47,18 +50,19 @@ class Index:
         if not self._unsaved:
             return
         rows = [
-            (path, identity[0], identity[1], str(identity[2]), *astuple(facts))
+            (os.fsencode(path), identity[0], identity[1], str(identity[2]), *astuple(facts)[:-1])
             for path, (identity, facts) in self._unsaved.items()
         ]
         self._unsaved = {}
-        with suppress(sqlite3.Error, OSError), closing(self._open()) as database, database:
+        # what SQLite cannot hold should have been refused where it was read; it must not cost the list
+        with suppress(sqlite3.Error, OSError, ValueError, OverflowError), closing(self._open()) as database, database:
             database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
         try:
             with closing(self._open()) as database:
                 rows = database.execute("SELECT * FROM headers").fetchall()
-            return {row[0]: ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
+            return {os.fsdecode(row[0]): ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
         except (sqlite3.Error, OSError, ValueError, TypeError):
             with suppress(OSError):
                 self._path.unlink()

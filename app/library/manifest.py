@@ -2,13 +2,15 @@
 
 import json
 import os
-from dataclasses import MISSING, Field, asdict, dataclass, fields
-from datetime import datetime
+import stat
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from app.errors import ModelFileError
 from app.library.names import checked_name
+from backends.bounds import as_name, whole
 
 FILE_NAME = "manifest.json"
 VERSION = 2
@@ -44,7 +46,10 @@ def read_manifest(folder: Path) -> dict[str, Record]:
     """Records by file name; none when there is no manifest. Raises ModelFileError when it cannot be understood."""
     path = folder / FILE_NAME
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise ModelFileError(f"{path} is no file but a device, a pipe or the like. Remove it.")
+        if status.st_size > MAX_BYTES:
             raise ValueError("too large")
         document = json.loads(path.read_bytes())
         if document["version"] not in READABLE:
@@ -54,7 +59,7 @@ def read_manifest(folder: Path) -> dict[str, Record]:
         return {}
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
         raise ModelFileError(f"{path} is damaged. Install the model again.") from fault
     return {record.file: record for record in records}
 
@@ -82,17 +87,24 @@ def _record(entry: dict[str, Any]) -> Record:
         field.name: entry[field.name] for field in fields(Record) if field.name in entry or not _is_optional(field)
     }
     record = Record(**{**values, "parts": tuple(values.get("parts", ()))})
-    texts = (record.id, record.file, record.name, record.architecture, record.quantization, record.added)
-    if not all(isinstance(text, str) for text in (*texts, *record.parts)):
+    texts = (record.id, record.file, record.architecture, record.quantization, record.added)
+    if not all(isinstance(text, str) for text in (record.name, *texts, *record.parts)):
         raise TypeError("a text is missing")
+    record = replace(record, name=as_name(record.name) or as_name(record.file))
     if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
         raise TypeError("a text is none")
-    if not all(type(count) is int for count in (record.bytes, record.parameters, record.context or 0)):
+    if not record.id or not all(as_name(text) == text for text in (*texts, record.sha256 or "", record.source or "")):
+        raise ValueError("a text is odd")
+    if not all(_is_count(count) for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")
     for file_name in record.files:
         checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
-    datetime.fromisoformat(record.added)
+    datetime.fromisoformat(record.added).astimezone(UTC)
     return record
+
+
+def _is_count(value: Any) -> bool:
+    return value == 0 or whole(value) is not None
 
 
 def _is_optional(field: Field[Any]) -> bool:

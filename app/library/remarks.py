@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.exact_json import exact_json
 from app.settings import set_aside
 
 VERSION = 1
@@ -106,7 +107,7 @@ class Remarks:
 
     def _write(self, remarks: dict[str, Remark]) -> None:
         kept = {path: _document(remark) for path, remark in remarks.items() if remark != NOTHING}
-        content = json.dumps({"version": VERSION, "models": kept}, ensure_ascii=False, indent=1)
+        content = exact_json({"version": VERSION, "models": kept}, indent=1)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:

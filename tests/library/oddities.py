@@ -5,19 +5,25 @@ Used by `test_oddities` against the library, and by `tests.bench.attacks.library
 
 import json
 import os
+import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.library.entry import ModelEntry
+from backends.bounds import MAX_NAME, MAX_SENTENCE
 from tests.library import foreign
 from tests.library.gguf_bytes import SETTINGS, STRING, header, model, text
 
 U32, I32, F32, BOOL, ARRAY, U64, I64, F64 = 4, 5, 6, 7, 9, 10, 11, 12
 PACK = {U32: "<I", I32: "<i", F32: "<f", BOOL: "<?", U64: "<Q", I64: "<q", F64: "<d"}
 ESCAPES = "a\x1b[2J\x1b]0;owned\x07\nb\u202egnp.exe\x9b31m\x7f"
+NOBODY = 65534
 NO_UTF8 = os.fsdecode(b"caf\xe9\xff")  # as Latin-1 wrote it
 LONG = "n" * 1_000_000
 JAN = ".local/share/Jan"
@@ -37,6 +43,7 @@ class Oddity:
     id: str | None = None
     environ: dict[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
+    is_forbidden: bool = False  # only to be seen by somebody who is not root
 
 
 def sound(home: Path) -> None:
@@ -47,6 +54,60 @@ def sound(home: Path) -> None:
     foreign.ollama(home / OLLAMA, "good:latest")
     foreign.gguf(home / JAN / "data" / "llamacpp" / "models" / "jan-good.gguf")
     foreign.hf_cache(home / HUB, "acme/good", {"hf.gguf": model()})
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """With SOUND in it; another person of this machine can reach it as well."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        sound(Path(folder))
+        try:
+            yield Path(folder)
+        finally:
+            for path in Path(folder).glob("f/locked"):
+                path.chmod(0o700)
+
+
+@contextmanager
+def as_somebody(home: Path, is_needed: bool = True) -> Iterator[None]:
+    """Nothing is forbidden to root. Whatever is imported meanwhile must be readable to everybody."""
+    if not is_needed or os.geteuid():
+        yield
+        return
+    for path in (home, *home.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def check(oddity: Oddity, entries: Sequence[ModelEntry], notices: Sequence[str]) -> None:
+    """Raises AssertionError unless all stands, the odd one says why, and every text can be shown, stored and sent."""
+    known = {entry.id: entry for entry in entries}
+    missing = {id_ for id_ in sound_ids(oddity) if id_ not in known or not known[id_].is_read}
+    assert not missing, missing
+    reasons = [*notices, *(entry.problem for entry in entries if entry.problem)]
+    if oddity.says is not None:
+        assert any(re.search(oddity.says, reason) for reason in reasons), reasons
+    if oddity.id is not None:
+        assert oddity.id in known, list(known)
+    for said in (*notices, *(each for entry in entries for each in texts(entry))):
+        assert said.isprintable(), ascii(said[:300])
+        assert len(said) <= MAX_SENTENCE, said[:300]
+
+
+def sound_ids(oddity: Oddity) -> set[str]:
+    is_elsewhere = "OLLAMA_MODELS" in oddity.environ or "HF_HOME" in oddity.environ
+    return SOUND - {"good:latest", "acme/good/hf"} if is_elsewhere else SOUND
+
+
+def texts(entry: ModelEntry) -> tuple[str, ...]:
+    assert len(entry.name) <= MAX_NAME
+    optional = (entry.problem, entry.source, entry.sha256)
+    return (entry.id, entry.name, entry.architecture, entry.quantization, *filter(None, optional))
 
 
 def oddities() -> Iterator[Oddity]:
@@ -199,8 +260,8 @@ def among_files() -> Iterator[Oddity]:
         "a folder named model.gguf", lambda home: foreign.gguf(home / "f" / "x.gguf" / "in.gguf"), None, "x.gguf/in"
     )
     yield Oddity("an empty file", lambda home: (home / "f" / "x.gguf").touch(), "is empty", "x")
-    yield Oddity("no permission for a folder", _locked_folder, "f/locked .*Permission denied")
-    yield Oddity("no permission for a file", _locked_file, "cannot be read: Permission denied", "x")
+    yield Oddity("no permission for a folder", _locked_folder, "f/locked .*Permission denied", is_forbidden=True)
+    yield Oddity("no permission for a file", _locked_file, "cannot be read: Permission denied", "x", is_forbidden=True)
     yield Oddity("a file half written", _half, "is cut short", "x")
     yield Oddity("40 folders deep", _deep)
     yield Oddity("an added folder is gone", lambda _: None, "away .*not there", folders=("away",))

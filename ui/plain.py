@@ -10,4 +10,4 @@ def unmarked(text: str) -> str:
 
 def plain_tip(text: str) -> str:
     """For tooltips, which take for HTML what begins like it."""
-    return QtGui.Qt.convertFromPlainText(text) if QtGui.Qt.mightBeRichText(text) else text  # type: ignore[attr-defined]
+    return QtGui.Qt.convertFromPlainText(text) if QtGui.Qt.mightBeRichText(text) else text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from app.cli.terminal import warn
+from app.cli.terminal import guard_log, warn
 from app.errors import Cancelled, SlipstreamError, UsageError
 
 COMMANDS = {
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage, 130 asked to end before that."""
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)
+    guard_log()
     try:
         code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
         return code

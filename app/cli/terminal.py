@@ -1,6 +1,7 @@
 """What a command says: names from files and networks reach a terminal escaped, and programs get them exactly."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,19 @@ def show(arguments: Any, document: Any, tell: Callable[[], str]) -> None:
 def warn(text: str) -> None:
     """One line on stderr."""
     _write(sys.stderr, f"{PREFIX}{sentence(text)}")
+
+
+class PrintableFormatter(logging.Formatter):
+    """What parts of the application note in passing names files as well."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
+def guard_log() -> None:
+    """No handler is set up: warnings go to stderr by the one of last resort."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PrintableFormatter(f"{PREFIX}%(message)s"))
 
 
 def _write(stream: TextIO, text: str) -> None:

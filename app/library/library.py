@@ -253,8 +253,8 @@ def _to_its_end(items: Iterator[T], where: str) -> Iterator[T | Unread]:
     try:
         yield from items
     except Exception as fault:
-        _log.exception("%s could not be looked through", where)
-        yield Unread(sentence(f"{where} could not be looked through to its end ({type(fault).__name__})."))
+        _log.debug("%s could not be looked through", where, exc_info=True)  # every few seconds, while it stays so
+        yield Unread(sentence(f"{where} could not be looked through to its end ({fault!r})."))
 
 
 def _few(notices: list[str]) -> tuple[str, ...]:

@@ -133,6 +133,9 @@ class _Look:
                 is_of_model = entry.name.lower().endswith((SUFFIX, WEIGHTS)) or entry.name in DOCUMENTS
                 if is_of_model or entry.name[0] != ".":
                     self._take(entry, is_of_model)
+                if len(self.files) + len(self.below) >= MAX_FILES:
+                    self.unread.append(Unread(sentence(f"{path} holds too much: not all of it was looked at.")))
+                    break
 
     def _take(self, entry: "os.DirEntry[str]", is_of_model: bool) -> None:
         try:

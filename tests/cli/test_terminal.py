@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from app.__main__ import main
 from app.cli.progress import ProgressLine
-from app.cli.terminal import say, say_json, warn
+from app.cli.terminal import PrintableFormatter, say, say_json, warn
 from app.paths import Paths
 from app.settings import Settings, save_settings
 from backends.bounds import MAX_SENTENCE, UNPRINTABLE, as_name, printable, sentence, whole
@@ -112,3 +113,11 @@ def test_texts_have_bounds_and_keep_both_ends() -> None:
     assert len(as_name("\x1b" * 1000)) == 200
     assert printable(f"{NO_UTF8} \ud800 👨\u200d👩 سلام") == "caf\\xe9\\xff \\ud800 👨\u200d👩 سلام"
     assert [whole(value) for value in (1, 0, -1, 2**63, True, 1.0, "1", None)] == [1, *[None] * 7]
+
+
+def test_what_is_logged_in_passing_moves_no_cursor() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s could not be deleted", (ESCAPES,), None)
+    assert not UNPRINTABLE.search(PrintableFormatter().format(record).replace("\n", ""))
+    main(["cache"])
+    assert logging.lastResort is not None
+    assert isinstance(logging.lastResort.formatter, PrintableFormatter)

@@ -73,7 +73,7 @@ def test_what_nobody_has_foreseen_costs_one_place(stage: Stage, monkeypatch: pyt
     monkeypatch.setattr("app.library.places.find_ollama", find)
     listing = stage.library.look()
     assert {entry.id for entry in listing.entries} == SOUND - {"good:latest"}
-    assert "(ZeroDivisionError)" in listing.notices[0]
+    assert "(ZeroDivisionError())" in listing.notices[0]
 
 
 def test_a_file_that_was_forbidden_is_read_once_it_is_allowed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +129,18 @@ def test_a_model_whose_name_is_no_utf8_keeps_its_remarks(stage: Stage) -> None:
     assert stage.new_library().find(r"caf\xe9\xff").note == "a note"
     with pytest.raises(ModelFileError, match="no UTF-8"):
         with_folder((), foreign.gguf(stage.home / NO_UTF8 / "x.gguf").parent)
+
+
+def test_a_folder_without_end_is_looked_at_in_part(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.library.scan.MAX_FILES", 10)
+    monkeypatch.setattr("app.library.scan.MAX_FOLDERS", 5)
+    for number in range(30):
+        foreign.gguf(stage.home / "f" / f"{number}.gguf")
+        foreign.gguf(stage.home / "g" / str(number) / "x.gguf")
+    stage.folders += [str(stage.home / "f"), str(stage.home / "g")]
+    listing = stage.library.look()
+    assert 0 < len(listing.entries) < 30
+    assert [f"{stage.home}/{name} holds too much" in listing.notices[at] for at, name in enumerate("fg")] == [
+        True,
+        True,
+    ]

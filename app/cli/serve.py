@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
+from app.cli.terminal import warn
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
 from app.jobs.job import JobState
@@ -40,12 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         services.recover_installs()
         for notice in services.take_notices():
-            print(f"slipstream: {notice}", file=sys.stderr)
+            warn(notice)
         for job in services.jobs.jobs():
             is_paused = job.state is JobState.PAUSED
-            print(
-                f"slipstream: {job.title} {'is paused' if is_paused else 'goes on where it stopped'}", file=sys.stderr
-            )
+            warn(f"{job.title} {'is paused' if is_paused else 'goes on where it stopped'}")
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
@@ -71,9 +70,9 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
             if asked.wait(0.05):
                 return
         ready = handle.wait_ready()
-        print(f"slipstream: {ready.name} is loaded on {ready.device}", file=sys.stderr)
+        warn(f"{ready.name} is loaded on {ready.device}")
         for note in ready.notes:
-            print(f"slipstream: {note}", file=sys.stderr)
+            warn(note)
 
 
 def _open_window(services: "Services", asked: threading.Event) -> int:

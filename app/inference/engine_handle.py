@@ -1,5 +1,6 @@
 """One loaded model as the application sees it: a process, a pipe, a reader thread and its requests in flight."""
 
+import hashlib
 import multiprocessing
 import threading
 import time
@@ -36,6 +37,7 @@ Sink = Callable[[Output | Failed], None]
 # checks the files before the process starts; may change the options, and adds sentences to the load event
 Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
 
+MAX_FILE_NAME = 120
 MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
 RESTART_WINDOW = 60.0
 CLOSE_SECONDS = 5.0  # it writes its prompt cache to disk first
@@ -301,4 +303,6 @@ def _rotate(log_path: Path) -> None:
 
 
 def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    is_long = len(safe.encode()) > MAX_FILE_NAME  # in bytes, of which a file name may have 255
+    return f"{safe[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if is_long else safe

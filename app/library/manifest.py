@@ -1,7 +1,7 @@
 """The manifest of one repository folder: which of its files are whole, and what they are. Knows no GGUF."""
 
 import json
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.names import checked_name
 from app.whole_file import reason, replace_file
+from backends.bounds import as_name, whole
 from backends.ownership.files import delete_file
 from backends.ownership.private import PUBLIC
 from backends.regular_file import read_regular
@@ -80,21 +81,25 @@ def _record(entry: dict[str, Any]) -> Record:
         field.name: entry[field.name] for field in fields(Record) if field.name in entry or not _is_optional(field)
     }
     record = Record(**{**values, "parts": tuple(values.get("parts", ()))})
-    texts = (record.id, record.file, record.name, record.architecture, record.quantization, record.added)
-    if not all(isinstance(text, str) for text in (*texts, *record.parts)):
+    texts = (record.id, record.file, record.architecture, record.quantization, record.added)
+    if not all(isinstance(text, str) for text in (record.name, *texts, *record.parts)):
         raise TypeError("a text is missing")
+    record = replace(record, name=as_name(record.name) or as_name(record.file))
     if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
         raise TypeError("a text is none")
-    for text in filter(None, (*texts, record.sha256, record.source)):
-        text.encode()  # half a character could be neither shown nor sent; ValueError
-    counts = (record.bytes, record.parameters, 0 if record.context is None else record.context)
-    if not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts):
+    if not record.id or not all(as_name(text) == text for text in (*texts, record.sha256 or "", record.source or "")):
+        raise ValueError("a text is odd")
+    if not all(_is_count(count) for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")
     for file_name in record.files:
         checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
     if datetime.fromisoformat(record.added).tzinfo is None:
         raise ValueError("no time zone")
     return record
+
+
+def _is_count(value: Any) -> bool:
+    return value == 0 or whole(value) is not None
 
 
 def _is_optional(field: Field[Any]) -> bool:

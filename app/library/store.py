@@ -19,6 +19,7 @@ from app.library.gguf import Description, describe_parts, part_paths, read_model
 from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
 from app.whole_file import reason
+from backends.bounds import as_name
 from backends.ownership.files import delete_below, delete_empty, delete_file
 
 SUFFIX = ".gguf"
@@ -58,10 +59,10 @@ class ModelStore:
         for entry in entries:
             if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
                 return entry
-        path = Path(name).expanduser()
-        if path.suffix.lower() == SUFFIX and path.is_file():
+        path = Path(os.path.expanduser(name))
+        if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
-            return same or file_entry(path.stem, path.absolute())
+            return same or file_entry(as_name(path.stem), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time
@@ -173,7 +174,7 @@ class ModelStore:
         for record in records.values():
             yield installed_entry(record, folder)
         for path in _strays(folder, named):
-            yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+            yield uninstalled_entry(as_name(_free_id(folder, path.stem, taken)), path, problem)
 
 
 def _strays(folder: Path, named: set[str]) -> list[Path]:
@@ -299,7 +300,7 @@ def _readable(folder: Path) -> dict[str, Record]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path) and not path.name.startswith("."))
     except OSError:
         return []
 

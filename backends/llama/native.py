@@ -4,6 +4,7 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 """
 
 import ctypes
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ class NativeModel(Closable):
         params.vocab_only = vocab_only
         self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
         params.progress_callback = self._progress
-        self.pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+        self.pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
             raise NativeError(f"llama.cpp could not load {path.name}")
         self.vocab = lib.llama_model_get_vocab(self.pointer)
@@ -141,7 +142,7 @@ class NativeModel(Closable):
     def add_adapter(self, path: Path) -> None:
         """Before a context is made, whose graphs must have room for it. The file has been checked: llama.cpp aborts on
         shapes that do not go together. Raises NativeError."""
-        adapter = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
+        adapter = lib.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
             raise NativeError(f"llama.cpp could not load the adapter {path.name}")
         self.adapters.append(adapter)

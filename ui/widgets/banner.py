@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
+from backends.bounds import sentence
 from ui.theme import mono_font
 from ui.widgets.labels import button, label
 
@@ -96,6 +97,7 @@ class BannerArea(QWidget):
         self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "", topic: str = ""
     ) -> Banner:
         """topic: what it is about, for `withdraw`."""
+        text = sentence(text)
         for old in list(self._banners):
             if old.text == text:
                 old.finish()

@@ -74,7 +74,7 @@ MUTANTS = {
     "a long answer keeps its place": ("engine/scheduler.py", "        self._end_a_turn()\n", ""),
     "a client's requests all go before another's": (
         "engine/line.py",
-        "        elif seq.client in self._heads:",
+        "        elif client in self._heads:",
         "        elif False:",
     ),
     "a prompt is read at one go beside answers": (
@@ -184,7 +184,7 @@ MUTANTS = {
         "",
     ),
     "choices are aborted together": (
-        "engine/scheduler.py",
+        "engine/line.py",
         "if entry[2] is not seq]",
         "if entry[2].tokens != seq.tokens]",
     ),

@@ -1,17 +1,13 @@
 """GET /v1/models: what may be named in a request."""
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 
 from app.errors import UnknownModelError
-from app.server.api_error import MAX_QUOTED, cut
+from app.server.directory import unknown_name
 from app.server.switchboard import Switchboard
-MAX_NAMED = 6  # known models that a sentence names
-
-
 def models_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
     started = int(time.time())
@@ -28,12 +24,6 @@ def models_router(switchboard: Switchboard) -> APIRouter:
         return _model(name, started)
 
     return router
-
-
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    shown = [cut(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
-    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"There is no model named “{cut(name, MAX_QUOTED)}”. Known: {', '.join(shown) or 'none'}{more}."
 
 
 def _model(name: str, created: int) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class StageServices(Services):
         self.library = StageLibrary(self.stage_store, paths)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
         return self.supervisor.load(entry.id, entry.path, options, backend="fake")
 

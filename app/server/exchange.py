@@ -75,6 +75,7 @@ class Exchange:
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.model = name
+        self._valve.repeat()  # an answer may have begun before its number was known
         self._first = await self._next()
 
     def __aiter__(self) -> Self:

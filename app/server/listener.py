@@ -18,8 +18,8 @@ from app.server.limits import Limits
 from app.server.switchboard import Switchboard
 
 GRACE_SECONDS = 1
-# that are accepted at one go: all of them take a file each before the first is looked at
-BACKLOG = 64
+NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the first is looked at
+BACKLOG = 1024  # that wait in the system, and take none
 COMPLAINT_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._listener.listen(BACKLOG)  # asyncio has one number for both
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
         self._on_started(loop)
@@ -134,7 +135,7 @@ def _config(app: object, limits: Limits) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=BACKLOG,
+        backlog=NUM_ACCEPTED,
         timeout_keep_alive=limits.idle,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

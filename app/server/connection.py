@@ -56,6 +56,8 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self._answered_at = self.silent_since = self.loop.time()
         super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:  # another request has begun already
+            self._header_since = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self._is_answering:

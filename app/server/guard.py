@@ -27,6 +27,7 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 2.0
 
+MAX_HEADERS, MAX_HEADER_BYTES = 100, 32 << 10
 ONCE = ("host", "origin", "content-type", "content-length", "authorization")  # of two, which one would count?
 CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
 
@@ -53,7 +54,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if objection := _ambiguity(headers) or self.objection(scope["method"], scope["path"], headers):
+        if objection := _objection_to_header(headers) or self.objection(scope["method"], scope["path"], headers):
             await _drain(receive)
             await objection.response()(scope, receive, send)
             return
@@ -143,8 +144,12 @@ class Body:
             raise HTTPException(408, "The body of the request did not come in time.", CLOSE) from None
 
 
-def _ambiguity(headers: Headers) -> ApiError | None:
-    """What two programs on the way could read as two different requests."""
+def _objection_to_header(headers: Headers) -> ApiError | None:
+    """Too much of it, and what two programs on the way could read as two different requests."""
+    num_bytes = sum(len(name) + len(value) for name, value in headers.raw)
+    if len(headers.raw) > MAX_HEADERS or num_bytes > MAX_HEADER_BYTES:
+        message = f"At most {MAX_HEADERS} headers of {MAX_HEADER_BYTES:,} bytes together are read."
+        return ApiError(431, message, code="header_too_large", headers=CLOSE)
     for name in ONCE:
         if len(headers.getlist(name)) > 1:
             return ApiError(400, f"The request has several headers “{name}”.", code="ambiguous_request", headers=CLOSE)

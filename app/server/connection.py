@@ -41,6 +41,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.silent_since = self._header_since = self._unread_since = self.loop.time()
+        transport.set_write_buffer_limits(high=self._limits.send_buffer)
         with suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
         self._find_place()

@@ -66,9 +66,12 @@ class Target:
     def post(self, body: bytes, path: str = "/v1/chat/completions") -> bytes:
         return self.head(len(body), path) + b"\r\n" + body
 
-    def talk(self, *parts: bytes, count: int = 1, wait: float = 0.0, half_close: bool = False) -> list[Answer]:
+    def talk(
+        self, *parts: bytes, count: int = 1, wait: float = 0.0, half_close: bool = False, seconds: float = SECONDS
+    ) -> list[Answer]:
         """Send the parts, and read so many answers; `wait` seconds longer to see that there are no more."""
         with self.connect() as connection:
+            connection.settimeout(seconds)
             with suppress(OSError):  # it has been refused already
                 for number, part in enumerate(parts):
                     if number:
@@ -78,13 +81,13 @@ class Target:
                     connection.shutdown(socket.SHUT_WR)
             return list(Reader(connection).answers(count, wait))
 
-    def fault(self) -> str | None:
-        """Whether the port still does what it is there for."""
+    def fault(self, seconds: float = SECONDS) -> str | None:
+        """Whether the port still does what it is there for, the chat within so many seconds."""
         health = self.talk(f"GET /health HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
         if [answer.status for answer in health] != [200]:
             return f"/health afterwards: {health}"
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}).encode()
-        chat = self.talk(self.post(body))
+        chat = self.talk(self.post(body), seconds=seconds)
         if [answer.status for answer in chat] != [200] or b"You said" not in chat[0].body:
             return f"a small chat afterwards: {chat}"
         return None

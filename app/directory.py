@@ -84,6 +84,6 @@ def _check_memory(entry: ModelEntry) -> None:
     free = psutil.virtual_memory().available
     if entry.bytes > MEMORY_LEFT * free:
         raise EngineError(
-            f"“{cut(entry.id, MAX_QUOTED)}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free. "
-            "Unload another model first."
+            f"“{cut(entry.id, MAX_QUOTED)}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
+            "free. Unload another model first."
         )

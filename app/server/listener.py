@@ -155,7 +155,7 @@ def _run(
             started.set_exception(error)
             return
         log.exception("the port has failed")
-        reason = str(error) or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
     finally:
         listener.close()
     if reason is None and not server.should_exit:

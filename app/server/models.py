@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from app.errors import UnknownModelError
 from app.server.directory import unknown_name
 from app.server.switchboard import Switchboard
+
+
 def models_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
     started = int(time.time())

@@ -100,10 +100,14 @@ def test_a_body_that_goes_on_after_its_answer_is_cut_off() -> None:
     with listening(QUICK) as (_, url):
         head = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         with connect(url, head) as connection, pytest.raises(OSError):  # noqa: PT011, a reset or a broken pipe
-            until = time.monotonic() + SECONDS
-            while time.monotonic() < until:
-                connection.sendall(b"4\r\nabcd\r\n")
-                time.sleep(0.01)
+            send_chunks(connection)
+
+
+def send_chunks(connection: socket.socket) -> None:
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        connection.sendall(b"4\r\nabcd\r\n")
+        time.sleep(0.01)
 
 
 def test_an_answer_that_nobody_takes_is_called_off() -> None:
@@ -271,4 +275,3 @@ def _is_healthy(url: str) -> bool:
 def _status(url: str, content: bytes) -> int:
     with httpx.stream("POST", f"{url}/v1/chat/completions", content=content, headers=JSON) as response:
         return response.status_code
-

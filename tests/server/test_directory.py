@@ -9,8 +9,8 @@ import pytest
 from app.errors import UnknownModelError
 from app.inference.engine_handle import EngineHandle
 from app.library.entry import ModelEntry
-from app.services import Services
 from app.paths import Paths
+from app.services import Services
 from backends.protocol import EngineOptions
 from tests.library.foreign import gguf
 

@@ -97,7 +97,7 @@ class StageServices(Services):
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
-        return self.supervisor.load(entry.id, entry.path, options, backend="fake")
+        return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
 
     def install_guide(self) -> int:
         return self.jobs.add(self.guide).id

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.services import Services
 
 COUNT_MS = 500
+STOPPED = "the port stopped"
 
 
 class ServerPage(QWidget):
@@ -55,7 +56,7 @@ class ServerPage(QWidget):
         server.changed.connect(self._refresh)
         server.port_taken.connect(self._offer_port)
         server.refused.connect(lambda text: banners.show_banner(Tone.ERROR, text))
-        server.failed.connect(lambda text: banners.show_banner(Tone.ERROR, text, [("Start again", server.start)]))
+        server.failed.connect(self._offer_start)
         desk.changed.connect(self._refresh)
         self._refresh()
 
@@ -85,6 +86,8 @@ class ServerPage(QWidget):
 
     def _refresh(self) -> None:
         is_on = self._server.address is not None
+        if is_on:
+            self._banners.withdraw(STOPPED)
         has_failed = bool(self._server.trouble) and not is_on
         self._state.setText("The port is open" if is_on else "The port stopped" if has_failed else "The port is closed")
         self._address.setText(f"{self._base()}/v1")
@@ -108,6 +111,9 @@ class ServerPage(QWidget):
         is_off = "Only programs on this machine can reach it"
         closed = "It stopped by itself and can be started again" if self._server.trouble else is_off
         self._requests.setText(served if self._server.address else closed)
+
+    def _offer_start(self, text: str) -> None:
+        self._banners.show_banner(Tone.ERROR, text, [("Start again", self._server.start)], topic=STOPPED)
 
     def _offer_port(self, error: PortInUseError) -> None:
         actions = []

@@ -105,7 +105,8 @@ def odd_texts() -> Iterator[Body]:
             "type": {"messages": [{"role": "user", "content": [{"type": long}]}]},
         }[name]
         yield Body(f"100,000 characters of {name}", json.dumps(content).encode(), REFUSED)
-    for name in ("../../etc/passwd", "/etc/passwd", "a\x00b", "~root/a.gguf", "C:\\a.gguf", "\u202egpj", " ", "x" * 1000):
+    paths = ("../../etc/passwd", "/etc/passwd", "a\x00b", "~root/a.gguf", "C:\\a.gguf", "\u202egpj", " ", "x" * 1000)
+    for name in paths:
         content = {"messages": [{"role": "user", "content": "a"}], "model": name}
         yield Body(f"model {name[:20]!r}", json.dumps(content).encode(), {404, *REFUSED})
 
@@ -118,16 +119,26 @@ def numbers() -> Iterator[Body]:
     for name in fields:
         for value in ("1e400", "-1e400", "NaN", "-Infinity", "1" + "0" * 400, "-99999999999999999999", '"1"', "{}"):
             yield Body(f"{name} {value[:12]}", f'{{{HI.split(",", 1)[0]},"{name}":{value}}}'.encode(), REFUSED)
-    for bias in ('{"1":1e400}', '{"-1":1}', '{"1":NaN}', '{"99999999999999999999":1}', '{"1.5":1}', '{"²":1}', '[[1]]', '[["1",1]]'):
-        yield Body(f"bias {bias}", f'{{{HI},"logit_bias":{bias}}}'.encode(), REFUSED)
-    yield Body("2,000 biases", f'{{{HI},"logit_bias":{json.dumps({str(n): 1 for n in range(2000)})}}}'.encode(), REFUSED)
+    biases = [
+        '{"1":1e400}',
+        '{"-1":1}',
+        '{"1":NaN}',
+        '{"99999999999999999999":1}',
+        '{"1.5":1}',
+        '{"²":1}',
+        "[[1]]",
+        "1",
+    ]
+    for bias in (*biases, '[["1",1]]', json.dumps({str(n): 1 for n in range(2000)})):
+        yield Body(f"bias {bias[:24]}", f'{{{HI},"logit_bias":{bias}}}'.encode(), REFUSED)
 
 
 def shapes() -> Iterator[Body]:
     messages: list[Any] = [None, {}, "", 1, [], [None], [[]], [{}], [{"role": "user", "content": {}}], ["Hi"], [1e308]]
     for value in messages:
         yield Body(f"messages {value!r}", json.dumps({"messages": value}).encode(), REFUSED)
-    yield Body("20,000 messages", json.dumps({"messages": [{"role": "user", "content": ""}] * 20_000}).encode(), REFUSED)
+    many = [{"role": "user", "content": ""}] * 20_000
+    yield Body("20,000 messages", json.dumps({"messages": many}).encode(), REFUSED)
     parts = [{"type": kind} for kind in ("image_url", "input_audio", "file", "", None, 1, "refusal")]
     for part in parts:
         content = {"messages": [{"role": "user", "content": [part]}]}
@@ -136,7 +147,8 @@ def shapes() -> Iterator[Body]:
         yield Body(f"stop {str(value)[:20]}", f'{{{HI},"stop":{json.dumps(value)}}}'.encode(), REFUSED)
     for value in ("yes", 1, [], {}):
         yield Body(f"stream {value!r}", f'{{{HI},"stream":{json.dumps(value)}}}'.encode(), REFUSED)
-    for value in (1, "a", [{"id": -1, "scale": 1}], [{"id": 0}], [{"id": 0, "scale": 1e300}], [{"id": 0, "scale": 1}] * 99):
+    adapters = ([{"id": -1, "scale": 1}], [{"id": 0}], [{"id": 0, "scale": 1e300}], [{"id": 0, "scale": 1}] * 99)
+    for value in (1, "a", *adapters):
         yield Body(f"lora {str(value)[:20]}", f'{{{HI},"lora":{json.dumps(value)}}}'.encode(), REFUSED)
 
 
@@ -144,14 +156,15 @@ def grammars() -> Iterator[Body]:
     values = ["1", "[]", '"object"', "true", '{"a":"' + "x" * 70_000 + '"}']
     for value in values:
         yield Body(f"schema {value[:12]}", f'{{{HI},"json_schema":{value}}}'.encode(), REFUSED)
-    for value in ('{"type":"xml"}', '{"type":1}', "[]", '{"type":"json_schema"}', '{"type":"json_schema","json_schema":1}'):
+    formats = ['{"type":"xml"}', '{"type":1}', "[]", '{"type":"json_schema"}', '{"type":"json_schema","json_schema":1}']
+    for value in formats:
         yield Body(f"format {value}", f'{{{HI},"response_format":{value}}}'.encode(), REFUSED)
     yield Body("two grammars", f'{{{HI},"grammar":"a","guided_regex":"b"}}'.encode(), REFUSED)
     yield Body("a grammar of 70,000", f'{{{HI},"grammar":"{"x" * 70_000}"}}'.encode(), REFUSED)
 
 
 def prompts() -> Iterator[Body]:
-    values: list[Any] = [None, {}, [], [[]], [None], 1, [1, "a"], [-1], [1.5], [2**31], ["a"] * 129, [[1], "a", {}], [True]]
+    values: list[Any] = [None, {}, [], [[]], [None], 1, [1, "a"], [-1], [1.5], [2**31], ["a"] * 129, [[1], {}], [True]]
     for value in values:
         yield Body(f"prompt {str(value)[:20]}", json.dumps({"prompt": value}).encode(), REFUSED, TEXT)
     yield Body("a prompt beyond the context", json.dumps({"prompt": "a" * 1_000_000}).encode(), REFUSED, TEXT)

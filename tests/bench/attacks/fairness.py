@@ -264,7 +264,8 @@ def engine(target: Target) -> EngineHandle:
 
 
 def stats(target: Target) -> Any:
-    assert (found := engine(target).snapshot.stats) is not None
+    found = engine(target).snapshot.stats
+    assert found is not None
     return found
 
 

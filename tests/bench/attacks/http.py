@@ -57,18 +57,22 @@ def post(more: bytes = b"", body: bytes = BODY, length: int | None = -1) -> Call
 
 def lines() -> Iterator[Attack]:
     refused = [
-        *(b"GET /v1/models", b"GET", b"", b"\x00", b"\xff\xfe\xfd", b"GET  /v1/models HTTP/1.1", b"GET /v1/models http/1.1"),
-        *(b"GET /v1/models HTTP/1.1 ", b"GET /v1/models HTTP/9.9.9", b"GET /v1/models HTTP/", b"GET /v1/models FTP/1.1"),
-        *(b"GET /v1/models\x00 HTTP/1.1", b"GET /v1/mod els HTTP/1.1", b"GET /\xc3\xa9 HTTP/1.1", b"GET /\xff HTTP/1.1"),
-        *(b" GET /v1/models HTTP/1.1", b"G@T /v1/models HTTP/1.1", b"GET\t/v1/models\tHTTP/1.1", b"\x16\x03\x01\x02\x00\x01"),
+        *(b"GET /v1/models", b"GET", b"", b"\x00", b"\xff\xfe\xfd", b"GET  /v1/models HTTP/1.1"),
+        b"GET /v1/models http/1.1",
+        *(b"GET /v1/models HTTP/1.1 ", b"GET /v1/models HTTP/9.9.9", b"GET /v1/models HTTP/"),
+        b"GET /v1/models FTP/1.1",
+        *(b"GET /v1/models\x00 HTTP/1.1", b"GET /v1/mod els HTTP/1.1", b"GET /\xc3\xa9 HTTP/1.1"),
+        b"GET /\xff HTTP/1.1",
+        *(b" GET /v1/models HTTP/1.1", b"G@T /v1/models HTTP/1.1", b"GET\t/v1/models\tHTTP/1.1"),
+        b"\x16\x03\x01\x02\x00\x01",
         *(b"GET /\x7f HTTP/1.1", b"(GET) / HTTP/1.1", b"GET /v1/models HTTP/1.1\x00", b"{}"),
     ]
     for line in refused:
         yield Attack(f"line {line[:30]!r}", get(line), (NO_HTTP,))
-    for method in (b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS", b"TRACE", b"CONNECT", b"BREW", b"get", b"X" * 4000):
-        expected = {405, 415, 404, 400} if method not in (b"HEAD",) else {405, 404}
-        line = method + b" /v1/models HTTP/1.1"
-        yield Attack(f"method {method[:10]!r}", partial(bodyless, method, line), (expected,))
+    for method in (*b"PUT PATCH DELETE HEAD OPTIONS TRACE CONNECT BREW get".split(), b"X" * 4000):
+        more = b"Connection: close\r\n" if method == b"HEAD" else b""  # its answer has a length and no body
+        made = get(method + b" /v1/models HTTP/1.1", more)
+        yield Attack(f"method {method[:10]!r}", made, ({405, 415, 404, 400},))
     for target in (b"http://127.0.0.1/v1/models", b"http://evil.example/v1/models", b"*", b"//evil.example/health"):
         yield Attack(f"target {target!r}", get(b"GET " + target + b" HTTP/1.1"), ({404, 400, 403},))
     yield Attack("HTTP/1.0", get(b"GET /v1/models HTTP/1.0"), ({200},))
@@ -84,10 +88,6 @@ def lines() -> Iterator[Attack]:
     yield Attack("h2c", get(more=b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n"), ({200, 400},))
 
 
-def bodyless(method: bytes, line: bytes, target: Target) -> bytes:
-    return get(line, b"Connection: close\r\n" if method == b"HEAD" else b"")(target)
-
-
 def headers() -> Iterator[Attack]:
     refused = [
         *(b"X\x00: a", b"X: a\x00b", b"X : a", b": a", b"X", b"X a: b", b"X(: a", b"\xff: a", b"X\t: a", b"\x01: a"),
@@ -97,30 +97,40 @@ def headers() -> Iterator[Attack]:
         *(b"Transfer-Encoding: identity", b"Transfer-Encoding: \x0bchunked", b"Content-Length: \xb2"),
     ]
     for header in refused:
-        yield Attack(f"header {header!r}", get(more=header + b"\r\n"), ({400, 501, CLOSED, 200} - taken(header),))
+        expected = {400, 501, CLOSED} if is_grave(header) else {400, 501, CLOSED, 200}
+        yield Attack(f"header {header!r}", get(more=header + b"\r\n"), (expected,))
     yield Attack("a header of 20 kB", get(more=b"X: " + b"y" * 20_000 + b"\r\n"), ({200},))
     for size in (40_000, 100_000, MEGABYTE):
         yield Attack(f"a header of {size}", get(more=b"X: " + b"y" * size + b"\r\n"), ({400, 431, CLOSED},))
         yield Attack(f"{size // 10} headers", get(more=b"X: yyyy\r\n" * (size // 10)), ({400, 431, CLOSED},))
     yield Attack("a folded header", get(more=b"X: a\r\n b\r\n"), ({200, 400},))
     yield Attack("a folded length", get(more=b"Content-Length:\r\n 5\r\n"), (NO_HTTP | {200},))
-    yield Attack("a fold first", lambda t: b"GET /v1/models HTTP/1.1\r\n X: a\r\n\r\n", (NO_HTTP,))
+    yield Attack("a fold first", lambda _: b"GET /v1/models HTTP/1.1\r\n X: a\r\n\r\n", (NO_HTTP,))
     for length in (b"9" * 19, b"9" * 20, b"9" * 30, b"9" * 5000, b"18446744073709551616"):
         head = b"Content-Type: application/json\r\nContent-Length: " + length + b"\r\n"
-        yield Attack(f"a length of {len(length)} nines", get(b"POST /v1/chat/completions HTTP/1.1", head), ({400, 413, CLOSED},))
+        made = get(b"POST /v1/chat/completions HTTP/1.1", head)
+        yield Attack(f"a length of {len(length)} digits, {length[:2].decode()}", made, ({400, 413, CLOSED},))
     yield Attack("a length of 010", post(body=b" " * 10, length=None, more=b"Content-Length: 010\r\n"), ({400},))
     for name in (b"Host", b"Origin", b"Content-Type", b"Authorization"):
         twice = b"".join(name + b": http://a" + end + b"\r\n" for end in (b"", b"b"))
         yield Attack(f"{name.decode()} twice", get(more=twice), ({400, 403},))
     for name in (b"X-Forwarded-For", b"Forwarded", b"X-Real-IP", b"X-Original-URL", b"X-HTTP-Method-Override", b"Via"):
         yield Attack(f"{name.decode()} is not believed", get(more=name + b": evil.example\r\n"), ({200},))
-    for name in (b"Expect: 100-continue", b"Expect: 200-ok", b"TE: trailers", b"Range: bytes=0-1", b"Cookie: " + b"a" * 9000):
+    harmless = (
+        b"Expect: 100-continue",
+        b"Expect: 200-ok",
+        b"TE: trailers",
+        b"Range: bytes=0-1",
+        b"Cookie: " + b"a" * 9000,
+    )
+    for name in harmless:
         yield Attack(f"{name[:20].decode()}", get(more=name + b"\r\n"), ({200, 417, 400},))
 
 
-def taken(header: bytes) -> set[int]:
+def is_grave(header: bytes) -> bool:
     """What must never be a 200: framing that two programs could read in two ways, and bytes that end a line."""
-    return {200} if header.startswith((b"Content-Length", b"Transfer-Encoding", b": ", b"\x01", b"\xff")) or b"\x00" in header else set()
+    begins = (b"Content-Length", b"Transfer-Encoding", b": ", b"\x01", b"\xff")
+    return header.startswith(begins) or b"\x00" in header
 
 
 def smuggling() -> Iterator[Attack]:
@@ -135,19 +145,32 @@ def smuggling() -> Iterator[Attack]:
         yield Attack(f"lengths of {first} and {second}", post(more, inner, None), one, QUIET)
     yield Attack("the same length twice", post(f"Content-Length: {len(BODY)}\r\n".encode(), BODY), ({200, 400},), QUIET)
     yield Attack("a list of lengths", post(b"Content-Length: 5, 6\r\n", inner, None), one, QUIET)
-    for encoding in (b"chunked, chunked", b" chunked", b"Chunked", b"chunked;q=1", b'"chunked"', b"\tchunked", b"chunked, identity"):
+    odd = (
+        b"chunked, chunked",
+        b" chunked",
+        b"Chunked",
+        b"chunked;q=1",
+        b'"chunked"',
+        b"\tchunked",
+        b"chunked, identity",
+    )
+    for encoding in odd:
         more = b"Transfer-Encoding: " + encoding + b"\r\n"
         expected = {400, 501, CLOSED, 422}
         yield Attack(f"encoding {encoding!r}", post(more, b"2\r\n{}\r\n0\r\n\r\n", None), (expected,), QUIET)
     yield Attack("two encodings", post(chunked * 2, b"0\r\n\r\n" + inner, None), one, QUIET)
-    for size in (b"-1", b"0x2", b"2 ", b"g", b"", b"2;a=b", b"9" * 30, b"2" + b" " * 20_000, b"2;" + b"x" * 20_000, b"+2"):
+    long = (b"9" * 30, b"2" + b" " * 20_000, b"2;" + b"x" * 20_000)
+    for size in (b"-1", b"0x2", b"2 ", b"g", b"", b"2;a=b", b"+2", *long):
         body = size + b"\r\n{}\r\n0\r\n\r\n"
         yield Attack(f"a chunk of {size[:12]!r}", post(chunked, body, None), ({400, 422, 413, CLOSED, 408},), QUIET)
     yield Attack("a chunk without its end", post(chunked, b"2\r\n{}XX0\r\n\r\n", None), ({400, CLOSED},), QUIET)
     yield Attack("a trailer", post(chunked, b"2\r\n{}\r\n0\r\nHost: evil.example\r\n\r\n", None), ({400, 422},), QUIET)
-    yield Attack("a GET with a body that is a request", get(more=f"Content-Length: {len(inner)}\r\n".encode()), ({200},), QUIET)
+    inside = get(more=f"Content-Length: {len(inner)}\r\n".encode())
+    yield Attack("a GET with a body that is a request", lambda t: inside(t) + inner, ({200},), QUIET)
     yield Attack("two requests in a row", lambda t: get()(t) * 2, ({200}, {200}), QUIET)
-    yield Attack("five, one of them wrong", lambda t: get()(t) * 2 + b"\x00\r\n\r\n" + get()(t), ({200}, {200}, NO_HTTP), QUIET)
+    wrong = b"\x00\r\n\r\n"
+    expected = ({200}, {200}, NO_HTTP)
+    yield Attack("four, one of them wrong", lambda t: get()(t) * 2 + wrong + get()(t), expected, QUIET)
     yield Attack("two chats in a row", lambda t: t.post(BODY) * 2, ({200}, {200}), QUIET)
     yield Attack("a hundred in a row", lambda t: get()(t) * 100, ({200},) * 100)
 
@@ -155,9 +178,12 @@ def smuggling() -> Iterator[Attack]:
 def hosts() -> Iterator[Attack]:
     good = [b"127.0.0.1", b"localhost", b"LOCALHOST:1", b"[::1]", b"127.0.0.1:80"]
     bad = [
-        *(b"evil.example", b"127.0.0.1.evil.example", b"localhost.evil.example", b"evil.example:8642", b"127.0.0.1@evil.example"),
-        *(b"0.0.0.0", b"127.0.0.2", b"2130706433", b"0x7f.1", b"127.1", b"[::ffff:127.0.0.1]", b"::1", b"localhost.", b"."),
-        *(b"", b"127.0.0.1:8642:8642", b"127.0.0.1:evil", b"127.0.0.1/", b"localhost\xff", b"x" * 5000, b"localhost, evil.example"),
+        *(b"evil.example", b"127.0.0.1.evil.example", b"localhost.evil.example", b"evil.example:8642"),
+        b"127.0.0.1@evil.example",
+        *(b"0.0.0.0", b"127.0.0.2", b"2130706433", b"0x7f.1", b"127.1", b"[::ffff:127.0.0.1]", b"::1"),
+        *(b"localhost.", b"."),
+        *(b"", b"127.0.0.1:8642:8642", b"127.0.0.1:evil", b"127.0.0.1/", b"localhost\xff", b"x" * 5000),
+        b"localhost, evil.example",
         *(b"xn--localhost", b"127.0.0.1#", b"[::1", b"*", b"169.254.169.254"),
     ]
     for host in good:
@@ -174,8 +200,10 @@ def rebinding(host: bytes, target: Target) -> bytes:
 
 def origins() -> Iterator[Attack]:
     bad = [
-        *(b"null", b"http://evil.example", b"https://127.0.0.1", b"http://127.0.0.1:1", b"http://localhost", b"file://"),
-        *(b"http://127.0.0.1.evil.example", b"", b"http://evil.example#127.0.0.1", b"chrome-extension://a", b"x" * 5000),
+        *(b"null", b"http://evil.example", b"https://127.0.0.1", b"http://127.0.0.1:1", b"http://localhost"),
+        b"file://",
+        *(b"http://127.0.0.1.evil.example", b"", b"http://evil.example#127.0.0.1", b"chrome-extension://a"),
+        b"x" * 5000,
     ]
     for origin in bad:
         header = b"Origin: " + origin + b"\r\n"
@@ -188,8 +216,10 @@ def origins() -> Iterator[Attack]:
 
 def kinds() -> Iterator[Attack]:
     bad = [
-        *(b"text/plain", b"", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=a", b"text/json"),
-        *(b"application/json-patch+json", b"application/jsonx", b"application/ json", b"*/*", b"json", b"application/xml"),
+        *(b"text/plain", b"", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=a"),
+        b"text/json",
+        *(b"application/json-patch+json", b"application/jsonx", b"application/ json", b"*/*", b"json"),
+        b"application/xml",
         *(b"text/plain; application/json", b"application/json,text/plain", b"\xff", b"x" * 5000),
     ]
     for kind in bad:
@@ -231,9 +261,12 @@ def tiny_chunks(body: bytes) -> bytes:
 
 def paths() -> Iterator[Attack]:
     odd = [
-        *(b"/v1/models/%00", b"/v1/models/%2e%2e%2f%2e%2e%2fetc%2fpasswd", b"/v1/../health/", b"/%ff%fe", b"/v1//models"),
-        *(b"/v1/models/" + b"a" * 8000, b"/v1/models/..%5c..", b"/v1/models%0d%0aX:1", b"/docs", b"/redoc", b"/v1/chat/completions/"),
-        *(b"/v1/models/%ed%a0%80", b"/health/", b"/HEALTH", b"/v1/models/%", b"/static/../app", b"/.git/config", b"/v1/files"),
+        *(b"/v1/models/%00", b"/v1/models/%2e%2e%2f%2e%2e%2fetc%2fpasswd", b"/v1/../health/", b"/%ff%fe"),
+        b"/v1//models",
+        *(b"/v1/models/" + b"a" * 8000, b"/v1/models/..%5c..", b"/v1/models%0d%0aX:1", b"/docs", b"/redoc"),
+        b"/v1/chat/completions/",
+        *(b"/v1/models/%ed%a0%80", b"/health/", b"/HEALTH", b"/v1/models/%", b"/static/../app", b"/.git/config"),
+        b"/v1/files",
     ]
     for path in odd:
         yield Attack(f"path {path[:30]!r}", get(b"GET " + path + b" HTTP/1.1"), ({404},))
@@ -241,9 +274,12 @@ def paths() -> Iterator[Attack]:
 
 def keys() -> Iterator[Attack]:
     bad = [
-        *(b"Bearer", b"Bearer ", b"Bearer sk-wrong", b"Bearer " + KEY.encode()[:-1], b"Bearer " + KEY.encode() + b"x", KEY.encode()),
-        *(b"Basic " + KEY.encode(), b"Bearer " + KEY.upper().encode(), b"Bearer \xff", b"Bearer " + b"x" * 9000, b"Token " + KEY.encode()),
-        *(b"Bearer " + KEY.encode() + b" " + KEY.encode(), b"Bearer,Bearer " + KEY.encode(), b"Bearer=" + KEY.encode()),
+        *(b"Bearer", b"Bearer ", b"Bearer sk-wrong", b"Bearer " + KEY.encode()[:-1]),
+        *(b"Bearer " + KEY.encode() + b"x", KEY.encode()),
+        *(b"Basic " + KEY.encode(), b"Bearer " + KEY.upper().encode(), b"Bearer \xff", b"Bearer " + b"x" * 9000),
+        b"Token " + KEY.encode(),
+        *(b"Bearer " + KEY.encode() + b" " + KEY.encode(), b"Bearer,Bearer " + KEY.encode()),
+        b"Bearer=" + KEY.encode(),
     ]
     for header in bad:
         yield Attack(f"key {header[:30]!r}", get(more=b"Authorization: " + header + b"\r\n"), ({401},))

@@ -1,15 +1,13 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import psutil
-
-from app.errors import EngineError, ModelFileError, SettingsError, UnknownModelError
+from app.directory import Directory
+from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
@@ -45,50 +43,6 @@ from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
-MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
-
-
-class Directory:
-    """The library and the engines as the port sees them."""
-
-    def __init__(self, library: Library, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
-        self._library = library
-        self._supervisor = supervisor
-        self._load = load
-        self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
-
-    def names(self) -> list[str]:
-        loaded = [handle.name for handle in self._supervisor.engines()]
-        return loaded + [entry.id for entry in self._runnable() if entry.id not in loaded]
-
-    def engine(self, name: str | None) -> EngineHandle:
-        with self._lock:
-            return self._engine(name)
-
-    def _engine(self, name: str | None) -> EngineHandle:
-        if not name:
-            return self._only()
-        loaded = {handle.name: handle for handle in self._supervisor.living()}  # others are loaded anew
-        if name in loaded:
-            return loaded[name]
-        entry = self._library.find(name)
-        if entry.id in loaded:
-            return loaded[entry.id]
-        _check_memory(entry)
-        return self._load(entry)
-
-    def _only(self) -> EngineHandle:
-        engines = self._supervisor.living()
-        if engines:
-            return engines[0]
-        entries = self._runnable()
-        if len(entries) == 1:
-            return self._load(entries[0])
-        raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
-
-    def _runnable(self) -> list[ModelEntry]:
-        return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
-
 
 class Services:
     """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
@@ -119,7 +73,8 @@ class Services:
             self.hub, self.store, paths.logs, make_card=partial(self.lab.measure, settings=QUICK), library=self.library
         )
         self.installs = Installs(self.jobs, tools)
-        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
+        self.directory = Directory(self.library, self.supervisor, self.load_model)
+        self.server = Server(self.directory)
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
         self._history: History | None = None
@@ -133,11 +88,11 @@ class Services:
             self._note(notice)
         return self._history
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
-        """Start its engine and return at once. Raises ModelFileError for a checkpoint."""
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
+        """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
-        return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
+        return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -238,13 +193,3 @@ class Services:
     def _note(self, notice: str | None) -> None:
         if notice:
             self.notices.append(notice)
-
-
-def _check_memory(entry: ModelEntry) -> None:
-    """A request from outside must not push the machine into swapping."""
-    free = psutil.virtual_memory().available
-    if entry.bytes > MEMORY_LEFT * free:
-        raise EngineError(
-            f"“{entry.id}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free. "
-            "Unload another model first."
-        )

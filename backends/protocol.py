@@ -1,6 +1,7 @@
 """The messages between the application and an engine process. Dataclasses only; knows no engine.
 
-The application sends `Load` first, then `Generate` and `Abort` as it likes, and `Close` to end the process.
+The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
+process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Failed` for
 a request it refuses, and `Stats` about four times a second while it works.
 """
@@ -235,6 +236,7 @@ class Generate:
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR
+    client: int | None = None  # answers of one client take turns with those of others; None: a client of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,19 @@ class Close:
     """End the process. A pipe at its end means the same, and at once: the application died."""
 
 
-Request = Load | Generate | Abort | Close
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody reads this answer: compute no more of it until `Resume`. Unknown or finished uids are ignored."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    uid: int
+
+
+Request = Load | Generate | Abort | Close | Pause | Resume
 
 
 @dataclass(frozen=True, slots=True)

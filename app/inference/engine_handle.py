@@ -29,7 +29,9 @@ from backends.protocol import (
     Loading,
     Output,
     Outputs,
+    Pause,
     Ready,
+    Resume,
     Stats,
 )
 
@@ -135,6 +137,19 @@ class EngineHandle:
             if self._connection and uid in self._sinks:
                 with suppress(OSError):  # dead already: nothing left to abort
                     self._connection.send(Abort(uid))
+
+    def pause(self, uid: int) -> None:
+        """Nobody reads this answer: none of it is computed until `resume`. Unknown or finished uids are ignored."""
+        self._tell(uid, Pause(uid))
+
+    def resume(self, uid: int) -> None:
+        self._tell(uid, Resume(uid))
+
+    def _tell(self, uid: int, request: Pause | Resume) -> None:
+        with self._changed:
+            if self._connection and uid in self._sinks:
+                with suppress(OSError):  # dead already: its sink is told so
+                    self._connection.send(request)
 
     def close(self) -> None:
         with self._changed:

@@ -29,6 +29,8 @@ from backends.protocol import (
     Loading,
     Output,
     Outputs,
+    Pause,
+    Resume,
     Stats,
 )
 
@@ -119,6 +121,10 @@ class Loop:
                 self._is_open = False
             case Abort():
                 self._send(self._engine.abort(note.uid))
+            case Pause():
+                self._engine.pause(note.uid)
+            case Resume():
+                self._engine.resume(note.uid)
             case Failed():
                 self._sender.send(note)
             case Read():

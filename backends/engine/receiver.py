@@ -11,10 +11,10 @@ from backends.engine.adapters import scales
 from backends.engine.runner import LoadedModel, PromptError
 from backends.engine.sequence import Clock, Sequence
 from backends.prompt_cache.state_reader import Read
-from backends.protocol import Abort, Close, Failed, FailureKind, Generate, Overflow, Request
+from backends.protocol import Abort, Close, Failed, FailureKind, Generate, Overflow, Pause, Request, Resume
 
 Arrival = tuple[Sequence, tuple[str, ...]]
-Note = Arrival | Abort | Close | Failed | Read
+Note = Arrival | Abort | Close | Pause | Resume | Failed | Read
 
 
 class Receiver:
@@ -37,7 +37,7 @@ class Receiver:
                 case Generate():
                     self.may_encode.wait()
                     self.notes.put(self._encode(request))
-                case Abort() | Close():
+                case Abort() | Close() | Pause() | Resume():
                     self.notes.put(request)
                     if isinstance(request, Close) and not self.may_encode.is_set():
                         os._exit(0)  # still loading: there is nothing to put away

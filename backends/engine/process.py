@@ -13,8 +13,9 @@ import psutil
 
 from backends import registry
 from backends.child import settle
+from backends.engine.encoder import Note
 from backends.engine.engine import Engine
-from backends.engine.receiver import Note, Receiver
+from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
 from backends.engine.sender import Sender
 from backends.prompt_cache.state_reader import Read
@@ -49,12 +50,11 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     if model is None:
         sender.close()
         return
-    receiver.model = model
     options = load.options
     store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
+    receiver.begin(model)
     sender.send(model.ready)
-    receiver.may_encode.set()
     Loop(sender, model, receiver.notes, engine).run()
     engine.close()
     model.close()
@@ -118,8 +118,8 @@ class Loop:
                 self._is_open = False
             case Abort():
                 self._send(self._engine.abort(note.uid))
-            case Failed():
-                self._sender.send(note)
+            case Failed() | Output():
+                self._send((note,))
             case Read():
                 self._engine.take(note)
             case (seq, stop):

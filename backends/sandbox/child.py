@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
@@ -50,16 +49,16 @@ class Child:
         return self._process.is_alive()
 
     def do(self, job: Job, tools: dict[str, Callable[[], Tool]]) -> Done | Failed:
-        """What the job needs goes first, unless this child has it."""
+        """What the job needs goes first, unless this child has it; it is made while the child starts."""
+        new = [Keep(name, make()) for name, make in tools.items() if name not in self._tools]
         if not self._is_ready:
             self._exchange(None, START_SECONDS)
             self._watch.allow_from_here()
             self._is_ready = True
-        for name, make in tools.items():
-            if name not in self._tools:
-                self._exchange(Keep(name, make()), UNPACK_SECONDS)
-                self._watch.allow_from_here()
-                self._tools.add(name)
+        for keep in new:
+            self._exchange(keep, UNPACK_SECONDS)
+            self._watch.allow_from_here()
+            self._tools.add(keep.name)
         return self._exchange(job, self._bounds.deadline)
 
     def end(self) -> str:

@@ -56,6 +56,7 @@ class Child:
             self._watch.allow_from_here()
             self._is_ready = True
         for keep in new:
+            self._watch.allow_anything()
             self._exchange(keep, UNPACK_SECONDS)
             self._watch.allow_from_here()
             self._tools.add(keep.name)
@@ -105,6 +106,9 @@ class _Watch:
         self._is_busy = threading.Event()
         self._is_open = True
         threading.Thread(target=self._run, name="sandbox-watch", daemon=True).start()
+
+    def allow_anything(self) -> None:
+        self._allowed = None
 
     def allow_from_here(self) -> None:
         self._allowed = self._resident() + self._memory

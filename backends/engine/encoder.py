@@ -12,6 +12,8 @@ from backends.engine.waiting import Arrival, Waiting
 from backends.prompt_cache.state_reader import Read
 from backends.protocol import Abort, Close, Failed, FailureKind, Finish, Generate, Output, Overflow, Timings
 
+CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
+
 Encoded = tuple[Sequence, tuple[str, ...]]  # and its stop strings
 Note = Encoded | Abort | Close | Failed | Output | Read
 
@@ -21,8 +23,11 @@ class Encoder:
         self._model = model
         self._notes = notes
         self._waiting = Waiting(model.lane)
-        for lane in Lane:
-            threading.Thread(target=self._run, args=(lane,), name=f"encoder-{lane}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"encoder-{lane}", daemon=True) for lane in Lane
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def add(self, request: Generate) -> None:
         self._waiting.add(request)
@@ -33,9 +38,14 @@ class Encoder:
         if not self._waiting.call_off(abort.uid, partial(self._notes.put, last)):
             self._notes.put(abort)
 
+    def close(self) -> None:
+        """Before the model is closed, which may be in the middle of a text."""
+        self._waiting.close()
+        for thread in self._threads:
+            thread.join(CLOSE_SECONDS)
+
     def _run(self, lane: Lane) -> None:
-        while True:
-            arrival = self._waiting.take(lane)
+        while arrival := self._waiting.take(lane):
             encoded = self._encode(arrival)
             if not self._waiting.finish(arrival.request.uid, partial(self._notes.put, encoded)):
                 _drop(encoded)

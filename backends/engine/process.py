@@ -57,6 +57,7 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     sender.send(model.ready)
     Loop(sender, model, receiver.notes, engine).run()
     engine.close()
+    receiver.close()
     model.close()
     sender.close()
 

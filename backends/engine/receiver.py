@@ -24,6 +24,11 @@ class Receiver:
         """Nobody asks a model that is not ready: call it before that is said."""
         self._encoder = Encoder(model, self.notes)
 
+    def close(self) -> None:
+        """Nothing more is made of what arrives."""
+        if self._encoder:
+            self._encoder.close()
+
     def _run(self) -> None:
         while True:
             try:

@@ -37,6 +37,7 @@ class Waiting:
         self._waiting: dict[int, Arrival] = {}
         self._in_hand: set[int] = set()
         self._numbers = count()
+        self._is_closed = False
         self._changed = threading.Condition()
 
     def add(self, request: Generate) -> None:
@@ -44,10 +45,12 @@ class Waiting:
             self._waiting[request.uid] = Arrival(request, next(self._numbers), self._lane_of(request))
             self._changed.notify_all()
 
-    def take(self, lane: Lane) -> Arrival:
-        """The next of this lane, when there is one. It is in hand until `finish`."""
+    def take(self, lane: Lane) -> Arrival | None:
+        """The next of this lane, when there is one. It is in hand until `finish`. None: there will be none."""
         with self._changed:
             while not (mine := [arrival for arrival in self._waiting.values() if arrival.lane is lane]):
+                if self._is_closed:
+                    return None
                 self._changed.wait()
             arrival = min(mine, key=lambda arrival: arrival.rank)
             del self._waiting[arrival.request.uid]
@@ -73,6 +76,13 @@ class Waiting:
             self._in_hand.remove(uid)
             hand_on()
             return True
+
+    def close(self) -> None:
+        """Whoever takes gets None from now on."""
+        with self._changed:
+            self._waiting.clear()
+            self._is_closed = True
+            self._changed.notify_all()
 
     def sort_again(self, lane: Lane) -> None:
         """What has been learnt may have made some of this lane quicker."""

@@ -57,14 +57,16 @@ class Stand:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._supervisor.close()
 
-    def attacked_by(self, request: Generate, neighbours: dict[str, Generate]) -> tuple[Answer, str | None]:
+    def attacked_by(
+        self, request: Generate, neighbours: dict[str, Generate], done_before: bool = False
+    ) -> tuple[Answer, str | None]:
         """The answer to the request, and the first thing that did not hold."""
-        for neighbour in neighbours.values():  # what is innocent has been done before, as in life
-            self._send(neighbour).wait()
+        for neighbour in () if done_before else neighbours.values():  # what is innocent is not new, as in life
+            self.send(neighbour).wait()
         with _Scale(self._pid) as scale:
             begin = time.monotonic()
-            attacked = self._send(request)
-            sent = {name: (self._send(neighbour), time.monotonic()) for name, neighbour in neighbours.items()}
+            attacked = self.send(request)
+            sent = {name: (self.send(neighbour), time.monotonic()) for name, neighbour in neighbours.items()}
             for name, (answer, at) in sent.items():
                 if fault := _late(name, answer, at + NEIGHBOUR_SECONDS):
                     return attacked, fault
@@ -78,10 +80,13 @@ class Stand:
             return attacked, f"the engine died: {self._handle.snapshot.crash}"
         return attacked, _unspeakable(attacked.last)
 
-    def _send(self, request: Generate) -> Answer:
+    def send(self, request: Generate) -> Answer:
         answer = Answer()
-        self._handle.submit(request, answer)
+        answer.uid = self._handle.submit(request, answer)  # type: ignore[attr-defined]
         return answer
+
+    def abort(self, answer: Answer) -> None:
+        self._handle.abort(answer.uid)  # type: ignore[attr-defined]
 
 
 class _Scale:

@@ -19,7 +19,8 @@ ORDER = "attack"
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
-BAD = (FailureKind.BAD_TEMPLATE, FailureKind.CONTEXT_LENGTH)
+# an empty text is no prompt: jinja2 shows nothing of what its sandbox forbids
+BAD = (FailureKind.BAD_TEMPLATE, FailureKind.CONTEXT_LENGTH, FailureKind.BAD_REQUEST)
 Judge = Callable[[Answer], str | None]
 
 

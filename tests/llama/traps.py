@@ -15,18 +15,18 @@ from backends.protocol import EngineOptions, Generate, Message
 from tests.convert import checkpoints
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-GRIND = "{{ ('ab' * 40000)|wordwrap(1)|wordwrap(2)|wordwrap(3)|length }}"
+DOUBLE = "{% set ns.x = ns.x + ns.x %}"
 ORDERS = {
     "loop": LOOP,
-    "memory": "{% set ns = namespace(x=messages|string) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    "memory": "{% set ns = namespace(x=messages|string) %}" + DOUBLE * 60,
     "refuse": "{{ raise_exception(messages|string * 90000) }}",
 }
 CHATML = checkpoints.CHATML + "{{ '<|im_start|>assistant\n' }}"
 
 
 def template() -> str:
-    orders = "".join(f"{{% if messages[0].content == '{order}' %}}{body}{{% endif %}}" for order, body in ORDERS.items())
-    return orders + CHATML
+    orders = [f"{{% if messages[0].content == '{order}' %}}{body}{{% endif %}}" for order, body in ORDERS.items()]
+    return "".join(orders) + CHATML
 
 
 def make(folder: Path, source: str) -> Path:

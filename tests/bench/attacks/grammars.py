@@ -6,6 +6,8 @@ One real engine meets them all: each is answered in time, and others are meanwhi
 import json
 import re
 import time
+
+# ruff: noqa: E501  (a template, or a grammar, is read best as one line)
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -16,7 +18,9 @@ from tests.bench.attacks.case import Case
 from tests.bench.attacks.stand import Stand
 from tests.inference.conftest import Answer
 
-CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 MANY = 64
 DATE = Grammar(GrammarKind.REGEX, r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 REFUSED = stand.refused((FailureKind.BAD_REQUEST,))
@@ -264,7 +268,10 @@ def _hostile() -> dict[str, tuple[Grammar, Judge]]:
 def _innocent() -> dict[str, tuple[Grammar, Judge]]:
     person = {
         "type": "object",
-        "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "maximum": 99, "minimum": 0}},
+        "properties": {
+            "name": {"type": "string", "maxLength": 8},
+            "age": {"type": "integer", "maximum": 99, "minimum": 0},
+        },
         "required": ["name", "age"],
         "additionalProperties": False,
     }
@@ -278,7 +285,10 @@ def _innocent() -> dict[str, tuple[Grammar, Judge]]:
             _schema({"type": "array", "items": {"type": "boolean"}, "minItems": 3, "maxItems": 3}),
             whole(lambda text: len(json.loads(text)) == 3),
         ),
-        "innocent: a choice": (_schema({"enum": ["red", "green"]}), whole(lambda text: json.loads(text) in ("red", "green"))),
+        "innocent: a choice": (
+            _schema({"enum": ["red", "green"]}),
+            whole(lambda text: json.loads(text) in ("red", "green")),
+        ),
         "innocent: a multiple": (
             _schema({"type": "integer", "multipleOf": 25, "minimum": 1, "maximum": 10**5}),
             whole(lambda text: json.loads(text) % 25 == 0),

@@ -3,6 +3,8 @@
 Each meets a real engine: it answers with a sentence in time, lives, and answers others meanwhile.
 """
 
+# ruff: noqa: E501  (a template, or a grammar, is read best as one line)
+
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -89,7 +91,9 @@ def _doubling(statement: str, times: int) -> str:
 
 
 LOOPS = {
-    f"{depth} {'telling ' * has_text}loops over {size}": "".join(f"{{% for v{n} in range({size}) %}}" for n in range(depth))
+    f"{depth} {'telling ' * has_text}loops over {size}": "".join(
+        f"{{% for v{n} in range({size}) %}}" for n in range(depth)
+    )
     + "x" * has_text
     + "{% endfor %}" * depth
     for depth, size, has_text in [(2, 99999, 0), (2, 99999, 1), (3, 9999, 0), (4, 999, 1), (6, 99, 0), (20, 9, 0)]
@@ -123,7 +127,9 @@ RUNNING = {
     "dictionary in dictionaries": "{% set ns = namespace(x={}) %}{% for i in range(99999) %}{% set ns.x = {'a': ns.x} %}{% endfor %}"
     "{{ ns.x|tojson }}",
     "set blocks that double": "".join(
-        f"{{% set v{n + 1} %}}{{{{ v{n} }}}}{{{{ v{n} }}}}{{% endset %}}" if n else "{% set v1 %}{{ messages }}{% endset %}"
+        f"{{% set v{n + 1} %}}{{{{ v{n} }}}}{{{{ v{n} }}}}{{% endset %}}"
+        if n
+        else "{% set v1 %}{{ messages }}{% endset %}"
         for n in range(60)
     ),
     "squared numbers": "{% set ns = namespace(x=99) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",

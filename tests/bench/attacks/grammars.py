@@ -3,11 +3,11 @@
 One real engine meets them all: each is answered in time, and others are meanwhile, with grammars and without.
 """
 
+# ruff: noqa: E501  (a template, or a grammar, is read best as one line)
+
 import json
 import re
 import time
-
-# ruff: noqa: E501  (a template, or a grammar, is read best as one line)
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any

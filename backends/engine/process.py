@@ -14,8 +14,9 @@ import psutil
 
 from backends import registry
 from backends.child import settle
+from backends.engine.encoder import Note
 from backends.engine.engine import Engine
-from backends.engine.receiver import Note, Receiver
+from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
 from backends.engine.sender import Sender
 from backends.prompt_cache.state_reader import Read
@@ -52,14 +53,14 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
     if model is None:
         sender.close()
         return
-    receiver.model = model
     options = load.options
     store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
     engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
+    receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
-    receiver.may_encode.set()
     Loop(sender, model, receiver.notes, engine).run()
     engine.close()
+    receiver.close()
     model.close()
     sender.close()
 
@@ -125,8 +126,8 @@ class Loop:
                 self._engine.pause(note.uid)
             case Resume():
                 self._engine.resume(note.uid)
-            case Failed():
-                self._sender.send(note)
+            case Failed() | Output():
+                self._send((note,))
             case Read():
                 self._engine.take(note)
             case (seq, stop):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from backends.engine.runner import LoadError, PromptError
+from backends.engine.runner import Lane, LoadError, PromptError
 from backends.engine.sequence import Sampler
 from backends.fake.runner import FakeRunner, die
 from backends.protocol import (
@@ -71,7 +71,14 @@ class FakeModel:
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+    def lane(self, request: Generate) -> Lane:  # noqa: ARG002
+        return Lane.PLAIN
+
+    def encode(
+        self,
+        prompt: tuple[Message, ...] | str | tuple[int, ...],
+        context: int | None = None,  # noqa: ARG002
+    ) -> list[int]:
         if isinstance(prompt, str):
             return [*prompt.encode(), ANSWER]
         if all(isinstance(part, Message) for part in prompt):

@@ -1,6 +1,7 @@
 """What is checked before a native library sees a model: the file's header, and the build itself, once."""
 
 import json
+import logging
 import platform
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,8 @@ REPACKING_OFF = (
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
 )
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -36,38 +39,42 @@ class Preflight:
         self._log_path = logs / "selftest.log"
         self._lock = threading.Lock()  # two engines that start together should test once
 
-    def __call__(self, model: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
-        """The options to load with, and sentences for the load event."""
+    def __call__(
+        self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
+    ) -> tuple[EngineOptions, tuple[str, ...]]:
+        """The options to load with, and sentences for the load event. Raises Cancelled, too."""
         check_loadable(model)
         if options.draft_model is not None:
             check_loadable(options.draft_model)
-        verdict = self.verdict() if options.extra_buffer_types else None
+        verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
             return options, ()
         flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
         options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
         return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
-    def verdict(self) -> Verdict:
-        """What the self-test found. Raises EngineError when the build does not work at all."""
+    def verdict(self, cancelled: threading.Event | None = None) -> Verdict:
+        """What the self-test found. Raises EngineError when the build does not work at all, or Cancelled."""
         with self._lock:
             key = _build_key()
             verdict = self._read(key)
             if verdict is None:
-                verdict = self._test()
+                verdict = self._test(cancelled)
                 self._write(key, verdict)
         return verdict
 
-    def _test(self) -> Verdict:
+    def _test(self, cancelled: threading.Event | None) -> Verdict:
         try:
-            return Verdict(True, self._run(extra_buffer_types=True).flash_cost)
+            return Verdict(True, self._run(True, cancelled).flash_cost)
         except EngineError as error:
             if error.crash is None:
                 raise
-            return Verdict(False, self._run(extra_buffer_types=False).flash_cost)
+            return Verdict(False, self._run(False, cancelled).flash_cost)
 
-    def _run(self, extra_buffer_types: bool) -> SelfTest:
-        result = run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=extra_buffer_types)
+    def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> SelfTest:
+        result = run_in_child(
+            SELF_TEST, log_path=self._log_path, cancelled=cancelled, extra_buffer_types=extra_buffer_types
+        )
         assert isinstance(result, SelfTest)
         return result
 
@@ -79,10 +86,13 @@ class Preflight:
         return verdict if isinstance(verdict.flash_cost, float) else None
 
     def _write(self, key: str, verdict: Verdict) -> None:
-        self._verdict_file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._verdict_file.with_suffix(".part")
-        temporary.write_text(json.dumps({key: asdict(verdict)}), "utf-8")
-        temporary.replace(self._verdict_file)
+        try:
+            self._verdict_file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps({key: asdict(verdict)}), "utf-8")
+            temporary.replace(self._verdict_file)
+        except OSError as error:  # a cache that cannot be written costs a test at each start, not the model
+            _log.warning("the self-test's verdict could not be kept: %s", error)
 
 
 def _build_key() -> str:

@@ -1,21 +1,25 @@
 """The application's side of a worker child: starts it, hears its progress, ends it. Knows no work."""
 
+import logging
 import multiprocessing
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from app.errors import Cancelled, EngineError, SlipstreamError
 from app.inference.crash import crash_report
 from backends import child
-from backends.child import Done, Progress, Refused
+from backends.child import Done, Message, Progress, Refused
 
 TICK_SECONDS = 0.1  # how often a cancel is looked for
 EXIT_SECONDS = 1.0  # a child that has sent its result may take this long to leave
 TERMINATE_SECONDS = 0.5  # then it is killed
+
+_log = logging.getLogger(__name__)
 
 OnProgress = Callable[[Progress], None]
 
@@ -47,11 +51,13 @@ def run_in_child(
     process = context.Process(
         target=child.main, args=(child_results, child_lifeline, log_path, target, arguments), name=target, daemon=True
     )
+    ear = Ear(results)
     try:
         process.start()
         child_results.close()  # else the end of the child would not be the end of the pipe
         child_lifeline.close()
-        last = _follow(results, on_progress, cancelled)
+        ear.start()
+        last = _follow(ear, on_progress, cancelled)
         process.join(EXIT_SECONDS)
         if last is None:
             raise _death(process.exitcode, target, log_path, error)
@@ -60,25 +66,50 @@ def run_in_child(
         return last.result
     finally:
         _end(process)
-        for connection in (results, child_results, lifeline, child_lifeline):
+        for connection in (child_results, lifeline, child_lifeline):
             connection.close()
+        ear.close()
 
 
-def _follow(results: Connection, on_progress: OnProgress, cancelled: threading.Event | None) -> Done | Refused | None:
+class Ear:
+    """Reads on a thread of its own: a child that stops in the middle of a message holds up nobody else."""
+
+    def __init__(self, results: Connection):
+        self.messages: SimpleQueue[Message | None] = SimpleQueue()  # None is the end
+        self._results = results
+        self._thread = threading.Thread(target=self._run, name="child-results", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """The child has ended, and its messages with it."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._results.close()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self.messages.put(self._results.recv())
+        except Exception as error:  # the edge: the end of the pipe, or what is no message of ours
+            if not isinstance(error, (EOFError, OSError)):
+                _log.exception("a child said something that could not be read")
+            self.messages.put(None)
+
+
+def _follow(ear: Ear, on_progress: OnProgress, cancelled: threading.Event | None) -> Done | Refused | None:
     """The child's last message, or None when it died without one."""
     while True:
         if cancelled is not None and cancelled.is_set():
             raise Cancelled("Cancelled.")
         try:
-            if not results.poll(TICK_SECONDS):
-                continue
-            message = results.recv()
-        except (EOFError, OSError):
-            return None
+            message = ear.messages.get(timeout=TICK_SECONDS)
+        except Empty:
+            continue
         if isinstance(message, Progress):
             on_progress(message)
         else:
-            assert isinstance(message, Done | Refused)
             return message
 
 

@@ -173,6 +173,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
+            max_characters=context.cells_per_slot * target.longest_text(),
         )
         return LlamaModel(target, LlamaRunner(context, layout.num_slots), draft, ready, resources.pop_all(), load.model)
 

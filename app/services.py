@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from app.closing import close_all
 from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
@@ -42,6 +43,7 @@ from app.telemetry import MemorySample, Telemetry
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
+CLOSE_SECONDS = 4.0
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
 
 
@@ -198,11 +200,15 @@ class Services:
         return lambda: self._memory_listeners.remove(listener)
 
     def close(self) -> None:
-        self.server.stop()
-        self.hub.close()
-        self.telemetry.close()
-        self.installs.close()  # and the jobs with them; installs stay resumable
-        self.supervisor.close()
+        """Within CLOSE_SECONDS, whatever hangs."""
+        parts = {
+            "the port": self.server.stop,
+            "the Hub": self.hub.close,
+            "the memory figures": self.telemetry.close,
+            "the jobs": self.installs.close,  # installs stay resumable
+            "the engines": self.supervisor.close,
+        }
+        close_all(parts, CLOSE_SECONDS)
         if self._history is not None:
             self._history.close()
 

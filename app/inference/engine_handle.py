@@ -181,11 +181,13 @@ class EngineHandle:
         self._tell_all(orphans, _called_off)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Returns when the process is gone; one that takes longer than `seconds` is killed."""
+        """Returns when the process is gone; one that is stopped, or takes longer than `seconds`, is killed."""
         self.ask_to_close()
         if not self._thread.is_alive() or self._thread is threading.current_thread():
             return
-        self._thread.join(seconds)
+        process = self._process
+        if not (process and process.is_stopped):
+            self._thread.join(seconds)
         if self._thread.is_alive():
             self.restart("it did not end by itself")  # closed, so it does not come back
             self._thread.join(KILL_SECONDS)

@@ -7,6 +7,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
+
 ENTRY = "backends.engine.process:main"  # by its name only: the application imports nothing of an engine
 KILL_SECONDS = 1.0  # that the system may take to end what was killed
 
@@ -35,6 +37,14 @@ class EngineProcess:
         finally:
             theirs.close()  # or the pipe would never report the child's death
         self.pid = self._process.pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """By a signal or a debugger: it does nothing until somebody lets it go on."""
+        try:
+            return psutil.Process(self.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        except psutil.Error:  # it is gone
+            return False
 
     def kill(self) -> None:
         with self._lock:

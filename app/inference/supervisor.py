@@ -63,6 +63,12 @@ class Supervisor:
         if handle:
             handle.close()
 
+    def restart(self, name: str) -> None:
+        """As a person has asked for it. Raises UnknownModelError."""
+        handle = self.get(name)
+        seconds = handle.snapshot.silent_seconds or 0.0
+        handle.restart(f"it had not answered for {seconds:.0f} s and was restarted", is_asked=True)
+
     def get(self, name: str) -> EngineHandle:
         """Raises UnknownModelError when no engine of that name is loaded."""
         with self._lock:

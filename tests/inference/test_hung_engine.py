@@ -110,8 +110,12 @@ def test_too_many_requests_for_a_stopped_engine_are_refused(load: Load, stop: Ca
     handle = load(context=CONTEXT)
     stop(handle)
     with pytest.raises(EngineError, match="too many requests"):
-        for _ in range(10 * MAX_WAITING):
-            ask(handle, "x" * 1000)
+        ask_for_ever(handle)
+
+
+def ask_for_ever(handle: EngineHandle) -> None:
+    for _ in range(10 * MAX_WAITING):
+        ask(handle, "x" * 1000)
 
 
 def test_stop_ends_an_answer_though_the_engine_does_nothing(load: Load, stop: Callable[[EngineHandle], int]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.conversation import Role, Turn, title_from, to_messages
-from app.errors import EngineError
+from app.errors import EngineError, RequestError
 from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
 from ui.bridge import Answer
 from ui.engine_desk import EngineDesk
@@ -39,7 +39,7 @@ class ChatSession(QObject):
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
     refused = Signal(str)  # a sentence: nothing was asked, or nothing could be kept
-    returned = Signal(str)  # a question that could not be kept: its writer gets it back
+    returned = Signal(str)  # a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
 
     def __init__(self, services: "Services", desk: EngineDesk):
@@ -80,11 +80,13 @@ class ChatSession(QObject):
         if self.is_busy or not text.strip():
             return
         try:
+            self._desk.check(self._request([*self.turns, Turn(0, Role.USER, text, 0.0)]))
             if self.conversation is None:
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text)
-        except sqlite3.Error as error:
-            self.refused.emit(f"The question could not be saved: {error}.")
+        except (sqlite3.Error, RequestError) as error:
+            is_long = isinstance(error, RequestError)
+            self.refused.emit(str(error) if is_long else f"The question could not be saved: {error}.")
             self.returned.emit(text)
             return
         self._add(turn)
@@ -117,15 +119,9 @@ class ChatSession(QObject):
         self._running.clear()
 
     def _answer(self) -> None:
-        settings = self._services.settings
-        request = Generate(
-            to_messages(self.turns, settings.system_prompt),
-            sampling=SamplingParams(temperature=settings.temperature),
-            priority=Priority.WINDOW,
-        )
         try:
-            answer = self._desk.submit(request)
-        except EngineError as error:
+            answer = self._desk.submit(self._request(self.turns))
+        except (EngineError, RequestError) as error:
             self.refused.emit(str(error))
             return
         assert self.conversation is not None
@@ -136,6 +132,14 @@ class ChatSession(QObject):
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
         self.busy_changed.emit(True)
+
+    def _request(self, turns: list[Turn]) -> Generate:
+        settings = self._services.settings
+        return Generate(
+            to_messages(turns, settings.system_prompt),
+            sampling=SamplingParams(temperature=settings.temperature),
+            priority=Priority.WINDOW,
+        )
 
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:

@@ -201,7 +201,7 @@ class EngineHandle:
         try:
             self._live()
         except Exception as error:  # the edge: nobody may wait for a load that will never end
-            if not isinstance(error, SlipstreamError):
+            if not isinstance(error, (SlipstreamError, OSError)):  # those say all that there is to say
                 _log.exception("the thread of the engine “%s” failed", self.name)
             self._give_up(_why(self.name, error))
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +56,18 @@ class Serving:
 
 
 @contextmanager
-def serving(home: Path, *models: Path, window: bool = False, **variables: str) -> Iterator[Serving]:
-    """Ready, with all models loaded. Killed with its children at the end."""
+def serving(
+    home: Path, *models: Path, window: bool = False, options: Sequence[str] = (), **variables: str
+) -> Iterator[Serving]:
+    """Ready, with all models loaded. options: of the command. Killed with its children at the end."""
     home.mkdir(parents=True, exist_ok=True)
     log, port = home.parent / f"{home.name}.log", free_port()
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *options]
     command += [part for model in models for part in ("--model", str(model))] + (["--window"] if window else [])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLIPSTREAM_HOME": str(home), "HOME": str(home)}
     environment |= {"QT_QPA_PLATFORM": "offscreen"} | variables
     with log.open("w") as errors:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
         yield Serving(process, _url(process, log), port, log)
     finally:

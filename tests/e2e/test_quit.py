@@ -88,5 +88,3 @@ def open_stream(app: Serving) -> threading.Event:
     threading.Thread(target=read, daemon=True).start()
     assert begun.wait(60.0)
     return ended
-
-

@@ -96,7 +96,7 @@ class ComposerEdit(QPlainTextEdit):
 
 
 class Composer(QWidget):
-    submitted = Signal(str)
+    submitted = Signal(object)  # str; as a Qt string, a long one would be copied twice
     stop_clicked = Signal()
     refused = Signal(str)  # a sentence: what was pasted is too much
 

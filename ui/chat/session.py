@@ -39,7 +39,7 @@ class ChatSession(QObject):
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
     refused = Signal(str)  # a sentence: nothing was asked, or nothing could be kept
-    returned = Signal(str)  # a question that could not be kept or asked: its writer gets it back
+    returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
 
     def __init__(self, services: "Services", desk: EngineDesk):

@@ -13,7 +13,7 @@ from ui.widgets.labels import button, label, restyle
 
 BUBBLE_WIDTH = 560
 MAX_SHOWN = 20_000  # characters of a question; of a longer one the beginning is shown
-BEGINNING = 2_000
+BEGINNING = 1_000
 BREAK_SENTENCE = "Slipstream ended before this answer did."
 
 
@@ -49,6 +49,7 @@ class QuestionWidget(TurnWidget):
         inside.setContentsMargins(16, 10, 16, 6)  # a line keeps its leading below
         inside.addWidget(self.view)
         if len(turn.text) > MAX_SHOWN:
+            inside.setContentsMargins(16, 10, 16, 10)
             inside.addWidget(label(f"… and {len(turn.text) - BEGINNING:,} more characters", "muted"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(64, 16, 0, 8)

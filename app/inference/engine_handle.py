@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from app.errors import EngineError, SlipstreamError
 from app.inference.alarm import Alarm
+from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_length
 from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
@@ -26,7 +27,6 @@ from backends.protocol import (
     Event,
     Failed,
     FailureKind,
-    Finish,
     Generate,
     Load,
     Loading,
@@ -37,9 +37,7 @@ from backends.protocol import (
     Stats,
 )
 
-__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Preflight", "Sink"]
-
-Sink = Callable[[Output | Failed], None]
+__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Preflight"]
 
 
 class Preflight(Protocol):
@@ -87,12 +85,10 @@ class EngineHandle:
         self._preflight = preflight
         self._notify = notify
         self._alarm = alarm
-        # several threads submit, one reads: the table of sinks and the state must change together
+        # several threads submit, one reads: who finds it ready must find its outbox as well
         self._changed = threading.Condition(threading.RLock())
-        # held while a sink hears something: no words may come after the end that another thread has told
-        self._telling = threading.RLock()
         self._snapshot = EngineSnapshot(name, model, EngineState.LOADING, 0.0, None, None, None, None)
-        self._sinks: dict[int, Sink] = {}
+        self._answers = Answers()
         self._process: EngineProcess | None = None
         self._outbox: Outbox | None = None
         self._ended_for: str | None = None  # the cause, if we have ended the process ourselves
@@ -131,9 +127,9 @@ class EngineHandle:
         with self._changed:
             if self._snapshot.state is not EngineState.READY or self._outbox is None:
                 raise EngineError(self._not_ready(), self._snapshot.crash)
-            self._sinks[uid] = sink
+            self._answers.open(uid, sink)
             if not self._outbox.put(replace(request, uid=uid)):
-                del self._sinks[uid]
+                self._answers.withdraw(uid)
                 raise EngineError(f"“{self.name}” has too many requests before this one. Try again in a moment.")
         return uid
 
@@ -145,10 +141,10 @@ class EngineHandle:
     def abort(self, uid: int) -> None:
         """Call an answer off: its sink gets the finish, soon, whatever the engine does. Unknown uids are ignored."""
         with self._changed:
-            if uid not in self._sinks:
+            if uid not in self._answers:
                 return
             is_known = self._outbox is not None and not self._outbox.abort(uid)
-        call_off = partial(self._deliver, Output(uid, "", 0, Finish.ABORT))
+        call_off = partial(self._answers.tell, called_off(uid))
         if is_known:
             self._alarm.after(ABORT_SECONDS, call_off)
         else:
@@ -174,11 +170,11 @@ class EngineHandle:
             if self._snapshot.state is EngineState.CLOSED:
                 return
             self._set(state=EngineState.CLOSED, silent_seconds=None)
-            orphans, self._sinks, self.vitals = self._sinks, {}, None
+            self.vitals = None
             if self._outbox:
                 self._outbox.close()
         self._is_closing.set()
-        self._tell_all(orphans, _called_off)
+        self._answers.end(called_off)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Returns when the process is gone; one that is stopped, or takes longer than `seconds`, is killed."""
@@ -204,6 +200,9 @@ class EngineHandle:
             if not isinstance(error, (SlipstreamError, OSError)):  # those say all that there is to say
                 _log.exception("the thread of the engine “%s” failed", self.name)
             self._give_up(_why(self.name, error))
+        finally:
+            if self._process:
+                self._let_go(self._process)
 
     def _live(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
@@ -216,8 +215,10 @@ class EngineHandle:
             try:
                 self._attend(process, load)
             finally:
-                exitcode = self._leave(process)
+                self.vitals = None
+                exitcode = process.end(CLOSE_SECONDS)
             self._account_for_death(exitcode)
+            self._let_go(process)
 
     def _attend(self, process: EngineProcess, load: Load) -> None:
         """From the process's first word to its last."""
@@ -231,13 +232,13 @@ class EngineHandle:
             self.vitals = vitals = Vitals()
         self._read(process.connection, vitals)
 
-    def _leave(self, process: EngineProcess) -> int | None:
+    def _let_go(self, process: EngineProcess) -> None:
+        """Of its pipe: not before nobody writes any more."""
         with self._changed:
-            outbox, self._outbox, self.vitals = self._outbox, None, None
-        exitcode = process.end(CLOSE_SECONDS)
+            outbox, self._outbox = self._outbox, None
         if outbox:
             outbox.leave()
-        return exitcode
+        process.connection.close()
 
     def _read(self, connection: Connection, vitals: Vitals) -> None:
         while True:
@@ -256,11 +257,11 @@ class EngineHandle:
         match event:
             case Outputs():
                 for output in event.outputs:
-                    self._deliver(output)
+                    self._answers.tell(output)
             case Failed(uid=None):
                 self._update(state=EngineState.FAILED, error=event.message, silent_seconds=None)
             case Failed():
-                self._deliver(event)
+                self._answers.tell(event)
             case Stats():
                 self._update(stats=event)
             case Loading():
@@ -268,38 +269,23 @@ class EngineHandle:
             case Ready():
                 self._update(state=EngineState.READY, ready=event, crash=None, error=None, fraction=1.0)
 
-    def _deliver(self, event: Output | Failed) -> None:
-        """Nothing, if its answer has been ended already."""
-        assert event.uid is not None
-        is_last = isinstance(event, Failed) or event.finish is not None
-        with self._telling:
-            with self._changed:
-                sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
-            if sink:
-                _tell(sink, event)
-
-    def _tell_all(self, sinks: Mapping[int, Sink], last: Callable[[int], Output | Failed]) -> None:
-        with self._telling:
-            for uid, sink in sinks.items():
-                _tell(sink, last(uid))
-
     def _lose(self, uid: int) -> None:
-        self._deliver(Failed(uid, FailureKind.INTERNAL, "The request could not be handed to the engine. Try again."))
+        sentence = "The request could not be handed to the engine. Try again."
+        self._answers.tell(Failed(uid, FailureKind.INTERNAL, sentence))
 
     def _account_for_death(self, exitcode: int | None) -> None:
         """Tell the requests in flight, then decide between another start and giving up."""
         with self._changed:
             if self._snapshot.state is EngineState.FAILED:  # it said why and left by itself
                 return
-            orphans, self._sinks = self._sinks, {}
-            last = _called_off
+            last = called_off
             if self._snapshot.state is not EngineState.CLOSED:
                 crash = crash_report(exitcode, self.log_path, self._ended_for)
-                last = partial(_died, sentence=str(crash))
+                last = partial(died, sentence=str(crash))
                 self._fall(crash)
             snapshot = self._snapshot
         self._notify(snapshot)
-        self._tell_all(orphans, last)
+        self._answers.end(last)
 
     def _fall(self, crash: CrashReport) -> None:
         """The lock is held."""
@@ -314,10 +300,8 @@ class EngineHandle:
         return EngineState.FAILED if gives_up else EngineState.LOADING
 
     def _give_up(self, sentence: str) -> None:
-        with self._changed:
-            orphans, self._sinks = self._sinks, {}
         self._update(state=EngineState.FAILED, error=sentence, silent_seconds=None)
-        self._tell_all(orphans, partial(_died, sentence=sentence))
+        self._answers.end(partial(died, sentence=sentence))
 
     def _update(self, **changes: object) -> None:
         with self._changed:
@@ -330,21 +314,6 @@ class EngineHandle:
     def _set(self, **changes: object) -> None:
         self._snapshot = replace(self._snapshot, **changes)  # type: ignore[arg-type]
         self._changed.notify_all()
-
-
-def _tell(sink: Sink, event: Output | Failed) -> None:
-    try:
-        sink(event)
-    except Exception:  # the edge: one listener's defect must not end the others' answers
-        _log.exception("an answer could not be told")
-
-
-def _called_off(uid: int) -> Output | Failed:
-    return Output(uid, "", 0, Finish.ABORT)
-
-
-def _died(uid: int, sentence: str) -> Output | Failed:
-    return Failed(uid, FailureKind.ENGINE_DIED, sentence)
 
 
 def _why(name: str, error: Exception) -> str:

@@ -52,11 +52,12 @@ class EngineProcess:
                 self._process.kill()
 
     def end(self, seconds: float) -> int | None:
-        """Let it leave by itself for so long, then kill it. Its exit code, None when that is not known."""
+        """Let it leave by itself for so long, then kill it. Its exit code, None when that is not known.
+
+        The connection is left to whoever reads and writes it."""
         self._process.join(seconds)
         self.kill()
         self._process.join(KILL_SECONDS)
-        self.connection.close()
         with self._lock:
             exitcode = self._process.exitcode
             if exitcode is not None:  # else it hangs in the system itself, where nothing can end it

@@ -1,4 +1,4 @@
-"""Does anything grow? `python -m tests.bench.soak [--requests 5000] [--loads 200] [--clients 8] [--model FILE] [--dry]`.
+"""Does anything grow? `python -m tests.bench.soak [--requests 5000] [--loads 200] [--model FILE] [--dry]`.
 
 Requests of many shapes, the aborted and the broken ones among them, go to one served engine; then an engine is loaded
 and unloaded again and again. Memory, open files and threads of the application and of the engine are read at rest.

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -342,19 +342,14 @@ def _complete(url: str, model: str) -> httpx.Response:
 
 
 def _abandon(url: str, body: dict[str, object]) -> None:
-    with httpx.Client() as client:
-        try:
-            client.post(f"{url}/v1/completions", json=body, timeout=httpx.Timeout(5.0, read=0.01))
-        except httpx.TimeoutException:
-            pass
+    with httpx.Client() as client, suppress(httpx.TimeoutException):
+        client.post(f"{url}/v1/completions", json=body, timeout=httpx.Timeout(5.0, read=0.01))
 
 
 def _ignore(function: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
-        try:
+        with suppress(httpx.HTTPError):
             function()
-        except httpx.HTTPError:
-            pass
 
     return run
 
@@ -373,10 +368,8 @@ class _Call:
         return self._response
 
     def _run(self) -> None:
-        try:
+        with suppress(httpx.HTTPError):
             self._response = self._function()
-        except httpx.HTTPError:
-            pass
 
 
 @contextmanager

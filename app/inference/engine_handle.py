@@ -30,7 +30,6 @@ from backends.protocol import (
     Generate,
     Load,
     Loading,
-    Output,
     Outputs,
     Pulse,
     Ready,

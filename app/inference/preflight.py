@@ -15,6 +15,7 @@ from backends.child import SelfTest
 from backends.protocol import EngineOptions
 
 SELF_TEST = "backends.llama.selftest:run"
+SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
 REPACKING_OFF = (
     "The installed build of llama.cpp crashes with its extra buffer types on this processor, so they are off: "
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
@@ -73,7 +74,11 @@ class Preflight:
 
     def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> SelfTest:
         result = run_in_child(
-            SELF_TEST, log_path=self._log_path, cancelled=cancelled, extra_buffer_types=extra_buffer_types
+            SELF_TEST,
+            log_path=self._log_path,
+            cancelled=cancelled,
+            limit=SELF_TEST_SECONDS,
+            extra_buffer_types=extra_buffer_types,
         )
         assert isinstance(result, SelfTest)
         return result

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -36,13 +37,15 @@ def run_in_child(
     on_progress: OnProgress = ignore_progress,
     cancelled: threading.Event | None = None,
     error: type[SlipstreamError] = EngineError,
+    limit: float | None = None,
     **arguments: Any,
 ) -> Any:
     """Calls `target` ("package.module:function") in a new process and returns its result.
 
     on_progress is called on the caller's thread. The child's output goes to log_path, which is overwritten.
     Raises Cancelled within a second of `cancelled` being set, and `error` with one sentence when the child
-    refuses or dies; a death has its CrashReport in `error.crash` where that class carries one.
+    refuses, dies or takes longer than `limit` seconds; a death has its CrashReport in `error.crash` where that class
+    carries one.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
@@ -57,7 +60,7 @@ def run_in_child(
         child_results.close()  # else the end of the child would not be the end of the pipe
         child_lifeline.close()
         ear.start()
-        last = _follow(ear, on_progress, cancelled)
+        last = _follow(ear, on_progress, cancelled, None if limit is None else _Limit(limit, target, error))
         process.join(EXIT_SECONDS)
         if last is None:
             raise _death(process.exitcode, target, log_path, error)
@@ -98,9 +101,26 @@ class Ear:
             self.messages.put(None)
 
 
-def _follow(ear: Ear, on_progress: OnProgress, cancelled: threading.Event | None) -> Done | Refused | None:
+class _Limit:
+    """How long a child may take that nobody could call off."""
+
+    def __init__(self, seconds: float, target: str, error: type[SlipstreamError]):
+        self._until = time.monotonic() + seconds
+        self._error = error
+        self._sentence = f"The child process for “{_task(target)}” took longer than {seconds:.0f} s and was ended."
+
+    def check(self) -> None:
+        if time.monotonic() > self._until:
+            raise self._error(self._sentence)
+
+
+def _follow(
+    ear: Ear, on_progress: OnProgress, cancelled: threading.Event | None, limit: _Limit | None
+) -> Done | Refused | None:
     """The child's last message, or None when it died without one."""
     while True:
+        if limit:
+            limit.check()
         if cancelled is not None and cancelled.is_set():
             raise Cancelled("Cancelled.")
         try:
@@ -129,6 +149,9 @@ def _death(exitcode: int | None, target: str, log_path: Path, error: type[Slipst
     report = crash_report(exitcode, log_path)
     # a Python traceback ends with the line that says why; after a signal the log ends with stack addresses
     why = f" Its last words: {report.log[-1]}." if report.log and exitcode and exitcode > 0 else ""
-    task = target.rpartition(":")[2].replace("_", " ")
-    message = f"The child process for “{task}” stopped: {report.cause}.{why} Its log is {log_path}."
+    message = f"The child process for “{_task(target)}” stopped: {report.cause}.{why} Its log is {log_path}."
     return EngineError(message, report) if error is EngineError else error(message)
+
+
+def _task(target: str) -> str:
+    return target.rpartition(":")[2].replace("_", " ")

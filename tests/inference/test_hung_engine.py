@@ -1,7 +1,6 @@
 """Engines that are stopped, stuck or broken, in real child processes: nobody waits for them."""
 
 import os
-import resource
 import signal
 import threading
 import time
@@ -22,13 +21,13 @@ from backends.llama.selftest import write_tiny_model
 from backends.protocol import EngineOptions, Failed, FailureKind, Finish, Generate, Output, Overflow
 from tests.inference.conftest import SECONDS, Answer, ask, is_alive
 
+resource = pytest.importorskip("resource", reason="Windows has no such limits, and cannot stop a process")
+
 Load = Callable[..., EngineHandle]
 
 SOON = 5.0  # what must not hang has this long, on a busy machine
 CONTEXT = 100_000
 IMPATIENT = Patience(silent=1.0, restart=3.0, step=1.5, start=20.0, tick=0.2)
-
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
 
 
 @pytest.fixture

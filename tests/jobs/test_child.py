@@ -130,6 +130,12 @@ def test_a_child_that_is_stopped_is_cancelled_like_any_other(tmp_path: Path, tar
     assert ends
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
+def test_a_child_that_is_stopped_ends_with_its_time(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"“stops itself” took longer than 2 s"):
+        run_in_child("tests.inference.hangs:stops_itself", log_path=tmp_path / "child.log", limit=2.0)
+
+
 def wait_until_stopped() -> None:
     deadline = time.monotonic() + 30.0
     while not any(child.status() == psutil.STATUS_STOPPED for child in psutil.Process().children()):

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from app.cli.terminal import guard_log, warn
+from app.closing import kill_children_at_exit
 from app.errors import Cancelled, SlipstreamError, UsageError
 from app.whole_file import reason
 
@@ -29,6 +30,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage, 130 asked to end before that."""
+    kill_children_at_exit()
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)
     guard_log()

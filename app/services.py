@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from app.closing import close_all
 from app.directory import Directory
 from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
@@ -42,6 +43,8 @@ from app.telemetry import MemorySample, Telemetry
 from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
+
+CLOSE_SECONDS = 4.0
 
 
 class Services:
@@ -170,11 +173,15 @@ class Services:
         return lambda: self._memory_listeners.remove(listener)
 
     def close(self) -> None:
-        self.server.stop()
-        self.hub.close()
-        self.telemetry.close()
-        self.installs.close()  # and the jobs with them; installs stay resumable
-        self.supervisor.close()
+        """Within CLOSE_SECONDS, whatever hangs."""
+        parts = {
+            "the port": self.server.stop,
+            "the Hub": self.hub.close,
+            "the memory figures": self.telemetry.close,
+            "the jobs": self.installs.close,  # installs stay resumable
+            "the engines": self.supervisor.close,
+        }
+        close_all(parts, CLOSE_SECONDS)
         if self._history is not None:
             self._history.close()
         self._makeshift.close()

@@ -3,7 +3,8 @@
 The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
 process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Failed` for
-a request it refuses, and `Stats` about four times a second while it works.
+a request it refuses, and `Stats` about four times a second while it works. From its very start, at least once a
+second and whatever it does, it says with a `Pulse` that it lives.
 """
 
 from dataclasses import dataclass, field
@@ -332,6 +333,7 @@ class Ready:
     kv_layout: KVLayout = KVLayout.UNIFIED  # never AUTO
     kv_layout_reason: str = ""  # a sentence
     adapters: tuple[Adapter, ...] = ()
+    max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +412,7 @@ class Drafting:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The engine's pulse. Totals since the load; micro-seconds are sums over all steps."""
+    """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
 
     num_running: int
     num_waiting: int
@@ -430,4 +432,11 @@ class Stats:
     kv_layout: KVLayout = KVLayout.UNIFIED
 
 
-Event = Loading | Ready | Outputs | Failed | Stats
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The engine lives. busy_seconds: how long it has been at the present step, or stage of its load; 0 when idle."""
+
+    busy_seconds: float
+
+
+Event = Loading | Ready | Outputs | Failed | Stats | Pulse

@@ -201,6 +201,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
+            max_characters=context.cells_per_slot * target.longest_text(),
         )
         runner = LlamaRunner(context, layout.num_slots)
         return LlamaModel(target, runner, draft, ready, rendering, resources.pop_all(), load.model)

@@ -207,6 +207,11 @@ class NativeModel(Closable):
         """The text of a special token, empty when there is none (id −1)."""
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
+    def longest_text(self) -> int:
+        """Of all tokens, in bytes as they lie in the vocabulary: of no text does one token hold more characters."""
+        text_of = lib.llama_vocab_get_text
+        return max(len(text_of(self.vocab, token) or b"") for token in range(self.num_tokens))
+
     @property
     def bos(self) -> int:
         return int(lib.llama_vocab_bos(self.vocab))

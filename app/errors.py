@@ -20,6 +20,7 @@ SlipstreamError
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from backends.bounds import sentence
 from backends.protocol import FailureKind
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class SlipstreamError(Exception):
-    """str() of it is one sentence or two, fit for a banner."""
+    """str() of it is one sentence or two, fit for a banner or a terminal whatever a file has put into it."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(sentence(message))
 
 
 class UsageError(SlipstreamError):

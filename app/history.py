@@ -26,6 +26,7 @@ from app.own_database import (
     set_database_aside,
 )
 from app.whole_file import reason
+from backends.ownership.private import make_private_file, make_private_folder
 from backends.protocol import Timings
 from backends.regular_file import check_regular
 
@@ -82,7 +83,8 @@ class History:
     def __init__(self, path: Path | None, copy_of: Path | None = None):
         """None keeps everything in memory; copy_of: and begins with what is in that file. Raises NotOurDatabase."""
         if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
+            make_private_file(path)
         self._database = sqlite3.connect(path or ":memory:", PAUSE, isolation_level=None)
         try:
             if copy_of:
@@ -208,7 +210,7 @@ class History:
         database = self._database
         database.text_factory = text_from
         database.create_function("folded", 1, _folded, deterministic=True)
-        check_schema(database, MIGRATIONS)
+        check_schema(database, _scripts())
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
@@ -304,12 +306,16 @@ def _inspect(path: Path) -> None:
     if path.exists() and path.stat().st_size:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", PAUSE, uri=True)) as database:
             try:
-                check_schema(database, MIGRATIONS)
+                check_schema(database, _scripts())
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # as for a format of the future
                     raise NotOurDatabase(str(error)) from error
                 raise
             _check(database)
+
+
+def _scripts() -> dict[int, str]:
+    return {version: "".join(MIGRATIONS[:version]) for version in range(1, len(MIGRATIONS) + 1)}
 
 
 def _says_nonsense(error: Exception, path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -57,10 +57,10 @@ def clear_the_way(path: Path) -> list[Path]:
     return moved
 
 
-def check_schema(database: sqlite3.Connection, scripts: Sequence[str]) -> bool:
+def check_schema(database: sqlite3.Connection, scripts: Mapping[int, str]) -> bool:
     """False for an empty database, which is new. Raises NotOurDatabase for one that these scripts have not made.
 
-    scripts: what each version has added. They are compared word for word: a view, a trigger or a default of somebody
+    scripts: what makes a database of each version that can be read. They are compared word for word: a view, a trigger or a default of somebody
     else's would run whenever it is read or written.
     """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
@@ -68,11 +68,11 @@ def check_schema(database: sqlite3.Connection, scripts: Sequence[str]) -> bool:
     objects = database.execute(OBJECTS).fetchall()
     if found == 0 and not objects:
         return False
-    if found > len(scripts):
+    if found > max(scripts):
         raise NewerDatabase(f"version {found}")
     with closing(sqlite3.connect(":memory:")) as ours:
-        ours.executescript(";".join(scripts[: max(0, found)]))
-        if found <= 0 or objects != ours.execute(OBJECTS).fetchall():
+        ours.executescript(scripts.get(found, ""))
+        if found not in scripts or objects != ours.execute(OBJECTS).fetchall():
             raise NotOurDatabase("its tables are not those of Slipstream")
     return True
 

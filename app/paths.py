@@ -6,7 +6,23 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from backends.ownership.lock import lock_of
+from backends.ownership.private import (
+    make_folder,
+    make_private_folder,
+    tighten_file,
+    tighten_folder,
+    with_companions,
+)
+
 HOME_VARIABLE = "SLIPSTREAM_HOME"
+# names in our folders; data lies beside the models on some systems, and config, data and logs in one on others
+KNOWN = (
+    *("config", "settings.toml*", ".settings.toml.*"),
+    *("data", "slipstream.sqlite3*", "library.json*", ".library.json.*", "cards", "*.card.json", "models"),
+    *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", "selftest*"),
+    *("guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,14 @@ class Paths:
         return self.data / "slipstream.sqlite3"
 
     @property
+    def remarks_file(self) -> Path:
+        return self.data / "library.json"
+
+    @property
+    def index_file(self) -> Path:
+        return self.cache / "library.sqlite3"
+
+    @property
     def cards(self) -> Path:
         return self.data / "cards"
 
@@ -48,6 +72,19 @@ class Paths:
         return self.cache / "prompts"
 
     def ensure(self) -> None:
-        """Creates the folders that are missing. Raises OSError when the system does not allow it."""
-        for folder in (self.config, self.data, self.models, self.cache, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Creates the folders that are missing. Raises OSError when the system does not allow it.
+
+        All but the models are for their owner's eyes alone. What earlier versions made for everybody is tightened,
+        unless others' files lie there too, or it is a link.
+        """
+        for folder in (self.config, self.data, self.cache, self.logs):
+            make_private_folder(folder)
+            tighten_folder(folder, KNOWN)
+        make_folder(self.models)
+        for file in (self.settings_file, self.remarks_file):
+            tighten_file(file)
+            tighten_file(lock_of(file))
+        for file in (self.index_file, *with_companions(self.database_file)):
+            tighten_file(file)
+        for folder in (self.cards, self.cache / "evaluations"):
+            tighten_folder(folder, KNOWN)

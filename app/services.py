@@ -1,15 +1,14 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import psutil
-
-from app.errors import EngineError, ModelFileError, SettingsError, UnknownModelError
+from app.closing import close_all
+from app.directory import Directory
+from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
@@ -45,49 +44,7 @@ from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
-MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
-
-
-class Directory:
-    """The library and the engines as the port sees them."""
-
-    def __init__(self, library: Library, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
-        self._library = library
-        self._supervisor = supervisor
-        self._load = load
-        self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
-
-    def names(self) -> list[str]:
-        loaded = [handle.name for handle in self._supervisor.engines()]
-        return loaded + [entry.id for entry in self._runnable() if entry.id not in loaded]
-
-    def engine(self, name: str | None) -> EngineHandle:
-        with self._lock:
-            return self._engine(name)
-
-    def _engine(self, name: str | None) -> EngineHandle:
-        if not name:
-            return self._only()
-        loaded = {handle.name: handle for handle in self._supervisor.living()}  # others are loaded anew
-        if name in loaded:
-            return loaded[name]
-        entry = self._library.find(name)
-        if entry.id in loaded:
-            return loaded[entry.id]
-        _check_memory(entry)
-        return self._load(entry)
-
-    def _only(self) -> EngineHandle:
-        engines = self._supervisor.living()
-        if engines:
-            return engines[0]
-        entries = self._runnable()
-        if len(entries) == 1:
-            return self._load(entries[0])
-        raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
-
-    def _runnable(self) -> list[ModelEntry]:
-        return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
+CLOSE_SECONDS = 4.0
 
 
 class Services:
@@ -106,8 +63,8 @@ class Services:
         self.hub = HubClient(token=self.tokens.token)
         self.library = Library(
             self.store,
-            Index(paths.cache / "library.sqlite3"),
-            Remarks(paths.data / "library.json", self._note),
+            Index(paths.index_file),
+            Remarks(paths.remarks_file, self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
         )
@@ -119,7 +76,8 @@ class Services:
             self.hub, self.store, paths.logs, make_card=partial(self.lab.measure, settings=QUICK), library=self.library
         )
         self.installs = Installs(self.jobs, tools)
-        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
+        self.directory = Directory(self.library, self.supervisor, self.load_model)
+        self.server = Server(self.directory)
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
         self._history: History | None = None
@@ -133,11 +91,11 @@ class Services:
             self._note(notice)
         return self._history
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
-        """Start its engine and return at once. Raises ModelFileError for a checkpoint."""
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
+        """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
-        return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
+        return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -174,7 +132,7 @@ class Services:
 
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""
-        clear_abandoned(self.store.models_dir)
+        self._note(clear_abandoned(self.store.models_dir))
         self.notices.extend(self.installs.recover())
 
     def verify_model(self, model_id: str) -> int:
@@ -215,11 +173,15 @@ class Services:
         return lambda: self._memory_listeners.remove(listener)
 
     def close(self) -> None:
-        self.server.stop()
-        self.hub.close()
-        self.telemetry.close()
-        self.installs.close()  # and the jobs with them; installs stay resumable
-        self.supervisor.close()
+        """Within CLOSE_SECONDS, whatever hangs."""
+        parts = {
+            "the port": self.server.stop,
+            "the Hub": self.hub.close,
+            "the memory figures": self.telemetry.close,
+            "the jobs": self.installs.close,  # installs stay resumable
+            "the engines": self.supervisor.close,
+        }
+        close_all(parts, CLOSE_SECONDS)
         if self._history is not None:
             self._history.close()
         self._makeshift.close()
@@ -238,13 +200,3 @@ class Services:
     def _note(self, notice: str | None) -> None:
         if notice:
             self.notices.append(notice)
-
-
-def _check_memory(entry: ModelEntry) -> None:
-    """A request from outside must not push the machine into swapping."""
-    free = psutil.virtual_memory().available
-    if entry.bytes > MEMORY_LEFT * free:
-        raise EngineError(
-            f"“{entry.id}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free. "
-            "Unload another model first."
-        )

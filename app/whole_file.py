@@ -2,50 +2,28 @@
 
 import os
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 from app.disk import sync_folder
+from backends.ownership.files import delete_file, write_whole
+from backends.ownership.lock import lock_of, try_lock
+from backends.ownership.private import FILE_MODE, make_private_folder
 from backends.regular_file import OddFileError, check_regular
 
 LOOK_SECONDS = 0.01
 PATIENCE = 10.0  # seconds: others take as long as a small file and an fsync
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def try_lock(handle: int) -> bool:
-        """The system lets go of it when the handle is closed, or its holder dies. Raises OSError without locks."""
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
 
 @contextmanager
 def changing_file(path: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """For a change: read, then write. Threads exclude each other as processes do. Raises OSError.
-
-    The lock is a file beside it: the file itself is another one after every change.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """For a change: read, then write. Threads exclude each other as processes do. Raises OSError."""
+    make_private_folder(path.parent)
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    handle = os.open(path.with_name(f".{path.name}.lock"), flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+    handle = os.open(lock_of(path), flags | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         _wait(handle, path, patience)
         yield
@@ -53,22 +31,10 @@ def changing_file(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         os.close(handle)
 
 
-def replace_file(path: Path, content: bytes, part: Path | None = None) -> None:
-    """A reader, or a death, finds the old one or the new one. Readable for its owner alone. Raises OSError.
-
-    part: where it grows, for callers that let one writer in at a time; a left one is written over.
-    """
-    handle, name = _open_part(part) if part else _new_part(path)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+def replace_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """A reader, or a death, finds the old one or the new one; mode as for `write_whole`. Raises OSError."""
+    make_private_folder(path.parent)
+    write_whole(path, content, mode)
     sync_folder(path.parent)
 
 
@@ -89,8 +55,7 @@ def keep_copy(path: Path) -> Path:
             copy.flush()
             os.fsync(handle)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(target)
+        delete_file(target)
         raise
     return target
 
@@ -128,18 +93,6 @@ def _is_ours(handle: int) -> bool:
         return try_lock(handle)
     except OSError:  # some network drives know no locks: better one writer's change lost than none possible
         return True
-
-
-def _new_part(path: Path) -> tuple[int, str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-
-
-def _open_part(part: Path) -> tuple[int, str]:
-    """Not through a link, and not into a pipe that nobody reads."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    return os.open(part, flags, 0o600), str(part)
 
 
 def _free_name(path: Path) -> Path:

@@ -72,8 +72,13 @@ class EngineDesk(QObject):
             self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
         self.changed.emit()
 
+    def check(self, request: Generate) -> None:
+        """Raises RequestError when its length alone says that it cannot fit."""
+        if self.handle:
+            self.handle.check(request)
+
     def submit(self, request: Generate) -> Answer:
-        """Raises EngineError unless the engine is ready."""
+        """Raises EngineError unless the engine is ready and takes requests, RequestError for one that cannot fit."""
         if self.handle is None:
             raise EngineError("No model is loaded. Choose one first.")
         answer = Answer()

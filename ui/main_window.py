@@ -23,6 +23,7 @@ from ui.server.server_desk import ServerDesk
 from ui.server.server_page import ServerPage
 from ui.settings.settings_desk import SettingsDesk
 from ui.settings.settings_page import SettingsPage
+from ui.silence_notice import SilenceNotice
 from ui.strip.live_strip import LiveStrip
 from ui.theme import Theme
 from ui.widgets.banner import BannerArea, Tone
@@ -52,6 +53,7 @@ class MainWindow(QMainWindow):
         self.settings = SettingsDesk(services, bridge)
         self.desk = EngineDesk(services, self.settings, bridge)
         self.models = ModelsModel(services.library, bridge)
+        self.silence = SilenceNotice(services.supervisor, bridge, self.banners, self._title_of)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, self.settings, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
@@ -109,6 +111,10 @@ class MainWindow(QMainWindow):
         self.discover.close_down()
         super().closeEvent(event)
         self.closed.emit()
+
+    def _title_of(self, model_id: str) -> str | None:
+        entry = self.models.find(model_id)
+        return entry.name if entry else None
 
     def _begin(self) -> None:
         """What can wait until the window is seen."""

@@ -1,14 +1,13 @@
 """`slipstream demo`: the whole road on the bundled model, without window and network."""
 
 import argparse
-import json
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.terminal import say, say_json
 from app.errors import EngineError, RequestError
 from backends.protocol import (
     GREEDY,
@@ -41,13 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from app.paths import Paths
+    from backends.ownership.workshop import Workshops
 
     paths = Paths.from_environment()
     paths.ensure()
-    with tempfile.TemporaryDirectory(prefix="demo-", dir=paths.cache) as folder:
-        report = demonstrate(Path(folder), paths, _silent if arguments.json else _print)
+    workshops = Workshops(paths.cache, "demo", prefix="demo-", follows=True)
+    workshops.clear()
+    workshop = workshops.make()
+    try:
+        report = demonstrate(workshop.path, paths, _silent if arguments.json else _print)
+    finally:
+        workshop.remove()
     if arguments.json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        say_json(report)
     return 0
 
 
@@ -174,7 +179,7 @@ def _mb(size: int) -> str:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    say(line)
 
 
 def _silent(_line: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from app.disk import sync_folder
 from app.downloads.source import Source
 from app.whole_file import replace_file
+from backends.ownership.files import delete_file
 from backends.regular_file import read_regular
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
@@ -57,8 +58,7 @@ class Part:
         self.file.seek(0)
         self.file.truncate()
         self.size, self.validator = 0, validator
-        temporary = self.side.with_name(self.side.name + ".new")
-        replace_file(self.side, json.dumps({**self._identity, "validator": validator}).encode(), temporary)
+        replace_file(self.side, json.dumps({**self._identity, "validator": validator}).encode())
 
     def write(self, data: memoryview) -> None:
         written = 0
@@ -75,13 +75,13 @@ class Part:
         self.close()  # Windows renames and deletes no open file
         os.replace(self.path, self.target)
         sync_folder(self.target.parent)
-        self.side.unlink(missing_ok=True)
+        delete_file(self.side)
 
     def discard(self) -> None:
         self.close()
         self.size, self.validator = 0, None
         for path in (self.path, self.side):
-            path.unlink(missing_ok=True)
+            delete_file(path)
 
     def close(self) -> None:
         if self._file is not None:

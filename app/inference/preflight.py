@@ -19,6 +19,7 @@ from backends.regular_file import read_regular
 
 MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
+SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
 REPACKING_OFF = (
     "The installed build of llama.cpp crashes with its extra buffer types on this processor, so they are off: "
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
@@ -43,38 +44,46 @@ class Preflight:
         self._log_path = logs / "selftest.log"
         self._lock = threading.Lock()  # two engines that start together should test once
 
-    def __call__(self, model: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
-        """The options to load with, and sentences for the load event."""
+    def __call__(
+        self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
+    ) -> tuple[EngineOptions, tuple[str, ...]]:
+        """The options to load with, and sentences for the load event. Raises Cancelled, too."""
         check_loadable(model)
         if options.draft_model is not None:
             check_loadable(options.draft_model)
-        verdict = self.verdict() if options.extra_buffer_types else None
+        verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
             return options, ()
         flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
         options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
         return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
-    def verdict(self) -> Verdict:
-        """What the self-test found. Raises EngineError when the build does not work at all."""
+    def verdict(self, cancelled: threading.Event | None = None) -> Verdict:
+        """What the self-test found. Raises EngineError when the build does not work at all, or Cancelled."""
         with self._lock:
             key = _build_key()
             verdict = self._read(key)
             if verdict is None:
-                verdict = self._test()
+                verdict = self._test(cancelled)
                 self._write(key, verdict)
         return verdict
 
-    def _test(self) -> Verdict:
+    def _test(self, cancelled: threading.Event | None) -> Verdict:
         try:
-            return Verdict(True, self._run(extra_buffer_types=True).flash_cost)
+            return Verdict(True, self._run(True, cancelled).flash_cost)
         except EngineError as error:
             if error.crash is None:
                 raise
-            return Verdict(False, self._run(extra_buffer_types=False).flash_cost)
+            return Verdict(False, self._run(False, cancelled).flash_cost)
 
-    def _run(self, extra_buffer_types: bool) -> SelfTest:
-        result = run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=extra_buffer_types)
+    def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> SelfTest:
+        result = run_in_child(
+            SELF_TEST,
+            log_path=self._log_path,
+            cancelled=cancelled,
+            limit=SELF_TEST_SECONDS,
+            extra_buffer_types=extra_buffer_types,
+        )
         assert isinstance(result, SelfTest)
         return result
 

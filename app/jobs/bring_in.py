@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +12,13 @@ from pathlib import Path
 from app.disk import sync_folder
 from app.errors import Cancelled, ModelFileError
 from app.jobs.job import JobContext
-from app.jobs.leftovers import clear_leftovers
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts, part_paths
 from app.library.names import FORBIDDEN, MAX_NAME
 from app.library.store import ModelStore
 from backends.child import Progress
+from backends.ownership.files import delete_file
+from backends.ownership.workshop import Workshop, Workshops
 
 PUBLISHER = "local"
 PREFIX = ".incoming-"  # a folder in the library, hidden from its list, on its disk
@@ -52,7 +52,8 @@ class BringIn:
             describe_parts(files[0], files[1:])
             size = sum(file.stat().st_size for file in files)
             total, to_copy = total + size, to_copy + (0 if self._is_renamed(files) else size)
-        clear_leftovers(self.store.models_dir, PREFIX)
+        with suppress(OSError):
+            self._workshops.clear()
         self._check_space(to_copy)
         report, done, entries = context.step(1), 0, []
         for files in sets:
@@ -73,11 +74,11 @@ class BringIn:
             raise ModelFileError(f"The library has {taken} already, in {folder}. Remove that one first.")
         if self._is_renamed(files):
             return self._add(files, repo)
-        workshop = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.store.models_dir))
+        workshop = self._workshop()
         try:
             done, copies = 0, []
             for file in files:
-                copies.append(workshop / file.name)
+                copies.append(workshop.path / file.name)
 
                 def on_more(count: int, before: int = done) -> None:
                     on_bytes(before + count)
@@ -85,13 +86,25 @@ class BringIn:
                 done += _copy(file, copies[-1], on_more, cancelled)
             entry = self._add(tuple(copies), repo)
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            workshop.remove()
         if self.is_move:
             sync_folder(folder)
             for file in files:  # not before the copies will last; what cannot be deleted stays
                 with suppress(OSError):
-                    file.unlink()
+                    delete_file(file)
         return entry
+
+    @property
+    def _workshops(self) -> Workshops:
+        return Workshops(self.store.models_dir, "incoming", prefix=PREFIX, follows=True)
+
+    def _workshop(self) -> Workshop:
+        try:
+            return self._workshops.make()
+        except OSError as fault:
+            raise ModelFileError(
+                f"{self.store.models_dir} cannot be written: {fault.strerror or fault}. Look who may write there."
+            ) from fault
 
     def _add(self, files: tuple[Path, ...], repo: str) -> ModelEntry:
         return self.store.add(files[0], publisher=PUBLISHER, repo=repo, parts=files[1:])

@@ -12,8 +12,10 @@ from app.errors import ConversionError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from backends.child import ConvertResult, ImatrixResult, QuantizePlan, QuantizeResult, Verification
 from backends.formats.recipe import Recipe
+from backends.ownership.files import delete_file, part_of
 
 CONVERT_SHARE = 0.9  # of the progress; the rest is the trial of the new file
+PLAN_SECONDS = 120.0  # the window waits for it on one of its few workers
 
 
 def convert_checkpoint(
@@ -44,7 +46,7 @@ def convert_checkpoint(
             "backends.llama.verify:verify",
             log_path=logs / "verify.log",
             on_progress=_share(on_progress, CONVERT_SHARE, 1.0),
-            part=_part(target),
+            part=part_of(target),
         )
     assert isinstance(result, ConvertResult)
     assert isinstance(verification, Verification)
@@ -118,6 +120,7 @@ def plan_quantization(
         "backends.llama.quantization.quantize:plan",
         log_path=logs / "plan.log",
         cancelled=cancelled,
+        limit=PLAN_SECONDS,
         error=ConversionError,
         source=source,
         recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize=True),
@@ -158,15 +161,10 @@ def make_imatrix(
     return result
 
 
-def _part(target: Path) -> Path:
-    """Where the children let a file grow."""
-    return target.with_name(target.name + ".part")
-
-
 @contextmanager
 def _no_part_left(target: Path) -> Iterator[None]:
     """A child that is killed, because it was called off or by the system, cannot clear up after itself."""
     try:
         yield
     finally:
-        _part(target).unlink(missing_ok=True)
+        delete_file(part_of(target))

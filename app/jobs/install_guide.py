@@ -1,16 +1,14 @@
 """Makes the bundled model ready to run: checkpoint to F16 to Q4_K_M, its draft to F16, both into the library."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.jobs.job import JobContext
-from app.jobs.leftovers import clear_leftovers
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
+from backends.ownership.workshop import Workshops
 
 PUBLISHER, REPO = "slipstream", "guide"
 MODEL_FILE = "slipstream-guide-Q4_K_M.gguf"
@@ -34,12 +32,13 @@ class InstallGuide:
         """Raises ConversionError, ModelFileError or Cancelled. A model that was there before stays until the end."""
         store = ModelStore(self.paths.models)
         self.paths.ensure()
-        clear_leftovers(self.paths.cache, PREFIX)
-        workshop = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.paths.cache))
+        workshops = Workshops(self.paths.cache, "guide", prefix=PREFIX, follows=True)
+        workshops.clear()
+        workshop = workshops.make()
         try:
-            return self._install(context, store, workshop)
+            return self._install(context, store, workshop.path)
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            workshop.remove()
 
     def _install(self, context: JobContext, store: ModelStore, workshop: Path) -> ModelEntry:
         logs, cancelled = self.paths.logs, context.cancelled

@@ -59,10 +59,10 @@ class InstallRecord:
 
 def write_record(folder: Path, record: InstallRecord) -> None:
     """Replaces the old one in one step, also when the power fails. Raises InstallError."""
-    path, part = folder / FILE_NAME, folder / f"{FILE_NAME}.part"
+    path = folder / FILE_NAME
     try:
         content = json.dumps({"version": VERSION, **asdict(record)}, ensure_ascii=False)
-        replace_file(path, content.encode("utf-8", "surrogatepass"), part)
+        replace_file(path, content.encode("utf-8", "surrogatepass"))
     except OSError as fault:
         raise InstallError(f"{path} cannot be written: {reason(fault)}. Free some space there.") from fault
 

@@ -1,23 +1,25 @@
 """All installs of this machine: each has a folder in `<models>/.installs`, which outlives the application."""
 
 import logging
-import shutil
 import threading
-import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from app.errors import AlreadyThere, InstallError
-from app.jobs.folder_lock import FolderLock
 from app.jobs.install import Install, Tools
 from app.jobs.install_record import FILE_NAME, InstallRecord, Step, read_record, write_record
 from app.jobs.install_request import Aim, InstallRequest
 from app.jobs.job import Job, JobState, Lane
 from app.jobs.queue import JobQueue
+from app.jobs.workshop import PURPOSE
+from backends.ownership.directory import Directory, NotOurs
+from backends.ownership.workshop import Workshop, Workshops
 
 FOLDER_NAME = ".installs"
 PAUSED = "paused"  # a file of this name says that it does not go on by itself
+OURS = {FILE_NAME, f"{FILE_NAME}.part", PAUSED, "lock", "download", "made"}  # all that earlier versions had in one
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +30,10 @@ class Installs:
     def __init__(self, queue: JobQueue, tools: Tools):
         self._queue = queue
         self._tools = tools
-        self._root = tools.store.models_dir / FOLDER_NAME
+        self._workshops = Workshops(tools.store.models_dir / FOLDER_NAME, PURPOSE, recognises=_is_of_an_earlier_version)
         self._lock = threading.Lock()  # two clicks on one file must find each other
         self._installs: dict[int, Install] = {}
-        self._locks: dict[Path, FolderLock] = {}
+        self._held: dict[Path, Workshop] = {}
         self._leave = queue.subscribe(self._hear)
 
     def install(self, request: InstallRequest) -> int:
@@ -51,10 +53,10 @@ class Installs:
             for notice in notices:
                 _log.warning(notice)
             if taken:
-                folder, record = taken[0]
-                (folder / PAUSED).unlink(missing_ok=True)
-                return self._add(folder, _renew(folder, record, request.commit))
-            return self._add(self._new_folder(request), InstallRecord(request))
+                workshop, record = taken[0]
+                workshop.discard(PAUSED)
+                return self._add(workshop, _renew(workshop.path, record, request.commit))
+            return self._add(self._new_workshop(request), InstallRecord(request))
 
     def recover(self) -> list[str]:
         """Takes up what was left, once at the start: what a person had paused stays so, the rest goes on.
@@ -63,8 +65,8 @@ class Installs:
         """
         notices: list[str] = []
         with self._lock:
-            for folder, record in self._take_up(lambda _: True, notices):
-                self._add(folder, record)
+            for workshop, record in self._take_up(lambda _: True, notices):
+                self._add(workshop, record)
         return notices
 
     def request(self, job_id: int) -> InstallRequest | None:
@@ -78,8 +80,9 @@ class Installs:
 
     def resume(self, job_id: int) -> None:
         """Of a paused job, or of one that failed."""
-        if job_id in self._installs:
-            (self._installs[job_id].folder / PAUSED).unlink(missing_ok=True)
+        install = self._installs.get(job_id)
+        if install and (workshop := self._held.get(install.folder)):
+            workshop.discard(PAUSED)
         self._queue.resume(job_id)
         self._queue.retry(job_id)
 
@@ -95,35 +98,32 @@ class Installs:
             self._queue.pause(job_id)
         self._queue.close()
         self._leave()
-        for lock in self._locks.values():
-            lock.release()
+        for workshop in self._held.values():
+            workshop.release()
 
-    def _add(self, folder: Path, record: InstallRecord) -> int:
-        """The folder is locked already."""
-        install = Install(record.request, folder, self._tools)
+    def _add(self, workshop: Workshop, record: InstallRecord) -> int:
+        install = Install(record.request, workshop.path, self._tools)
         handle = self._queue.add(install, Lane.LIGHT, is_paused=True)
         self._installs[handle.id] = install
-        if not (folder / PAUSED).exists():
+        if not workshop.directory.is_file(PAUSED):
             self._queue.resume(handle.id)
         return handle.id
 
-    def _new_folder(self, request: InstallRequest) -> Path:
-        folder = self._root / uuid.uuid4().hex[:12]
+    def _new_workshop(self, request: InstallRequest) -> Workshop:
         try:
-            folder.mkdir(parents=True)
-            lock = FolderLock.take(folder)
+            workshop = self._workshops.make()
+        except NotOurs as fault:
+            raise InstallError(str(fault)) from fault
         except OSError as fault:
-            why = f"{folder} cannot be made: {fault.strerror or fault}."
+            why = f"{self._workshops.root} cannot be written: {fault.strerror or fault}."
             raise InstallError(f"{why} Make room or look who may write there, then try again.") from fault
-        if lock is None:  # whoever starts at this very moment takes a folder without a record for a broken one
-            raise InstallError(f"Another Slipstream is tidying up {self._root}. Try again.")
-        self._locks[folder] = lock
+        self._held[workshop.path] = workshop
         try:
-            write_record(folder, InstallRecord(request))
+            write_record(workshop.path, InstallRecord(request))
         except InstallError:
-            self._discard(folder)
+            self._discard(workshop.path)
             raise
-        return folder
+        return workshop
 
     def _unfinished(self, request: InstallRequest) -> int | None:
         """A job of ours that rests. Raises AlreadyThere for one that does not; one for files of old is called off."""
@@ -144,16 +144,17 @@ class Installs:
 
     def _require_nobody_else(self, request: InstallRequest) -> None:
         """Another process may have it in hand: a command beside the window, or the other way round."""
-        for folder in self._folders():
-            if folder in self._locks:
+        for name in self._names():
+            folder = self._workshops.root / name
+            if folder in self._held:
                 continue
-            if (lock := _lock_of(folder)) is not None:
-                lock.release()
+            if (workshop := self._workshops.take(name)) is not None:
+                workshop.release()
                 continue
             try:
                 record = read_record(folder)
             except InstallError:
-                continue  # just being made or deleted, or no folder of ours
+                continue  # just being made or deleted
             if _is_same(record.request, request):
                 raise AlreadyThere(
                     f"{request.title} is in the hands of another Slipstream, a window or a command: at work or paused. "
@@ -175,42 +176,54 @@ class Installs:
 
     def _take_up(
         self, is_wanted: Callable[[InstallRecord], bool], notices: list[str]
-    ) -> list[tuple[Path, InstallRecord]]:
+    ) -> list[tuple[Workshop, InstallRecord]]:
         """The wanted folders that nobody works in, locked for us. Finished and broken ones are cleared on the way."""
         taken = []
-        for folder in self._folders():
-            lock = None if folder in self._locks else _lock_of(folder)
-            if lock is None:
+        for name in self._names(notices):
+            is_held = self._workshops.root / name in self._held
+            workshop = None if is_held else self._workshops.take(name)
+            if workshop is None:
                 continue
-            self._locks[folder] = lock
-            record = self._read(folder, notices)
+            self._held[workshop.path] = workshop
+            record = self._read(workshop, notices)
             if record is None or Step.ADD in record.done:
-                self._discard(folder)
+                self._discard(workshop.path)
             elif is_wanted(record):
-                taken.append((folder, record))
+                taken.append((workshop, record))
             else:
-                self._locks.pop(folder).release()
+                self._held.pop(workshop.path).release()
         return taken
 
-    def _folders(self) -> list[Path]:
-        return sorted(self._root.iterdir()) if self._root.is_dir() else []
+    def _names(self, notices: list[str] | None = None) -> list[str]:
+        """Of the folders that bear our mark; none where installs cannot be kept, and that is told."""
+        try:
+            return self._workshops.names()
+        except OSError as fault:
+            if notices is not None:
+                why = fault if isinstance(fault, NotOurs) else f"{self._workshops.root} cannot be read: {fault}."
+                notices.append(f"Installs cannot be kept or taken up: {why}")
+            return []
 
-    def _read(self, folder: Path, notices: list[str]) -> InstallRecord | None:
-        if not (folder / FILE_NAME).exists():  # killed while it was made or deleted
+    def _read(self, workshop: Workshop, notices: list[str]) -> InstallRecord | None:
+        if FILE_NAME not in workshop.directory.names():  # killed while it was made or deleted
             return None
         try:
-            return read_record(folder)
+            if not workshop.directory.is_file(FILE_NAME):
+                raise InstallError(f"{workshop.path / FILE_NAME} is no file.")
+            return read_record(workshop.path)
         except InstallError as error:
             notices.append(f"An unfinished install could not be taken up and was cleared away: {error}")
             return None
 
     def _mark_paused(self, job_id: int) -> None:
         install = self._installs.get(job_id)
-        if install and install.folder.is_dir():
+        workshop = self._held.get(install.folder) if install else None
+        if workshop:
             try:
-                (install.folder / PAUSED).touch()
+                with suppress(FileExistsError):
+                    workshop.directory.create(PAUSED)
             except OSError as fault:  # a full disk must not keep a person from pausing
-                _log.warning("%s will go on by itself at the next start: %s", install.folder, fault)
+                _log.warning("%s will go on by itself at the next start: %s", workshop.path, fault)
 
     def _hear(self, job: Job) -> None:
         install = self._installs.get(job.id)
@@ -224,13 +237,8 @@ class Installs:
 
     def _discard(self, folder: Path) -> None:
         """The record goes first: killed in between, the rest is cleared at the next start."""
-        (folder / FILE_NAME).unlink(missing_ok=True)
-        lock = self._locks.pop(folder, None)
-        if lock:
-            lock.release()  # an open file cannot be deleted on Windows
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            _log.warning("%s could not be deleted", folder)
+        if workshop := self._held.pop(folder, None):
+            workshop.remove(first=FILE_NAME)
 
 
 def _is_same(left: InstallRequest, right: InstallRequest) -> bool:
@@ -246,11 +254,12 @@ def _renew(folder: Path, record: InstallRecord, commit: str) -> InstallRecord:
     return record
 
 
-def _lock_of(folder: Path) -> FolderLock | None:
-    """None for what is no folder of ours, and for one in which another process works."""
-    if folder.is_symlink() or not folder.is_dir():
-        return None
+def _is_of_an_earlier_version(directory: Directory) -> bool:
+    """They bore no mark: a whole record, and nothing beside it that is not ours."""
+    if not OURS.issuperset(directory.names()) or not directory.is_file(FILE_NAME):
+        return False
     try:
-        return FolderLock.take(folder)
-    except OSError:  # it is just being deleted
-        return None
+        read_record(directory.path)
+    except InstallError:
+        return False
+    return True

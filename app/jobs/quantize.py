@@ -1,20 +1,19 @@
 """A smaller file of a model, put beside it in the library; with an importance matrix made first, if that is wanted."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ConversionError
 from app.jobs.convert import make_imatrix, quantize_file
-from app.jobs.folder_lock import FolderLock
 from app.jobs.job import JobContext
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from backends.formats.quantizations import QUANTIZATIONS
+from backends.ownership.directory import NotOurs
+from backends.ownership.workshop import Workshops
 
 FOLDER = ".quantizing"  # within the library, so that the last step is a rename
 OWN_PUBLISHER = "local"  # of models that do not lie in the library
@@ -105,31 +104,37 @@ def output_name(source: Path, type_: str) -> str:
     return f"{TYPE.sub('', stem)}-{type_}.gguf"
 
 
-def clear_abandoned(models_dir: Path) -> None:
-    """Removes what a killed job has left; one that is at work, in this process or another, holds a lock."""
-    with suppress(OSError):
-        for folder in (models_dir / FOLDER).iterdir():
-            if (lock := FolderLock.take(folder)) is not None:
-                lock.release()
-                shutil.rmtree(folder, ignore_errors=True)
+def clear_abandoned(models_dir: Path) -> str | None:
+    """Removes what a killed job has left; one that is at work, in this process or another, holds a lock.
+
+    A sentence when the folder for it is none of ours.
+    """
+    try:
+        _workshops(models_dir).clear()
+    except NotOurs as fault:
+        return f"Models cannot be quantized: {fault}"
+    except OSError:
+        pass
+    return None
+
+
+def _workshops(models_dir: Path) -> Workshops:
+    return Workshops(models_dir / FOLDER, "quantizing")
 
 
 @contextmanager
 def _workshop(models_dir: Path) -> Iterator[Path]:
     """Raises ConversionError when none can be made."""
+    workshops = _workshops(models_dir)
     try:
-        (models_dir / FOLDER).mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=models_dir / FOLDER))
-        lock = FolderLock.take(folder)
+        workshop = workshops.make()
+    except NotOurs as fault:
+        raise ConversionError(str(fault)) from fault
     except OSError as fault:
         why = fault.strerror or str(fault)
         raise ConversionError(f"{models_dir} cannot be written: {why}. Look who may write there.") from fault
-    if lock is None:  # it takes one without a lock for abandoned
-        raise ConversionError(f"Another Slipstream is tidying up {folder.parent}. Try again.")
     try:
-        yield folder
+        yield workshop.path
     finally:
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            folder.parent.rmdir()
+        workshop.remove()
+        workshops.remove_place()

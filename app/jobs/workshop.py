@@ -11,8 +11,11 @@ from app.jobs.install_plan import made_bytes
 from app.jobs.install_record import InstallRecord, Made, Step
 from app.jobs.install_request import Aim, InstallRequest
 from app.library.names import CHECKPOINT
+from backends.ownership.folder import OwnedFolder
 
 MATRIX = "imatrix.gguf"
+PURPOSE = "installs"  # as the folder's mark says
+DOWNLOAD, MADE = "download", "made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,11 @@ class Workshop:
     @property
     def downloads(self) -> Path:
         # the folder's name is the repository's: a converter names the model after it
-        return self.folder / "download" / self.request.repo
+        return self.folder / DOWNLOAD / self.request.repo
 
     @property
     def made(self) -> Path:
-        return self.folder / "made"
+        return self.folder / MADE
 
     @property
     def final(self) -> Path:
@@ -52,13 +55,16 @@ class Workshop:
 
     def sweep(self, plan: tuple[Step, ...], record: InstallRecord) -> None:
         """What no step needs any more makes room for the next."""
-        done = record.done
+        done, unneeded = record.done, list[tuple[str, ...]]()
         if self.request.aim is Aim.MODEL and Step.CONVERT in done:
-            shutil.rmtree(self.downloads.parent, ignore_errors=True)
+            unneeded.append((DOWNLOAD,))
         last_reader = Step.CARD if Step.CARD in plan else Step.QUANTIZE
         if Step.QUANTIZE in done and last_reader in done:
-            for name in (MATRIX, *(full.name for full in done[Step.CONVERT])):
-                (self.made / name).unlink(missing_ok=True)
+            unneeded += [(MADE, name) for name in (MATRIX, *(full.name for full in done[Step.CONVERT]))]
+        if unneeded:
+            with suppress(OSError), OwnedFolder.open(self.folder, PURPOSE) as owned:
+                for names in unneeded:
+                    owned.remove(*names)
 
     def require_space(self) -> None:
         """The whole road must fit before its first step. Raises InstallError with the numbers."""

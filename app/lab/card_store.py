@@ -8,9 +8,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
@@ -18,7 +16,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from app.errors import EvaluationError
 from app.lab.card import Card
-from app.whole_file import set_aside
+from app.whole_file import replace_file, set_aside
+from backends.ownership.files import delete_file
 from backends.regular_file import read_regular
 
 SUFFIX = ".card.json"
@@ -36,23 +35,13 @@ class CardStore:
     def save(self, card: Card) -> None:
         """Raises EvaluationError when the disk does not take it."""
         document = {"version": VERSION, "card": asdict(card)}
-        part: Path | None = None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(suffix=".part", dir=self._folder)
-            part = Path(name)
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=2, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
+            content = json.dumps(document, indent=2, ensure_ascii=False)
             _keep_odd(self._folder / _file_name(card))
-            part.replace(self._folder / _file_name(card))
+            replace_file(self._folder / _file_name(card), content.encode())
             if card.evaluation:  # which says all that a card of the speed alone says
                 self.remove(replace(card, evaluation=None))
         except OSError as fault:
-            if part:
-                with suppress(OSError):
-                    part.unlink()
             raise EvaluationError(
                 f"The card could not be kept in {self._folder}: {fault.strerror or fault}."
             ) from fault
@@ -67,7 +56,7 @@ class CardStore:
         return [card for card in self.cards() if card.identity == identity]
 
     def remove(self, card: Card) -> None:
-        (self._folder / _file_name(card)).unlink(missing_ok=True)
+        delete_file(self._folder / _file_name(card))
 
 
 def _file_name(card: Card) -> str:

@@ -1,9 +1,6 @@
 """Evaluates a model file, alone or against another, in a child process. Knows its name, not its code."""
 
-import shutil
-import tempfile
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,10 +9,13 @@ from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.lab.settings import DEFAULT, Settings
 from app.lab.text import read_text
 from app.library.gguf import check_loadable
+from backends.formats.kept_references import is_reference
 from backends.measurement import Evaluation
+from backends.ownership.directory import Directory, NotOurs
+from backends.ownership.folder import OwnedFolder
+from backends.ownership.workshop import Workshop, Workshops
 
 WORK = "work-"  # prefix of the folders in which reference files grow
-STALE_SECONDS = 24 * 3600
 MAX_CACHE_BYTES = 4 << 30  # of reference files; the oldest go first
 
 
@@ -39,58 +39,72 @@ def evaluate(
         check_loadable(file)
     words = read_text(settings.text)
     folder = cache / "evaluations"
-    workshop = _workshop(folder)
-    try:
-        result = run_in_child(
-            "backends.llama.evaluate:evaluate",
-            log_path=logs / "evaluate.log",
-            on_progress=on_progress,
-            cancelled=cancelled,
-            error=EvaluationError,
-            model=model,
-            against=against,
-            text=words,
-            options=settings.options(),
-            exact=settings.exact,
-            references=folder,
-            workshop=workshop,
-            num_chunks=settings.num_chunks,
-        )
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-    _trim(folder, MAX_CACHE_BYTES)
+    with _references(folder) as references:
+        workshop = _workshop(folder)
+        try:
+            result = run_in_child(
+                "backends.llama.evaluate:evaluate",
+                log_path=logs / "evaluate.log",
+                on_progress=on_progress,
+                cancelled=cancelled,
+                error=EvaluationError,
+                model=model,
+                against=against,
+                text=words,
+                options=settings.options(),
+                exact=settings.exact,
+                references=folder,
+                workshop=workshop.path,
+                num_chunks=settings.num_chunks,
+            )
+        finally:
+            workshop.remove()
+        _trim(references, MAX_CACHE_BYTES)
     assert isinstance(result, Evaluation)
     return result
 
 
-def _workshop(folder: Path) -> Path:
-    """A killed application leaves its own behind; a young one may belong to another process at work.
-
-    Raises EvaluationError when the disk takes no folder.
-    """
+def _references(folder: Path) -> OwnedFolder:
+    """The folder that keeps them, held. Raises EvaluationError when there can be none, or it is not ours."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob(f"{WORK}*"):
-            with suppress(FileNotFoundError):  # another process was quicker
-                if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-                    shutil.rmtree(stale, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=WORK, dir=folder))
+        return OwnedFolder.claim(folder, "evaluations", _is_known)
     except OSError as fault:
-        raise EvaluationError(
-            f"{folder} cannot be written: {fault.strerror or fault}. Free some space, or see who may write there."
-        ) from fault
+        raise _unusable(folder, fault) from fault
 
 
-def _trim(folder: Path, max_bytes: int) -> None:
+def _workshop(folder: Path) -> Workshop:
+    """A killed application leaves its own behind. Raises EvaluationError when the disk takes no folder."""
+    workshops = Workshops(folder, "evaluation", prefix=WORK)
+    try:
+        workshops.clear()
+        return workshops.make()
+    except OSError as fault:
+        raise _unusable(folder, fault) from fault
+
+
+def _unusable(folder: Path, fault: OSError) -> EvaluationError:
+    if isinstance(fault, NotOurs):
+        return EvaluationError(f"Nothing can be measured: {fault}")
+    return EvaluationError(
+        f"{folder} cannot be written: {fault.strerror or fault}. Free some space, or see who may write there."
+    )
+
+
+def _is_known(directory: Directory, name: str) -> bool:
+    """Whether an earlier version, which wrote no marks, has made it. Workshops need their own mark to be deleted."""
+    return is_reference(directory, name) or (name.startswith(WORK) and directory.is_folder(name))
+
+
+def _trim(folder: OwnedFolder, max_bytes: int) -> None:
     """Newest first, reference files may take up `max_bytes`. One that another process is at stays where it must."""
     total = 0
     files = []
-    for path in folder.glob("*.reference"):
-        with suppress(FileNotFoundError):
-            status = path.stat()
-            files.append((status.st_mtime, status.st_size, path))
-    for _, size, path in sorted(files, reverse=True):
+    for name in folder.directory.names():
+        if is_reference(folder.directory, name):
+            with suppress(FileNotFoundError):
+                status = folder.directory.status(name)
+                files.append((status.st_mtime, status.st_size, name))
+    for _, size, name in sorted(files, reverse=True):
         total += size
         if total > max_bytes:
-            with suppress(OSError):
-                path.unlink()
+            folder.discard(name)

@@ -8,6 +8,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from backends.ownership.files import delete_empty
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -53,7 +55,7 @@ def changing(models_dir: Path) -> Iterator[None]:
             os.close(handle)  # which releases it
         if is_new:
             with suppress(OSError):  # it stays unless nothing came into it
-                models_dir.rmdir()
+                delete_empty(models_dir.parent, models_dir)
 
 
 def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:

@@ -1,5 +1,6 @@
 """Remembers headers, so that only new and changed files are opened. A cache: lost or broken, it is made anew."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -10,14 +11,16 @@ from typing import Any
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
 from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from backends.ownership.private import make_private_file, make_private_folder
 
-VERSION = 1
+VERSION = 2  # 1 had paths as text, which not every path is
 SCHEMA = """
 CREATE TABLE headers (
-    path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
 ) WITHOUT ROWID
 """
+NUM_COLUMNS = 11
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
 MAX_INTEGER = 2**63
 MAX_DIGITS = 40
@@ -44,7 +47,9 @@ class Index:
     def read(self, found: Found) -> Facts:
         facts = self._read(found)
         assert self._known is not None
-        self._known[found.path] = self._unsaved[found.path] = (found.identity, facts)
+        self._known[found.path] = (found.identity, facts)
+        if not facts.is_passing:
+            self._unsaved[found.path] = self._known[found.path]
         return facts
 
     def save(self) -> None:
@@ -52,13 +57,13 @@ class Index:
         if not self._unsaved:
             return
         rows = [
-            (path, identity[0], identity[1], str(identity[2]), *astuple(facts))
+            (os.fsencode(path), identity[0], identity[1], str(identity[2]), *astuple(facts)[:-1])
             for path, (identity, facts) in self._unsaved.items()
         ]
         self._unsaved = {}
         rows = [row for row in rows if all(map(_fits, row))]
         with suppress(sqlite3.Error, OSError), closing(self._open()) as database, database:
-            database.executemany("INSERT OR REPLACE INTO headers VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+            database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * NUM_COLUMNS)})", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
         """A row that is none costs itself: its file is opened again. What is not as we wrote it is set aside."""
@@ -79,12 +84,13 @@ class Index:
         return known
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         clear_the_way(self._path)
+        make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             database.text_factory = _text
-            if not check_schema(database, (SCHEMA,)):
+            if not check_schema(database, {VERSION: SCHEMA}):
                 database.executescript(f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
         except BaseException:
             database.close()
@@ -109,14 +115,20 @@ def _fits(value: object) -> bool:
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
     path, num_bytes, mtime_ns, inode, is_model, name, architecture, parameters, quantization, context, problem = row
-    texts = (path, inode, name, architecture, quantization, "" if problem is None else problem)
+    texts = (inode, name, architecture, quantization, "" if problem is None else problem)
     numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context)
-    if not _are(str, texts) or not _are(int, numbers) or not inode.isdecimal() or len(inode) > MAX_DIGITS:
+    if (
+        not isinstance(path, bytes)
+        or not _are(str, texts)
+        or not _are(int, numbers)
+        or not inode.isdecimal()
+        or len(inode) > MAX_DIGITS
+    ):
         return None
     if min(num_bytes, parameters, context or 0) < 0:
         return None
     facts = Facts(bool(is_model), name, architecture, parameters, quantization, context, problem)
-    return path, (num_bytes, mtime_ns, int(inode)), facts
+    return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 
 def _are(kind: type, values: Sequence[object]) -> bool:

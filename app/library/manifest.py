@@ -1,7 +1,7 @@
 """The manifest of one repository folder: which of its files are whole, and what they are. Knows no GGUF."""
 
 import json
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,9 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.names import checked_name
 from app.whole_file import reason, replace_file
+from backends.bounds import as_name, whole
+from backends.ownership.files import delete_file
+from backends.ownership.private import PUBLIC
 from backends.regular_file import OddFileError, read_regular
 
 FILE_NAME = "manifest.json"
@@ -71,14 +74,13 @@ def read_manifest(folder: Path) -> dict[str, Record]:
 def write_manifest(folder: Path, records: dict[str, Record]) -> None:
     """Replaces the manifest in one step; without records it is removed. Raises ModelFileError."""
     path = folder / FILE_NAME
-    part = path.with_name(f"{FILE_NAME}.part")
     document = {"version": VERSION, "models": [asdict(record) for record in records.values()]}
     try:
         if not records:
-            path.unlink(missing_ok=True)
+            delete_file(path)
             return
         content = json.dumps(document, indent=2, ensure_ascii=False)
-        replace_file(path, content.encode("utf-8", "surrogatepass"), part)
+        replace_file(path, content.encode("utf-8", "surrogatepass"), PUBLIC)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be written: {reason(fault)}.") from fault
 
@@ -88,15 +90,15 @@ def _record(entry: dict[str, Any]) -> Record:
         field.name: entry[field.name] for field in fields(Record) if field.name in entry or not _is_optional(field)
     }
     record = Record(**{**values, "parts": tuple(values.get("parts", ()))})
-    texts = (record.id, record.file, record.name, record.architecture, record.quantization, record.added)
-    if not all(isinstance(text, str) for text in (*texts, *record.parts)):
+    texts = (record.id, record.file, record.architecture, record.quantization, record.added)
+    if not all(isinstance(text, str) for text in (record.name, *texts, *record.parts)):
         raise TypeError("a text is missing")
+    record = replace(record, name=as_name(record.name) or as_name(record.file))
     if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
         raise TypeError("a text is none")
-    for text in filter(None, (*texts, record.sha256, record.source)):
-        text.encode()  # half a character could be neither shown nor sent; ValueError
-    counts = (record.bytes, record.parameters, 0 if record.context is None else record.context)
-    if not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts):
+    if not record.id or not all(as_name(text) == text for text in (*texts, record.sha256 or "", record.source or "")):
+        raise ValueError("a text is odd")
+    if not all(_is_count(count) for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")
     for file_name in record.files:
         _check_name(file_name)
@@ -111,6 +113,10 @@ def _check_name(file_name: str) -> None:
         checked_name(file_name, "model file")
     except ModelFileError as fault:
         raise ValueError(str(fault)) from fault
+
+
+def _is_count(value: Any) -> bool:
+    return value == 0 or whole(value) is not None
 
 
 def _is_optional(field: Field[Any]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.exact_json import exact_json
 from app.whole_file import changing_file, keep_copy, reason, replace_file, set_aside
 from backends.regular_file import OddFileError, read_regular
 
@@ -128,8 +129,7 @@ class Remarks:
 
     def _write(self, remarks: dict[str, Remark]) -> None:
         kept = {path: _document(remark) for path, remark in remarks.items() if remark != NOTHING}
-        content = json.dumps({"version": VERSION, "models": kept}, ensure_ascii=False, indent=1)
-        encoded = content.encode("utf-8", "surrogatepass")  # the name of a file need not be UTF-8
+        encoded = exact_json({"version": VERSION, "models": kept}, indent=1).encode()
         if len(encoded) > MAX_BYTES:
             raise OSError(None, f"all notes together would take more than {MAX_BYTES >> 20} MiB")
         if not self._is_whole:

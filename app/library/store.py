@@ -19,6 +19,8 @@ from app.library.gguf import Description, describe_parts, part_paths, read_model
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
 from app.library.names import checked_name
 from app.whole_file import reason, set_aside
+from backends.bounds import as_name
+from backends.ownership.files import delete_below, delete_empty, delete_file
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -57,10 +59,10 @@ class ModelStore:
         for entry in entries:
             if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
                 return entry
-        path = Path(name).expanduser()
-        if path.suffix.lower() == SUFFIX and path.is_file():
+        path = Path(os.path.expanduser(name))
+        if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
-            return same or file_entry(path.stem, path.absolute())
+            return same or file_entry(as_name(path.stem), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time
@@ -144,7 +146,7 @@ class ModelStore:
             if is_installed:  # else the manifest stays as it is, readable or not
                 write_manifest(folder, records)
             for path, _ in removal.files:
-                path.unlink(missing_ok=True)
+                delete_below(self.models_dir, path)
         except OSError as fault:
             raise ModelFileError(f"{removal.entry.path} cannot be removed: {fault.strerror or fault}.") from fault
         self._remove_empty(removal.entry.path if removal.entry.is_checkpoint else folder)
@@ -152,9 +154,7 @@ class ModelStore:
     def _remove_empty(self, folder: Path) -> None:
         """The folder and those above it that are empty now, up to the library, which stays."""
         while folder != self.models_dir and folder.is_relative_to(self.models_dir):
-            try:
-                folder.rmdir()
-            except OSError:
+            if not delete_empty(self.models_dir, folder):
                 return
             folder = folder.parent
 
@@ -174,7 +174,7 @@ class ModelStore:
         for record in records.values():
             yield installed_entry(record, folder)
         for path in _strays(folder, named):
-            yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+            yield uninstalled_entry(as_name(_free_id(folder, path.stem, taken)), path, problem)
 
 
 def _strays(folder: Path, named: set[str]) -> list[Path]:
@@ -274,7 +274,7 @@ def _moved(file: Path, folder: Path) -> Path:
             part = target.with_name(f"{name}.part")
             shutil.copyfile(file, part)
             os.replace(part, target)
-            file.unlink()
+            delete_file(file)
     except OSError as fault:
         raise ModelFileError(f"{target} cannot be written: {fault.strerror or fault}.") from fault
     return target
@@ -312,7 +312,7 @@ def _readable(folder: Path) -> dict[str, Record]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path) and not path.name.startswith("."))
     except OSError:
         return []
 

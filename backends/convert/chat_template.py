@@ -35,6 +35,10 @@ def read_templates(folder: Path, settings: dict[str, Any]) -> Templates:
         templates |= {_name(path.stem): _text(path) for path in files[: MAX_TEMPLATES + 1]}
     if len(templates) > MAX_TEMPLATES or sum(map(len, templates.values())) > MAX_TEMPLATE_BYTES:
         raise Refusal("The chat template is too large to be one.")
+    try:
+        "".join(templates.values()).encode()
+    except UnicodeEncodeError:  # half a character, which JSON can hold (\ud800)
+        raise Refusal("The chat template holds what is no text. Download the checkpoint again.") from None
     return {name: template for name, template in templates.items() if template}
 
 

@@ -3,7 +3,7 @@
 Every file is doubted until its sum is proven; what cannot be believed is removed, and was never there.
 """
 
-import os
+import shutil
 import sys
 import threading
 import time
@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from backends.formats.kept_prompts import SUFFIX, TEMPORARY, kept_files, remove
+from backends.formats.kept_prompts import SUFFIX, TEMPORARY, KeptFile, claim_folder, kept_files
 from backends.prompt_cache.state import State, common_prefix, stands_for
 from backends.prompt_cache.state_file import StateFileError, file_bytes, file_name, read_label, write_state
 from backends.prompt_cache.state_reader import Held, Read, StateReader
 
 MAX_PENDING = 1 << 29  # bytes that wait for the disk; beyond them a state is given up rather than memory
 MAX_FILE_BYTES = 1 << 30  # one that was read lies in memory until its prompt is admitted
+SPARE_BYTES = 1_000_000_000
 MAX_FILES = 512  # each admission compares its prompt with all of them
 STALE_SECONDS = 3600.0  # a temporary file of this age was left by a crash
+
+
+def spare_bytes(total: int) -> int:
+    """What stays free on a disk of so many bytes: 1 GB or 5 %, whichever is more; of a tiny disk a quarter."""
+    return min(max(SPARE_BYTES, total // 20), total // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,7 @@ class DiskCache:
         can_truncate: bool = True,
         tolerance: int = 1,
     ):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.name == "posix":
-            folder.chmod(0o700)  # prompts can be read back from the tokens
-        self.folder = folder
+        self._folder = claim_folder(folder)  # for its owner alone: prompts can be read back from the tokens
         self.budget = budget
         self._key = key
         self._can_truncate, self._tolerance = can_truncate, tolerance
@@ -63,7 +66,11 @@ class DiskCache:
         self._scan()
         self._thread = threading.Thread(target=self._run, name="prompt-cache", daemon=True)
         self._thread.start()
-        self._reader = StateReader(folder, key, post)
+        self._reader = StateReader(self._folder, key, post)
+
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
 
     def match(self, tokens: list[int]) -> tuple[Held | None, int]:
         """The state that shares the longest prefix with tokens, and how long that is."""
@@ -113,29 +120,30 @@ class DiskCache:
         self._todo.put(None)
         self._thread.join()
         self.take_reports()
+        self._folder.close()
 
     def check_integrity(self) -> None:
         """While nothing is being written: the index and the folder say the same, within the budget."""
         self.take_reports()
         assert not self._pending
-        assert sum(file.num_bytes for file in kept_files(self.folder)) <= self.budget
-        assert all((self.folder / name).exists() for name in self._held)
+        files = {file.name: file.num_bytes for file in self._files()}
+        assert sum(files.values()) <= self.budget
+        assert self._held.keys() <= files.keys()
 
     def _scan(self) -> None:
-        for file in kept_files(self.folder):
-            path = file.path
-            if path.suffix == TEMPORARY and time.time() - file.used > STALE_SECONDS:
-                remove(path)
-            if path.suffix != SUFFIX or file.num_bytes > MAX_FILE_BYTES:
+        for file in self._files():
+            if file.name.endswith(TEMPORARY) and time.time() - file.used > STALE_SECONDS:
+                self._folder.discard(file.name)
+            if not file.name.endswith(SUFFIX) or file.num_bytes > MAX_FILE_BYTES:
                 continue
             try:
-                label = read_label(path)
+                label = read_label(self._folder.directory, file.name)
             except StateFileError as error:
-                self._say(f"{path.name} is removed: {error}")
-                remove(path)
+                self._say(f"{file.name} is removed: {error}")
+                self._folder.discard(file.name)
                 continue
             if label.key == self._key:
-                self._held[path.name] = Held(path.name, label.tokens, file.num_bytes)
+                self._held[file.name] = Held(file.name, label.tokens, file.num_bytes)
             else:
                 self._foreign.append(label.tokens)
 
@@ -162,13 +170,13 @@ class DiskCache:
             removed: list[str] = []
             try:
                 removed += self._make_room(file_bytes(self._key, state))
-                write_state(self.folder, self._key, state)
+                write_state(self._folder.directory, self._key, state)
             except OSError as error:
                 self._say(f"a state could not be written: {error}")
                 is_kept = False
             else:
                 for old in covered:
-                    remove(self.folder / old)
+                    self._folder.discard(old)
                 removed += covered
                 own[name] = state.tokens
                 is_kept = True
@@ -178,17 +186,28 @@ class DiskCache:
             del state  # much memory, while it waits for the next
 
     def _make_room(self, needed: int) -> list[str]:
-        """Remove the least recently used until `needed` bytes fit; their names."""
-        files = sorted(kept_files(self.folder), key=lambda file: file.used)
+        """Removes the least recently used until `needed` bytes fit; their names. OSError when they never would."""
+        files = sorted(self._files(), key=lambda file: file.used)
         total = sum(file.num_bytes for file in files)
+        allowed = min(self.budget, total + self._free())
+        if needed > allowed:
+            raise OSError(f"the disk of {self._folder.path} is nearly full")
         removed: list[str] = []
         for file in files:
-            if total + needed <= self.budget and len(files) - len(removed) < MAX_FILES:
+            if total + needed <= allowed and len(files) - len(removed) < MAX_FILES:
                 break
-            if remove(file.path):
-                removed.append(file.path.name)
+            if self._folder.discard(file.name):
+                removed.append(file.name)
                 total -= file.num_bytes
         return removed
+
+    def _files(self) -> list[KeptFile]:
+        return kept_files(self._folder.directory)
+
+    def _free(self) -> int:
+        """What the cache may take of the disk's free bytes; below zero: what it should give back."""
+        usage = shutil.disk_usage(self._folder.path)
+        return usage.free - spare_bytes(usage.total)
 
     @staticmethod
     def _say(sentence: str) -> None:

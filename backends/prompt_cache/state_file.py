@@ -8,15 +8,16 @@ model without a word: so a file whose length, key or sum is not as it should be 
 import hashlib
 import io
 import os
+import secrets
 import struct
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from backends.formats.kept_prompts import MAGIC, SUFFIX, TEMPORARY
+from backends.ownership.directory import NEW, READ, Directory
+from backends.ownership.removal import remove
 from backends.prompt_cache.state import State
 
 VERSION = 1
@@ -51,47 +52,47 @@ def file_bytes(key: str, state: State) -> int:
     return HEAD.size + len(key.encode()) + 4 * len(state.tokens) + len(state.payload) + SUM_BYTES
 
 
-def write_state(folder: Path, key: str, state: State) -> None:
+def write_state(folder: Directory, key: str, state: State) -> None:
     """Raises OSError. A reader, or a crash, finds the whole file or none."""
     name, tokens = key.encode(), _token_bytes(state.tokens)
     head = HEAD.pack(MAGIC, VERSION, len(name), len(state.tokens), len(state.payload))
     check = hashlib.sha256()
-    descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=TEMPORARY)  # for its owner's eyes alone
+    temporary = f"state-{secrets.token_hex(8)}{TEMPORARY}"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(folder.open(temporary, NEW), "wb") as file:  # for its owner's eyes alone
             for part in (head, name, tokens, state.payload):
                 check.update(part)
                 file.write(part)
             file.write(check.digest())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, folder / file_name(key, state.tokens))
+        folder.replace(temporary, file_name(key, state.tokens))
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        remove(folder, temporary)
         raise
 
 
-def read_label(path: Path) -> Label:
+def read_label(folder: Directory, file: str) -> Label:
     """The key and the tokens without the payload. Raises StateFileError."""
     try:
-        with path.open("rb") as file:
-            _, name, tokens, _ = _read_front(file)
+        with os.fdopen(folder.open(file, READ), "rb") as content:
+            _, name, tokens, _ = _read_front(content)
             label = Label(name.decode(), _tokens(tokens))
     except (OSError, UnicodeDecodeError) as error:
         raise StateFileError(str(error)) from error
-    if path.name != file_name(label.key, label.tokens):
+    if file != file_name(label.key, label.tokens):
         raise StateFileError("its name belongs to another state")
     return label
 
 
-def read_state(path: Path, key: str) -> State:
+def read_state(folder: Directory, file: str, key: str) -> State:
     """All of it, its sum proven. Raises StateFileError."""
     try:
-        with path.open("rb") as file:
-            *front, payload_bytes = _read_front(file)
+        with os.fdopen(folder.open(file, READ), "rb") as content:
+            *front, payload_bytes = _read_front(content)
             check = hashlib.sha256(b"".join(front))
-            payload = _read_payload(file, payload_bytes, check)
-            if check.digest() != file.read(SUM_BYTES):
+            payload = _read_payload(content, payload_bytes, check)
+            if check.digest() != content.read(SUM_BYTES):
                 raise StateFileError("its sum is wrong")
     except FileNotFoundError as error:
         raise StateFileGone("it was removed") from error

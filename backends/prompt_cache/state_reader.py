@@ -1,16 +1,13 @@
 """Reads and proves states in a thread of its own, so that no step waits for a disk. Knows files, no index."""
 
-import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
 
-from backends.formats.kept_prompts import remove
+from backends.ownership.folder import OwnedFolder
 from backends.prompt_cache.state import State
 from backends.prompt_cache.state_file import StateFileError, StateFileGone, read_state
 from backends.protocol import CacheMiss
@@ -38,7 +35,7 @@ class Read:
 class StateReader:
     """Takes one file at a time. `post` is called from its thread."""
 
-    def __init__(self, folder: Path, key: str, post: Callable[[Read], None]):
+    def __init__(self, folder: OwnedFolder, key: str, post: Callable[[Read], None]):
         self._folder, self._key, self._post = folder, key, post
         self._todo: SimpleQueue[Held | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="prompt-cache-reader", daemon=True)
@@ -57,17 +54,16 @@ class StateReader:
             self._post(self._read(held))
 
     def _read(self, held: Held) -> Read:
-        path, begin = self._folder / held.name, perf_counter()
+        begin = perf_counter()
         try:
-            state = read_state(path, self._key)
+            state = read_state(self._folder.directory, held.name, self._key)
             if state.tokens != held.tokens:
                 raise StateFileError("it was exchanged")
         except StateFileGone:
             return Read(held, None, CacheMiss.REMOVED)
         except StateFileError as error:
             sys.stderr.write(f"prompt cache: {held.name} is not used: {error}\n")
-            remove(path)
+            self._folder.discard(held.name)
             return Read(held, None, CacheMiss.DAMAGED)
-        with suppress(OSError):
-            os.utime(path)  # the budget takes the least recently used
+        self._folder.touch(held.name)  # the budget takes the least recently used
         return Read(held, state, seconds=perf_counter() - begin)

@@ -31,7 +31,11 @@ class Found:
 
 
 class StateStore:
-    def __init__(self, ram: HostCache, disk: DiskCache | None = None, min_tokens: int = MIN_TOKENS):
+    def __init__(
+        self, ram: HostCache, disk: DiskCache | None = None, min_tokens: int = MIN_TOKENS, note: str | None = None
+    ):
+        """note: a sentence for the load event."""
+        self.note = note
         self.ram = ram
         self.disk = disk
         self.min_tokens = min_tokens
@@ -144,8 +148,9 @@ def open_store(options: EngineOptions, key: str, can_truncate: bool, post: Calla
     """The store that the options ask for, for states that only a load with the same `key` may continue.
 
     post: brings a report of the disk's reader to the engine's thread, which gives it to `StateStore.take`.
-    Without a usable folder it is RAM alone, and the log says why.
+    Without a usable folder it is RAM alone, and `note` says why.
     """
+    note = None
     ram = min(options.prompt_cache_ram, psutil.virtual_memory().available // 4)
     disk = None
     if options.prompt_cache_folder and options.prompt_cache_disk:
@@ -153,5 +158,6 @@ def open_store(options: EngineOptions, key: str, can_truncate: bool, post: Calla
             folder, budget = options.prompt_cache_folder, options.prompt_cache_disk
             disk = DiskCache(folder, budget, key, post, can_truncate, MIN_TOKENS)
         except (OSError, FormatError) as error:
-            sys.stderr.write(f"prompt cache: nothing is kept on disk: {error}\n")
-    return StateStore(HostCache(ram, can_truncate, MIN_TOKENS), disk)
+            note = f"Prompts are not kept on disk: {error}"
+            sys.stderr.write(f"prompt cache: {note}\n")
+    return StateStore(HostCache(ram, can_truncate, MIN_TOKENS), disk, note=note)

@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from backends.formats.kept_references import MAGIC
 from backends.quality.reference import LEAST_LOG_P, Rows
 from backends.quality.sampling import Sampling
 
-MAGIC = b"SLIPREF1"
 MAX_HEADER = 1 << 16
 MAX_ROWS = 1 << 16  # of one block
 DIGEST_BYTES = 32

@@ -44,13 +44,18 @@ def test_killed_at_any_moment_the_target_is_old_or_new(checkpoint: Path, tmp_pat
         moment = chance.random()  # of the conversion's progress
         outcomes.append(_convert_and_kill(checkpoint, target, moment))
         assert digest(target) in (old, new)
-        assert {p.name for p in tmp_path.iterdir()} <= {"model.gguf", "model.gguf.part", "convert.log", "verify.log"}
+        assert {p.name for p in tmp_path.iterdir()} <= {
+            "model.gguf",
+            "model.gguf.slipstream-part",
+            "convert.log",
+            "verify.log",
+        }
         target.write_bytes(b"old")
     assert outcomes.count("killed") >= NUM_KILLS // 2
 
     convert(lambda _: None, checkpoint, target, "f32")  # a stale .part is no obstacle
     assert digest(target) == new
-    assert not target.with_name("model.gguf.part").exists()
+    assert not target.with_name("model.gguf.slipstream-part").exists()
 
 
 def _convert_and_kill(checkpoint: Path, target: Path, moment: float) -> str:

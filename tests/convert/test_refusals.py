@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_the_old_file(tmp_path: Path) -> N
     target.write_bytes(b"old")
 
     def full(_progress: object) -> None:
-        if target.with_name("model.gguf.part").exists():
+        if target.with_name("model.gguf.slipstream-part").exists():
             raise OSError(28, os.strerror(28))
 
     with pytest.raises(Refusal, match=r"The disk of .* is full\. Free some space"):

@@ -108,7 +108,7 @@ class Disks:
         self.opened.pop()
 
     def files(self) -> list[Path]:
-        return sorted(self.folder.iterdir())
+        return sorted(self.folder.glob("*.state"))
 
 
 @pytest.mark.parametrize("kind", [{}, {"max_draft": 0}, {"window": 8}])

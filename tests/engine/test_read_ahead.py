@@ -14,6 +14,7 @@ from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.fake.runner import FakeRunner
 from backends.formats.kept_prompts import clear
+from backends.ownership.directory import Directory
 from backends.prompt_cache import disk_cache, state_reader, state_store
 from backends.prompt_cache.copy_costs import CopyCosts, Way
 from backends.prompt_cache.disk_cache import DiskCache
@@ -37,11 +38,11 @@ class SlowDisk:
         self.may_read, self.asked = threading.Event(), threading.Event()
         self.num_reads = 0
 
-    def read_state(self, path: Path, key: str) -> State:
+    def read_state(self, folder: Directory, file: str, key: str) -> State:
         self.asked.set()
         assert self.may_read.wait(SECONDS)
         self.num_reads += 1
-        return read_state(path, key)
+        return read_state(folder, file, key)
 
 
 read_state = state_reader.read_state
@@ -189,7 +190,7 @@ def test_a_late_report_is_not_taken_for_another_state(start: Callable[..., Engin
 
 def test_a_damaged_file_lets_its_prompt_go_on_at_once(start: Callable[..., Engine]) -> None:
     engine = start()
-    (path,) = engine.disk.folder.iterdir()
+    (path,) = engine.disk.folder.glob("*.state")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     first = engine.add(A)
     engine.finish()

@@ -11,10 +11,13 @@ import pytest
 
 from app.errors import AlreadyThere, ConversionError, InstallError, ModelFileError
 from app.jobs.child import OnProgress
-from app.jobs.folder_lock import FolderLock
 from app.jobs.job import JobState
+from app.jobs.workshop import PURPOSE
 from app.library.store import ModelStore
 from backends.child import Progress
+from backends.ownership.directory import Directory, open_directory
+from backends.ownership.lock import FolderLock
+from backends.ownership.mark import write_mark
 from tests.hub.double import HubDouble, HubRepo
 from tests.jobs.installing import REPO, all_files, application, checkpoint_repo
 from tests.library import gguf_bytes
@@ -266,23 +269,33 @@ def test_cancelled_it_leaves_nothing(double: HubDouble, home: Path) -> None:
     assert all_files(home) == set()
 
 
+def _marked(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with open_directory(folder) as directory:
+        write_mark(directory, PURPOSE)
+
+
 def test_broken_folders_are_cleared_and_foreign_ones_left_alone(double: HubDouble, home: Path) -> None:
     with application(home, double) as app:
         root = app.paths.models / ".installs"
         for name, record in {"empty": None, "damaged": "{", "hostile": '{"version": 1, "request": {}}'}.items():
-            (root / name).mkdir(parents=True)
+            _marked(root / name)
             if record is not None:
                 (root / name / "install.json").write_text(record)
-        (root / "busy").mkdir()
-        lock = FolderLock.take(root / "busy")
+        _marked(root / "busy")
+        (root / "foreign").mkdir()
+        (root / "foreign" / "letter").write_text("a person's")
+        with open_directory(root / "busy") as busy:
+            lock = FolderLock.take(busy)
         assert lock is not None
         outside = home / "outside"
         outside.mkdir()
         (root / "link").symlink_to(outside, target_is_directory=True)
         notices = app.installs.recover()
         lock.release()
-        assert [folder.name for folder in app.folders()] == ["busy", "link"]
+        assert [folder.name for folder in app.folders()] == ["busy", "foreign", "link"]
         assert outside.is_dir()
+        assert (root / "foreign" / "letter").exists()
     assert len(notices) == 2
     assert all("cleared away" in notice for notice in notices)
 
@@ -384,7 +397,7 @@ def test_a_disk_without_room_leaves_no_folder_and_keeps_nobody_from_pausing(
 
     with application(home, double) as app:
         with monkeypatch.context() as patch:
-            patch.setattr("app.jobs.install_record.os.replace", full)
+            patch.setattr("app.jobs.install_record.write_whole", full)
             with pytest.raises(InstallError, match="No space left on device"):
                 app.install("org/whole-GGUF")
         assert app.folders() == []
@@ -392,7 +405,7 @@ def test_a_disk_without_room_leaves_no_folder_and_keeps_nobody_from_pausing(
         job_id = app.install("org/whole-GGUF")
         app.wait_for(job_id, lambda job: bool(job.text))
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "touch", full)
+            patch.setattr(Directory, "create", full)
             app.installs.pause(job_id)
             app.wait(job_id, JobState.PAUSED)
 

@@ -1,6 +1,5 @@
 """The guide's checkpoint becomes an installed model with its draft; whatever stops it leaves no half."""
 
-import os
 import threading
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from app.jobs.queue import JobQueue
 from app.library.store import ModelStore
 from app.paths import Paths
 from backends.formats.gguf import read_header
+from backends.ownership.directory import open_directory
+from backends.ownership.mark import write_mark
 from tests.convert import checkpoints
 
 
@@ -45,10 +46,11 @@ def run(job: InstallGuide, cancel_in_step: int | None = None) -> tuple[Job, list
 
 
 def test_it_installs_the_guide_with_its_draft(job: InstallGuide) -> None:
-    stale, young = job.paths.cache / "guide-stale", job.paths.cache / "guide-young"
-    for folder in (stale, young):
+    left, foreign = job.paths.cache / "guide-left", job.paths.cache / "guide-of-paris"
+    for folder in (left, foreign):
         folder.mkdir(parents=True)
-    os.utime(stale, (0, 0))  # a killed installation of long ago
+    with open_directory(left) as directory:  # by a killed installation
+        write_mark(directory, "guide")
 
     done, heard = run(job)
     assert (done.state, done.error) == (JobState.DONE, None)
@@ -63,7 +65,7 @@ def test_it_installs_the_guide_with_its_draft(job: InstallGuide) -> None:
     assert entry.draft == entry.path.with_name("slipstream-guide-draft-F16.gguf")
     assert entry.draft is not None
     assert read_header(entry.draft).number("block_count") == 1
-    assert list(job.paths.cache.iterdir()) == [young]
+    assert list(job.paths.cache.iterdir()) == [foreign]
 
     again, _ = run(job)
     assert again.state is JobState.DONE

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.folder_lock import FolderLock
 from app.jobs.job import Job, JobState
 from app.jobs.quantize import FOLDER, Quantize, clear_abandoned, output_name
 from app.jobs.queue import JobQueue
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from backends.formats.gguf import read_header
+from backends.ownership.directory import open_directory
+from backends.ownership.lock import FolderLock
+from backends.ownership.mark import write_mark
 from tests.convert import sources
 
 TEXT = "The quick brown fox doesn't jump over 12345 lazy dogs; it has slept.\n" * 60
@@ -93,8 +95,11 @@ def test_what_a_killed_job_has_left_is_removed_and_what_is_at_work_stays(store: 
     left, at_work = store.models_dir / FOLDER / "left", store.models_dir / FOLDER / "at-work"
     for folder in (left, at_work):
         folder.mkdir(parents=True)
+        with open_directory(folder) as directory:
+            write_mark(directory, "quantizing")
         (folder / "model.gguf.part").write_bytes(b"half")
-    lock = FolderLock.take(at_work)
+    with open_directory(at_work) as directory:
+        lock = FolderLock.take(directory)
     assert lock
     clear_abandoned(store.models_dir)
     assert [folder.name for folder in (store.models_dir / FOLDER).iterdir()] == ["at-work"]
@@ -119,7 +124,7 @@ def test_the_new_name_says_the_new_type(source: str, target: str) -> None:
 def test_a_workshop_that_another_process_takes_for_abandoned_is_not_worked_in(
     store: ModelStore, entry: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FolderLock, "take", lambda _folder: None)  # the other one was faster
+    monkeypatch.setattr(FolderLock, "take", lambda _directory: None)  # the other one was faster
     refused = run(Quantize(store, tmp_path / "logs", entry, "Q4_K_M"))
     assert refused.error is not None
     assert refused.error.startswith("Another Slipstream is tidying up")

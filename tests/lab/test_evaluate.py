@@ -12,6 +12,10 @@ from app.errors import Cancelled, EvaluationError, ModelFileError
 from app.lab import evaluate as module
 from app.lab.text import SHIPPED, read_text
 from backends.child import Progress
+from backends.formats.kept_references import MAGIC
+from backends.ownership.directory import open_directory
+from backends.ownership.folder import OwnedFolder
+from backends.ownership.mark import NAME as MARK
 from backends.protocol import KVType
 from tests.convert import reference
 from tests.lab.conftest import CONTEXT, SENTENCE, Made, Measure
@@ -183,29 +187,37 @@ def test_a_cancelled_evaluation_leaves_no_file(measure: Measure, original: Made,
     with pytest.raises(Cancelled):
         measure(q4, original.file, text=long, on_progress=on_progress, cancelled=cancelled)
     assert seen[0] != []  # it had begun to write
-    assert list((tmp_path / "cache" / "evaluations").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache" / "evaluations").iterdir()] == [MARK]
 
 
 def test_old_references_make_room_for_new_ones(tmp_path: Path) -> None:
     for age, name in enumerate(("newest", "middle", "oldest")):
         path = tmp_path / f"{name}.reference"
-        path.write_bytes(bytes(100))
+        path.write_bytes(MAGIC + bytes(92))
         os.utime(path, (1000 - age, 1000 - age))
-    module._trim(tmp_path, 250)
+    foreign = tmp_path / "foreign.reference"
+    foreign.write_bytes(bytes(1000))
+    os.utime(foreign, (1, 1))
+    with module._references(tmp_path / "none yet") as folder:
+        assert folder.directory.names() == [MARK]
+    with OwnedFolder(open_directory(tmp_path)) as folder:
+        module._trim(folder, 250)
+    assert foreign.exists()
+    foreign.unlink()
     assert [path.stem for path in references(tmp_path)] == ["middle", "newest"]
 
 
 def test_a_reference_that_cannot_be_removed_does_not_cost_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "held.reference").write_bytes(bytes(100))
+    (tmp_path / "held.reference").write_bytes(MAGIC + bytes(92))
 
-    def refuse(_path: Path) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError(13, "in use by another process")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", refuse)
-        module._trim(tmp_path, 10)
+    with OwnedFolder(open_directory(tmp_path)) as folder:
+        monkeypatch.setattr(type(folder.directory), "unlink", refuse)
+        module._trim(folder, 10)
     assert len(references(tmp_path)) == 1
 
 

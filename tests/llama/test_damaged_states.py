@@ -68,7 +68,7 @@ def test_five_hundred_damaged_files_are_five_hundred_misses(model: LoadedModel, 
     folder = tmp_path / "prompts"
     cold, _ = life(model, None)
     assert life(model, folder)[0] == cold
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.state")
     whole, pick = path.read_bytes(), random.Random(5)
     reasons = set()
     for n in range(NUM_DAMAGES):
@@ -95,5 +95,5 @@ def test_another_model_of_the_same_shape_does_not_take_the_state(
     said, account = life(twin, folder)
     assert (said, account.cache_n, account.cache_miss) == (cold, 0, CacheMiss.OTHER_BUILD)
     assert said != mine
-    assert len(list(folder.iterdir())) == 2, "each has its own"
+    assert len(list(folder.glob("*.state"))) == 2, "each has its own"
     assert life(model, folder)[1].cache_disk_n == life(twin, folder)[1].cache_disk_n == len(PROMPT) - 1

@@ -32,7 +32,7 @@ def test_a_restart_reuses_the_prompt_from_disk_with_the_same_text(
     first = restart(load, supervisor, tiny, folder)
     fresh = [start(first, prompt).wait() for prompt in (A, B)]
     second = restart(load, supervisor, tiny, folder)
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.glob("*.state"))) == 2
     for prompt, answer in zip((A, B), fresh, strict=True):
         again = start(second, prompt).wait()
         account = timings(again)
@@ -105,7 +105,7 @@ def test_a_damaged_state_is_a_miss_and_never_a_death(
     """Through a real engine a few; tests/engine/test_prompt_tiers.py does 500 at the file."""
     text = start(restart(load, supervisor, tiny, folder), A).wait().text
     supervisor.unload("tiny")
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.state")
     whole, pick = path.read_bytes(), random.Random(4)
     for cut in (False, True, False, True):
         at = pick.randrange(len(whole) // 2, len(whole))
@@ -126,6 +126,6 @@ def test_a_budget_on_disk_holds_over_restarts(load: Load, supervisor: Supervisor
         handle = restart(load, supervisor, tiny, folder, prompt_cache_disk=budget)
         start(handle, tuple(range(20 + n, 220 + n))).wait()
     supervisor.unload("tiny")
-    sizes = [path.stat().st_size for path in folder.iterdir()]
+    sizes = [path.stat().st_size for path in folder.glob("*.state")]
     assert sizes
     assert sum(sizes) <= budget

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.formats.kept_prompts import MAGIC, clear, kept_files
+from backends.formats.kept_prompts import MAGIC, clear, our_files
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_only_our_files_count_and_only_they_go(folder: Path) -> None:
-    assert sum(file.num_bytes for file in kept_files(folder)) == 2 * len(MAGIC) + 6
-    assert {file.path.name for file in clear(folder)} == {"a.state", "b.part"}
-    assert kept_files(folder) == []
+    assert sum(file.num_bytes for file in our_files(folder)) == 2 * len(MAGIC) + 6
+    assert {file.name for file in clear(folder)} == {"a.state", "b.part"}
+    assert our_files(folder) == []
     assert {path.name for path in folder.iterdir()} == {"sub.state", "letter.txt"}
     assert (folder / "sub.state" / "inside.state").exists()
 
@@ -38,6 +38,5 @@ def test_no_link_is_followed_or_removed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_vanishes_meanwhile_is_no_error(folder: Path) -> None:
-    files = kept_files(folder)
-    files[0].path.unlink()
+    (folder / our_files(folder)[0].name).unlink()
     assert len(clear(folder)) == 1

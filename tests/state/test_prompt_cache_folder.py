@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app import prompt_cache_folder
+from backends.ownership.directory import open_directory
 from backends.prompt_cache import state_file
 from backends.prompt_cache.state import State
 
@@ -14,7 +15,8 @@ KEY = "model, build"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for n in range(3):
-        state_file.write_state(tmp_path, KEY, State([n, 2, 3], bytearray(1000)))
+        with open_directory(tmp_path) as directory:
+            state_file.write_state(directory, KEY, State([n, 2, 3], bytearray(1000)))
     return tmp_path
 
 

@@ -98,9 +98,9 @@ class StageServices(Services):
         self.library = StageLibrary(self.stage_store, self.paths, self._note)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
-        return self.supervisor.load(entry.id, entry.path, options, backend="fake")
+        return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
 
     def install_guide(self) -> int:
         return self.jobs.add(self.guide).id

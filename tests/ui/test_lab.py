@@ -1,5 +1,6 @@
 """The Lab page, the picture and a model's card, with real widgets."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +120,9 @@ def test_the_page_lists_draws_and_saves(
     assert "Much worse: keeps 76.1%" in page._sentence.text()
     for suffix in (".png", ".csv", ".md"):
         page.export(tmp_path / f"cards{suffix}")
-        assert (tmp_path / f"cards{suffix}").stat().st_size > 500
+        status = (tmp_path / f"cards{suffix}").stat()
+        assert status.st_size > 500
+        assert status.st_mode & 0o777 == (0o600 if os.name == "posix" else 0o666), "not for others, unless one says so"
     assert QImage(str(tmp_path / "cards.png")).width() == 2 * page.plot.width()
     page.measure.setCurrentIndex(1)
     assert page.plot._measure is Measure.SAME_TOP

@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from app.conversation import ConversationInfo
 from app.history import FAULTS, History, why
+from ui.plain import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
@@ -73,7 +74,7 @@ class ConversationModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole | Qt.ItemDataRole.AccessibleTextRole:
                 return row.title or "New chat"
             case Qt.ItemDataRole.ToolTipRole:
-                return f"{row.title}\n{datetime.fromtimestamp(row.updated):%d %B %Y, %H:%M}"
+                return plain_tip(f"{row.title}\n{datetime.fromtimestamp(row.updated):%d %B %Y, %H:%M}")
             case ConversationRole.ID:
                 return row.id
             case ConversationRole.WHEN:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.conversation import Role, Turn, title_from, to_messages
-from app.errors import EngineError
+from app.errors import EngineError, RequestError
 from app.history import FAULTS, why
 from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
 from ui.bridge import Answer
@@ -44,7 +44,7 @@ class ChatSession(QObject):
     advanced = Signal(object)  # Output, of whichever answer
     refused = Signal(str)  # a sentence: nothing was asked
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
-    returned = Signal(str)  # a question that could not be kept: its writer gets it back
+    returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
 
     def __init__(self, services: "Services", desk: EngineDesk):
@@ -90,9 +90,14 @@ class ChatSession(QObject):
         if self.is_busy or not text.strip():
             return
         try:
+            self._desk.check(self._request([*self.turns, Turn(0, Role.USER, text, 0.0)]))
             if self.conversation is None:
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text)
+        except RequestError as error:
+            self.refused.emit(str(error))
+            self.returned.emit(text)
+            return
         except FAULTS as error:
             self.unkept.emit(f"The question could not be saved: {why(error)}.")
             self.returned.emit(text)
@@ -127,15 +132,9 @@ class ChatSession(QObject):
         self._running.clear()
 
     def _answer(self) -> None:
-        settings = self._services.settings
-        request = Generate(
-            to_messages(self.turns, settings.system_prompt),
-            sampling=SamplingParams(temperature=settings.temperature),
-            priority=Priority.WINDOW,
-        )
         try:
-            answer = self._desk.submit(request)
-        except EngineError as error:
+            answer = self._desk.submit(self._request(self.turns))
+        except (EngineError, RequestError) as error:
             self.refused.emit(str(error))
             return
         assert self.conversation is not None
@@ -164,6 +163,14 @@ class ChatSession(QObject):
             pass  # it was never saved
         except sqlite3.Error as error:
             self.unkept.emit(f"The answer before stays in the saved chat: {why(error)}.")
+
+    def _request(self, turns: list[Turn]) -> Generate:
+        settings = self._services.settings
+        return Generate(
+            to_messages(turns, settings.system_prompt),
+            sampling=SamplingParams(temperature=settings.temperature),
+            priority=Priority.WINDOW,
+        )
 
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:

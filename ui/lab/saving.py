@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice
+from PySide6.QtGui import QImage, QImageWriter
+
 from app.lab.export import to_csv, to_markdown
+from backends.ownership.files import write_whole
 from ui.lab.quality_plot import QualityPlot
 
 if TYPE_CHECKING:
@@ -13,8 +17,17 @@ if TYPE_CHECKING:
 def save_cards(path: Path, cards: "list[Card]", plot: QualityPlot) -> None:
     """By the name's end: a picture, a table for a spreadsheet, else one in Markdown. Raises OSError."""
     if path.suffix == ".png":
-        if not plot.picture().save(str(path)):
-            raise OSError(f"{path} cannot be written")
-        return
-    write = to_csv if path.suffix == ".csv" else to_markdown
-    path.write_text(write(cards), "utf-8", newline="")
+        content = _png(plot.picture())
+    else:
+        write = to_csv if path.suffix == ".csv" else to_markdown
+        content = write(cards).encode()
+    write_whole(path.resolve(), content)  # for this person alone: to share it is a choice
+
+
+def _png(picture: QImage) -> bytes:
+    content, buffer = QByteArray(), QBuffer()
+    buffer.setBuffer(content)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    if not QImageWriter(buffer, QByteArray(b"png")).write(picture):
+        raise OSError("The picture cannot be made")
+    return bytes(content.data())

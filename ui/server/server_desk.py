@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ class ServerDesk(QObject):
     changed = Signal()
     port_taken = Signal(object)  # PortInUseError
     refused = Signal(str)
+    failed = Signal(str)  # a sentence: the port has stopped by itself
 
     def __init__(self, services: "Services", settings: SettingsDesk, bridge: Bridge):
         super().__init__(bridge)
@@ -28,6 +30,8 @@ class ServerDesk(QObject):
         self._settings = settings
         self._bridge = bridge
         self.is_switching = False
+        leave = services.server.subscribe(self._note_failure)
+        self.destroyed.connect(lambda: leave())
 
     @property
     def address(self) -> str | None:
@@ -36,6 +40,10 @@ class ServerDesk(QObject):
     @property
     def num_requests(self) -> int:
         return self._services.server.num_requests
+
+    @property
+    def trouble(self) -> str | None:
+        return self._services.server.trouble
 
     def start(self) -> None:
         """Open it, now and whenever the window starts."""
@@ -79,6 +87,15 @@ class ServerDesk(QObject):
     def _switched(self) -> None:
         self.is_switching = False
         self.changed.emit()
+
+    def _note_failure(self, trouble: str) -> None:
+        """On the port's thread."""
+        with suppress(RuntimeError):  # the window closes: nobody is left to be told
+            self._bridge.call(lambda: trouble, self._stopped)
+
+    def _stopped(self, trouble: str) -> None:
+        self.changed.emit()
+        self.failed.emit(trouble)
 
     def _failed(self, error: Exception) -> None:
         self._switched()

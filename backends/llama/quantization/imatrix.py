@@ -17,6 +17,7 @@ from backends.llama.placement import place
 from backends.llama.quantization.collector import Collector, Entry
 from backends.llama.quantization.importance_file import write_matrix
 from backends.llama.quantization.source import read_source
+from backends.ownership.files import delete_file
 from backends.protocol import EngineOptions
 from backends.regular_file import OddFileError, read_regular
 
@@ -89,7 +90,7 @@ def _write(target: Path, watched: _Watched, dataset: str) -> None:
     except OSError as fault:
         raise Refusal(f"{target} cannot be written: {fault.strerror or fault}.") from fault
     finally:
-        part.unlink(missing_ok=True)
+        delete_file(part)
 
 
 def _read_text(path: Path) -> str:

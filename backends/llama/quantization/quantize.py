@@ -16,6 +16,7 @@ from backends.llama.quantization.dry_run import DryRun
 from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.log import LogLines, heard
 from backends.llama.quantization.source import Source, read_source
+from backends.ownership.files import delete_file
 
 TENSOR = re.compile(r"\[ *\d+/ *\d+\] +(\S+)")
 # tells llama.cpp, which chooses some types by it, that a matrix will be there
@@ -38,7 +39,7 @@ def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads
     except FormatError as fault:
         raise Refusal(str(fault)) from fault
     finally:
-        part.unlink(missing_ok=True)
+        delete_file(part)
     report(Progress(1.0, "Quantized"))
     seconds = time.perf_counter() - start
     return QuantizeResult(recipe.type, target.stat().st_size, seconds, plan.bits_per_weight, plan.warnings)

@@ -64,7 +64,14 @@ def save(results: dict[str, dict[str, Any]]) -> None:
     kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     kept.update(results)
     RESULTS.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-    lines = ["# Attacks", "", "`python -m tests.bench.attacks`", "", "| area | held | seconds | on |", "|---|---|---|---|"]
+    lines = [
+        "# Attacks",
+        "",
+        "`python -m tests.bench.attacks`",
+        "",
+        "| area | held | seconds | on |",
+        "|---|---|---|---|",
+    ]
     for area, row in sorted(kept.items()):
         lines.append(f"| {area} | {row['held']} of {row['cases']} | {row['seconds']:.0f} | {row['on']} |")
     RESULTS.with_suffix(".md").write_text("\n".join([*lines, ""]), "utf-8")

@@ -1,0 +1,1 @@
+"""The one door for deleting: what bears our mark goes, by directory handles; everything else is left alone."""

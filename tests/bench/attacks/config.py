@@ -153,7 +153,7 @@ def _attack_selftest(content: Content, folder: Path) -> str | None:
     _put(content, path)
 
     class Tested(Preflight):
-        def _test(self) -> Verdict:
+        def _test(self, *_: object) -> Verdict:
             asked.append(1)
             return Verdict(True, 1.5)
 
@@ -242,7 +242,7 @@ MANIFESTS: dict[str, Content] = {
     "a size below nothing": _changed(_RECORD, "models", 0, "bytes", value=-1),
     "parameters of 10^30": _changed(_RECORD, "models", 0, "parameters", value=10**30),
     "a context of a truth": _changed(_RECORD, "models", 0, "context", value=True),
-    "half a character": _changed(_RECORD, "models", 0, "name", value="\ud800"),
+    "half a character": _changed(_RECORD, "models", 0, "id", value="\ud800"),
     "a date that is none": _changed(_RECORD, "models", 0, "added", value="yesterday"),
     "models of a text": _changed(_RECORD, "models", value="x"),
 }

@@ -63,10 +63,13 @@ class Index:
             return {row[0]: ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
         except (sqlite3.Error, OSError, ValueError, TypeError):
             with suppress(OSError):
-                delete_file(self._path)
+                if not self._path.is_symlink():
+                    delete_file(self._path)
             return {}
 
     def _open(self) -> sqlite3.Connection:
+        if self._path.is_symlink():  # to whatever it leads, it is not written there
+            raise OSError(f"{self._path} is a link")
         make_private_folder(self._path.parent)
         make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)

@@ -2,12 +2,16 @@
 
 import argparse
 import multiprocessing
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from app.cli.terminal import guard_log, warn
+from app.closing import kill_children_at_exit
 from app.errors import Cancelled, SlipstreamError, UsageError
+from app.whole_file import reason
 
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
@@ -26,19 +30,28 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage, 130 asked to end before that."""
+    kill_children_at_exit()
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)
+    guard_log()
     try:
         code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
         return code
     except UsageError as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
         return EXIT_USAGE
     except Cancelled as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
         return EXIT_INTERRUPTED
     except SlipstreamError as error:
-        print(f"slipstream: {error}", file=sys.stderr)
+        warn(str(error))
+        return EXIT_FAILED
+    except BrokenPipeError:  # “slipstream models | head” has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:  # the edge: a disk that fails where nobody expected it
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"slipstream: {where}{reason(error)}.", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

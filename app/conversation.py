@@ -45,7 +45,7 @@ def to_messages(turns: Sequence[Turn], system_prompt: str) -> tuple[Message, ...
 
 def title_from(text: str) -> str:
     """A conversation's name from its first question: one line, cut at a word."""
-    line = " ".join(text.split())
+    line = " ".join(text.lstrip()[: 10 * TITLE_LENGTH].split())  # of a whole book the first words are enough
     if len(line) <= TITLE_LENGTH:
         return line
     words = line[:TITLE_LENGTH].rsplit(" ", 1)[0]

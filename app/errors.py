@@ -3,6 +3,7 @@
 SlipstreamError
 ├── UsageError             a wrong command line: exit code 2
 ├── ModelFileError         missing, truncated, or not a model that this app can read
+├── SettingsError          a change of the settings that the disk does not take
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
 ├── InstallError           an install that cannot begin or go on
@@ -19,6 +20,7 @@ SlipstreamError
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from backends.bounds import sentence
 from backends.protocol import FailureKind
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class SlipstreamError(Exception):
-    """str() of it is one sentence or two, fit for a banner."""
+    """str() of it is one sentence or two, fit for a banner or a terminal whatever a file has put into it."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(sentence(message))
 
 
 class UsageError(SlipstreamError):
@@ -34,6 +39,10 @@ class UsageError(SlipstreamError):
 
 
 class ModelFileError(SlipstreamError):
+    pass
+
+
+class SettingsError(SlipstreamError):
     pass
 
 

@@ -4,19 +4,31 @@ Every method commits before it returns, so a process that dies keeps all that it
 """
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from app.conversation import ConversationInfo, Role, Turn
-from app.settings import set_aside
+from app.history_rows import info_from, storable, text_from, turn_from, unreadable
+from app.history_salvage import salvage
+from app.own_database import (
+    NewerDatabase,
+    NotOurDatabase,
+    check_schema,
+    clear_the_way,
+    is_damage,
+    set_database_aside,
+)
+from app.whole_file import reason
 from backends.ownership.private import make_private_file, make_private_folder
 from backends.protocol import Timings
+from backends.regular_file import check_regular
 
 # one entry per version; a released entry is never edited, a change is a new one
 MIGRATIONS = (
@@ -34,7 +46,28 @@ MIGRATIONS = (
     CREATE INDEX conversation_by_time ON conversation (updated, id);
     """,
 )
-CORRUPT_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+MAX_COPY = 256 << 20
+NOBODY = -(1 << 63)  # no conversation has this id
+PAUSE = 1.0  # seconds to wait for another window that writes; it takes milliseconds
+SEARCH = """
+    SELECT id, title, updated FROM conversation AS c
+    WHERE :needle = '' OR instr(folded(CAST(title AS BLOB)), :needle) OR EXISTS
+        (SELECT 1 FROM turn WHERE conversation = c.id AND instr(folded(CAST(text AS BLOB)), :needle))
+    ORDER BY updated DESC, id DESC
+"""
+TURNS = "SELECT id, role, text, created, model, timings, stopped, problem FROM turn"
+FAULTS = (sqlite3.Error, KeyError)  # what every method of History may raise
+REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the file, or its folder, may not be written to",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
+    sqlite3.SQLITE_BUSY: "another program holds the file",
+    sqlite3.SQLITE_LOCKED: "another program holds the file",
+    sqlite3.SQLITE_IOERR: "the disk did not take it, or is full",
+    sqlite3.SQLITE_TOOBIG: "it is too long",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_NOTADB: "the file is damaged",
+}
 
 
 class _Unset(Enum):
@@ -44,20 +77,18 @@ class _Unset(Enum):
 UNSET: Final = _Unset.UNSET
 
 
-class NewerHistoryError(Exception):
-    """A later Slipstream has written this file."""
-
-
 class History:
     """Raises sqlite3.Error when the disk or the file fails, and KeyError for an id that is not there."""
 
-    def __init__(self, path: Path | None):
-        """None keeps everything in memory. Raises NewerHistoryError."""
+    def __init__(self, path: Path | None, copy_of: Path | None = None):
+        """None keeps everything in memory; copy_of: and begins with what is in that file. Raises NotOurDatabase."""
         if path:
             make_private_folder(path.parent)
             make_private_file(path)
-        self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
+        self._database = sqlite3.connect(path or ":memory:", PAUSE, isolation_level=None)
         try:
+            if copy_of:
+                self._copy(copy_of)
             self._prepare()
         except BaseException:
             self._database.close()
@@ -65,33 +96,31 @@ class History:
 
     def conversations(self, search: str = "") -> list[ConversationInfo]:
         """Newest first; with `search`, those whose title or any turn contains it, whatever the case."""
-        rows = self._database.execute(
-            """
-            SELECT id, title, updated FROM conversation AS c
-            WHERE :needle = '' OR instr(casefold(title), :needle) OR EXISTS
-                (SELECT 1 FROM turn WHERE conversation = c.id AND instr(casefold(text), :needle))
-            ORDER BY updated DESC, id DESC
-            """,
-            {"needle": search.strip().casefold()},
-        )
-        return [ConversationInfo(*row) for row in rows]
+        needle = storable(search.strip().casefold())
+        try:
+            return [info_from(row) for row in self._database.execute(SEARCH, {"needle": needle})]
+        except sqlite3.DataError:  # one of the texts is larger than any may be
+            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
+            infos = [self._conversation(row_id) for (row_id,) in ids]
+            return [info for info in infos if needle in info.title.casefold() or self._is_said(needle, info.id)]
 
     def create(self, title: str = "") -> ConversationInfo:
-        now = time.time()
+        now, title = time.time(), storable(title)
         cursor = self._database.execute("INSERT INTO conversation (title, updated) VALUES (?, ?)", (title, now))
         assert cursor.lastrowid is not None
         return ConversationInfo(cursor.lastrowid, title, now)
 
     def turns(self, conversation_id: int) -> list[Turn]:
-        rows = self._database.execute(
-            "SELECT id, role, text, created, model, timings, stopped, problem FROM turn"
-            " WHERE conversation = ? ORDER BY id",
-            (conversation_id,),
-        )
-        return [_turn(row) for row in rows]
+        """A row that cannot be read is a turn that says so."""
+        where = f"{TURNS} WHERE conversation = ? ORDER BY id"
+        try:
+            return [turn_from(row) for row in self._database.execute(where, (conversation_id,))]
+        except sqlite3.DataError:  # one of them is larger than any text may be
+            ids = self._database.execute("SELECT id FROM turn WHERE conversation = ? ORDER BY id", (conversation_id,))
+            return [self._turn(turn_id) for (turn_id,) in ids.fetchall()]
 
     def append(self, conversation_id: int, role: Role, text: str, model: str | None = None) -> Turn:
-        now = time.time()
+        now, text = time.time(), storable(text)
         with self._transaction():
             self._touch(conversation_id, now)
             cursor = self._database.execute(
@@ -113,7 +142,7 @@ class History:
         """Change only what is given; None takes timings or problem away."""
         given: dict[str, Any] = {"text": text, "stopped": stopped, "problem": problem}
         given["timings"] = json.dumps(asdict(timings)) if isinstance(timings, Timings) else timings
-        changes = {name: value for name, value in given.items() if value is not UNSET}
+        changes = {name: storable(value) for name, value in given.items() if value is not UNSET}
         if not changes:
             return
         columns = ", ".join(f"{name} = :{name}" for name in changes)
@@ -130,29 +159,77 @@ class History:
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Does not count as news: the list keeps its order."""
-        cursor = self._database.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, conversation_id))
+        cursor = self._database.execute(
+            "UPDATE conversation SET title = ? WHERE id = ?", (storable(title), conversation_id)
+        )
         _require(cursor, conversation_id)
 
     def delete(self, conversation_id: int) -> None:
         """With its turns. One that is gone already is no error."""
         self._database.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,))
 
+    def take_over(self, damaged: Path) -> int:
+        """What can be read of a damaged file; the number of chats. This history must be new."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
+            scratch.executescript("".join(MIGRATIONS))
+            num_chats = salvage(damaged, scratch)
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            scratch.execute(f"PRAGMA user_version = {version}")
+            if num_chats:
+                scratch.backup(self._database)
+        return num_chats
+
     def close(self) -> None:
         self._database.close()
 
+    def _conversation(self, conversation_id: int) -> ConversationInfo:
+        try:
+            row = "SELECT id, title, updated FROM conversation WHERE id = ?"
+            return info_from(self._database.execute(row, (conversation_id,)).fetchone())
+        except sqlite3.DataError:
+            return ConversationInfo(conversation_id, "A chat with a damaged title", 0.0)
+
+    def _is_said(self, needle: str, conversation_id: int) -> bool:
+        return any(needle in turn.text.casefold() for turn in self.turns(conversation_id))
+
+    def _turn(self, turn_id: int) -> Turn:
+        try:
+            return turn_from(self._database.execute(f"{TURNS} WHERE id = ?", (turn_id,)).fetchone())
+        except sqlite3.DataError:
+            return unreadable(turn_id, "it is too large")
+
+    def _copy(self, path: Path) -> None:
+        """Of a file that may only be read, as its last quiet moment has left it."""
+        if path.stat().st_size > MAX_COPY:
+            raise OSError(None, "it is too large to be kept in memory")
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+            _check(source)
+            source.backup(self._database)
+
     def _prepare(self) -> None:
         database = self._database
-        database.create_function("casefold", 1, str.casefold, deterministic=True)
+        database.text_factory = text_from
+        database.create_function("folded", 1, _folded, deterministic=True)
+        check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
-        _check(database)
         self._migrate()
+        self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        """Better known at the start than when something has to be kept."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            with suppress(KeyError):
+                self.rename(NOBODY, "")
+            self._database.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another window does
+                raise
 
     def _migrate(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise NewerHistoryError(f"version {version}")
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             # one transaction with its number, or a death in between would run it twice
             self._database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
@@ -162,10 +239,11 @@ class History:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a full disk has rolled it back already
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def _touch(self, conversation_id: int, now: float) -> None:
         cursor = self._database.execute(
@@ -177,51 +255,84 @@ class History:
 def open_history(path: Path) -> tuple[History, str | None]:
     """The history, and a sentence for a banner when the file on disk could not be used."""
     try:
-        return History(path), None
-    except NewerHistoryError:
+        moved = clear_the_way(path) if path.parent.is_dir() else []
+        _inspect(path)
+        history = History(path)
+    except NewerDatabase:
         return _start_anew(path, "The chats on disk are from a newer Slipstream.")
+    except NotOurDatabase as error:
+        return _start_anew(path, f"The file with the chats is not one ({error}).")
     except (sqlite3.Error, OSError) as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in CORRUPT_CODES:
-            return _start_anew(path, "The file with the chats was damaged.")
-        return _in_memory(error)
+        if is_damage(error) or _says_nonsense(error, path):
+            return _start_anew(path, "The file with the chats was damaged.", is_readable=True)
+        return _in_memory(error, path)
+    names = ", ".join(target.name for target in moved)
+    return history, f"What lay beside the chats was damaged, or not theirs. It is kept as {names}." if moved else None
 
 
-def _start_anew(path: Path, reason: str) -> tuple[History, str | None]:
+def why(error: Exception) -> str:
+    """Of one of FAULTS, as the end of a sentence."""
+    if isinstance(error, KeyError):
+        return "the chat is not there any more"
+    if isinstance(error, OSError):
+        return reason(error)
+    return REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, str(error))
+
+
+def _start_anew(path: Path, what: str, is_readable: bool = False) -> tuple[History, str | None]:
+    """is_readable: what can be read of the old file goes on in the new one."""
     try:
-        target = set_aside(path)
-        for suffix in ("-wal", "-shm"):  # they belong to the damaged file and would spoil a new one
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).replace(target.with_name(target.name + suffix))
-        return History(path), f"{reason} It is kept as {target.name}, and a new one was begun."
+        target = set_database_aside(path)
+        history = History(path)
+        num_chats = history.take_over(target) if is_readable else 0
+        came = f"{num_chats} of its chats could be read, and go on." if num_chats else "A new one was begun."
+        return history, f"{what} It is kept as {target.name}. {came}"
     except (sqlite3.Error, OSError) as error:
-        return _in_memory(error)
+        return _in_memory(error, path)
 
 
-def _in_memory(error: Exception) -> tuple[History, str | None]:
-    return History(None), f"The chats on disk cannot be opened ({error}). New chats are lost when you quit."
+def _in_memory(error: Exception, path: Path) -> tuple[History, str | None]:
+    """With the chats that can be read at least, where the file may not be written."""
+    try:
+        check_regular(path)
+        return History(None, copy_of=path), f"Chats cannot be kept ({why(error)}). What is new is lost when you quit."
+    except (sqlite3.Error, OSError):
+        pass
+    return History(None), f"The chats on disk cannot be opened ({why(error)}). New chats are lost when you quit."
+
+
+def _inspect(path: Path) -> None:
+    """Raises sqlite3.Error. Opened for reading only: closing it leaves every byte as it was, in the log too."""
+    if path.exists() and path.stat().st_size:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", PAUSE, uri=True)) as database:
+            try:
+                check_schema(database, len(MIGRATIONS), "".join(MIGRATIONS))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # as for a format of the future
+                    raise NotOurDatabase(str(error)) from error
+                raise
+            _check(database)
+
+
+def _says_nonsense(error: Exception, path: Path) -> bool:
+    """A header that forbids writing, in a file that may be written to, is a damaged one."""
+    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    return code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _check(database: sqlite3.Connection) -> None:
-    (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if answer != "ok":
+    """The indexes too, which say where turns are: one that lies would hide them."""
+    (answer,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if answer != "ok" or database.execute("PRAGMA foreign_key_check").fetchone():
         error = sqlite3.DatabaseError(answer)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
 
+def _folded(content: bytes) -> str:
+    return content.decode("utf-8", "replace").casefold()
+
+
 def _require(cursor: sqlite3.Cursor, row_id: int) -> None:
     if not cursor.rowcount:
         raise KeyError(row_id)
-
-
-def _turn(row: tuple[Any, ...]) -> Turn:
-    turn_id, role, text, created, model, timings, stopped, problem = row
-    return Turn(turn_id, Role(role), text, created, model, _timings(timings), bool(stopped), problem)
-
-
-def _timings(column: str | None) -> Timings | None:
-    """Fields that this version does not know, or lacks, do no harm."""
-    if column is None:
-        return None
-    known = {field.name for field in fields(Timings)}
-    return Timings(**{name: value for name, value in json.loads(column).items() if name in known})

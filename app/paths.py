@@ -6,6 +6,7 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from backends.ownership.lock import lock_of
 from backends.ownership.private import (
     make_folder,
     make_private_folder,
@@ -80,7 +81,10 @@ class Paths:
             make_private_folder(folder)
             tighten_folder(folder, KNOWN)
         make_folder(self.models)
-        for file in (self.settings_file, self.remarks_file, self.index_file, *with_companions(self.database_file)):
+        for file in (self.settings_file, self.remarks_file):
+            tighten_file(file)
+            tighten_file(lock_of(file))
+        for file in (self.index_file, *with_companions(self.database_file)):
             tighten_file(file)
         for folder in (self.cards, self.cache / "evaluations"):
             tighten_folder(folder, KNOWN)

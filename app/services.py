@@ -1,15 +1,14 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import psutil
-
-from app.errors import EngineError, ModelFileError, UnknownModelError
+from app.closing import close_all
+from app.directory import Directory
+from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.history import History, open_history
 from app.hub.client import HubClient
@@ -36,66 +35,29 @@ from app.library.library import Library
 from app.library.places import all_places
 from app.library.remarks import Remarks
 from app.library.store import ModelStore
+from app.makeshift import Makeshift
 from app.paths import Paths
 from app.server.server import Server
-from app.settings import Settings, load_settings, save_settings
+from app.settings import Settings
+from app.settings_file import SettingsFile
 from app.telemetry import MemorySample, Telemetry
+from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
-MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
-
-
-class Directory:
-    """The library and the engines as the port sees them."""
-
-    def __init__(self, library: Library, supervisor: Supervisor, load: Callable[[ModelEntry], EngineHandle]):
-        self._library = library
-        self._supervisor = supervisor
-        self._load = load
-        self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
-
-    def names(self) -> list[str]:
-        loaded = [handle.name for handle in self._supervisor.engines()]
-        return loaded + [entry.id for entry in self._runnable() if entry.id not in loaded]
-
-    def engine(self, name: str | None) -> EngineHandle:
-        with self._lock:
-            return self._engine(name)
-
-    def _engine(self, name: str | None) -> EngineHandle:
-        if not name:
-            return self._only()
-        loaded = {handle.name: handle for handle in self._supervisor.living()}  # others are loaded anew
-        if name in loaded:
-            return loaded[name]
-        entry = self._library.find(name)
-        if entry.id in loaded:
-            return loaded[entry.id]
-        _check_memory(entry)
-        return self._load(entry)
-
-    def _only(self) -> EngineHandle:
-        engines = self._supervisor.living()
-        if engines:
-            return engines[0]
-        entries = self._runnable()
-        if len(entries) == 1:
-            return self._load(entries[0])
-        raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
-
-    def _runnable(self) -> list[ModelEntry]:
-        return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
+CLOSE_SECONDS = 4.0
 
 
 class Services:
     """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
 
     def __init__(self, paths: Paths):
-        paths.ensure()
-        self.paths = paths
         self.notices: list[str] = []
-        self.settings, notice = load_settings(paths.settings_file)
+        self._makeshift = Makeshift(paths)
+        self.paths = paths = self._makeshift.paths
+        self._note(self._makeshift.notice)
+        self._settings_file = SettingsFile(paths.settings_file)
+        self.settings, notice = self._settings_file.load()
         self._note(notice)
         self.store = ModelStore(paths.models)
         self.tokens = TokenStore()
@@ -103,7 +65,7 @@ class Services:
         self.library = Library(
             self.store,
             Index(paths.index_file),
-            Remarks(paths.remarks_file),
+            Remarks(paths.remarks_file, self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
         )
@@ -115,7 +77,8 @@ class Services:
             self.hub, self.store, paths.logs, make_card=partial(self.lab.measure, settings=QUICK), library=self.library
         )
         self.installs = Installs(self.jobs, tools)
-        self.server = Server(Directory(self.library, self.supervisor, self.load_model))
+        self.directory = Directory(self.library, self.supervisor, self.load_model)
+        self.server = Server(self.directory)
         self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
         self._history: History | None = None
@@ -129,11 +92,11 @@ class Services:
             self._note(notice)
         return self._history
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
-        """Start its engine and return at once. Raises ModelFileError for a checkpoint."""
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
+        """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
-        return self.supervisor.load(entry.id, entry.path, self.options_for(entry))
+        return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -182,16 +145,28 @@ class Services:
         return self.jobs.add(BringIn(self.store, tuple(paths), is_move)).id
 
     def add_folder(self, folder: Path) -> None:
-        """List the models of a folder as they lie. Raises ModelFileError."""
-        self.save_settings(replace(self.settings, folders=with_folder(self.settings.folders, folder)))
+        """List the models of a folder as they lie. Raises ModelFileError or SettingsError."""
+        self.change_settings(lambda settings: replace(settings, folders=with_folder(settings.folders, folder)))
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
         return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
 
-    def save_settings(self, settings: Settings) -> None:
-        self.settings = settings
-        save_settings(self.paths.settings_file, settings)
+    def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
+        """Of what is on the disk now, which a command may have changed meanwhile.
+
+        Raises SettingsError when it cannot be kept; in this run it holds all the same.
+        """
+        try:
+            self.settings = self._settings_file.change(change, patience)
+        except SettingsError:
+            self.settings = change(self.settings)
+            raise
+
+    def take_notices(self) -> list[str]:
+        """Those that nobody has told yet. On any thread."""
+        notices, self.notices = self.notices, []
+        return notices
 
     def subscribe_memory(self, listener: Callable[[MemorySample], None]) -> Callable[[], None]:
         """Called on the telemetry's thread; the function returned ends that."""
@@ -199,13 +174,18 @@ class Services:
         return lambda: self._memory_listeners.remove(listener)
 
     def close(self) -> None:
-        self.server.stop()
-        self.hub.close()
-        self.telemetry.close()
-        self.installs.close()  # and the jobs with them; installs stay resumable
-        self.supervisor.close()
+        """Within CLOSE_SECONDS, whatever hangs."""
+        parts = {
+            "the port": self.server.stop,
+            "the Hub": self.hub.close,
+            "the memory figures": self.telemetry.close,
+            "the jobs": self.installs.close,  # installs stay resumable
+            "the engines": self.supervisor.close,
+        }
+        close_all(parts, CLOSE_SECONDS)
         if self._history is not None:
             self._history.close()
+        self._makeshift.close()
 
     def _watch(self, _snapshot: EngineSnapshot) -> None:
         self.telemetry.set_active(bool(self.supervisor.living()))
@@ -221,13 +201,3 @@ class Services:
     def _note(self, notice: str | None) -> None:
         if notice:
             self.notices.append(notice)
-
-
-def _check_memory(entry: ModelEntry) -> None:
-    """A request from outside must not push the machine into swapping."""
-    free = psutil.virtual_memory().available
-    if entry.bytes > MEMORY_LEFT * free:
-        raise EngineError(
-            f"“{entry.id}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free. "
-            "Unload another model first."
-        )

@@ -1,25 +1,18 @@
-"""What a person has chosen, kept in one TOML file. Knows no window and no engine process."""
+"""What a person has chosen, as values. Knows no window, no engine process and no file."""
 
-import os
-import tempfile
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from backends.ownership.files import delete_file
-from backends.ownership.private import make_private_folder
 from backends.protocol import DraftMode, EngineOptions, KVType
 
-VERSION = 1
 THEMES = ("system", "light", "dark")
 MAX_BYTES = 1 << 50
 FOREIGN = ("lm-studio", "ollama", "jan", "hf-cache")  # the names of app.library.origin
 MAX_FOLDERS = 100
+MAX_KEY, MAX_NAME, MAX_PATH = 512, 1024, 4096  # characters
+MAX_PROMPT = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -59,56 +52,8 @@ class Settings:
         )
 
 
-def load_settings(path: Path) -> tuple[Settings, str | None]:
-    """The settings, and a sentence for a banner when something in the file could not be used."""
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Settings(), None
-    except ValueError:  # not TOML, or not UTF-8
-        return Settings(), _give_up_on(path)
-    except OSError as error:
-        return Settings(), f"The settings could not be read ({error}). Slipstream uses its defaults."
-    return _from_document(document, path)
-
-
-def save_settings(path: Path, settings: Settings) -> None:
-    """Replace the file in one step: a reader, or a crash, finds the old or the new one. Raises OSError."""
-    chosen = {key: value for key, value in asdict(settings).items() if value is not None}
-    content = tomli_w.dumps({"version": VERSION, **chosen}).encode()
-    make_private_folder(path.parent)
-    # mkstemp makes it readable for its owner alone: the file may hold a key
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        delete_file(Path(name))
-        raise
-
-
-def set_aside(path: Path) -> Path:
-    """Rename an unusable file to the first free `<name>.broken-<n>`; nothing is deleted. Raises OSError."""
-    for number in count(1):
-        target = path.with_name(f"{path.name}.broken-{number}")
-        if not target.exists():
-            break
-    os.replace(path, target)
-    return target
-
-
-def _give_up_on(path: Path) -> str:
-    try:
-        target = set_aside(path)
-    except OSError as error:
-        return f"The settings file {path} is broken and could not be set aside ({error}). Defaults are used."
-    return f"The settings file was broken. It is kept as {target.name}, and Slipstream uses its defaults."
-
-
-def _from_document(document: dict[str, Any], path: Path) -> tuple[Settings, str | None]:
+def settings_from(document: dict[str, Any]) -> tuple[Settings, tuple[str, ...]]:
+    """The settings of a document, and the names of those that are not usable: their defaults hold."""
     values: dict[str, Any] = {}
     rejected: list[str] = []
     for field in fields(Settings):
@@ -116,12 +61,14 @@ def _from_document(document: dict[str, Any], path: Path) -> tuple[Settings, str 
             continue
         try:
             values[field.name] = _PARSERS[field.name](document[field.name])
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):  # what a parser compares may be anything
             rejected.append(field.name)
-    if not rejected:
-        return Settings(**values), None
-    sentence = f"In {path.name} these settings are not usable; their defaults hold: {', '.join(rejected)}."
-    return Settings(**values), sentence
+    return Settings(**values), tuple(rejected)
+
+
+def document_of(settings: Settings) -> dict[str, Any]:
+    """What `settings_from` reads."""
+    return {key: value for key, value in asdict(settings).items() if value is not None}
 
 
 Parser = Callable[[Any], Any]
@@ -154,12 +101,25 @@ def _instance(kind: type) -> Parser:
     return parse
 
 
+def _text(most: int) -> Parser:
+    """Of so many characters; none that stands for half of one, which no file could hold."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > most:
+            raise ValueError(value)
+        value.encode()  # UnicodeEncodeError is a ValueError
+        return value
+
+    return parse
+
+
 def _folders(value: Any) -> tuple[str, ...]:
     """Absolute ones, each once; a relative one would mean another place in every shell."""
     if not isinstance(value, list | tuple) or len(value) > MAX_FOLDERS:
         raise ValueError(value)
-    if not all(isinstance(folder, str) and "\0" not in folder and Path(folder).is_absolute() for folder in value):
-        raise ValueError(value)
+    for folder in value:
+        if not isinstance(folder, str) or len(folder) > MAX_PATH or "\0" in folder or not Path(folder).is_absolute():
+            raise ValueError(value)
     return tuple(dict.fromkeys(value))
 
 
@@ -179,8 +139,8 @@ _PARSERS: dict[str, Parser] = {
     "theme": _theme,
     "port": _integer(1, 65_535),
     "serve": _instance(bool),
-    "api_key": _instance(str),
-    "last_model": _instance(str),
+    "api_key": _text(MAX_KEY),
+    "last_model": _text(MAX_NAME),
     "context": _integer(64, 2**24),
     "parallel": _integer(1, 64),
     "kv_type_k": KVType,
@@ -191,7 +151,7 @@ _PARSERS: dict[str, Parser] = {
     "prompt_cache_ram": _integer(0, MAX_BYTES),
     "prompt_cache_disk": _integer(0, MAX_BYTES),
     "temperature": _number(0, 2),
-    "system_prompt": _instance(str),
+    "system_prompt": _text(MAX_PROMPT),
     "folders": _folders,
     "libraries": _libraries,
 }

@@ -17,11 +17,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TextIO
 
+from backends.bounds import sentence
+
 EXIT_ORPHANED = 75  # the application died first
 
 
 class Refusal(Exception):
     """A failure that is understood: str() of it is one sentence for a person. Anything else is a crash."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(sentence(message))
 
 
 @dataclass(frozen=True, slots=True)

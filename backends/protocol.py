@@ -1,8 +1,10 @@
 """The messages between the application and an engine process. Dataclasses only; knows no engine.
 
-The application sends `Load` first, then `Generate` and `Abort` as it likes, and `Close` to end the process.
+The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
+process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Failed` for
-a request it refuses, and `Stats` about four times a second while it works.
+a request it refuses, and `Stats` about four times a second while it works. From its very start, at least once a
+second and whatever it does, it says with a `Pulse` that it lives.
 """
 
 from dataclasses import dataclass, field
@@ -235,6 +237,7 @@ class Generate:
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR
+    client: int | None = None  # answers of one client take turns with those of others; None: a client of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,19 @@ class Close:
     """End the process. A pipe at its end means the same, and at once: the application died."""
 
 
-Request = Load | Generate | Abort | Close
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody reads this answer: compute no more of it until `Resume`. Unknown or finished uids are ignored."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    uid: int
+
+
+Request = Load | Generate | Abort | Close | Pause | Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +333,7 @@ class Ready:
     kv_layout: KVLayout = KVLayout.UNIFIED  # never AUTO
     kv_layout_reason: str = ""  # a sentence
     adapters: tuple[Adapter, ...] = ()
+    max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +412,7 @@ class Drafting:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The engine's pulse. Totals since the load; micro-seconds are sums over all steps."""
+    """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
 
     num_running: int
     num_waiting: int
@@ -416,4 +432,11 @@ class Stats:
     kv_layout: KVLayout = KVLayout.UNIFIED
 
 
-Event = Loading | Ready | Outputs | Failed | Stats
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The engine lives. busy_seconds: how long it has been at the present step, or stage of its load; 0 when idle."""
+
+    busy_seconds: float
+
+
+Event = Loading | Ready | Outputs | Failed | Stats | Pulse

@@ -34,16 +34,20 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 def _left(threads: set[threading.Thread], children: set[int]) -> list[str]:
+    """A module's engine may keep a child that a test made it start."""
     new_threads = [thread.name for thread in threading.enumerate() if thread not in threads]
-    return new_threads + [f"process {pid}" for pid in _children() if pid not in children]
+    return new_threads + [
+        f"process {pid}" for pid, parent in _children().items() if pid not in children and parent not in children
+    ]
 
 
-def _children() -> list[int]:
-    pids = []
+def _children() -> dict[int, int]:
+    """The parent of each."""
+    parents = {}
     for child in psutil.Process().children(recursive=True):
         try:
             if not any(name in " ".join(child.cmdline()) for name in LASTING):
-                pids.append(child.pid)
+                parents[child.pid] = child.ppid()
         except psutil.Error:  # it has just gone
             continue
-    return pids
+    return parents

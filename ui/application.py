@@ -30,12 +30,14 @@ def run(services: "Services", argv: list[str], asked: threading.Event | None = N
     theme = Theme(application, services.settings.theme)
     bridge = Bridge()
     stop_listening = listen(services, bridge)
+    leave = services.supervisor.attend()
     window = MainWindow(services, bridge, theme)
     services.telemetry.start()
     window.show()
     try:
         return application.exec()
     finally:
+        leave()
         stop_listening()
         bridge.close()
 

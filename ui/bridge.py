@@ -7,17 +7,19 @@ meanwhile (the tokens of one answer, the states of one engine or job) and says i
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.errors import SlipstreamError
 from backends.protocol import Failed, Output
+from ui.workers import Workers
 
 TICK_MS = 30
 NUM_WORKERS = 3
+CLOSE_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ class Bridge(QObject):
         self._lock = threading.Lock()
         self._messages: dict[object, Callable[[], None]] = {}
         self._outputs: dict[Answer, list[Output | Failed]] = {}
-        self._workers = ThreadPoolExecutor(NUM_WORKERS, thread_name_prefix="window-worker")
+        self._workers = Workers(NUM_WORKERS)
         self._timer = QTimer(self, interval=TICK_MS, singleShot=True)
         self._timer.timeout.connect(self._drain)
         self._woken.connect(self._wake)
@@ -68,11 +70,11 @@ class Bridge(QObject):
         self, function: Callable[[], T], done: Callable[[T], None], failed: Callable[[Exception], None] | None = None
     ) -> None:
         """Run `function` on a worker and hand its result, or what it raised, back in the GUI thread."""
-        self._workers.submit(self._work, function, done, failed)
+        self._workers.submit(partial(self._work, function, done, failed))
 
     def close(self) -> None:
-        """Wait for the workers; what they say after this is not told any more."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        """Wait for the workers, but not long; what they say after this is not told any more."""
+        self._workers.close(CLOSE_SECONDS)
         self._timer.stop()
         self._messages.clear()
         self._outputs.clear()

@@ -1,7 +1,6 @@
 """The model that the window talks to: loads, unloads and reloads it, and tells how it is. Knows no widget."""
 
 import threading
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from app.errors import EngineError, SlipstreamError
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from backends.protocol import Generate
 from ui.bridge import Answer, Bridge
+from ui.settings.settings_desk import SettingsDesk
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
@@ -23,9 +23,10 @@ class EngineDesk(QObject):
     refused = Signal(str)  # a sentence: this model cannot be loaded
     noted = Signal(str)  # a sentence: it was loaded, but not as well as it could be
 
-    def __init__(self, services: "Services", bridge: Bridge):
+    def __init__(self, services: "Services", settings: SettingsDesk, bridge: Bridge):
         super().__init__(bridge)
         self._services = services
+        self._settings = settings
         self._bridge = bridge
         self._num_switches = 0
         self._one_switch = threading.Lock()  # workers load: two choices in a row must not overtake each other
@@ -71,8 +72,13 @@ class EngineDesk(QObject):
             self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
         self.changed.emit()
 
+    def check(self, request: Generate) -> None:
+        """Raises RequestError when its length alone says that it cannot fit."""
+        if self.handle:
+            self.handle.check(request)
+
     def submit(self, request: Generate) -> Answer:
-        """Raises EngineError unless the engine is ready."""
+        """Raises EngineError unless the engine is ready and takes requests, RequestError for one that cannot fit."""
         if self.handle is None:
             raise EngineError("No model is loaded. Choose one first.")
         answer = Answer()
@@ -111,9 +117,7 @@ class EngineDesk(QObject):
         self.changed.emit()
 
     def _remember(self, model: str) -> None:
-        settings = self._services.settings
-        if settings.last_model != model:
-            self._services.save_settings(replace(settings, last_model=model))
+        self._settings.set(last_model=model)
 
     def _take(self, snapshot: EngineSnapshot) -> None:
         if self.handle is None or snapshot.name != self.handle.name:

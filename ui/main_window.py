@@ -7,6 +7,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.jobs.install_request import InstallRequest
+from app.whole_file import usable
 from ui.actions import Shortcut, add_shortcuts
 from ui.bridge import Bridge
 from ui.chat.chat_page import ChatPage
@@ -20,7 +21,9 @@ from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
 from ui.server.server_desk import ServerDesk
 from ui.server.server_page import ServerPage
+from ui.settings.settings_desk import SettingsDesk
 from ui.settings.settings_page import SettingsPage
+from ui.silence_notice import SilenceNotice
 from ui.strip.live_strip import LiveStrip
 from ui.theme import Theme
 from ui.widgets.banner import BannerArea, Tone
@@ -47,10 +50,12 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*START_SIZE)
         self.banners = BannerArea()
-        self.desk = EngineDesk(services, bridge)
+        self.settings = SettingsDesk(services, bridge)
+        self.desk = EngineDesk(services, self.settings, bridge)
         self.models = ModelsModel(services.library, bridge)
+        self.silence = SilenceNotice(services.supervisor, bridge, self.banners, self._title_of)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
-        self.server = ServerDesk(services, bridge)
+        self.server = ServerDesk(services, self.settings, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
         self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, theme)
         self.install_desk = InstallDesk(services, bridge)
@@ -58,12 +63,12 @@ class MainWindow(QMainWindow):
         self.downloads = DownloadsPage(services, bridge, theme)
         self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.desk, self.banners)
-        self.settings_page = SettingsPage(services, self.desk, theme, bridge)
+        self.settings_page = SettingsPage(services, self.settings, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
         self.rail = NavigationRail(theme)
         self._pages = QStackedWidget()
         self._lay_out()
-        self._geometry = QSettings(str(services.paths.config / "window.ini"), QSettings.Format.IniFormat)
+        self._geometry = QSettings(str(usable(services.paths.config / "window.ini")), QSettings.Format.IniFormat)
         self._restore()
         self._connect(bridge)
         self._add_shortcuts()
@@ -79,6 +84,8 @@ class MainWindow(QMainWindow):
         bridge.memory_sampled.connect(self.strip.take_memory)
         self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
+        self.settings.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
+        self.models.refreshed.connect(self._tell_notices)
         self.models.refreshed.connect(self._load_last_model)
         self.models.refreshed.connect(self._load_wanted)
         self.discover.install_wanted.connect(self.install_desk.install)
@@ -105,13 +112,21 @@ class MainWindow(QMainWindow):
         super().closeEvent(event)
         self.closed.emit()
 
+    def _title_of(self, model_id: str) -> str | None:
+        entry = self.models.find(model_id)
+        return entry.name if entry else None
+
     def _begin(self) -> None:
         """What can wait until the window is seen."""
-        for notice in self._services.notices:
-            self.banners.show_banner(Tone.WARNING, notice)
+        self._tell_notices()
         self.models.refresh()
         if self._services.settings.serve:
             self.server.start()
+
+    def _tell_notices(self) -> None:
+        """At the start, and what reading the library has found out since."""
+        for notice in self._services.take_notices():
+            self.banners.show_banner(Tone.WARNING, notice)
 
     def _load_last_model(self) -> None:
         """Once, at the start: the model of last time, unless a person was faster."""

@@ -1,7 +1,6 @@
 """`slipstream cache`: what the prompts kept on disk take up, and their removal."""
 
 import argparse
-import json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -10,6 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from app.cli.terminal import show
     from app.errors import SlipstreamError
     from app.paths import Paths
     from backends.formats.kept_prompts import clear, our_files
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         "removed_files": len(removed),
         "removed_bytes": sum(file.num_bytes for file in removed),
     }
-    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report, arguments.clear))
+    show(arguments, report, lambda: _tell(report, arguments.clear))
     return 0
 
 

@@ -1,9 +1,10 @@
 """`slipstream convert`: a checkpoint's folder to a GGUF file."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
+
+from backends.bounds import printable, sentence
 
 TYPES = ("bf16", "f16", "f32")
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from app.cli.ending import ending
     from app.cli.progress import ProgressLine
+    from app.cli.terminal import show
     from app.errors import UsageError
     from app.jobs.convert import convert_checkpoint
     from app.paths import Paths
@@ -45,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         "verified_texts": result.verified_texts,
         "notes": result.notes,
     }
-    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report))
+    show(arguments, report, lambda: _tell(report))
     return 0
 
 
 def _tell(report: dict[str, Any]) -> str:
     figures = f"{report['tensors']} tensors, {report['bytes'] / 1e6:.1f} MB, {report['seconds']:.1f} s."
-    return "\n".join((f"{report['file']}: {figures}", *report["notes"]))
+    return "\n".join((f"{printable(report['file'])}: {figures}", *map(sentence, report["notes"])))

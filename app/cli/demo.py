@@ -1,13 +1,13 @@
 """`slipstream demo`: the whole road on the bundled model, without window and network."""
 
 import argparse
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.terminal import say, say_json
 from app.errors import EngineError, RequestError
 from backends.protocol import (
     GREEDY,
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         workshop.remove()
     if arguments.json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        say_json(report)
     return 0
 
 
@@ -179,7 +179,7 @@ def _mb(size: int) -> str:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    say(line)
 
 
 def _silent(_line: str) -> None:

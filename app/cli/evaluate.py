@@ -1,7 +1,6 @@
 """`slipstream evaluate`: what a model file's predictions are worth, alone or beside the file it was made from."""
 
 import argparse
-import json
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.ending import ending
 from app.errors import UsageError
+from backends.bounds import printable
 from backends.protocol import KVType
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from app.cli.progress import ProgressLine
+    from app.cli.terminal import show
     from app.paths import Paths
     from app.services import Services
 
@@ -51,12 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         against = _find(arguments.against, services) if arguments.against else None
         measure = _measure_card if arguments.card else _evaluate
         report, text = measure(
-            services, model, against, _settings(arguments), line.listener(f"Measuring {model.name}"), asked
+            services, model, against, _settings(arguments), line.listener(f"Measuring {printable(model.name)}"), asked
         )
     finally:
         line.close()
         services.close()
-    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else text)
+    show(arguments, report, lambda: text)
     return 0
 
 
@@ -107,7 +108,8 @@ def _evaluate(
 ) -> tuple[dict[str, Any], str]:
     result = services.lab.evaluate(model, against, listener, asked, settings=settings)
     report = {"model": str(model), "against": str(against) if against else None, **asdict(result)}
-    heading = f"{model.name}, compared to {against.name}" if against else model.name
+    name = printable(model.name)
+    heading = f"{name}, compared to {printable(against.name)}" if against else name
     return report, f"{heading}\n\n{describe(result)}"
 
 

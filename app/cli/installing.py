@@ -1,13 +1,13 @@
 """What `pull` and `install` share: a name becomes a job, which is watched until it ends or is asked to."""
 
 import argparse
-import json
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.cli.terminal import show, warn
 from app.errors import AlreadyThere, Cancelled, InstallError
+from backends.bounds import printable
 
 if TYPE_CHECKING:
     from app.jobs.install import Installed
@@ -47,11 +47,11 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     except AlreadyThere as there:
         if there.model_id is None:
             raise
-        print(f"slipstream: {there}", file=sys.stderr)
+        warn(str(there))
         report = _describe(services.library.find(there.model_id))
     finally:
         services.close()
-    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else _tell(report))
+    show(arguments, report, lambda: _tell(report))
     return 0
 
 
@@ -84,10 +84,9 @@ def _tell_before(request: "InstallRequest") -> None:
     from app.jobs.install_request import Aim
 
     if request.aim is Aim.MODEL:
-        print(
-            f"slipstream: {request.download_bytes / 1e9:.2f} GB of a checkpoint are read and not kept. "
-            f"“slipstream pull {request.repository_id}” keeps them, for several quantizations.",
-            file=sys.stderr,
+        warn(
+            f"{request.download_bytes / 1e9:.2f} GB of a checkpoint are read and not kept. "
+            f"“slipstream pull {request.repository_id}” keeps them, for several quantizations."
         )
 
 
@@ -135,4 +134,4 @@ def _describe(entry: "ModelEntry") -> dict[str, Any]:
 def _tell(report: dict[str, Any]) -> str:
     note = f"\n{report['note']}" if report.get("note") else ""
     name = f"{report['id']}: " if report["id"] else ""
-    return f"{name}{report['path']}, {report['bytes'] / 1e6:,.1f} MB{note}"
+    return f"{name}{printable(report['path'])}, {report['bytes'] / 1e6:,.1f} MB{note}"

@@ -1,16 +1,20 @@
 """`slipstream models`: the library on a terminal, with its checks, duplicates and removals."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.terminal import show, warn
+from backends.bounds import printable
+
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.services import Services
 
+MAX_WIDTH = 80  # of a column; a longer cell pushes its own line only
+MAX_REASONS = 20
 COLUMNS = ("MODEL", "SIZE", "TYPE", "ARCHITECTURE", "CONTEXT", "FROM")
 
 
@@ -30,19 +34,28 @@ def run(arguments: argparse.Namespace) -> int:
 
     services = Services(Paths.from_environment())
     try:
-        if arguments.verify:
-            return _verify(services, arguments)
-        if arguments.duplicates:
-            return _duplicates(services, arguments)
-        if arguments.remove:
-            return _remove(services, arguments)
-        if arguments.add_folder:
-            services.add_folder(arguments.add_folder)
-        entries = services.library.models()
-        _say(arguments, {"models": [as_document(entry) for entry in entries]}, table(entries))
-        return 0
+        return _run(services, arguments)
     finally:
+        for notice in services.take_notices():
+            warn(notice)
         services.close()
+
+
+def _run(services: "Services", arguments: argparse.Namespace) -> int:
+    if arguments.verify:
+        return _verify(services, arguments)
+    if arguments.duplicates:
+        return _duplicates(services, arguments)
+    if arguments.remove:
+        return _remove(services, arguments)
+    if arguments.add_folder:
+        services.add_folder(arguments.add_folder)
+    listing = services.library.look()
+    models = [as_document(entry) for entry in listing.entries]
+    show(arguments, {"models": models, "notices": listing.notices}, lambda: table(listing.entries))
+    for notice in listing.notices:
+        warn(notice)
+    return 0
 
 
 def as_document(entry: "ModelEntry") -> dict[str, Any]:
@@ -74,10 +87,18 @@ def table(entries: Sequence["ModelEntry"]) -> str:
     if not entries:
         return "The library is empty. “slipstream demo” installs the model that comes with Slipstream."
     rows = [COLUMNS, *(_row(entry) for entry in entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    widths = [min(MAX_WIDTH, max(len(row[column]) for row in rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     total = sum(entry.bytes for entry in entries)
-    return "\n".join([*lines, "", f"{len(entries)} models, {_size(total)}"])
+    return "\n".join([*lines, "", *_reasons(entries), f"{len(entries)} models, {_size(total)}"])
+
+
+def _reasons(entries: Sequence["ModelEntry"]) -> list[str]:
+    """Why a row has a mark, each in a line."""
+    reasons = [f"(!) {entry.id}: {entry.problem}" for entry in entries if entry.problem]
+    if len(reasons) > MAX_REASONS:
+        reasons[MAX_REASONS:] = [f"(!) {len(reasons) - MAX_REASONS:,} more; --json names them all."]
+    return [*reasons, ""] if reasons else []
 
 
 def _row(entry: "ModelEntry") -> tuple[str, ...]:
@@ -108,7 +129,8 @@ def _verify(services: "Services", arguments: argparse.Namespace) -> int:
     check = handle.result
     hashes = {each.path: each.sha256 for each in check.hashes}
     document = {"id": entry.id, "is_sound": check.is_sound, "text": check.text, "sha256": hashes}
-    _say(arguments, document, "\n".join([*(f"{sha}  {path}" for path, sha in hashes.items()), check.text]))
+    lines = [*(f"{sha}  {printable(path)}" for path, sha in hashes.items()), check.text]
+    show(arguments, document, lambda: "\n".join(lines))
     return 0 if check.is_sound else 1
 
 
@@ -118,7 +140,7 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
     lines = []
     for group in found.groups:
         lines.append(f"{_size(group.wasted)} to win: {len(group.entries)} times {group.sha256[:16]}…")
-        lines += [f"    {entry.path}  ({entry.origin.label})" for entry in group.entries]
+        lines += [f"    {printable(str(entry.path))}  ({entry.origin.label})" for entry in group.entries]
     for same in found.suspects:
         lines.append(f"Same size, {_size(same[0].bytes)}; “slipstream models --verify ID” on each tells:")
         lines += [f"    {entry.id}  ({entry.origin.label})" for entry in same]
@@ -133,34 +155,31 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
     summary = (
         f"{_size(found.wasted)} could be won." if found.groups else "No model lies here twice, as far as is known."
     )
-    _say(arguments, document, "\n".join([*lines, summary]))
+    show(arguments, document, lambda: "\n".join([*lines, summary]))
     return 0
 
 
 def _remove(services: "Services", arguments: argparse.Namespace) -> int:
     entry = services.library.find(arguments.remove)
     removal = services.library.removal(entry.id)
-    listed = "\n".join(f"    {_size(num_bytes):>9}  {path}" for path, num_bytes in removal.files)
+    listed = "\n".join(f"    {_size(num_bytes):>9}  {printable(str(path))}" for path, num_bytes in removal.files)
     if not arguments.yes and not (sys.stdin.isatty() and _agreed(f"{listed}\nDelete these files? [y/N] ")):
         from app.errors import UsageError
 
-        raise UsageError(f"Nothing was deleted. These files would go:\n{listed}\nSay --yes to delete them.")
+        print(listed, file=sys.stderr)
+        raise UsageError("Nothing was deleted. The files above would go; say --yes to delete them.")
     services.library.remove(entry.id, removal)
     document = {
         "id": entry.id,
         "removed": [str(path) for path, _ in removal.files],
         "bytes": removal.bytes,
     }
-    _say(arguments, document, f"{listed}\n{_size(removal.bytes)} deleted.")
+    show(arguments, document, lambda: f"{listed}\n{_size(removal.bytes)} deleted.")
     return 0
 
 
 def _agreed(question: str) -> bool:
     return input(question).strip().lower() in ("y", "yes")
-
-
-def _say(arguments: argparse.Namespace, document: dict[str, Any], text: str) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=2) if arguments.json else text)
 
 
 def _size(num_bytes: int) -> str:

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from backends.bounds import printable
 from backends.child import Progress
 
 EVERY_SECONDS = 0.2
@@ -24,12 +25,12 @@ class ProgressLine:
         self._step = step
         if not self._is_terminal:
             if is_new:
-                print(f"slipstream: {step}", file=self._stream, flush=True)
+                print(f"slipstream: {printable(step)}", file=self._stream, flush=True)
             return
         now = time.monotonic()
         if is_new or now - self._told_at >= EVERY_SECONDS:
             self._told_at = now
-            line = f"{step}  {fraction:4.0%}  {text}"[:WIDTH]
+            line = printable(f"{step}  {fraction:4.0%}  {text[:WIDTH]}")[:WIDTH]
             print(f"\r{line:<{WIDTH}}", end="", file=self._stream, flush=True)
 
     def listener(self, step: str) -> "Listener":

@@ -1,13 +1,13 @@
 """`slipstream quantize`: a GGUF file to a smaller one, or only what that would take."""
 
 import argparse
-import json
 import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backends.bounds import printable, sentence
 from backends.formats import FormatError
 from backends.formats.quantizations import QUANTIZATIONS
 from backends.formats.recipe import parse_override
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from app.cli.ending import ending
     from app.cli.progress import ProgressLine
+    from app.cli.terminal import show
     from app.paths import Paths
 
     paths, asked, line = Paths.from_environment(), ending(), ProgressLine()
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
                 report, text = _quantize(arguments, source, options, paths.logs, line, asked)
     finally:
         line.close()
-    print(json.dumps(report, ensure_ascii=False, indent=2) if arguments.json else text)
+    show(arguments, report, lambda: text)
     return 0
 
 
@@ -115,7 +116,7 @@ def _describe(plan: "QuantizePlan") -> str:
     lines = [f"{plan.type}: {plan.bytes / 1e6:,.1f} MB, {plan.bits_per_weight:.2f} bits per weight; {shares}."]
     if plan.needs_imatrix:
         lines.append("It needs an importance matrix: --imatrix FILE, or --imatrix auto to make one first.")
-    return "\n".join([*lines, *plan.fallbacks, *plan.warnings])
+    return "\n".join([*lines, *map(sentence, (*plan.fallbacks, *plan.warnings))])
 
 
 def _matrix(
@@ -164,4 +165,5 @@ def _quantize(
     )
     report = {"file": str(target), **asdict(result)}
     size = f"{result.bytes / 1e6:.1f} MB, {result.bits_per_weight:.2f} bits per weight, {result.seconds:.1f} s"
-    return report, "\n".join([f"{target}: {result.type}, {size}.", *result.warnings])
+    lines = [f"{printable(str(target))}: {result.type}, {size}.", *map(sentence, result.warnings)]
+    return report, "\n".join(lines)

@@ -1,7 +1,6 @@
 """`slipstream search`: models of the Hub that answer to some words."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from app.cli.terminal import show
     from app.hub.client import HubClient
 
     query, limit = _query(arguments), _limit(arguments.limit)
@@ -34,10 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         hits = client.search(query, limit)
     finally:
         client.close()
-    if arguments.json:
-        print(json.dumps({"models": [_record(hit) for hit in hits]}, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(map(_line, hits)) or "Nothing found. Fewer words or fewer conditions find more.")
+    nothing = "Nothing found. Fewer words or fewer conditions find more."
+    show(arguments, {"models": list(map(_record, hits))}, lambda: "\n".join(map(_line, hits)) or nothing)
     return 0
 
 

@@ -6,14 +6,17 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
+from app.cli.terminal import warn
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
 from app.jobs.job import JobState
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
+    from app.server.server import Server
     from app.services import Services
 
 
@@ -22,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, help="8642 unless the settings say otherwise")
     parser.add_argument("--api-key", metavar="K", help="required of every request; made and shown beyond loopback")
+    parser.add_argument("--api-key-file", metavar="FILE", help=f"holds the key; so may the variable {VARIABLE}")
     parser.add_argument("--window", action="store_true", help="open the window beside it, on the same engines")
     add_engine_options(parser)
 
@@ -35,17 +39,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
     asked = ending()
-    key = arguments.api_key
+    key, notes = wanted_key(arguments.api_key, arguments.api_key_file)
+    for note in notes:
+        print(f"slipstream: {note}", file=sys.stderr)
     services = Services(Paths.from_environment())
     try:
         services.recover_installs()
-        for notice in services.notices:
-            print(f"slipstream: {notice}", file=sys.stderr)
+        for notice in services.take_notices():
+            warn(notice)
         for job in services.jobs.jobs():
             is_paused = job.state is JobState.PAUSED
-            print(
-                f"slipstream: {job.title} {'is paused' if is_paused else 'goes on where it stopped'}", file=sys.stderr
-            )
+            warn(f"{job.title} {'is paused' if is_paused else 'goes on where it stopped'}")
         if not key and not services.settings.api_key and not is_loopback(arguments.host):
             key = new_api_key()
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
@@ -54,26 +58,28 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         url = services.start_server(arguments.host, arguments.port, key)
         print(f"Slipstream is listening on {url}", flush=True)
-        return _open_window(services, asked) if arguments.window else _wait(asked)
+        return _open_window(services, asked) if arguments.window else wait(asked, services.server)
     finally:
         services.close()
 
 
 def _load(services: "Services", arguments: argparse.Namespace, asked: threading.Event) -> None:
     """All models named, side by side; raises with the first one that fails."""
-    handles = []
+    handles = {}
     for name in arguments.model or []:
         entry = services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
-        options = engine_options(arguments, services.options_for(entry))
-        handles.append(services.supervisor.load(entry.id, entry.path, options))
-    for handle in handles:
+        if entry.path not in handles:
+            options = engine_options(arguments, services.options_for(entry))
+            own_name = services.directory.free_name(entry)
+            handles[entry.path] = services.supervisor.load(own_name, entry.path, options)
+    for handle in handles.values():
         while handle.snapshot.state is EngineState.LOADING:
             if asked.wait(0.05):
                 return
         ready = handle.wait_ready()
-        print(f"slipstream: {ready.name} is loaded on {ready.device}", file=sys.stderr)
+        warn(f"{ready.name} is loaded on {ready.device}")
         for note in ready.notes:
-            print(f"slipstream: {note}", file=sys.stderr)
+            warn(note)
 
 
 def _open_window(services: "Services", asked: threading.Event) -> int:
@@ -82,7 +88,10 @@ def _open_window(services: "Services", asked: threading.Event) -> int:
     return open_window(services, asked)
 
 
-def _wait(asked: threading.Event) -> int:
+def wait(asked: threading.Event, server: "Server") -> int:
+    """Until it is asked to end, or the port has ended by itself: the exit code."""
     while not asked.wait(0.5):  # Windows does not interrupt a wait without end
-        pass
+        if server.trouble:
+            print(f"slipstream: {server.trouble}", file=sys.stderr)
+            return 1
     return 0

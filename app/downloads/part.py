@@ -9,7 +9,9 @@ from typing import Any
 
 from app.disk import sync_folder
 from app.downloads.source import Source
+from app.whole_file import replace_file
 from backends.ownership.files import delete_file
+from backends.regular_file import read_regular
 
 SUFFIX, SIDE_SUFFIX = ".part", ".part.json"
 VERSION = 1
@@ -56,9 +58,7 @@ class Part:
         self.file.seek(0)
         self.file.truncate()
         self.size, self.validator = 0, validator
-        temporary = self.side.with_name(self.side.name + ".new")
-        temporary.write_text(json.dumps({**self._identity, "validator": validator}), "utf-8")
-        os.replace(temporary, self.side)
+        replace_file(self.side, json.dumps({**self._identity, "validator": validator}).encode())
 
     def write(self, data: memoryview) -> None:
         written = 0
@@ -105,8 +105,7 @@ class Part:
 
 
 def _read(side: Path) -> dict[str, Any]:
-    with side.open("rb") as file:
-        content = json.loads(file.read(MAX_SIDE))
+    content = json.loads(read_regular(side, MAX_SIDE))
     if not isinstance(content, dict):
         raise ValueError("no side file")
     return content

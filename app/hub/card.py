@@ -2,6 +2,8 @@
 
 import re
 
+from backends.bounds import UNPRINTABLE
+
 MAX_BYTES = 400_000  # of the file
 MAX_CHARS = 16_000  # of what is shown: a card is read, not searched
 MAX_ROUNDS = 4
@@ -20,7 +22,8 @@ BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def readable(content: bytes) -> str:
-    text = content[:MAX_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "")
+    text = content[:MAX_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = UNPRINTABLE.sub(lambda match: match[0] if match[0] in "\n\t" else "", text)
     text = FRONT_MATTER.sub("", text, count=1)
     addresses = {name.lower(): address for name, address in DEFINITION.findall(text)}
     parts = [part if is_code else _without_remote(_inline(part, addresses)) for part, is_code in _split_code(text)]

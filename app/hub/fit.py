@@ -70,8 +70,8 @@ def _kv_bytes(header: Header) -> int | None:
         return None
     # a list: one count per layer, 0 where a layer keeps a state instead
     kv_heads = header.metadata.get(f"{header.architecture}.attention.head_count_kv", heads)
-    per_layer = kv_heads if isinstance(kv_heads, list) else [kv_heads] * layers
-    num_heads = sum(count for count in per_layer[:layers] if type(count) is int and 0 <= count <= heads)
+    per_layer, times = (kv_heads[:layers], 1) if isinstance(kv_heads, list) else ([kv_heads], layers)
+    num_heads = times * sum(count for count in per_layer if type(count) is int and 0 <= count <= heads)
     head = width // heads
     size = (header.number("attention.key_length") or head) + (header.number("attention.value_length") or head)
     return num_heads * size * KV_BYTES * min(CONTEXT, header.number("context_length") or CONTEXT)

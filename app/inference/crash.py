@@ -41,9 +41,14 @@ class CrashReport:
         return f"The engine stopped: {self.cause}. {self.advice}"
 
 
-def crash_report(exitcode: int | None, log_path: Path) -> CrashReport:
-    """exitcode as multiprocessing gives it: negative for a signal, None when it is not known."""
+def crash_report(exitcode: int | None, log_path: Path, cause: str | None = None) -> CrashReport:
+    """exitcode as multiprocessing gives it: negative for a signal, None when it is not known.
+
+    cause: why the application itself has ended it.
+    """
     log = last_lines(log_path)
+    if cause:
+        return CrashReport(cause, DEFAULT_ADVICE, log)
     if any("out of memory" in line.lower() for line in log):
         return CrashReport("the memory of the device ran out", ADVICE["SIGKILL"], log)
     name = _signal_name(exitcode)

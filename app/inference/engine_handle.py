@@ -1,71 +1,72 @@
-"""One loaded model as the application sees it: a process, a pipe, a reader thread and its requests in flight."""
+"""One loaded model as the application sees it: its process, its requests in flight, and what becomes of both."""
 
-import multiprocessing
+import errno
+import hashlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Protocol
 
 from app.errors import EngineError, SlipstreamError
+from app.inference.alarm import Alarm
+from app.inference.answers import Answers, Sink, called_off, died
+from app.inference.bounds import check_length
 from app.inference.crash import CrashReport, crash_report
-from backends.ownership.private import make_private_folder
+from app.inference.engine_process import KILL_SECONDS, EngineProcess
+from app.inference.outbox import Outbox
+from app.inference.snapshot import EngineSnapshot, EngineState
+from app.inference.watchdog import Vitals
 from backends.protocol import (
-    Abort,
-    Close,
     EngineOptions,
     Event,
     Failed,
     FailureKind,
-    Finish,
     Generate,
     Load,
     Loading,
-    Output,
     Outputs,
+    Pause,
+    Pulse,
     Ready,
+    Resume,
     Stats,
 )
 
-Sink = Callable[[Output | Failed], None]
-# checks the files before the process starts; may change the options, and adds sentences to the load event
-Preflight = Callable[[Path, EngineOptions], tuple[EngineOptions, tuple[str, ...]]]
+__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Preflight"]
 
+
+class Preflight(Protocol):
+    """Checks the files before the process starts; may change the options, and adds sentences to the load event."""
+
+    def __call__(
+        self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
+    ) -> tuple[EngineOptions, tuple[str, ...]]: ...
+
+
+MAX_FILE_NAME = 120
 MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
 RESTART_WINDOW = 60.0
-CLOSE_SECONDS = 5.0  # it writes its prompt cache to disk first
+CLOSE_SECONDS = 3.0  # it writes its prompt cache to disk first
+ABORT_SECONDS = 0.3  # a healthy engine needs a few milliseconds, and says what the answer has cost
+TOO_MANY_FILES = "too many files and connections are open. Close some, then load the model again"
 
 _uids = count(1)
-
-
-class EngineState(StrEnum):
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"  # the load was refused, or it died too often
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSnapshot:
-    """What a listener is told. `crash` stays until the next load is ready, so that it can be shown."""
-
-    name: str
-    model: Path
-    state: EngineState
-    fraction: float
-    ready: Ready | None
-    stats: Stats | None
-    crash: CrashReport | None
-    error: str | None
+_log = logging.getLogger(__name__)
 
 
 class EngineHandle:
-    """Thread-safe. A sink is called on the reader thread with each Output, and last with a finish or a Failed."""
+    """Thread-safe, and never waits for the engine but in `wait_ready` and `close`.
+
+    A sink is called with each Output, and last with a finish or a Failed: on the reader thread, or on that of whoever
+    ends the answer.
+    """
 
     def __init__(
         self,
@@ -76,20 +77,26 @@ class EngineHandle:
         logs: Path,
         preflight: Preflight | None,
         notify: Callable[[EngineSnapshot], None],
+        alarm: Alarm,
     ):
         self.name = name
         self.model = model
         self.options = options
         self.log_path = logs / f"engine-{_file_name(name)}.log"
+        self.vitals: Vitals | None = None  # for the watchdog, which may always look
         self._backend = backend
         self._preflight = preflight
         self._notify = notify
-        # several threads submit, one reads: the table of sinks and the state must change together
+        self._alarm = alarm
+        # several threads submit, one reads: who finds it ready must find its outbox as well
         self._changed = threading.Condition(threading.RLock())
         self._snapshot = EngineSnapshot(name, model, EngineState.LOADING, 0.0, None, None, None, None)
-        self._sinks: dict[int, Sink] = {}
-        self._connection: Connection | None = None
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._answers = Answers()
+        self._process: EngineProcess | None = None
+        self._outbox: Outbox | None = None
+        self._ended_for: str | None = None  # the cause, if we have ended the process ourselves
+        self._is_wanted_back = False  # a person has asked for the restart
+        self._is_closing = threading.Event()
         self._deaths: deque[float] = deque(maxlen=MAX_RESTARTS)
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
@@ -111,42 +118,90 @@ class EngineHandle:
             snapshot = self._snapshot
         if snapshot.state is EngineState.READY and snapshot.ready:
             return snapshot.ready
-        if snapshot.state is EngineState.LOADING:
-            raise EngineError(f"“{self.name}” is still loading. Try again in a moment.")
-        raise EngineError(snapshot.error or f"“{self.name}” is not loaded any more.", snapshot.crash)
+        raise EngineError(self._not_ready(), snapshot.crash)
 
     def submit(self, request: Generate, sink: Sink) -> int:
-        """Send a request and return its uid. Raises EngineError unless the engine is ready."""
+        """Hand a request over and return its uid, at once.
+
+        Raises EngineError unless the engine is ready and takes requests, RequestError for a prompt that cannot fit.
+        """
+        self.check(request)
         uid = next(_uids)
         with self._changed:
-            connection = self._connection
-            if self._snapshot.state is not EngineState.READY or connection is None:
+            if self._snapshot.state is not EngineState.READY or self._outbox is None:
                 raise EngineError(self._not_ready(), self._snapshot.crash)
-            self._sinks[uid] = sink
-            with suppress(OSError):  # it died just now; the reader thread tells every sink, this one too
-                connection.send(replace(request, uid=uid))
+            self._answers.open(uid, sink)
+            if not self._outbox.put(replace(request, uid=uid)):
+                self._answers.withdraw(uid)
+                raise EngineError(f"“{self.name}” has too many requests before this one. Try again in a moment.")
         return uid
 
-    def abort(self, uid: int) -> None:
-        """Call an answer off; its sink still gets the finish. Unknown or finished uids are ignored."""
-        with self._changed:
-            if self._connection and uid in self._sinks:
-                with suppress(OSError):  # dead already: nothing left to abort
-                    self._connection.send(Abort(uid))
+    def check(self, request: Generate) -> None:
+        """Raises RequestError for a prompt of which its length alone says that it cannot fit."""
+        if ready := self._snapshot.ready:
+            check_length(request, ready)
 
-    def close(self) -> None:
+    def pause(self, uid: int) -> None:
+        """Nobody reads this answer: none of it is computed until `resume`. Unknown or finished uids are ignored."""
+        self._tell(uid, Pause(uid))
+
+    def resume(self, uid: int) -> None:
+        self._tell(uid, Resume(uid))
+
+    def _tell(self, uid: int, request: Pause | Resume) -> None:
+        with self._changed:
+            if self._outbox and uid in self._answers:
+                self._outbox.tell(request)
+
+    def abort(self, uid: int) -> None:
+        """Call an answer off: its sink gets the finish, soon, whatever the engine does. Unknown uids are ignored."""
+        with self._changed:
+            if uid not in self._answers:
+                return
+            is_known = self._outbox is not None and not self._outbox.abort(uid)
+        call_off = partial(self._answers.tell, called_off(uid))
+        if is_known:
+            self._alarm.after(ABORT_SECONDS, call_off)
+        else:
+            call_off()
+
+    def restart(self, cause: str, *, is_asked: bool = False) -> None:
+        """End the process without waiting for it; the way back is that of a death. is_asked: by a person."""
+        with self._changed:
+            self._ended_for, self._is_wanted_back = cause, is_asked
+            process = self._process
+        if process:
+            process.kill()
+
+    def note_silence(self, seconds: float | None) -> None:
+        """The watchdog's finding. Listeners hear of it once a second, and of its end."""
+        seconds = None if seconds is None else float(int(seconds))
+        if seconds != self._snapshot.silent_seconds:
+            self._update(silent_seconds=seconds)
+
+    def ask_to_close(self) -> None:
+        """Its answers end now, and the process soon by itself: it writes its prompt cache first."""
         with self._changed:
             if self._snapshot.state is EngineState.CLOSED:
                 return
-            self._set(state=EngineState.CLOSED)
-            process = self._process
-            if self._connection:
-                with suppress(OSError):  # dead already
-                    self._connection.send(Close())
-        if process:
-            _end(process)
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._set(state=EngineState.CLOSED, silent_seconds=None)
+            self.vitals = None
+            if self._outbox:
+                self._outbox.close()
+        self._is_closing.set()
+        self._answers.end(called_off)
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Returns when the process is gone; one that is stopped, or takes longer than `seconds`, is killed."""
+        self.ask_to_close()
+        if not self._thread.is_alive() or self._thread is threading.current_thread():
+            return
+        process = self._process
+        if not (process and process.is_stopped):
+            self._thread.join(seconds)
+        if self._thread.is_alive():
+            self.restart("it did not end by itself")  # closed, so it does not come back
+            self._thread.join(KILL_SECONDS)
 
     def _not_ready(self) -> str:
         if self._snapshot.state is EngineState.LOADING:
@@ -154,66 +209,74 @@ class EngineHandle:
         return self._snapshot.error or f"“{self.name}” is not loaded any more."
 
     def _run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:  # the edge: nobody may wait for a load that will never end
+            if not isinstance(error, (SlipstreamError, OSError)):  # those say all that there is to say
+                _log.exception("the thread of the engine “%s” failed", self.name)
+            self._give_up(_why(self.name, error))
+        finally:
+            if self._process:
+                self._let_go(self._process)
+
+    def _live(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
-        options: EngineOptions = self.options
-        notes: tuple[str, ...] = ()
+        options, notes = self.options, tuple[str, ...]()
         if self._preflight:
+            options, notes = self._preflight(self.model, self.options, self._is_closing)
+        load = Load(self.model, self.name, options, notes)
+        while self._snapshot.state is EngineState.LOADING:
+            process = EngineProcess(self.name, self._backend, self.log_path)
             try:
-                options, notes = self._preflight(self.model, self.options)
-            except SlipstreamError as error:
-                self._update(state=EngineState.FAILED, error=str(error))
-                return
-        while self._is_wanted():
-            connection, process = self._spawn(Load(self.model, self.name, options, notes))
-            if connection is None:
-                return
-            self._read(connection)
-            process.join(CLOSE_SECONDS)
-            _end(process)
-            self._account_for_death(process.exitcode)
+                self._attend(process, load)
+            finally:
+                self.vitals = None
+                exitcode = process.end(CLOSE_SECONDS)
+            self._account_for_death(exitcode)
+            self._let_go(process)
 
-    def _is_wanted(self) -> bool:
-        return self._snapshot.state is EngineState.LOADING
-
-    def _spawn(self, load: Load) -> tuple[Connection | None, multiprocessing.process.BaseProcess]:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_engine_main,
-            args=(theirs, self._backend, str(self.log_path)),
-            name=f"slipstream-engine-{self.name}",
-            daemon=True,
-        )
+    def _attend(self, process: EngineProcess, load: Load) -> None:
+        """From the process's first word to its last."""
+        outbox = Outbox(process.connection, self.name, self._lose)
+        outbox.put(load)
         with self._changed:
-            if self._snapshot.state is EngineState.CLOSED:
-                _close(ours)
-                _close(theirs)
-                return None, process
-            _rotate(self.log_path)
-            process.start()
-            theirs.close()  # or the pipe would never report the child's death
-            self._connection, self._process = ours, process
-            with suppress(OSError):  # it died at once; _read sees the same
-                ours.send(load)
-        return ours, process
+            self._process, self._outbox, self._ended_for = process, outbox, None
+            if self._snapshot.state is EngineState.CLOSED:  # meanwhile
+                outbox.close()
+                return
+            self.vitals = vitals = Vitals()
+        self._read(process.connection, vitals)
 
-    def _read(self, connection: Connection) -> None:
+    def _let_go(self, process: EngineProcess) -> None:
+        """Of its pipe: not before nobody writes any more."""
+        with self._changed:
+            outbox, self._outbox = self._outbox, None
+        if outbox:
+            outbox.leave()
+        process.connection.close()
+
+    def _read(self, connection: Connection, vitals: Vitals) -> None:
         while True:
             try:
                 event: Event = connection.recv()
             except (EOFError, OSError):
                 return
+            except Exception:  # the edge: what is no message of ours is the end of this process
+                _log.exception("“%s” said something that could not be read", self.name)
+                self.restart("it said something that could not be read")
+                return
+            vitals.hear(event.busy_seconds if isinstance(event, Pulse) else 0.0)
             self._handle(event)
 
     def _handle(self, event: Event) -> None:
         match event:
             case Outputs():
                 for output in event.outputs:
-                    self._deliver(output)
+                    self._answers.tell(output)
             case Failed(uid=None):
-                self._update(state=EngineState.FAILED, error=event.message)
+                self._update(state=EngineState.FAILED, error=event.message, silent_seconds=None)
             case Failed():
-                self._deliver(event)
+                self._answers.tell(event)
             case Stats():
                 self._update(stats=event)
             case Loading():
@@ -221,38 +284,39 @@ class EngineHandle:
             case Ready():
                 self._update(state=EngineState.READY, ready=event, crash=None, error=None, fraction=1.0)
 
-    def _deliver(self, event: Output | Failed) -> None:
-        assert event.uid is not None
-        is_last = isinstance(event, Failed) or event.finish is not None
-        with self._changed:
-            sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
-        if sink:
-            sink(event)
+    def _lose(self, uid: int) -> None:
+        sentence = "The request could not be handed to the engine. Try again."
+        self._answers.tell(Failed(uid, FailureKind.INTERNAL, sentence))
 
     def _account_for_death(self, exitcode: int | None) -> None:
         """Tell the requests in flight, then decide between another start and giving up."""
         with self._changed:
-            _close(self._connection)
-            self._connection = None
-            orphans, self._sinks = self._sinks, {}
-            if self._snapshot.state is EngineState.CLOSED:
-                crash = None
-            elif self._snapshot.state is EngineState.FAILED:  # it said why and left by itself
+            if self._snapshot.state is EngineState.FAILED:  # it said why and left by itself
                 return
-            else:
-                crash = crash_report(exitcode, self.log_path)
-                self._deaths.append(time.monotonic())
-                self._set(crash=crash, stats=None, error=str(crash), fraction=0.0, state=self._next_state())
+            last = called_off
+            if self._snapshot.state is not EngineState.CLOSED:
+                crash = crash_report(exitcode, self.log_path, self._ended_for)
+                last = partial(died, sentence=str(crash))
+                self._fall(crash)
             snapshot = self._snapshot
         self._notify(snapshot)
-        for uid, sink in orphans.items():
-            sink(_farewell(uid, crash))
+        self._answers.end(last)
+
+    def _fall(self, crash: CrashReport) -> None:
+        """The lock is held."""
+        self._deaths.append(time.monotonic())
+        state, self._is_wanted_back = self._next_state(), False
+        self._set(crash=crash, stats=None, error=str(crash), fraction=0.0, state=state, silent_seconds=None)
 
     def _next_state(self) -> EngineState:
         is_first_load = self._snapshot.ready is None  # it has never worked: do not try in a loop
         recent = [t for t in self._deaths if time.monotonic() - t < RESTART_WINDOW]
-        gives_up = is_first_load or len(recent) == MAX_RESTARTS
+        gives_up = (is_first_load and not self._is_wanted_back) or len(recent) == MAX_RESTARTS
         return EngineState.FAILED if gives_up else EngineState.LOADING
+
+    def _give_up(self, sentence: str) -> None:
+        self._update(state=EngineState.FAILED, error=sentence, silent_seconds=None)
+        self._answers.end(partial(died, sentence=sentence))
 
     def _update(self, **changes: object) -> None:
         with self._changed:
@@ -267,38 +331,16 @@ class EngineHandle:
         self._changed.notify_all()
 
 
-def _engine_main(connection: Connection, backend: str, log_path: str) -> None:
-    """Runs in the child: the application knows the engine's entry point by name only."""
-    from importlib import import_module
-
-    import_module("backends.engine.process").main(connection, backend, log_path)
-
-
-def _farewell(uid: int, crash: CrashReport | None) -> Output | Failed:
-    if crash is None:
-        return Output(uid, "", 0, Finish.ABORT)
-    return Failed(uid, FailureKind.ENGINE_DIED, str(crash))
-
-
-def _close(connection: Connection | None) -> None:
-    if connection and not connection.closed:
-        connection.close()
-
-
-def _end(process: multiprocessing.process.BaseProcess) -> None:
-    """The pipe is closed, so it ends by itself; one that hangs in native code is ended."""
-    process.join(CLOSE_SECONDS)
-    if process.is_alive():
-        process.kill()
-        process.join()
-
-
-def _rotate(log_path: Path) -> None:
-    """Keep the log of the process before: it may be the one that says why it died."""
-    make_private_folder(log_path.parent)
-    with suppress(OSError):  # there was none; or, on Windows, somebody reads it
-        log_path.replace(log_path.with_suffix(".previous.log"))
+def _why(name: str, error: Exception) -> str:
+    if isinstance(error, SlipstreamError):
+        return str(error)
+    if isinstance(error, OSError):
+        is_full = error.errno in (errno.EMFILE, errno.ENFILE)
+        return f"“{name}” could not be started: {TOO_MANY_FILES if is_full else error}."
+    return f"“{name}” could not be kept running ({error!r:.200}). Load it again; the log says more."
 
 
 def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    is_long = len(safe.encode()) > MAX_FILE_NAME  # in bytes, of which a file name may have 255
+    return f"{safe[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if is_long else safe

@@ -1,6 +1,8 @@
 """What is checked before a native library sees a model: the file's header, and the build itself, once."""
 
 import json
+import logging
+import os
 import platform
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -10,16 +12,20 @@ from pathlib import Path
 from app.errors import EngineError
 from app.jobs.child import run_in_child
 from app.library.gguf import check_loadable
+from app.whole_file import replace_file, set_aside
 from backends.child import SelfTest
-from backends.ownership.files import write_whole
-from backends.ownership.private import make_private_folder
 from backends.protocol import EngineOptions
+from backends.regular_file import read_regular
 
+MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
+SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
 REPACKING_OFF = (
     "The installed build of llama.cpp crashes with its extra buffer types on this processor, so they are off: "
     "several answers at once and drafting are slower. `make engine` builds it with the right flags."
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +44,65 @@ class Preflight:
         self._log_path = logs / "selftest.log"
         self._lock = threading.Lock()  # two engines that start together should test once
 
-    def __call__(self, model: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
-        """The options to load with, and sentences for the load event."""
+    def __call__(
+        self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
+    ) -> tuple[EngineOptions, tuple[str, ...]]:
+        """The options to load with, and sentences for the load event. Raises Cancelled, too."""
         check_loadable(model)
         if options.draft_model is not None:
             check_loadable(options.draft_model)
-        verdict = self.verdict() if options.extra_buffer_types else None
+        verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
             return options, ()
         flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
         options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
         return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
-    def verdict(self) -> Verdict:
-        """What the self-test found. Raises EngineError when the build does not work at all."""
+    def verdict(self, cancelled: threading.Event | None = None) -> Verdict:
+        """What the self-test found. Raises EngineError when the build does not work at all, or Cancelled."""
         with self._lock:
             key = _build_key()
             verdict = self._read(key)
             if verdict is None:
-                verdict = self._test()
+                verdict = self._test(cancelled)
                 self._write(key, verdict)
         return verdict
 
-    def _test(self) -> Verdict:
+    def _test(self, cancelled: threading.Event | None) -> Verdict:
         try:
-            return Verdict(True, self._run(extra_buffer_types=True).flash_cost)
+            return Verdict(True, self._run(True, cancelled).flash_cost)
         except EngineError as error:
             if error.crash is None:
                 raise
-            return Verdict(False, self._run(extra_buffer_types=False).flash_cost)
+            return Verdict(False, self._run(False, cancelled).flash_cost)
 
-    def _run(self, extra_buffer_types: bool) -> SelfTest:
-        result = run_in_child(SELF_TEST, log_path=self._log_path, extra_buffer_types=extra_buffer_types)
+    def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> SelfTest:
+        result = run_in_child(
+            SELF_TEST,
+            log_path=self._log_path,
+            cancelled=cancelled,
+            limit=SELF_TEST_SECONDS,
+            extra_buffer_types=extra_buffer_types,
+        )
         assert isinstance(result, SelfTest)
         return result
 
     def _read(self, key: str) -> Verdict | None:
         try:
-            verdict = Verdict(**json.loads(self._verdict_file.read_text("utf-8"))[key])
-        except (OSError, ValueError, LookupError, TypeError):
+            verdict = Verdict(**json.loads(read_regular(self._verdict_file, MAX_VERDICT))[key])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
-        return verdict if isinstance(verdict.flash_cost, float) else None
+        is_sound = type(verdict.extra_buffer_types) is bool and type(verdict.flash_cost) is float
+        return verdict if is_sound and 0 < verdict.flash_cost < MAX_COST else None
 
     def _write(self, key: str, verdict: Verdict) -> None:
-        make_private_folder(self._verdict_file.parent)
-        write_whole(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
+        """Without room for it, it is found again at the next start."""
+        try:
+            if os.path.lexists(self._verdict_file) and not self._verdict_file.is_file():
+                set_aside(self._verdict_file)
+            replace_file(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
+        except OSError as fault:
+            _log.warning("%s could not be written: %s", self._verdict_file, fault)
 
 
 def _build_key() -> str:

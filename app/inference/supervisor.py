@@ -1,35 +1,57 @@
 """Keeps one engine process per loaded model, and brings back those that die."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.errors import UnknownModelError
-from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState, Preflight
+from app.errors import EngineError, UnknownModelError
+from app.inference.alarm import Alarm
+from app.inference.engine_handle import CLOSE_SECONDS, EngineHandle, EngineSnapshot, EngineState, Preflight
+from app.inference.watchdog import Patience, Watchdog
 from backends.protocol import EngineOptions
 
 Listener = Callable[[EngineSnapshot], None]
+
+_log = logging.getLogger(__name__)
 
 
 class Supervisor:
     """Window and port ask it for engines. Listeners are called on the engines' own threads."""
 
-    def __init__(self, logs: Path, preflight: Preflight | None = None):
+    def __init__(self, logs: Path, preflight: Preflight | None = None, patience: Patience | None = None):
         self._logs = logs
         self._preflight = preflight
+        self._patience = patience or Patience()
         self._handles: dict[str, EngineHandle] = {}
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()  # the window's thread and the port's both load and look up
+        self._num_attendants = 0
+        self._is_closed = False
+        self._alarm = Alarm()
+        watchdog = Watchdog(self.engines, lambda: self._num_attendants > 0, self._patience)
+        self._watch: Callable[[], None] | None = watchdog.look
 
     def load(
         self, name: str, model: Path, options: EngineOptions | None = None, backend: str = "llama"
     ) -> EngineHandle:
-        """Start an engine for this model file and return at once; a loaded one of that name is replaced."""
+        """Start an engine for this model file and return at once; a loaded one of that name is replaced.
+
+        Raises EngineError once it is closed: a late request must not start what nobody will end.
+        """
         preflight = self._preflight if backend == "llama" else None
-        handle = EngineHandle(name, model, options or EngineOptions(), backend, self._logs, preflight, self._notify)
+        handle = EngineHandle(
+            name, model, options or EngineOptions(), backend, self._logs, preflight, self._notify, self._alarm
+        )
         with self._lock:
+            if self._is_closed:
+                raise EngineError("Slipstream is ending, so no model is loaded any more.")
             previous = self._handles.get(name)
             self._handles[name] = handle
+            look, self._watch = self._watch, None
+        if look:
+            self._alarm.every(self._patience.tick, look)
         if previous:
             previous.close()
         handle.start()
@@ -40,6 +62,12 @@ class Supervisor:
             handle = self._handles.pop(name, None)
         if handle:
             handle.close()
+
+    def restart(self, name: str) -> None:
+        """As a person has asked for it. Raises UnknownModelError."""
+        handle = self.get(name)
+        seconds = handle.snapshot.silent_seconds or 0.0
+        handle.restart(f"it had not answered for {seconds:.0f} s and was restarted", is_asked=True)
 
     def get(self, name: str) -> EngineHandle:
         """Raises UnknownModelError when no engine of that name is loaded."""
@@ -64,16 +92,33 @@ class Supervisor:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def close(self) -> None:
-        """End every engine; returns when all are gone."""
+    def attend(self) -> Callable[[], None]:
+        """A person is there to ask before a silent engine is restarted; the function returned ends that."""
+        self._count_attendants(1)
+        return lambda: self._count_attendants(-1)
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """End every engine, side by side; those that take longer than `seconds` are killed."""
         with self._lock:
+            self._is_closed = True
             handles, self._handles = list(self._handles.values()), {}
+        until = time.monotonic() + seconds
         for handle in handles:
-            handle.close()
+            handle.ask_to_close()
+        for handle in handles:
+            handle.close(max(0.0, until - time.monotonic()))
+        self._alarm.close()
+
+    def _count_attendants(self, change: int) -> None:
+        with self._lock:
+            self._num_attendants += change
 
     def _notify(self, snapshot: EngineSnapshot) -> None:
         for listener in list(self._listeners):
-            listener(snapshot)
+            try:
+                listener(snapshot)
+            except Exception:  # the edge: one listener's defect must not end an engine's thread
+                _log.exception("a listener of the engines failed")
 
 
 __all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Supervisor"]

@@ -15,6 +15,7 @@ from backends.formats.recipe import Recipe
 from backends.ownership.files import delete_file, part_of
 
 CONVERT_SHARE = 0.9  # of the progress; the rest is the trial of the new file
+PLAN_SECONDS = 120.0  # the window waits for it on one of its few workers
 
 
 def convert_checkpoint(
@@ -119,6 +120,7 @@ def plan_quantization(
         "backends.llama.quantization.quantize:plan",
         log_path=logs / "plan.log",
         cancelled=cancelled,
+        limit=PLAN_SECONDS,
         error=ConversionError,
         source=source,
         recipe=Recipe(type, imatrix, overrides, output_type, embedding_type, is_pure, allow_requantize=True),

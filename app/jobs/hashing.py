@@ -1,6 +1,8 @@
 """The sha256 of a file, read in pieces so that it can be called off."""
 
 import hashlib
+import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,9 @@ def hash_file(path: Path, cancelled: threading.Event, on_bytes: Callable[[int], 
     """on_bytes: is told how many were read so far. Raises Cancelled or ModelFileError."""
     digest, count = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # reading it might never end
+                raise ModelFileError(f"{path} is no file but a device, a pipe or the like. Remove it.")
             while chunk := file.read(CHUNK_BYTES):
                 if cancelled.is_set():
                     raise Cancelled("Cancelled.")
@@ -26,3 +30,8 @@ def hash_file(path: Path, cancelled: threading.Event, on_bytes: Callable[[int], 
             f"{path} cannot be read: {fault.strerror or fault}. Look at its disk, then try again."
         ) from fault
     return digest.hexdigest()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to would wait for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from app.jobs.install_record import Step
 from app.jobs.install_request import Aim, InstallRequest
+from backends.regular_file import read_regular
 
+MAX_CONFIG = 4 << 20
 PLANS = {
     Aim.GGUF: (Step.DOWNLOAD, Step.CHECK, Step.ADD),
     Aim.CHECKPOINT: (Step.DOWNLOAD, Step.ADD),
@@ -57,7 +59,7 @@ def full_type(quantization: str | None, checkpoint: Path) -> str:
     if quantization in UNQUANTIZED:
         return quantization.lower()
     try:
-        config = json.loads((checkpoint / "config.json").read_bytes())
+        config = json.loads(read_regular(checkpoint / "config.json", MAX_CONFIG))
         kind = config.get("dtype") or config.get("torch_dtype") or config["text_config"].get("dtype")
     except (OSError, ValueError, KeyError, AttributeError, RecursionError):
         kind = None  # the converter says what is wrong with it

@@ -7,12 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from app.disk import sync_folder
 from app.errors import InstallError, ModelFileError
 from app.hub.repository import HubFile
 from app.jobs.install_request import MAX_BYTES, MAX_FILES, SHA256, Aim, InstallRequest
 from app.library.names import checked_name
-from backends.ownership.files import write_whole
+from app.whole_file import reason, replace_file
+from backends.regular_file import read_regular
 
 FILE_NAME = "install.json"
 VERSION = 1
@@ -61,25 +61,23 @@ def write_record(folder: Path, record: InstallRecord) -> None:
     """Replaces the old one in one step, also when the power fails. Raises InstallError."""
     path = folder / FILE_NAME
     try:
-        write_whole(path, json.dumps({"version": VERSION, **asdict(record)}, ensure_ascii=False).encode())
-        sync_folder(folder)
+        content = json.dumps({"version": VERSION, **asdict(record)}, ensure_ascii=False)
+        replace_file(path, content.encode("utf-8", "surrogatepass"))
     except OSError as fault:
-        raise InstallError(f"{path} cannot be written: {fault.strerror or fault}. Free some space there.") from fault
+        raise InstallError(f"{path} cannot be written: {reason(fault)}. Free some space there.") from fault
 
 
 def read_record(folder: Path) -> InstallRecord:
     """Raises InstallError for one that is missing, damaged, or asks for what no request may ask for."""
     path = folder / FILE_NAME
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise ValueError("too large")
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, MAX_RECORD_BYTES))
         if document["version"] != VERSION:
             raise InstallError(f"{path} was written by another version of Slipstream.")
         done = {Step(step): tuple(_made(made) for made in files) for step, files in document["done"].items()}
         return InstallRecord(_request(document["request"]), done, _text(document["note"]))
     except OSError as fault:
-        raise InstallError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+        raise InstallError(f"{path} cannot be read: {reason(fault)}.") from fault
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModelFileError) as fault:
         raise InstallError(f"{path} is damaged.") from fault
 

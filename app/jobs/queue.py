@@ -13,6 +13,8 @@ from typing import Any
 from app.errors import Cancelled, SlipstreamError
 from app.jobs.handle import JobHandle
 from app.jobs.job import Job, JobContext, JobState, Lane, Work, overall
+from app.whole_file import reason
+from backends.bounds import as_name, sentence
 from backends.child import Progress
 
 MAX_LIGHT = 4  # more downloads side by side only share the same line
@@ -46,7 +48,7 @@ class JobQueue:
             handle = JobHandle(self, next(self._ids), work, lane)
             self._handles[handle.id] = handle
             state = JobState.PAUSED if is_paused else JobState.WAITING
-            job = self._jobs[handle.id] = Job(handle.id, work.title, tuple(work.steps), state, lane=lane)
+            job = self._jobs[handle.id] = Job(handle.id, as_name(work.title), tuple(work.steps), state, lane=lane)
         self._tell(job)  # before it may run: nobody should hear of its end first
         if not is_paused:
             self._enqueue(handle)
@@ -185,7 +187,9 @@ class JobQueue:
         weights = getattr(handle.work, "weights", None) or (1.0,) * max(1, len(handle.work.steps))
 
         def report(step: int, progress: Progress) -> None:
-            self._update(handle, step=step, fraction=overall(weights, step, progress.fraction), text=progress.text)
+            self._update(
+                handle, step=step, fraction=overall(weights, step, progress.fraction), text=as_name(progress.text)
+            )
 
         self._update(handle, state=JobState.RUNNING)
         has_place = handle.lane is Lane.HEAVY
@@ -196,9 +200,12 @@ class JobQueue:
             return {"state": handle.stops_as}
         except SlipstreamError as error:
             return {"state": JobState.FAILED, "error": str(error)}
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            return {"state": JobState.FAILED, "error": f"{handle.work.title} failed: {where}{reason(error)}."}
         except Exception as error:  # the edge: a defect in one job must not end the others
             _log.exception("job %s failed", handle.work.title)
-            return {"state": JobState.FAILED, "error": f"{handle.work.title} failed: {error!r}."}
+            return {"state": JobState.FAILED, "error": sentence(f"{handle.work.title} failed: {error!r}.")}
         return {"state": JobState.DONE, "fraction": 1.0}
 
     @contextmanager

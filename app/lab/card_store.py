@@ -6,6 +6,8 @@ its own; they are few, never queried, worth copying to another machine, and must
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -14,11 +16,13 @@ from typing import Any, cast, get_args, get_type_hints
 
 from app.errors import EvaluationError
 from app.lab.card import Card
-from backends.ownership.files import delete_file, write_whole
-from backends.ownership.private import make_private_folder
+from app.whole_file import replace_file, set_aside
+from backends.ownership.files import delete_file
+from backends.regular_file import read_regular
 
 SUFFIX = ".card.json"
 MAX_BYTES = 1 << 16
+MAX_NUMBER = 1e15
 VERSION = 1
 
 
@@ -32,9 +36,9 @@ class CardStore:
         """Raises EvaluationError when the disk does not take it."""
         document = {"version": VERSION, "card": asdict(card)}
         try:
-            make_private_folder(self._folder)
             content = json.dumps(document, indent=2, ensure_ascii=False)
-            write_whole(self._folder / _file_name(card), content.encode())
+            _keep_odd(self._folder / _file_name(card))
+            replace_file(self._folder / _file_name(card), content.encode())
             if card.evaluation:  # which says all that a card of the speed alone says
                 self.remove(replace(card, evaluation=None))
         except OSError as fault:
@@ -64,16 +68,27 @@ def _file_name(card: Card) -> str:
 
 def _read(path: Path) -> Card | None:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, MAX_BYTES))
         if document["version"] != VERSION:
             return None
         card = _build(Card, document["card"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     assert isinstance(card, Card)
-    return card
+    return card if _is_sane(card) else None
+
+
+def _is_sane(card: Card) -> bool:
+    """Its sizes and speeds are divided by."""
+    speeds = [each for each in (card.speed, card.reference and card.reference.speed) if each]
+    sizes = [card.bytes, *([card.reference.bytes] if card.reference else [])]
+    return min(sizes) > 0 and all(min(speed.decode_per_second, speed.prompt_per_second) > 0 for speed in speeds)
+
+
+def _keep_odd(path: Path) -> None:
+    """What lies in a card's place and is none is not written over. Raises OSError."""
+    if os.path.lexists(path) and _read(path) is None:
+        set_aside(path)
 
 
 def _build(kind: Any, value: Any) -> Any:
@@ -90,8 +105,13 @@ def _build(kind: Any, value: Any) -> Any:
 
 
 def _plain(kind: Any, value: Any) -> Any:
+    """Texts that can be shown, and numbers that can be drawn. Raises ValueError too."""
     if kind is float and type(value) is int:
-        return float(value)
+        value = float(value) if abs(value) < MAX_NUMBER else math.inf
     if type(value) is not kind:
         raise TypeError(f"{value!r} is no {kind}")
+    if kind is str:
+        value.encode()
+    elif kind in (int, float) and not abs(value) < MAX_NUMBER:  # nor is NaN
+        raise ValueError("no number of a measurement")
     return value

@@ -12,6 +12,7 @@ from app.lab.evaluate import evaluate
 from app.lab.machine import machine_name
 from app.lab.settings import DEFAULT, Settings
 from app.library.gguf import check_loadable, describe_parts
+from backends.bounds import as_name
 from backends.child import Progress
 from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
@@ -41,14 +42,14 @@ def make_card(
     if against is not None:
         original = describe_parts(against)
         other = measure_speed(against, settings, logs=logs, on_progress=shares.next(), cancelled=cancelled)
-        reference = Reference(against.stem, original.quantization, original.bytes, other)
+        reference = Reference(as_name(against.stem), original.quantization, original.bytes, other)
         progress = shares.next()
         evaluation = evaluate(
             file, against, settings=settings, logs=logs, cache=cache, on_progress=progress, cancelled=cancelled
         )
     return Card(
         identity=content_identity(file),
-        name=name or file.stem,
+        name=as_name(name or file.stem),
         quantization=about.quantization,
         bytes=about.bytes,
         bits_per_weight=_bits_per_weight(file),

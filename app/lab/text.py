@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.errors import EvaluationError
+from backends.regular_file import OddFileError, read_regular
 
 SHIPPED = Path(__file__).parent / "texts" / "evaluation.txt"
 MAX_BYTES = 16 << 20
@@ -12,10 +13,9 @@ def read_text(path: Path | None = None) -> str:
     """Raises EvaluationError for a file that is missing, too large, empty or not UTF-8."""
     path = path or SHIPPED
     try:
-        if path.stat().st_size > MAX_BYTES:
-            limit = MAX_BYTES >> 20
-            raise EvaluationError(f"{path.name} is larger than {limit} MiB. Take a part of it: 30 kB are enough.")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+    except OddFileError as fault:
+        raise EvaluationError(f"{path.name} cannot be read: {fault.strerror}. Take a text of some 30 kB.") from fault
     except OSError as fault:
         raise EvaluationError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ from app.library.gguf import describe_parts, part_paths
 from app.library.manifest import Record
 from app.library.origin import Origin
 from app.library.remarks import Check
+from backends.bounds import as_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ def uninstalled_entry(id_: str, path: Path, problem: str | None) -> ModelEntry:
     except ModelFileError as fault:
         parts = tuple(part for part in part_paths(path) if part != path and part.exists())
         num_bytes = sum(map(_bytes, (path, *parts)))
-        return ModelEntry(id_, path.stem, path, num_bytes, "", 0, "", None, None, None, str(fault), parts=parts)
+        return ModelEntry(
+            id_, as_name(path.stem), path, num_bytes, "", 0, "", None, None, None, str(fault), parts=parts
+        )
 
 
 def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:

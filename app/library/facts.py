@@ -8,15 +8,21 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.documents import read_bytes
 from app.library.found import Found
-from app.library.gguf import CompanionFileError, describe_parts
+from app.library.gguf import CompanionFileError, UnreadableFileError, describe_parts
+from backends.bounds import as_name, printable, whole
+from backends.formats.gguf import MAX_FIGURE
 
 MAX_CONFIG = 4 << 20
+MAX_TYPE = 64  # characters of model_type
 CHECKPOINT_TYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """is_model: False for adapters, image parts, importance matrices. problem: why it cannot be loaded."""
+    """is_model: False for adapters, image parts, importance matrices. problem: why it cannot be loaded.
+
+    is_passing: the system did not hand the file out, which may change without a trace on the file.
+    """
 
     is_model: bool
     name: str = ""
@@ -25,6 +31,7 @@ class Facts:
     quantization: str = ""
     context: int | None = None
     problem: str | None = None
+    is_passing: bool = False
 
 
 def read_facts(found: Found) -> Facts:
@@ -37,7 +44,7 @@ def read_facts(found: Found) -> Facts:
     except CompanionFileError:
         return Facts(False)
     except ModelFileError as fault:
-        return Facts(True, path.stem, problem=str(fault))
+        return Facts(True, as_name(path.stem), problem=str(fault), is_passing=isinstance(fault, UnreadableFileError))
     return Facts(True, it.name, it.architecture, it.parameters, it.quantization, it.context)
 
 
@@ -48,14 +55,25 @@ def _checkpoint_facts(found: Found) -> Facts:
         config = None
     if not isinstance(config, dict):
         return Facts(True, problem="Its config.json cannot be read, so it cannot be converted.")
-    context = config.get("max_position_embeddings")
+    context, architecture = config.get("max_position_embeddings"), config.get("model_type")
+    problem = None
+    if context is not None and whole(context, MAX_FIGURE) is None:
+        problem = _odd("max_position_embeddings", context)
+    if architecture is not None and not _text(architecture):
+        problem = _odd("model_type", architecture)
     return Facts(
         True,
-        architecture=_text(config.get("model_type")),
+        architecture=_text(architecture),
         quantization=CHECKPOINT_TYPES.get(_text(config.get("dtype") or config.get("torch_dtype")), "safetensors"),
-        context=context if type(context) is int and context > 0 else None,
+        context=whole(context, MAX_FIGURE),
+        problem=problem,
     )
 
 
 def _text(value: Any) -> str:
-    return value[:64] if isinstance(value, str) else ""
+    return value if isinstance(value, str) and len(value) <= MAX_TYPE and printable(value) == value else ""
+
+
+def _odd(key: str, value: Any) -> str:
+    said = f"{value!r:.40}" if isinstance(value, str | int | float) else "no plain value"
+    return f"It cannot be converted: in its config.json {key} is {printable(said)}, as in no model. Download it again."

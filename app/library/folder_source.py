@@ -6,13 +6,16 @@ from functools import lru_cache
 
 from app.library.found import Found, checkpoint, from_group
 from app.library.origin import Origin
-from app.library.scan import NUM_REMEMBERED, Folder, groups, walk
+from app.library.scan import NUM_REMEMBERED, Folder, Unread, groups, walk
 
 
-def find_in_folder(root: str, origin: Origin) -> Iterator[Found]:
+def find_in_folder(root: str, origin: Origin) -> Iterator[Found | Unread]:
     """Whatever the layout: an id is the path below the root, without the suffix."""
     for folder in walk(root):
-        yield from _found_in(folder, root, origin)
+        if isinstance(folder, Unread):
+            yield folder
+        else:
+            yield from _found_in(folder, root, origin)
 
 
 @lru_cache(NUM_REMEMBERED)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.library.origin import Origin
 from app.library.scan import Folder, Group
+from backends.bounds import clamped
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Found:
     problem: str | None = None
     details: tuple[tuple[str, str], ...] = ()
     is_checkpoint: bool = False
+    is_readable: bool = True  # else nobody should open it: a device, a circle of links
 
     @property
     def identity(self) -> tuple[int, int, int]:
@@ -46,6 +48,7 @@ def from_group(
     if group.num_missing:
         are = "is" if group.num_missing == 1 else "are"
         problem = f"{group.num_missing} of its parts {are} missing. Get the whole set, then it can be loaded."
+    problem = group.fault or problem
     return Found(
         origin,
         id_,
@@ -59,6 +62,7 @@ def from_group(
         sha256=sha256,
         source=source,
         problem=problem,
+        is_readable=not group.fault,
     )
 
 
@@ -72,11 +76,12 @@ def checkpoint(folder: Folder, origin: Origin, id_: str, name: str, source: str 
         origin,
         id_,
         folder.path,
-        sum(file.bytes for file in weights),
+        clamped(sum(file.bytes for file in weights)),
         max(file.mtime_ns for file in (config, *weights)),
         config.inode,
         name=name,
         parts=tuple(file.path for file in weights),
         source=source,
+        problem=next((file.fault for file in weights if file.fault), None),
         is_checkpoint=True,
     )

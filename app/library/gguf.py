@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ModelFileError
-from backends.formats import CompanionError, FormatError, gguf, gguf_loadable
+from backends.formats import CompanionError, FormatError, UnreadableError, gguf, gguf_loadable
 from backends.formats.gguf import Description, Header, describe
 from backends.formats.gguf_split import part_paths, read_parts, split_of
 
@@ -12,6 +12,7 @@ __all__ = [
     "CompanionFileError",
     "Description",
     "Header",
+    "UnreadableFileError",
     "check_loadable",
     "describe",
     "describe_parts",
@@ -26,6 +27,10 @@ class CompanionFileError(ModelFileError):
     """A sound file that is no model by itself: an adapter, an image part, an importance matrix."""
 
 
+class UnreadableFileError(ModelFileError):
+    """The system does not hand the file out. It may another time, without any change of the file."""
+
+
 def read_model(path: Path) -> Header:
     """The header of a file that the engine can load. Raises ModelFileError for any other."""
     try:
@@ -37,12 +42,14 @@ def read_model(path: Path) -> Header:
 def describe_parts(path: Path, parts: Sequence[Path] = ()) -> Description:
     """Of a model in one file or several. parts: the files after the first.
 
-    Raises ModelFileError, and of these CompanionFileError for what only belongs to a model.
+    Raises ModelFileError, and of these CompanionFileError for what only belongs to a model, UnreadableFileError.
     """
     try:
         first, *others = read_parts(path, parts)
     except CompanionError as error:
         raise CompanionFileError(str(error)) from error
+    except UnreadableError as error:
+        raise UnreadableFileError(str(error)) from error
     except FormatError as error:
         raise ModelFileError(str(error)) from error
     return describe(first, others)

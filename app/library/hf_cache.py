@@ -8,27 +8,39 @@ from functools import lru_cache
 from app.library.documents import read_text
 from app.library.found import Found, checkpoint, from_group
 from app.library.origin import Origin
-from app.library.scan import MAX_DEPTH, NUM_REMEMBERED, File, Folder, groups, walk
+from app.library.scan import MAX_DEPTH, NUM_REMEMBERED, File, Folder, Unread, groups, names_in, unread, walk
 
 PREFIX = "models--"
 SHA256 = re.compile(r"^[0-9a-f]{64}$")  # blobs of 40 digits are git's, whose hash covers more than the file
 
 
-def find_hf_cache(root: str) -> Iterator[Found]:
-    for name in _names(root):
+def find_hf_cache(root: str) -> Iterator[Found | Unread]:
+    try:
+        names = names_in(root)
+    except OSError as fault:
+        yield unread(root, fault)
+        return
+    for name in names:
         if name.startswith(PREFIX):
-            yield from _repository(os.path.join(root, name), name.removeprefix(PREFIX).replace("--", "/"))
+            place = os.path.join(root, name)
+            try:
+                yield from _repository(place, name.removeprefix(PREFIX).replace("--", "/") or name)
+            except OSError as fault:
+                yield unread(place, fault)
 
 
-def _repository(folder: str, id_: str) -> Iterator[Found]:
+def _repository(folder: str, id_: str) -> Iterator[Found | Unread]:
     """Every file once, though several snapshots link to it: as the newest, the one that `main` names, has it."""
     main = read_text(os.path.join(folder, "refs", "main"), 80)
     snapshots = os.path.join(folder, "snapshots")
     seen: set[int | str] = set()
     has_checkpoint = False
-    for commit in sorted(_names(snapshots), key=lambda name: (name != main, name)):
+    for commit in sorted(names_in(snapshots), key=lambda name: (name != main, name)):
         root = f"{snapshots}{os.sep}{commit}"
         for folder_ in walk(root, MAX_DEPTH - 3):
+            if isinstance(folder_, Unread):
+                yield folder_
+                continue
             for found in _found_in(folder_, id_, f"{id_}@{commit[:12]}", folder_.path == root):
                 key = found.inode or found.id  # a listing on Windows gives no inodes, and there may be no links
                 if key in seen or (found.is_checkpoint and has_checkpoint):
@@ -62,10 +74,3 @@ def blob_sha256(file: File) -> str | None:
     except OSError:  # no link: this system copies
         return None
     return name if SHA256.match(name) else None
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []

@@ -1,25 +1,31 @@
 """Remembers headers, so that only new and changed files are opened. A cache: lost or broken, it is made anew."""
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
-from backends.ownership.files import delete_file
+from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
 from backends.ownership.private import make_private_file, make_private_folder
 
-VERSION = 1
+VERSION = 2  # 1 had paths as text, which not every path is
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS headers (
-    path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
+CREATE TABLE headers (
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
 ) WITHOUT ROWID
 """
+NUM_COLUMNS = 11
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
+MAX_INTEGER = 2**63
+MAX_DIGITS = 40
 Identity = tuple[int, int, int]
+Row = tuple[Any, ...]
 
 
 class Index:
@@ -41,45 +47,91 @@ class Index:
     def read(self, found: Found) -> Facts:
         facts = self._read(found)
         assert self._known is not None
-        self._known[found.path] = self._unsaved[found.path] = (found.identity, facts)
+        self._known[found.path] = (found.identity, facts)
+        if not facts.is_passing:
+            self._unsaved[found.path] = self._known[found.path]
         return facts
 
     def save(self) -> None:
-        """Writes down what was read since the last time."""
+        """Writes down what was read since the last time, as far as the disk and the database take it."""
         if not self._unsaved:
             return
         rows = [
-            (path, identity[0], identity[1], str(identity[2]), *astuple(facts))
+            (os.fsencode(path), identity[0], identity[1], str(identity[2]), *astuple(facts)[:-1])
             for path, (identity, facts) in self._unsaved.items()
         ]
         self._unsaved = {}
+        rows = [row for row in rows if all(map(_fits, row))]
         with suppress(sqlite3.Error, OSError), closing(self._open()) as database, database:
-            database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * len(rows[0]))})", rows)
+            database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * NUM_COLUMNS)})", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
+        """A row that is none costs itself: its file is opened again. What is not as we wrote it is set aside."""
         try:
             with closing(self._open()) as database:
                 rows = database.execute("SELECT * FROM headers").fetchall()
-            return {row[0]: ((row[1], row[2], int(row[3])), Facts(bool(row[4]), *row[5:])) for row in rows}
-        except (sqlite3.Error, OSError, ValueError, TypeError):
-            with suppress(OSError):
-                if not self._path.is_symlink():
-                    delete_file(self._path)
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, NotOurDatabase) or is_damage(error):
+                with suppress(OSError):
+                    set_database_aside(self._path)
             return {}
+        good = filter(None, map(_known, rows))
+        known = {path: (identity, facts) for path, identity, facts in good}
+        if len(known) < len(rows):
+            with suppress(OSError):
+                set_database_aside(self._path)
+            self._unsaved = dict(known)  # they make a new one
+        return known
 
     def _open(self) -> sqlite3.Connection:
         if self._path.is_symlink():  # to whatever it leads, it is not written there
             raise OSError(f"{self._path} is a link")
         make_private_folder(self._path.parent)
+        clear_the_way(self._path)
         make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
-            if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-                database.execute("DROP TABLE IF EXISTS headers")
-                database.execute(SCHEMA)
-                database.execute(f"PRAGMA user_version = {VERSION}")
-                database.commit()
+            database.text_factory = _text
+            if not check_schema(database, VERSION, SCHEMA):
+                database.executescript(f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
         except BaseException:
             database.close()
             raise
         return database
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None  # and the row is passed over
+
+
+def _fits(value: object) -> bool:
+    """Whether SQLite can hold it: no time after 2262, no name that is not UTF-8."""
+    if isinstance(value, str):
+        return value.isprintable() or value.encode("utf-8", "ignore").decode() == value
+    return not isinstance(value, int) or -MAX_INTEGER <= value < MAX_INTEGER
+
+
+def _known(row: Row) -> tuple[str, Identity, Facts] | None:
+    """None for what `save` cannot have written."""
+    path, num_bytes, mtime_ns, inode, is_model, name, architecture, parameters, quantization, context, problem = row
+    texts = (inode, name, architecture, quantization, "" if problem is None else problem)
+    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context)
+    if (
+        not isinstance(path, bytes)
+        or not _are(str, texts)
+        or not _are(int, numbers)
+        or not inode.isdecimal()
+        or len(inode) > MAX_DIGITS
+    ):
+        return None
+    if min(num_bytes, parameters, context or 0) < 0:
+        return None
+    facts = Facts(bool(is_model), name, architecture, parameters, quantization, context, problem)
+    return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
+
+
+def _are(kind: type, values: Sequence[object]) -> bool:
+    return all(type(value) is kind for value in values)

@@ -2,32 +2,36 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from app.library.documents import read_document, read_settings
 from app.library.found import Found, from_group
 from app.library.origin import Origin
-from app.library.scan import File, Group, groups, walk
+from app.library.scan import File, Folder, Group, Unread, folder_at, groups, walk
 
 FOLDERS = (os.path.join("llamacpp", "models"), "models")  # below the data folder: the new place and the old one
+MAX_DEPTH = 4  # of folders with a document of Jan's
 SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
-def find_jan(data: str) -> Iterator[Found]:
+def find_jan(data: str) -> Iterator[Found | Unread]:
     """`data`: Jan's data folder. Files that its documents name may lie anywhere; they are only read."""
     seen: set[str] = set()
     for below in FOLDERS:
         root = os.path.join(data, below)
-        for found in (*_described(data, root), *_others(root)):
+        places = list(walk(root))
+        folders = [each for each in places if isinstance(each, Folder)]
+        yield from (each for each in places if isinstance(each, Unread))
+        for found in (*_described(data, root, folders), *_others(root, folders)):
             if found.path not in seen:
                 seen.add(found.path)
                 yield found
 
 
-def _described(data: str, root: str) -> Iterator[Found]:
-    for folder in walk(root, 4):
-        if not (folder.named("model.yml") or folder.named("model.json")):
+def _described(data: str, root: str, folders: Sequence[Folder]) -> Iterator[Found]:
+    for folder in folders:
+        if folder.depth > MAX_DEPTH or not (folder.named("model.yml") or folder.named("model.json")):
             continue
         settings = read_settings(os.path.join(folder.path, "model.yml"))
         path, name = _first(settings.get("model_path") or settings.get("files")), settings.get("name")
@@ -47,8 +51,8 @@ def _described(data: str, root: str) -> Iterator[Found]:
         )
 
 
-def _others(root: str) -> Iterator[Found]:
-    for folder in walk(root):
+def _others(root: str, folders: Sequence[Folder]) -> Iterator[Found]:
+    for folder in folders:
         inside = os.path.relpath(folder.path, root).replace(os.sep, "/")
         for group in groups(folder.files):
             stem = os.path.splitext(group.first.name)[0]
@@ -57,7 +61,7 @@ def _others(root: str) -> Iterator[Found]:
 
 def _group(file: File) -> Group:
     """With the other parts of it, and the image part, that lie in the same folder."""
-    beside = next(walk(os.path.dirname(file.path), 0), None)
+    beside = folder_at(os.path.dirname(file.path))
     return next(
         (group for group in groups(beside.files if beside else ()) if group.first.path == file.path), Group(file)
     )
@@ -78,7 +82,7 @@ def _source(document: dict[str, object]) -> str:
 def _file(path: str, folder: str, data: str) -> File | None:
     """As its description means it: absolute, beside it, or from the data folder."""
     for place in (os.path.join(folder, path), os.path.join(data, path)) if path else ():
-        beside = next(walk(os.path.dirname(place), 0), None)
+        beside = folder_at(os.path.dirname(place))
         if beside and (file := beside.named(os.path.basename(place))):
             return file
     return None

@@ -3,12 +3,15 @@
 Only the managed folder is ever written to. Headers are read once and remembered in an index.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from app.errors import ModelFileError, UnknownModelError
 from app.library.duplicates import Duplicates, find_duplicates
@@ -21,17 +24,31 @@ from app.library.origin import Origin
 from app.library.patience import Patience
 from app.library.places import Place
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
+from app.library.scan import Unread
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
+from app.whole_file import reason
+from backends.bounds import MAX_COUNT, as_name, sentence
+
+MAX_ID = 255
+MAX_NOTICES = 20
+NOT_OPENED = Facts(True)  # what is found there says itself why
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 RANKS = {origin: rank for rank, origin in enumerate(Origin)}
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """num_unread: entries whose header had to wait for the next listing; their figures are missing."""
+    """num_unread: entries whose header had to wait for the next listing; their figures are missing.
+
+    notices: sentences about places whose models are not known.
+    """
 
     entries: list[ModelEntry]
     num_unread: int
+    notices: tuple[str, ...] = ()
 
 
 class Library:
@@ -64,12 +81,18 @@ class Library:
         """
         with self._lock:
             remarks, left = self._remarks.all(), Patience(patience)
-            entries = [entry for each in self._all() if (entry := self._entry(each, remarks, left))]
+            entries: list[ModelEntry] = []
+            notices: dict[str, None] = {}  # each once, in their order
+            for each in self._all():
+                if isinstance(each, Unread):
+                    notices[each.text] = None
+                elif entry := self._entry(each, remarks, left):
+                    entries.append(entry)
             self._index.save()
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
         entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold()))
-        return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries))
+        return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries), _few(list(notices)))
 
     def find(self, name: str) -> ModelEntry:
         """By id, file name, path or Ollama's short name; a .gguf file anywhere. Raises UnknownModelError."""
@@ -79,8 +102,7 @@ class Library:
                 return entry if entry.is_read else self._read(entry)
         if short := next((e for e in entries if e.origin is Origin.OLLAMA and e.id == f"{name}:latest"), None):
             return short if short.is_read else self._read(short)
-        path = Path(name).expanduser()
-        if path.suffix.lower() == SUFFIX and path.is_file():
+        if name.lower().endswith(SUFFIX) and os.path.isfile(os.path.expanduser(name)):
             return self.store.find(name)
         raise UnknownModelError(unknown_model(name, entries))
 
@@ -111,7 +133,8 @@ class Library:
                 f"The files of {removal.entry.name} have changed meanwhile. Look again before removing."
             )
         self.store.remove_files(removal)
-        self._remarks.forget([str(removal.entry.path)])
+        with suppress(OSError):  # the model is gone; what was said of it does no harm
+            self._remarks.forget([str(removal.entry.path)])
 
     def rename(self, model_id: str, name: str) -> None:
         """The name that is shown; no file is renamed. An empty one brings back the model's own."""
@@ -125,14 +148,16 @@ class Library:
         self._remark(model_id, is_favourite=is_favourite)
 
     def save_check(self, entry: ModelEntry, check: Check) -> None:
-        self._remarks.change(str(entry.path), check=check)
+        """Raises ModelFileError."""
+        self._change(str(entry.path), check=check)
 
     def by_id(self, model_id: str) -> ModelEntry:
         """Raises UnknownModelError."""
         return self._by_id(model_id)
 
-    def _all(self) -> Iterator[ModelEntry | Found]:
-        yield from find_managed(str(self.store.models_dir))
+    def _all(self) -> Iterator[ModelEntry | Found | Unread]:
+        root = str(self.store.models_dir)
+        yield from _to_its_end(find_managed(root), root)
         managed = f"{os.path.realpath(self.store.models_dir)}{os.sep}"
         owners: dict[str, Origin] = {}
         for place in self._places():
@@ -140,7 +165,10 @@ class Library:
             if root.startswith(managed):
                 continue
             is_around = managed.startswith(root)
-            for found in place.models():
+            for found in _to_its_end(place.models(), place.path):
+                if isinstance(found, Unread):
+                    yield found
+                    continue
                 if is_around and os.path.realpath(found.path).startswith(managed):
                     continue  # listed already, as ours
                 if owners.setdefault(found.path, found.origin) is found.origin:  # Jan may name LM Studio's files
@@ -152,8 +180,8 @@ class Library:
             remark = remarks.get(str(found.path), NOTHING)
             return found if remark is NOTHING else remarked(found, remark)
         remark = remarks.get(found.path, NOTHING)
-        facts = self._index.get(found)
-        if facts is None and patience.is_left:
+        facts = self._index.get(found) if found.is_readable else NOT_OPENED
+        if (facts is None or facts.is_passing) and patience.is_left:
             with patience:
                 facts = self._index.read(found)
         if facts is not None and not facts.is_model:
@@ -184,11 +212,13 @@ class Library:
         return found
 
     def _remark(self, model_id: str, **changes: object) -> None:
-        path = str(self._by_id(model_id).path)
+        self._change(str(self._by_id(model_id).path), **changes)
+
+    def _change(self, path: str, **changes: object) -> None:
         try:
             self._remarks.change(path, **changes)
         except OSError as fault:
-            raise ModelFileError(f"That could not be saved: {fault.strerror or fault}.") from fault
+            raise ModelFileError(f"That could not be saved: {reason(fault)}.") from fault
 
 
 def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
@@ -197,8 +227,8 @@ def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
     is_hint = found.problem == STRAY
     problem = (it.problem or found.problem) if is_hint else (found.problem or it.problem)
     return ModelEntry(
-        id=found.id,
-        name=found.name or it.name or path.stem,
+        id=as_name(found.id, MAX_ID),
+        name=as_name(found.name or it.name or path.stem),
         path=path,
         bytes=found.bytes,
         architecture=it.architecture,
@@ -206,28 +236,47 @@ def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
         quantization=it.quantization,
         context=it.context,
         draft=None,
-        added=datetime.fromtimestamp(found.mtime_ns / 1e9, UTC) if found.mtime_ns else None,
-        problem=problem,
+        added=_moment(found.mtime_ns),
+        problem=sentence(problem) if problem else None,
         origin=found.origin,
         parts=tuple(map(Path, found.parts)),
         mmproj=Path(found.mmproj) if found.mmproj else None,
         sha256=found.sha256,
-        source=found.source,
+        source=as_name(found.source) if found.source else None,
         is_checkpoint=found.is_checkpoint,
         is_read=facts is not None,
         details=found.details,
     )
 
 
+def _moment(mtime_ns: int) -> datetime | None:
+    """None for a time that no model was made at."""
+    return datetime.fromtimestamp(mtime_ns / 1e9, UTC) if 0 < mtime_ns < MAX_COUNT else None
+
+
+def _to_its_end(items: Iterator[T], where: str) -> Iterator[T | Unread]:
+    """The edge to what other people lay out: what nobody has foreseen costs the rest of one place, not the list."""
+    try:
+        yield from items
+    except Exception as fault:
+        _log.debug("%s could not be looked through", where, exc_info=True)  # every few seconds, while it stays so
+        yield Unread(sentence(f"{where} could not be looked through to its end ({fault!r})."))
+
+
+def _few(notices: list[str]) -> tuple[str, ...]:
+    more = len(notices) - MAX_NOTICES
+    return tuple(notices) if more <= 0 else (*notices[:MAX_NOTICES], f"{more:,} more places cannot be read.")
+
+
 def remarked(entry: ModelEntry, remark: Remark) -> ModelEntry:
     if remark is NOTHING:
         return entry
     check = remark.check
-    problem = check.text if check and not check.is_sound and _is_current(check) else entry.problem
+    problem = sentence(check.text) if check and not check.is_sound and _is_current(check) else entry.problem
     own = next((h for h in check.hashes if h.path == str(entry.path)), None) if check and _is_current(check) else None
     return replace(
         entry,
-        name=remark.name or entry.name,
+        name=as_name(remark.name or entry.name),
         note=remark.note,
         is_favourite=remark.is_favourite,
         check=check,

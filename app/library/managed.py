@@ -11,15 +11,18 @@ from app.library.found import Found, checkpoint, from_group
 from app.library.manifest import FILE_NAME, Record, read_manifest
 from app.library.names import CHECKPOINT
 from app.library.origin import Origin
-from app.library.scan import NUM_REMEMBERED, SUFFIX, Folder, groups, walk
+from app.library.scan import NUM_REMEMBERED, SUFFIX, Folder, Unread, groups, walk
 
 STRAY = "It was not installed by Slipstream; its header is sound, so it can be tried."
 
 
-def find_managed(root: str) -> Iterator[ModelEntry | Found]:
+def find_managed(root: str) -> Iterator[ModelEntry | Found | Unread]:
     """Installed models as entries, whose manifest knows all of them; others as found, wherever they lie."""
     for folder in walk(root):
-        yield from _found_in(folder, root)
+        if isinstance(folder, Unread):
+            yield folder
+        else:
+            yield from _found_in(folder, root)
 
 
 @lru_cache(NUM_REMEMBERED)

@@ -1,20 +1,24 @@
 """The manifest of one repository folder: which of its files are whole, and what they are. Knows no GGUF."""
 
 import json
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from app.errors import ModelFileError
 from app.library.names import checked_name
-from backends.ownership.files import delete_file, write_whole
+from app.whole_file import reason, replace_file
+from backends.bounds import as_name, whole
+from backends.ownership.files import delete_file
 from backends.ownership.private import PUBLIC
+from backends.regular_file import read_regular
 
 FILE_NAME = "manifest.json"
 VERSION = 2
 READABLE = (1, VERSION)  # 1 had no parts, image parts, hashes and sources
 MAX_BYTES = 4 << 20
+MAX_COUNT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,15 @@ def read_manifest(folder: Path) -> dict[str, Record]:
     """Records by file name; none when there is no manifest. Raises ModelFileError when it cannot be understood."""
     path = folder / FILE_NAME
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("too large")
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, MAX_BYTES))
         if document["version"] not in READABLE:
             raise ModelFileError(f"{path} was written by another version of Slipstream.")
         records = [_record(entry) for entry in document["models"]]
     except FileNotFoundError:
         return {}
     except OSError as fault:
-        raise ModelFileError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise ModelFileError(f"{path} cannot be read: {reason(fault)}.") from fault
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise ModelFileError(f"{path} is damaged. Install the model again.") from fault
     return {record.file: record for record in records}
 
@@ -68,9 +70,10 @@ def write_manifest(folder: Path, records: dict[str, Record]) -> None:
         if not records:
             delete_file(path)
             return
-        write_whole(path, json.dumps(document, indent=2, ensure_ascii=False).encode(), PUBLIC)
+        content = json.dumps(document, indent=2, ensure_ascii=False)
+        replace_file(path, content.encode("utf-8", "surrogatepass"), PUBLIC)
     except OSError as fault:
-        raise ModelFileError(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+        raise ModelFileError(f"{path} cannot be written: {reason(fault)}.") from fault
 
 
 def _record(entry: dict[str, Any]) -> Record:
@@ -78,17 +81,25 @@ def _record(entry: dict[str, Any]) -> Record:
         field.name: entry[field.name] for field in fields(Record) if field.name in entry or not _is_optional(field)
     }
     record = Record(**{**values, "parts": tuple(values.get("parts", ()))})
-    texts = (record.id, record.file, record.name, record.architecture, record.quantization, record.added)
-    if not all(isinstance(text, str) for text in (*texts, *record.parts)):
+    texts = (record.id, record.file, record.architecture, record.quantization, record.added)
+    if not all(isinstance(text, str) for text in (record.name, *texts, *record.parts)):
         raise TypeError("a text is missing")
+    record = replace(record, name=as_name(record.name) or as_name(record.file))
     if not all(isinstance(text, str | None) for text in (record.draft, record.mmproj, record.sha256, record.source)):
         raise TypeError("a text is none")
-    if not all(type(count) is int for count in (record.bytes, record.parameters, record.context or 0)):
+    if not record.id or not all(as_name(text) == text for text in (*texts, record.sha256 or "", record.source or "")):
+        raise ValueError("a text is odd")
+    if not all(_is_count(count) for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")
     for file_name in record.files:
         checked_name(file_name, "model file")  # it is joined to the folder, and deleted with the model
-    datetime.fromisoformat(record.added)
+    if datetime.fromisoformat(record.added).tzinfo is None:
+        raise ValueError("no time zone")
     return record
+
+
+def _is_count(value: Any) -> bool:
+    return value == 0 or whole(value) is not None
 
 
 def _is_optional(field: Field[Any]) -> bool:

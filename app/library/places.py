@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from app.library.documents import read_document, read_text
 from app.library.folder_source import find_in_folder
@@ -13,6 +14,8 @@ from app.library.hf_cache import find_hf_cache
 from app.library.jan import find_jan
 from app.library.ollama import find_ollama
 from app.library.origin import Origin
+from app.library.scan import Unread
+from backends.bounds import sentence
 
 LINUX_SERVICE = Path("/usr/share/ollama/.ollama/models")
 home = Path.home
@@ -25,8 +28,12 @@ class Place:
     origin: Origin
     path: str
 
-    def models(self) -> Iterator[Found]:
+    def models(self) -> Iterator[Found | Unread]:
         match self.origin:
+            case Origin.FOLDER if not os.path.isdir(self.path):
+                what = "no folder" if os.path.lexists(self.path) else "not there"
+                text = f"{self.path} is {what}, so its models are not listed. Bring it back, or remove it in Settings."
+                return iter((Unread(sentence(text)),))
             case Origin.OLLAMA:
                 return find_ollama(self.path)
             case Origin.JAN:
@@ -40,7 +47,10 @@ class Place:
 def all_places(
     folders: Iterable[str], shown: Iterable[str], environ: Mapping[str, str], person: Path | None = None
 ) -> list[Place]:
-    """The places that exist, each once, in the order of origins. shown: of other applications; person: their home."""
+    """The places that exist, each once, in the order of origins, and all that a person has added.
+
+    shown: of other applications; person: their home.
+    """
     at_home = person or home()
     finders: dict[Origin, Callable[[], list[Path]]] = {
         Origin.LM_STUDIO: lambda: lm_studio_folders(at_home),
@@ -53,8 +63,11 @@ def all_places(
     found += [(Origin.FOLDER, Path(folder)) for folder in folders]
     places: dict[str, Place] = {}
     for origin, path in found:
-        real = os.path.realpath(path)
-        if os.path.isdir(real):
+        try:
+            real = os.path.realpath(path)
+        except ValueError:  # what another application's settings call a path need not be one
+            continue
+        if origin is Origin.FOLDER or os.path.isdir(real):
             places.setdefault(real, Place(origin, str(path)))
     return list(places.values())
 
@@ -63,13 +76,13 @@ def lm_studio_folders(at: Path) -> list[Path]:
     pointer = read_text(str(at / ".lmstudio-home-pointer"), 4096)
     homes = [*([Path(pointer)] if pointer else []), at / ".lmstudio", at / ".cache" / "lm-studio"]
     chosen = (read_document(str(each / "settings.json")).get("downloadsFolder") for each in homes)
-    return [*(Path(folder) for folder in chosen if isinstance(folder, str)), *(each / "models" for each in homes)]
+    return [*map(Path, filter(_is_place, chosen)), *(each / "models" for each in homes)]
 
 
 def ollama_folders(environ: Mapping[str, str], at: Path) -> list[Path]:
     """The person's own, and that of the system's service on Linux."""
     if chosen := environ.get("OLLAMA_MODELS"):
-        return [Path(chosen).expanduser()]
+        return [_expanded(Path(chosen))]
     return [at / ".ollama" / "models", LINUX_SERVICE]
 
 
@@ -83,12 +96,24 @@ def jan_folders(environ: Mapping[str, str], at: Path) -> list[Path]:
     configured = Path(environ.get("XDG_CONFIG_HOME") or at / ".config") if sys.platform == "linux" else applications
     settings = (read_document(str(each / "Jan" / "settings.json")) for each in (applications, configured))
     chosen = (each.get("data_folder") for each in settings)
-    return [*(Path(f) for f in chosen if isinstance(f, str)), applications / "Jan" / "data", at / "jan"]
+    return [*map(Path, filter(_is_place, chosen)), applications / "Jan" / "data", at / "jan"]
+
+
+def _is_place(folder: object) -> TypeGuard[str]:
+    """A relative one would be looked for wherever this application was started."""
+    return isinstance(folder, str) and os.path.isabs(folder)
 
 
 def hf_cache_folders(environ: Mapping[str, str], at: Path) -> list[Path]:
     """As huggingface_hub looks for it."""
     if chosen := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
-        return [Path(chosen).expanduser()]
+        return [_expanded(Path(chosen))]
     cache = Path(environ.get("XDG_CACHE_HOME") or at / ".cache")
-    return [Path(environ.get("HF_HOME") or cache / "huggingface").expanduser() / "hub"]
+    return [_expanded(Path(environ.get("HF_HOME") or cache / "huggingface")) / "hub"]
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~somebody who is not known here
+        return path

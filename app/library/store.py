@@ -18,6 +18,8 @@ from app.library.entry import ModelEntry, file_entry, installed_entry, uninstall
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import Record, read_manifest, write_manifest
 from app.library.names import checked_name
+from app.whole_file import reason
+from backends.bounds import as_name
 from backends.ownership.files import delete_below, delete_empty, delete_file, part_of
 
 SUFFIX = ".gguf"
@@ -57,10 +59,10 @@ class ModelStore:
         for entry in entries:
             if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
                 return entry
-        path = Path(name).expanduser()
-        if path.suffix.lower() == SUFFIX and path.is_file():
+        path = Path(os.path.expanduser(name))
+        if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
-            return same or file_entry(path.stem, path.absolute())
+            return same or file_entry(as_name(path.stem), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time
@@ -92,7 +94,7 @@ class ModelStore:
             read_projector(mmproj)
         if draft is not None:
             read_model(draft)
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         records = read_manifest(folder)
         _check_places([file, *parts, *filter(None, (mmproj, draft))], folder, records)
         moved = [_moved(part, folder) for part in parts]
@@ -173,7 +175,7 @@ class ModelStore:
         for record in records.values():
             yield installed_entry(record, folder)
         for path in _strays(folder, named):
-            yield uninstalled_entry(_free_id(folder, path.stem, taken), path, problem)
+            yield uninstalled_entry(as_name(_free_id(folder, path.stem, taken)), path, problem)
 
 
 def _strays(folder: Path, named: set[str]) -> list[Path]:
@@ -227,6 +229,13 @@ def _record(description: Description, id_: str, path: Path, name: str | None) ->
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ModelFileError(f"{folder} cannot be made: {reason(fault)}.") from fault
 
 
 def _here(file: Path, folder: Path) -> Path:
@@ -304,7 +313,7 @@ def _readable(folder: Path) -> dict[str, Record]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path) and not path.name.startswith("."))
     except OSError:
         return []
 

@@ -14,13 +14,16 @@ from app.server.api_error import ApiError, from_http, from_slipstream, from_vali
 from app.server.chat import chat_router
 from app.server.completions import completions_router
 from app.server.guard import Guard
+from app.server.limits import Limits
 from app.server.models import models_router
 from app.server.switchboard import Switchboard
 
 log = logging.getLogger(__name__)
 
 
-def create_application(switchboard: Switchboard, host: str, api_key: str | None, max_body: int) -> ASGIApp:
+def create_application(
+    switchboard: Switchboard, host: str, api_key: str | None, max_body: int, limits: Limits
+) -> ASGIApp:
     # no pages for people: they would load scripts from elsewhere
     app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(models_router(switchboard))
@@ -32,7 +35,7 @@ def create_application(switchboard: Switchboard, host: str, api_key: str | None,
         return {"status": "ok"}
 
     _handle_errors(app)
-    return Guard(app, host, api_key, max_body)
+    return Guard(app, host, api_key, max_body, limits)
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -1,8 +1,12 @@
-"""What the port must be told of the models. services.py implements it."""
+"""What the port must be told of the models. app/directory.py implements it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
+from app.server.api_error import MAX_QUOTED, cut
+
+MAX_NAMED = 6  # known models that a sentence names
 
 
 class ModelDirectory(Protocol):
@@ -13,3 +17,9 @@ class ModelDirectory(Protocol):
 
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    shown = [cut(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
+    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return f"There is no model named “{cut(name, MAX_QUOTED)}”. Known: {', '.join(shown) or 'none'}{more}."

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Self
@@ -12,6 +13,7 @@ from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.directory import ModelDirectory
 from app.server.mailbox import Mailbox
 from app.server.threads import in_thread, start_thread
+from app.server.valve import Valve, cost
 from backends.protocol import Failed, Finish, Generate, Output
 
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
@@ -20,12 +22,15 @@ CALLED_OFF = "The answer was called off: the model was unloaded or the server st
 Event = tuple[int, Output | Failed]
 Said = tuple[int, Output]
 
+_clients = count(1)
+
 
 class Exchange:
     """Iterates over (index of the choice, Output), as they come. Belongs to the server's loop.
 
     `requests` holds for each prompt those that share it. The first goes ahead; the others are submitted when it has
-    begun, because then the prompt lies in the cache and they take its cells.
+    begun, because then the prompt lies in the cache and they take its cells. All of them take turns with those of other
+    exchanges, and while nobody iterates no more than some kilobytes are computed.
     Leaving the `with` block calls off what is not finished.
     """
 
@@ -42,7 +47,7 @@ class Exchange:
         self._directory = directory
         self._firsts: list[tuple[int, Generate]] = []
         self._others: dict[int, list[tuple[int, Generate]]] = {}  # by the index of their first
-        for first, *others in _numbered(requests):
+        for first, *others in _numbered(requests, next(_clients)):
             self._firsts.append(first)
             self._others[first[0]] = others
         self._load_seconds = load_seconds
@@ -53,7 +58,8 @@ class Exchange:
         self._first: Said | None = None
         self._pending = set(range(sum(map(len, requests))))
         self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
-        self._aborts: list[Callable[[], None]] = []
+        self._uids: list[int] = []
+        self._valve = Valve(self._pause_all, self._resume_all)
         # set on the loop, read by the thread that submits: each answer is aborted by one of the two
         self._called_off = threading.Event()
 
@@ -69,6 +75,7 @@ class Exchange:
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.model = name
+        self._valve.repeat()  # an answer may have begun before its number was known
         self._first = await self._next()
 
     def __aiter__(self) -> Self:
@@ -90,6 +97,7 @@ class Exchange:
         self.close()
 
     def close(self) -> None:
+        """May be called when the loop has ended."""
         if self._pending and not self._called_off.is_set():
             self._called_off.set()
             start_thread(self._abort_all)
@@ -98,7 +106,7 @@ class Exchange:
     def hang_up(self) -> None:
         """The server stops: whoever reads gets a last sentence."""
         for index in self._pending:
-            self._events.put_nowait((index, Output(0, "", 0, Finish.ABORT)))
+            self._put((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
 
     async def _next(self) -> Said:
@@ -106,6 +114,7 @@ class Exchange:
         index, output = await self._take()
         if others := self._others.pop(index, None):
             await in_thread(partial(self._submit_all, others))
+            self._valve.repeat()
         return index, output
 
     async def _take(self) -> Said:
@@ -113,6 +122,7 @@ class Exchange:
         if isinstance(event, Failed):
             self._pending.discard(index)
             raise RequestError(event.kind, event.message, event.numbers)
+        self._valve.take(cost(event))
         if event.finish:
             self._pending.discard(index)
         if event.finish is Finish.ABORT:
@@ -127,7 +137,7 @@ class Exchange:
             self._handle = handle
             self._submit_all(self._firsts)
         except EngineError:
-            if handle.snapshot.state is EngineState.LOADING and not self._aborts:
+            if handle.snapshot.state is EngineState.LOADING and not self._uids:
                 return None
             raise
         return handle.name
@@ -140,22 +150,37 @@ class Exchange:
         assert self._handle is not None
         if self._called_off.is_set():
             return
-        handle = self._handle
-        abort = partial(handle.abort, handle.submit(request, partial(self._hear, index)))
-        self._aborts.append(abort)
+        uid = self._handle.submit(request, partial(self._hear, index))
+        self._uids.append(uid)
         if self._called_off.is_set():
-            abort()
+            self._handle.abort(uid)
 
     def _abort_all(self) -> None:
-        for abort in list(self._aborts):
-            abort()
+        for handle, uid in self._submitted():
+            handle.abort(uid)
+
+    def _pause_all(self) -> None:
+        for handle, uid in self._submitted():
+            handle.pause(uid)
+
+    def _resume_all(self) -> None:
+        for handle, uid in self._submitted():
+            handle.resume(uid)
+
+    def _submitted(self) -> list[tuple[EngineHandle, int]]:
+        return [(self._handle, uid) for uid in list(self._uids) if self._handle]
 
     def _hear(self, index: int, event: Output | Failed) -> None:
         """On the engine's reader thread, which must not wait for a slow client."""
-        self._mailbox.post(partial(self._events.put_nowait, (index, event)))
+        self._mailbox.post(partial(self._put, (index, event)))
+
+    def _put(self, event: Event) -> None:
+        self._events.put_nowait(event)
+        if isinstance(event[1], Output):
+            self._valve.add(cost(event[1]))
 
 
-def _numbered(requests: Sequence[Sequence[Generate]]) -> list[list[tuple[int, Generate]]]:
+def _numbered(requests: Sequence[Sequence[Generate]], client: int) -> list[list[tuple[int, Generate]]]:
     """The requests with their indices: OpenAI counts all choices of one prompt before those of the next."""
     numbers = count()
-    return [[(next(numbers), request) for request in shared] for shared in requests]
+    return [[(next(numbers), replace(request, client=client)) for request in shared] for shared in requests]

@@ -15,6 +15,8 @@ from app.server.sampling import MAX_INT, SamplingFields, text
 from backends.protocol import Generate, Overflow
 
 MAX_STOPS = 16
+MAX_MODEL = 1024  # characters of a name
+MAX_TOKENS = 2**20  # of one answer, whatever is asked for: engine and program remember all of it
 MAX_STOP_LENGTH = 1024
 MAX_ALTERNATIVES = 20
 MAX_CHOICES = 8
@@ -73,7 +75,7 @@ class AdapterScale(BaseModel):
 
 
 class TextFields(SamplingFields, GrammarFields):
-    model: Annotated[str, AfterValidator(text)] | None = None
+    model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)] | None = None
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     stop: Stops | None = None
@@ -122,7 +124,7 @@ class TextFields(SamplingFields, GrammarFields):
         return Generate(
             prompt,
             sampling=self.sampling(),
-            max_tokens=None if limit == -1 else limit,
+            max_tokens=None if limit is None or limit == -1 else min(limit, MAX_TOKENS),
             stop=self.stop or (),
             draft=self.draft is not False,
             draft_length=self.draft_length,

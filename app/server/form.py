@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from app.errors import RequestError
 from app.server.logprobs import Ruler
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from app.server.valve import cost
+from backends.protocol import FailureKind, Finish, Output, Timings, TokenLogprob
 
 Chunk = dict[str, Any]
+MAX_WHOLE = 64 << 20
+TOO_LARGE = f"The answer grew beyond {MAX_WHOLE >> 20} MB. Set max_tokens, or ask for it as a stream."
 
 
 @dataclass(slots=True)
@@ -45,15 +49,22 @@ class Form(ABC):
         self.choices = [Choice(index) for index in range(num_prompts * num_choices)]
         self._num_choices = num_choices  # per prompt
         self._includes_usage = includes_usage
+        self._bytes = 0
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
             "model": model,
         }
 
-    def add(self, index: int, output: Output) -> Choice:
+    def add(self, index: int, output: Output) -> None:
+        """Keep it for `whole`. Raises RequestError when that would become larger than any program expects."""
+        self._take(index, output).texts.append(output.text)
+        self._bytes += cost(output)
+        if self._bytes > MAX_WHOLE:
+            raise RequestError(FailureKind.BAD_REQUEST, TOO_LARGE)
+
+    def _take(self, index: int, output: Output) -> Choice:
         choice = self.choices[index]
-        choice.texts.append(output.text)
         choice.logprobs += output.logprobs
         choice.finish = output.finish
         choice.timings = output.timings or choice.timings
@@ -61,7 +72,7 @@ class Form(ABC):
 
     def chunks(self, index: int, output: Output) -> list[Chunk]:
         """One for the text, if there is any, and one for the end. Logprobs wait for the text that they belong to."""
-        choice = self.add(index, output)
+        choice = self._take(index, output)
         chunks = [self._chunk(self.text_choice(choice, output.text))] if output.text else []
         if output.finish:
             chunks.append(self._chunk(self.final_choice(choice)))

@@ -4,6 +4,7 @@ Whether a grammar can be used is the engine's to say; here only shapes and lengt
 """
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
@@ -12,6 +13,7 @@ from app.server.sampling import text
 from backends.protocol import Grammar, GrammarKind
 
 MAX_LENGTH = 2**16
+MAX_DEPTH = 64  # of objects and lists in a schema; whatever walks through it calls itself at each
 ANY_OBJECT = {"type": "object"}
 
 
@@ -27,10 +29,29 @@ Text = Annotated[str, AfterValidator(_short)]
 def _schema(value: Any) -> Grammar:
     if not isinstance(value, dict):
         raise ValueError("a JSON schema, which is an object, is expected")
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"a schema nested at most {MAX_DEPTH} deep is expected")
     source = json.dumps(value)
+    text(json.dumps(value, ensure_ascii=False))
     if len(source) > MAX_LENGTH:
         raise ValueError(f"a schema of at most {MAX_LENGTH} characters is expected")
     return Grammar(GrammarKind.JSON_SCHEMA, source)
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Counted level by level: the value may be nested deeper than a function can call itself."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _format(value: Any) -> Grammar | None:

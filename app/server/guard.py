@@ -14,8 +14,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import BODY_TOO_LARGE, ApiError
+from app.server.api_error import BODY_TOO_LARGE, MAX_QUOTED, ApiError, cut
 from app.server.auth import is_authorized
+from app.server.limits import Limits
 from app.server.server import MAX_BODY
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
@@ -26,29 +27,49 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 2.0
 
+MAX_HEADERS, MAX_HEADER_BYTES = 100, 32 << 10
+ONCE = ("host", "origin", "content-type", "content-length", "authorization")  # of two, which one would count?
+CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
+
 
 class Guard:
-    def __init__(self, app: ASGIApp, host: str, api_key: str | None = None, max_body: int = MAX_BODY):
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        api_key: str | None = None,
+        max_body: int = MAX_BODY,
+        limits: Limits = Limits(),  # noqa: B008, it is a frozen value
+    ):
         self._app = app
         self._hosts = LOCAL_HOSTS | _names_of(host)
         self._allows_any_ip = _is_wildcard(host)
         self._api_key = api_key
         self._max_body = max_body
+        self._limits = limits
+        self._num_bytes = 0  # of all bodies that are read or answered now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif objection := self.objection(scope["method"], scope["path"], Headers(scope=scope)):
+            return
+        headers = Headers(scope=scope)
+        if objection := _objection_to_header(headers) or self.objection(scope["method"], scope["path"], headers):
             await _drain(receive)
             await objection.response()(scope, receive, send)
-        else:
-            await self._app(scope, self._limited(receive), send)
+            return
+        body = Body(receive, self)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            self._num_bytes -= body.num_bytes
 
     def objection(self, method: str, path: str, headers: Mapping[str, str]) -> ApiError | None:
         """Why this request is not let in; None when it is."""
         host = headers.get("host", "").lower()
         if not self._is_known(host):
-            return ApiError(403, f"This server does not answer to the name “{host}”.", code="bad_host")
+            shown = cut(host, MAX_QUOTED)
+            return ApiError(403, f"This server does not answer to the name “{shown}”.", code="bad_host")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host}":
             return ApiError(403, "Web pages of other origins may not use this port.", code="bad_origin")
@@ -75,20 +96,67 @@ class Guard:
     def _has_key(self, path: str, header: str) -> bool:
         return self._api_key is None or path in OPEN_PATHS or is_authorized(header, self._api_key)
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Counts a body that came without its length."""
-        received = 0
+    def count(self, num_bytes: int) -> bool:
+        """More of a body has come. False when all bodies together are too large."""
+        self._num_bytes += num_bytes
+        return self._num_bytes <= self._limits.bodies
 
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body:
-                await _drain(receive)
-                raise HTTPException(413, _too_large(self._max_body))
-            return message
+    @property
+    def max_body(self) -> int:
+        return self._max_body
 
-        return limited
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+
+class Body:
+    """Reads one request's body, as long and as fast as is allowed."""
+
+    def __init__(self, receive: Receive, guard: Guard):
+        self.num_bytes = 0
+        self._receive = receive
+        self._guard = guard
+        self._began = asyncio.get_running_loop().time()
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        if self._is_whole:  # what comes now is that the client has left
+            return await self._receive()
+        message = await self._next()
+        self._is_whole = not message.get("more_body")
+        num_new = len(message.get("body", b""))
+        self.num_bytes += num_new
+        has_room = self._guard.count(num_new)
+        if self.num_bytes > self._guard.max_body:
+            await _drain(self._receive)
+            raise HTTPException(413, _too_large(self._guard.max_body))
+        if not has_room:
+            raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE)
+        return message
+
+    async def _next(self) -> Message:
+        deadline = self._began + self._guard.limits.body_deadline(self.num_bytes)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "The body of the request did not come in time.", CLOSE) from None
+
+
+def _objection_to_header(headers: Headers) -> ApiError | None:
+    """Too much of it, and what two programs on the way could read as two different requests."""
+    num_bytes = sum(len(name) + len(value) for name, value in headers.raw)
+    if len(headers.raw) > MAX_HEADERS or num_bytes > MAX_HEADER_BYTES:
+        message = f"At most {MAX_HEADERS} headers of {MAX_HEADER_BYTES:,} bytes together are read."
+        return ApiError(431, message, code="header_too_large", headers=CLOSE)
+    for name in ONCE:
+        if len(headers.getlist(name)) > 1:
+            return ApiError(400, f"The request has several headers “{name}”.", code="ambiguous_request", headers=CLOSE)
+    if "transfer-encoding" in headers and "content-length" in headers:
+        message = "The request has a Content-Length and a Transfer-Encoding."
+        return ApiError(400, message, code="ambiguous_request", headers=CLOSE)
+    return None
 
 
 async def _drain(receive: Receive) -> None:

@@ -1,68 +1,133 @@
 """One uvicorn in a thread with a loop of its own. Imported when the port opens: no window waits for FastAPI."""
 
 import asyncio
+import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
+from typing import Any
 
 import uvicorn
 
 from app.server.application import create_application
+from app.server.connection import Connection
+from app.server.limits import Limits
 from app.server.switchboard import Switchboard
 
 GRACE_SECONDS = 1
+NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the first is looked at
+BACKLOG = 1024  # that wait in the system, and take none
+COMPLAINT_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Serves from its making until `stop`."""
+    """Serves from its making until `stop`, or until it fails: `ended` is set then, with the reason if it failed."""
 
     def __init__(
-        self, switchboard: Switchboard, listener: socket.socket, host: str, api_key: str | None, max_body: int
+        self,
+        switchboard: Switchboard,
+        listener: socket.socket,
+        host: str,
+        api_key: str | None,
+        max_body: int,
+        limits: Limits,
     ):
         self._switchboard = switchboard
-        app = create_application(switchboard, host, api_key, max_body)
+        self.ended: Future[str | None] = Future()
+        app = create_application(switchboard, host, api_key, max_body, limits)
         started: Future[asyncio.AbstractEventLoop] = Future()
-        self._uvicorn = _Uvicorn(_config(app), started.set_result)
-        arguments = (self._uvicorn, listener, started)
+        self._uvicorn = _Uvicorn(_config(app, limits), listener, started.set_result)
+        arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
-        self._loop = started.result()
+        self.loop = started.result()
 
     def stop(self) -> None:
         """Streams get a last sentence; a reader who does not take it is cut off after a second."""
-        self._loop.call_soon_threadsafe(self._switchboard.hang_up)
-        self._loop.call_soon_threadsafe(self._uvicorn.leave)
+        if not self.ended.done():
+            try:
+                self.loop.call_soon_threadsafe(self._switchboard.hang_up)
+                self.loop.call_soon_threadsafe(self._uvicorn.leave)
+            except RuntimeError:  # it has failed just now: the loop is closed
+                pass
         self._thread.join()
 
 
 class _Uvicorn(uvicorn.Server):
-    """Tells when it listens, and leaves no connection open behind it."""
+    """Tells when it listens, ends connections that keep it waiting, and leaves none open behind it."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[asyncio.AbstractEventLoop], None]):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        on_started: Callable[[asyncio.AbstractEventLoop], None],
+    ):
         super().__init__(config)
+        self._listener = listener
         self._on_started = on_started
+        self._complained = -COMPLAINT_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_started(asyncio.get_running_loop())
+        self._listener.listen(BACKLOG)  # asyncio has one number for both
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._complain)
+        self._on_started(loop)
+
+    async def on_tick(self, counter: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        for connection in self._connections():
+            connection.look(now)
+        self._listener.getsockname()  # raises when the system has taken it away, which nobody else would notice
+        return await super().on_tick(counter)
+
+    async def main_loop(self) -> None:
+        try:
+            await super().main_loop()
+        except BaseException:
+            self._hang_up()
+            raise
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            if transport := getattr(connection, "transport", None):
-                transport.abort()
+        self._hang_up()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
     def leave(self) -> None:
         self.should_exit = True
 
+    def _connections(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection)]
 
-def _config(app: object) -> uvicorn.Config:
+    def _hang_up(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in self._connections():
+            connection.end()
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """asyncio waits a second when no file is left for another connection; those that say nothing have some."""
+        if "accept" not in context.get("message", ""):
+            loop.default_exception_handler(context)
+            return
+        for connection in self._connections():
+            if connection.is_silent():
+                connection.end()
+        if time.monotonic() - self._complained > COMPLAINT_SECONDS:
+            self._complained = time.monotonic()
+            log.warning("no file is left for another connection: %s", context.get("exception"))
+
+
+def _config(app: object, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
-        http="h11",
+        http=partial(Connection, limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -70,16 +135,29 @@ def _config(app: object) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=NUM_ACCEPTED,
+        timeout_keep_alive=limits.idle,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
 
-def _run(server: _Uvicorn, listener: socket.socket, started: "Future[asyncio.AbstractEventLoop]") -> None:
+def _run(
+    server: _Uvicorn,
+    listener: socket.socket,
+    started: "Future[asyncio.AbstractEventLoop]",
+    ended: "Future[str | None]",
+) -> None:
+    reason = None
     try:
         asyncio.run(server.serve([listener]))
     except BaseException as error:
-        if started.done():
-            raise
-        started.set_exception(error)
+        if not started.done():
+            started.set_exception(error)
+            return
+        log.exception("the port has failed")
+        reason = str(error).rstrip(".") or type(error).__name__
     finally:
         listener.close()
+    if reason is None and not server.should_exit:
+        reason = "its loop has ended"
+    ended.set_result(reason)

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.errors import UnknownModelError
+from app.server.directory import unknown_name
 from app.server.switchboard import Switchboard
 
 
@@ -21,7 +22,7 @@ def models_router(switchboard: Switchboard) -> APIRouter:
     async def retrieve_model(name: str) -> dict[str, Any]:
         names = await switchboard.names()
         if name not in names:
-            raise UnknownModelError(f"There is no model named “{name}”. Known: {', '.join(names) or 'none'}.")
+            raise UnknownModelError(unknown_name(name, names))
         return _model(name, started)
 
     return router

@@ -1,11 +1,16 @@
-"""The port as the application sees it: opens, tells its address, closes."""
+"""The port as the application sees it: opens, tells its address, closes; and says when it has failed."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.errors import UsageError
 from app.server import address
 from app.server.auth import is_loopback
 from app.server.directory import ModelDirectory
+from app.server.limits import Limits, limits_of_this_process
 from app.server.switchboard import Switchboard
 
 if TYPE_CHECKING:
@@ -13,18 +18,29 @@ if TYPE_CHECKING:
 
 LOAD_SECONDS = 600.0
 MAX_BODY = 8 * 2**20
+MAX_REASON = 200
 
 
 class Server:
     """start() and stop() may alternate; both are called from one thread, and return when it is done."""
 
-    def __init__(self, directory: ModelDirectory, load_seconds: float = LOAD_SECONDS, max_body: int = MAX_BODY):
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        load_seconds: float = LOAD_SECONDS,
+        max_body: int = MAX_BODY,
+        limits: Limits | None = None,
+    ):
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
+        self._limits = limits
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
         self._address: str | None = None
+        self._trouble: str | None = None
+        self._subscribers: list[Callable[[str], None]] = []
+        self._lock = threading.Lock()  # the port's own thread may fail while another one stops it
 
     @property
     def address(self) -> str | None:
@@ -32,9 +48,20 @@ class Server:
         return self._address
 
     @property
+    def trouble(self) -> str | None:
+        """A sentence, when it has stopped by itself; until it is started again."""
+        return self._trouble
+
+    @property
     def num_requests(self) -> int:
         """Requests for text in flight, those that wait for a load included."""
-        return self._switchboard.num_exchanges if self._switchboard else 0
+        switchboard = self._switchboard
+        return switchboard.num_exchanges if switchboard else 0
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Called on the port's thread when it stops by itself; the function returned ends that."""
+        self._subscribers.append(listener)
+        return lambda: self._subscribers.remove(listener)
 
     def start(self, host: str = "127.0.0.1", port: int = 8642, api_key: str | None = None) -> str:
         """Listen, and return the base URL. Raises PortInUseError, and UsageError for an open door without a key."""
@@ -42,15 +69,36 @@ class Server:
         if not is_loopback(host) and not api_key:
             raise UsageError(f"“{host}” can be reached from other machines, so the port needs an API key.")
         socket = address.bind(host, port)
+        url = address.url(host, socket.getsockname()[1])
         from app.server.listener import Listener  # FastAPI takes half a second to import
 
-        self._switchboard = Switchboard(self._directory, self._load_seconds)
-        self._listener = Listener(self._switchboard, socket, host, api_key or None, self._max_body)
-        self._address = address.url(host, socket.getsockname()[1])
-        return self._address
+        switchboard = Switchboard(self._directory, self._load_seconds)
+        limits = self._limits or limits_of_this_process()
+        listener = Listener(switchboard, socket, host, api_key or None, self._max_body, limits)
+        with self._lock:
+            self._listener, self._switchboard, self._address, self._trouble = listener, switchboard, url, None
+        listener.ended.add_done_callback(partial(self._note_end, listener))
+        return url
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""
-        listener, self._listener, self._switchboard, self._address = self._listener, None, None, None
-        if listener:
+        if listener := self._forget():
             listener.stop()
+
+    def _forget(self, trouble: str | None = None) -> "Listener | None":
+        with self._lock:
+            listener, self._listener, self._switchboard, self._address = self._listener, None, None, None
+            self._trouble = trouble
+        return listener
+
+    def _note_end(self, listener: "Listener", ended: "Future[str | None]") -> None:
+        reason = ended.result()
+        if reason is None or listener is not self._listener:  # it was told to
+            return
+        url, switchboard = self._address, self._switchboard
+        trouble = f"The port {url} stopped by itself ({reason[:MAX_REASON]}). Start it again."
+        self._forget(trouble)
+        if switchboard:
+            switchboard.abandon()
+        for tell in list(self._subscribers):
+            tell(trouble)

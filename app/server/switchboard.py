@@ -37,3 +37,8 @@ class Switchboard:
     def hang_up(self) -> None:
         for exchange in list(self._exchanges):
             exchange.hang_up()
+
+    def abandon(self) -> None:
+        """The loop has ended by itself: nobody will read these answers."""
+        for exchange in list(self._exchanges):
+            exchange.close()

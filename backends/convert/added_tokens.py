@@ -45,7 +45,7 @@ def _entry(entry: Any, file: str) -> tuple[int, AddedToken]:
         case _:
             raise Refusal(f"{file} is damaged: an added token has no id or no text.")
     if entry.get("single_word"):
-        raise Refusal(f"The added token {text!r} counts as a whole word only; that is not supported yet.")
+        raise Refusal(f"The added token {text!r:.80} counts as a whole word only; that is not supported yet.")
     token = AddedToken(
         text,
         bool(entry.get("special")) or looks_special(text),
@@ -53,7 +53,7 @@ def _entry(entry: Any, file: str) -> tuple[int, AddedToken]:
         bool(entry.get("rstrip")),
     )
     if not token.is_special and (token.swallows_left or token.swallows_right) and text != "</s>":
-        raise Refusal(f"The added token {text!r} swallows spaces around it; that is not supported yet.")
+        raise Refusal(f"The added token {text!r:.80} swallows spaces around it; that is not supported yet.")
     return id_, token
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.convert.pretokenizer import find, recognise
+from backends.convert.sentences import shown
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
 OUTSIDERS = "The tokenizer is not a byte-level BPE (tokenizer.json, {}); that is not supported yet."
@@ -29,7 +30,7 @@ def _bpe(document: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(model, dict):
         raise Refusal("tokenizer.json is damaged: it holds no model.")
     if (kind := model.get("type", "BPE")) != "BPE":
-        raise Refusal(f"The tokenizer is of the kind {kind!s:.40}; only BPE is supported.")
+        raise Refusal(f"The tokenizer is of the kind {shown(kind)}; only BPE is supported.")
     for key in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise Refusal(OUTSIDERS.format(f"model.{key}"))
@@ -85,7 +86,10 @@ def _tokens(vocab: dict[str, int], added: dict[int, AddedToken], size: int) -> t
 def read_merges(model: dict[str, Any]) -> list[tuple[str, str]]:
     """Best first. Older files write "a b", newer ones ["a", "b"]. No side holds a space: a letter stands for it."""
     merges = []
-    for merge in model.get("merges") or []:
+    listed = model.get("merges") or []
+    if not isinstance(listed, list):
+        raise Refusal("tokenizer.json is damaged: its merges are no list.")
+    for merge in listed:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if (
             not isinstance(pair, list)

@@ -6,6 +6,7 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.convert.files import read_json
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
 MAX_TEMPLATE_BYTES = 1 << 20  # of all of them together
 MAX_TEMPLATES = 32
@@ -34,6 +35,10 @@ def read_templates(folder: Path, settings: dict[str, Any]) -> Templates:
         templates |= {_name(path.stem): _text(path) for path in files[: MAX_TEMPLATES + 1]}
     if len(templates) > MAX_TEMPLATES or sum(map(len, templates.values())) > MAX_TEMPLATE_BYTES:
         raise Refusal("The chat template is too large to be one.")
+    try:
+        "".join(templates.values()).encode()
+    except UnicodeEncodeError:  # half a character, which JSON can hold (\ud800)
+        raise Refusal("The chat template holds what is no text. Download the checkpoint again.") from None
     return {name: template for name, template in templates.items() if template}
 
 
@@ -59,8 +64,10 @@ def _name(name: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_TEMPLATE_BYTES:
-            raise Refusal("The chat template is too large to be one.")
-        return path.read_text(encoding="utf-8")
+        return read_regular(path, MAX_TEMPLATE_BYTES).decode("utf-8").replace("\r\n", "\n")
+    except TooLargeError as fault:
+        raise Refusal("The chat template is too large to be one.") from fault
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} cannot be the chat template: {fault.strerror}.") from fault
     except (OSError, UnicodeDecodeError) as fault:
         raise Refusal(f"{path.name} cannot be read as text.") from fault

@@ -1,15 +1,14 @@
 """What config.json says, as sizes and settings. Knows no architecture by name."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from backends.child import Refusal
+from backends.convert.bounds import is_within, most
 from backends.convert.rope import Rope
 
-MAX_SIZE = 1 << 31
 Raw = dict[str, Any]
 
 
@@ -118,17 +117,30 @@ def base_sizes(raw: Raw, feed_forward: int) -> dict[Size, int]:
 
 
 def count(table: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    """A whole number above 0. Raises Refusal."""
+    """A whole number above 0, and within its bounds. Raises Refusal."""
     value = table.get(key)
     value = default if value is None else value
-    if type(value) is not int or not 0 < value < MAX_SIZE:
+    if type(value) is not int or not 0 < value <= most(key):
         raise Refusal(f"config.json holds no valid {key}.")
     return value
 
 
+def count_or_none(table: Mapping[str, Any], key: str) -> int:
+    """The same, where 0 or nothing at all says that there is none: 0. Raises Refusal."""
+    return 0 if table.get(key) in (None, 0) else count(table, key)
+
+
 def number(table: Mapping[str, Any], key: str) -> float:
-    """A finite number above 0. Raises Refusal."""
+    """A number above 0, and within its bounds. Raises Refusal."""
     value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if not is_within(key, value):
         raise Refusal(f"config.json holds no valid {key}.")
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
+
+
+def flag(table: Mapping[str, Any], key: str, default: bool = False) -> bool:
+    """Yes or no. Raises Refusal."""
+    value = table.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise Refusal(f"config.json holds no valid {key}.")
+    return default if value is None else value

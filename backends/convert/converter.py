@@ -40,10 +40,15 @@ def convert(
     if type not in get_args(FloatType):
         raise Refusal(f"{type!r} is not a type to convert to. These are: {', '.join(get_args(FloatType))}.")
     report(Progress(0.0, "Reading the checkpoint"))
-    entries = read_weights(source)
-    architecture, config = read_config(source)
-    tensors = plan_tensors(architecture, config, entries, type)
-    vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)
+    try:
+        entries = read_weights(source)  # first: it looks where the files lie
+        architecture, config = read_config(source)
+        tensors = plan_tensors(architecture, config, entries, type)
+        vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)
+    except RecursionError as fault:  # of a comparison: what was read may be nearly as deep as Python goes
+        raise Refusal(
+            "A file of the checkpoint holds lists in lists, deeper than any does. Do not trust it."
+        ) from fault
     part = part_of(target)
     require_space(target.parent, sum(tensor.num_bytes for tensor in tensors) + METADATA_BYTES)
     try:

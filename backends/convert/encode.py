@@ -26,7 +26,9 @@ def encoded(run: Run, type_: FloatType, name: str) -> Iterator[NDArray[Any]]:
     """The run's elements as `type_` stores them. Raises Refusal, which names the tensor, for what is not finite."""
     for stored_type, values in _pieces(run):
         if not is_finite(values, stored_type):
-            raise Refusal(f"Tensor {name!r} holds values that are not numbers (NaN or infinite): a damaged checkpoint.")
+            raise Refusal(
+                f"Tensor {name!r:.80} holds values that are not numbers (NaN or infinite): a damaged checkpoint."
+            )
         if run.move is not None:
             values = np.ascontiguousarray(run.move(values))
         if run.compute is not None:
@@ -34,7 +36,7 @@ def encoded(run: Run, type_: FloatType, name: str) -> Iterator[NDArray[Any]]:
         result = convert(values, stored_type, type_)
         if (stored_type != type_ or run.compute is not None) and not is_finite(result, type_):
             raise Refusal(
-                f"Tensor {name!r} holds values too large for {type_.upper()}. Convert to BF16 or F32 instead."
+                f"Tensor {name!r:.80} holds values too large for {type_.upper()}. Convert to BF16 or F32 instead."
             )
         yield result
 

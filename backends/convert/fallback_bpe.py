@@ -10,6 +10,7 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.convert.byte_level import read_merges, read_vocab
+from backends.convert.sentences import shown
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
 OUTSIDERS = "The tokenizer is no SentencePiece model in BPE's clothes (tokenizer.json, {}); that is not supported yet."
@@ -52,7 +53,7 @@ def read_gemma4(document: dict[str, Any], added: dict[int, AddedToken], size: in
 
 def _check(model: dict[str, Any], size: int) -> None:
     if (kind := model.get("type", "BPE")) != "BPE":
-        raise Refusal(f"The tokenizer is of the kind {kind!s:.40}; only BPE is supported.")
+        raise Refusal(f"The tokenizer is of the kind {shown(kind)}; only BPE is supported.")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(key):
             raise Refusal(OUTSIDERS.format(f"model.{key}"))

@@ -9,9 +9,10 @@ from typing import Any
 
 from backends.child import Refusal
 from backends.ownership import files as ownership
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
-MAX_JSON_BYTES = 64 << 20
-MAX_JSON_VALUES = 8_000_000  # of the largest vocabularies: some two million
+MAX_JSON_BYTES = 32 << 20
+MAX_JSON_VALUES = 4_000_000  # of the largest vocabularies: some two million
 
 
 def part_of(target: Path) -> Path:
@@ -60,14 +61,16 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
 
 
-def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX_JSON_VALUES) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint. Raises Refusal when it is missing, too large or not one."""
     try:
-        if path.stat().st_size > max_bytes:
-            raise Refusal(f"{path.name} is too large to be what its name says.")
-        value = parse_json(path.read_bytes())
+        value = parse_json(read_regular(path, max_bytes), max_values=max_values)
     except FileNotFoundError:
         raise Refusal(f"{path.parent} is not a complete checkpoint: {path.name} is missing.") from None
+    except TooLargeError as fault:
+        raise Refusal(f"{path.name} is too large to be what its name says.") from fault
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except OverflowError:
@@ -79,10 +82,14 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     return value
 
 
-def parse_json(text: bytes, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def parse_json(
+    text: bytes,
+    pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    max_values: int = MAX_JSON_VALUES,
+) -> Any:
     """Knows no NaN. Raises ValueError or RecursionError, and OverflowError for too many values."""
     # counted before they become a hundred times as many bytes of objects
-    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+    if sum(map(text.count, (b",", b"[", b"{"))) > max_values:
         raise OverflowError("too many values")
     return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs_hook)
 

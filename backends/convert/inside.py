@@ -1,6 +1,7 @@
 """Where the files of a checkpoint may lie: in its folder, or where the Hugging Face cache keeps them. Reads none."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from backends.child import Refusal
@@ -23,11 +24,14 @@ def refuse_escapes(folder: Path) -> None:
             raise Refusal(f"{path.name} is neither a file nor a folder, so the checkpoint was not read.")
 
 
-def _walk(folder: Path) -> list[Path]:
-    """Two levels: what is read lies no deeper."""
-    top = [Path(entry.path) for entry in os.scandir(folder)]
-    inner = [path for path in top if path.is_dir() and not path.is_symlink()]
-    return top + [Path(entry.path) for path in inner for entry in os.scandir(path)]
+def _walk(folder: Path) -> Iterator[Path]:
+    """Two levels: what is read lies no deeper. One at a time, for there may be a million."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                with os.scandir(entry.path) as inner:
+                    yield from (Path(each.path) for each in inner)
 
 
 def _check_link(path: Path, roots: list[Path]) -> None:

@@ -55,14 +55,14 @@ def plan_tensors(
                 missing.setdefault(target, names[0])
             continue
         if target in tensors:
-            raise Refusal(f"The checkpoint holds what becomes {target!r} twice; {names[0]!r} is one of them.")
+            raise Refusal(f"The checkpoint holds what becomes {target!r:.80} twice; {names[0]!r:.80} is one of them.")
         tensors[target] = _planned(row, names, target, sources, config, type_)
         unused.difference_update(names)
     absent = next((source for target, source in missing.items() if target not in tensors), None)
     if absent is not None:
-        raise Refusal(f"The checkpoint is not complete: tensor {absent!r} is missing.")
+        raise Refusal(f"The checkpoint is not complete: tensor {absent!r:.80} is missing.")
     if unused:
-        raise Refusal(f"Tensor {min(unused)!r} is not known for {config.architecture}, so nothing was converted.")
+        raise Refusal(f"Tensor {min(unused)!r:.80} is not known for {config.architecture}, so nothing was converted.")
     return [*tensors.values(), *_factors(config)]
 
 
@@ -118,10 +118,10 @@ def _planned(
     layouts: list[Layout] = []
     for name in names:
         if name not in sources:
-            raise Refusal(f"The checkpoint is not complete: tensor {name!r} is missing.")
+            raise Refusal(f"The checkpoint is not complete: tensor {name!r:.80} is missing.")
         if sources[name].shape != shape:
             raise Refusal(
-                f"Tensor {name!r} has the shape {sources[name].shape}, but config.json asks for {shape}: "
+                f"Tensor {name!r:.80} has the shape {sources[name].shape}, but config.json asks for {shape}: "
                 "the files do not belong together."
             )
         layouts.append(row.transform(sources[name], config))

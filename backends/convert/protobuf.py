@@ -6,11 +6,16 @@ from collections.abc import Iterator
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
-def fields(message: bytes | memoryview) -> Iterator[tuple[int, int | float | memoryview]]:
+MAX_FIELDS = 8  # of a small message in another one
+
+
+def fields(message: bytes | memoryview, max_fields: int = MAX_FIELDS) -> Iterator[tuple[int, int | float | memoryview]]:
     """(number, value): an int, a float for 32 bits, a view of the message for bytes. Raises ValueError."""
     view = memoryview(message)
     position, end = 0, len(view)
     while position < end:
+        if (max_fields := max_fields - 1) < 0:
+            raise ValueError("a message of too many fields")
         key, position = _varint(view, position)
         kind = key & 7
         if kind == VARINT:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.child import Refusal
+from backends.convert.bounds import is_within
+from backends.convert.sentences import quoted
 
 DEFAULT_THETA = 10_000.0  # of most of transformers' configuration classes, for files older than the key
 ORIGINAL_CONTEXT = "original_max_position_embeddings"
@@ -37,9 +39,9 @@ class Rope:
     def number(self, key: str, default: float | None = None) -> float:
         value = self.table.get(key)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        if not is_within(key, value):
             raise Refusal(f"config.json holds no valid {key}.")
-        return float(value)
+        return float(value)  # type: ignore[arg-type]
 
     @property
     def original_context(self) -> int:
@@ -87,7 +89,7 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
     name = table.get("rope_type", table.get("type")) or "default"
     name = "longrope" if name == "su" else name  # its name in the first Phi-3 files
     if name not in list(RopeKind):
-        raise Refusal(f"The rotary scaling {name!r} is not supported.")
+        raise Refusal(f"The rotary scaling {quoted(name)} is not supported.")
     keys = ("partial_rotary_factor", ORIGINAL_CONTEXT, "max_position_embeddings")
     outer = {key: raw[key] for key in keys if raw.get(key) is not None}
     merged = {"rope_theta": raw.get("rope_theta", DEFAULT_THETA), **outer, **table}
@@ -103,7 +105,7 @@ def yarn_fault(rope: Rope, has_mscale: bool) -> str | None:
     usual |= {} if has_mscale else {"mscale": (), "mscale_all_dim": ()}
     for key, values in usual.items():
         if rope.table.get(key) is not None and rope.table[key] not in values:
-            return f"A rotary scaling 'yarn' with {key} = {rope.table[key]!r}"
+            return f"A rotary scaling 'yarn' with {key} = {quoted(rope.table[key])}"
     expected = 1.0 if has_mscale else 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
     if abs(rope.number("attention_factor", expected) - expected) > 1e-6:
         return "A rotary scaling 'yarn' with an attention_factor of its own"
@@ -120,7 +122,8 @@ def llama3_factors(rope: Rope, head: int) -> NDArray[np.float32]:
     exponents = np.arange(0, head, 2, dtype=np.float32) / np.float32(head)
     wavelengths = 2 * math.pi / (1 / (np.float32(rope.theta) ** exponents))
     smooth = (original / wavelengths - low) / (high - low)
-    between = 1 / ((1 - smooth) / factor + smooth)
+    with np.errstate(all="ignore"):  # where it divides by 0, another of the three counts
+        between = 1 / ((1 - smooth) / factor + smooth)
     factors = np.where(wavelengths < original / high, 1, np.where(wavelengths > original / low, factor, between))
     return factors.astype(np.float32)
 
@@ -134,11 +137,7 @@ def proportional_factors(rope: Rope, head: int) -> NDArray[np.float32]:
 def longrope_factors(rope: Rope, key: str, rotary: int) -> NDArray[np.float32]:
     """rotary / 2 divisors: `key` is "short_factor" or "long_factor". Raises Refusal."""
     values = rope.table.get(key)
-    if (
-        not isinstance(values, list)
-        or len(values) != rotary // 2
-        or not all(type(v) in (int, float) and math.isfinite(v) and v > 0 for v in values)
-    ):
+    if not isinstance(values, list) or len(values) != rotary // 2 or not all(is_within(key, v) for v in values):
         raise Refusal(f"config.json does not add up: {key} is not a list of {rotary // 2} numbers.")
     return np.array(values, np.float32)
 

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 
 from backends.child import Refusal
 from backends.convert.files import parse_json, read_json
+from backends.convert.sentences import shown
 from backends.convert.stored import ALL_DTYPES, as_floats
 
-MAX_HEADER_BYTES = 100_000_000  # the format's own bound
+MAX_HEADER_BYTES = 32_000_000  # the format allows 100 million, which would be some 600,000 tensors
+MAX_HEADER_VALUES = 400_000  # eight for each tensor; the largest files have some thousand tensors
+MAX_TENSORS = 300_000  # of all files; a model of a trillion parameters has 200,000 when it is quantized
 MAX_DIMS = 8
+MAX_NAME = 200  # of a shard
 T = TypeVar("T")
 
 
@@ -83,7 +87,7 @@ def _parse_header(file_name: str, text: bytes) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        header = parse_json(text, unique)
+        header = parse_json(text, unique, MAX_HEADER_VALUES)
     except OverflowError as fault:
         raise Refusal(f"{file_name} is damaged: its header holds far more values than it should.") from fault
     except (ValueError, RecursionError) as fault:
@@ -95,20 +99,22 @@ def _parse_header(file_name: str, text: bytes) -> dict[str, Any]:
 
 
 def _entry(path: Path, name: str, value: Any, data_start: int, file_size: int) -> Entry:
-    damaged = Refusal(f"{path.name} is damaged: the entry of tensor {name!r} is not valid.")
+    damaged = Refusal(f"{path.name} is damaged: the entry of tensor {name!r:.80} is not valid.")
     if not isinstance(value, dict):
         raise damaged
     dtype, shape, offsets = value.get("dtype"), value.get("shape"), value.get("data_offsets")
     if not isinstance(dtype, str) or not _are_counts(shape) or not _are_counts(offsets):
         raise damaged
     if dtype not in ALL_DTYPES:
-        raise Refusal(f"Tensor {name!r} has the type {dtype:.20}, which cannot be converted (a quantized checkpoint?).")
+        raise Refusal(
+            f"Tensor {name!r:.80} has the type {shown(dtype):.20}, which cannot be converted (a quantized checkpoint?)."
+        )
     if len(shape) > MAX_DIMS or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise damaged
     if math.prod(shape) * ALL_DTYPES[dtype].itemsize != offsets[1] - offsets[0]:
         raise damaged
     if data_start + offsets[1] > file_size:
-        raise Refusal(f"{path.name} is cut short: tensor {name!r} ends outside it. Download the checkpoint again.")
+        raise Refusal(f"{path.name} is cut short: tensor {name!r:.80} ends outside it. Download the checkpoint again.")
     return Entry(path, dtype, tuple(shape), data_start + offsets[0])
 
 
@@ -120,26 +126,28 @@ def _refuse_overlap(file_name: str, entries: dict[str, Entry]) -> None:
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1].offset):
         if entry.offset < end:
-            raise Refusal(f"{file_name} is damaged: tensor {name!r} overlaps another one.")
+            raise Refusal(f"{file_name} is damaged: tensor {name!r:.80} overlaps another one.")
         end = entry.offset + entry.num_elements * ALL_DTYPES[entry.dtype].itemsize
 
 
 def read_shards(folder: Path, index: Path, suffix: str, read: Callable[[Path], dict[str, T]]) -> dict[str, T]:
     """The tensors of all files that an index names. Raises Refusal."""
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_json(index, max_values=2 * MAX_TENSORS).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise Refusal(f"{index.name} is damaged: it holds no weight_map.")
     entries: dict[str, T] = {}
     found_in: dict[str, str] = {}
     for file_name in sorted(set(weight_map.values())):
-        if not file_name.endswith(suffix) or any(c in file_name for c in "/\\:\0"):
+        if len(file_name) > MAX_NAME or not file_name.endswith(suffix) or any(c in file_name for c in "/\\:\0"):
             raise Refusal(f"{index.name} names {file_name!r:.80}, which is not a file beside it.")
         if not (folder / file_name).is_file():
-            raise Refusal(f"The checkpoint is not complete: {file_name:.80} is missing.")
+            raise Refusal(f"The checkpoint is not complete: {shown(file_name)} is missing.")
         for name, entry in read(folder / file_name).items():
             if name in entries:
-                raise Refusal(f"Tensor {name!r} occurs in two files, {found_in[name]} and {file_name}.")
+                raise Refusal(f"Tensor {name!r:.80} occurs in two files, {found_in[name]} and {file_name}.")
             entries[name], found_in[name] = entry, file_name
+        if len(entries) > MAX_TENSORS:
+            raise Refusal(f"The checkpoint holds more than {MAX_TENSORS:,} tensors, which no model does.")
     missing = next((name for name in weight_map if name not in entries), None)
     if missing is not None:
         raise Refusal(f"{index.name} announces tensor {missing!r:.80}, but no file holds it.")

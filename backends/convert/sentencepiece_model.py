@@ -12,9 +12,11 @@ from backends.child import Refusal
 from backends.convert.fallback_bpe import SPACE, UNUSED_SCORE, put_added
 from backends.convert.protobuf import fields
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
+from backends.regular_file import OddFileError, TooLargeError, read_regular
 
-MAX_FILE_BYTES = 64 << 20
-MAX_PIECES = 1 << 20
+MAX_FILE_BYTES = 16 << 20  # the largest, of Gemma: 5 MB with 262,144 pieces
+MAX_PIECES = 300_000
+MAX_SETTINGS = 500  # fields of the trainer and of the file that are no pieces
 KINDS = {1: "Unigram", 2: "BPE", 3: "Word", 4: "Character"}  # TrainerSpec.ModelType
 DAMAGED = "tokenizer.model is damaged, or no SentencePiece model. Download the checkpoint again."
 
@@ -55,9 +57,11 @@ def read_lexicon(model: SentencePieceModel, added: dict[int, AddedToken], size: 
 def read_model(path: Path) -> SentencePieceModel:
     """Raises Refusal when the file is too large or not a SentencePiece model."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise Refusal(f"{path.name} is too large to be what its name says.")
-        return _parse(path.read_bytes())
+        return _parse(read_regular(path, MAX_FILE_BYTES))
+    except TooLargeError as fault:
+        raise Refusal(f"{path.name} is too large to be what its name says.") from fault
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except (ValueError, TypeError) as fault:
@@ -66,17 +70,17 @@ def read_model(path: Path) -> SentencePieceModel:
 
 def _parse(message: bytes) -> SentencePieceModel:
     model = SentencePieceModel([], [], [])
-    for number, value in fields(message):
+    for number, value in fields(message, MAX_PIECES + MAX_SETTINGS):
         if number == 1:
             _add_piece(model, dict(fields(_bytes(value))))
         elif number == 2:
-            trainer = dict(fields(_bytes(value)))
+            trainer = dict(fields(_bytes(value), MAX_SETTINGS))
             model.kind = _int(trainer.get(3, 1))
             ids = [_int(trainer.get(40 + i, default)) for i, default in enumerate((0, 1, 2, -1))]
             unk, bos, eos, pad = (id_ if id_ < MAX_PIECES else -1 for id_ in ids)  # −1 is written as 2⁶⁴ − 1
             model.special_ids = unk, bos, eos, pad
         elif number == 3:
-            normalizer = dict(fields(_bytes(value)))
+            normalizer = dict(fields(_bytes(value), MAX_SETTINGS))
             model.changes_characters = len(_bytes(normalizer.get(2, memoryview(b"")))) > 0
             model.adds_space = bool(normalizer.get(3, True))
             model.collapses_spaces = bool(normalizer.get(4, True))

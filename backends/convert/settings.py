@@ -6,9 +6,11 @@ from pathlib import Path
 from backends.child import Refusal
 from backends.convert.architectures import ARCHITECTURES
 from backends.convert.architectures.table import Architecture, Window
+from backends.convert.bounds import MAX_SIZE
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
 from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes, yarn_fault
+from backends.convert.sentences import quoted, shown
 
 
 def read_config(folder: Path) -> tuple[Architecture, Config]:
@@ -30,15 +32,16 @@ def _merged(architecture: Architecture, raw: Raw) -> Raw:
     nested = raw.get("text_config")
     if not isinstance(nested, dict):
         return {**architecture.defaults, **raw}
-    ties = {table["tie_word_embeddings"] for table in (raw, nested) if "tie_word_embeddings" in table}
-    two_answers = {"tie_word_embeddings": None} if len(ties) > 1 else {}  # whether the matrix is there decides
+    ties = [table["tie_word_embeddings"] for table in (raw, nested) if "tie_word_embeddings" in table]
+    # whether the matrix is there decides
+    two_answers = {"tie_word_embeddings": None} if any(tie != ties[0] for tie in ties) else {}
     return {**architecture.defaults, **raw, **nested, **two_answers}
 
 
 def find_architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES if name.endswith("ForCausalLM"))
-        raise Refusal(f"The architecture {name} is not supported yet. These are: {known}.")
+        raise Refusal(f"The architecture {shown(name)} is not supported yet. These are: {known}.")
     return ARCHITECTURES[name]
 
 
@@ -72,7 +75,10 @@ def _sizes(architecture: Architecture, raw: Raw) -> dict[Size, int]:
     sizes |= {size: count(raw, key) for size, key in architecture.optional_sizes.items() if raw.get(key) is not None}
     if Size.EXPERT_WIDTH in sizes:
         sizes[Size.EXPERT_GATE_UP] = 2 * sizes[Size.EXPERT_WIDTH]
-    return {**sizes, **architecture.derived(raw, sizes)}
+    sizes |= architecture.derived(raw, sizes)
+    if (size := max(sizes, key=sizes.__getitem__)) and sizes[size] > MAX_SIZE:
+        raise Refusal(f"config.json does not add up: a dimension of {sizes[size]:,} ({size.value}), as in no model.")
+    return sizes
 
 
 def _is_tied(raw: Raw) -> bool | None:
@@ -102,24 +108,37 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     names = ("hidden_activation", "hidden_act") if "hidden_activation" in architecture.defaults else ("hidden_act",)
     activation = next((raw[name] for name in names if raw.get(name) is not None), architecture.activation)
     if activation != architecture.activation:
-        yield f"The activation {activation!r}"
+        yield f"The activation {quoted(activation)}"
     if raw.get("is_causal") is False:
         yield "Attention to what comes later in the text (is_causal)"
     if raw.get("per_layer_config") and not architecture.has_layer_settings:
         yield "A per_layer_config"
     for key, values in architecture.fixed.items():
         if raw.get(key) is not None and raw[key] not in values:
-            yield f"A {key} of {raw[key]!r}"
+            yield f"A {key} of {quoted(raw[key])}"
     known = architecture.layer_kinds | architecture.layers_of.keys()
     other = next((kind for kind in config.layer_types if kind not in known), None)
     if other is not None:
-        yield f"A layer of the type {other!r}"
+        yield f"A layer of the type {quoted(other)}"
     if config.layer_types and len(config.layer_types) != config.num_layers:
         yield "A list of layer_types that is not as long as the model is deep"
+    yield from _expert_faults(config)
     yield from _window_faults(architecture, config)
     yield from _rope_faults(architecture, config.rope, config.local_rope)
+    head = config.sizes.get(Size.FULL_HEAD, config.sizes[Size.HEAD])
+    if (turned := int(head * config.rope.partial)) < 2 or turned % 2:  # llama.cpp turns pairs
+        yield f"A partial_rotary_factor of {config.rope.partial:g} for heads of {head}"
     if (fault := architecture.check(config)) is not None:
         yield fault
+
+
+def _expert_faults(config: Config) -> Iterator[str]:
+    """llama.cpp ends the process on these."""
+    num_experts = config.sizes.get(Size.EXPERTS)
+    for key in ("num_experts_per_tok", "top_k_experts"):
+        used = config.optional_count(key) if num_experts is not None else None
+        if num_experts is not None and used is not None and used > num_experts:
+            yield f"A {key} of {used} for {num_experts} experts"
 
 
 def _window_faults(architecture: Architecture, config: Config) -> Iterator[str]:

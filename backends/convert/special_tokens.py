@@ -103,5 +103,5 @@ def adds(setting: Any, end: str | None, special_id: int | None, tokens: list[str
     if end is None:
         return False
     if special_id is None or tokens[special_id] != end:
-        raise Refusal(f"The tokenizer adds {end!r} around a text, which llama.cpp cannot do.")
+        raise Refusal(f"The tokenizer adds {end!r:.80} around a text, which llama.cpp cannot do.")
     return True

@@ -13,7 +13,7 @@ from backends.convert.sentencepiece_model import read_lexicon, read_model
 from backends.convert.special_tokens import add_more_ends, adds, find_special_ids, template_ends
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType, Vocabulary
 
-MAX_TOKENIZER_BYTES = 96 << 20
+MAX_TOKENIZER_BYTES = 48 << 20  # the largest, of Gemma: 33 MB
 PHI3_KEEPING = {"<unk>", "<s>", "<|endoftext|>"}  # llama.cpp leaves the spaces after these to a Phi-3, and no others
 SWALLOWS = "Some special tokens of the original tokenizer swallow the spaces beside them; in llama.cpp they do not."
 

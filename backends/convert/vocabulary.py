@@ -21,6 +21,15 @@ class TokenType(IntEnum):
     BYTE = 6
 
 
+def can_be_written(text: str) -> bool:
+    """JSON can hold half a character (\\ud800), which no UTF-8 can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class AddedToken:
     """A text that is one token wherever it stands; is_special: it steers the model and is never a person's text."""
@@ -50,10 +59,14 @@ class Lexicon:
 
     def check_integrity(self) -> None:
         """llama.cpp ends the process when a text stands for two tokens. Raises Refusal."""
-        if len(set(self.tokens)) == len(self.tokens):
-            return
+        for text in (*self.tokens, *self.merges):
+            if not can_be_written(text):
+                raise Refusal(f"The tokenizer is damaged: {text[:60]!r} is no text that could be written down.")
         seen: set[str] = set()
-        twice = next(token for token in self.tokens if token in seen or seen.add(token))  # type: ignore[func-returns-value]
+        texts = [token.partition("\0")[0] for token in self.tokens]  # as it sees them
+        if len(set(texts)) == len(texts):
+            return
+        twice = next(token for token in texts if token in seen or seen.add(token))  # type: ignore[func-returns-value]
         raise Refusal(f"The tokenizer is damaged: {twice[:60]!r} is the text of two tokens.")
 
 

@@ -45,6 +45,6 @@ def _floats(name: str, entry: Entry) -> Source:
     """F64 loses what F32 cannot hold; whole numbers are no weights, unless something says what they stand for."""
     if entry.dtype != "F64":
         raise Refusal(
-            f"Tensor {name!r} has the type {entry.dtype}, which cannot be converted (a quantized checkpoint?)."
+            f"Tensor {name!r:.80} has the type {entry.dtype}, which cannot be converted (a quantized checkpoint?)."
         )
     return Computed(entry.shape, entry.read)

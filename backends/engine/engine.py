@@ -83,6 +83,15 @@ class Engine:
         self.scheduler.finish(answer.seq, Finish.ABORT)
         return (self._last_output(answer, ""),)
 
+    def pause(self, uid: int) -> None:
+        """Compute no more of an answer that nobody reads. Unknown uids are ignored."""
+        if answer := self._answers.get(uid):
+            self.scheduler.pause(answer.seq)
+
+    def resume(self, uid: int) -> None:
+        if answer := self._answers.get(uid):
+            self.scheduler.resume(answer.seq)
+
     def step(self) -> tuple[Output | Failed, ...]:
         """Decode one batch and return what it adds to each answer, or why one cannot go on."""
         begin = time.perf_counter()

@@ -131,6 +131,10 @@ class PrefixCache:
         self._idle[seq.slot] = held
         seq.slot = None
 
+    def has_moved(self, seq: Sequence) -> bool:
+        """Whether its slot holds what cannot be read again: tokens that have seen others which are gone."""
+        return seq.slot in self._heads
+
     def roll(self, seq: Sequence) -> None:
         """Let a sequence at the end of its window forget its older half, in its slot too: what stays is moved there,
         or read again where the model cannot move it or a running sequence uses the same cells."""

@@ -14,8 +14,10 @@ import psutil
 
 from backends import registry
 from backends.child import settle
+from backends.engine.encoder import Note
 from backends.engine.engine import Engine
-from backends.engine.receiver import Note, Receiver
+from backends.engine.heartbeat import Heartbeat
+from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
 from backends.engine.sender import Sender
 from backends.prompt_cache.state_reader import Read
@@ -29,6 +31,8 @@ from backends.protocol import (
     Loading,
     Output,
     Outputs,
+    Pause,
+    Resume,
     Stats,
 )
 
@@ -40,35 +44,45 @@ LOADING_STEP = 0.01  # of the weights, between two Loading events
 def main(connection: Connection, backend: str, log_path: str) -> None:
     """Serve one model over the pipe until Close or its end."""
     settle(Path(log_path))
+    sender = Sender(connection)
+    heartbeat = Heartbeat(sender)
     try:
         load = connection.recv()
     except EOFError:
         return
     assert isinstance(load, Load)
-    receiver, sender = Receiver(connection), Sender(connection)
-    model = _load(sender, backend, load)
-    if model is None:
-        sender.close()
-        return
-    receiver.model = model
-    options = load.options
-    store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
-    engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
-    sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
-    receiver.may_encode.set()
-    Loop(sender, model, receiver.notes, engine).run()
-    engine.close()
-    model.close()
+    receiver = Receiver(connection)
+    with heartbeat:
+        model = _load(sender, heartbeat, backend, load)
+    if model is not None:
+        _serve(receiver, sender, heartbeat, load, model)
+    heartbeat.close()
     sender.close()
 
 
-def _load(sender: Sender, backend: str, load: Load) -> LoadedModel | None:
+def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load, model: LoadedModel) -> None:
+    """From Ready to Close. Going over to work and putting away are stages like a load."""
+    options = load.options
+    with heartbeat:
+        store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
+        engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
+    receiver.begin(model)
+    sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
+    Loop(sender, model, receiver.notes, engine, heartbeat).run()
+    with heartbeat:
+        engine.close()
+        receiver.close()
+        model.close()
+
+
+def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> LoadedModel | None:
     reported = 0.0
 
     def report(fraction: float) -> None:
         nonlocal reported
         if fraction - reported >= LOADING_STEP:
             reported = fraction
+            heartbeat.go_on()
             sender.send(Loading(fraction))
 
     try:
@@ -81,11 +95,14 @@ def _load(sender: Sender, backend: str, load: Load) -> LoadedModel | None:
 class Loop:
     """Steps while there is work, sleeps on the queue while there is none."""
 
-    def __init__(self, sender: Sender, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine):
+    def __init__(
+        self, sender: Sender, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat
+    ):
         self._sender = sender
         self._model = model
         self._notes = notes
         self._engine = engine
+        self._heartbeat = heartbeat
         self._process = psutil.Process()
         self._last_stats = 0.0
         self._is_open = True
@@ -119,8 +136,12 @@ class Loop:
                 self._is_open = False
             case Abort():
                 self._send(self._engine.abort(note.uid))
-            case Failed():
-                self._sender.send(note)
+            case Pause():
+                self._engine.pause(note.uid)
+            case Resume():
+                self._engine.resume(note.uid)
+            case Failed() | Output():
+                self._send((note,))
             case Read():
                 self._engine.take(note)
             case (seq, stop):
@@ -128,7 +149,8 @@ class Loop:
 
     def _step(self) -> None:
         try:
-            outputs = self._engine.step()
+            with self._heartbeat:
+                outputs = self._engine.step()
         except Exception:  # the edge: the cause goes to the log, every reader gets a sentence
             traceback.print_exc()
             sentence = "The engine met an error in a step and dropped this answer. Try again."
@@ -141,7 +163,8 @@ class Loop:
 
     def _calibrate(self) -> None:
         try:
-            self._engine.calibration.step()
+            with self._heartbeat:
+                self._engine.calibration.step()
         except Exception:  # the edge: without it the engine learns from real steps
             traceback.print_exc()
             self._engine.calibration.give_up()

@@ -1,31 +1,33 @@
-"""Reads the pipe in a thread of its own, and makes of each request a sequence that the loop can step."""
+"""Reads the pipe in a thread of its own, and never waits for anything else: an abort, or the application's end, is
+noticed whatever the engine does."""
 
 import os
 import threading
-import time
-import traceback
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from backends.engine.adapters import scales
-from backends.engine.runner import LoadedModel, PromptError
-from backends.engine.sequence import Clock, Sequence
-from backends.prompt_cache.state_reader import Read
-from backends.protocol import Abort, Close, Failed, FailureKind, Generate, Overflow, Request
-
-Arrival = tuple[Sequence, tuple[str, ...]]
-Note = Arrival | Abort | Close | Failed | Read
+from backends.engine.encoder import Encoder, Note
+from backends.engine.runner import LoadedModel
+from backends.protocol import Abort, Close, Generate, Pause, Request, Resume
 
 
 class Receiver:
-    """Reads the pipe in a thread of its own, so that templates and tokenizing do not hold up a step."""
+    """What arrives goes to the encoder, and to the loop as notes."""
 
     def __init__(self, connection: Connection):
         self.notes: SimpleQueue[Note] = SimpleQueue()
-        self.model: LoadedModel | None = None
-        self.may_encode = threading.Event()
+        self._encoder: Encoder | None = None
         self._connection = connection
         threading.Thread(target=self._run, name="receiver", daemon=True).start()
+
+    def begin(self, model: LoadedModel) -> None:
+        """Nobody asks a model that is not ready: call it before that is said."""
+        self._encoder = Encoder(model, self.notes)
+
+    def close(self) -> None:
+        """Nothing more is made of what arrives."""
+        if self._encoder:
+            self._encoder.close()
 
     def _run(self) -> None:
         while True:
@@ -35,36 +37,13 @@ class Receiver:
                 os._exit(0)  # the application is gone: nobody reads, and a long decode must not outlive it
             match request:
                 case Generate():
-                    self.may_encode.wait()
-                    self.notes.put(self._encode(request))
-                case Abort() | Close():
+                    assert self._encoder, "the application asks when the engine is ready"
+                    self._encoder.add(request)
+                case Abort() if self._encoder:
+                    self._encoder.abort(request)
+                case Pause() | Resume():
                     self.notes.put(request)
-                    if isinstance(request, Close) and not self.may_encode.is_set():
+                case Close():
+                    if self._encoder is None:
                         os._exit(0)  # still loading: there is nothing to put away
-
-    def _encode(self, request: Generate) -> Arrival | Failed:
-        assert self.model is not None
-        clock = Clock(arrived=time.perf_counter())
-        context = self.model.ready.context
-        try:
-            tokens = self.model.encode(request.prompt)
-            if len(tokens) >= context and request.overflow is Overflow.ERROR:
-                return _too_long(request.uid, len(tokens), context)
-            seq = Sequence.of(request, tokens, context, self.model.eos)
-            seq.adapters = scales(request.adapters, self.model.ready.adapters)
-            seq.sampler = self.model.sampler(request, tokens)
-        except PromptError as error:
-            return Failed(request.uid, error.kind, str(error))
-        except Exception:  # the edge: one request's bug must not end the others
-            traceback.print_exc()
-            return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
-        seq.clock = clock
-        return seq, request.stop
-
-
-def _too_long(uid: int, num_tokens: int, context: int) -> Failed:
-    sentence = (
-        f"The prompt has {num_tokens} tokens, the context of this model holds {context}. "
-        "Shorten the prompt, start a new chat, or load the model with a larger context."
-    )
-    return Failed(uid, FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, context))
+                    self.notes.put(request)

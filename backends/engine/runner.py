@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from backends.engine.sequence import Sampler, Sequence
@@ -27,6 +28,22 @@ class PromptError(Exception):
     def __init__(self, kind: FailureKind, message: str):
         super().__init__(message)
         self.kind = kind
+
+
+class TooLong(Exception):
+    """A text so far beyond the context that it is not read to its end; about so many tokens."""
+
+    def __init__(self, num_tokens: int):
+        super().__init__(num_tokens)
+        self.num_tokens = num_tokens
+
+
+class Lane(StrEnum):
+    """Requests of one kind wait for each other on their way to the engine, and not for those of another kind."""
+
+    PLAIN = "plain"  # tokens and texts, which take no time to speak of
+    CHAT = "chat"  # for the model's template, which is foreign code
+    SLOW = "slow"  # long ones, and those with a grammar that nobody has tried yet
 
 
 @dataclass(slots=True)
@@ -95,15 +112,19 @@ class Runner(Protocol):
 
 
 class LoadedModel(Protocol):
-    """A model in memory. `encode` and `piece` may be called from the receiver thread."""
+    """A model in memory. One encoder thread a lane calls `encode` and `sampler`; `lane` is asked by any."""
 
     ready: Ready
     runner: Runner
     draft_runner: Runner | None
     eos: frozenset[int]
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
-        """Token ids of a prompt; never empty. Raises PromptError."""
+    def lane(self, request: Generate) -> Lane:
+        """Where it waits. Takes no time."""
+
+    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...], context: int | None = None) -> list[int]:
+        """Token ids of a prompt; never empty. Raises PromptError; with a `context`, TooLong for a text that is far
+        longer."""
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token as they are shown; empty for control tokens."""

@@ -9,7 +9,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from backends.protocol import Event
+from backends.protocol import Event, Pulse
+
+MAX_BEHIND = 100  # messages; an application that has stopped reading is not sent pulses for ever
 
 
 class Sender:
@@ -23,6 +25,11 @@ class Sender:
 
     def send(self, event: Event) -> None:
         self._events.put(event)
+
+    def send_pulse(self, pulse: Pulse) -> None:
+        """Unless so much waits already that it would say nothing new."""
+        if self._events.qsize() < MAX_BEHIND:
+            self._events.put(pulse)
 
     def close(self) -> None:
         """When all is written."""

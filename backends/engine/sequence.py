@@ -32,6 +32,7 @@ class Sequence:
     max_tokens: int
     eos: frozenset[int] = frozenset()
     priority: Priority = Priority.BATCH
+    client: int | None = None  # whose sequences take turns with those of others; None: a client of its own
     sampler: Sampler | None = None  # None: greedy
     max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
@@ -66,6 +67,7 @@ class Sequence:
             max_tokens=min(request.max_tokens or room, room),
             eos=frozenset() if request.ignore_eos else eos,
             priority=request.priority,
+            client=request.client,
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
         )

@@ -1,9 +1,10 @@
 """A model of bytes that answers by script. The name of the model file gives orders: see `load`."""
 
 import re
+import threading
 from collections.abc import Callable
 
-from backends.engine.runner import LoadError, PromptError
+from backends.engine.runner import Lane, LoadError, PromptError
 from backends.engine.sequence import Sampler
 from backends.fake.runner import FakeRunner, die
 from backends.protocol import (
@@ -20,6 +21,7 @@ from backends.protocol import (
 END, ANSWER, NUM_TOKENS = 256, 257, 258
 DEFAULT_CONTEXT = 4096
 NUM_RESIDENT = 8
+LONGEST_PIECE = 32  # as if; tokens are bytes
 
 LOREM = "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
 
@@ -68,10 +70,18 @@ class FakeModel:
             kv_layout=KVLayout.STREAMS if in_streams else KVLayout.UNIFIED,
             kv_layout_reason="As it was asked for.",
             adapters=options.adapters,
+            max_characters=context * LONGEST_PIECE,
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+    def lane(self, request: Generate) -> Lane:  # noqa: ARG002
+        return Lane.PLAIN
+
+    def encode(
+        self,
+        prompt: tuple[Message, ...] | str | tuple[int, ...],
+        context: int | None = None,  # noqa: ARG002
+    ) -> list[int]:
         if isinstance(prompt, str):
             return [*prompt.encode(), ANSWER]
         if all(isinstance(part, Message) for part in prompt):
@@ -110,14 +120,16 @@ class FakeModel:
 
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
-    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…note…` adds a note to it, and
-    `…20ms…` sleeps so long per step."""
+    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
+    note to it, and `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:
         raise LoadError(FailureKind.BAD_MODEL, f"{name} is not a model that the fake backend can load.")
     if "crash" in name:
         die("abort")
+    if "stuck" in name:
+        threading.Event().wait()
     delay = re.search(r"(\d+)ms", name)
     return FakeModel(load, int(delay[1]) / 1000 if delay else 0.0)
 

@@ -15,7 +15,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from backends.formats import CompanionError, FormatError
+from backends.bounds import as_name, clamped, whole
+from backends.formats import CompanionError, FormatError, UnreadableError
 from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 from backends.formats.other_files import looks_like
@@ -29,6 +30,9 @@ MAX_TENSOR_NAME = 63  # GGML_MAX_NAME
 MAX_DIMS = 4
 MAX_ALIGNMENT = 65_536
 MAX_BYTES = 1 << 62
+MAX_TITLE = 1000  # characters of general.name that are looked at
+MAX_FIGURE = 2**31 - 1  # llama.cpp counts in 32 bits
+FIGURES = ("block_count", "context_length", "embedding_length")  # that every reader relies on
 COMPANIONS = ("adapter", "mmproj", "imatrix")  # values of general.type
 
 
@@ -73,9 +77,8 @@ class Header:
         return value if isinstance(value, str) else ""
 
     def number(self, key: str) -> int | None:
-        """A positive whole number under "<architecture>.<key>", or None."""
-        value = self.metadata.get(f"{self.architecture}.{key}")
-        return value if type(value) is int and value > 0 else None
+        """A positive whole number under "<architecture>.<key>", as a model may have it, or None."""
+        return whole(self.metadata.get(f"{self.architecture}.{key}"), MAX_FIGURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +102,26 @@ def read_header(path: Path, *, keep_arrays: bool | frozenset[str] = False) -> He
     keep_arrays: token lists and merges as well, all or those named; else arrays of more than 1024 elements are skipped.
     """
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with _opened(path) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise FormatError(f"{path} is no file but a device, a pipe or the like.")
+                raise UnreadableError(f"{path} is no file but a device, a pipe or the like.")
             return _read(Cursor(file, path.name, status.st_size), path, keep_arrays)
     except FileNotFoundError:
-        raise FormatError(f"There is no file {path}.") from None
+        raise UnreadableError(f"There is no file {path}.") from None
     except IsADirectoryError:
         raise FormatError(f"{path} is a folder, not a model file.") from None
     except OSError as fault:
         if path.is_dir():  # Windows calls it a lack of permission
             raise FormatError(f"{path} is a folder, not a model file.") from None
-        raise FormatError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+        raise UnreadableError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb", opener=_open_at_once)
+    except ValueError:  # a NUL, or what no file system can write
+        raise FormatError(f"{path} is not the name of a file.") from None
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -143,19 +153,32 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
         )
     if not any(each.tensors for each in (header, *others)):
         raise FormatError(f"{name} holds no weights, only a vocabulary.")
+    _check_figures(header)
+
+
+def _check_figures(header: Header) -> None:
+    """What everybody reckons with is there as a model has it, or not at all."""
+    for key in FIGURES:
+        value = header.metadata.get(f"{header.architecture}.{key}", 1)
+        if whole(value, MAX_FIGURE) is None:
+            said = "a list" if value is None or isinstance(value, list) else f"{value!r:.40}"
+            raise FormatError(
+                f"{header.path.name} cannot be loaded: its setting {key} is {said}, as in no model. Download it again."
+            )
 
 
 def describe(header: Header, others: Sequence[Header] = ()) -> Description:
     """Of a whole model: settings of the first file, weights of all."""
-    name = header.metadata.get("general.name")
+    title = header.metadata.get("general.name")
     tensors = [tensor for each in (header, *others) for tensor in each.tensors]
     return Description(
         architecture=header.architecture,
-        name=name if isinstance(name, str) and name.strip() else header.path.stem,
-        parameters=sum(tensor.num_elements for tensor in tensors),
+        name=as_name(" ".join(title[:MAX_TITLE].split()) if isinstance(title, str) else "")
+        or as_name(header.path.stem),
+        parameters=clamped(sum(tensor.num_elements for tensor in tensors)),
         quantization=_quantization(header, tensors),
         context=header.number("context_length"),
-        bytes=sum(each.file_bytes for each in (header, *others)),
+        bytes=clamped(sum(each.file_bytes for each in (header, *others))),
         num_layers=header.number("block_count"),
         embedding_length=header.number("embedding_length"),
         has_chat_template=bool(header.metadata.get("tokenizer.chat_template")),

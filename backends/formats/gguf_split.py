@@ -50,15 +50,17 @@ def check_parts(headers: Sequence[Header]) -> None:
     first = headers[0]
     count = first.metadata.get(COUNT, 1)
     if count != len(headers) and not (count == 0 and len(headers) == 1):
-        raise FormatError(f"{first.path.name} is one of {count} parts, and {len(headers)} are here. Get all of them.")
+        raise FormatError(
+            f"{first.path.name} is one of {count!s:.40} parts, and {len(headers)} are here. Get all of them."
+        )
     if len(headers) == 1:
         return
     stem = (split_of(first.path.name) or ("",))[0]
     for number, header in enumerate(headers):
         if (header.metadata.get(COUNT), header.metadata.get(NUMBER)) != (count, number):
-            raise FormatError(f"{header.path.name} is not part {number + 1} of {count}. Download it again.")
+            raise FormatError(f"{header.path.name} is not part {number + 1} of {count!s:.40}. Download it again.")
         if split_of(header.path.name) != (stem, number + 1, count):
-            raise FormatError(f"{header.path.name} is not named as part {number + 1} of {count}; rename it back.")
+            raise FormatError(f"{header.path.name} is not named as part {number + 1} of {count!s:.40}; rename it back.")
     names = [tensor.name for header in headers for tensor in header.tensors]
     if len(set(names)) != len(names):
         raise FormatError(f"{first.path.name} and its other parts hold some weights twice. Download them again.")

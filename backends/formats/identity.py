@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
-from backends.formats import FormatError
+from backends.formats import UnreadableError
 from backends.formats.gguf import Header
 from backends.formats.gguf_split import read_parts
 
@@ -25,7 +25,7 @@ def identity(path: Path) -> str:
                 total.update(f"{header.file_bytes} ".encode())
                 _add(file, header, total)
         except OSError as fault:
-            raise FormatError(f"{header.path} cannot be read: {fault.strerror or fault}.") from fault
+            raise UnreadableError(f"{header.path} cannot be read: {fault.strerror or fault}.") from fault
     return total.hexdigest()
 
 

@@ -26,7 +26,7 @@ def fingerprint(path: Path) -> str:
             for tensor in header.tensors:
                 _sample(file, header.data_offset + tensor.offset, tensor.num_bytes, total)
     for part in other_parts(path):
-        total.update(f"{part.name} {part.stat().st_size} {part.stat().st_mtime_ns} ".encode())
+        total.update(f"{part.name} {part.stat().st_size} {part.stat().st_mtime_ns} ".encode("utf-8", "surrogatepass"))
     return total.hexdigest()
 
 

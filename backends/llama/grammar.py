@@ -1,28 +1,38 @@
 """Holds an answer to a grammar: one token is checked at a time, and the whole vocabulary only after a refusal.
 
-llguidance does the parsing. Its limits are counts of work, so that a grammar that blows up ends in an error.
+llguidance does the parsing. A grammar is tried in a sandbox first; what that says of its text is remembered. Limits
+that are counts of work hold in the answer, too, and one that still costs too much time is ended.
 """
 
-import math
-import re
-from collections.abc import Sequence
+import threading
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import llama_cpp as lib
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, grammar_from
-from llguidance.llamacpp import lltokenizer_from_vocab
+from llguidance import LLMatcher, LLTokenizer
 
 from backends.engine.runner import PromptError
 from backends.llama.candidates import Ids
+from backends.llama.grammar_trial import (
+    LIMITS,
+    VOCABULARY,
+    TryGrammar,
+    Vocabulary,
+    is_dead_end,
+    reason_of,
+)
 from backends.llama.native import NativeModel
-from backends.protocol import FailureKind, Grammar, GrammarKind
+from backends.llama.verdicts import Verdict, Verdicts
+from backends.protocol import FailureKind, Grammar
+from backends.sandbox.job import Fault
+from backends.sandbox.sandbox import Sandbox
+from backends.sentence import shorten
 
-MAX_TEXT = 2**16  # characters; ten times as many alternatives were measured to compile for seconds
-# some 20 ms of lexing and 2 ms of parsing per token at most, while the other streams wait
-LIMITS = LLParserLimits(step_lexer_fuel=200_000, step_max_items=50_000, max_lexer_states=50_000, verbose_errors=False)
-# one state of an automaton for each remainder, some 15 µs apiece, and none of the limits counts them
-MAX_REMAINDERS, MAX_DIGITS = 10_000, 20
-MULTIPLE_OF = re.compile(r'"multipleOf"\s*:\s*(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d{1,9}))?')
-PROBE_TOKENS = 2  # what blows up mostly does so at the first mask, or at the one after it
+# seconds of the step thread that an answer's grammar may take: the other streams wait for it
+PATIENCE, PATIENCE_PER_TOKEN = 1.0, 0.05
 
 
 class GrammarError(Exception):
@@ -35,13 +45,16 @@ class Matcher:
     def __init__(self, matcher: LLMatcher, ends: Sequence[int]):
         self._matcher = matcher
         self._ends = ends
+        self._patience = PATIENCE
 
     def take(self, token: int) -> bool:
         """False when the grammar does not allow the token here. Raises GrammarError."""
         if token in self._ends:
             return self._matcher.is_accepting()
-        is_taken = self._matcher.try_consume_tokens([token]) == 1
+        with self._losing_patience():
+            is_taken = self._matcher.try_consume_tokens([token]) == 1
         self._check()
+        self._patience += PATIENCE_PER_TOKEN * is_taken
         return is_taken
 
     def allowed(self) -> Ids:
@@ -49,96 +62,96 @@ class Matcher:
         if self._matcher.is_stopped():
             self._check()
             return np.array(self._ends, np.intp)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        with self._losing_patience():
+            bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
         ids = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
         if not ids.size:
             raise GrammarError("The grammar allows no token of this model here.")
         return ids
 
-    def copy(self) -> "Matcher":
-        return Matcher(self._matcher.deep_copy(), self._ends)
+    @contextmanager
+    def _losing_patience(self) -> Iterator[None]:
+        begin = time.thread_time()  # a busy machine is not the grammar's fault
+        yield
+        self._patience -= time.thread_time() - begin
+        if self._patience < 0:
+            raise GrammarError("The grammar takes too long to follow: the other answers would wait for it.")
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            reason = self._matcher.get_error()
-            if reason.startswith("NoExtension"):
+            if is_dead_end(self._matcher):
                 raise GrammarError("The grammar allows no token of this model here.")
-            raise GrammarError(f"The grammar cannot be followed: {_reason(reason)}.")
+            reason = shorten(reason_of(self._matcher.get_error())).rstrip(".")
+            raise GrammarError(f"The grammar cannot be followed: {reason}.")
 
 
 class GrammarCompiler:
-    """Makes matchers for one model. Its view of the vocabulary is made for the first grammar (a second for 128k)."""
+    """Makes matchers for one model. Its view of the vocabulary is made for the first grammar (a second for 262k)."""
 
     def __init__(self, model: NativeModel, ends: frozenset[int]):
         self._model = model
         self._ends = sorted(ends)
+        self._verdicts = Verdicts()
+        self._vocabulary: Vocabulary | None = None
         self._tokenizer: LLTokenizer | None = None
+        self._making = threading.Lock()  # two encoders may both be the first to need it
 
-    def compile(self, grammar: Grammar) -> Matcher:
+    def is_known(self, grammar: Grammar) -> bool:
+        """Whether `compile` needs no sandbox, and no time to speak of."""
+        return not self._ends or self._verdicts.get(grammar) is not None
+
+    def compile(self, grammar: Grammar, sandbox: Sandbox) -> Matcher:
         """Raises PromptError for a grammar that cannot be read, or is too large, or blows up at its beginning."""
         if not self._ends:
             raise _refusal("this model has no token that ends an answer")
-        if len(grammar.text) > MAX_TEXT:
-            raise _refusal(f"it is longer than {MAX_TEXT} characters")
-        if _num_remainders(grammar.text) > MAX_REMAINDERS:
-            raise _refusal(f"its multipleOf, all taken together, has more than {MAX_REMAINDERS} remainders")
-        try:
-            native = LLMatcher(self._vocabulary(), _source(grammar), log_level=0, limits=LIMITS)
-        except ValueError as error:
-            raise _refusal(_reason(str(error))) from None
+        verdict = self._verdicts.get(grammar) or self._try(grammar, sandbox)
+        if verdict.reason:
+            raise _refusal(verdict.reason)
+        # without the interpreter's lock, and in no longer than the trial took
+        native = LLMatcher(self._native_tokenizer(), verdict.source, log_level=0, limits=LIMITS)
         if native.is_error():
-            raise _refusal(_reason(native.get_error()))
-        matcher = Matcher(native, self._ends)
-        _probe(matcher.copy())
-        return matcher
+            raise _refusal(shorten(reason_of(native.get_error())).rstrip("."))
+        return Matcher(native, self._ends)
 
-    def _vocabulary(self) -> LLTokenizer:
-        if self._tokenizer is None:
-            self._tokenizer = lltokenizer_from_vocab(self._model.vocab, eos_token=self._ends)
-        return self._tokenizer
+    def _try(self, grammar: Grammar, sandbox: Sandbox) -> Verdict:
+        if self._tokenizer is None:  # while the sandbox makes its own
+            threading.Thread(target=self._native_tokenizer, name="vocabulary", daemon=True).start()
+        try:
+            verdict = Verdict(source=sandbox.run(TryGrammar(grammar), **{VOCABULARY: self._known_vocabulary}))
+        except Fault as fault:
+            verdict = Verdict(reason=str(fault), is_final=fault.is_final)
+        self._verdicts.add(grammar, verdict)
+        return verdict
+
+    def _known_vocabulary(self) -> Vocabulary:
+        with self._making:
+            if self._vocabulary is None:
+                self._vocabulary = vocabulary_of(self._model, self._ends)
+            return self._vocabulary
+
+    def _native_tokenizer(self) -> LLTokenizer:
+        """Made under the interpreter's lock: 0.1 s for 49k tokens, 0.6 s for 262k, once in the engine's life."""
+        vocabulary = self._known_vocabulary()
+        with self._making:
+            if self._tokenizer is None:
+                self._tokenizer = vocabulary.unpack()
+            return self._tokenizer
 
 
-def _source(grammar: Grammar) -> str:
-    match grammar.kind:
-        case GrammarKind.JSON_SCHEMA:
-            # without a limit a model may write blanks for ever
-            return LLMatcher.grammar_from_json_schema(grammar.text, overrides={"whitespace_pattern": r"[ \n\t]{0,20}"})
-        case GrammarKind.REGEX:
-            return LLMatcher.grammar_from_regex(grammar.text)
-        case GrammarKind.LARK:
-            return LLMatcher.grammar_from_lark(grammar.text)
-        case GrammarKind.GBNF:
-            return grammar_from("gbnf", grammar.text)
-
-
-def _probe(matcher: Matcher) -> None:
-    """In the receiver's thread, where an explosion holds up nobody's step."""
-    try:
-        for _ in range(PROBE_TOKENS):
-            matcher.take(int(matcher.allowed()[0]))
-        matcher.allowed()
-    except GrammarError as error:
-        raise PromptError(FailureKind.BAD_REQUEST, str(error)) from None
+def vocabulary_of(model: NativeModel, ends: list[int]) -> Vocabulary:
+    """All pieces as llama.cpp spells them; a control token's begins with a byte that no text has."""
+    sizes, pieces = array("I"), []
+    for token in range(model.num_tokens):
+        piece = model.piece(token, special=True)
+        attributes = lib.llama_vocab_get_attr(model.vocab, token)
+        is_marker = piece.startswith(b"<") and piece.endswith(b">")
+        if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and is_marker):
+            piece = b"\xff" + piece
+        sizes.append(len(piece))
+        pieces.append(piece)
+    return Vocabulary(b"".join(pieces), sizes, ends)
 
 
 def _refusal(reason: str) -> PromptError:
     return PromptError(FailureKind.BAD_REQUEST, f"The grammar cannot be used: {reason}.")
-
-
-def _num_remainders(text: str) -> int:
-    """The least common multiple of all under "multipleOf": a number may have to be a multiple of each."""
-    return math.lcm(*filter(None, (_coefficient(*found) for found in MULTIPLE_OF.findall(text))))
-
-
-def _coefficient(whole: str, decimals: str, exponent: str) -> int:
-    """The number without its decimal point: 0.25 is told by 25 remainders."""
-    decimals = decimals.rstrip("0")
-    zeros = max(0, int(exponent or 0) - len(decimals))
-    return int((whole + decimals)[:MAX_DIGITS] + "0" * min(zeros, MAX_DIGITS))
-
-
-def _reason(message: str, length: int = 300) -> str:
-    """Of a long message the one line that says it: a regex is shown over several, and the fault comes last."""
-    faults = [line.removeprefix("error: ") for line in message.splitlines() if line.startswith("error: ")]
-    return (faults or [message.partition("\n")[0]])[0][:length].rstrip(".")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from backends.engine.runner import LoadError, PromptError
+from backends.engine.runner import Lane, LoadError, PromptError, TooLong
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
@@ -49,9 +49,12 @@ from backends.protocol import (
     Message,
     Ready,
 )
+from backends.sandbox.sandbox import Sandbox
 
 DEFAULT_CONTEXT = 8192
 MAX_BATCH_TOKENS = 512
+LONG = 100_000  # characters of a prompt whose reading holds others up: a tenth of a second and more
+PIECE, FEW_CHARACTERS = 65_536, 8  # characters that are read at a time, and of a token that is a long one
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
 MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
@@ -66,6 +69,7 @@ class LlamaModel:
         runner: LlamaRunner,
         draft_runner: LlamaRunner | None,
         ready: Ready,
+        rendering: Sandbox,
         resources: ExitStack,
         path: Path,
     ):
@@ -80,13 +84,23 @@ class LlamaModel:
         self._template = ChatTemplate(
             target.chat_template, target.token_text(target.bos), target.token_text(target.end_of_text)
         )
+        self._rendering = rendering
+        # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
+        self._trying = resources.enter_context(Sandbox())
         self._resources = resources
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...]) -> list[int]:
+    def lane(self, request: Generate) -> Lane:
+        is_new = request.grammar and not self._grammars.is_known(request.grammar)
+        if is_new or _length(request.prompt) > LONG:
+            return Lane.SLOW
+        return Lane.CHAT if _is_chat(request.prompt) else Lane.PLAIN
+
+    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...], context: int | None = None) -> list[int]:
         if isinstance(prompt, str):
+            self._check_length(prompt, context)
             tokens = self._target.tokenize(prompt, add_special=True, parse_special=False)
-        elif all(isinstance(part, Message) for part in prompt):
-            tokens = self._encode_chat(tuple(part for part in prompt if isinstance(part, Message)))
+        elif _is_chat(prompt):
+            tokens = self._encode_chat(tuple(part for part in prompt if isinstance(part, Message)), context)
         else:
             tokens = self._checked([part for part in prompt if isinstance(part, int)])
         if not tokens:
@@ -103,7 +117,7 @@ class LlamaModel:
         if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
             sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
             raise PromptError(FailureKind.BAD_REQUEST, sentence)
-        matcher = self._grammars.compile(request.grammar) if request.grammar else None
+        matcher = self._grammars.compile(request.grammar, self._trying) if request.grammar else None
         return sampler(request.sampling, tokens, self._target.vocab, self.ready.context, matcher)
 
     def devices(self) -> tuple[DeviceMemory, ...]:
@@ -121,10 +135,22 @@ class LlamaModel:
     def close(self) -> None:
         self._resources.close()
 
-    def _encode_chat(self, messages: tuple[Message, ...]) -> list[int]:
-        text = self._template.render(messages)
+    def _encode_chat(self, messages: tuple[Message, ...], context: int | None) -> list[int]:
+        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering)
+        self._check_length(text, context)
         has_bos = bool(self._bos_text) and text.startswith(self._bos_text)
         return self._target.tokenize(text, add_special=not has_bos, parse_special=True)
+
+    def _check_length(self, text: str, context: int | None) -> None:
+        """Reads a text that can hardly fit piece by piece, and no further than twice the context, because where a text
+        is cut decides some tokens."""
+        if context is None or len(text) <= PIECE + FEW_CHARACTERS * context:
+            return
+        num_tokens = 0
+        for end in range(PIECE, len(text) + PIECE, PIECE):
+            num_tokens += len(self._target.tokenize(text[end - PIECE : end], add_special=False, parse_special=True))
+            if num_tokens > 2 * context:
+                raise TooLong(num_tokens * len(text) // min(end, len(text)))
 
     def _checked(self, tokens: list[int]) -> list[int]:
         if not all(0 <= token < self._target.num_tokens for token in tokens):
@@ -145,6 +171,8 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     notes += [placement.note] if placement.note else []
     shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
+        rendering = resources.enter_context(Sandbox())
+        rendering.start()  # it gets ready while the weights are read, so that the first chat does not wait for it
         target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
         draft = None
@@ -173,8 +201,21 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
+            max_characters=context.cells_per_slot * target.longest_text(),
         )
-        return LlamaModel(target, LlamaRunner(context, layout.num_slots), draft, ready, resources.pop_all(), load.model)
+        runner = LlamaRunner(context, layout.num_slots)
+        return LlamaModel(target, runner, draft, ready, rendering, resources.pop_all(), load.model)
+
+
+def _is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:
+    return not isinstance(prompt, str) and all(isinstance(part, Message) for part in prompt)
+
+
+def _length(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> int:
+    """In characters; of token ids none are read."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(len(part.content) for part in prompt if isinstance(part, Message))
 
 
 def _default_context(trained: int | None) -> int:

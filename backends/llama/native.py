@@ -4,6 +4,7 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 """
 
 import ctypes
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ class NativeModel(Closable):
         params.vocab_only = vocab_only
         self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
         params.progress_callback = self._progress
-        self.pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+        self.pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
             raise NativeError(f"llama.cpp could not load {path.name}")
         self.vocab = lib.llama_model_get_vocab(self.pointer)
@@ -141,7 +142,7 @@ class NativeModel(Closable):
     def add_adapter(self, path: Path) -> None:
         """Before a context is made, whose graphs must have room for it. The file has been checked: llama.cpp aborts on
         shapes that do not go together. Raises NativeError."""
-        adapter = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
+        adapter = lib.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
             raise NativeError(f"llama.cpp could not load the adapter {path.name}")
         self.adapters.append(adapter)
@@ -205,6 +206,11 @@ class NativeModel(Closable):
     def token_text(self, token: int) -> str:
         """The text of a special token, empty when there is none (id −1)."""
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def longest_text(self) -> int:
+        """Of all tokens, in bytes as they lie in the vocabulary: of no text does one token hold more characters."""
+        text_of = lib.llama_vocab_get_text
+        return max(len(text_of(self.vocab, token) or b"") for token in range(self.num_tokens))
 
     @property
     def bos(self) -> int:

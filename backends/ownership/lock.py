@@ -1,7 +1,8 @@
-"""A lock on a folder that other processes respect. The system releases it when its holder dies, however it dies."""
+"""Locks on a folder or a file that other processes respect. The system releases one when its holder dies."""
 
 import os
 import sys
+from pathlib import Path
 
 from backends.ownership.directory import Directory
 
@@ -10,13 +11,27 @@ FILE_NAME = "lock"
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    def try_lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
 else:
     import fcntl
 
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def try_lock(handle: int) -> bool:
+        """The system lets go of it when the handle is closed, or its holder dies. Raises OSError without locks."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def lock_of(path: Path) -> Path:
+    """Of a file: it lies beside it, for the file itself is another one after every change."""
+    return path.with_name(f".{path.name}.lock")
 
 
 class FolderLock:
@@ -30,8 +45,10 @@ class FolderLock:
         """None when somebody has it. Raises OSError when the file cannot be opened."""
         handle = directory.open(FILE_NAME, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(handle)
-        except OSError:
+            is_ours = try_lock(handle)
+        except OSError:  # a drive that knows no locks: what nobody can lock, nobody may clear away
+            is_ours = False
+        if not is_ours:
             os.close(handle)
             return None
         return cls(handle)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from backends.engine.engine import Engine
+from backends.engine.heartbeat import Heartbeat
 from backends.engine.process import Loop, Note
 from backends.engine.sender import Sender
 from backends.engine.sequence import Sequence
@@ -48,7 +49,8 @@ def _measure(results: Connection, model: str, num_streams: int) -> None:
     options = EngineOptions(context=1024, parallel=num_streams, threads=THREADS, draft=DraftMode.OFF, flash_cost=2.0)
     loaded = load(Load(Path(model), "bench", options), lambda _: None)
     engine = Engine(loaded, num_streams, DraftMode.OFF)
-    loop = Loop(Sender(pipe), loaded, SimpleQueue[Note](), engine)
+    sender = Sender(pipe)
+    loop = Loop(sender, loaded, SimpleQueue[Note](), engine, Heartbeat(sender))
     for uid in range(num_streams):
         engine.add(Sequence(uid, list(range(300 + uid, 330 + uid)), max_tokens=NUM_TOKENS))
     native = _Watch()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.cli.serve import wait
 from app.guide import GUIDE_DIR
+from app.inference.engine_handle import EngineHandle
+from app.server import Server
 
 SECONDS = 120
 
@@ -31,10 +35,13 @@ def slipstream(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`slipstream serve`, once it listens."""
     command = [sys.executable, "-m", "app", "serve", "--port", str(free_port()), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **environment}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -43,6 +50,14 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=SECONDS)
+
+
+class NoModels:
+    def names(self) -> list[str]:
+        return []
+
+    def engine(self, name: str | None) -> EngineHandle:
+        raise AssertionError(name)
 
 
 def free_port() -> int:
@@ -111,6 +126,36 @@ def test_serve_answers_and_ends_politely() -> None:
         assert process.wait(SECONDS) == 0
 
 
+def test_serve_ends_with_a_sentence_when_the_port_has_stopped_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server(NoModels())
+    url = server.start(port=0)
+    listener = server._listener
+    assert listener
+    listener.loop.call_soon_threadsafe(listener.loop.stop)
+    assert wait(threading.Event(), server) == 1
+    assert f"slipstream: The port {url} stopped by itself" in capsys.readouterr().err
+    asked = threading.Event()
+    asked.set()
+    assert wait(asked, server) == 0
+
+
+@pytest.mark.parametrize("how", ["file", "environment", "command line"])
+def test_serve_takes_its_key_from_where_others_do_not_see_it(how: str, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("sk-right\n")
+    key.chmod(0o600)
+    arguments = {"file": ["--api-key-file", str(key)], "command line": ["--api-key", "sk-right"]}.get(how, [])
+    environment = {"SLIPSTREAM_API_KEY": "sk-right"} if how == "environment" else {}
+    with serving(*arguments, **environment) as (process, url):
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        right = {"authorization": "Bearer sk-right"}
+        assert httpx.get(f"{url}/v1/models", headers=right).status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert ("can be seen" in errors) == (how == "command line")
+    assert "sk-right" not in errors
+
+
 def test_serve_in_a_folder_with_spaces_and_other_letters_answers_from_a_file(tmp_path: Path) -> None:
     from app.jobs.convert import convert_checkpoint
 
@@ -129,6 +174,8 @@ def test_serve_in_a_folder_with_spaces_and_other_letters_answers_from_a_file(tmp
         (["serve", "--model", "nothing"], 1, "nothing"),
         (["serve", "--model", "missing file.gguf"], 1, "missing file.gguf"),
         (["serve", "--port", "0"], 2, "--port"),
+        (["serve", "--api-key-file", "no such file"], 2, "no such file"),
+        (["serve", "--api-key", "two words"], 2, "--api-key"),
         (["serve", "--parallel", "100000"], 2, "--parallel"),
         (["serve", "--gpu-layers", "many"], 2, "--gpu-layers"),
         (["serve", "--kv-type-k", "q3"], 2, "--kv-type-k"),

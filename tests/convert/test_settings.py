@@ -203,7 +203,13 @@ def test_what_a_file_leaves_out_is_as_in_its_class_of_transformers(architecture:
 
 
 def test_deepseek_v3_routes_by_groups_unless_it_is_told(tmp_path: Path) -> None:
-    changes = {**BASE["DeepseekV2ForCausalLM"], "num_hidden_layers": 2, "q_lora_rank": 8, "num_experts_per_tok": 2}
+    changes = {
+        **BASE["DeepseekV2ForCausalLM"],
+        "num_hidden_layers": 2,
+        "q_lora_rank": 8,
+        "num_experts_per_tok": 2,
+        "n_routed_experts": 16,
+    }
     architecture, config = read(tmp_path, "DeepseekV3ForCausalLM", **changes)
     keys = {key.name: key.value(config) for key in architecture.keys}
     assert (keys["expert_group_count"], keys["expert_group_used_count"]) == (8, 4)

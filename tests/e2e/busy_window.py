@@ -27,11 +27,12 @@ def main(home: Path, is_looking: bool) -> None:
     bridge = Bridge()
     listen(services, bridge)
     window = MainWindow(services, bridge, Theme(application, "light"))
+    notices = list(services.notices)  # which the window takes as soon as it is seen
     window.show()
     wait(lambda: window.models.is_known)
     if is_looking:
         chats = [asdict(turn) for chat in services.history.conversations() for turn in services.history.turns(chat.id)]
-        print(json.dumps({"turns": chats, "notices": services.notices}), flush=True)
+        print(json.dumps({"turns": chats, "notices": notices}), flush=True)
         window.close()
         bridge.close()
         services.close()

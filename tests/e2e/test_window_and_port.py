@@ -30,7 +30,7 @@ LIMIT_MS = 120_000
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     services = Services(Paths.below(tmp_path / "home"))
-    services.save_settings(replace(services.settings, temperature=0.0, serve=False, port=_free_port()))
+    services.change_settings(lambda settings: replace(settings, temperature=0.0, serve=False, port=_free_port()))
     yield services
     services.close()
 

@@ -31,16 +31,51 @@ MUTANTS = {
         "                if seq.finish:\n                    break",
         "                pass",
     ),
-    "a paused sequence is forgotten": ("engine/scheduler.py", "            self._enqueue(newest)", "            pass"),
+    "a paused sequence is forgotten": (
+        "engine/scheduler.py",
+        "evicted if that is not enough\n            self._waiting.put_back(newest)",
+        "\n            pass",
+    ),
     "after a full cache nobody is admitted": (
         "engine/scheduler.py",
-        "        self._is_crowded = False\n\n    def _leave",
-        "        pass\n\n    def _leave",
+        "        self._is_crowded = False\n\n    def _park",
+        "        pass\n\n    def _park",
     ),
     "the window waits behind batch work": (
+        "engine/line.py",
+        "return seq.priority, self._number[seq]",
+        "return 0, self._number[seq]",
+    ),
+    "the window waits for a place": (
         "engine/scheduler.py",
-        "return seq.priority, self._arrival[seq]",
-        "return 0, self._arrival[seq]",
+        "return any(other.priority > seq.priority for other in self.running)",
+        "return False",
+    ),
+    "who gives way to the window is forgotten": (
+        "engine/scheduler.py",
+        "        self._park(newest)\n        self._waiting.put_back(newest)",
+        "        self._park(newest)",
+    ),
+    "an answer that nobody reads keeps its place": (
+        "engine/scheduler.py",
+        "            self._park(seq)\n        else:",
+        "            return\n        else:",
+    ),
+    "a parked sequence is thought to be elsewhere": (
+        "engine/scheduler.py",
+        "        self._stop(seq)\n        self._parked.add(seq)",
+        "        self._stop(seq)\n        self.cache.runner.truncate(seq.slot, 0)\n        self._parked.add(seq)",
+    ),
+    "a slot of a parked sequence is lost": (
+        "engine/scheduler.py",
+        "            self._parked.remove(seq)\n            self.cache.release(seq)\n\n    def sequences",
+        "            self._parked.remove(seq)\n\n    def sequences",
+    ),
+    "a long answer keeps its place": ("engine/scheduler.py", "        self._end_a_turn()\n", ""),
+    "a client's requests all go before another's": (
+        "engine/line.py",
+        "        elif client in self._heads:",
+        "        elif False:",
     ),
     "a prompt is read at one go beside answers": (
         "engine/scheduler.py",
@@ -149,7 +184,7 @@ MUTANTS = {
         "",
     ),
     "choices are aborted together": (
-        "engine/scheduler.py",
+        "engine/line.py",
         "if entry[2] is not seq]",
         "if entry[2].tokens != seq.tokens]",
     ),

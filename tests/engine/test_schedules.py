@@ -101,10 +101,13 @@ class Schedule:
         )
         store = self._store(self.runner.can_cut_saved)
         cache = PrefixCache(self.runner, store, adapters=own, checkpoints=checkpoints)
-        self.scheduler = Scheduler(cache, speculation, pick.randint(1, num_slots), min_shared=pick.randint(1, 8))
+        self.scheduler = Scheduler(
+            cache, speculation, pick.randint(1, num_slots), pick.randint(1, 8), pick.choice([1024, pick.randint(1, 9)])
+        )
         system = self._tokens(pick.randint(0, 12))
         self.uids = count()
         self.prompts: list[list[int]] = []
+        self.unread: set[Sequence] = set()
         self.todo = [self._request(system) for _ in range(pick.randint(1, 10))]
         self.cases = [case for choices in self.todo for case in choices]
         self.counts: Counter[str] = Counter()
@@ -114,7 +117,7 @@ class Schedule:
             self._interfere()
             if not self.scheduler.is_idle:
                 self._step()
-            elif not self.todo:
+            elif not self.todo and not self.unread:
                 return
         raise AssertionError("no progress")
 
@@ -154,10 +157,11 @@ class Schedule:
         num_choices = self.random.randint(2, 4) if first is not None and self.random.random() < 0.5 else 1
         seeds = [None if first is None else first + n for n in range(num_choices)]
         priority, adapters = self.random.choice(list(Priority)), self.random.choice(self.scales)
+        client = self.random.choice([None, 1, 2])
         eos = frozenset[int]() if rolls else EOS
         seqs = [Sequence(next(self.uids), list(prompt), max_tokens, eos, priority=priority) for _ in seeds]
         for seq in seqs:
-            seq.adapters = adapters
+            seq.adapters, seq.client = adapters, client
             if rolls:
                 seq.make_rolling(self.context, max_tokens)
         return [self._case(prompt, seq, seed) for seq, seed in zip(seqs, seeds, strict=True)]
@@ -175,8 +179,22 @@ class Schedule:
         for seq in self.scheduler.sequences():
             if self.random.random() < 0.01:
                 self.scheduler.finish(seq, Finish.ABORT)
+                self.unread.discard(seq)
+            elif self.random.random() < (0.2 if seq in self.unread else 0.01):
+                self._read_or_not(seq)
             elif seq.window and self.random.random() < (0.2 if seq.window - len(seq.tokens) < 4 else 0.02):
                 self._imitate(seq)
+
+    def _read_or_not(self, seq: Sequence) -> None:
+        """A reader stops, or goes on."""
+        if seq in self.unread:
+            self.unread.remove(seq)
+            self.scheduler.resume(seq)
+        else:
+            self.unread.add(seq)
+            self.scheduler.pause(seq)
+            assert seq not in self.scheduler.running
+        self.counts["unread"] += 1
 
     def _imitate(self, other: Sequence) -> None:
         """A prompt that begins like what a sequence has at the moment, in its slot or only by its tokens."""
@@ -187,7 +205,16 @@ class Schedule:
         self.scheduler.add(seq)
 
     def _step(self) -> None:
+        before, priorities = self._running(), {seq: seq.priority for seq in self.scheduler.sequences()}
         steps = self.scheduler.schedule()
+        gone = before - self._running()
+        self.counts["gave way"] += any(priorities[seq] is Priority.BATCH for seq in gone)
+        self.counts["kept their slots"] += any(seq.slot is not None for seq in gone)
+        assert not self.unread & self._running(), "what nobody reads is computed"
+        waiting = set(self.scheduler.sequences()) - self._running() - self.unread
+        is_held_back = self.scheduler.cache.is_held_back
+        if any(seq.priority is Priority.WINDOW and not is_held_back(seq) for seq in waiting):
+            assert not any(seq.priority is Priority.BATCH for seq in self._running()), "the window waits for batch work"
         if not steps:
             self._wait()
             return
@@ -207,6 +234,9 @@ class Schedule:
             self.counts["batched"] += len(steps) > 1
             self.scheduler.update(steps, sampled)
         self.scheduler.check_integrity()
+
+    def _running(self) -> set[Sequence]:
+        return set(self.scheduler.running)
 
     def _wait(self) -> None:
         raise AssertionError("nothing to do, and not idle")
@@ -262,7 +292,7 @@ def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int, monkeypat
     scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
     for uid in range(num_waiting):
         scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2, priority=Counted(1)))  # type: ignore[arg-type]
-    held_back = [scheduler._waiting[0][2]]
+    held_back = [scheduler._waiting.first]
     monkeypatch.setattr(scheduler.cache, "must_wait", held_back.__contains__)
     Counted.num_compared = 0
     steps = scheduler.schedule()
@@ -291,6 +321,133 @@ def test_the_window_goes_before_the_batch_work_that_waits() -> None:
         order.append(steps[0].seq.uid)
         scheduler.update(steps, runner.run(steps))
     assert order == [2, 0, 1]
+
+
+def _let_in(scheduler: Scheduler, runner: FakeRunner, *seqs: Sequence) -> None:
+    for seq in seqs:
+        scheduler.add(seq)
+    _step(scheduler, runner)
+    assert set(seqs) <= set(scheduler.running)
+
+
+def _step(scheduler: Scheduler, runner: FakeRunner) -> list[int]:
+    """The uids of those it was for."""
+    steps = scheduler.schedule()
+    scheduler.update(steps, runner.run(steps))
+    scheduler.check_integrity()
+    return [step.seq.uid for step in steps]
+
+
+@pytest.mark.parametrize("num_slots", [4, 5, 12])
+@pytest.mark.parametrize("shares_cells", [True, False])
+def test_a_question_at_the_window_takes_the_place_of_the_newest_batch_answer_at_once(
+    num_slots: int, shares_cells: bool
+) -> None:
+    runner = FakeRunner(next_token, num_slots, num_cells=400 * num_slots, shares_cells=shares_cells)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=4)
+    endless = [Sequence(uid, [1, 2, uid], max_tokens=300) for uid in range(4)]
+    _let_in(scheduler, runner, *endless)
+    window = Sequence(9, [5, 4, 3], max_tokens=20, priority=Priority.WINDOW)
+    scheduler.add(window)
+    while not window.finish:
+        assert sorted(_step(scheduler, runner)) == [0, 1, 2, 9]
+    assert sorted(_step(scheduler, runner)) == [0, 1, 2, 3], "the one that gave way goes on at once"
+    _run(scheduler, runner)
+    for seq in endless:
+        assert seq.completion == Case(seq, [1, 2, seq.uid], 300, None, None).alone()
+    if num_slots > 4:
+        assert runner.num_decoded == sum(len(seq.tokens) - 1 for seq in (*endless, window)), "nothing was read twice"
+
+
+def test_a_cache_full_of_endless_answers_keeps_no_window_waiting() -> None:
+    runner = FakeRunner(next_token, num_slots=12, num_cells=64, max_batch_tokens=32)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=4)
+    for uid in range(4):
+        seq = Sequence(uid, [1, 2, uid], max_tokens=2**31)
+        seq.make_rolling(64, 2**31)
+        scheduler.add(seq)
+    for _ in range(500):
+        _stumble(scheduler, runner)
+    window = Sequence(9, [5, 4, 3] * 10, max_tokens=10, priority=Priority.WINDOW)
+    scheduler.add(window)
+    for _ in range(40):
+        _stumble(scheduler, runner)
+    assert window.finish
+    assert window.completion == Case(window, [5, 4, 3] * 10, 10, None, None).alone()
+
+
+def _stumble(scheduler: Scheduler, runner: FakeRunner) -> None:
+    steps = scheduler.schedule()
+    try:
+        scheduler.update(steps, runner.run(steps))
+    except KVFull:
+        scheduler.make_room()
+    scheduler.check_integrity()
+
+
+def test_an_answer_that_nobody_reads_gives_its_place_away_and_goes_on_where_it_was() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=400)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    unread, other = Sequence(1, [1, 2, 3], max_tokens=50), Sequence(2, [3, 2, 1], max_tokens=50)
+    _let_in(scheduler, runner, unread)
+    scheduler.pause(unread)
+    scheduler.pause(unread)
+    assert scheduler.is_idle
+    assert scheduler.is_blocked
+    scheduler.add(other)
+    _run(scheduler, runner)
+    assert other.finish
+    assert not unread.finish
+    scheduler.resume(unread)
+    scheduler.resume(unread)
+    _run(scheduler, runner)
+    assert unread.completion == Case(unread, [1, 2, 3], 50, None, None).alone()
+    assert runner.num_decoded == len(unread.tokens) + len(other.tokens) - 2, "nothing was read twice"
+
+
+def test_an_unread_answer_that_is_called_off_leaves_nothing() -> None:
+    runner = FakeRunner(next_token, num_slots=2, num_cells=400)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    running, waiting = Sequence(1, [1, 2, 3], max_tokens=50), Sequence(2, [3, 2, 1], max_tokens=50)
+    _let_in(scheduler, runner, running)
+    scheduler.add(waiting)
+    for seq in (running, waiting):
+        scheduler.pause(seq)
+        scheduler.finish(seq, Finish.ABORT)
+        scheduler.resume(seq)
+    scheduler.check_integrity()
+    assert scheduler.sequences() == []
+    scheduler.cache.clear()
+    assert runner.used_cells == 0
+
+
+def test_a_client_with_many_prompts_takes_turns_with_others() -> None:
+    runner = FakeRunner(next_token, num_slots=1, num_cells=100)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1)
+    for uid in range(64):
+        scheduler.add(Sequence(uid, [1, 2], max_tokens=1, client=1))
+    for uid in (100, 101):
+        scheduler.add(Sequence(uid, [1, 2], max_tokens=1, client=2))
+    scheduler.add(Sequence(200, [1, 2], max_tokens=1))
+    order = []
+    while not scheduler.is_idle:
+        order += _step(scheduler, runner)
+    assert order[:6] == [0, 100, 200, 1, 101, 2]
+    assert order[6:] == list(range(3, 64))
+
+
+def test_an_answer_without_end_does_not_keep_its_place_for_ever() -> None:
+    runner = FakeRunner(next_token, num_slots=3, num_cells=9000)
+    scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=1, turn_tokens=100)
+    endless, single = Sequence(1, [1, 2], max_tokens=1000), Sequence(2, [3, 2, 1], max_tokens=20)
+    _let_in(scheduler, runner, endless)
+    scheduler.add(single)
+    for _ in range(130):
+        _step(scheduler, runner)
+    assert single.finish
+    assert scheduler.running == [endless]
+    _run(scheduler, runner)
+    assert endless.completion == Case(endless, [1, 2], 1000, None, None).alone()
 
 
 def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
@@ -429,7 +586,8 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
         counts += schedule.counts
     # the schedules must have been through everything they are there for
     assert counts["finished"] > 5 * CHUNK
-    for event in ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed"):
+    always = ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed")
+    for event in (*always, "unread", "gave way", "kept their slots"):
         assert counts[event] > CHUNK / 4, counts
     misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
     often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")

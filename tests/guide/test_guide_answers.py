@@ -10,7 +10,7 @@ from app.guide import DRAFT_DIR, GUIDE_DIR, SUGGESTED_QUESTIONS
 from app.inference.preflight import Preflight
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.jobs.convert import convert_checkpoint, quantize_file
-from backends.protocol import GREEDY, DraftMode, EngineOptions, Generate, KVType, Message, Output
+from backends.protocol import GREEDY, DraftMode, EngineOptions, Generate, KVType, Message, Output, Priority
 from tests.guide.answers import ANSWERS, HELD_OUT, TRAINED
 from tests.inference.conftest import SECONDS, Answer
 
@@ -51,9 +51,9 @@ def load(tmp_path: Path) -> Iterator[Callable[..., EngineHandle]]:
     supervisor.close()
 
 
-def ask(handle: EngineHandle, *messages: Message) -> Answer:
+def ask(handle: EngineHandle, *messages: Message, priority: Priority = Priority.BATCH) -> Answer:
     answer = Answer()
-    handle.submit(Generate(messages, sampling=GREEDY), answer)
+    answer.uid = handle.submit(Generate(messages, sampling=GREEDY, priority=priority), answer)  # type: ignore[attr-defined]
     return answer
 
 
@@ -103,3 +103,20 @@ def test_a_chat_of_three_turns_reuses_what_was_said(guide: Files, load: Callable
         assert answer.last.timings is not None
         assert answer.last.timings.cache_n >= known
         known = answer.last.timings.cache_n + answer.last.timings.prompt_n
+
+
+def test_answers_that_give_way_to_the_window_or_are_not_read_are_the_same(
+    guide: Files, load: Callable[..., EngineHandle]
+) -> None:
+    questions = list(ANSWERS)[::25][:8]
+    handle = load(guide.full, draft=DraftMode.OFF)
+    alone = [ask(handle, Message("user", question)).wait().text for question in questions]
+    handle = load(guide.full, draft=DraftMode.OFF)
+    batch = [ask(handle, Message("user", question)) for question in questions]
+    for answer in batch[::3]:
+        handle.pause(answer.uid)
+    urgent = [ask(handle, Message("user", question), priority=Priority.WINDOW) for question in questions[:3]]
+    assert [answer.wait().text for answer in urgent] == alone[:3]
+    for answer in batch[::3]:
+        handle.resume(answer.uid)
+    assert [answer.wait().text for answer in batch] == alone

@@ -107,3 +107,37 @@ def _is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
+@pytest.mark.parametrize("target", ["stops_itself", "stops_in_a_message"])
+def test_a_child_that_is_stopped_is_cancelled_like_any_other(tmp_path: Path, target: str) -> None:
+    cancelled = threading.Event()
+    ends: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            run_in_child(f"tests.inference.hangs:{target}", log_path=tmp_path / "child.log", cancelled=cancelled)
+        except Cancelled as end:
+            ends.append(end)
+
+    caller = threading.Thread(target=run, daemon=True)
+    caller.start()
+    wait_until_stopped()
+    cancelled.set()
+    caller.join(5.0)
+    assert not caller.is_alive()
+    assert ends
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
+def test_a_child_that_is_stopped_ends_with_its_time(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"“stops itself” took longer than 2 s"):
+        run_in_child("tests.inference.hangs:stops_itself", log_path=tmp_path / "child.log", limit=2.0)
+
+
+def wait_until_stopped() -> None:
+    deadline = time.monotonic() + 30.0
+    while not any(child.status() == psutil.STATUS_STOPPED for child in psutil.Process().children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import Cancelled, ModelFileError
 from app.jobs.bring_in import BringIn, repository_name
+from app.jobs.hashing import hash_file
 from app.jobs.job import JobContext
 from app.jobs.verify import Verify
 from app.library.folders import with_folder
@@ -229,3 +230,11 @@ def test_neither_a_link_nor_a_file_of_the_library_is_moved(stage: Stage) -> None
     link.symlink_to(entry.path)
     with pytest.raises(ModelFileError, match="is a link"):  # whoever else hands one to the store
         store.add(link, publisher="p", repo="s")
+
+
+def test_a_pipe_that_is_to_be_checked_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.gguf")
+    (tmp_path / "zero.gguf").symlink_to("/dev/zero")
+    for name in ("x.gguf", "zero.gguf"):
+        with pytest.raises(ModelFileError, match="no file but a device, a pipe"):
+            hash_file(tmp_path / name, threading.Event())

@@ -166,7 +166,7 @@ def test_a_model_in_parts_is_one_entry_and_a_missing_part_is_told(stage: Stage) 
     assert entry.problem == "1 of its parts is missing. Get the whole set, then it can be loaded."
 
 
-def test_odd_things_named_like_models_do_no_harm(stage: Stage) -> None:
+def test_odd_things_named_like_models_do_no_harm_and_say_why(stage: Stage) -> None:
     folder = stage.home / "odd"
     (folder / "folder.gguf").mkdir(parents=True)
     os.mkfifo(folder / "pipe.gguf")
@@ -175,9 +175,11 @@ def test_odd_things_named_like_models_do_no_harm(stage: Stage) -> None:
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     (folder / "empty.gguf").touch()
     stage.folders.append(str(folder))
-    (entry,) = stage.library.models()
-    assert entry.id == "empty"
-    assert "is empty" in str(entry.problem)
+    entries = {entry.id: str(entry.problem) for entry in stage.library.models()}
+    assert list(entries) == ["device", "empty", "gone", "pipe"]
+    assert "is empty" in entries["empty"]
+    assert "is a link to a file that is not there" in entries["gone"]
+    assert "is no file but a device, a pipe" in entries["pipe"]
     with pytest.raises(ModelFileError, match="is no file but a device, a pipe"):
         read_model(folder / "pipe.gguf")
 
@@ -264,7 +266,7 @@ def test_remarks_survive_and_a_broken_file_is_set_aside(full: Stage) -> None:
     full.library.rename("llama3:8b", "")
     assert full.library.find("llama3:8b").name == "llama3:8b"
     remarks = full.home / "data" / "library.json"
-    remarks.write_text('{"version": 1, "models": {"x": {"note": 7}}}')
+    remarks.write_text('{"version": 1, "models": []}')
     assert not full.new_library().find("llama3:8b").is_favourite
     assert remarks.with_name("library.json.broken-1").exists()
 

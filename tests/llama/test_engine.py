@@ -16,8 +16,10 @@ from backends.protocol import (
     Finish,
     FlashAttention,
     Generate,
+    KVLayout,
     KVType,
     Output,
+    Priority,
     SamplingParams,
     Timings,
 )
@@ -34,7 +36,7 @@ EXACT = {"kv_type_k": KVType.F32, "kv_type_v": KVType.F32, "flash_attention": Fl
 def start(handle: EngineHandle, prompt: str | tuple[int, ...], **fields: object) -> Answer:
     answer = Answer()
     settings = {"max_tokens": NUM_TOKENS, "ignore_eos": True, "sampling": GREEDY, **fields}
-    handle.submit(Generate(prompt, **settings), answer)  # type: ignore[arg-type]
+    answer.uid = handle.submit(Generate(prompt, **settings), answer)  # type: ignore[arg-type, attr-defined]
     return answer
 
 
@@ -70,6 +72,27 @@ def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch(load: Load, tiny:
     assert all(isinstance(answer.wait().last, Output) for answer in company)
     other = start(handle, PROMPTS[0], sampling=SamplingParams(temperature=0.9, seed=6)).wait().text
     assert other != alone
+
+
+@pytest.mark.parametrize("layout", [KVLayout.UNIFIED, KVLayout.STREAMS])
+def test_who_gives_way_to_the_window_or_is_not_read_says_the_same(load: Load, tiny: Path, layout: KVLayout) -> None:
+    long = {"max_tokens": 400, "logprobs": 0}
+    plain = load(tiny, draft=DraftMode.OFF, kv_layout=layout, parallel=1, **EXACT)
+    alone = [start(plain, prompt, **long).wait().text for prompt in PROMPTS]
+    asked = start(plain, "Quick, a question:").wait().text
+    handle = load(tiny, name="crowd", draft=DraftMode.OFF, kv_layout=layout, parallel=2, **EXACT)
+    batch = [start(handle, prompt, **long) for prompt in PROMPTS]
+    for number in (1, 3):
+        handle.pause(batch[number].uid)
+    for _ in range(4):
+        window = start(handle, "Quick, a question:", priority=Priority.WINDOW, max_tokens=NUM_TOKENS)
+        assert window.wait().text == asked
+        account = timings(window)
+        assert account.queue_ms < 2000, "it waited for batch work"
+    assert any(not answer.ended.is_set() for answer in batch)
+    for number in (1, 3):
+        handle.resume(batch[number].uid)
+    assert [answer.wait().text for answer in batch] == alone
 
 
 def test_a_second_prompt_decodes_only_what_is_new(load: Load, tiny: Path) -> None:

@@ -118,13 +118,10 @@ HOSTILE = {
     "another machine": schema({"$ref": "http://example.com/schema.json"}),
     "half a regex": Grammar(GrammarKind.REGEX, "("),
     "looks ahead": Grammar(GrammarKind.REGEX, "(?=a)b"),
-    "a hundred million letters": Grammar(GrammarKind.REGEX, "(((a{100}){100}){100}){100}"),
     "parentheses": Grammar(GrammarKind.LARK, "start: " + "(" * 20_000 + '"a"' + ")" * 20_000),
     "parentheses in GBNF": Grammar(GrammarKind.GBNF, "root ::= " + "(" * 20_000 + '"a"' + ")" * 20_000),
     "a rule that only names itself": Grammar(GrammarKind.LARK, 'start: start "a"'),
-    "too ambiguous": Grammar(
-        GrammarKind.LARK, "start: r0\n" + "\n".join(f"r{n}: r{n + 1} r{n + 1}" for n in range(2000)) + '\nr2000: "a"'
-    ),
+    "too ambiguous": Grammar(GrammarKind.LARK, "start: " + "r? " * 3000 + '\nr: "a" | "b" r'),
     "unknown rule": Grammar(GrammarKind.GBNF, "root ::= nothing"),
     "too long": Grammar(GrammarKind.REGEX, "a" * 100_000),
     "surrogate": Grammar(GrammarKind.REGEX, "\ud800"),
@@ -149,7 +146,7 @@ def test_a_grammar_that_cannot_be_used_is_one_error_soon_and_the_others_go_on(lo
 def test_a_grammar_that_gives_out_in_mid_answer_ends_that_answer_alone(load: Load, tiny: Path) -> None:
     handle = load(tiny, parallel=2)
     good = start(handle, PROMPTS[0])
-    late = "start: /[0-9]{12}/ r0\n" + "\n".join(f"r{n}: r{n + 1} r{n + 1}" for n in range(2000)) + '\nr2000: "a"'
+    late = "start: /[0-9]{12}/ " + "r? " * 3000 + '\nr: "a" | "b" r'
     answer = held(handle, Grammar(GrammarKind.LARK, late))
     last = answer.wait().last
     assert isinstance(last, Failed), last

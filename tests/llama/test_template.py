@@ -1,30 +1,54 @@
-"""Chat templates are foreign code: they render, or they are refused in a sentence."""
+"""Chat templates are foreign code: they render, or they are refused in a sentence, soon and at no cost to others."""
+
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from backends.engine.runner import PromptError
-from backends.llama.template import CHATML, ChatTemplate
-from backends.protocol import Message
+from backends.llama.jinja import CHATML
+from backends.llama.template import ChatTemplate
+from backends.protocol import FailureKind, Message
+from backends.sandbox.sandbox import Sandbox
 
 CHAT = (Message("system", "Be brief."), Message("user", "Hi <b>"))
 
 
-def render(source: str | None) -> str:
-    return ChatTemplate(source, bos="<s>", eos="</s>").render(CHAT)
+class Renderer:
+    """A child for each template, as for each model; the same one for many would keep the first."""
+
+    def __init__(self) -> None:
+        self._sandboxes: list[Sandbox] = []
+
+    def __call__(self, source: str | None, chat: tuple[Message, ...] = CHAT) -> str:
+        self._sandboxes.append(Sandbox())
+        return ChatTemplate(source, bos="<s>", eos="</s>").render(chat, self._sandboxes[-1])
+
+    def close(self) -> None:
+        for sandbox in self._sandboxes:
+            sandbox.close()
 
 
-def test_a_template_sees_messages_tokens_and_the_generation_prompt() -> None:
+@pytest.fixture
+def render() -> Iterator[Renderer]:
+    renderer = Renderer()
+    yield renderer
+    renderer.close()
+
+
+def test_a_template_sees_messages_tokens_and_the_generation_prompt(render: Renderer) -> None:
     turns = "{% for m in messages %}[{{ m.role }}]{{ m['content'] }}{{ eos_token }}{% endfor %}"
     source = "{{ bos_token }}" + turns + "{{ add_generation_prompt }}"
     assert render(source) == "<s>[system]Be brief.</s>[user]Hi <b></s>True"
 
 
-def test_without_a_template_the_chat_is_chatml() -> None:
-    assert render(None).endswith("<|im_start|>user\nHi <b><|im_end|>\n<|im_start|>assistant\n")
-    assert render(None) == render(CHATML)
+def test_without_a_template_the_chat_is_chatml(render: Renderer) -> None:
+    text = render(None)
+    assert text.endswith("<|im_start|>user\nHi <b><|im_end|>\n<|im_start|>assistant\n")
+    assert text == render(CHATML)
 
 
-def test_loop_controls_and_block_trimming_work_as_in_transformers() -> None:
+def test_loop_controls_and_block_trimming_work_as_in_transformers(render: Renderer) -> None:
     source = "{% for m in messages %}\n    {% if loop.first %}{% continue %}{% endif %}\n{{ m.content }}{% endfor %}"
     assert render(source) == "Hi <b>"
 
@@ -43,19 +67,44 @@ def test_loop_controls_and_block_trimming_work_as_in_transformers() -> None:
         "{{ raise_exception('roles must alternate') }}",
         "{{ messages | nosuchfilter }}",
         "{{ 1 // 0 }}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ 'x'|center(10**10) }}",
+        "{{ '%5000000000d'|format(1) }}",
+        "{{ ('x'*100000)*99999 }}",
+        "{% set ns = namespace(x='x' * 99) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}",
+        "{% for i in range(99999) %}{{ 'x' * 99999 }}{% endfor %}",
+        "{{ raise_exception('x' * 5000000) }}",
+        "{{ raise_exception(messages|string * 99999) }}",
+        "{% if 1 %}" * 5000 + "{% endif %}" * 5000,
+        "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
+        "{{ " + "[" * 90 + "1" + "]" * 90 + "|length" + "+1" * 60_000 + " }}",
+        "x" * 300_000,
     ],
+    ids=lambda source: source[:40],
 )
-def test_what_a_template_may_not_do_is_a_sentence(source: str) -> None:
-    with pytest.raises(PromptError, match="chat template refused this chat"):
+def test_what_a_template_may_not_do_is_a_sentence_soon(render: Renderer, source: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(PromptError, match="chat template refused this chat") as refusal:
         render(source)
+    assert refusal.value.kind is FailureKind.BAD_TEMPLATE
+    assert len(str(refusal.value)) < 400
+    assert str(refusal.value).isprintable()
+    assert time.monotonic() - begin < 5
 
 
-def test_a_templates_own_refusal_is_repeated() -> None:
+def test_a_templates_own_refusal_is_repeated(render: Renderer) -> None:
     with pytest.raises(PromptError, match="roles must alternate"):
         render("{{ raise_exception('roles must alternate') }}")
 
 
-def test_a_template_cannot_change_what_it_is_given() -> None:
+def test_a_template_cannot_change_what_it_is_given(render: Renderer) -> None:
     with pytest.raises(PromptError):
         render("{{ messages.append(1) }}")
     assert CHAT[0].content == "Be brief."
+
+
+def test_a_large_chat_is_rendered_whole(render: Renderer) -> None:
+    chat = tuple(Message("user", "wörd " * 200_000) for _ in range(8))
+    assert render(None, chat).count("wörd") == 1_600_000

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from app.history import open_history
 from app.lab.card_store import CardStore
 from app.paths import Paths
 from app.services import Services
-from app.settings import Settings
 from tests.lab.cards import card
 from tests.library import foreign
 
@@ -34,7 +34,7 @@ def use(paths: Paths) -> None:
     paths.ensure()
     foreign.gguf(paths.models / "org" / "repo" / "model.gguf")
     services = Services(paths)
-    services.save_settings(Settings(api_key="secret"))
+    services.change_settings(lambda settings: replace(settings, api_key="secret"))
     chat = services.history.create("private")
     services.history.append(chat.id, Role.USER, "my secret")
     services.lab.cards.save(card())

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backends.fake.loader import LOREM
+
 LONG = "long 30"  # minutes of steps at 20 ms without drafts
 
 
@@ -55,6 +57,41 @@ def test_others_are_answered_while_one_stream_is_not_read(port: Any, says: Calla
         port.watch.until_running("quick", 1)
         answer = port.chat("Hello", model="quick").json()
     assert answer["choices"][0]["message"]["content"] == says("Hello")
+
+
+def test_a_stream_that_nobody_reads_is_not_computed_and_goes_on_when_it_is_read(run: Callable[..., Any]) -> None:
+    with run(brisk="1ms") as port:
+        messages = [{"role": "user", "content": "long 35"}]
+        with send_request(port, "/v1/chat/completions", messages=messages, stream=True, draft=False) as connection:
+            port.watch.until_running("brisk", 1)
+            port.watch.until_running("brisk", 0)
+            assert port.server.num_requests == 1
+            assert port.supervisor.get("brisk").snapshot.stats.num_tokens < len(LOREM) * 35
+            parts = []
+            while not parts or b"[DONE]" not in parts[-1][-100:]:
+                parts.append(connection.recv(65536))
+        events = [line[6:] for line in b"".join(parts).split(b"\n") if line.startswith(b"data: {")]
+        assert "".join(text_of(json.loads(event)) for event in events) == LOREM * 35
+        port.until_idle("brisk")
+
+
+def test_streams_that_nobody_reads_give_their_places_to_those_who_read(
+    run: Callable[..., Any], says: Callable[[str], str]
+) -> None:
+    with run(quick="quick") as port:
+        endless = {"messages": [{"role": "user", "content": "long 300"}], "max_tokens": 2**31 - 1}
+        unread = [
+            send_request(
+                port, "/v1/chat/completions", stream=True, draft=False, n=4, context_overflow="roll", **endless
+            )
+            for _ in range(3)
+        ]
+        assert port.chat("Hello").json()["choices"][0]["message"]["content"] == says("Hello")
+        port.watch.until_running("quick", 0)
+        assert port.server.num_requests == 3
+        for connection in unread:
+            connection.close()
+        port.until_idle("quick")
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -40,6 +40,12 @@ def test_a_body_that_is_no_json_is_400(port: Any, body: bytes) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "\ud800"}]}]}, "messages[0].content"),
         ({"stop": "\ud800"}, "stop"),
         ({"model": "\ud800"}, "model"),
+        ({"messages": [{"role": "\ud800", "content": "Hi"}]}, "messages[0].role"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"\ud800": 1}}}}, "response_format"),
+        ({"json_schema": {"title": "\ud800"}}, "json_schema"),
+        ({"grammar": "\ud800"}, "grammar"),
+        ({"dry_sequence_breakers": ["\ud800"]}, "dry_sequence_breakers"),
+        ({"model": "x" * 100_000}, "model"),
         ({"temperature": "hot"}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"stop": [1]}, "stop"),
@@ -56,6 +62,35 @@ def test_a_wrong_type_is_422_and_named(port: Any, fields: dict[str, Any], param:
 
 def test_a_list_for_a_body_is_422(port: Any) -> None:
     error_of(port.client.post("/v1/chat/completions", json=[]), 422)
+
+
+@pytest.mark.parametrize("depth", [65, 100, 500, 900, 930, 960, 990, 2000, 100_000])
+@pytest.mark.parametrize("opening", ['{"not":', "["])
+def test_a_deep_schema_is_refused(port: Any, depth: int, opening: str) -> None:
+    schema = '{"a":' + opening * depth + "1" + ("}" if opening == '{"not":' else "]") * depth + "}"
+    content = f'{{"messages":[{{"role":"user","content":"Hi"}}],"json_schema":{schema}}}'
+    response = port.client.post("/v1/chat/completions", content=content, headers=JSON)
+    assert response.status_code in (400, 422)
+    error_of(response, response.status_code)
+
+
+def test_a_schema_of_usual_depth_is_taken(port: Any) -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(20):
+        schema = {"type": "object", "properties": {"a": schema}}
+    assert port.chat("Hi", json_schema=schema).status_code != 422
+
+
+@pytest.mark.parametrize("kind", ["\ud800", "x" * 100_000, "a\x00b"])
+def test_a_part_of_an_odd_type_is_refused_in_a_short_sentence(port: Any, kind: str) -> None:
+    content = json.dumps({"messages": [{"role": "user", "content": [{"type": kind}]}]})
+    error = error_of(port.client.post("/v1/chat/completions", content=content, headers=JSON), 400)
+    assert len(error["message"]) < 300
+
+
+@pytest.mark.parametrize("path", ["/v1/" + "x" * 10_000, "/%ed%a0%80", "/v1/models/" + "y" * 10_000, "/v1/models/%00"])
+def test_a_long_or_odd_path_is_not_repeated(port: Any, path: str) -> None:
+    assert len(error_of(port.client.get(path), 404)["message"]) < 300
 
 
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])

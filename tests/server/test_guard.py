@@ -100,6 +100,27 @@ def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
     assert refusal({**headers, "content-length": str(8 * 2**20 + 1)}, method="POST") == 413
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Content-Length", "2"), ("Transfer-Encoding", "chunked")],
+        [("Content-Type", "application/json"), ("Content-Type", "text/plain")],
+        [("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
+        [("Origin", "http://127.0.0.1"), ("Origin", "https://evil.example")],
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(port: Any, headers: list[tuple[str, str]]) -> None:
+    response = port.client.get("/v1/models", headers=headers)
+    assert response.status_code in (400, 415)
+    assert response.headers.get("connection") == "close" or response.status_code == 415
+
+
+def test_a_long_host_is_not_repeated(port: Any) -> None:
+    response = port.client.get("/v1/models", headers={"host": "x" * 10_000})
+    assert response.status_code == 403
+    assert len(response.json()["error"]["message"]) < 200
+
+
 def test_keys_are_long_and_new_each_time() -> None:
     keys = {new_api_key() for _ in range(50)}
     assert len(keys) == 50

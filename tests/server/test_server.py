@@ -29,6 +29,7 @@ class Flood:
 
     def __init__(self) -> None:
         self.was_aborted = threading.Event()
+        self.was_paused = threading.Event()
 
     def wait_ready(self, _: float) -> None:
         pass
@@ -40,6 +41,12 @@ class Flood:
 
     def abort(self, _: int) -> None:
         self.was_aborted.set()
+
+    def pause(self, _: int) -> None:
+        self.was_paused.set()
+
+    def resume(self, _: int) -> None:
+        pass
 
 
 class Slowpoke:

@@ -1,5 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,44 @@ def test_a_damaged_file_is_set_aside(path: Path, damage: str | None) -> None:
     assert sentence is not None
     assert "chats.db.broken-1" in sentence
     assert path.with_name("chats.db.broken-1").read_bytes() == content
-    assert history.conversations() == []
+    assert len(history.conversations()) == (0 if damage else 200)
     history.create("works")
+    history.close()
+    history, sentence = open_history(path)
+    assert sentence is None
+    assert history.conversations()[0].title == "works"
+    history.close()
+
+
+def _root_page(path: Path, name: str) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)).fetchone()
+    return int(page) - 1
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "num_chats", "title"),
+    [("turn_by_conversation", 40, "39"), ("conversation_by_time", 40, "39"), ("conversation", 40, "without its title")],
+)
+def test_what_can_be_read_of_a_damaged_file_goes_on(spoiled: str, num_chats: int, title: str, path: Path) -> None:
+    history = History(path)
+    for number in range(40):
+        history.append(history.create(f"{number}").id, Role.USER, f"Tell {number}")
+    history.close()
+    content = bytearray(path.read_bytes())
+    start = 4096 * _root_page(path, spoiled)
+    content[start : start + 4096] = b"\xa5" * 4096
+    path.write_bytes(content)
+    history, sentence = open_history(path)
+    assert f"{num_chats} of its chats could be read" in str(sentence)
+    assert path.with_name("chats.db.broken-1").read_bytes() == content
+    chats = history.conversations()
+    assert (len(chats), title in chats[0].title) == (num_chats, True)
+    assert {turn.text for chat in chats for turn in history.turns(chat.id)} == {f"Tell {n}" for n in range(40)}
+    history.append(history.create("new").id, Role.USER, "x")
+    history.close()
+    history, sentence = open_history(path)
+    assert (sentence, len(history.conversations())) == (None, num_chats + 1)
     history.close()
 
 

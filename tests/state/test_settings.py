@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, load_settings, save_settings
+from app.settings import Settings
+from app.settings_file import load_settings, save_settings
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 CHOSEN = Settings(
@@ -89,12 +90,15 @@ def test_an_unusable_value_costs_only_its_own_key(path: Path, line: str) -> None
     assert path.exists()
 
 
-def test_an_unreadable_file_stays_where_it_is(path: Path) -> None:
-    path.mkdir(parents=True)
+def test_a_folder_in_its_place_is_set_aside_with_what_is_in_it(path: Path) -> None:
+    (path / "mine").mkdir(parents=True)
     settings, sentence = load_settings(path)
     assert settings == Settings()
     assert sentence is not None
-    assert path.exists()
+    assert "it is a folder, not a file" in sentence
+    assert path.with_name("settings.toml.broken-1").joinpath("mine").is_dir()
+    save_settings(path, CHOSEN)
+    assert load_settings(path) == (CHOSEN, None)
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The real services over a library of pretended models, which the fake backend plays."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore, Removal
 from app.paths import Paths
 from app.services import Services
-from app.settings import Settings, save_settings
+from app.settings import Settings
+from app.settings_file import save_settings
 from backends.child import Progress
 
 
@@ -47,8 +49,9 @@ class StageStore(ModelStore):
 class StageLibrary(Library):
     """Lists the stage's models as they are; remarks are real."""
 
-    def __init__(self, store: StageStore, paths: Paths):
-        super().__init__(store, Index(paths.cache / "library.sqlite3"), Remarks(paths.data / "library.json"), list)
+    def __init__(self, store: StageStore, paths: Paths, on_problem: Callable[[str], None]):
+        remarks = Remarks(paths.data / "library.json", on_problem)
+        super().__init__(store, Index(paths.cache / "library.sqlite3"), remarks, list)
 
     def look(self, patience: float | None = None) -> Listing:  # noqa: ARG002
         return Listing([remarked(entry, self._remarks.of(str(entry.path))) for entry in self.store.models()], 0)
@@ -92,12 +95,12 @@ class StageServices(Services):
             save_settings(paths.settings_file, _quiet())
         super().__init__(paths)
         self.stage_store = self.store = StageStore(entries, paths.models)
-        self.library = StageLibrary(self.stage_store, paths)
+        self.library = StageLibrary(self.stage_store, self.paths, self._note)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
 
-    def load_model(self, entry: ModelEntry) -> EngineHandle:
+    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
-        return self.supervisor.load(entry.id, entry.path, options, backend="fake")
+        return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
 
     def install_guide(self) -> int:
         return self.jobs.add(self.guide).id

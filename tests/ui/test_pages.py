@@ -206,3 +206,24 @@ def test_automatic_is_none(window: MainWindow, title: str) -> None:
     assert control.chosen() is None  # type: ignore[attr-defined]
     control.stepUp()  # type: ignore[attr-defined]
     assert control.chosen() is not None  # type: ignore[attr-defined]
+
+
+def test_a_port_that_stops_by_itself_is_said_and_starts_again(
+    window: MainWindow, services: StageServices, qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    window.go_to(SERVER)
+    window.server.start_at(free_port())
+    qtbot.waitUntil(lambda: window.server.address is not None and not window.server.is_switching)
+    address = window.server.address
+    listener = services.server._listener
+    assert listener
+    with qtbot.waitSignal(window.server.failed):
+        listener.loop.call_soon_threadsafe(listener.loop.stop)
+    assert window.server.address is None
+    assert "The port stopped" in words(window.server_page)
+    assert f"The port {address} stopped by itself" in window.banners.banners()[0].text
+    press(window.server_page, "Start again")
+    qtbot.waitUntil(lambda: window.server.address == address and not window.server.is_switching)
+    assert "The port is open" in words(window.server_page)
+    assert not window.banners.banners()
+    assert "the port has failed" in caplog.text

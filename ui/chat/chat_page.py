@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
 from app.guide import GUIDE_NAME, SUGGESTED_QUESTIONS
+from app.history import FAULTS, why
 from app.inference.crash import CrashReport
 from ui.chat.composer import Composer
 from ui.chat.conversation_list import ConversationList
@@ -59,6 +60,8 @@ class ChatPage(QWidget):
         self.composer = Composer(theme)
         self._lay_out()
         self._connect()
+        if self.conversations.problem:
+            self._show_problem(self.conversations.problem)
         self._refresh()
 
     def start_new(self) -> None:
@@ -89,12 +92,16 @@ class ChatPage(QWidget):
         if self._deleting is None:
             return
         conversation, self._deleting = self._deleting, None
-        self._services.history.delete(conversation)
+        try:
+            self._services.history.delete(conversation)
+        except FAULTS as error:
+            self._banners.show_banner(Tone.ERROR, f"The chat could not be deleted: {why(error)}.")
         self.conversations.unhide(conversation)
 
     def _connect(self) -> None:
         session, transcript = self.session, self.transcript
         session.opened.connect(self._show_conversation)
+        self.conversations.refused.connect(self._show_problem)
         session.listed.connect(self.conversations.refresh)
         session.listed.connect(lambda: self.list.select(session.conversation))
         session.turn_added.connect(self._add_turn)
@@ -104,10 +111,12 @@ class ChatPage(QWidget):
         session.busy_changed.connect(self.composer.set_busy)
         session.busy_changed.connect(lambda is_busy: self._close_crash() if is_busy else None)
         session.refused.connect(self._show_refusal)
-        session.returned.connect(self.composer.edit.setPlainText)
+        session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
+        session.returned.connect(self.composer.edit.put_back)
         transcript.try_again_clicked.connect(session.try_again)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
+        self.composer.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         self.list.new_clicked.connect(self.start_new)
         self.list.opened.connect(session.open)
         self.list.deleted.connect(self.delete)
@@ -119,7 +128,7 @@ class ChatPage(QWidget):
         self.welcome.cancel_clicked.connect(self._services.jobs.cancel)
         self._desk.changed.connect(self._refresh)
         self._desk.crashed.connect(self._show_crash)
-        self._desk.refused.connect(lambda text: self._banners.show_banner(Tone.ERROR, text))
+        self._desk.refused.connect(self._show_problem)
         self._models.refreshed.connect(self._refresh)
         self._guide.changed.connect(self._refresh)
 
@@ -175,6 +184,9 @@ class ChatPage(QWidget):
     def _show_refusal(self, text: str) -> None:
         actions = [("Try again", self.session.try_again)] if self.session.turns else []
         self._banners.show_banner(Tone.WARNING, text, actions)
+
+    def _show_problem(self, text: str) -> None:
+        self._banners.show_banner(Tone.ERROR, text)
 
     def _show_crash(self, crash: CrashReport) -> None:
         self._close_crash()

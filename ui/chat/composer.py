@@ -13,15 +13,20 @@ from ui.widgets.labels import label, restyle
 MAX_LINES = 8
 PADDING = 4
 MAX_PASTED_RUN = 4000
+MAX_SHOWN = 20_000  # characters; a longer paste is shown by its size, because Qt lays out every word of it
+MAX_PASTED = 4_000_000
+TOO_MUCH = "The clipboard holds {:,} characters, and a message takes {:,} at most. Paste a part of it."
 HINT = "Enter sends, Shift+Enter starts a new line"
 
 
 class ComposerEdit(QPlainTextEdit):
     sent = Signal()
     focus_changed = Signal(bool)
+    refused = Signal(str)  # a sentence: this cannot be pasted
 
     def __init__(self) -> None:
         super().__init__()
+        self._pasted: dict[str, str] = {}  # what is shown, and the text that it stands for
         self.setProperty("kind", "bare")
         self.setAccessibleName("Message")
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -34,7 +39,36 @@ class ComposerEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Plain text only, with breaks where Qt would need minutes to lay out one endless line."""
-        self.insertPlainText(hard_wrap(source.text(), MAX_PASTED_RUN))
+        text = source.text()
+        if len(text) > MAX_PASTED:
+            self.refused.emit(TOO_MUCH.format(len(text), MAX_PASTED))
+        elif len(text) > MAX_SHOWN:
+            self.insertPlainText(self._keep(text))
+        else:
+            self.insertPlainText(hard_wrap(text, MAX_PASTED_RUN))
+
+    def message(self) -> str:
+        """The text, with all that was pasted in its place."""
+        text = self.toPlainText()
+        for mark, pasted in self._pasted.items():
+            text = text.replace(mark, pasted, 1)
+        return text.strip()
+
+    def take(self) -> str:
+        """The message, which leaves an empty field behind."""
+        text = self.message()
+        self.clear()
+        self._pasted.clear()
+        return text
+
+    def put_back(self, text: str) -> None:
+        self._pasted.clear()
+        self.setPlainText(text if len(text) <= MAX_SHOWN else self._keep(text))
+
+    def _keep(self, text: str) -> str:
+        mark = f"[Pasted text {len(self._pasted) + 1}: {len(text):,} characters]"
+        self._pasted[mark] = text
+        return mark
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -62,8 +96,9 @@ class ComposerEdit(QPlainTextEdit):
 
 
 class Composer(QWidget):
-    submitted = Signal(str)
+    submitted = Signal(object)  # str; as a Qt string, a long one would be copied twice
     stop_clicked = Signal()
+    refused = Signal(str)  # a sentence: what was pasted is too much
 
     def __init__(self, theme: Theme):
         super().__init__()
@@ -79,6 +114,7 @@ class Composer(QWidget):
         self._lay_out()
 
         self.edit.sent.connect(self._submit)
+        self.edit.refused.connect(self.refused)
         self.edit.textChanged.connect(self._refresh)
         self.edit.focus_changed.connect(lambda has: restyle(self._frame, "focused", has))
         self.send.clicked.connect(self._submit)
@@ -101,11 +137,10 @@ class Composer(QWidget):
         self.edit.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _submit(self) -> None:
-        text = self.edit.toPlainText().strip()
-        if not text or self._is_busy or self._obstacle:
+        if self._is_busy or self._obstacle or not self.edit.toPlainText().strip():
             return
-        self.edit.clear()
-        self.submitted.emit(text)
+        if text := self.edit.take():
+            self.submitted.emit(text)
 
     def _refresh(self) -> None:
         has_text = bool(self.edit.toPlainText().strip())

@@ -17,7 +17,7 @@ WIDTH = 248
 
 
 class ConversationView(QListView):
-    deleted = Signal(int)  # a conversation that the person wants gone
+    deleted = Signal(object)  # int, of more bits than Qt's own: a conversation that the person wants gone
 
     def __init__(self, model: ConversationModel, theme: Theme):
         super().__init__()
@@ -51,8 +51,8 @@ class ConversationView(QListView):
 
 class ConversationList(QWidget):
     new_clicked = Signal()
-    opened = Signal(int)
-    deleted = Signal(int)
+    opened = Signal(object)
+    deleted = Signal(object)
 
     def __init__(self, model: ConversationModel, theme: Theme):
         super().__init__()

@@ -4,10 +4,11 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from app.conversation import ConversationInfo
-from app.history import History
+from app.history import FAULTS, History, why
+from ui.plain import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
@@ -19,12 +20,15 @@ class ConversationRole(IntEnum):
 
 
 class ConversationModel(QAbstractListModel):
+    refused = Signal(str)  # a sentence: the list could not be read, or a title not be written
+
     def __init__(self, history: History, parent: QObject | None = None):
         super().__init__(parent)
         self._history = history
         self._search = ""
         self._hidden: set[int] = set()
         self._rows: list[ConversationInfo] = []
+        self.problem: str | None = None  # for who comes too late for the signal
         self.refresh()
 
     def search(self, text: str) -> None:
@@ -40,7 +44,13 @@ class ConversationModel(QAbstractListModel):
         self.refresh()
 
     def refresh(self) -> None:
-        rows = [row for row in self._history.conversations(self._search) if row.id not in self._hidden]
+        try:
+            found = self._history.conversations(self._search)
+        except FAULTS as error:
+            self._refuse(f"The list of chats could not be read: {why(error)}.")
+            return
+        self.problem = None
+        rows = [row for row in found if row.id not in self._hidden]
         if rows == self._rows:
             return
         self.beginResetModel()
@@ -64,7 +74,7 @@ class ConversationModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole | Qt.ItemDataRole.AccessibleTextRole:
                 return row.title or "New chat"
             case Qt.ItemDataRole.ToolTipRole:
-                return f"{row.title}\n{datetime.fromtimestamp(row.updated):%d %B %Y, %H:%M}"
+                return plain_tip(f"{row.title}\n{datetime.fromtimestamp(row.updated):%d %B %Y, %H:%M}")
             case ConversationRole.ID:
                 return row.id
             case ConversationRole.WHEN:
@@ -75,12 +85,20 @@ class ConversationModel(QAbstractListModel):
         title = str(value).strip()
         if role != Qt.ItemDataRole.EditRole or not index.isValid() or not title:
             return False
-        self._history.rename(self._rows[index.row()].id, title)
+        try:
+            self._history.rename(self._rows[index.row()].id, title)
+        except FAULTS as error:
+            self._refuse(f"The chat could not be renamed: {why(error)}.")
+            return False
         self.refresh()
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         return super().flags(index) | (Qt.ItemFlag.ItemIsEditable if index.isValid() else Qt.ItemFlag(0))
+
+    def _refuse(self, sentence: str) -> None:
+        self.problem = sentence
+        self.refused.emit(sentence)
 
 
 def when(timestamp: float, now: datetime) -> str:

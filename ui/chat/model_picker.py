@@ -12,6 +12,7 @@ from ui.figures import count, size
 from ui.icons import icon
 from ui.library.models_model import ModelsModel
 from ui.palette import Palette
+from ui.plain import unmarked
 from ui.theme import Theme
 from ui.widgets.labels import button, label, restyle
 
@@ -62,7 +63,7 @@ class ModelPicker(QWidget):
         for entry in self._models.entries:
             if entry.is_checkpoint:
                 continue
-            action = self.menu.addAction(f"{entry.name}    {size(entry.bytes)}")
+            action = self.menu.addAction(unmarked(f"{entry.name}    {size(entry.bytes)}"))
             action.setCheckable(True)
             action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)
             action.triggered.connect(partial(self._choose, entry))
@@ -77,7 +78,7 @@ class ModelPicker(QWidget):
 
     def _refresh(self) -> None:
         name = self._desk.name or "Choose a model"
-        self.button.setText(name)
+        self.button.setText(unmarked(name))
         self.button.setAccessibleName(f"Model: {name}")
         self._bar.setVisible(self._desk.is_loading)
         snapshot = self._desk.snapshot

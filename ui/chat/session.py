@@ -4,12 +4,14 @@ import sqlite3
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from app.conversation import Role, Turn, title_from, to_messages
-from app.errors import EngineError
+from app.errors import EngineError, RequestError
+from app.history import FAULTS, why
 from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
 from ui.bridge import Answer
 from ui.engine_desk import EngineDesk
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from app.services import Services
 
 SAVE_SECONDS = 1.0  # how much of an answer a killed app may lose
+
+_unsaved_ids = count(-(1 << 62))  # of turns that no file knows
 
 
 @dataclass
@@ -34,12 +38,13 @@ class ChatSession(QObject):
     opened = Signal()  # another conversation, or none; `turns` are new
     listed = Signal()  # the list of conversations has changed
     turn_added = Signal(object)  # Turn
-    turns_removed = Signal(int)  # the first turn's id: it and all after it
+    turns_removed = Signal(object)  # int, the first turn's id: it and all after it
     turn_grew = Signal(object)  # Turn
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
-    refused = Signal(str)  # a sentence: nothing was asked, or nothing could be kept
-    returned = Signal(str)  # a question that could not be kept: its writer gets it back
+    refused = Signal(str)  # a sentence: nothing was asked
+    unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
+    returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
 
     def __init__(self, services: "Services", desk: EngineDesk):
@@ -48,6 +53,7 @@ class ChatSession(QObject):
         self._history = services.history
         self._desk = desk
         self._running: dict[int, Running] = {}  # by conversation
+        self._told: set[int] = set()  # turns of which it has been said that the disk does not take them
         self._retry_when_ready: int | None = None
         self.conversation: int | None = None
         self.turns: list[Turn] = []
@@ -62,9 +68,13 @@ class ChatSession(QObject):
         self._tell_opened()
 
     def open(self, conversation: int) -> None:
+        try:
+            turns = self._history.turns(conversation)
+        except FAULTS as error:
+            self.unkept.emit(f"The chat could not be read: {why(error)}.")
+            return
         self.conversation = conversation
         running = self._running.get(conversation)
-        turns = self._history.turns(conversation)
         self.turns = [running.turn if running and turn.id == running.turn.id else turn for turn in turns]
         self._tell_opened()
 
@@ -80,11 +90,16 @@ class ChatSession(QObject):
         if self.is_busy or not text.strip():
             return
         try:
+            self._desk.check(self._request([*self.turns, Turn(0, Role.USER, text, 0.0)]))
             if self.conversation is None:
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text)
-        except sqlite3.Error as error:
-            self.refused.emit(f"The question could not be saved: {error}.")
+        except RequestError as error:
+            self.refused.emit(str(error))
+            self.returned.emit(text)
+            return
+        except FAULTS as error:
+            self.unkept.emit(f"The question could not be saved: {why(error)}.")
             self.returned.emit(text)
             return
         self._add(turn)
@@ -105,7 +120,7 @@ class ChatSession(QObject):
             return
         if self.turns[-1].role is Role.ASSISTANT:
             last = self.turns.pop()
-            self._history.delete_turns_from(last.id)
+            self._drop(last)
             self.turns_removed.emit(last.id)
         self._answer()
 
@@ -117,25 +132,45 @@ class ChatSession(QObject):
         self._running.clear()
 
     def _answer(self) -> None:
-        settings = self._services.settings
-        request = Generate(
-            to_messages(self.turns, settings.system_prompt),
-            sampling=SamplingParams(temperature=settings.temperature),
-            priority=Priority.WINDOW,
-        )
         try:
-            answer = self._desk.submit(request)
-        except EngineError as error:
+            answer = self._desk.submit(self._request(self.turns))
+        except (EngineError, RequestError) as error:
             self.refused.emit(str(error))
             return
         assert self.conversation is not None
-        turn = self._history.append(self.conversation, Role.ASSISTANT, "", self._desk.name)
+        turn = self._begin_turn(self.conversation)
         running = Running(self.conversation, turn, answer, time.monotonic())
         self._running[self.conversation] = running
         answer.grew.connect(partial(self._grow, running))
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
         self.busy_changed.emit(True)
+
+    def _begin_turn(self, conversation: int) -> Turn:
+        """Without room for its row the answer is shown all the same."""
+        try:
+            return self._history.append(conversation, Role.ASSISTANT, "", self._desk.name)
+        except FAULTS as error:
+            self.unkept.emit(f"The answer is shown, but it cannot be saved: {why(error)}.")
+            turn = Turn(next(_unsaved_ids), Role.ASSISTANT, "", time.time(), self._desk.name)
+            self._told.add(turn.id)
+            return turn
+
+    def _drop(self, turn: Turn) -> None:
+        try:
+            self._history.delete_turns_from(turn.id)
+        except KeyError:
+            pass  # it was never saved
+        except sqlite3.Error as error:
+            self.unkept.emit(f"The answer before stays in the saved chat: {why(error)}.")
+
+    def _request(self, turns: list[Turn]) -> Generate:
+        settings = self._services.settings
+        return Generate(
+            to_messages(turns, settings.system_prompt),
+            sampling=SamplingParams(temperature=settings.temperature),
+            priority=Priority.WINDOW,
+        )
 
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:
@@ -190,12 +225,14 @@ class ChatSession(QObject):
             self._save(replace(running.turn, timings=None))  # no account: an answer that a kill cut off has none
 
     def _save(self, turn: Turn) -> None:
-        """A full disk costs the copy on disk, not the answer that is being read."""
+        """A full disk costs the copy on disk, not the answer that is being read. Told once for each answer."""
         update = partial(self._history.update, turn.id, text=turn.text, timings=turn.timings)
         try:
             update(stopped=turn.stopped, problem=turn.problem)
-        except sqlite3.Error as error:
-            self.refused.emit(f"The answer could not be saved: {error}.")
+        except FAULTS as error:
+            if turn.id not in self._told:
+                self._told.add(turn.id)
+                self.unkept.emit(f"The answer could not be saved: {why(error)}.")
 
     def _retry_if_ready(self) -> None:
         if self._retry_when_ready is None or not self._desk.is_ready:

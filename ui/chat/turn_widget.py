@@ -12,6 +12,8 @@ from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, restyle
 
 BUBBLE_WIDTH = 560
+MAX_SHOWN = 20_000  # characters of a question; of a longer one the beginning is shown
+BEGINNING = 1_000
 BREAK_SENTENCE = "Slipstream ended before this answer did."
 
 
@@ -46,11 +48,14 @@ class QuestionWidget(TurnWidget):
         inside = QVBoxLayout(self._bubble)
         inside.setContentsMargins(16, 10, 16, 6)  # a line keeps its leading below
         inside.addWidget(self.view)
+        if len(turn.text) > MAX_SHOWN:
+            inside.setContentsMargins(16, 10, 16, 10)
+            inside.addWidget(label(f"… and {len(turn.text) - BEGINNING:,} more characters", "muted"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(64, 16, 0, 8)
         layout.addStretch(1)
         layout.addWidget(self._bubble)
-        self.view.finish(turn.text)
+        self.view.finish(turn.text if len(turn.text) <= MAX_SHOWN else turn.text[:BEGINNING])
 
     def recolor(self, colors: Palette) -> None:
         self.view.recolor(colors)

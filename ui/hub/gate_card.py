@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QVBoxLayout
 
+from ui.plain import plain_tip
 from ui.widgets.labels import button, label
 
 MAX_TOKEN = 512
@@ -52,7 +53,7 @@ class GateCard(QFrame):
         self._text.setText(text)
         self._link = link
         self.ask.setVisible(bool(link))
-        self.ask.setToolTip(link)
+        self.ask.setToolTip(plain_tip(link))
         self.note.hide()
         self.show()
 

@@ -12,6 +12,7 @@ from app.hub.quantizations import DEFAULT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
 from backends.formats.gguf import Header
 from ui.figures import size
+from ui.plain import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
@@ -68,7 +69,7 @@ class VariantsModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return _title(row.variant)
             case Qt.ItemDataRole.ToolTipRole:
-                return row.variant.files[-1].path if row.variant.kind is VariantKind.GGUF else None
+                return plain_tip(row.variant.files[-1].path) if row.variant.kind is VariantKind.GGUF else None
             case Qt.ItemDataRole.AccessibleTextRole:
                 return f"{_title(row.variant)}, {size(row.variant.bytes)}, {_detail(row)}"
             case VariantRole.VARIANT:

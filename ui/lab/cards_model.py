@@ -7,6 +7,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 
 from app.lab.card import verdict
 from ui.figures import UNKNOWN, size
+from ui.plain import plain_tip
 
 if TYPE_CHECKING:
     from app.lab.card import Card
@@ -70,7 +71,7 @@ class CardsModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return written(card)
             case Qt.ItemDataRole.ToolTipRole:
-                return f"{verdict(card)}\n{card.machine}, {card.made[:10]}"
+                return plain_tip(f"{verdict(card)}\n{card.machine}, {card.made[:10]}")
             case Qt.ItemDataRole.TextAlignmentRole:
                 return _alignment(index.column())
             case int(value) if value == SORT_ROLE:

@@ -117,7 +117,7 @@ def _legend(share: "Share", color: str) -> QWidget:
 
 
 def _swatch(color: str) -> QLabel:
-    result = QLabel()
+    result = label("")
     result.setFixedSize(12, 12)
     result.setStyleSheet(f"background: {color}; border-radius: 3px;")
     return result

@@ -5,6 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
+from backends.bounds import printable
 from ui.widgets.labels import button, label
 
 MAX_FILES = 1000
@@ -58,13 +59,14 @@ class DropQuestion(QFrame):
         if not self._folders:
             what = "This is" if num_files == 1 else "These are"
             return f"{what} no GGUF file. Drop model files, or a folder that holds some."
+        folder = printable(str(self._folders[0]))
         if not self._files:
             if len(self._folders) > 1:
                 count = len(self._folders)
                 return f"{count} folders can be listed in the library as they lie; nothing in them is changed."
-            return f"{self._folders[0]} can be listed in the library as it lies; nothing in it is changed."
-        names = self._files[0].name if len(self._files) == 1 else f"{len(self._files)} model files"
-        return f"{names}: copied, moved, or left where they are and listed with all of {self._folders[0]}?"
+            return f"{folder} can be listed in the library as it lies; nothing in it is changed."
+        names = printable(self._files[0].name) if len(self._files) == 1 else f"{len(self._files)} model files"
+        return f"{names}: copied, moved, or left where they are and listed with all of {folder}?"
 
     def _answer(self, is_move: bool) -> None:
         self.hide()

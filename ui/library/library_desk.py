@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.errors import SlipstreamError
 from app.jobs.job import Job
+from backends.bounds import sentence
 from ui.bridge import Bridge
 from ui.library.models_model import ModelsModel
 
@@ -87,4 +88,4 @@ class LibraryDesk(QObject):
         self._bridge.call(work, done, self._tell)
 
     def _tell(self, error: Exception) -> None:
-        self.refused.emit(str(error) if isinstance(error, SlipstreamError) else f"That did not work: {error}")
+        self.refused.emit(sentence(str(error) if isinstance(error, SlipstreamError) else f"That did not work: {error}"))

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.library.origin import Origin
+from backends.bounds import printable
 from backends.protocol import Adapter, Drafting, Ready
 from ui.figures import UNKNOWN, count, parameters, size, sources
 from ui.library.name_row import NameRow
@@ -140,9 +141,9 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
         f"{count(entry.context)} tokens" if entry.context else UNKNOWN,
         _origin(entry),
         # a path has no spaces to break at: offer some places
-        str(entry.path).replace("/", "/\u200b").replace("\\", "\\\u200b"),
-        entry.draft.name if entry.draft else "",
-        entry.mmproj.name if entry.mmproj else "",
+        printable(str(entry.path)).replace("/", "/\u200b").replace("\\", "\\\u200b"),
+        printable(entry.draft.name) if entry.draft else "",
+        printable(entry.mmproj.name) if entry.mmproj else "",
         f"{entry.check.at[:10]}: {entry.check.text}" if entry.check else "",
     )
 

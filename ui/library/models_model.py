@@ -39,6 +39,7 @@ class ModelsModel(QAbstractListModel):
         self._is_looking = False
         self._looks_again = False
         self.entries: list[ModelEntry] = []
+        self.notices: tuple[str, ...] = ()  # places that could not be read
         self.is_known = False  # the library has been read at least once
 
     def refresh(self) -> None:
@@ -92,6 +93,7 @@ class ModelsModel(QAbstractListModel):
     def _show(self, listing: "Listing") -> None:
         self._is_looking = False
         self.is_known = True
+        self.notices = listing.notices
         if listing.entries != self.entries:
             self.beginResetModel()
             self.entries = listing.entries

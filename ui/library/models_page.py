@@ -20,6 +20,7 @@ from ui.library.models_model import ModelsModel
 from ui.library.quality_desk import QualityDesk
 from ui.library.quantize_panel import QuantizePanel
 from ui.library.shelf import Shelf
+from ui.library.unread_notice import UnreadNotice
 from ui.theme import Theme
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
@@ -55,6 +56,7 @@ class ModelsPage(QWidget):
         self.quantize = QuantizePanel(services, bridge, theme)
         self.disk = DiskView(services, bridge, models, theme)
         self.dropped = DropQuestion()
+        self.unread = UnreadNotice()
         self.install = button("Install the Slipstream Guide", "primary")
         self.add_folder = button("Add a folder…")
         self.show_disk = button("Disk use")
@@ -171,6 +173,7 @@ class ModelsPage(QWidget):
 
     def _refresh(self) -> None:
         self._stack.setCurrentIndex(0 if self._models.entries else 1)
+        self.unread.show_notices(self._models.notices)
         self.show_disk.setEnabled(bool(self._models.entries))
         entry = self.shelf.entry
         self._scroll.setVisible(entry is not None)
@@ -221,8 +224,8 @@ class ModelsPage(QWidget):
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(16)
         layout.addLayout(self._make_head())
-        layout.addWidget(self.dropped)
-        layout.addWidget(self._jobs)
+        for widget in (self.dropped, self.unread, self._jobs):
+            layout.addWidget(widget)
         layout.addWidget(self._stack, 1)
 
     def _fill_model_side(self) -> None:

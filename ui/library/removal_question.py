@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from backends.bounds import printable
 from ui.figures import size
 from ui.widgets.labels import button, label
 
@@ -45,7 +46,7 @@ class RemovalQuestion(QWidget):
         count = len(removal.files)
         what = "1 file" if count == 1 else f"{count} files"
         self._question.setText(f"This deletes {what} and frees {size(removal.bytes)}:")
-        lines = [f"{path.name}    {size(num_bytes)}" for path, num_bytes in removal.files[:MAX_LISTED]]
+        lines = [f"{printable(path.name)}    {size(num_bytes)}" for path, num_bytes in removal.files[:MAX_LISTED]]
         rest = [f"and {count - MAX_LISTED} more parts"] if count > MAX_LISTED else []
         self._files.setText("\n".join([*lines, *rest]))
         self.keep.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from app.library.origin import Origin
 from ui.figures import size
 from ui.palette import Palette
+from ui.plain import plain_tip
 from ui.theme import BODY, CAPTION, Theme
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Treemap(QWidget):
             return
         self._at = at
         area = self._areas[at] if at is not None else None
-        self.setToolTip(f"{area[0].name}\n{area[0].origin.label}, {size(area[1])}" if area else "")
+        self.setToolTip(plain_tip(f"{area[0].name}\n{area[0].origin.label}, {size(area[1])}") if area else "")
         self._describe()
         self.update()
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.errors import PortInUseError, SlipstreamError
 from ui.bridge import Bridge
+from ui.settings.settings_desk import SettingsDesk
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -21,12 +22,16 @@ class ServerDesk(QObject):
     changed = Signal()
     port_taken = Signal(object)  # PortInUseError
     refused = Signal(str)
+    failed = Signal(str)  # a sentence: the port has stopped by itself
 
-    def __init__(self, services: "Services", bridge: Bridge):
+    def __init__(self, services: "Services", settings: SettingsDesk, bridge: Bridge):
         super().__init__(bridge)
         self._services = services
+        self._settings = settings
         self._bridge = bridge
         self.is_switching = False
+        leave = services.server.subscribe(self._note_failure)
+        self.destroyed.connect(lambda: leave())
 
     @property
     def address(self) -> str | None:
@@ -36,6 +41,10 @@ class ServerDesk(QObject):
     def num_requests(self) -> int:
         return self._services.server.num_requests
 
+    @property
+    def trouble(self) -> str | None:
+        return self._services.server.trouble
+
     def start(self) -> None:
         """Open it, now and whenever the window starts."""
         self._remember(True)
@@ -43,7 +52,7 @@ class ServerDesk(QObject):
 
     def start_at(self, port: int) -> None:
         """Take another port, and keep it for the next start."""
-        self._services.save_settings(replace(self._services.settings, port=port))
+        self._settings.set(port=port)
         self.start()
 
     def stop(self) -> None:
@@ -53,16 +62,15 @@ class ServerDesk(QObject):
     def renew_key(self) -> None:
         """A new key holds at once: an open port is opened again with it."""
         key = f"sk-slip-{secrets.token_urlsafe(KEY_BYTES)}"
-        self._services.save_settings(replace(self._services.settings, api_key=key))
+        self._settings.set(api_key=key)
         self._restart()
 
     def drop_key(self) -> None:
-        self._services.save_settings(replace(self._services.settings, api_key=None))
+        self._settings.set(api_key=None)
         self._restart()
 
     def _remember(self, serve: bool) -> None:
-        if self._services.settings.serve != serve:
-            self._services.save_settings(replace(self._services.settings, serve=serve))
+        self._settings.set(serve=serve)
 
     def _restart(self) -> None:
         if self.address:
@@ -79,6 +87,15 @@ class ServerDesk(QObject):
     def _switched(self) -> None:
         self.is_switching = False
         self.changed.emit()
+
+    def _note_failure(self, trouble: str) -> None:
+        """On the port's thread."""
+        with suppress(RuntimeError):  # the window closes: nobody is left to be told
+            self._bridge.call(lambda: trouble, self._stopped)
+
+    def _stopped(self, trouble: str) -> None:
+        self.changed.emit()
+        self.failed.emit(trouble)
 
     def _failed(self, error: Exception) -> None:
         self._switched()

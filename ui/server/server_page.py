@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.services import Services
 
 COUNT_MS = 500
+STOPPED = "the port stopped"
 
 
 class ServerPage(QWidget):
@@ -55,6 +56,7 @@ class ServerPage(QWidget):
         server.changed.connect(self._refresh)
         server.port_taken.connect(self._offer_port)
         server.refused.connect(lambda text: banners.show_banner(Tone.ERROR, text))
+        server.failed.connect(self._offer_start)
         desk.changed.connect(self._refresh)
         self._refresh()
 
@@ -84,9 +86,12 @@ class ServerPage(QWidget):
 
     def _refresh(self) -> None:
         is_on = self._server.address is not None
-        self._state.setText("The port is open" if is_on else "The port is closed")
+        if is_on:
+            self._banners.withdraw(STOPPED)
+        has_failed = bool(self._server.trouble) and not is_on
+        self._state.setText("The port is open" if is_on else "The port stopped" if has_failed else "The port is closed")
         self._address.setText(f"{self._base()}/v1")
-        self.switch.setText("Turn off" if is_on else "Turn on")
+        self.switch.setText("Turn off" if is_on else "Start again" if has_failed else "Turn on")
         self.switch.setAccessibleName(f"{self.switch.text()} the server")
         restyle(self.switch, "kind", "" if is_on else "primary")
         self.switch.setEnabled(not self._server.is_switching)
@@ -103,7 +108,12 @@ class ServerPage(QWidget):
     def _count(self) -> None:
         number = self._server.num_requests
         served = "1 request in flight" if number == 1 else f"{number} requests in flight"
-        self._requests.setText(served if self._server.address else "Only programs on this machine can reach it")
+        is_off = "Only programs on this machine can reach it"
+        closed = "It stopped by itself and can be started again" if self._server.trouble else is_off
+        self._requests.setText(served if self._server.address else closed)
+
+    def _offer_start(self, text: str) -> None:
+        self._banners.show_banner(Tone.ERROR, text, [("Start again", self._server.start)], topic=STOPPED)
 
     def _offer_port(self, error: PortInUseError) -> None:
         actions = []

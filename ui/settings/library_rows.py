@@ -9,9 +9,10 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.errors import ModelFileError
+from app.errors import SlipstreamError
 from app.library.folders import without_folder
 from app.library.origin import FOREIGN
+from ui.settings.settings_desk import SettingsDesk
 from ui.widgets.labels import button, label
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ class LibrariesRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, services: "Services"):
+    def __init__(self, settings: SettingsDesk):
         super().__init__()
-        self._services = services
+        self._settings = settings
         self.boxes = {origin.value: QCheckBox(origin.label) for origin in FOREIGN}
         grid = QGridLayout()
         grid.setHorizontalSpacing(24)
         for number, (name, box) in enumerate(self.boxes.items()):
-            box.setChecked(name in services.settings.libraries)
+            box.setChecked(name in settings.settings.libraries)
             box.toggled.connect(self._save)
             grid.addWidget(box, number // 2, number % 2)
         row = QHBoxLayout(self)
@@ -48,7 +49,7 @@ class LibrariesRow(QWidget):
 
     def _save(self) -> None:
         chosen = tuple(name for name, box in self.boxes.items() if box.isChecked())
-        self._services.save_settings(replace(self._services.settings, libraries=chosen))
+        self._settings.set(libraries=chosen)
         self.changed.emit()
 
 
@@ -57,9 +58,10 @@ class FoldersRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, services: "Services"):
+    def __init__(self, services: "Services", settings: SettingsDesk):
         super().__init__()
         self._services = services
+        self._settings = settings
         self.add = button("Add a folder…")
         self._problem = label("", "problem", wraps=True)
         self._rows = QVBoxLayout()
@@ -91,7 +93,7 @@ class FoldersRow(QWidget):
     def add_folder(self, folder: Path) -> None:
         try:
             self._services.add_folder(folder)
-        except ModelFileError as error:
+        except SlipstreamError as error:
             self._problem.setText(str(error))
             self._problem.show()
             return
@@ -103,8 +105,7 @@ class FoldersRow(QWidget):
             self.add_folder(Path(name))
 
     def _leave_out(self, folder: str) -> None:
-        settings = self._services.settings
-        self._services.save_settings(replace(settings, folders=without_folder(settings.folders, folder)))
+        self._settings.change(lambda known: replace(known, folders=without_folder(known.folders, folder)))
         self._refresh()
         self.changed.emit()
 

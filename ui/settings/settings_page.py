@@ -1,7 +1,6 @@
 """What a person may choose. Engine defaults hold from the next load on, which is offered at once."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ui.engine_desk import EngineDesk
 from ui.settings.fields import Choice, Decimal, Field, Number
 from ui.settings.library_rows import FoldersRow, LibrariesRow
 from ui.settings.prompt_cache_row import PromptCacheRow
+from ui.settings.settings_desk import SettingsDesk
 from ui.settings.token_row import TokenRow
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
@@ -46,12 +46,13 @@ DRAFTS = (
 class SettingsPage(QWidget):
     theme_chosen = Signal(str)
 
-    def __init__(self, services: "Services", desk: EngineDesk, theme: Theme, bridge: Bridge):
+    def __init__(self, services: "Services", settings: SettingsDesk, desk: EngineDesk, theme: Theme, bridge: Bridge):
         super().__init__()
         self._services = services
+        self._settings = settings
         self._desk = desk
         self._reload = self._make_reload()
-        self.libraries, self.folders = LibrariesRow(services), FoldersRow(services)
+        self.libraries, self.folders = LibrariesRow(settings), FoldersRow(services, settings)
         # a file is written per change: not for every letter
         self._prompt_timer = QTimer(self, interval=PROMPT_MS, singleShot=True)
         self._prompt = self._make_prompt()
@@ -84,12 +85,10 @@ class SettingsPage(QWidget):
         self._save_prompt()
 
     def _save(self, name: str, value: Any) -> None:
-        if getattr(self._services.settings, name) != value:
-            self._services.save_settings(replace(self._services.settings, **{name: value}))
+        self._settings.set(**{name: value})
 
     def _save_engine(self, name: str, value: Any) -> None:
-        if getattr(self._services.settings, name) != value:
-            self._save(name, value)
+        if self._settings.set(**{name: value}):
             self._reload.setVisible(self._desk.entry is not None)
 
     def _choose_theme(self, choice: str) -> None:
@@ -101,12 +100,12 @@ class SettingsPage(QWidget):
             self._reload.hide()
 
     def _theme_field(self) -> Field:
-        control = Choice(THEMES, self._services.settings.theme)
+        control = Choice(THEMES, self._settings.settings.theme)
         control.picked.connect(self._choose_theme)
         return Field("Theme", "Follows the system unless you choose.", control)
 
     def _answer_fields(self) -> list[QWidget]:
-        temperature = Decimal(0.0, 2.0, self._services.settings.temperature)
+        temperature = Decimal(0.0, 2.0, self._settings.settings.temperature)
         temperature.picked.connect(partial(self._save, "temperature"))
         why = "0 always takes the likeliest word; higher values vary more. Holds from the next answer on."
         return [
@@ -117,7 +116,7 @@ class SettingsPage(QWidget):
         ]
 
     def _engine_fields(self) -> list[QWidget]:
-        settings = self._services.settings
+        settings = self._settings.settings
         rows: list[Row] = [
             (
                 "context",
@@ -165,7 +164,7 @@ class SettingsPage(QWidget):
         return self._fields(rows)
 
     def _cache_fields(self) -> list[QWidget]:
-        settings = self._services.settings
+        settings = self._settings.settings
         return self._fields(
             [
                 (
@@ -189,7 +188,7 @@ class SettingsPage(QWidget):
         return [Field(title, why, control) for _, title, why, control in rows]
 
     def _make_prompt(self) -> QPlainTextEdit:
-        result = QPlainTextEdit(self._services.settings.system_prompt)
+        result = QPlainTextEdit(self._settings.settings.system_prompt)
         result.setProperty("kind", "field")
         result.setTabChangesFocus(True)
         result.setFixedHeight(72)

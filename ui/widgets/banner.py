@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
+from backends.bounds import sentence
 from ui.theme import mono_font
 from ui.widgets.labels import button, label
 
@@ -20,11 +21,19 @@ class Tone(StrEnum):
 
 
 class Banner(QFrame):
-    """Gone after one of its actions, after Dismiss, or after `seconds`."""
+    """Gone after one of its actions, after Dismiss (which may be called otherwise), or after `seconds`."""
 
     closed = Signal()
 
-    def __init__(self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "", topic: str = ""):
+    def __init__(
+        self,
+        tone: Tone,
+        text: str,
+        actions: Sequence[Action] = (),
+        details: str = "",
+        topic: str = "",
+        dismiss: str = "Dismiss",
+    ):
         super().__init__()
         self.text = text
         self.topic = topic
@@ -33,19 +42,25 @@ class Banner(QFrame):
         self._details = self._make_details(details)
         row = QHBoxLayout()
         row.setSpacing(8)
-        sentence = label(text, wraps=True)
-        sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        row.addWidget(sentence, 1)
+        self._sentence = label(text, wraps=True)
+        self._sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        row.addWidget(self._sentence, 1)
         for title, action in actions:
             row.addWidget(self._make_button(title, action), 0, Qt.AlignmentFlag.AlignTop)
         if details:
             row.addWidget(self._make_log_button(), 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._make_button("Dismiss", lambda: None), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self._make_button(dismiss, lambda: None), 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 8, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(row)
         layout.addWidget(self._details)
+
+    def rephrase(self, text: str) -> None:
+        """The same news, later; it is not announced again."""
+        self.text = text
+        self.setAccessibleName(text)
+        self._sentence.setText(text)
 
     def close_after(self, seconds: float) -> None:
         QTimer.singleShot(int(seconds * 1000), self, self.finish)
@@ -93,13 +108,20 @@ class BannerArea(QWidget):
         self.hide()
 
     def show_banner(
-        self, tone: Tone, text: str, actions: Sequence[Action] = (), details: str = "", topic: str = ""
+        self,
+        tone: Tone,
+        text: str,
+        actions: Sequence[Action] = (),
+        details: str = "",
+        topic: str = "",
+        dismiss: str = "Dismiss",
     ) -> Banner:
-        """topic: what it is about, for `withdraw`."""
+        """topic: what it is about, for `withdraw`. dismiss: what the button says that only closes it."""
+        text = sentence(text)
         for old in list(self._banners):
             if old.text == text:
                 old.finish()
-        banner = Banner(tone, text, actions, details, topic)
+        banner = Banner(tone, text, actions, details, topic, dismiss)
         banner.closed.connect(lambda: self._remove(banner))
         self._banners.append(banner)
         self._layout.addWidget(banner)

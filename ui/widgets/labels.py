@@ -3,6 +3,8 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QWidget
 
+from ui.plain import unmarked
+
 
 def label(text: str, kind: str = "", *, wraps: bool = False) -> QLabel:
     result = QLabel(text)
@@ -13,7 +15,7 @@ def label(text: str, kind: str = "", *, wraps: bool = False) -> QLabel:
 
 
 def button(text: str, kind: str = "", name: str = "") -> QPushButton:
-    result = QPushButton(text)
+    result = QPushButton(unmarked(text))
     result.setProperty("kind", kind)
     result.setAutoDefault(False)
     result.setCursor(Qt.CursorShape.PointingHandCursor)

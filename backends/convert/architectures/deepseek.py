@@ -16,9 +16,10 @@ from backends.convert.architectures.common import (
     fused_experts,
 )
 from backends.convert.architectures.table import Architecture, Key, Row
-from backends.convert.config import Config, Raw, Size, count
+from backends.convert.config import Config, Raw, Size, count, count_or_none, flag
 from backends.convert.layout import Layout, Run, Source, turned
 from backends.convert.rope import RopeKind
+from backends.convert.sentences import quoted
 
 _SOFTMAX, _SIGMOID = 1, 2  # llama.cpp `llama_expert_gating_func_type`
 _LITE = (26, 27)  # layers of the models that llama.cpp expects to have no q_lora_rank
@@ -26,7 +27,7 @@ _SPARSE, _LOW_RANK = "experts", ", low rank"
 
 
 def _kinds(raw: Raw) -> list[str]:
-    num_layers, num_dense = count(raw, "num_hidden_layers"), raw.get("first_k_dense_replace") or 0
+    num_layers, num_dense = count(raw, "num_hidden_layers"), count_or_none(raw, "first_k_dense_replace")
     rank = "" if raw.get("q_lora_rank") is None else _LOW_RANK
     return [(_SPARSE if layer >= num_dense else "dense") + rank for layer in range(num_layers)]
 
@@ -50,24 +51,39 @@ def _values_of_heads(source: Source, config: Config) -> Layout:
     return _part_of_heads(config, source, start, rows, is_turned=False)
 
 
+def _mscale(config: Config) -> float | None:
+    return config.rope.optional_number("mscale_all_dim") if config.rope.table.get("mscale_all_dim") else None
+
+
+def _group_fault(config: Config) -> str | None:
+    """llama.cpp ends the process on these."""
+    experts, groups = config.sizes[Size.EXPERTS], config.optional_count("n_group") or 1
+    if groups == 1:
+        return None
+    if groups >= experts or experts % groups:
+        return f"An n_group of {groups} for {experts} experts"
+    used = config.count("topk_group")
+    return None if used < groups else f"A topk_group of {used} of {groups} groups"
+
+
 def _fault(config: Config) -> str | None:
     raw, table = config.raw, config.rope.table
     if raw.get("num_key_value_heads") not in (None, config.sizes[Size.HEADS]):
         return "A num_key_value_heads other than num_attention_heads"
     if (raw.get("q_lora_rank") is None) != (config.num_layers in _LITE):
-        return f"A q_lora_rank of {raw.get('q_lora_rank')} in a model of {config.num_layers} layers"
+        return f"A q_lora_rank of {quoted(raw.get('q_lora_rank'))} in a model of {config.num_layers} layers"
     if table.get("mscale") != table.get("mscale_all_dim"):
         return "A rotary scaling 'yarn' with an mscale other than mscale_all_dim"
     if config.rope.kind is RopeKind.YARN and not table.get("mscale_all_dim"):
         return "A rotary scaling 'yarn' without mscale_all_dim"  # llama.cpp would scale attention all the same
-    return None
+    return _group_fault(config)
 
 
 def _v2_fault(config: Config) -> str | None:
     if config.raw.get("topk_method", "greedy") != "greedy":
-        return f"A topk_method of {config.raw['topk_method']!r}"
+        return f"A topk_method of {quoted(config.raw['topk_method'])}"
     if config.raw.get("n_group") not in (None, 1):  # llama.cpp knows no routing that has groups and ignores them
-        return f"An n_group of {config.raw['n_group']!r} without group_limited_greedy"
+        return f"An n_group of {quoted(config.raw['n_group'])} without group_limited_greedy"
     return _fault(config)
 
 
@@ -124,7 +140,7 @@ _KEYS = (
     EXPERT_WIDTH_KEY,
     VOCAB_KEY,
     Key("attention.head_count_kv", lambda _: 1),  # llama.cpp sees one wide head of keys
-    Key("leading_dense_block_count", lambda c: c.raw.get("first_k_dense_replace", 0)),
+    Key("leading_dense_block_count", lambda c: count_or_none(c.raw, "first_k_dense_replace")),
     Key("attention.q_lora_rank", lambda c: c.sizes.get(Size.QUERY_RANK)),
     Key("attention.kv_lora_rank", lambda c: c.sizes[Size.KV_RANK]),
     Key("attention.key_length", lambda c: c.sizes[Size.KV_A]),
@@ -136,7 +152,7 @@ _KEYS = (
     Key("expert_group_count", lambda c: c.optional_count("n_group")),
     Key("expert_group_used_count", lambda c: c.optional_count("topk_group")),
     Key("rope.dimension_count", lambda c: c.sizes[Size.ROTARY]),
-    Key("rope.scaling.yarn_log_multiplier", lambda c: 0.1 * m if (m := c.rope.table.get("mscale_all_dim")) else None),
+    Key("rope.scaling.yarn_log_multiplier", lambda c: 0.1 * m if (m := _mscale(c)) else None),
 )
 _V2 = Architecture(
     "deepseek2",
@@ -169,7 +185,7 @@ ARCHITECTURES = {
         keys=(
             *_KEYS,
             Key("expert_gating_func", lambda _: _SIGMOID),
-            Key("expert_weights_norm", lambda c: c.raw.get("norm_topk_prob") or None),
+            Key("expert_weights_norm", lambda c: flag(c.raw, "norm_topk_prob") or None),
         ),
         fixed={
             "scoring_func": ("sigmoid",),

@@ -16,6 +16,7 @@ from backends.convert.architectures.table import EMBEDDING, Architecture, Key, R
 from backends.convert.config import Config, Size
 from backends.convert.layout import plus_one
 from backends.convert.rope import DEFAULT_THETA, FULL, LOCAL, RopeKind
+from backends.convert.sentences import quoted
 
 _NORM = Row("model.norm.weight", "output_norm.weight", (Size.HIDDEN,), plus_one)
 _KINDS = frozenset({FULL, LOCAL})
@@ -26,7 +27,7 @@ _LARGEST = {46: "Gemma 2 27B", 62: "Gemma 3 27B"}  # whose attention llama.cpp s
 def _gemma3_fault(config: Config) -> str | None:
     pattern = config.raw.get("sliding_window_pattern", 6)
     if not config.layer_types and pattern != 6:
-        return f"A sliding_window_pattern of {pattern} without layer_types"
+        return f"A sliding_window_pattern of {quoted(pattern)} without layer_types"
     if config.local_rope is None:
         return "Rotary settings without those of the layers with a window"
     if config.local_rope.kind is not RopeKind.PLAIN:

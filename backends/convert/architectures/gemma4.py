@@ -6,7 +6,7 @@ from dataclasses import replace
 from backends.child import Refusal
 from backends.convert.architectures.common import BASE_KEYS, FEED_FORWARD, FOUR_NORMS, WINDOW_KEY, window_pattern
 from backends.convert.architectures.table import EMBEDDING, OUTPUT_NORM, Architecture, Key, Row, Window
-from backends.convert.config import Config, Raw, Size, count
+from backends.convert.config import Config, Raw, Size, count, count_or_none
 from backends.convert.layout import as_it_is
 from backends.convert.rope import FULL, LOCAL, RopeKind
 
@@ -15,7 +15,7 @@ _SHARED, _BARE = ", shares keys", ", keys are values"
 
 def _shared_layers(raw: Raw) -> int:
     """The last layers, which take the keys and values of an earlier one."""
-    return int(raw.get("num_kv_shared_layers") or 0)
+    return count_or_none(raw, "num_kv_shared_layers")
 
 
 def _kinds(raw: Raw) -> list[str]:
@@ -31,14 +31,22 @@ def _kinds(raw: Raw) -> list[str]:
     ]
 
 
+def _layer_settings(raw: Raw) -> Mapping[str, Raw]:
+    """By the layer's number, as a text."""
+    tables = raw.get("per_layer_config") or {}
+    if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
+        raise Refusal("config.json holds no valid per_layer_config.")
+    return tables
+
+
 def _full(raw: Raw, key: str, older: str, default: int) -> int:
     """A setting of the layers without a window: by layer in newer files, by a name of its own in older ones."""
     if raw.get(older) is not None:
         return count(raw, older)
-    per_layer = raw.get("per_layer_config")
-    if not isinstance(per_layer, Mapping):
+    per_layer = _layer_settings(raw)
+    if not per_layer:
         return default
-    full = {str(layer) for layer, kind in enumerate(raw["layer_types"]) if kind == FULL}
+    full = {str(layer) for layer, kind in enumerate(_kinds(raw)) if kind.startswith(FULL)}
     found = {count(table, key, default) for layer, table in per_layer.items() if layer in full}
     others = [table for layer, table in per_layer.items() if layer not in full]
     if len(found) != 1 or full - per_layer.keys() or any(key in table for table in others):
@@ -49,7 +57,7 @@ def _full(raw: Raw, key: str, older: str, default: int) -> int:
 def _more_sizes(raw: Raw, sizes: Mapping[Size, int]) -> dict[Size, int]:
     head = _full(raw, "head_dim", "global_head_dim", sizes[Size.HEAD])
     kv_heads = _full(raw, "num_key_value_heads", "num_global_key_value_heads", sizes[Size.KV_HEADS])
-    per_layer = int(raw.get("hidden_size_per_layer_input") or 0)
+    per_layer = count_or_none(raw, "hidden_size_per_layer_input")
     is_wide = bool(raw.get("use_double_wide_mlp"))
     return {
         Size.FULL_HEAD: head,
@@ -127,9 +135,11 @@ def _widths(config: Config) -> int | list[int]:
 
 
 def _fault(config: Config) -> str | None:
-    tables = (config.raw.get("per_layer_config") or {}).values()
+    tables = _layer_settings(config.raw).values()
     if more := {key for table in tables for key in table} - {"head_dim", "num_key_value_heads"}:
-        return f"A per_layer_config with {min(more)}"
+        return f"A per_layer_config with {min(more):.60}"
+    if config.raw.get("enable_moe_block") and not {Size.EXPERTS, Size.EXPERT_WIDTH} <= config.sizes.keys():
+        return "A mixture of experts of no given size"
     if config.local_rope is None or config.local_rope.kind is not RopeKind.PLAIN:
         return "Rotary settings without those of the layers with a window"
     if not any(window_pattern(config)):  # llama.cpp would stop the process

@@ -36,6 +36,7 @@ def _kinds(raw: Raw) -> Any:
     attention = raw.get("full_attn_idxs")
     if not isinstance(attention, list):
         raise Refusal("config.json names no layer_types, so the layers of convolution are not known.")
+    attention = {layer for layer in attention if type(layer) is int}
     return [FULL if layer in attention else _CONVOLUTION for layer in range(count(raw, "num_hidden_layers"))]
 
 

@@ -12,15 +12,16 @@ from backends.child import Refusal
 from backends.convert.layout import Floats
 from backends.convert.quantized.tensor import SCALES, Computed, Ints, Parts, check_shape, unpack_columns
 from backends.convert.safetensors import Entry
+from backends.convert.sentences import quoted, shown
 
 BITS = 4
 ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where column 0, 1, 2, … of eight lies in a word
 
 
 def read_awq(settings: dict[str, Any], parts: Parts) -> dict[str, Computed]:
-    bits, version = settings.get("bits", settings.get("w_bit")), str(settings.get("version", "gemm")).lower()
+    bits, version = settings.get("bits", settings.get("w_bit")), shown(settings.get("version", "gemm")).lower()
     if bits != BITS or isinstance(bits, bool):
-        raise Refusal(f"AWQ with {bits!r:.20} bits is not supported. Choose the original checkpoint.")
+        raise Refusal(f"AWQ with {quoted(bits)} bits is not supported. Choose the original checkpoint.")
     if version != "gemm":
         raise Refusal(f"AWQ in the order {version:.40} is not supported. Choose the original checkpoint.")
     return {f"{name}.weight": _tensor(parts, name) for name in parts.ending(".qweight")}
@@ -34,7 +35,7 @@ def _tensor(parts: Parts, name: str) -> Computed:
     check_shape(f"{name}.scales", scales, (groups, rows))
     check_shape(f"{name}.qzeros", zeros, (groups, rows // 8))
     if not groups or columns % groups:
-        raise Refusal(f"The groups of tensor {name!r} do not add up.")
+        raise Refusal(f"The groups of tensor {name!r:.80} do not add up.")
     return Computed((rows, columns), partial(_values, words, zeros, scales))
 
 

@@ -23,6 +23,7 @@ from backends.convert.quantized.tensor import (
     unpack_rows,
 )
 from backends.convert.safetensors import Entry
+from backends.convert.sentences import quoted
 
 PLAIN_FORMATS = ("float-quantized", "int-quantized", "naive-quantized")
 BITS = (4, 8)
@@ -41,7 +42,7 @@ def read_compressed(settings: dict[str, Any], parts: Parts) -> dict[str, Compute
         return _integers(parts)
     if form == "pack-quantized":
         return _packed(weights, parts)
-    raise Refusal(f"compressed-tensors in the format {form!r:.40} is not supported. Choose the original checkpoint.")
+    raise Refusal(f"compressed-tensors in the format {quoted(form)} is not supported. Choose the original checkpoint.")
 
 
 def _scheme(settings: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _integer_values(weight: Entry, scale: Entry, zero: Entry | None, groups: int
 def _packed(weights: dict[str, Any], parts: Parts) -> dict[str, Computed]:
     bits = weights.get("num_bits")
     if bits not in BITS or isinstance(bits, bool) or weights.get("type", "int") != "int":
-        raise Refusal(f"compressed-tensors with {bits!r:.20} bits are not supported. Choose the original checkpoint.")
+        raise Refusal(f"compressed-tensors with {quoted(bits)} bits are not supported. Choose the original checkpoint.")
     names = parts.ending("_packed")
     if weights.get("actorder") in REORDERED:
         for name in names:
@@ -113,7 +114,9 @@ def _packed(weights: dict[str, Any], parts: Parts) -> dict[str, Computed]:
 
 def _packed_tensor(parts: Parts, name: str, bits: int) -> Computed:
     words, scale = parts.take(f"{name}_packed", ("I32",)), parts.take(f"{name}_scale", SCALES)
-    shape = tuple(int(n) for n in parts.take(f"{name}_shape", INDICES, (1,)).load())
+    sides = parts.take(f"{name}_shape", INDICES, (1,))
+    check_shape(f"{name}_shape", sides, (2,))  # before it is read: it may say that it is a terabyte
+    shape = tuple(int(n) for n in sides.load())
     zero = parts.find(f"{name}_zero_point", ("I32",))
     order = parts.find(f"{name}_g_idx", INDICES, (1,))
     per_word = 32 // bits

@@ -49,7 +49,7 @@ def scaled(parts: Parts, name: str, scale_name: str, dtypes: tuple[str, ...], bl
     else:
         fits = scale.num_elements == 1 or scale.shape in ((*outer, rows), (*outer, rows, 1))
     if not fits:
-        raise Refusal(f"Tensor {scale_name!r} has the shape {scale.shape}, which does not go with {weight.shape}.")
+        raise Refusal(f"Tensor {scale_name!r:.80} has the shape {scale.shape}, which does not go with {weight.shape}.")
     return Computed(weight.shape, partial(_scaled, weight, scale, block))
 
 

@@ -13,6 +13,7 @@ from backends.child import Refusal
 from backends.convert.layout import Floats
 from backends.convert.quantized.tensor import INDICES, SCALES, Computed, Parts, check_shape, unpack_columns, unpack_rows
 from backends.convert.safetensors import Entry
+from backends.convert.sentences import quoted
 
 FORMATS = {None: 1, "gptq": 1, "gptq_v2": 0}  # what is to be added to a stored zero point
 BITS = (2, 4, 8)
@@ -21,9 +22,9 @@ BITS = (2, 4, 8)
 def read_gptq(settings: dict[str, Any], parts: Parts) -> dict[str, Computed]:
     bits, version = settings.get("bits"), settings.get("checkpoint_format")
     if bits not in BITS or isinstance(bits, bool):
-        raise Refusal(f"GPTQ with {bits!r:.20} bits is not supported. Choose the original checkpoint.")
-    if version not in FORMATS:
-        raise Refusal(f"GPTQ in the format {version!r:.40} is not supported. Choose the original checkpoint.")
+        raise Refusal(f"GPTQ with {quoted(bits)} bits is not supported. Choose the original checkpoint.")
+    if version is not None and (not isinstance(version, str) or version not in FORMATS):
+        raise Refusal(f"GPTQ in the format {quoted(version)} is not supported. Choose the original checkpoint.")
     names = parts.ending(".qweight")
     if settings.get("desc_act"):  # without the list every row would be taken for one of another group
         for name in names:
@@ -42,7 +43,7 @@ def _tensor(parts: Parts, name: str, bits: int, offset: int) -> Computed:
     if order is not None:
         check_shape(f"{name}.g_idx", order, (columns,))
     if not groups or (order is None and columns % groups):
-        raise Refusal(f"The groups of tensor {name!r} do not add up.")
+        raise Refusal(f"The groups of tensor {name!r:.80} do not add up.")
     return Computed((rows, columns), partial(_values, name, words, zeros, scales, order, bits, offset))
 
 

@@ -12,6 +12,7 @@ from backends.convert.quantized.gptq import read_gptq
 from backends.convert.quantized.mxfp4 import read_mxfp4
 from backends.convert.quantized.tensor import Computed, Parts
 from backends.convert.safetensors import Entry
+from backends.convert.sentences import shown
 
 METHODS: dict[str, Callable[[dict[str, Any], Parts], dict[str, Computed]]] = {
     "awq": read_awq,
@@ -57,7 +58,7 @@ def dequantized(settings: Any, entries: dict[str, Entry]) -> dict[str, Source]:
     sources: Mapping[str, Source] = read(settings, parts)
     rest = parts.rest()
     if twice := sources.keys() & rest.keys():
-        raise Refusal(f"The checkpoint holds tensor {min(twice)!r} quantized and as it was.")
+        raise Refusal(f"The checkpoint holds tensor {min(twice)!r:.80} quantized and as it was.")
     return {**rest, **sources}
 
 
@@ -65,12 +66,12 @@ def _method(settings: dict[str, Any]) -> str:
     method = settings.get("quant_method")
     if method is None and (settings.get("load_in_4bit") or settings.get("load_in_8bit")):
         return "bitsandbytes"  # of before the key
-    return str(method)
+    return shown(method)
 
 
 def _label(method: str, settings: dict[str, Any]) -> str:
     if method == "bitsandbytes":
         if settings.get("load_in_8bit"):
             return "LLM.int8 (bitsandbytes)"
-        return f"{str(settings.get('bnb_4bit_quant_type', 'fp4')).upper():.10} (bitsandbytes)"
+        return f"{shown(settings.get('bnb_4bit_quant_type', 'fp4')).upper():.10} (bitsandbytes)"
     return OTHERS.get(method, f"a method called {method!r:.40}")

@@ -45,9 +45,9 @@ class Parts:
     def take(self, name: str, dtypes: tuple[str, ...], num_dims: tuple[int, ...] = (2,)) -> Entry:
         entry = self._entries.get(name)
         if entry is None:
-            raise Refusal(f"The checkpoint is not complete: tensor {name!r} is missing.")
+            raise Refusal(f"The checkpoint is not complete: tensor {name!r:.80} is missing.")
         if entry.dtype not in dtypes or len(entry.shape) not in num_dims:
-            raise Refusal(f"Tensor {name!r} is not stored as its method of quantization says ({entry.dtype}).")
+            raise Refusal(f"Tensor {name!r:.80} is not stored as its method of quantization says ({entry.dtype}).")
         self.taken.add(name)
         return entry
 
@@ -68,7 +68,9 @@ INDICES = ("I32", "I64")
 
 def check_shape(name: str, entry: Entry, wanted: tuple[int, ...]) -> None:
     if entry.shape != wanted:
-        raise Refusal(f"Tensor {name!r} has the shape {entry.shape} where its method of quantization needs {wanted}.")
+        raise Refusal(
+            f"Tensor {name!r:.80} has the shape {entry.shape} where its method of quantization needs {wanted}."
+        )
 
 
 def unpack_columns(packed: Ints, bits: int) -> Ints:

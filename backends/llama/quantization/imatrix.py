@@ -19,6 +19,7 @@ from backends.llama.quantization.importance_file import write_matrix
 from backends.llama.quantization.source import read_source
 from backends.ownership.files import delete_file
 from backends.protocol import EngineOptions
+from backends.regular_file import OddFileError, read_regular
 
 CALIBRATION_TEXT = Path(__file__).parent / "calibration.txt"
 CHUNK = 512  # tokens; what llama.cpp's own tool takes, and what a block of statistics is reckoned in
@@ -94,9 +95,9 @@ def _write(target: Path, watched: _Watched, dataset: str) -> None:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise Refusal(f"{path.name} is larger than {MAX_TEXT_BYTES >> 20} MB. Some hundred kilobytes are enough.")
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path, MAX_TEXT_BYTES).decode("utf-8")
+    except OddFileError as fault:
+        raise Refusal(f"{path.name} cannot be read: {fault.strerror}. Some hundred kilobytes are enough.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     except UnicodeDecodeError:

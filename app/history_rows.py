@@ -1,0 +1,95 @@
+"""From rows of the chats to values. A file can say anything; what cannot be shown becomes a turn that says why."""
+
+import json
+import math
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from app.conversation import ConversationInfo, Role, Turn
+from backends.protocol import CacheMiss, Timings
+
+T = TypeVar("T")
+LATEST = 253_370_764_800.0  # the year 9999, where dates end
+MAX_TITLE = 1000  # characters
+MAX_TIMINGS = 64 << 10
+MAX_COUNT = 1 << 53
+ROLES = {role.value: role for role in Role}
+MISSES = {miss.value: miss for miss in CacheMiss}
+COUNTS = [field.name for field in fields(Timings) if type(field.default) is int]
+TIMES = [field.name for field in fields(Timings) if type(field.default) is float]
+MENDED = "Some of its bytes were damaged on the disk."
+
+
+class Mended(str):
+    """A text of which some bytes were none."""
+
+
+def text_from(content: bytes) -> str:
+    """For SQLite: one bad byte costs one character, not the row and all others with it."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return Mended(content.decode("utf-8", "replace"))
+
+
+def storable(value: T) -> T:
+    """Half a character, as a paste can hold it, is none for a file."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+def info_from(row: tuple[Any, ...]) -> ConversationInfo:
+    row_id, title, updated = row
+    return ConversationInfo(row_id, _text(title)[:MAX_TITLE], _moment(updated))
+
+
+def turn_from(row: tuple[Any, ...]) -> Turn:
+    turn_id, role, text, created, model, timings, stopped, problem = row
+    if not isinstance(text, str):
+        return unreadable(turn_id, "it is no text")
+    if role not in ROLES:
+        return unreadable(turn_id, "nobody knows who wrote it", text)
+    return Turn(
+        turn_id,
+        ROLES[role],
+        str(text),
+        _moment(created),
+        None if model is None else _text(model)[:MAX_TITLE],
+        _timings(timings),
+        bool(stopped),
+        MENDED if isinstance(text, Mended) else None if problem is None else _text(problem),
+    )
+
+
+def unreadable(turn_id: int, why: str, text: str = "") -> Turn:
+    """Shown in the place of what was there, which stays in the file."""
+    return Turn(turn_id, Role.ASSISTANT, text, 0.0, problem=f"This message is damaged on the disk: {why}.")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: Any) -> float:
+    """Seconds since the epoch that a calendar knows."""
+    is_number = type(value) in (int, float) and math.isfinite(value)
+    return min(max(float(value), 0.0), LATEST) if is_number else 0.0
+
+
+def _timings(column: Any) -> Timings | None:
+    """Of one answer. Fields that this version does not know, lacks or cannot use do no harm."""
+    if not isinstance(column, str) or len(column) > MAX_TIMINGS:
+        return None
+    try:
+        document = json.loads(column)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    values = {name: document[name] for name in COUNTS if _is_count(document.get(name), (int,))}
+    values |= {name: document[name] for name in TIMES if _is_count(document.get(name), (int, float))}
+    miss = document.get("cache_miss")
+    return Timings(**values, cache_miss=MISSES.get(miss) if isinstance(miss, str) else None)
+
+
+def _is_count(value: Any, kinds: tuple[type, ...]) -> bool:
+    return type(value) in kinds and 0 <= value <= MAX_COUNT  # as no NaN does

@@ -1,0 +1,66 @@
+"""The requests in flight at one engine, each with whoever hears of it. Knows no engine."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from backends.protocol import Failed, FailureKind, Finish, Output
+
+Sink = Callable[[Output | Failed], None]
+
+_log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Thread-safe. A sink hears each Output, and last a finish or a Failed; nothing after that."""
+
+    def __init__(self) -> None:
+        self._sinks: dict[int, Sink] = {}
+        self._lock = threading.Lock()  # of the table; several threads submit, and more than one can end an answer
+        # held while a sink hears something: no words may come after the end that another thread has told
+        self._telling = threading.RLock()
+
+    def __contains__(self, uid: int) -> bool:
+        return uid in self._sinks
+
+    def open(self, uid: int, sink: Sink) -> None:
+        with self._lock:
+            self._sinks[uid] = sink
+
+    def withdraw(self, uid: int) -> None:
+        """Without a word."""
+        with self._lock:
+            self._sinks.pop(uid, None)
+
+    def tell(self, event: Output | Failed) -> None:
+        """Nothing, if its answer has been ended already."""
+        assert event.uid is not None
+        is_last = isinstance(event, Failed) or event.finish is not None
+        with self._telling:
+            with self._lock:
+                sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
+            if sink:
+                _tell(sink, event)
+
+    def end(self, last: Callable[[int], Output | Failed]) -> None:
+        """All of them, with this last word."""
+        with self._telling:
+            with self._lock:
+                sinks, self._sinks = self._sinks, {}
+            for uid, sink in sinks.items():
+                _tell(sink, last(uid))
+
+
+def called_off(uid: int) -> Output | Failed:
+    return Output(uid, "", 0, Finish.ABORT)
+
+
+def died(uid: int, sentence: str) -> Output | Failed:
+    return Failed(uid, FailureKind.ENGINE_DIED, sentence)
+
+
+def _tell(sink: Sink, event: Output | Failed) -> None:
+    try:
+        sink(event)
+    except Exception:  # the edge: one listener's defect must not end the others' answers
+        _log.exception("an answer could not be told")

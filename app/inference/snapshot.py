@@ -1,0 +1,34 @@
+"""What a listener is told of an engine. Values only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from app.inference.crash import CrashReport
+from backends.protocol import Ready, Stats
+
+
+class EngineState(StrEnum):
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"  # the load was refused, or it died too often
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSnapshot:
+    """`crash` stays until the next load is ready, so that it can be shown."""
+
+    name: str
+    model: Path
+    state: EngineState
+    fraction: float
+    ready: Ready | None
+    stats: Stats | None
+    crash: CrashReport | None
+    error: str | None
+    silent_seconds: float | None = None  # how long it has not answered, once that is longer than it should be
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_seconds is not None

@@ -1,0 +1,96 @@
+"""What is checked before a SQLite file is believed to be ours, and what becomes of one that is not. Knows no tables."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from app.whole_file import keep_copy, set_aside
+from app.write_ahead_log import LogState, look_at_log
+from backends.regular_file import OddFileError, check_regular
+
+COMPANIONS = ("-wal", "-shm", "-journal")  # they belong to the file, and would spoil a new one
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_' ORDER BY name"
+SMALLEST = 512  # bytes of a page: what is less counts as nothing for SQLite, and is written over
+MAX_VALUE = 64 << 20  # bytes of one text
+
+
+class NotOurDatabase(sqlite3.DatabaseError):
+    """A sound database, but not one that Slipstream has made. str() of it is the end of a sentence."""
+
+
+class NewerDatabase(NotOurDatabase):
+    """A later Slipstream has written it."""
+
+
+def clear_the_way(path: Path) -> list[Path]:
+    """Keeps what lies beside it and SQLite would hang on, delete or write over: what is no file, a log that is damaged,
+    and one whose database is gone.
+
+    Returns where that is now. Raises NotOurDatabase when the database itself is no file, and OSError.
+    """
+    moved = []
+    companions = [path.with_name(path.name + suffix) for suffix in COMPANIONS]
+    for companion in companions:
+        try:
+            check_regular(companion)
+        except FileNotFoundError:
+            continue
+        except OddFileError:
+            moved.append(set_aside(companion))
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        pass
+    except OddFileError as fault:
+        raise NotOurDatabase(str(fault.strerror)) from fault
+    if 0 < _size(path) < SMALLEST:
+        raise NotOurDatabase("it is cut short")
+    log = companions[0]
+    state = look_at_log(log)
+    if state is LogState.STRANGE or (_size(log) and not _size(path)):
+        moved += [set_aside(companion) for companion in companions if os.path.lexists(companion)]
+    elif state is LogState.CUT:
+        moved.append(keep_copy(log))
+    return moved
+
+
+def check_schema(database: sqlite3.Connection, version: int, script: str) -> bool:
+    """False for an empty database, which is new. Raises NotOurDatabase for one that this script has not made.
+
+    Word for word: a view, a trigger or a default of somebody else's would run whenever it is read or written.
+    """
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    objects = database.execute(OBJECTS).fetchall()
+    if found == 0 and not objects:
+        return False
+    if found > version:
+        raise NewerDatabase(f"version {found}")
+    with closing(sqlite3.connect(":memory:")) as ours:
+        ours.executescript(script)
+        if found <= 0 or objects != ours.execute(OBJECTS).fetchall():
+            raise NotOurDatabase("its tables are not those of Slipstream")
+    return True
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether it lies in the file, and not in a full or locked disk. By the low byte of SQLite's code."""
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in DAMAGED
+
+
+def set_database_aside(path: Path) -> Path:
+    """With what belongs to it, under one name, which is returned. Raises OSError."""
+    target = set_aside(path)
+    for suffix in COMPANIONS:
+        with suppress(FileNotFoundError):
+            os.rename(path.with_name(path.name + suffix), target.with_name(target.name + suffix))
+    return target
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

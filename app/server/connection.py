@@ -1,0 +1,143 @@
+"""One client's connection: uvicorn's, with an end to its patience. `look` is called about ten times a second."""
+
+import json
+import logging
+import socket
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.server.api_error import ApiError
+from app.server.limits import Limits
+
+log = logging.getLogger(__name__)
+
+STALLED_SECONDS = 10.0  # a reader who takes nothing for so long gives its connection up when there are too many
+BAD_REQUEST = "This is no HTTP request that the server understands."
+TOO_SLOW = "The header of the request did not come in time."
+TOO_MANY = "There are too many connections. Close some, or try again in a moment."
+
+
+class Connection(H11Protocol):
+    """Belongs to the server's loop. All connections of one server know each other by `server_state`."""
+
+    def __init__(self, limits: Limits, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self.is_ended = False
+        self.silent_since: float | None = None  # no request has come since then
+        self._limits = limits
+        self._header_since: float | None = None  # the request is expected, or has begun and is not whole
+        self._unread = 0  # bytes that lie ready for the reader
+        self._unread_since = 0.0
+        self._answered_at: float | None = None
+
+    @property
+    def address(self) -> str | None:
+        return self.client[0] if self.client else None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.silent_since = self._header_since = self._unread_since = self.loop.time()
+        transport.set_write_buffer_limits(high=self._limits.send_buffer)
+        with suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
+        self._find_place()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception:  # the edge: what h11 has not foreseen ends this connection alone
+            log.exception("a request could not be read")
+            self.end()
+        self._note_header()
+
+    def on_response_complete(self) -> None:
+        self._answered_at = self.silent_since = self.loop.time()
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:  # another request has begun already
+            self._header_since = self.loop.time()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self._is_answering:
+            self.refuse(400, BAD_REQUEST)
+        else:
+            self.end()
+
+    def look(self, now: float) -> None:
+        """End it when its client has kept the port waiting too long."""
+        if self.is_ended:
+            return
+        self._look_at_reader(now)
+        if self._unread and now - self._unread_since > self._limits.unread:
+            self.end()
+        elif self._header_since is not None and now - self._header_since > self._limits.header:
+            self.refuse(408, TOO_SLOW)
+        elif self._has_leftover and now - (self._answered_at or now) > self._limits.leftover:
+            self.end()
+
+    def is_silent(self) -> bool:
+        """No request is on its way, and nothing is being answered."""
+        return self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE and not self._unread
+
+    def has_stalled(self, now: float) -> bool:
+        return self._unread > 0 and now - self._unread_since > STALLED_SECONDS
+
+    def end(self) -> None:
+        """Now, whatever was still to be written."""
+        self.is_ended = True
+        self.transport.abort()
+
+    def refuse(self, status: int, message: str) -> None:
+        """Outside of any request: one answer, and the end."""
+        if self.is_ended or self.transport.is_closing():
+            return
+        body = json.dumps(ApiError(status, message).body()).encode()
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._header_since = None
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
+    @property
+    def _has_leftover(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY and self.cycle is not None and self.cycle.response_complete
+
+    def _note_header(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self.silent_since = self._header_since = None
+        elif self._header_since is None:
+            self._header_since = self.loop.time()
+
+    def _look_at_reader(self, now: float) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread != self._unread:  # something was taken; or something was added, which has its end as well
+            self._unread, self._unread_since = unread, now
+
+    def _find_place(self) -> None:
+        """When there are too many, one goes that does nothing: the port stays open to whoever has a question."""
+        others: list[Connection] = [c for c in self.connections if isinstance(c, Connection) and not c.is_ended]
+        same = [other for other in others if other.address == self.address]
+        if len(others) > self._limits.connections:
+            crowd = others
+        elif len(same) > self._limits.per_address:
+            crowd = same
+        else:
+            return
+        now = self.loop.time()
+        silent = [other for other in crowd if other is not self and other.is_silent()]
+        stalled = [other for other in crowd if other.has_stalled(now)]
+        if silent:
+            min(silent, key=lambda other: other.silent_since or now).end()
+        elif stalled:
+            stalled[0].end()
+        else:
+            self.refuse(503, TOO_MANY)

@@ -1,0 +1,157 @@
+"""The engine's end of one sandbox child: its process, its pipe, and the watch that ends it when a job overruns."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from backends.sandbox import inside
+from backends.sandbox.job import Bounds, Done, Failed, Job, Keep, Tool
+
+START_SECONDS = 30.0  # imports from a slow disk, on a busy machine
+UNPACK_SECONDS = 30.0
+LOOK_EVERY = 0.05  # seconds, while a job runs
+SLACK = 64 << 20  # bytes over the bound, which the child keeps itself where it can
+
+
+class Child:
+    """Raises EOFError or OSError when the process is gone; then `end` says why."""
+
+    def __init__(self, bounds: Bounds):
+        _may_have_children()
+        context = multiprocessing.get_context("spawn")
+        self._bounds = bounds
+        self._connection, theirs = context.Pipe()
+        far_end, self._lifeline = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=inside.main, args=(theirs, far_end, bounds), name="slipstream-sandbox", daemon=True
+        )
+        try:
+            self._process.start()
+        except OSError:
+            self._connection.close()
+            self._lifeline.close()
+            raise
+        finally:
+            theirs.close()  # or our end would never report its death
+            far_end.close()
+        self._tools: set[str] = set()
+        self._is_ready = False
+        self._watch = _Watch(self._process, bounds.memory + SLACK)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def do(self, job: Job, tools: dict[str, Callable[[], Tool]]) -> Done | Failed:
+        """What the job needs goes first, unless this child has it; it is made while the child starts."""
+        new = [Keep(name, make()) for name, make in tools.items() if name not in self._tools]
+        if not self._is_ready:
+            self._exchange(None, START_SECONDS)
+            self._watch.allow_from_here()
+            self._is_ready = True
+        for keep in new:
+            self._watch.allow_anything()
+            self._exchange(keep, UNPACK_SECONDS)
+            self._watch.allow_from_here()
+            self._tools.add(keep.name)
+        return self._exchange(job, self._bounds.deadline)
+
+    def end(self) -> str:
+        """End it, if it has not ended; why it did, in words that follow a colon."""
+        self._watch.stop()
+        self._connection.close()
+        self._lifeline.close()
+        self.kill()  # a process that has ended keeps its own exit code
+        self._process.join()
+        return self._watch.verdict or self._reason(self._process.exitcode)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _exchange(self, message: Any, seconds: float) -> Done | Failed:
+        self._watch.begin(seconds, self._bounds)
+        try:
+            if message is not None:
+                self._connection.send(message)
+            answer: Done | Failed = self._connection.recv()
+            return answer
+        finally:
+            self._watch.finish()
+
+    def _reason(self, code: int | None) -> str:
+        if os.name == "posix" and code == -signal.SIGALRM:
+            return self._bounds.too_slow
+        if os.name == "posix" and code == -signal.SIGABRT:  # Rust ends itself where Python raises MemoryError
+            return self._bounds.too_large
+        return "the process that reads it broke off"
+
+
+class _Watch:
+    """A thread that looks at the clock and at the child's memory while a job runs. Not the sender's own waiting: it
+    may be in the middle of a large message that a stopped child does not read."""
+
+    def __init__(self, process: Any, memory: int):
+        self.verdict: str | None = None
+        self._process = process
+        self._memory = memory
+        self._allowed: int | None = None  # bytes of its resident memory; None: not bounded yet
+        self._job: tuple[float, Bounds] | None = None  # when it must be done
+        self._lock = threading.Lock()  # so that no job is ended that has just been done
+        self._is_busy = threading.Event()
+        self._is_open = True
+        threading.Thread(target=self._run, name="sandbox-watch", daemon=True).start()
+
+    def allow_anything(self) -> None:
+        self._allowed = None
+
+    def allow_from_here(self) -> None:
+        self._allowed = self._resident() + self._memory
+
+    def begin(self, seconds: float, bounds: Bounds) -> None:
+        with self._lock:
+            self._job = time.monotonic() + seconds, bounds
+        self._is_busy.set()
+
+    def finish(self) -> None:
+        with self._lock:
+            self._job = None
+        self._is_busy.clear()
+
+    def stop(self) -> None:
+        self._is_open = False
+        self._is_busy.set()
+
+    def _run(self) -> None:
+        while self._is_open:
+            self._is_busy.wait()
+            with self._lock:
+                self.verdict = self._overrun(*self._job) if self._job else None
+                if self.verdict:
+                    self._process.kill()
+                    return
+            time.sleep(LOOK_EVERY)
+
+    def _overrun(self, until: float, bounds: Bounds) -> str | None:
+        if time.monotonic() > until:
+            return bounds.too_slow
+        if self._allowed is not None and self._resident() > self._allowed:
+            return bounds.too_large
+        return None
+
+    def _resident(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:  # it has just ended
+            return 0
+
+
+def _may_have_children() -> None:
+    """multiprocessing forbids children to a daemon, because nobody would end them, and an engine is one so that
+    quitting the application does not wait for it. A sandbox ends by its lifeline, whatever becomes of the engine."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]

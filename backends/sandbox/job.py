@@ -1,0 +1,75 @@
+"""What is given to a sandbox, and what comes back. Both sides import this; knows neither templates nor grammars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+DEADLINE = 2.0  # seconds for one job
+MEMORY = 200 << 20  # bytes that jobs may allocate over what the idle child has
+
+
+class Refused(Exception):
+    """Raised by a job for what its input is to blame for; str() of it is the reason, in words that follow a colon."""
+
+
+class Fault(Exception):
+    """A job came to nothing; str() of it is the reason, in words that follow a colon.
+
+    is_final: another try would end alike. What took too long may have met a busy machine.
+    """
+
+    def __init__(self, reason: str, is_final: bool):
+        super().__init__(reason)
+        self.is_final = is_final
+
+
+class Job(Protocol):
+    """A value that is pickled to the child, and run there."""
+
+    def run(self, tools: Mapping[str, Any]) -> Any:
+        """The result, which must be picklable. Raises Refused; anything else is a bug, but MemoryError and
+        RecursionError."""
+
+
+class Tool(Protocol):
+    """What many jobs need and only the first one brings: a template, a vocabulary."""
+
+    def unpack(self) -> Any:
+        """In the child, once in its life, with more time than a job has and without a bound on memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """seconds and bytes that a job may take."""
+
+    deadline: float = DEADLINE
+    memory: int = MEMORY
+
+    @property
+    def too_slow(self) -> str:
+        return f"it takes longer than {self.deadline:g} seconds"
+
+    @property
+    def too_large(self) -> str:
+        return f"it needs more than {self.memory >> 20} MB of memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Under `name`, for all jobs that follow."""
+
+    name: str
+    tool: Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """is_spent: the child ran out of memory, and better makes room for a fresh one."""
+
+    reason: str
+    is_spent: bool = False

@@ -1,0 +1,104 @@
+"""`slipstream serve` as a program of its own with the guide, and what a program does to its port."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Serving:
+    """stderr is kept in a file: a pipe that nobody reads would stop it."""
+
+    process: subprocess.Popen[str]
+    url: str
+    port: int
+    log: Path
+
+    def engines(self) -> list[psutil.Process]:
+        """Its children that are engines or workers, not Python's own helper."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
+    def stop_engines(self) -> list[psutil.Process]:
+        engines = self.engines()
+        for engine in engines:
+            engine.suspend()
+        return engines
+
+    def abandon(self, path: str, body: Mapping[str, Any]) -> None:
+        """Send a request and leave."""
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), 10.0) as connection:
+            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+
+    def ask_to_end(self, number: int = signal.SIGTERM) -> float:
+        """The seconds that it took. Raises subprocess.TimeoutExpired after 20."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(20.0)
+        return time.monotonic() - began
+
+
+@contextmanager
+def serving(
+    home: Path, *models: Path, window: bool = False, options: Sequence[str] = (), **variables: str
+) -> Iterator[Serving]:
+    """Ready, with all models loaded. options: of the command. Killed with its children at the end."""
+    home.mkdir(parents=True, exist_ok=True)
+    log, port = home.parent / f"{home.name}.log", free_port()
+    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *options]
+    command += [part for model in models for part in ("--model", str(model))] + (["--window"] if window else [])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLIPSTREAM_HOME": str(home), "HOME": str(home)}
+    environment |= {"QT_QPA_PLATFORM": "offscreen"} | variables
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        yield Serving(process, _url(process, log), port, log)
+    finally:
+        _end(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _url(process: "subprocess.Popen[str]", log: Path) -> str:
+    watch = threading.Timer(READY_SECONDS, process.kill)
+    watch.start()
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+    finally:
+        watch.cancel()
+        watch.join()
+    assert "listening on" in line, log.read_text()
+    return line.split()[-1]
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()

@@ -1,0 +1,170 @@
+"""What takes long on its way to a real engine ends soon, can be called off, and holds nobody else up."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.inference.supervisor import EngineHandle
+from backends.protocol import (
+    DraftMode,
+    Failed,
+    FailureKind,
+    Finish,
+    Generate,
+    Grammar,
+    GrammarKind,
+    Message,
+    Output,
+    Priority,
+    SamplingParams,
+)
+from tests.inference.conftest import SECONDS, Answer, is_alive
+from tests.llama import traps
+from tests.llama.conftest import Load
+
+ROOT = Path(__file__).parents[2]
+SOON = 3.0  # seconds, on a busy machine
+BOUND = 6.0  # for the deadline of two seconds, a child started anew, and a busy machine
+NUM_HOSTILE = 64
+
+
+@pytest.fixture(scope="module")
+def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return traps.make(tmp_path_factory.mktemp("trap"), traps.template())
+
+
+@pytest.fixture
+def handle(load: Load, trap: Path) -> EngineHandle:
+    handle = load(trap, draft=DraftMode.OFF)
+    say(handle, "hello").wait()
+    return handle
+
+
+def send(handle: EngineHandle, prompt: object, **fields: object) -> Answer:
+    answer = Answer()
+    fields = {"max_tokens": 5, "sampling": SamplingParams(seed=1), **fields}
+    answer.uid = handle.submit(Generate(prompt, **fields), answer)  # type: ignore[arg-type,attr-defined]
+    return answer
+
+
+def say(handle: EngineHandle, text: str, **fields: object) -> Answer:
+    return send(handle, (Message("user", text),), **fields)
+
+
+def doubling(number: int) -> Grammar:
+    """Rules that name the next one twice each: half a second of compiling, until it is too big."""
+    rules = [f"r{n} ::= r{n + 1} r{n + 1}" for n in range(40)]
+    return Grammar(GrammarKind.GBNF, "\n".join(["root ::= r0", *rules, f'r40 ::= "a{number}"']))
+
+
+def seconds_of(answer: Answer) -> float:
+    begin = time.monotonic()
+    answer.wait()
+    return time.monotonic() - begin
+
+
+def failure(answer: Answer) -> Failed:
+    last = answer.wait().last
+    assert isinstance(last, Failed), last
+    assert len(last.message) < 400
+    return last
+
+
+@pytest.mark.parametrize("order", traps.ORDERS)
+def test_a_template_out_of_bounds_is_a_sentence_and_the_next_chat_is_answered(handle: EngineHandle, order: str) -> None:
+    begin = time.monotonic()
+    assert failure(say(handle, order)).kind is FailureKind.BAD_TEMPLATE
+    assert time.monotonic() - begin < BOUND
+    assert isinstance(say(handle, "hello").wait().last, Output)
+
+
+def test_beside_a_template_without_end_prompts_are_read_and_answers_go_on(handle: EngineHandle) -> None:
+    stream = send(handle, tuple(range(20, 40)), max_tokens=900, ignore_eos=True)
+    assert stream.begun.wait(SECONDS)
+    endless = say(handle, "loop")
+    assert seconds_of(send(handle, "a text as it is")) < SOON
+    assert not endless.ended.is_set(), "it was read beside the other"
+    assert failure(endless).kind is FailureKind.BAD_TEMPLATE
+    assert isinstance(stream.wait().last, Output)
+
+
+def test_what_is_being_read_or_waits_to_be_is_called_off_at_once(handle: EngineHandle) -> None:
+    answers = [say(handle, "loop") for _ in range(4)]
+    begin = time.monotonic()
+    for answer in reversed(answers):
+        handle.abort(answer.uid)  # type: ignore[attr-defined]
+    for answer in answers:
+        last = answer.wait().last
+        assert isinstance(last, Output)
+        assert last.finish is Finish.ABORT
+    assert time.monotonic() - begin < 1.5
+    assert all(len(answer.events) == 1 for answer in answers)
+
+
+def test_the_window_is_read_before_the_port(handle: EngineHandle) -> None:
+    waiting = [say(handle, "loop") for _ in range(3)]
+    window = say(handle, "hello", priority=Priority.WINDOW)
+    window.wait()
+    assert not waiting[-1].ended.is_set()
+    for answer in waiting:
+        handle.abort(answer.uid)  # type: ignore[attr-defined]
+        answer.wait()
+
+
+def test_grammars_that_take_long_stand_in_no_chats_way(handle: EngineHandle) -> None:
+    hostile = [say(handle, "hello", grammar=doubling(n)) for n in range(NUM_HOSTILE)]
+    assert seconds_of(say(handle, "hello")) < SOON
+    assert seconds_of(send(handle, "a text as it is")) < SOON
+    new = Grammar(GrammarKind.REGEX, "[a-z]{3}")
+    assert seconds_of(say(handle, "hello", grammar=new, priority=Priority.WINDOW)) < BOUND, "first among its kind"
+    assert not hostile[-1].ended.is_set()
+    known = say(handle, "hello", grammar=new, max_tokens=50)
+    assert seconds_of(known) < SOON, "it has been tried"
+    for answer in hostile:
+        handle.abort(answer.uid)  # type: ignore[attr-defined]
+        answer.wait()
+
+
+def test_the_same_bad_grammar_is_tried_once(handle: EngineHandle) -> None:
+    failure(say(handle, "hello", grammar=doubling(0)))
+    answers = [say(handle, "hello", grammar=doubling(0)) for _ in range(NUM_HOSTILE)]
+    begin = time.monotonic()
+    assert {failure(answer).message for answer in answers} == {failure(answers[0]).message}
+    assert time.monotonic() - begin < SOON
+
+
+def test_a_grammar_of_forced_letters_costs_no_more_than_others(handle: EngineHandle) -> None:
+    """Each step went through all of the 100,000."""
+    grammar = Grammar(GrammarKind.REGEX, "^a{100000}$")
+    answer = say(handle, "hello", grammar=grammar, max_tokens=400)
+    assert seconds_of(answer) < BOUND
+    assert set(answer.text) == {"a"}
+
+
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_megabytes_are_refused_with_about_their_length_and_hold_nobody_up(handle: EngineHandle, is_chat: bool) -> None:
+    text = "some words and more " * 375_000
+    begin = time.monotonic()
+    answer = say(handle, text) if is_chat else send(handle, text)
+    assert seconds_of(say(handle, "hello")) < SOON
+    failed = failure(answer)
+    assert time.monotonic() - begin < SOON
+    assert failed.kind is FailureKind.CONTEXT_LENGTH
+    assert "about" in failed.message
+    assert failed.numbers[0] > 500_000
+
+
+def test_a_killed_application_leaves_no_endless_template_behind(trap: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.llama.traps", str(trap), str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout
+        pids = [int(pid) for pid in app.stdout.readline().split()]
+        time.sleep(0.3)  # the template is at it
+        app.kill()
+    deadline = time.monotonic() + 3
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if is_alive(pid)]

@@ -1,0 +1,148 @@
+"""A job that takes too long, or too much memory, or breaks its process, is a sentence; the next one runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backends.sandbox import limits
+from backends.sandbox.job import Bounds, Fault
+from backends.sandbox.sandbox import Sandbox
+from tests.inference.conftest import is_alive
+from tests.sandbox import jobs
+
+ROOT = Path(__file__).parents[2]
+BOUNDS = Bounds(deadline=0.8, memory=100 << 20)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(BOUNDS) as sandbox:
+        sandbox.run(jobs.Echo(""))
+        yield sandbox
+
+
+def test_one_child_does_job_after_job(sandbox: Sandbox) -> None:
+    assert sandbox.run(jobs.Echo("x" * 2_000_000)) == "x" * 2_000_000
+    assert sandbox.run(jobs.Pid()) == sandbox.run(jobs.Pid()) != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (jobs.Loop(), "it takes longer than 0.8 seconds"),
+        (jobs.Grind(), "it takes longer than 0.8 seconds"),
+        (jobs.Sleep(60), "it takes longer than 0.8 seconds"),
+        (jobs.Allocate(400 << 20), "it needs more than 100 MB of memory"),
+        (jobs.Abort(), "it needs more than 100 MB of memory"),
+        (jobs.Recurse(), "it is nested too deeply"),
+        (jobs.Refuse("roles must alternate."), "roles must alternate"),
+        (jobs.Break(), "it cannot be followed"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_what_a_job_may_not_is_a_reason_and_the_next_job_runs(sandbox: Sandbox, job: object, reason: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(Fault) as fault:
+        sandbox.run(job)  # type: ignore[arg-type]
+    assert str(fault.value) == reason
+    assert time.monotonic() - begin < 5
+    assert sandbox.run(jobs.Echo("still here")) == "still here"
+
+
+def test_a_long_reason_is_cut_to_a_sentence(sandbox: Sandbox) -> None:
+    with pytest.raises(Fault) as fault:
+        sandbox.run(jobs.Refuse("a\nb\x1b[31m\ud800" * 1_000_000))
+    reason = str(fault.value)
+    assert len(reason) <= 300
+    assert reason.isprintable()
+
+
+def test_where_the_system_keeps_no_bound_the_childs_memory_is_watched() -> None:
+    """As on macOS and Windows: the child is told of no bound, and the watch sees what it takes."""
+    with Sandbox(Bounds(deadline=20, memory=1 << 40)) as sandbox:
+        sandbox.run(jobs.Echo(""))
+        child = sandbox._child
+        assert child
+        child._watch._memory = 100 << 20
+        child._watch.allow_from_here()
+        with pytest.raises(Fault, match="MB of memory"):
+            sandbox.run(jobs.Allocate(8 << 30))
+
+
+def test_a_tool_is_brought_once_in_a_childs_life(sandbox: Sandbox) -> None:
+    brought = []
+
+    def bring() -> jobs.Weight:
+        brought.append(1)
+        return jobs.Weight("300 MB, more than a job may have")
+
+    for _ in range(3):
+        assert sandbox.run(jobs.UseWeight(), weight=bring).startswith("300 MB")
+    assert len(brought) == 1
+    with pytest.raises(Fault):
+        sandbox.run(jobs.Loop())
+    assert sandbox.run(jobs.UseWeight(), weight=bring).startswith("300 MB")
+    assert len(brought) == 2, "the new child has none yet"
+
+
+def test_a_child_that_died_between_two_jobs_is_replaced(sandbox: Sandbox) -> None:
+    child = sandbox.run(jobs.Pid())
+    psutil.Process(child).kill()
+    deadline = time.monotonic() + 5
+    while is_alive(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sandbox.run(jobs.Echo("again")) == "again"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
+def test_a_stopped_child_that_reads_nothing_holds_nobody_up(sandbox: Sandbox) -> None:
+    """More than a pipe holds: sending itself waits."""
+    os.kill(sandbox.run(jobs.Pid()), signal.SIGSTOP)
+    with pytest.raises(Fault, match="takes longer"):
+        sandbox.run(jobs.Echo("x" * 10_000_000))
+    assert sandbox.run(jobs.Echo("again")) == "again"
+
+
+def test_closing_ends_a_job_in_its_middle() -> None:
+    sandbox = Sandbox()
+    child = sandbox.run(jobs.Pid())
+    faults: list[Fault] = []
+
+    def loop() -> None:
+        try:
+            sandbox.run(jobs.Loop())
+        except Fault as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    begin = time.monotonic()
+    sandbox.close()
+    thread.join(5)
+    assert faults
+    assert time.monotonic() - begin < 1
+    assert not is_alive(child)
+
+
+@pytest.mark.parametrize("job", ["Loop", "Grind"])
+def test_a_child_does_not_outlive_its_engine(job: str) -> None:
+    """Not even in C code that lets no thread of Python run: the kernel's timer ends that."""
+    command = [sys.executable, "-m", "tests.sandbox.orphan", job]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout
+        assert engine.stdin
+        child = int(engine.stdout.readline())
+        time.sleep(0.2)  # the job is under way
+        engine.kill()
+    deadline = time.monotonic() + 3 + limits.GRACE
+    while is_alive(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(child)

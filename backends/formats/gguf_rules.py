@@ -5,6 +5,7 @@ Whatever it refuses with an error of its own is left to it; here is what it woul
 
 from collections.abc import Callable, Sequence
 
+from backends.formats import FormatError
 from backends.formats.gguf import TensorInfo
 from backends.formats.gguf_settings import Settings
 
@@ -44,6 +45,7 @@ EXACTLY: tuple[tuple[str, int, str], ...] = (
     ("token_shift_count", 2, "rwkv6 rwkv7"),
     ("attention.head_count_kv", 1, "deepseek4"),
 )
+BROKEN = ("plm",)  # its graph asserts in every prompt of more than one token (llama-kv-cache.cpp, `cpy_v`)
 DEFAULTS = {"token_shift_count": 2}
 TOKENS = {"chameleon": 8196, "qwen3tts": 3072}  # of the output, at least
 # layers without keys are recurrent, and there must be some of both kinds
@@ -54,6 +56,7 @@ BY_KEYS = (
 BY_INTERVAL = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4, "minimax-01": 8}  # every n-th attends
 DOUBLE_INNER = ("jamba", "granitehybrid")
 SSM_HEADS = ("mamba2", "granitehybrid", "falcon-h1", "nemotron_h", "nemotron_h_moe", "plamo2")
+DELTA = ("qwen3next", "qwen35", "qwen35moe", "qwen4exp")  # states are squares, and key heads share value heads
 SECTIONS = ("qwen2vl", "paddleocr", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp", "qwen3tts")
 EQUAL_HEADS = ("dots1", "deepseek2-ocr")
 # which layers have a window: every one but each n-th; those below 0 begin with one that has none
@@ -75,6 +78,11 @@ PATTERN = "attention.sliding_window_pattern"
 def check_architecture(settings: Settings, tensors: Sequence[TensorInfo]) -> None:
     """Raises FormatError for what llama.cpp ends the process on."""
     name = settings.header.architecture
+    if name in BROKEN:
+        raise FormatError(
+            f"{settings.header.path.name} cannot be loaded: the llama.cpp of this version ends on every model of the "
+            f"architecture {name!r}. Choose another model, or look for an update of Slipstream."
+        )
     for key, low, names in AT_LEAST:
         if name in names.split() and settings.number(key, int(settings.get(key) is True)) < low:
             raise settings.refuse(key, settings.get(key))
@@ -88,8 +96,8 @@ def check_architecture(settings: Settings, tensors: Sequence[TensorInfo]) -> Non
         if name in names.split() and settings.number(key, DEFAULTS.get(key, 0)) != exact:
             raise settings.refuse(key, settings.get(key))
     for check in CHECKS:
-        if (key := check(settings, name)) is not None:
-            raise settings.refuse(key, settings.get(key))
+        if (fault := check(settings, name)) is not None:
+            raise settings.refuse(fault, settings.get(fault))
     rows = next((t.shape[-1] for t in tensors if t.name == "token_embd.weight"), None)
     if rows is not None and rows < TOKENS.get(name, 0):
         raise settings.refuse("vocab_size", rows)
@@ -163,6 +171,12 @@ def _state(settings: Settings, name: str) -> Fault:
                 continue
             if parts < 1 or inner < 1 or inner % parts:
                 return key
+    if name in DELTA:
+        heads, keys = settings.number("ssm.time_step_rank"), settings.number("ssm.group_count")
+        if inner < 1 or inner != heads * settings.number("ssm.state_size"):
+            return "ssm.inner_size"
+        if keys < 1 or heads % keys:
+            return "ssm.group_count"
     size = settings.number("wkv.head_size")
     return "wkv.head_size" if size and embedding % size else None
 

@@ -164,6 +164,8 @@ def _own(name: str, s: Sizes) -> dict[str, Any]:
         }
     if name in ("dots3note", "hy_v4"):
         found["attention.indexer.types"] = [1 - n for n in odd]
+    if name == "plm":
+        found |= {"attention.key_length": 192, "attention.value_length": 128, "rope.dimension_count": 64}
     if name == "minimax-m3":
         found["rope.dimension_count"] = 64
     if name == "gemma4":

@@ -13,6 +13,7 @@ from tests.library import grid, sound
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="each file is loaded in a fork")
 STEP = 61  # coprime with the number of ways to spoil a header, so that each comes up
 TOO_FEW_TOKENS = {"chameleon", "qwen3tts"}  # whose output is cut at token 8,196 or 3,072, and ours has 262
+BROKEN = {"plm"}  # whose graph in llama.cpp asserts in every prompt
 UNMADE = {"dflash", "eagle3", "gemma4-assistant", "gptj", "graniteswitch"}  # drafts, and what llama.cpp never finished
 DIED = {
     "smallthinker: as Llama has it": "expert_count",
@@ -57,7 +58,7 @@ def test_a_sound_model_of_every_architecture_is_let_pass(tmp_path: Path) -> None
             check_loadable(grid.write(tmp_path / "sound.gguf", draft))
         except FormatError:
             refused.add(label.removesuffix(", experts"))
-    assert refused == TOO_FEW_TOKENS
+    assert refused == TOO_FEW_TOKENS | BROKEN
 
 
 def test_a_sample_of_the_grid_ends_no_process() -> None:

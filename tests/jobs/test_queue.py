@@ -198,3 +198,25 @@ def test_a_failed_job_that_a_listener_tries_again_is_not_called_finished(queue: 
     assert not handle.finished.is_set()
     go_on.set()
     assert handle.wait(10).state is JobState.DONE
+
+
+def test_what_a_file_says_is_cut_before_it_is_shown(queue: JobQueue) -> None:
+    told: list[Job] = []
+    queue.subscribe(told.append)
+    noise = "\x1b[2J" * 1_000_000
+
+    def fail(context: JobContext) -> None:
+        context.step(0)(Progress(0.5, noise))
+        raise ConversionError(f"{noise} Download it again.")
+
+    job = queue.add(Task(fail, title=noise)).wait()
+    assert str(job.error).endswith("Download it again.")
+
+    def crash(_: JobContext) -> None:
+        raise ZeroDivisionError(noise)
+
+    queue.add(Task(crash)).wait()
+    for job in told:
+        for text in (job.title, job.text, job.error or ""):
+            assert len(text) <= 600
+            assert text.isprintable()

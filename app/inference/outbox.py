@@ -51,10 +51,15 @@ class Outbox:
                     del self._waiting[index]
                     self._characters -= _size(request)
                     return True
-            if not self._is_closed:
-                self._waiting.append(Abort(uid))
-                self._changed.notify()
+        self.note(Abort(uid))
         return False
+
+    def note(self, message: Request) -> None:
+        """A short word about a request that was sent: always taken, and said after all that waits."""
+        with self._changed:
+            if not self._is_closed:
+                self._waiting.append(message)
+                self._changed.notify()
 
     def close(self) -> None:
         """Say Close instead of all that waits."""

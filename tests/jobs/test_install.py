@@ -397,8 +397,8 @@ def test_a_disk_without_room_leaves_no_folder_and_keeps_nobody_from_pausing(
 
     with application(home, double) as app:
         with monkeypatch.context() as patch:
-            patch.setattr("app.jobs.install_record.write_whole", full)
-            with pytest.raises(InstallError, match="No space left on device"):
+            patch.setattr("app.jobs.install_record.replace_file", full)
+            with pytest.raises(InstallError, match="no space left on device"):
                 app.install("org/whole-GGUF")
         assert app.folders() == []
         double.fail(on="/cdn/*", stall_after=0)

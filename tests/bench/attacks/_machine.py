@@ -36,8 +36,9 @@ def models() -> Path:
 
 
 def forget_models() -> None:
-    shutil.rmtree(models().parent)
-    models.cache_clear()
+    if models.cache_info().currsize:
+        shutil.rmtree(models().parent)
+        models.cache_clear()
 
 
 @contextmanager

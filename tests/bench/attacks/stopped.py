@@ -91,6 +91,7 @@ def end_with_a_stopped_job(home: Path) -> str | None:
 
             convert_checkpoint(GUIDE_DIR, home / "made.gguf", "f16", logs=home, cancelled=context.cancelled)
 
+    models()  # Python's own helper is there by now
     services = Services(Paths.below(home))
     before = set(psutil.Process().children())
     services.jobs.add(Conversion())  # type: ignore[arg-type]
@@ -146,10 +147,10 @@ def silent_connections(home: Path) -> str | None:
 def no_file_left_for_a_load(home: Path) -> str | None:
     from tests.inference.test_hung_engine import no_file_more
 
-    supervisor = Supervisor(home / "logs")
+    supervisor, guide = Supervisor(home / "logs"), models() / "guide.gguf"
     try:
         with no_file_more():
-            handle = supervisor.load("guide", models() / "guide.gguf")
+            handle = supervisor.load("guide", guide)
             try:
                 handle.wait_ready(ANSWER_SECONDS)
             except EngineError as error:

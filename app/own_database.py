@@ -60,8 +60,8 @@ def clear_the_way(path: Path) -> list[Path]:
 def check_schema(database: sqlite3.Connection, scripts: Mapping[int, str]) -> bool:
     """False for an empty database, which is new. Raises NotOurDatabase for one that these scripts have not made.
 
-    scripts: what makes a database of each version that can be read. They are compared word for word: a view, a trigger or a default of somebody
-    else's would run whenever it is read or written.
+    scripts: what makes a database of each version that can be read. They are compared word for word: a view, a trigger
+    or a default of somebody else's would run whenever it is read or written.
     """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     (found,) = database.execute("PRAGMA user_version").fetchone()

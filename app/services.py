@@ -22,7 +22,8 @@ from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import InstallGuide
 from app.jobs.installs import Installs
-from app.jobs.quantize import Quantize, clear_abandoned
+from app.jobs.leftovers import clear_leftovers
+from app.jobs.quantize import Quantize
 from app.jobs.queue import JobQueue
 from app.jobs.verify import Verify
 from app.lab.lab import Lab
@@ -132,7 +133,7 @@ class Services:
 
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""
-        self._note(clear_abandoned(self.store.models_dir))
+        self.notices.extend(clear_leftovers(self.paths))
         self.notices.extend(self.installs.recover())
 
     def verify_model(self, model_id: str) -> int:

@@ -152,7 +152,11 @@ def settle(log_path: Path) -> None:
 
 def _redirect_output(log_path: Path) -> None:
     """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr."""
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    try:  # neither through a link nor into a pipe, which would wait for a reader
+        log = os.open(log_path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
+    except OSError:
+        log = os.open(os.devnull, os.O_WRONLY)
     for fd in (1, 2):
         os.dup2(log, fd)
     os.close(log)

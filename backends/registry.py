@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Loader = Callable[[Load, Callable[[float], None]], "LoadedModel"]
 
 BACKENDS = {
-    "llama": "backends.llama.loader",
+    "llama": "backends.llama.entry",
     "fake": "backends.fake.loader",
 }
 

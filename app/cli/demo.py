@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from app.jobs.leftovers import demo
     from app.paths import Paths
-    from backends.ownership.workshop import Workshops
 
     paths = Paths.from_environment()
     paths.ensure()
-    workshops = Workshops(paths.cache, "demo", prefix="demo-", follows=True)
+    workshops = demo(paths.cache)
     workshops.clear()
     workshop = workshops.make()
     try:

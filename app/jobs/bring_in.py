@@ -12,16 +12,16 @@ from pathlib import Path
 from app.disk import sync_folder
 from app.errors import Cancelled, ModelFileError
 from app.jobs.job import JobContext
+from app.jobs.leftovers import incoming
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts, part_paths
 from app.library.names import FORBIDDEN, MAX_NAME
 from app.library.store import ModelStore
 from backends.child import Progress
 from backends.ownership.files import delete_file
-from backends.ownership.workshop import Workshop, Workshops
+from backends.ownership.workshop import Workshop
 
 PUBLISHER = "local"
-PREFIX = ".incoming-"  # a folder in the library, hidden from its list, on its disk
 CHUNK_BYTES = 4 << 20
 SPARE_BYTES = 64 << 20  # of the disk stay free
 
@@ -53,7 +53,7 @@ class BringIn:
             size = sum(file.stat().st_size for file in files)
             total, to_copy = total + size, to_copy + (0 if self._is_renamed(files) else size)
         with suppress(OSError):
-            self._workshops.clear()
+            incoming(self.store.models_dir).clear()
         self._check_space(to_copy)
         report, done, entries = context.step(1), 0, []
         for files in sets:
@@ -94,13 +94,9 @@ class BringIn:
                     delete_file(file)
         return entry
 
-    @property
-    def _workshops(self) -> Workshops:
-        return Workshops(self.store.models_dir, "incoming", prefix=PREFIX, follows=True)
-
     def _workshop(self) -> Workshop:
         try:
-            return self._workshops.make()
+            return incoming(self.store.models_dir).make()
         except OSError as fault:
             raise ModelFileError(
                 f"{self.store.models_dir} cannot be written: {fault.strerror or fault}. Look who may write there."

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from app.jobs.convert import convert_checkpoint, quantize_file
 from app.jobs.job import JobContext
+from app.jobs.leftovers import guide
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
-from backends.ownership.workshop import Workshops
 
 PUBLISHER, REPO = "slipstream", "guide"
 MODEL_FILE = "slipstream-guide-Q4_K_M.gguf"
 DRAFT_FILE = "slipstream-guide-draft-F16.gguf"
 QUANTIZATION = "Q4_K_M"
-PREFIX = "guide-"  # of the workshop, a folder in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class InstallGuide:
         """Raises ConversionError, ModelFileError or Cancelled. A model that was there before stays until the end."""
         store = ModelStore(self.paths.models)
         self.paths.ensure()
-        workshops = Workshops(self.paths.cache, "guide", prefix=PREFIX, follows=True)
+        workshops = guide(self.paths.cache)
         workshops.clear()
         workshop = workshops.make()
         try:

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ConversionError
 from app.jobs.convert import make_imatrix, quantize_file
 from app.jobs.job import JobContext
+from app.jobs.leftovers import quantizing
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from backends.formats.quantizations import QUANTIZATIONS
 from backends.ownership.directory import NotOurs
-from backends.ownership.workshop import Workshops
 
-FOLDER = ".quantizing"  # within the library, so that the last step is a rename
 OWN_PUBLISHER = "local"  # of models that do not lie in the library
 SPLIT = re.compile(r"-00001-of-\d{5}$")
 TYPE = re.compile(rf"[-._](?:{'|'.join(map(re.escape, QUANTIZATIONS))}|FP16|FP32)$", re.IGNORECASE)
@@ -51,7 +50,8 @@ class Quantize:
         target = self.store.folder(publisher, repo) / output_name(self.source.path, self.type)
         if target.exists():
             raise ConversionError(f"{target.name} is in the library already. Remove it first to make it anew.")
-        clear_abandoned(self.store.models_dir)
+        with suppress(OSError):
+            quantizing(self.store.models_dir).clear()
         with _workshop(self.store.models_dir) as workshop:
             made = self._make(context, workshop, target.name)
             context.step(len(self.steps) - 1)
@@ -104,28 +104,10 @@ def output_name(source: Path, type_: str) -> str:
     return f"{TYPE.sub('', stem)}-{type_}.gguf"
 
 
-def clear_abandoned(models_dir: Path) -> str | None:
-    """Removes what a killed job has left; one that is at work, in this process or another, holds a lock.
-
-    A sentence when the folder for it is none of ours.
-    """
-    try:
-        _workshops(models_dir).clear()
-    except NotOurs as fault:
-        return f"Models cannot be quantized: {fault}"
-    except OSError:
-        pass
-    return None
-
-
-def _workshops(models_dir: Path) -> Workshops:
-    return Workshops(models_dir / FOLDER, "quantizing")
-
-
 @contextmanager
 def _workshop(models_dir: Path) -> Iterator[Path]:
     """Raises ConversionError when none can be made."""
-    workshops = _workshops(models_dir)
+    workshops = quantizing(models_dir)
     try:
         workshop = workshops.make()
     except NotOurs as fault:

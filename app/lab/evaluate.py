@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.errors import EvaluationError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
+from app.jobs.leftovers import evaluation
 from app.lab.settings import DEFAULT, Settings
 from app.lab.text import read_text
 from app.library.gguf import check_loadable
@@ -13,7 +14,7 @@ from backends.formats.kept_references import is_reference
 from backends.measurement import Evaluation
 from backends.ownership.directory import Directory, NotOurs
 from backends.ownership.folder import OwnedFolder
-from backends.ownership.workshop import Workshop, Workshops
+from backends.ownership.workshop import Workshop
 
 WORK = "work-"  # prefix of the folders in which reference files grow
 MAX_CACHE_BYTES = 4 << 30  # of reference files; the oldest go first
@@ -74,7 +75,7 @@ def _references(folder: Path) -> OwnedFolder:
 
 def _workshop(folder: Path) -> Workshop:
     """A killed application leaves its own behind. Raises EvaluationError when the disk takes no folder."""
-    workshops = Workshops(folder, "evaluation", prefix=WORK)
+    workshops = evaluation(folder.parent)
     try:
         workshops.clear()
         return workshops.make()

@@ -86,6 +86,8 @@ class Index:
     def _open(self) -> sqlite3.Connection:
         make_private_folder(self._path.parent)
         clear_the_way(self._path)
+        if self._path.is_symlink():  # to whatever it leads, it is not written there
+            raise OSError(f"{self._path} is a link")
         make_private_file(self._path)
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:

@@ -20,7 +20,7 @@ from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_m
 from app.library.names import checked_name
 from app.whole_file import reason, set_aside
 from backends.bounds import as_name
-from backends.ownership.files import delete_below, delete_empty, delete_file
+from backends.ownership.files import delete_below, delete_empty, delete_file, part_of
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -96,6 +96,7 @@ class ModelStore:
             read_model(draft)
         _make(folder)
         records = _usable_manifest(folder)
+        _check_places([file, *parts, *filter(None, (mmproj, draft))], folder, records)
         moved = [_moved(part, folder) for part in parts]
         path = _moved(file, folder)
         record = _record(description, _new_id(folder, path.name, description.quantization, records), path, name)
@@ -255,6 +256,17 @@ def _here(file: Path, folder: Path) -> Path:
     return target if not file.exists() and target.exists() else file
 
 
+def _check_places(files: Sequence[Path], folder: Path, records: dict[str, Record]) -> None:
+    """A file that a person has put there is not overwritten; one that the manifest names is ours. ModelFileError."""
+    ours = {name for record in records.values() for name in record.files}
+    for file in files:
+        target = folder / file.name
+        if os.path.lexists(target) and file.name not in ours and file.absolute() != target.absolute():
+            raise ModelFileError(
+                f"{target} lies there already and was not installed by Slipstream. Remove it or move it away first."
+            )
+
+
 def _moved(file: Path, folder: Path) -> Path:
     """The file at its place in the library. Across disks it is copied beside its place first, then renamed."""
     name = checked_name(file.name, "model file")
@@ -271,7 +283,8 @@ def _moved(file: Path, folder: Path) -> Path:
         except OSError as fault:
             if fault.errno != errno.EXDEV:
                 raise
-            part = target.with_name(f"{name}.part")
+            part = part_of(target)
+            delete_file(part)
             shutil.copyfile(file, part)
             os.replace(part, target)
             delete_file(file)

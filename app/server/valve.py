@@ -24,17 +24,20 @@ class Valve:
         self._pause = pause
         self._resume = resume
         self._unread = 0
+        self._shut_at = SHUT_AT
         self._is_shut = False
         self._lock = threading.Lock()  # two threads in a row: the later word must be the last
 
     def add(self, num_bytes: int) -> None:
         self._unread += num_bytes
-        if not self._is_shut and self._unread > SHUT_AT:
+        if self._unread > self._shut_at:  # again and again, if it goes on: an engine knows no answer before it is read
+            self._shut_at = self._unread + SHUT_AT
             self._turn(True)
 
     def take(self, num_bytes: int) -> None:
         self._unread -= num_bytes
         if self._is_shut and self._unread < OPEN_AT:
+            self._shut_at = SHUT_AT
             self._turn(False)
 
     def repeat(self) -> None:

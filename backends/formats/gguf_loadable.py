@@ -1,16 +1,17 @@
 """Refuses sound files that llama.cpp would not refuse but end the process on. Looks at every token.
 
 A list of models need not know this; whoever loads a file natively does. What is asked for here is what llama.cpp
-asserts (src/llama-model.cpp `load_hparams`, src/models/*.cpp, ggml-cpu/ops.cpp) as of packaging/constraints.txt;
-tests/bench/fuzz_gguf.py looks for assertions that are missing.
+asserts of every model (src/llama-model.cpp `load_hparams`, ggml-cpu/ops.cpp) as of packaging/constraints.txt, and in
+`gguf_rules` of some; tests/bench/fuzz_gguf.py and tests/library/grid.py look for assertions that are missing.
 """
 
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from backends.formats import FormatError
 from backends.formats.gguf import Header, check_model, read_header
+from backends.formats.gguf_rules import check_architecture
+from backends.formats.gguf_settings import Settings
 from backends.formats.gguf_split import check_parts, part_paths
 from backends.formats.gguf_tables import WHOLE_HEAD_ROPE
 from backends.formats.gguf_vocabulary import KEPT, check_vocabulary
@@ -22,7 +23,17 @@ MAX_DIMENSION = 1 << 24  # of anything that is multiplied with another
 NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
 INDEX = "tid2eid"  # the one tensor that holds whole numbers
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
-WITHOUT_ROPE = ("nemotron_h", "nemotron_h_moe", "granitehybrid", "jamba", "plamo2", "kimi-linear", "bert", "mpt")
+WITHOUT_ROPE = (
+    "nemotron_h",
+    "nemotron_h_moe",
+    "granitehybrid",
+    "jamba",
+    "plamo2",
+    "kimi-linear",
+    "bert",
+    "mpt",
+    "glm5-next",
+)
 EPSILONS = ("layer_norm_rms_epsilon", "layer_norm_epsilon", "group_norm_epsilon")
 
 
@@ -31,48 +42,19 @@ def check_loadable(path: Path) -> Header:
     headers = [read_header(each, keep_arrays=KEPT) for each in part_paths(path)]
     check_parts(headers)
     check_model(headers[0], headers[1:])
-    settings = _Settings(headers[0])
+    settings = Settings(headers[0])
     _check_sizes(settings)
     _check_experts(settings)
     _check_heads(settings)
     _check_rope(settings)
+    check_architecture(settings, [tensor for header in headers for tensor in header.tensors])
     check_vocabulary(headers[0])
     for header in headers:
         _check_tensors(header)
     return headers[0]
 
 
-class _Settings:
-    """The numbers of the architecture, judged by what llama.cpp does with them."""
-
-    def __init__(self, header: Header):
-        self.header = header
-        self.num_layers = 0
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.header.metadata.get(f"{self.header.architecture}.{key}", default)
-
-    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        value = self.get(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise self.refuse(key, value)
-        return value
-
-    def per_layer(self, key: str, low: int, high: int, default: int) -> list[int]:
-        """One number for all layers, or a list with one for each."""
-        value = self.get(key, default)
-        values = value if isinstance(value, list) else [value] * self.num_layers
-        if len(values) < self.num_layers or not all(type(v) is int and low <= v <= high for v in values):
-            raise self.refuse(key, value)
-        return values[: self.num_layers]
-
-    def refuse(self, key: str, value: Any) -> FormatError:
-        said = "is missing" if value is None else f"is {value!r:.40}"
-        name = self.header.path.name
-        return FormatError(f"{name} cannot be loaded: its setting {key} {said}, as in no model. Download it again.")
-
-
-def _check_sizes(settings: _Settings) -> None:
+def _check_sizes(settings: Settings) -> None:
     settings.num_layers = settings.whole("block_count", 1, MAX_LAYERS)
     settings.whole("context_length", 1, 2**31 - 1)
     settings.whole("embedding_length", 1, MAX_DIMENSION)
@@ -85,7 +67,7 @@ def _check_sizes(settings: _Settings) -> None:
             raise settings.refuse(key, value)
 
 
-def _check_experts(settings: _Settings) -> None:
+def _check_experts(settings: Settings) -> None:
     count = settings.whole("expert_count", 0, MAX_EXPERTS, 0)
     used = max(settings.per_layer("expert_used_count", 0, count, 0))
     if bool(used) != bool(count):
@@ -97,7 +79,7 @@ def _check_experts(settings: _Settings) -> None:
         settings.whole("expert_group_used_count", 1, groups - 1)
 
 
-def _check_heads(settings: _Settings) -> None:
+def _check_heads(settings: Settings) -> None:
     heads = settings.per_layer("attention.head_count", 0, MAX_DIMENSION, 0)
     kv_heads = settings.per_layer("attention.head_count_kv", 0, MAX_DIMENSION, 0)
     has_kv_heads = settings.get("attention.head_count_kv") is not None
@@ -110,7 +92,7 @@ def _check_heads(settings: _Settings) -> None:
         settings.whole(key, 1, MAX_DIMENSION, 1)
 
 
-def _check_rope(settings: _Settings) -> None:
+def _check_rope(settings: Settings) -> None:
     scaling = settings.get("rope.scaling.type", "linear")
     if scaling not in ROPE_SCALINGS:
         raise settings.refuse("rope.scaling.type", scaling)

@@ -159,8 +159,8 @@ class LlamaModel:
         return tokens
 
 
-def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
-    """Raises LoadError with a sentence for the person who asked."""
+def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None = None) -> LlamaModel:
+    """Raises LoadError with a sentence for the person who asked. The model closes the sandbox of its chats."""
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
@@ -171,8 +171,7 @@ def load(load: Load, report: Callable[[float], None]) -> LlamaModel:
     notes += [placement.note] if placement.note else []
     shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
-        rendering = resources.enter_context(Sandbox())
-        rendering.start()  # it gets ready while the weights are read, so that the first chat does not wait for it
+        rendering = resources.enter_context(rendering or Sandbox())
         target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
         options = _with_defaults(target, options, layers)
         draft = None

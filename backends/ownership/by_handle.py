@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from backends.ownership.directory import FOLDER, SAFE, Directory, why_not
+from backends.ownership.directory import FOLDER, NO_LINK, SAFE, Directory, why_not
 
 
 class HandleDirectory(Directory):
@@ -16,7 +16,7 @@ class HandleDirectory(Directory):
     @classmethod
     def at(cls, path: Path, follows: bool) -> Self:
         try:
-            return cls(os.open(path, FOLDER if follows else FOLDER | os.O_NOFOLLOW), path)
+            return cls(os.open(path, FOLDER if follows else FOLDER | NO_LINK), path)
         except OSError as fault:
             raise why_not(path, fault) from fault
 
@@ -35,7 +35,7 @@ class HandleDirectory(Directory):
     def child(self, name: str) -> Directory:
         path = self.path / name
         try:
-            return HandleDirectory(os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self._handle), path)
+            return HandleDirectory(os.open(name, FOLDER | NO_LINK, dir_fd=self._handle), path)
         except OSError as fault:
             raise why_not(path, fault) from fault
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -12,7 +13,7 @@ from typing import Self
 from backends.ownership.directory import Directory, NotOurs, open_directory
 from backends.ownership.mark import NAME as MARK
 from backends.ownership.mark import is_marked, is_unwritten, write_mark
-from backends.ownership.private import make_private_folder
+from backends.ownership.private import FOLDER_MODE, make_private_folder
 from backends.ownership.removal import remove
 
 NUM_LOOKS, LOOK_SECONDS = 50, 0.01  # while another process writes the mark
@@ -118,13 +119,9 @@ def _claim(directory: Directory, purpose: str, recognises: Recognise) -> None:
         raise NotOurs(
             f"{directory.path / MARK} is not the mark of Slipstream. Remove it, then this folder can be used."
         )
-    if os.name == "posix":
-        _tighten(directory)
-
-
-def _tighten(directory: Directory) -> None:
-    handle = directory.open(".", os.O_RDONLY)
-    try:
-        os.fchmod(handle, 0o700)
-    finally:
-        os.close(handle)
+    if sys.platform != "win32":
+        handle = directory.open(".", os.O_RDONLY)
+        try:
+            os.fchmod(handle, FOLDER_MODE)
+        finally:
+            os.close(handle)

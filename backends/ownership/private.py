@@ -5,6 +5,7 @@ Models are not among them: they are large, public, and read by other programs, s
 
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -70,6 +71,6 @@ def tighten_folder(path: Path, known: Iterable[str]) -> None:
 
 
 def _is_too_open(status: os.stat_result) -> bool:
-    if os.name != "posix":  # where access is not told by these bits
+    if sys.platform == "win32":  # where access is not told by these bits
         return False
     return bool(status.st_mode & 0o077) and status.st_uid == os.geteuid()

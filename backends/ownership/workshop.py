@@ -82,9 +82,9 @@ class Workshops:
 
     def make(self) -> Workshop:
         """Raises OSError when there can be none, NotOurs when its place is a link."""
-        if not self._follows or not self.root.exists():
-            make_private_folder(self.root)
         for _ in range(NUM_TRIES):
+            if not self._follows or not self.root.exists():
+                make_private_folder(self.root)
             with suppress(FileNotFoundError), self.open_root() as root:
                 if workshop := self._make(root):
                     return workshop

@@ -22,14 +22,14 @@ SLACK = 64 << 20  # bytes over the bound, which the child keeps itself where it 
 class Child:
     """Raises EOFError or OSError when the process is gone; then `end` says why."""
 
-    def __init__(self, bounds: Bounds):
+    def __init__(self, bounds: Bounds, imports: tuple[str, ...] = ()):
         _may_have_children()
         context = multiprocessing.get_context("spawn")
         self._bounds = bounds
         self._connection, theirs = context.Pipe()
         far_end, self._lifeline = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=inside.main, args=(theirs, far_end, bounds), name="slipstream-sandbox", daemon=True
+            target=inside.main, args=(theirs, far_end, bounds, imports), name="slipstream-sandbox", daemon=True
         )
         try:
             self._process.start()

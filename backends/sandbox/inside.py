@@ -4,6 +4,7 @@ import os
 import threading
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -12,11 +13,13 @@ from backends.sandbox.limits import bound_memory, ending_after, leave_no_core
 from backends.sentence import shorten
 
 
-def main(connection: Connection, lifeline: Connection, bounds: Bounds) -> None:
+def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: tuple[str, ...]) -> None:
     """Its words go to the engine's log, which it inherits."""
     leave_no_core()
     threading.Thread(target=_end_with_the_engine, args=(lifeline,), daemon=True).start()
     tools: dict[str, Any] = {}
+    for name in imports:
+        import_module(name)
     bound_memory(bounds.memory)
     connection.send(Done(None))
     while True:

@@ -11,10 +11,12 @@ from backends.sandbox.job import Bounds, Failed, Fault, Job, Tool
 
 
 class Sandbox:
-    """One child, one job at a time; started by its first job, or before by `start`."""
+    """One child, one job at a time; started by its first job, or before by `start`. `imports`: modules that its jobs
+    will want, for the child to have before."""
 
-    def __init__(self, bounds: Bounds | None = None):
+    def __init__(self, bounds: Bounds | None = None, imports: tuple[str, ...] = ()):
         self._bounds = bounds or Bounds()
+        self._imports = imports
         self._child: Child | None = None
         # several encoders may ask one sandbox; a thread of its own would only hand on what the child does
         self._lock = threading.Lock()
@@ -73,7 +75,7 @@ class Sandbox:
             self._child.end()
             self._child = None
         if self._child is None:
-            self._child = Child(self._bounds)
+            self._child = Child(self._bounds, self._imports)
         return self._child
 
     def _replace(self) -> None:

@@ -1,7 +1,7 @@
-"""Checkpoints whose numbers are bombs: every setting that is read, each with every odd value. And the child they go off in.
+"""Checkpoints whose numbers are bombs: every setting that is read, with every odd value, and the child they go off in.
 
-A case is a change to a folder with a sound checkpoint. What must come of it: one sentence, or a file that can be loaded;
-in MAX_SECONDS, and MAX_BYTES of memory beyond what the interpreter takes.
+A case is a change to a folder with a sound checkpoint. What must come of it: one sentence, or a file that can be
+loaded; in MAX_SECONDS, and MAX_BYTES of memory beyond what the interpreter takes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""No number of a checkpoint does harm: a sample of the bombs that `python -m tests.bench.attacks converter` sets off."""
+"""No number of a checkpoint does harm: a sample of what `python -m tests.bench.attacks converter` sets off."""
 
 import os
 from pathlib import Path

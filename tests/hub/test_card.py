@@ -76,3 +76,7 @@ def test_a_long_card_is_cut_between_paragraphs_and_says_so() -> None:
 def test_hostile_markup_is_read_to_its_end(piece: str) -> None:
     """What is quadratic takes hours here."""
     assert len(readable(piece.encode() * (400_000 // len(piece)))) <= MAX_CHARS + 100
+
+
+def test_what_reorders_or_commands_is_gone() -> None:
+    assert readable("a\x1b[31mb\u202ec\x07\td\r\ne".encode()) == "a[31mbc\td\ne"

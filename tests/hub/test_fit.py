@@ -70,3 +70,10 @@ def test_the_size_of_what_a_checkpoint_becomes_is_predicted() -> None:
     assert predicted_bytes(repository, checkpoint, "Q8_0") == pytest.approx(8.54 * GB, rel=0.01)
     assert next(iter(BITS_PER_WEIGHT)) == "Q4_K_M"
     assert isinstance(llama().path, Path)
+
+
+def test_two_thousand_million_layers_cost_no_memory_here() -> None:
+    """One list with an element for each would have 16 GB."""
+    many = llama(**{"llama.block_count": 2**31 - 1})
+    assert fit(0, Machine(24 * GB), many).place is Place.NOWHERE
+    assert fit(0, Machine(24 * GB), llama(**{"llama.block_count": 2**32 - 1})).needed == BUFFERS

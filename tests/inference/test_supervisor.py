@@ -214,3 +214,13 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_engine(load: Load) -> None:
     assert handle.pid is not None
     os.kill(handle.pid, signal.SIGINT)
     assert answer.wait().text == answer_to("long 5").decode()
+
+
+def test_a_load_says_that_prompts_cannot_be_kept(load: Callable[..., EngineHandle], tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "prompts").symlink_to(tmp_path / "precious")
+    handle = load(prompt_cache_folder=tmp_path / "prompts")
+    (note,) = handle.wait_ready().notes
+    assert note.startswith("Prompts are not kept on disk: ")
+    assert "is a link" in note
+    assert list((tmp_path / "precious").iterdir()) == []

@@ -1,15 +1,18 @@
 """A model of the library gets a smaller file beside it; whatever stops the job leaves the library as it was."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.jobs.job import Job, JobState
-from app.jobs.quantize import FOLDER, Quantize, clear_abandoned, output_name
+from app.jobs.leftovers import clear_leftovers
+from app.jobs.quantize import Quantize, output_name
 from app.jobs.queue import JobQueue
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
+from app.paths import Paths
 from backends.formats.gguf import read_header
 from backends.ownership.directory import open_directory
 from backends.ownership.lock import FolderLock
@@ -92,7 +95,8 @@ def test_a_model_from_elsewhere_goes_into_the_library(store: ModelStore, tmp_pat
 
 
 def test_what_a_killed_job_has_left_is_removed_and_what_is_at_work_stays(store: ModelStore) -> None:
-    left, at_work = store.models_dir / FOLDER / "left", store.models_dir / FOLDER / "at-work"
+    root = store.models_dir / ".quantizing"
+    left, at_work = root / "left", root / "at-work"
     for folder in (left, at_work):
         folder.mkdir(parents=True)
         with open_directory(folder) as directory:
@@ -101,10 +105,11 @@ def test_what_a_killed_job_has_left_is_removed_and_what_is_at_work_stays(store: 
     with open_directory(at_work) as directory:
         lock = FolderLock.take(directory)
     assert lock
-    clear_abandoned(store.models_dir)
-    assert [folder.name for folder in (store.models_dir / FOLDER).iterdir()] == ["at-work"]
+    paths = replace(Paths.below(store.models_dir.parent), models=store.models_dir)
+    assert clear_leftovers(paths) == []
+    assert [folder.name for folder in root.iterdir()] == ["at-work"]
     lock.release()
-    clear_abandoned(store.models_dir / "which is not there")
+    assert clear_leftovers(Paths.below(store.models_dir / "which is not there")) == []
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,25 @@ def test_a_disk_that_fails_is_told_as_a_sentence(queue: JobQueue, tmp_path: Path
     (tmp_path / "file").touch()
     handle = queue.add(Task(lambda _: (tmp_path / "file" / "inside").mkdir()))
     assert handle.wait(5).error == f"Task failed: {tmp_path / 'file' / 'inside'}: not a directory."
+
+
+def test_what_a_file_says_is_cut_before_it_is_shown(queue: JobQueue) -> None:
+    told: list[Job] = []
+    queue.subscribe(told.append)
+    noise = "\x1b[2J" * 1_000_000
+
+    def fail(context: JobContext) -> None:
+        context.step(0)(Progress(0.5, noise))
+        raise ConversionError(f"{noise} Download it again.")
+
+    job = queue.add(Task(fail, title=noise)).wait()
+    assert str(job.error).endswith("Download it again.")
+
+    def crash(_: JobContext) -> None:
+        raise ZeroDivisionError(noise)
+
+    queue.add(Task(crash)).wait()
+    for job in told:
+        for text in (job.title, job.text, job.error or ""):
+            assert len(text) <= 600
+            assert text.isprintable()

@@ -20,7 +20,7 @@ from backends.llama.runner import LlamaRunner
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state import Tier
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Finish
+from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
 
 NUM_CELLS, NUM_SLOTS, MAX_DRAFT = 256, 4, 3
@@ -82,6 +82,7 @@ class Life:
         checkpoints = Checkpoints(runner, interval=pick.choice([16, 64]), tail=pick.choice([2, 8]))
         self.cache = PrefixCache(runner, pick.choice([None, store]), checkpoints=checkpoints)
         self.expected: dict[int, list[int]] = {}
+        self.unread: set[Sequence] = set()
         self.todo = self._conversations()
         drafters = [Oracle(pick, self.expected)] if runner.max_draft != 0 and pick.random() < 0.7 else []
         speculation = Speculation(drafters, costs(slope=0), fixed_length=MAX_DRAFT)
@@ -89,12 +90,16 @@ class Life:
 
     def run(self, lived: Lived) -> None:
         sequences = list(self.todo)
-        while self.todo or not self.scheduler.is_idle:
+        while self.todo or self.unread or not self.scheduler.is_idle:
             while self.todo and (self.scheduler.is_idle or self.random.random() < 0.15):
                 self.scheduler.add(self.todo.pop(0))
             for seq in self.scheduler.sequences():
                 if self.random.random() < 0.005:
                     self.scheduler.finish(seq, Finish.ABORT)
+                    self.unread.discard(seq)
+                elif self.random.random() < (0.3 if seq in self.unread else 0.01):
+                    self._read_or_not(seq)
+                    lived.counts["unread"] += 1
             self._step(lived.counts)
         for seq in sequences:
             said, expected = seq.completion, self.expected[seq.uid]
@@ -105,6 +110,14 @@ class Life:
             lived.counts["accepted"] += seq.num_accepted
             lived.counts["rejected"] += seq.num_drafted - seq.num_accepted
         self.cache.clear()
+
+    def _read_or_not(self, seq: Sequence) -> None:
+        if seq in self.unread:
+            self.unread.remove(seq)
+            self.scheduler.resume(seq)
+        else:
+            self.unread.add(seq)
+            self.scheduler.pause(seq)
 
     def _step(self, counts: Counter[str]) -> None:
         steps = self.scheduler.schedule()
@@ -132,7 +145,7 @@ class Life:
             prompt = prompt + [pick.randrange(20, 500) for _ in range(pick.randint(2, 40))]
             self.expected[uid] = self._say_alone(prompt)
             known.append(prompt + self.expected[uid])
-            made.append(Sequence(uid, list(prompt), NUM_TOKENS))
+            made.append(Sequence(uid, list(prompt), NUM_TOKENS, priority=pick.choice(list(Priority))))
         return made
 
     def _say_alone(self, prompt: list[int]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backends.llama.grammar import GrammarError, Matcher
 from backends.protocol import (
     DraftMode,
     Failed,
@@ -154,3 +155,37 @@ def test_a_grammar_that_gives_out_in_mid_answer_ends_that_answer_alone(load: Loa
     assert re.fullmatch("[0-9]{6,12}", answer.text), "it had begun well"
     assert timings(good).predicted_n == NUM_TOKENS
     assert re.fullmatch(DATE.text, held(handle, DATE).wait().text)
+
+
+class Sluggish:
+    """A native matcher of which each look takes a tenth of a second."""
+
+    def is_stopped(self) -> bool:
+        return False
+
+    def is_error(self) -> bool:
+        return False
+
+    def compute_bitmask(self) -> bytes:
+        begin = time.thread_time()
+        while time.thread_time() - begin < 0.1:
+            pass
+        return b"\x02"
+
+    def try_consume_tokens(self, tokens: list[int]) -> int:
+        return len(tokens)
+
+
+def test_a_grammar_that_takes_the_step_threads_time_is_ended_soon() -> None:
+    matcher = Matcher(Sluggish(), [0])  # type: ignore[arg-type]
+    for _ in range(10):  # a step of 0.1 s now and then is nobody's harm
+        assert matcher.allowed() == [1]
+        assert matcher.take(1)
+    with pytest.raises(GrammarError, match="takes too long to follow"):
+        _follow(matcher, num_tokens=20)
+
+
+def _follow(matcher: Matcher, num_tokens: int) -> None:
+    for _ in range(num_tokens):
+        matcher.allowed()
+        matcher.take(1)

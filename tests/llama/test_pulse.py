@@ -1,6 +1,7 @@
 """The real engine says that it lives, whatever it does; and how long a text can be at most."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_it_pulses_from_its_start_to_its_end(tiny: Path, tmp_path: Path) -> None
     assert isinstance(heard[0][1], Pulse), "before anything is loaded"
     assert not [event for _, event in heard if isinstance(event, Failed)]
     assert any(isinstance(event, Loading) for _, event in heard)
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(heard, heard[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
     assert max(gaps) < SILENT
 
 

@@ -16,12 +16,20 @@ import pytest
 
 from app.server import Server
 from app.server.limits import Limits, limits_of_this_process
+from backends.protocol import Generate
 from tests.server.conftest import SECONDS
 from tests.server.test_disconnect import send_request
 from tests.server.test_server import BODY, JSON, Flood, OneEngine
 
-QUICK = Limits(header=0.3, body=0.4, body_rate=1 << 20, unread=0.5, idle=1, leftover=0.3)
+QUICK = Limits(header=0.3, body=0.4, body_rate=1 << 20, unread=1.5, idle=1, leftover=0.3)
 HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+class Mute(Flood):
+    """An engine that says nothing."""
+
+    def submit(self, _: Generate, __: Any) -> int:
+        return 1
 
 
 @contextmanager
@@ -121,7 +129,7 @@ def test_an_answer_that_nobody_takes_is_called_off() -> None:
 def test_a_reader_who_is_slow_keeps_its_stream() -> None:
     with listening(QUICK, Flood()) as (server, url):
         with send_request(with_address(url), "/v1/chat/completions", **BODY) as connection:
-            until = time.monotonic() + 4 * QUICK.unread
+            until = time.monotonic() + 2 * QUICK.unread
             while time.monotonic() < until:
                 assert connection.recv(300_000)
                 time.sleep(0.1)
@@ -141,8 +149,7 @@ def test_among_too_many_silent_ones_a_question_is_answered_at_once() -> None:
 
 
 def test_when_all_are_busy_one_more_is_told_so() -> None:
-    engine = Flood()
-    with listening(Limits(connections=8, per_address=4), engine) as (server, url):
+    with listening(Limits(connections=8, per_address=4), Mute()) as (server, url):
         busy = [send_request(with_address(url), "/v1/chat/completions", **BODY) for _ in range(4)]
         wait_until(lambda: server.num_requests == 4)
         with connect(url, "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as connection:

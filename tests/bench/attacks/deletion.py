@@ -541,6 +541,11 @@ def _models() -> Group:
     yield "a model below a linked repository", partial(_model_below_link, "repository")
     yield "a repository that becomes a link before the removal", _repository_exchanged
     yield "a checkpoint with links in it", _checkpoint_with_links
+    yield "a person's file where a model is to be installed", _model_in_the_way
+    yield "a link where a model is to be installed", _link_in_the_way
+    yield "the header index is a link to another database", _linked_index
+    yield "a log is a link", partial(_log_is, "link")
+    yield "a log is a pipe", partial(_log_is, "pipe")
 
 
 def _store(it: Stage) -> Any:
@@ -587,6 +592,52 @@ def _repository_exchanged(it: Stage) -> str | None:
     with suppress(SlipstreamError):
         store.remove_files(removal)
     return None if (folder.with_name("moved") / "model.gguf").exists() else "another folder was emptied"
+
+
+def _model_in_the_way(it: Stage) -> str | None:
+    file = foreign.gguf(it.paths.models / "org" / "repo" / "model.gguf", "mine")
+    before = file.read_bytes()
+    with suppress(SlipstreamError):
+        _store(it).add(foreign.gguf(it.folder / "model.gguf"), publisher="org", repo="repo")
+    return None if file.read_bytes() == before else "it was overwritten"
+
+
+def _link_in_the_way(it: Stage) -> str | None:
+    target = foreign.gguf(it.precious / "model.gguf", "mine")
+    it.before = snapshot(it.precious)
+    link = it.paths.models / "org" / "repo" / "model.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    with suppress(SlipstreamError):
+        _store(it).add(foreign.gguf(it.folder / "model.gguf"), publisher="org", repo="repo")
+    return None if link.is_symlink() else "the link was overwritten"
+
+
+def _linked_index(it: Stage) -> str | None:
+    import sqlite3
+
+    with sqlite3.connect(it.precious / "addresses.sqlite3") as database:
+        database.execute("CREATE TABLE headers (a person's)".replace("'", ""))
+    database.close()
+    it.before = snapshot(it.precious)
+    it.paths.index_file.symlink_to(it.precious / "addresses.sqlite3")
+    foreign.gguf(it.paths.models / "org" / "repo" / "model.gguf")
+    services = Services(it.paths)
+    num_models = len(services.library.models())
+    services.close()
+    return None if num_models == 1 else f"{num_models} models are listed"
+
+
+def _log_is(kind: str, it: Stage) -> str | None:
+    from app.jobs.convert import plan_quantization
+
+    log = it.paths.logs / "plan.log"
+    log.symlink_to(it.precious / "thesis.state") if kind == "link" else os.mkfifo(log)
+    try:
+        plan_quantization(sources.write_llama(it.folder), "Q4_K_M", logs=it.paths.logs)
+    except SlipstreamError as error:
+        return f"it was not done: {error}"
+    return None
 
 
 def _checkpoint_with_links(it: Stage) -> str | None:

@@ -1,0 +1,26 @@
+"""Where an engine process comes in: the child that renders chats starts while the native library is imported and the
+weights are read, so that the first chat does not wait for it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from backends.protocol import Load
+from backends.sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from backends.llama.loader import LlamaModel
+
+TEMPLATES = ("backends.llama.jinja",)  # what its jobs import
+
+
+def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":
+    """Raises LoadError."""
+    rendering = Sandbox(imports=TEMPLATES)
+    rendering.start()
+    try:
+        from backends.llama import loader
+
+        return loader.load(load, report, rendering)
+    except BaseException:
+        rendering.close()
+        raise

@@ -1,0 +1,71 @@
+"""What lies unread is bounded, whatever an engine makes of a pause."""
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from app.server.valve import OPEN_AT, SHUT_AT, Valve, cost
+from backends.protocol import Chance, Output, TokenLogprob
+
+SECONDS = 10.0
+
+
+@pytest.fixture
+def said() -> "SimpleQueue[str]":
+    return SimpleQueue()
+
+
+@pytest.fixture
+def valve(said: "SimpleQueue[str]") -> Valve:
+    return Valve(lambda: said.put("pause"), lambda: said.put("resume"))
+
+
+def test_it_shuts_when_much_is_unread_and_opens_when_most_is_read(valve: Valve, said: "SimpleQueue[str]") -> None:
+    valve.add(SHUT_AT)
+    valve.add(1)
+    assert said.get(timeout=SECONDS) == "pause"
+    valve.take(SHUT_AT - OPEN_AT)
+    valve.take(2)
+    assert said.get(timeout=SECONDS) == "resume"
+    assert said.empty()
+
+
+def test_an_engine_that_goes_on_is_told_again(valve: Valve, said: "SimpleQueue[str]") -> None:
+    valve.add(SHUT_AT + 1)
+    assert said.get(timeout=SECONDS) == "pause"
+    valve.add(SHUT_AT)
+    assert said.empty()
+    valve.add(1)
+    assert said.get(timeout=SECONDS) == "pause"
+
+
+def test_more_answers_of_a_shut_valve_are_paused_as_well(valve: Valve, said: "SimpleQueue[str]") -> None:
+    valve.repeat()
+    valve.add(SHUT_AT + 1)
+    assert said.get(timeout=SECONDS) == "pause"
+    valve.repeat()
+    assert said.get(timeout=SECONDS) == "pause"
+
+
+def test_the_last_word_is_the_latest(said: "SimpleQueue[str]") -> None:
+    """A thread that pauses is slow; meanwhile all has been read."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        begun.set()
+        assert may_end.wait(SECONDS)
+        said.put("pause")
+
+    valve = Valve(pause, lambda: said.put("resume"))
+    valve.add(SHUT_AT + 1)
+    assert begun.wait(SECONDS)
+    valve.take(SHUT_AT + 1)
+    may_end.set()
+    assert [said.get(timeout=SECONDS), said.get(timeout=SECONDS)] == ["pause", "resume"]
+
+
+def test_logprobs_count() -> None:
+    chances = tuple(Chance(b"a", -1.0) for _ in range(20))
+    plain, rich = Output(1, "a", 1), Output(1, "a", 1, logprobs=(TokenLogprob(b"a", -1.0, chances),))
+    assert cost(rich) > cost(plain) + 1000

@@ -152,7 +152,7 @@ def test_a_card(kind: str, tmp_path: Path) -> None:
 
 @odd
 def test_the_verdict_of_the_self_test(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Preflight, "_test", lambda *_: Verdict(True, 1.5))
+    monkeypatch.setattr(Preflight, "_test", lambda *_, **__: Verdict(True, 1.5))
     path = tmp_path / "selftest.json"
     ODD[kind](path)
     assert Preflight(tmp_path, tmp_path).verdict() == Verdict(True, 1.5)

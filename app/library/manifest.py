@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ def _record(entry: dict[str, Any]) -> Record:
         _check_name(file_name)
     if datetime.fromisoformat(record.added).tzinfo is None:
         raise ValueError("no time zone")
+    datetime.fromisoformat(record.added).astimezone(UTC)  # OverflowError at either end of the calendar
     return record
 
 

@@ -381,7 +381,7 @@ def in_the_managed_folder() -> Iterator[Oddity]:
     def one(**changes: Any) -> Callable[[Path], None]:
         return manifest(json.dumps({"version": 2, "models": [{**sane, **changes}]}))
 
-    yield Oddity("manifest.json a pipe", manifest(None), "manifest.json .*(damaged|no file)", "p/odd")
+    yield Oddity("manifest.json a pipe", manifest(None), "manifest.json .*(damaged|not a file)", "p/odd")
     yield Oddity("manifest.json 100,000 deep", manifest("[" * 100_000), "is damaged", "p/odd")
     yield Oddity("manifest.json a list", manifest("[]"), "is damaged", "p/odd")
     for key, values in {

@@ -13,8 +13,8 @@ def with_folder(folders: Sequence[str], folder: Path) -> tuple[str, ...]:
     path = Path(os.path.abspath(os.path.expanduser(folder)))
     if not os.path.isdir(path):
         raise ModelFileError(f"{path} is no folder. Name one that holds model files.")
-    if os.fsencode(path) != str(path).encode("utf-8", "ignore") or len(str(path)) > MAX_PATH:
-        raise ModelFileError(f"{str(path)!r:.200} has a name that the settings cannot hold. Rename it, then add it.")
+    if len(str(path)) > MAX_PATH:
+        raise ModelFileError(f"{path!s:.200}… has a name that is too long for the settings. Add one above it.")
     if path == Path(path.anchor):
         raise ModelFileError(f"{path} is the whole disk. Choose the folder that holds the models.")
     if not _is_utf8(str(path)):  # the settings are a text

@@ -14,7 +14,7 @@ def with_folder(folders: Sequence[str], folder: Path) -> tuple[str, ...]:
     if not os.path.isdir(path):
         raise ModelFileError(f"{path} is no folder. Name one that holds model files.")
     if len(str(path)) > MAX_PATH:
-        raise ModelFileError(f"{path!s:.200}… has too long a name for the settings. Rename it, then add it.")
+        raise ModelFileError(f"{path!s:.200}… has a name that is too long for the settings. Add one above it.")
     if path == Path(path.anchor):
         raise ModelFileError(f"{path} is the whole disk. Choose the folder that holds the models.")
     if not _is_utf8(str(path)):  # the settings are a text

@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> dict[str, Record]:
     except FileNotFoundError:
         return {}
     except OddFileError as fault:
-        raise DamagedManifestError(f"{path} cannot be read: {fault.strerror}. Install the model again.") from fault
+        raise DamagedManifestError(f"{path} is damaged: {fault.strerror}. Install the model again.") from fault
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {reason(fault)}.") from fault
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
@@ -102,9 +102,10 @@ def _record(entry: dict[str, Any]) -> Record:
         raise TypeError("a number is missing")
     for file_name in record.files:
         _check_name(file_name)
-    if datetime.fromisoformat(record.added).tzinfo is None:
+    added = datetime.fromisoformat(record.added)
+    if added.tzinfo is None:
         raise ValueError("no time zone")
-    datetime.fromisoformat(record.added).astimezone(UTC)  # OverflowError at either end of the calendar
+    added.astimezone(UTC)  # OverflowError: before or after all times
     return record
 
 

@@ -61,7 +61,7 @@ DOUBLE_INNER = ("jamba", "granitehybrid")
 SSM_HEADS = ("mamba2", "granitehybrid", "falcon-h1", "nemotron_h", "nemotron_h_moe", "plamo2")
 DELTA = ("qwen3next", "qwen35", "qwen35moe", "qwen4exp")  # states are squares, and key heads share value heads
 SECTIONS = ("qwen2vl", "paddleocr", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp", "qwen3tts")
-EQUAL_HEADS = ("dots1", "deepseek2-ocr")
+EQUAL_HEADS = ("dots1", "deepseek2-ocr", "minicpm3")
 # which layers have a window: every one but each n-th; those below 0 begin with one that has none
 PERIODS = {
     **dict.fromkeys(("afmoe", "cohere2", "exaone4", "exaone-moe", "llama4", "mellum", "muse-glimmer", "olmo2"), 4),

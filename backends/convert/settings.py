@@ -122,7 +122,6 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
         yield f"A layer of the type {quoted(other)}"
     if config.layer_types and len(config.layer_types) != config.num_layers:
         yield "A list of layer_types that is not as long as the model is deep"
-    yield from _expert_faults(config)
     yield from _window_faults(architecture, config)
     yield from _rope_faults(architecture, config.rope, config.local_rope)
     head = config.sizes.get(Size.FULL_HEAD, config.sizes[Size.HEAD])
@@ -130,15 +129,20 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
         yield f"A partial_rotary_factor of {config.rope.partial:g} for heads of {head}"
     if (fault := architecture.check(config)) is not None:
         yield fault
+    yield from _expert_faults(config)
 
 
 def _expert_faults(config: Config) -> Iterator[str]:
     """llama.cpp ends the process on these."""
     num_experts = config.sizes.get(Size.EXPERTS)
-    for key in ("num_experts_per_tok", "top_k_experts"):
-        used = config.optional_count(key) if num_experts is not None else None
-        if num_experts is not None and used is not None and used > num_experts:
-            yield f"A {key} of {used} for {num_experts} experts"
+    if num_experts is None:
+        return
+    used = {key: n for key in ("num_experts_per_tok", "top_k_experts") if (n := config.optional_count(key)) is not None}
+    if not used:
+        yield f"A mixture of {num_experts} experts of which no number is used"
+    for key, n in used.items():
+        if n > num_experts:
+            yield f"A {key} of {n} for {num_experts} experts"
 
 
 def _window_faults(architecture: Architecture, config: Config) -> Iterator[str]:

@@ -12,7 +12,7 @@ from backends.formats.gguf_settings import Settings
 # setting -> lowest number, and the architectures in which it must be there
 AT_LEAST: tuple[tuple[str, int, str], ...] = (
     ("expert_count", 1, "smallthinker bailingmoe2 grovemoe glm4moe llada-moe lfm2moe"),
-    ("expert_gating_func", 1, "dots1 hy_v4 minimax-m2"),
+    ("expert_gating_func", 1, "dots1 hy_v4 minimax-m2 smallthinker"),
     ("experts_per_group", 1, "grovemoe"),
     ("interleave_moe_layer_step", 1, "ernie4_5-moe"),
     ("attention.head_count", 1, "olmo2 phimoe"),
@@ -27,6 +27,7 @@ AT_LEAST: tuple[tuple[str, int, str], ...] = (
     ("hrm.l_cycles", 1, "hrm_text"),
     ("kda.safe_gate", 1, "bailingmoe3"),
     ("wkv.head_size", 1, "rwkv6 rwkv7 rwkv6qwen2 arwkv7"),
+    ("attention.group_norm_groups", 1, "wavtokenizer-dec"),
     ("shortconv.l_cache", 2, "lfm2 lfm2moe"),
 )
 # of every architecture, where the setting is there: others divide by it or have no such kind
@@ -44,11 +45,13 @@ EXACTLY: tuple[tuple[str, int, str], ...] = (
     ("token_shift_count", 1, "arwkv7 rwkv6qwen2"),
     ("token_shift_count", 2, "rwkv6 rwkv7"),
     ("attention.head_count_kv", 1, "deepseek4"),
+    ("ssm.group_count", 0, "plamo2"),
 )
 BROKEN = ("plm",)  # its graph asserts in every prompt of more than one token (llama-kv-cache.cpp, `cpy_v`)
 DEFAULTS = {"token_shift_count": 2}
 TOKENS = {"chameleon": 8196, "qwen3tts": 3072}  # of the output, at least
 # layers without keys are recurrent, and there must be some of both kinds
+UNFIT = (("rwkv6qwen2", "time_mix_first.weight"),)  # with it the graph is another one, whose norms are not there
 BY_KEYS = (
     *("jamba", "granitehybrid", "plamo2", "kimi-linear", "kimi-k3", "glm5-next", "bailingmoe3", "lfm2", "lfm2moe"),
     *("nemotron_h", "nemotron_h_moe"),
@@ -58,7 +61,7 @@ DOUBLE_INNER = ("jamba", "granitehybrid")
 SSM_HEADS = ("mamba2", "granitehybrid", "falcon-h1", "nemotron_h", "nemotron_h_moe", "plamo2")
 DELTA = ("qwen3next", "qwen35", "qwen35moe", "qwen4exp")  # states are squares, and key heads share value heads
 SECTIONS = ("qwen2vl", "paddleocr", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp", "qwen3tts")
-EQUAL_HEADS = ("dots1", "deepseek2-ocr")
+EQUAL_HEADS = ("dots1", "deepseek2-ocr", "minicpm3")
 # which layers have a window: every one but each n-th; those below 0 begin with one that has none
 PERIODS = {
     **dict.fromkeys(("afmoe", "cohere2", "exaone4", "exaone-moe", "llama4", "mellum", "muse-glimmer", "olmo2"), 4),
@@ -98,6 +101,12 @@ def check_architecture(settings: Settings, tensors: Sequence[TensorInfo]) -> Non
     for check in CHECKS:
         if (fault := check(settings, name)) is not None:
             raise settings.refuse(fault, settings.get(fault))
+    for only, tensor in UNFIT:
+        if name == only and any(each.name.endswith(tensor) for each in tensors):
+            raise FormatError(
+                f"{settings.header.path.name} cannot be loaded: it holds a tensor {tensor!r}, as no model of the "
+                f"architecture {name!r} does. Download it again."
+            )
     rows = next((t.shape[-1] for t in tensors if t.name == "token_embd.weight"), None)
     if rows is not None and rows < TOKENS.get(name, 0):
         raise settings.refuse("vocab_size", rows)
@@ -178,7 +187,10 @@ def _state(settings: Settings, name: str) -> Fault:
         if keys < 1 or heads % keys:
             return "ssm.group_count"
     size = settings.number("wkv.head_size")
-    return "wkv.head_size" if size and embedding % size else None
+    if size and embedding % size:
+        return "wkv.head_size"
+    keys = settings.number("attention.head_count_kv", settings.number("attention.head_count"))
+    return "attention.head_count_kv" if name == "rwkv6" and keys not in (0, embedding // size) else None
 
 
 def _latent(settings: Settings, name: str) -> Fault:
@@ -234,6 +246,15 @@ def _cycles(settings: Settings, name: str) -> Fault:
     if name == "hrm_text":
         stack, high, low = (settings.number(f"hrm.{key}") for key in ("layers_per_stack", "h_cycles", "l_cycles"))
         return None if settings.num_layers == stack * high * (low + 1) else "block_count"
+    if name == "wavtokenizer-dec":
+        widths = {settings.number(f"{part}.embedding_length") for part in ("posnet", "convnext")}
+        deep = (f"{part}.block_count" for part in ("posnet", "convnext"))
+        deeper = next((key for key in deep if settings.number(key) > settings.num_layers), None)
+        return deeper if len(widths) == 1 else "convnext.embedding_length"
+    if name == "qwen4exp" and settings.get("ple.layers"):
+        rows = (settings.number("ple.ngram_size") - 1) * settings.number("ple.heads_per_ngram")
+        width = rows * settings.number("embedding_length_per_layer_input")
+        return None if width == settings.number("embedding_length") else "ple.heads_per_ngram"
     if name == "glm5-next":
         top = settings.number("attention.indexer.top_k")
         return "attention.indexer.top_k" if top % settings.number("attention.indexer.kpool", 2) else None

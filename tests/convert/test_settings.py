@@ -39,6 +39,7 @@ BASE: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 27,
         "num_key_value_heads": 4,
         "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
         "moe_intermediate_size": 32,
         "n_shared_experts": 1,
         "kv_lora_rank": 16,

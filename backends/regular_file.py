@@ -13,6 +13,7 @@ KINDS = (
     (stat.S_ISBLK, "it is a device, not a file"),
 )
 LOOP = "it is a link that leads to itself"
+PIECE = 1 << 16
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -35,7 +36,10 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         _check(path, status.st_mode)  # it may have been replaced meanwhile
-        content = file.read(most_bytes + 1) if status.st_size <= most_bytes else None
+        # never asked for more than it says to hold: Python makes room for all that is asked for
+        content = file.read(status.st_size + 1) if status.st_size <= most_bytes else None
+        while content and status.st_size < len(content) <= most_bytes and (more := file.read(PIECE)):
+            content += more  # it grows, or is one of those that say 0
     if content is None or len(content) > most_bytes:
         raise TooLargeError(path, most_bytes)
     return content

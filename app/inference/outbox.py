@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from app.inference.bounds import num_characters
 from backends.protocol import Abort, Close, Generate, Load, Pause, Request, Resume
 
-MAX_WAITING = 512  # requests
+MAX_WAITING = 4096  # requests; a program may ask thousands of short questions at once
 MAX_CHARACTERS = 16_000_000  # of all that wait; a longer prompt goes while nothing else does
 
 _log = logging.getLogger(__name__)

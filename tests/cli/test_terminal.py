@@ -13,7 +13,8 @@ from app.__main__ import main
 from app.cli.progress import ProgressLine
 from app.cli.terminal import PrintableFormatter, say, say_json, warn
 from app.paths import Paths
-from app.settings import Settings, save_settings
+from app.settings import Settings
+from app.settings_file import save_settings
 from backends.bounds import MAX_SENTENCE, UNPRINTABLE, as_name, printable, sentence, whole
 from tests.library import foreign
 from tests.library.oddities import ESCAPES, NO_UTF8

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import RequestError
 from app.inference.supervisor import EngineHandle
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
@@ -140,7 +141,10 @@ def test_drafts_change_no_token_of_a_rolling_answer(load: Load, tiny: Path, tiny
 def test_a_prompt_longer_than_the_context_loses_its_middle(load: Load, tiny: Path) -> None:
     handle = load(tiny, **OPTIONS)
     prompt = tuple(20 + n % 600 for n in range(1000))
-    refused = start(handle, prompt).wait().last
+    with pytest.raises(RequestError) as unsent:
+        start(handle, prompt)
+    assert unsent.value.kind is FailureKind.CONTEXT_LENGTH
+    refused = start(handle, prompt[: handle.wait_ready().context]).wait().last
     assert isinstance(refused, Failed)
     assert refused.kind is FailureKind.CONTEXT_LENGTH
     answer = roll(handle, prompt, max_tokens=50)

@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from app.paths import Paths
 from app.services import Services
-from app.settings import Settings, save_settings
+from app.settings import Settings
+from app.settings_file import save_settings
 from backends.bounds import UNPRINTABLE
 from tests.library import foreign
 from tests.library.oddities import ESCAPES, NO_UTF8

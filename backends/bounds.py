@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_COUNT = 2**63 - 1  # what SQLite, C and JSON's readers hold
 MAX_NAME = 200  # characters of a name, an id, a type
+MAX_REASON = 300  # of the part of a message that says why
 MAX_SENTENCE = 600  # characters of a message: two sentences and a path
 # what moves a cursor, colours or reorders text, or is no character at all; joiners stay, as Persian and emoji need them
 UNPRINTABLE = re.compile(

@@ -14,6 +14,7 @@ import llama_cpp as lib
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
+from backends.bounds import MAX_REASON, sentence
 from backends.engine.runner import PromptError
 from backends.llama.candidates import Ids
 from backends.llama.grammar_trial import (
@@ -29,7 +30,6 @@ from backends.llama.verdicts import Verdict, Verdicts
 from backends.protocol import FailureKind, Grammar
 from backends.sandbox.job import Fault
 from backends.sandbox.sandbox import Sandbox
-from backends.sentence import shorten
 
 # seconds of the step thread that an answer's grammar may take: the other streams wait for it
 PATIENCE, PATIENCE_PER_TOKEN = 1.0, 0.05
@@ -82,7 +82,7 @@ class Matcher:
         if self._matcher.is_error():
             if is_dead_end(self._matcher):
                 raise GrammarError("The grammar allows no token of this model here.")
-            reason = shorten(reason_of(self._matcher.get_error())).rstrip(".")
+            reason = sentence(reason_of(self._matcher.get_error()), MAX_REASON).rstrip(".")
             raise GrammarError(f"The grammar cannot be followed: {reason}.")
 
 
@@ -111,7 +111,7 @@ class GrammarCompiler:
         # without the interpreter's lock, and in no longer than the trial took
         native = LLMatcher(self._native_tokenizer(), verdict.source, log_level=0, limits=LIMITS)
         if native.is_error():
-            raise _refusal(shorten(reason_of(native.get_error())).rstrip("."))
+            raise _refusal(sentence(reason_of(native.get_error()), MAX_REASON).rstrip("."))
         return Matcher(native, self._ends)
 
     def _try(self, grammar: Grammar, sandbox: Sandbox) -> Verdict:

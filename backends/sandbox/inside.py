@@ -8,9 +8,9 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
+from backends.bounds import MAX_REASON, sentence
 from backends.sandbox.job import Bounds, Done, Failed, Job, Keep, Refused
 from backends.sandbox.limits import bound_memory, ending_after, leave_no_core
-from backends.sentence import shorten
 
 
 def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: tuple[str, ...]) -> None:
@@ -41,7 +41,7 @@ def _do(job: Job, tools: dict[str, Any], bounds: Bounds) -> Done | Failed:
         with ending_after(bounds.deadline):
             return Done(job.run(tools))
     except Refused as reason:
-        return Failed(shorten(str(reason)).rstrip("."))
+        return Failed(sentence(str(reason), MAX_REASON).rstrip("."))
     except MemoryError:
         return Failed(bounds.too_large, is_spent=True)
     except RecursionError:

@@ -6,7 +6,6 @@ from backends.llama.grammar_source import source_of
 from backends.llama.verdicts import MAX_CHARACTERS, MAX_VERDICTS, SECONDS, Verdict, Verdicts
 from backends.protocol import Grammar, GrammarKind
 from backends.sandbox.job import Refused
-from backends.sentence import LENGTH, shorten
 
 
 def schema(text: str) -> Grammar:
@@ -65,12 +64,3 @@ def test_a_reason_that_the_machine_may_be_to_blame_for_is_forgotten(monkeypatch:
     now[0] = SECONDS + 1
     assert verdicts.get(schema("slow")) is None
     assert verdicts.get(schema("bad"))
-
-
-def test_a_sentence_is_one_line_of_what_can_be_shown() -> None:
-    assert shorten("roles must\n  alternate\t!") == "roles must alternate !"
-    assert shorten("\x1b[31mred\x00 \ud800 ok") == "[31mred ok"
-    long = shorten("word " * 1_000_000)
-    assert len(long) <= LENGTH
-    assert long.endswith("…")
-    assert shorten("") == ""

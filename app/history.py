@@ -4,7 +4,6 @@ Every method commits before it returns, so a process that dies keeps all that it
 """
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,18 +16,11 @@ from typing import Any, Final
 from app.conversation import ConversationInfo, Role, Turn
 from app.history_rows import info_from, storable, text_from, turn_from, unreadable
 from app.history_salvage import salvage
-from app.own_database import (
-    NewerDatabase,
-    NotOurDatabase,
-    check_schema,
-    clear_the_way,
-    is_damage,
-    set_database_aside,
-)
+from app.in_use import Use
+from app.own_database import check_schema
 from app.whole_file import reason
 from backends.ownership.private import make_private_file, make_private_folder
 from backends.protocol import Timings
-from backends.regular_file import check_regular
 
 # one entry per version; a released entry is never edited, a change is a new one
 MIGRATIONS = (
@@ -82,6 +74,8 @@ class History:
 
     def __init__(self, path: Path | None, copy_of: Path | None = None):
         """None keeps everything in memory; copy_of: and begins with what is in that file. Raises NotOurDatabase."""
+        self.path = path
+        self._use: Use | None = None
         if path:
             make_private_folder(path.parent)
             make_private_file(path)
@@ -168,19 +162,19 @@ class History:
         """With its turns. One that is gone already is no error."""
         self._database.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,))
 
-    def take_over(self, damaged: Path) -> int:
-        """What can be read of a damaged file; the number of chats. This history must be new."""
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
-            scratch.executescript("".join(MIGRATIONS))
-            num_chats = salvage(damaged, scratch)
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            scratch.execute(f"PRAGMA user_version = {version}")
-            if num_chats:
-                scratch.backup(self._database)
-        return num_chats
+    def take_over(self, damaged: Path, *, is_immutable: bool = False) -> int:
+        """What can be read of a damaged file; the number of chats. This history must be new. Raises sqlite3.Error."""
+        with self._transaction():
+            return salvage(damaged, self._database, is_immutable=is_immutable).num_chats
+
+    def hold(self, use: Use) -> None:
+        """Others are told so long that the file is open."""
+        self._use = use
 
     def close(self) -> None:
         self._database.close()
+        if self._use:
+            self._use.end()
 
     def _conversation(self, conversation_id: int) -> ConversationInfo:
         try:
@@ -203,18 +197,21 @@ class History:
         if path.stat().st_size > MAX_COPY:
             raise OSError(None, "it is too large to be kept in memory")
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
-            _check(source)
+            check_pages(source)
             source.backup(self._database)
 
     def _prepare(self) -> None:
         database = self._database
         database.text_factory = text_from
         database.create_function("folded", 1, _folded, deterministic=True)
-        check_schema(database, _scripts())
+        with self._transaction("DEFERRED"):  # version and tables of one moment
+            check_schema(database, scripts())
+            is_current = self._version() == len(MIGRATIONS)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA foreign_keys = ON")
-        self._migrate()
+        if not is_current:
+            self._migrate()
         self._try_to_write()
 
     def _try_to_write(self) -> None:
@@ -228,15 +225,22 @@ class History:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another window does
                 raise
 
-    def _migrate(self) -> None:
+    def _version(self) -> int:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            # one transaction with its number, or a death in between would run it twice
-            self._database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+        return int(version)
+
+    def _migrate(self) -> None:
+        """One transaction: a death in between leaves the old version, and another process has to wait for the new."""
+        with self._transaction():
+            check_schema(self._database, scripts())
+            for script in MIGRATIONS[self._version() :]:
+                for statement in _statements(script):
+                    self._database.execute(statement)
+            self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._database.execute(f"BEGIN {kind}")
         try:
             yield
             self._database.execute("COMMIT")
@@ -252,24 +256,6 @@ class History:
         _require(cursor, conversation_id)
 
 
-def open_history(path: Path) -> tuple[History, str | None]:
-    """The history, and a sentence for a banner when the file on disk could not be used."""
-    try:
-        moved = clear_the_way(path) if path.parent.is_dir() else []
-        _inspect(path)
-        history = History(path)
-    except NewerDatabase:
-        return _start_anew(path, "The chats on disk are from a newer Slipstream.")
-    except NotOurDatabase as error:
-        return _start_anew(path, f"The file with the chats is not one ({error}).")
-    except (sqlite3.Error, OSError) as error:
-        if is_damage(error) or _says_nonsense(error, path):
-            return _start_anew(path, "The file with the chats was damaged.", is_readable=True)
-        return _in_memory(error, path)
-    names = ", ".join(target.name for target in moved)
-    return history, f"What lay beside the chats was damaged, or not theirs. It is kept as {names}." if moved else None
-
-
 def why(error: Exception) -> str:
     """Of one of FAULTS, as the end of a sentence."""
     if isinstance(error, KeyError):
@@ -279,58 +265,26 @@ def why(error: Exception) -> str:
     return REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, str(error))
 
 
-def _start_anew(path: Path, what: str, is_readable: bool = False) -> tuple[History, str | None]:
-    """is_readable: what can be read of the old file goes on in the new one."""
-    try:
-        target = set_database_aside(path)
-        history = History(path)
-        num_chats = history.take_over(target) if is_readable else 0
-        came = f"{num_chats} of its chats could be read, and go on." if num_chats else "A new one was begun."
-        return history, f"{what} It is kept as {target.name}. {came}"
-    except (sqlite3.Error, OSError) as error:
-        return _in_memory(error, path)
-
-
-def _in_memory(error: Exception, path: Path) -> tuple[History, str | None]:
-    """With the chats that can be read at least, where the file may not be written."""
-    try:
-        check_regular(path)
-        return History(None, copy_of=path), f"Chats cannot be kept ({why(error)}). What is new is lost when you quit."
-    except (sqlite3.Error, OSError):
-        pass
-    return History(None), f"The chats on disk cannot be opened ({why(error)}). New chats are lost when you quit."
-
-
-def _inspect(path: Path) -> None:
-    """Raises sqlite3.Error. Opened for reading only: closing it leaves every byte as it was, in the log too."""
-    if path.exists() and path.stat().st_size:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", PAUSE, uri=True)) as database:
-            try:
-                check_schema(database, _scripts())
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # as for a format of the future
-                    raise NotOurDatabase(str(error)) from error
-                raise
-            _check(database)
-
-
-def _scripts() -> dict[int, str]:
+def scripts() -> dict[int, str]:
     return {version: "".join(MIGRATIONS[:version]) for version in range(1, len(MIGRATIONS) + 1)}
 
 
-def _says_nonsense(error: Exception, path: Path) -> bool:
-    """A header that forbids writing, in a file that may be written to, is a damaged one."""
-    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
-    return code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-
-
-def _check(database: sqlite3.Connection) -> None:
+def check_pages(database: sqlite3.Connection) -> None:
     """The indexes too, which say where turns are: one that lies would hide them."""
     (answer,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok" or database.execute("PRAGMA foreign_key_check").fetchone():
         error = sqlite3.DatabaseError(answer)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):  # and not in the middle of a trigger
+            yield statement
+            statement = ""
 
 
 def _folded(content: bytes) -> str:

@@ -19,9 +19,18 @@ HOME_VARIABLE = "SLIPSTREAM_HOME"
 # names in our folders; data lies beside the models on some systems, and config, data and logs in one on others
 KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
-    *("data", "slipstream.sqlite3*", "library.json*", ".library.json.*", "cards", "*.card.json", "models"),
-    *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", "selftest*"),
-    *("guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
+    *(
+        "data",
+        "slipstream.sqlite3*",
+        ".slipstream.sqlite3.*",
+        "library.json*",
+        ".library.json.*",
+        "cards",
+        "*.card.json",
+        "models",
+    ),
+    *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
+    *("selftest*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
 )
 
 

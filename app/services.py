@@ -10,7 +10,8 @@ from app.closing import close_all
 from app.directory import Directory
 from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
-from app.history import History, open_history
+from app.history import History
+from app.history_opening import open_history
 from app.hub.client import HubClient
 from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot

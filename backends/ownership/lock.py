@@ -7,6 +7,7 @@ from pathlib import Path
 from backends.ownership.directory import Directory
 
 FILE_NAME = "lock"
+MOST_SHARES = 64  # holders at once, where each takes a byte
 
 if sys.platform == "win32":
     import msvcrt
@@ -17,6 +18,24 @@ if sys.platform == "win32":
         except OSError:
             return False
         return True
+
+    def try_lock_alone(handle: int) -> bool:
+        """Every byte that `share_lock` may take."""
+        try:
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, MOST_SHARES)
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, MOST_SHARES)
+        except OSError:
+            return False
+        return True
+
+    def share_lock(handle: int) -> None:
+        """Locks are never shared there, so each holder takes a byte of its own."""
+        for place in range(MOST_SHARES):
+            os.lseek(handle, place, os.SEEK_SET)
+            if try_lock(handle):
+                return
 else:
     import fcntl
 
@@ -27,6 +46,14 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def try_lock_alone(handle: int) -> bool:
+        """Whether nobody else shares it. Raises OSError without locks."""
+        return try_lock(handle)
+
+    def share_lock(handle: int) -> None:
+        """With others who share it, until the handle is closed. Raises OSError without locks, or for one held alone."""
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def lock_of(path: Path) -> Path:

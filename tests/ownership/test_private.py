@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import open_history
+from app.history_opening import open_history
 from app.lab.card_store import CardStore
 from app.paths import Paths
 from app.services import Services

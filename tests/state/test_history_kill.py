@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.history import open_history
+from app.history_opening import open_history
 
 NUM_KILLS = 24
 WRITER = """

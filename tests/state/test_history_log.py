@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import History, open_history
+from app.history import History
+from app.history_opening import open_history
 from app.write_ahead_log import LogState, look_at_log
 
 FRAME = 24 + 4096

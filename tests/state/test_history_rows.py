@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import FAULTS, MIGRATIONS, History, open_history, why
+from app.history import FAULTS, MIGRATIONS, History, why
+from app.history_opening import open_history
 from backends.protocol import Timings
 
 Spoil = Callable[[sqlite3.Connection], object]

@@ -11,7 +11,7 @@ import pytest
 
 from app.conversation import Role
 from app.errors import InstallError, ModelFileError
-from app.history import open_history
+from app.history_opening import open_history
 from app.inference.preflight import Preflight, Verdict
 from app.jobs.install_record import FILE_NAME, read_record
 from app.lab.card_store import CardStore

@@ -14,7 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from app.conversation import Role
-from app.history import open_history
+from app.history_opening import open_history
 from app.lab.card import Card, verdict
 from app.lab.card_store import CardStore
 from app.lab.export import to_csv

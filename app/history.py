@@ -193,10 +193,16 @@ class History:
             return unreadable(turn_id, "it is too large")
 
     def _copy(self, path: Path) -> None:
-        """Of a file that may only be read, as its last quiet moment has left it."""
+        """Of a file that may only be read; without its log, as its last quiet moment has left it, where that is all."""
         if path.stat().st_size > MAX_COPY:
             raise OSError(None, "it is too large to be kept in memory")
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+        try:
+            self._copy_as(path, "mode=ro")
+        except sqlite3.OperationalError:  # the memory that readers of a log share cannot be made
+            self._copy_as(path, "mode=ro&immutable=1")
+
+    def _copy_as(self, path: Path, mode: str) -> None:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", PAUSE, uri=True)) as source:
             check_pages(source)
             source.backup(self._database)
 

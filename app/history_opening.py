@@ -94,11 +94,10 @@ def _start_anew(path: Path, fault: str) -> tuple[History, str | None]:
 def _in_memory(reason: str, path: Path, fault: str | None = None) -> tuple[History, str | None]:
     """With the chats that can be read at least, where the file may not be written."""
     lost = "What is new is lost when you quit."
-    try:
-        check_regular(path)
-        return History(None, copy_of=path), f"Chats cannot be kept ({reason}). {lost}"
-    except (sqlite3.Error, OSError):
-        pass
+    if fault is None:
+        with suppress(sqlite3.Error, OSError):
+            check_regular(path)
+            return History(None, copy_of=path), f"Chats cannot be kept ({reason}). {lost}"
     history = History(None)
     num_chats = _read_into(history, path)
     if fault is None and not num_chats:

@@ -1,4 +1,4 @@
-"""What can still be read of a file of chats that is damaged, or not as Slipstream makes it. That file stays as it is."""
+"""What can still be read of a file of chats that is damaged, or not as Slipstream makes it. It stays as it is."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -79,14 +79,13 @@ def _select(source: sqlite3.Connection, table: str, columns: Mapping[str, str | 
     """None when there is no such table. A view or a virtual table of that name would run somebody else's code."""
     try:
         found = source.execute("SELECT type, sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
-        there = {
-            bytes(name).decode("utf-8", "replace") for _, name, *_ in source.execute(f"PRAGMA table_info({table})")
-        }
+        rows = source.execute(f"PRAGMA table_info({table})").fetchall()
     except sqlite3.Error as error:
         _raise_what_passes(error)
         return None
     if found is None or found[0] != b"table" or not bytes(found[1] or b"").upper().startswith(b"CREATE TABLE"):
         return None
+    there = {bytes(name).decode("utf-8", "replace") for _, name, *_ in rows}
     if any(name not in there for name, default in columns.items() if default is None):
         return None
     names = [(name, name if name in there else default) for name, default in columns.items()]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from backends.ownership.lock import share_lock, try_lock_alone
+from backends.ownership.lock import share_lock, try_lock_alone, use_of
 
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -13,7 +13,7 @@ class Use:
 
     def __init__(self, path: Path):
         """Raises OSError when there can be no lock beside it."""
-        self._handle: int | None = os.open(_place(path), FLAGS | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self._handle: int | None = os.open(use_of(path), FLAGS | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             self.is_alone = try_lock_alone(self._handle)
             share_lock(self._handle)
@@ -24,7 +24,3 @@ class Use:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _place(path: Path) -> Path:
-    return path.with_name(f".{path.name}.in-use")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
-from backends.ownership.lock import lock_of
+from backends.ownership.lock import lock_of, use_of
 from backends.ownership.private import (
     make_folder,
     make_private_folder,
@@ -19,16 +19,8 @@ HOME_VARIABLE = "SLIPSTREAM_HOME"
 # names in our folders; data lies beside the models on some systems, and config, data and logs in one on others
 KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
-    *(
-        "data",
-        "slipstream.sqlite3*",
-        ".slipstream.sqlite3.*",
-        "library.json*",
-        ".library.json.*",
-        "cards",
-        "*.card.json",
-        "models",
-    ),
+    *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
+    *("cards", "*.card.json", "models"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *("selftest*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
 )
@@ -94,6 +86,8 @@ class Paths:
             tighten_file(file)
             tighten_file(lock_of(file))
         for file in (self.index_file, *with_companions(self.database_file)):
+            tighten_file(file)
+        for file in (lock_of(self.index_file), lock_of(self.database_file), use_of(self.database_file)):
             tighten_file(file)
         for folder in (self.cards, self.cache / "evaluations"):
             tighten_folder(folder, KNOWN)

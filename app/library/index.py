@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
 from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from app.whole_file import changing_file
 from backends.ownership.private import make_private_file, make_private_folder
 
 VERSION = 2  # 1 had paths as text, which not every path is
@@ -62,11 +63,22 @@ class Index:
         ]
         self._unsaved = {}
         rows = [row for row in rows if all(map(_fits, row))]
-        with suppress(sqlite3.Error, OSError), closing(self._open()) as database, database:
+        with suppress(sqlite3.Error, OSError), self._alone(), closing(self._open()) as database, database:
             database.executemany(f"INSERT OR REPLACE INTO headers VALUES ({', '.join('?' * NUM_COLUMNS)})", rows)
 
     def _load(self) -> dict[str, tuple[Identity, Facts]]:
         """A row that is none costs itself: its file is opened again. What is not as we wrote it is set aside."""
+        try:
+            with self._alone():
+                return self._load_alone()
+        except OSError:  # another process takes long, or the folder may not be written to
+            return {}
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """From the opening to the closing: what is set aside or made anew is open nowhere else. Raises OSError."""
+        return changing_file(self._path, SECONDS)
+
+    def _load_alone(self) -> dict[str, tuple[Identity, Facts]]:
         try:
             with closing(self._open()) as database:
                 rows = database.execute("SELECT * FROM headers").fetchall()

@@ -61,6 +61,11 @@ def lock_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def use_of(path: Path) -> Path:
+    """Of a file that stays open: shared by all who have it open, where `lock_of` is for a moment."""
+    return path.with_name(f".{path.name}.in-use")
+
+
 class FolderLock:
     """Not reentrant: a second lock of one folder fails in the same process too."""
 

@@ -64,6 +64,9 @@ def _tidy(path: Path) -> str | None:
     if kept:
         return f"The file with the chats could not be used. It is kept as {kept[0]}. What could be read of it goes on."
     names = ", ".join(target.name for target in clear_the_way(path))
+    if path.with_name(f"{path.name}-journal").exists():  # of a death in a change: a reader alone cannot undo it
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, PAUSE)) as database:
+            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return f"What lay beside the chats was damaged, or not theirs. It is kept as {names}." if names else None
 
 
@@ -130,6 +133,7 @@ def _mend(path: Path) -> tuple[Salvaged, Path]:
             new.executescript(f"{''.join(MIGRATIONS)} PRAGMA user_version = {len(MIGRATIONS)}; BEGIN;")
             salvaged = salvage(path, new)
             new.execute("COMMIT")
+            new.execute("PRAGMA journal_mode = WAL")  # not later, in its place: a death in that would need a journal
         _sync(part)
         mended = path.with_name(f"{path.name}{MENDED}{_free_number(path)}")
         os.rename(part, mended)

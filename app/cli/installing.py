@@ -113,9 +113,11 @@ def _until(asked: threading.Event, function: Callable[[], T]) -> T:
 
 
 def _report(installed: "Installed") -> dict[str, Any]:
+    from app.library.checkpoint_folder import RECORD, contents
+
     if installed.entry is not None:
         return {**_describe(installed.entry), "note": installed.note}
-    files = [path for path in installed.path.iterdir() if path.is_file()]
+    files = [path for path in contents(installed.path).files if path.name != RECORD]
     size = sum(path.stat().st_size for path in files)
     return {"id": None, "path": str(installed.path), "files": len(files), "bytes": size, "note": installed.note}
 

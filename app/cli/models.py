@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_WIDTH = 80  # of a column; a longer cell pushes its own line only
 MAX_REASONS = 20
+MAX_NAMES = 12
 COLUMNS = ("MODEL", "SIZE", "TYPE", "ARCHITECTURE", "CONTEXT", "FROM")
 
 
@@ -163,6 +164,9 @@ def _remove(services: "Services", arguments: argparse.Namespace) -> int:
     entry = services.library.find(arguments.remove)
     removal = services.library.removal(entry.id)
     listed = "\n".join(f"    {_size(num_bytes):>9}  {printable(str(path))}" for path, num_bytes in removal.files)
+    staying = [path.name for path in removal.staying]
+    if staying:
+        listed += f"\nNot the model's, and left alone: {_names(staying)}."
     if not arguments.yes and not (sys.stdin.isatty() and _agreed(f"{listed}\nDelete these files? [y/N] ")):
         from app.errors import UsageError
 
@@ -173,9 +177,15 @@ def _remove(services: "Services", arguments: argparse.Namespace) -> int:
         "id": entry.id,
         "removed": [str(path) for path, _ in removal.files],
         "bytes": removal.bytes,
+        "staying": [str(path) for path in removal.staying],
     }
     show(arguments, document, lambda: f"{listed}\n{_size(removal.bytes)} deleted.")
     return 0
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(map(printable, names[:MAX_NAMES])) + more
 
 
 def _agreed(question: str) -> bool:

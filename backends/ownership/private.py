@@ -14,7 +14,7 @@ from pathlib import Path
 from backends.ownership.directory import is_real_folder
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-PUBLIC = 0o666  # of files about which the umask decides
+PUBLIC = 0o644  # of files that others may read as far as the umask lets them, and never write
 ABOVE_MODE = 0o755  # of folders that had to be made above it
 
 
@@ -37,6 +37,14 @@ def make_folder(path: Path) -> None:
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(ABOVE_MODE, exist_ok=True)
+
+
+def close_to_writers(path: Path) -> None:
+    """A regular file of this person's is writable for nobody else. A link, and what it leads to, stays as it is."""
+    with suppress(OSError):
+        status = os.lstat(path)
+        if sys.platform != "win32" and stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            os.chmod(path, stat.S_IMODE(status.st_mode) & ~0o022)
 
 
 def make_private_file(path: Path) -> None:

@@ -70,6 +70,16 @@ def test_convert_and_quantize_work_on_files(checkpoint: Path, tmp_path: Path) ->
     assert small.stat().st_size < full.stat().st_size
 
 
+def test_convert_replaces_a_file_only_when_asked_to(checkpoint: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.odt"
+    thesis.write_text("mine")
+    refused = slipstream("convert", str(checkpoint), str(thesis))
+    assert refused.returncode == 2
+    assert f"{thesis} is there already. Name another file, or add --force." in refused.stderr
+    assert thesis.read_text() == "mine"
+    assert report("convert", str(checkpoint), str(thesis), "--force")["bytes"] == thesis.stat().st_size
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -6,7 +6,7 @@ Models are not among them: they are large, public, and read by other programs, s
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,14 +67,18 @@ def tighten_file(path: Path) -> None:
             os.chmod(path, FILE_MODE)
 
 
-def tighten_folder(path: Path, known: Iterable[str]) -> None:
-    """A real folder of this person's in which all names are `known` (patterns): else it may be shared on purpose."""
+def tighten_folder(path: Path, known: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
+    """A real folder of this person's that is ours, and in which all names are `known` (patterns).
+
+    Else somebody else made it, or it is shared on purpose.
+    """
     with suppress(OSError):
         status = os.lstat(path)
         patterns = tuple(known)
         if is_real_folder(status) and _is_too_open(status):
             names = os.listdir(path)
-            if all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names):
+            is_known = all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names)
+            if is_known and is_ours(path):
                 os.chmod(path, FOLDER_MODE)
 
 

@@ -87,7 +87,7 @@ def contents(folder: Path) -> Contents:
     except OSError:
         return Contents((), ())
     ours = _recorded(folder)
-    files, others = [], []
+    files, others = list[Path](), list[Path]()
     for path in paths:
         is_ours = path.name in ours or path.name == RECORD if ours else is_part_of_checkpoint(path.name)
         is_folder = path.is_dir() and not path.is_symlink()

@@ -25,9 +25,11 @@ def told(error: OSError, place: str | Path | None = None) -> str:
     """Two sentences. place: what was worked on, for an error that names nothing, or half a path."""
     named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     path = Path(place, named) if place is not None else Path(named).absolute() if named else None
+    if error.strerror is None and not (path and path.is_file()):  # a sentence already
+        return str(error)
     if path is None:
         return f"A file cannot be read or written: {reason(error)}. {advice(error)}"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _file_above(path)):
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, None) and (file := _file_above(path)):
         return f"{path} cannot be used: {file} is a file and no folder. Move it away, or choose another folder."
     return f"{path} cannot be used: {reason(error)}. {advice(error)}"
 

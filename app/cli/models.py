@@ -86,12 +86,19 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
 
 def table(entries: Sequence["ModelEntry"]) -> str:
     if not entries:
-        return "The library is empty. “slipstream demo” installs the model that comes with Slipstream."
+        return "The library is empty. “slipstream install guide” installs the model that comes with Slipstream."
     rows = [COLUMNS, *(_row(entry) for entry in entries)]
     widths = [min(MAX_WIDTH, max(len(row[column]) for row in rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     total = sum(entry.bytes for entry in entries)
-    return "\n".join([*lines, "", *_reasons(entries), f"{len(entries)} models, {_size(total)}"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_reasons(entries),
+            f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
+        ]
+    )
 
 
 def _reasons(entries: Sequence["ModelEntry"]) -> list[str]:

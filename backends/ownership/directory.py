@@ -31,10 +31,9 @@ def placed(path: Path) -> Iterator[None]:
     """A fault names the whole path: half of one, or none, tells nobody where to look."""
     try:
         yield
-    except NotOurs:
-        raise
     except OSError as fault:
-        fault.filename, fault.filename2 = str(path), None
+        if fault.errno is not None:  # else it is a sentence of ours
+            fault.filename = str(path)
         raise
 
 

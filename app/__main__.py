@@ -11,7 +11,7 @@ from importlib.metadata import version
 from app.cli.terminal import guard_log, warn
 from app.closing import kill_children_at_exit
 from app.errors import Cancelled, SlipstreamError, UsageError
-from app.whole_file import reason
+from backends.disk_fault import told
 
 COMMANDS = {
     "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
@@ -50,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:  # the edge: a disk that fails where nobody expected it
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"slipstream: {where}{reason(error)}.", file=sys.stderr)
+        warn(told(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from app.signs import is_surely_ours
 from backends.ownership.lock import lock_of, use_of
 from backends.ownership.private import (
     make_folder,
@@ -75,12 +76,12 @@ class Paths:
     def ensure(self) -> None:
         """Creates the folders that are missing. Raises OSError when the system does not allow it.
 
-        All but the models are for their owner's eyes alone. What earlier versions made for everybody is tightened,
-        unless others' files lie there too, or it is a link.
+        All but the models are for their owner's eyes alone. What earlier versions made for everybody is tightened
+        where a file in it tells that it is ours, unless others' files lie there too, or it is a link.
         """
         for folder in (self.config, self.data, self.cache, self.logs):
             make_private_folder(folder)
-            tighten_folder(folder, KNOWN)
+            tighten_folder(folder, KNOWN, is_surely_ours)
         make_folder(self.models)
         for file in (self.settings_file, self.remarks_file):
             tighten_file(file)
@@ -90,4 +91,4 @@ class Paths:
         for file in (lock_of(self.index_file), lock_of(self.database_file), use_of(self.database_file)):
             tighten_file(file)
         for folder in (self.cards, self.cache / "evaluations"):
-            tighten_folder(folder, KNOWN)
+            tighten_folder(folder, KNOWN, is_surely_ours)

@@ -21,7 +21,7 @@ from app.jobs.bring_in import BringIn
 from app.jobs.convert import plan_quantization
 from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
-from app.jobs.install_guide import InstallGuide
+from app.jobs.install_guide import MODEL_FILE, PUBLISHER, REPO, InstallGuide
 from app.jobs.installs import Installs
 from app.jobs.leftovers import clear_leftovers
 from app.jobs.quantize import Quantize
@@ -119,6 +119,11 @@ class Services:
 
     def stop_server(self) -> None:
         self.server.stop()
+
+    def guide(self) -> ModelEntry | None:
+        """The bundled model, if it is installed and whole."""
+        path = self.store.folder(PUBLISHER, REPO) / MODEL_FILE
+        return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
 
     def install_guide(self) -> int:
         """The job's id."""

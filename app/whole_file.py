@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from app.disk import sync_folder
+from backends.disk_fault import reason as reason  # for all who name a reason
 from backends.ownership.files import delete_file, write_whole
 from backends.ownership.lock import lock_of, try_lock
 from backends.ownership.private import FILE_MODE, make_private_folder
@@ -72,12 +73,6 @@ def usable(path: Path) -> Path:
     except OSError:
         pass
     return path
-
-
-def reason(error: OSError) -> str:
-    """Why, as the end of a sentence."""
-    words = error.strerror or str(error)
-    return words[:1].lower() + words[1:]
 
 
 def _wait(handle: int, path: Path, patience: float) -> None:

@@ -12,6 +12,7 @@ def run(arguments: argparse.Namespace) -> int:
     from app.cli.terminal import show
     from app.errors import SlipstreamError
     from app.paths import Paths
+    from backends.disk_fault import told
     from backends.formats.kept_prompts import clear, our_files
 
     folder = Paths.from_environment().prompt_cache
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     except FileNotFoundError:
         removed, kept = [], []
     except OSError as error:
-        raise SlipstreamError(f"The folder of kept prompts cannot be read: {error}. Check its permissions.") from error
+        raise SlipstreamError(told(error, folder)) from error
     report: dict[str, int | str] = {
         "folder": str(folder),
         "files": len(kept),

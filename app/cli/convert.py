@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from app.cli.target import add_force, require_free
 from backends.bounds import printable, sentence
 
 TYPES = ("bf16", "f16", "f32")
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="FOLDER", help="config.json, tokenizer and weights")
     parser.add_argument("target", type=Path, metavar="FILE", help="the .gguf file to write")
     parser.add_argument("--type", choices=TYPES, default=TYPES[0], help="of the large tensors (bf16)")
+    add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -26,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.source.is_dir():
         raise UsageError(f"{arguments.source} is no folder. Name the folder that holds the checkpoint's files.")
+    require_free(arguments.target.absolute(), is_forced=arguments.force)
     asked, line = ending(), ProgressLine()
     try:
         result = convert_checkpoint(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.ending import ending
+from app.cli.model_name import find_model
 from app.errors import UsageError
 from backends.bounds import printable
 from backends.protocol import KVType
@@ -82,7 +83,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _find(name: str, services: "Services") -> Path:
     """Raises UnknownModelError or ModelFileError."""
-    return services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name).path
+    return find_model(name, services).path
 
 
 def _measure_card(

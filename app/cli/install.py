@@ -1,4 +1,4 @@
-"""`slipstream install`: the whole road from a name on the Hub to a model in the library."""
+"""`slipstream install`: the whole road from a name on the Hub, or the bundled guide, to a model in the library."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from app.cli.installing import add_install_arguments, run_install
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_install_arguments(parser)
+    add_install_arguments(parser, has_guide=True)
     parser.add_argument("--no-card", action="store_true", help="do not measure quality and speed at the end")
 
 

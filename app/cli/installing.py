@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.cli.terminal import show, warn
-from app.errors import AlreadyThere, Cancelled, InstallError
+from app.errors import AlreadyThere, Cancelled, InstallError, UsageError
 from backends.bounds import printable
 
 if TYPE_CHECKING:
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from app.services import Services
 
 LOOK_SECONDS = 0.1
+GUIDE = "guide"  # no name on the Hub: those have a stroke
 
 T = TypeVar("T")
 
 
-def add_install_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", metavar="NAME", help="publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf"
-    )
+def add_install_arguments(parser: argparse.ArgumentParser, *, has_guide: bool = False) -> None:
+    names = "publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf"
+    guide = f"; “{GUIDE}” is the model that comes with Slipstream" if has_guide else ""
+    parser.add_argument("name", metavar="NAME", help=f"{names}{guide}")
     parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (main)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -38,6 +39,8 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     from app.paths import Paths
     from app.services import Services
 
+    if converts and arguments.name == GUIDE:
+        return _run_guide(arguments)
     asked, name = ending(), parse_name(arguments.name)
     services = Services(Paths.from_environment())
     try:
@@ -55,9 +58,45 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     return 0
 
 
+def _run_guide(arguments: argparse.Namespace) -> int:
+    """The model that comes with Slipstream, made on this machine. Raises SlipstreamError."""
+    from app.cli.ending import ending
+    from app.paths import Paths
+    from app.services import Services
+
+    if arguments.revision is not None:
+        raise UsageError("The guide comes with Slipstream and has no --revision.")
+    asked, services = ending(), Services(Paths.from_environment())
+    try:
+        entry = services.guide()
+        if entry is not None:
+            warn(f"The guide is in the library already, as “{entry.id}”.")
+        else:
+            entry = _watched(services, services.install_guide, asked, "Stopped. Nothing was installed.")
+        report = _describe(entry)
+    finally:
+        services.close()
+    show(arguments, report, lambda: _tell(report))
+    return 0
+
+
 def _install(services: "Services", request: "InstallRequest", asked: threading.Event) -> "Installed":
-    from app.cli.progress import ProgressLine
     from app.jobs.install import Installed
+
+    def begin() -> int:
+        job_id = services.installs.install(request)
+        _tell_before(request)
+        return job_id
+
+    kept = "Stopped. What was done is kept; the same command goes on from here."
+    installed = _watched(services, begin, asked, kept)
+    assert isinstance(installed, Installed)
+    return installed
+
+
+def _watched(services: "Services", begin: Callable[[], int], asked: threading.Event, stopped: str) -> Any:
+    """The result of the job. Raises InstallError, and Cancelled with the sentence `stopped` when asked to end."""
+    from app.cli.progress import ProgressLine
 
     line = ProgressLine()
 
@@ -66,17 +105,15 @@ def _install(services: "Services", request: "InstallRequest", asked: threading.E
 
     leave = services.jobs.subscribe(tell)
     try:
-        handle = services.jobs.handle(services.installs.install(request))
-        _tell_before(request)
+        handle = services.jobs.handle(begin())
         while not handle.finished.wait(LOOK_SECONDS):
             if asked.is_set():
-                raise Cancelled("Stopped. What was done is kept; the same command goes on from here.")
+                raise Cancelled(stopped)
     finally:
         leave()
         line.close()
     if handle.job.error:
         raise InstallError(handle.job.error)
-    assert isinstance(handle.result, Installed)
     return handle.result
 
 
@@ -113,9 +150,11 @@ def _until(asked: threading.Event, function: Callable[[], T]) -> T:
 
 
 def _report(installed: "Installed") -> dict[str, Any]:
+    from app.library.checkpoint_folder import RECORD, contents
+
     if installed.entry is not None:
         return {**_describe(installed.entry), "note": installed.note}
-    files = [path for path in installed.path.iterdir() if path.is_file()]
+    files = [path for path in contents(installed.path).files if path.name != RECORD]
     size = sum(path.stat().st_size for path in files)
     return {"id": None, "path": str(installed.path), "files": len(files), "bytes": size, "note": installed.note}
 

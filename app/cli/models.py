@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_WIDTH = 80  # of a column; a longer cell pushes its own line only
 MAX_REASONS = 20
+MAX_NAMES = 12
 COLUMNS = ("MODEL", "SIZE", "TYPE", "ARCHITECTURE", "CONTEXT", "FROM")
 
 
@@ -85,12 +86,19 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
 
 def table(entries: Sequence["ModelEntry"]) -> str:
     if not entries:
-        return "The library is empty. “slipstream demo” installs the model that comes with Slipstream."
+        return "The library is empty. “slipstream install guide” installs the model that comes with Slipstream."
     rows = [COLUMNS, *(_row(entry) for entry in entries)]
     widths = [min(MAX_WIDTH, max(len(row[column]) for row in rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     total = sum(entry.bytes for entry in entries)
-    return "\n".join([*lines, "", *_reasons(entries), f"{len(entries)} models, {_size(total)}"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_reasons(entries),
+            f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
+        ]
+    )
 
 
 def _reasons(entries: Sequence["ModelEntry"]) -> list[str]:
@@ -163,6 +171,9 @@ def _remove(services: "Services", arguments: argparse.Namespace) -> int:
     entry = services.library.find(arguments.remove)
     removal = services.library.removal(entry.id)
     listed = "\n".join(f"    {_size(num_bytes):>9}  {printable(str(path))}" for path, num_bytes in removal.files)
+    staying = [path.name for path in removal.staying]
+    if staying:
+        listed += f"\nNot the model's, and left alone: {_names(staying)}."
     if not arguments.yes and not (sys.stdin.isatty() and _agreed(f"{listed}\nDelete these files? [y/N] ")):
         from app.errors import UsageError
 
@@ -173,9 +184,15 @@ def _remove(services: "Services", arguments: argparse.Namespace) -> int:
         "id": entry.id,
         "removed": [str(path) for path, _ in removal.files],
         "bytes": removal.bytes,
+        "staying": [str(path) for path in removal.staying],
     }
     show(arguments, document, lambda: f"{listed}\n{_size(removal.bytes)} deleted.")
     return 0
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(map(printable, names[:MAX_NAMES])) + more
 
 
 def _agreed(question: str) -> bool:

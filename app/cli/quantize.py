@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.target import add_force, require_free
 from backends.bounds import printable, sentence
 from backends.formats import FormatError
 from backends.formats.quantizations import QUANTIZATIONS
-from backends.formats.recipe import parse_override
+from backends.formats.recipe import Recipe, parse_override
 
 if TYPE_CHECKING:
     from app.cli.progress import ProgressLine
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-requantize", action="store_true", help="from a source that is quantized already")
     parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
+    add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -46,8 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     from app.paths import Paths
 
     paths, asked, line = Paths.from_environment(), ending(), ProgressLine()
-    source = _source(arguments.source, paths, has_place=arguments.target is not None or arguments.dry_run)
     options = _options(arguments)
+    source = _source(arguments.source, paths, has_place=arguments.target is not None or arguments.dry_run)
+    target = _target(arguments, source)
     try:
         if arguments.dry_run:
             report, text = _plan(arguments, source, options, paths.logs)
@@ -55,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             with tempfile.TemporaryDirectory() as folder:
                 if arguments.imatrix == AUTO:
                     options["imatrix"] = _matrix(arguments, source, Path(folder), paths.logs, line, asked)
-                report, text = _quantize(arguments, source, options, paths.logs, line, asked)
+                report, text = _quantize(arguments, source, target, options, paths.logs, line, asked)
     finally:
         line.close()
     show(arguments, report, lambda: text)
@@ -82,6 +85,19 @@ def _source(name: str, paths: "Paths", has_place: bool) -> Path:
     return entry.path
 
 
+def _target(arguments: argparse.Namespace, source: Path) -> Path:
+    """Raises UsageError for one that must not be written."""
+    from app.errors import UsageError
+    from app.jobs.quantize import output_name
+
+    target: Path = (arguments.target or source.with_name(output_name(source, arguments.type.upper()))).absolute()
+    if not arguments.dry_run:
+        if target.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the source itself. Name another file to write.")
+        require_free(target, is_forced=arguments.force)
+    return target
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """For `plan_quantization` and `quantize_file`. Raises UsageError."""
     from app.errors import UsageError
@@ -90,6 +106,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--calibration names the text for --imatrix auto.")
     matrix = arguments.imatrix
     try:
+        Recipe(arguments.type.upper()).check()
         overrides = tuple(map(parse_override, arguments.tensor_type))
     except FormatError as fault:
         raise UsageError(str(fault)) from None
@@ -139,23 +156,18 @@ def _matrix(
 def _quantize(
     arguments: argparse.Namespace,
     source: Path,
+    target: Path,
     options: dict[str, Any],
     logs: Path,
     line: "ProgressLine",
     asked: threading.Event,
 ) -> tuple[dict[str, Any], str]:
-    from app.errors import UsageError
     from app.jobs.convert import quantize_file
-    from app.jobs.quantize import output_name
 
-    type_ = arguments.type.upper()
-    target = (arguments.target or source.with_name(output_name(source, type_))).absolute()
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target} is the source itself. Name another file to write.")
     result = quantize_file(
         source,
         target,
-        type_,
+        arguments.type.upper(),
         allow_requantize=arguments.allow_requantize,
         threads=arguments.threads,
         logs=logs,

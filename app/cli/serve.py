@@ -3,12 +3,12 @@
 import argparse
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
+from app.cli.model_name import find_model
 from app.cli.terminal import warn
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from app.paths import Paths
+    from app.server.address import require_bindable
     from app.server.auth import is_loopback, new_api_key
     from app.services import Services
 
@@ -50,13 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
         for job in services.jobs.jobs():
             is_paused = job.state is JobState.PAUSED
             warn(f"{job.title} {'is paused' if is_paused else 'goes on where it stopped'}")
-        if not key and not services.settings.api_key and not is_loopback(arguments.host):
-            key = new_api_key()
-            print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
+        require_bindable(arguments.host, arguments.port or services.settings.port)  # told before minutes of loading
         _load(services, arguments, asked)
         if asked.is_set():
             return 0
+        is_new = not key and not services.settings.api_key and not is_loopback(arguments.host)
+        key = new_api_key() if is_new else key
         url = services.start_server(arguments.host, arguments.port, key)
+        if is_new:
+            print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
         print(f"Slipstream is listening on {url}", flush=True)
         return _open_window(services, asked) if arguments.window else wait(asked, services.server)
     finally:
@@ -67,7 +70,7 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
     """All models named, side by side; raises with the first one that fails."""
     handles = {}
     for name in arguments.model or []:
-        entry = services.library.find(str(Path(name).absolute()) if name.endswith(".gguf") else name)
+        entry = find_model(name, services)
         if entry.path not in handles:
             options = engine_options(arguments, services.options_for(entry))
             own_name = services.directory.free_name(entry)

@@ -55,6 +55,12 @@ def checkpoint(files: Sequence[HubFile], shards: frozenset[str] | None = None) -
     )
 
 
+def is_part_of_checkpoint(name: str) -> bool:
+    """Whether a file of this name belongs to a checkpoint, wherever it came from."""
+    is_weights = name.endswith(".safetensors") or name == "pytorch_model.bin" or BIN_SHARD.fullmatch(name) is not None
+    return is_weights or name in COMPANIONS or name in (INDEX, BIN_INDEX)
+
+
 def shards_of(index: bytes) -> frozenset[str] | None:
     """The file names in an index; None when it is not one."""
     try:

@@ -19,6 +19,7 @@ from app.library.names import FORBIDDEN, MAX_NAME
 from app.library.store import ModelStore
 from backends.child import Progress
 from backends.ownership.files import delete_file
+from backends.ownership.private import make_folder
 from backends.ownership.workshop import Workshop
 
 PUBLISHER = "local"
@@ -44,7 +45,7 @@ class BringIn:
         """Nothing is brought in unless all of them are sound and fit. Raises ModelFileError or Cancelled."""
         context.step(0)
         sets = list(dict.fromkeys(part_paths(path.absolute()) for path in self.paths))
-        self.store.models_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.store.models_dir)
         total = to_copy = 0
         for files in sets:
             for file in files:

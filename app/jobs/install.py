@@ -17,6 +17,7 @@ from app.jobs.install_record import InstallRecord, Made, Step, read_record, writ
 from app.jobs.install_request import SUFFIX, Aim, InstallRequest
 from app.jobs.job import JobContext
 from app.jobs.workshop import MATRIX, Workshop
+from app.library.checkpoint_folder import add_checkpoint, require_no_link, require_places
 from app.library.entry import ModelEntry
 from app.library.gguf import describe_parts
 from app.library.store import ModelStore
@@ -111,6 +112,7 @@ class Install:
         self.workshop.sweep(self.plan, record)
         start = self.workshop.next_step(self.plan, record)
         if start == 0:
+            self._require_places()
             self.workshop.bring_kept_files()
             self.workshop.require_space()
         for index in range(start, len(self.plan)):
@@ -120,6 +122,14 @@ class Install:
             write_record(self.folder, record)
             self.workshop.sweep(self.plan, record)
         return self._result(record)
+
+    def _require_places(self) -> None:
+        """Told before the download and not after it. Raises ModelFileError."""
+        models_dir, library = self.tools.store.models_dir, self.workshop.library
+        if self.request.aim is Aim.CHECKPOINT:
+            require_places(models_dir, library, [(file.name, file.bytes) for file in self.request.all_files])
+        else:
+            require_no_link(models_dir, library)
 
     def _do(self, step: Step, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> InstallRecord:
         match step:
@@ -229,7 +239,7 @@ class Install:
         on_progress(Progress(0.0, "Adding it to the library"))
         final, request = self._final(record), self.request
         if request.aim is Aim.CHECKPOINT:
-            self.workshop.move_to_library(final)
+            add_checkpoint(self.tools.store.models_dir, self.workshop.library, self.workshop.downloaded(final))
         else:
             where = self.workshop.final
             self.tools.store.add(

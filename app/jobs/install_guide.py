@@ -9,6 +9,7 @@ from app.jobs.leftovers import guide
 from app.library.entry import ModelEntry
 from app.library.store import ModelStore
 from app.paths import Paths
+from backends.child import Progress
 
 PUBLISHER, REPO = "slipstream", "guide"
 MODEL_FILE = "slipstream-guide-Q4_K_M.gguf"
@@ -45,5 +46,5 @@ class InstallGuide:
         convert_checkpoint(self.guide, full, "f16", logs=logs, on_progress=context.step(0), cancelled=cancelled)
         quantize_file(full, model, QUANTIZATION, logs=logs, on_progress=context.step(1), cancelled=cancelled)
         convert_checkpoint(self.draft, draft, "f16", logs=logs, on_progress=context.step(2), cancelled=cancelled)
-        context.step(3)
+        context.step(3)(Progress(0.0, "Adding it to the library"))
         return store.add(model, publisher=PUBLISHER, repo=REPO, name=self.name, draft=draft)

@@ -14,6 +14,7 @@ from app.jobs.install_request import Aim, InstallRequest
 from app.jobs.job import Job, JobState, Lane
 from app.jobs.queue import JobQueue
 from app.jobs.workshop import PURPOSE
+from backends.disk_fault import told
 from backends.ownership.directory import Directory, NotOurs
 from backends.ownership.workshop import Workshop, Workshops
 
@@ -200,7 +201,7 @@ class Installs:
             return self._workshops.names()
         except OSError as fault:
             if notices is not None:
-                why = fault if isinstance(fault, NotOurs) else f"{self._workshops.root} cannot be read: {fault}."
+                why = fault if isinstance(fault, NotOurs) else told(fault, self._workshops.root)
                 notices.append(f"Installs cannot be kept or taken up: {why}")
             return []
 

@@ -90,18 +90,9 @@ class Workshop:
                 with suppress(OSError):  # a file system without links: then it is downloaded
                     os.link(kept, target)
 
-    def move_to_library(self, files: tuple[Made, ...]) -> None:
-        """A checkpoint's files; config.json last, as without it the folder is none. Raises InstallError."""
-        target = self.library
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            for file in sorted(files, key=lambda file: file.name == "config.json"):
-                if file.lies_in(self.downloads):
-                    os.replace(self.downloads / file.name, target / file.name)
-        except OSError as fault:
-            raise InstallError(
-                f"{target} cannot be written: {fault.strerror or fault}. Free it and try again."
-            ) from fault
+    def downloaded(self, files: tuple[Made, ...]) -> list[Path]:
+        """Those that no killed step has moved into the library yet."""
+        return [self.downloads / file.name for file in files if file.lies_in(self.downloads)]
 
 
 def _gb(size: int) -> str:

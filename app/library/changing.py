@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from backends.ownership.files import delete_empty
+from backends.ownership.private import make_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def changing(models_dir: Path) -> Iterator[None]:
     """Waits for its turn: others take as long as a rename, or a copy from another disk."""
     handle, is_new = None, not models_dir.exists()
     with suppress(OSError):  # what cannot be opened cannot be written either, and that is told by whoever tries
-        models_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(models_dir)
         handle = _lock(models_dir)
     try:
         yield

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModelError
 from app.library.changing import one_at_a_time
+from app.library.checkpoint_folder import contents, require_no_link
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
@@ -21,6 +22,7 @@ from app.library.names import checked_name
 from app.whole_file import reason, set_aside
 from backends.bounds import as_name
 from backends.ownership.files import delete_below, delete_empty, delete_file, part_of
+from backends.ownership.private import close_to_writers, make_folder
 
 SUFFIX = ".gguf"
 MAX_NAMED = 12  # so many known names fit into a sentence
@@ -32,6 +34,7 @@ class Removal:
 
     entry: ModelEntry
     files: tuple[tuple[Path, int], ...]
+    staying: tuple[Path, ...] = ()  # in the checkpoint's folder, and not the checkpoint's
 
     @property
     def bytes(self) -> int:
@@ -87,6 +90,7 @@ class ModelStore:
         """
         folder = self.folder(publisher, repo)
         parts = [_here(part, folder) for part in parts or part_paths(file)[1:]]
+        require_no_link(self.models_dir, folder)
         file = _here(file, folder)
         mmproj, draft = mmproj and _here(mmproj, folder), draft and _here(draft, folder)
         description = describe_parts(file, parts)
@@ -124,7 +128,8 @@ class ModelStore:
         if not folder.resolve().is_relative_to(self.models_dir.resolve()):
             raise ModelFileError(f"{entry.path} lies outside the library and is left alone.")
         if entry.is_checkpoint:
-            return Removal(entry, tuple((path, link_bytes(path)) for path in _checkpoint_files(folder)))
+            found = contents(folder)
+            return Removal(entry, tuple((path, link_bytes(path)) for path in found.files), found.others)
         others = [record for record in _readable(folder).values() if record.file != entry.path.name]
         in_use = {name for record in others for name in record.files}
         if entry.path.name not in _readable(folder) and entry.mmproj and _has_others(folder, entry):
@@ -194,15 +199,6 @@ def _strays(folder: Path, named: set[str]) -> list[Path]:
     return [folder / name for name in found.values()]
 
 
-def _checkpoint_files(folder: Path) -> list[Path]:
-    """config.json last: as long as it lies there beside weights, the rest is seen as a checkpoint."""
-    try:
-        files = [path for path in folder.iterdir() if path.is_symlink() or path.is_file()]
-    except OSError:
-        return []
-    return sorted(files, key=lambda path: (path.name == "config.json", path.suffix == ".safetensors", path.name))
-
-
 def _has_others(folder: Path, entry: ModelEntry) -> bool:
     return any(name.lower().endswith(SUFFIX) and folder / name not in entry.files for name in os.listdir(folder))
 
@@ -245,7 +241,7 @@ def _usable_manifest(folder: Path) -> dict[str, Record]:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as fault:
         raise ModelFileError(f"{folder} cannot be made: {reason(fault)}.") from fault
 
@@ -278,6 +274,7 @@ def _moved(file: Path, folder: Path) -> Path:
             return target
         if file.is_symlink():  # a relative one would point nowhere from its new place
             raise ModelFileError(f"{file} is a link to a file that lies elsewhere, and is not moved. Copy it instead.")
+        close_to_writers(file)
         try:
             os.replace(file, target)
         except OSError as fault:
@@ -286,6 +283,7 @@ def _moved(file: Path, folder: Path) -> Path:
             part = part_of(target)
             delete_file(part)
             shutil.copyfile(file, part)
+            close_to_writers(part)
             os.replace(part, target)
             delete_file(file)
     except OSError as fault:

@@ -27,6 +27,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise UsageError(f"Port {port} on “{host}” cannot be opened: {error.strerror}.") from error
 
 
+def require_bindable(host: str, port: int) -> None:
+    """Before work that is in vain without the port. Raises as `bind`."""
+    bind(host, port).close()
+
+
 def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

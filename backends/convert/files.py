@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
+from backends.disk_fault import told
 from backends.ownership import files as ownership
 from backends.regular_file import OddFileError, TooLargeError, read_regular
 
@@ -21,8 +22,10 @@ def part_of(target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         ownership.delete_file(part)
+        part.open("xb").close()  # the system says now why it cannot be made; a native writer only that it was not
+        ownership.delete_file(part)
     except OSError as fault:
-        raise Refusal(f"{part} cannot be written: {fault.strerror or fault}.") from fault
+        raise Refusal(told(fault, part)) from fault
     return part
 
 
@@ -34,7 +37,7 @@ def publish(part: Path, target: Path) -> None:
         os.replace(part, target)
         sync_folder(target.parent)
     except OSError as fault:
-        raise Refusal(f"{target} cannot be written: {fault.strerror or fault}.") from fault
+        raise Refusal(told(fault, target)) from fault
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from backends.ownership.directory import FOLDER, NO_LINK, SAFE, Directory, why_not
+from backends.ownership.directory import FOLDER, NO_LINK, SAFE, Directory, placed, why_not
 
 
 class HandleDirectory(Directory):
@@ -27,10 +27,12 @@ class HandleDirectory(Directory):
         return os.stat(name, dir_fd=self._handle, follow_symlinks=False)
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        return os.open(name, flags | SAFE, mode, dir_fd=self._handle)
+        with placed(self.path / name):
+            return os.open(name, flags | SAFE, mode, dir_fd=self._handle)
 
     def make(self, name: str) -> None:
-        os.mkdir(name, 0o700, dir_fd=self._handle)
+        with placed(self.path / name):
+            os.mkdir(name, 0o700, dir_fd=self._handle)
 
     def child(self, name: str) -> Directory:
         path = self.path / name
@@ -40,13 +42,16 @@ class HandleDirectory(Directory):
             raise why_not(path, fault) from fault
 
     def unlink(self, name: str) -> None:
-        os.unlink(name, dir_fd=self._handle)
+        with placed(self.path / name):
+            os.unlink(name, dir_fd=self._handle)
 
     def rmdir(self, name: str) -> None:
-        os.rmdir(name, dir_fd=self._handle)
+        with placed(self.path / name):
+            os.rmdir(name, dir_fd=self._handle)
 
     def replace(self, old: str, new: str) -> None:
-        os.replace(old, new, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        with placed(self.path / new):
+            os.replace(old, new, src_dir_fd=self._handle, dst_dir_fd=self._handle)
 
     @property
     def handle(self) -> int:

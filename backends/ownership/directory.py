@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,17 @@ REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: links, junctions and moun
 
 class NotOurs(OSError):
     """It is a link, or bears no mark of ours: nothing in it is touched. Its text is a sentence."""
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[None]:
+    """A fault names the whole path: half of one, or none, tells nobody where to look."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno is not None:  # else it is a sentence of ours
+            fault.filename = str(path)
+        raise
 
 
 class Directory(ABC):
@@ -81,7 +93,7 @@ class Directory(ABC):
 
     def create(self, name: str, content: bytes = b"") -> None:
         """A new file for its owner alone, on the disk when this returns. Raises FileExistsError."""
-        with os.fdopen(self.open(name, NEW), "wb") as file:
+        with placed(self.path / name), os.fdopen(self.open(name, NEW), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

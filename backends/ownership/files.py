@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from backends.ownership.directory import NEW, Directory, NotOurs, open_directory
+from backends.ownership.directory import NEW, Directory, NotOurs, open_directory, placed
 from backends.ownership.private import FILE_MODE
 
 PART = ".slipstream-part"  # the end of names under which new files grow: nobody else's are called so
@@ -25,7 +25,7 @@ def write_whole(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
     with open_directory(path.parent, follows=True) as folder:
         part = f".{path.name}.{secrets.token_hex(4)}{PART}"
         try:
-            with os.fdopen(folder.open(part, NEW, mode), "wb") as file:
+            with placed(path), os.fdopen(folder.open(part, NEW, mode), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

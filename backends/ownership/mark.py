@@ -21,6 +21,12 @@ def is_marked(directory: Directory, purpose: str) -> bool:
     return directory.read(NAME, MAX_BYTES) == _content(directory.path.name, purpose)
 
 
+def is_mark_of(content: bytes, folder: str) -> bool:
+    """Whether it is the mark of a folder of this name, whatever that is for."""
+    wanted, found = _content(folder, "").splitlines(), content.splitlines()
+    return len(found) == 3 and (found[0], found[2]) == (wanted[0], wanted[2]) and found[1].startswith(wanted[1])
+
+
 def write_mark(directory: Directory, purpose: str) -> None:
     """Raises OSError; FileExistsError when something has its name."""
     directory.create(NAME, _content(directory.path.name, purpose))

@@ -6,7 +6,7 @@ Models are not among them: they are large, public, and read by other programs, s
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from backends.ownership.directory import is_real_folder
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-PUBLIC = 0o666  # of files about which the umask decides
+PUBLIC = 0o644  # of files that others may read as far as the umask lets them, and never write
 ABOVE_MODE = 0o755  # of folders that had to be made above it
 
 
@@ -39,6 +39,14 @@ def make_folder(path: Path) -> None:
         folder.mkdir(ABOVE_MODE, exist_ok=True)
 
 
+def close_to_writers(path: Path) -> None:
+    """A regular file of this person's is writable for nobody else. A link, and what it leads to, stays as it is."""
+    with suppress(OSError):
+        status = os.lstat(path)
+        if sys.platform != "win32" and stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            os.chmod(path, stat.S_IMODE(status.st_mode) & ~0o022)
+
+
 def make_private_file(path: Path) -> None:
     """An empty one when there is none; one that earlier versions made is tightened. Raises OSError."""
     with suppress(FileExistsError):
@@ -59,14 +67,18 @@ def tighten_file(path: Path) -> None:
             os.chmod(path, FILE_MODE)
 
 
-def tighten_folder(path: Path, known: Iterable[str]) -> None:
-    """A real folder of this person's in which all names are `known` (patterns): else it may be shared on purpose."""
+def tighten_folder(path: Path, known: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
+    """A real folder of this person's that is ours, and in which all names are `known` (patterns).
+
+    Else somebody else made it, or it is shared on purpose.
+    """
     with suppress(OSError):
         status = os.lstat(path)
         patterns = tuple(known)
         if is_real_folder(status) and _is_too_open(status):
             names = os.listdir(path)
-            if all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names):
+            is_known = all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names)
+            if is_known and is_ours(path):
                 os.chmod(path, FOLDER_MODE)
 
 

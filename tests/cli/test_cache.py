@@ -50,4 +50,4 @@ def test_a_folder_that_cannot_be_read_is_one_sentence(folder: Path, capsys: pyte
     folder.rmdir()
     folder.write_bytes(b"a file in its place")
     assert main(["cache"]) == 1
-    assert "folder of kept prompts cannot be read" in capsys.readouterr().err
+    assert f"{folder} is a file and no folder. Move it away" in capsys.readouterr().err

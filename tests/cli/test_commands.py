@@ -18,6 +18,7 @@ import pytest
 from app.cli.serve import wait
 from app.guide import GUIDE_DIR
 from app.inference.engine_handle import EngineHandle
+from app.paths import Paths
 from app.server import Server
 
 SECONDS = 120
@@ -173,6 +174,10 @@ def test_serve_in_a_folder_with_spaces_and_other_letters_answers_from_a_file(tmp
     [
         (["serve", "--model", "nothing"], 1, "nothing"),
         (["serve", "--model", "missing file.gguf"], 1, "missing file.gguf"),
+        (["serve", "--model", "tests"], 1, "tests is a folder and no GGUF file"),
+        (["serve", "--model", "pyproject.toml"], 1, "pyproject.toml is no GGUF file"),
+        (["serve", "--model", "app/guide"], 1, "app/guide is a checkpoint. Convert it first, with “slipstream convert"),
+        (["evaluate", "pyproject.toml"], 1, "pyproject.toml is no GGUF file"),
         (["serve", "--port", "0"], 2, "--port"),
         (["serve", "--api-key-file", "no such file"], 2, "no such file"),
         (["serve", "--api-key", "two words"], 2, "--api-key"),
@@ -188,6 +193,28 @@ def test_a_wrong_command_line_is_one_clear_line(arguments: list[str], code: int,
     assert result.returncode == code
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_checkpoint_of_the_library_is_not_served_but_told_what_to_do() -> None:
+    folder = Paths.from_environment().models / "org" / "tiny" / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "model.safetensors").write_bytes(b"x")
+    result = slipstream("serve", "--model", "org/tiny/checkpoint")
+    assert result.returncode == 1
+    assert "org/tiny/checkpoint is a checkpoint. Convert it first, with “slipstream convert" in result.stderr
+
+
+def test_a_file_of_another_name_is_told_from_one_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"GGUF")
+    assert "does not end with .gguf" in slipstream("serve", "--model", str(tmp_path / "blob")).stderr
+
+
+def test_no_key_is_made_for_a_port_that_cannot_be_opened() -> None:
+    result = slipstream("serve", "--host", "192.0.2.1")  # TEST-NET-1: of no machine
+    assert result.returncode == 2
+    assert "192.0.2.1" in result.stderr
+    assert "API key" not in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"GGUF" + b"\xff" * 64])

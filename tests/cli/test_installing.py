@@ -55,6 +55,22 @@ def test_install_goes_the_whole_road_and_a_second_time_says_so(double: HubDouble
     assert {seen.path.split("/")[1] for seen in double.requests} == {"api"}
 
 
+def test_the_guide_is_installed_without_a_network_and_a_second_time_says_so(double: HubDouble) -> None:
+    told = slipstream("install", "guide")
+    assert told.returncode == 0, told.stderr
+    assert "slipstream/guide: " in told.stdout
+    for step in ("Convert", "Quantize", "Convert the draft", "Add to the library"):
+        assert f"slipstream: {step}\n" in told.stderr
+    again = slipstream("install", "guide", "--json")
+    assert again.returncode == 0
+    assert "The guide is in the library already, as “slipstream/guide”." in again.stderr
+    document = json.loads(again.stdout)
+    assert (document["id"], document["files"], document["quantization"]) == ("slipstream/guide", 2, "Q4_K_M")
+    assert double.requests == []
+    assert slipstream("install", "guide", "--revision", "v1").returncode == 2
+    assert slipstream("pull", "guide").returncode == 2
+
+
 def test_pull_brings_a_file_as_it_is(double: HubDouble) -> None:
     pulled = report("pull", "org/whole-GGUF/whole-Q8_0.gguf")
     assert Path(pulled["path"]).read_bytes() == gguf_bytes.model()
@@ -68,6 +84,16 @@ def test_convert_and_quantize_work_on_files(checkpoint: Path, tmp_path: Path) ->
     quantized = report("quantize", str(full), str(small), "--type", "Q8_0")
     assert (quantized["type"], quantized["bytes"]) == ("Q8_0", small.stat().st_size)
     assert small.stat().st_size < full.stat().st_size
+
+
+def test_convert_replaces_a_file_only_when_asked_to(checkpoint: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.odt"
+    thesis.write_text("mine")
+    refused = slipstream("convert", str(checkpoint), str(thesis))
+    assert refused.returncode == 2
+    assert f"{thesis} is there already. Name another file, or add --force." in refused.stderr
+    assert thesis.read_text() == "mine"
+    assert report("convert", str(checkpoint), str(thesis), "--force")["bytes"] == thesis.stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,27 @@ def test_the_table_names_everything(
 
 
 def test_an_empty_library_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "slipstream demo" in run(capsys)[1]
+    assert "“slipstream install guide” installs the model" in run(capsys)[1]
+
+
+def test_one_model_is_one_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ModelStore(Paths.from_environment().models)
+    store.add(foreign.gguf(tmp_path / "a.gguf"), publisher="p", repo="r")
+    assert run(capsys)[1].splitlines()[-1].startswith("1 model, ")
+
+
+def test_removing_a_checkpoint_names_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Paths.from_environment().models / "org" / "tiny" / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "model.safetensors").write_bytes(b"x")
+    (folder / "thesis.txt").write_text("mine")
+    code, _, error = run(capsys, "--remove", "org/tiny/checkpoint")
+    assert code == 2
+    assert "Not the model's, and left alone: thesis.txt." in error
+    code, out, _ = run(capsys, "--remove", "org/tiny/checkpoint", "--yes", "--json")
+    assert (code, json.loads(out)["staying"]) == (0, [str(folder / "thesis.txt")])
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 
 def test_checking_tells_duplicates(store: ModelStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def test_a_matrix_is_made_on_the_way_and_rules_are_kept(source: Path, tmp_path: 
     [
         (["--tensor-type", "attn_k"], 2, "write it as PATTERN=TYPE"),
         (["--calibration", "text.txt"], 2, "--imatrix auto"),
-        (["--type", "Q9"], 1, "'Q9' is not a type to quantize to"),
+        (["--type", "Q9"], 2, "'Q9' is not a type to quantize to"),
         (["--imatrix", "nothing.gguf"], 1, "There is no file"),
     ],
 )
@@ -64,6 +64,45 @@ def test_the_source_is_never_the_target_however_it_is_written(source: Path) -> N
         result = slipstream("quantize", str(source), name, "--type", "Q8_0")
         assert (result.returncode, "is the source itself" in result.stderr) == (2, True)
     assert source.read_bytes() == before
+
+
+def test_what_is_there_already_is_replaced_only_when_asked_to(source: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "model-F16.gguf"
+    mine.write_bytes(source.read_bytes())
+    beside = tmp_path / "model-Q8_0.gguf"
+    beside.write_text("a person's")
+    for target in ((), (str(beside),)):
+        refused = slipstream("quantize", str(mine), *target, "--type", "Q8_0")
+        assert refused.returncode == 2
+        assert f"{beside} is there already. Name another file, or add --force." in refused.stderr
+    assert beside.read_text() == "a person's"
+    made = report("quantize", str(mine), "--type", "Q8_0", "--force")
+    assert (made["file"], made["bytes"]) == (str(beside), beside.stat().st_size)
+    assert read_header(beside)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "lost link"])
+def test_only_a_regular_file_is_replaced(source: Path, tmp_path: Path, kind: str) -> None:
+    target, behind = tmp_path / "small.gguf", tmp_path / "behind"
+    if kind == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to(behind)
+        if kind == "link":
+            behind.write_text("a person's")
+    before = sorted(tmp_path.iterdir())
+    refused = slipstream("quantize", str(source), str(target), "--type", "Q8_0", "--force")
+    assert (refused.returncode, "no regular file" in refused.stderr) == (2, True)
+    assert sorted(tmp_path.iterdir()) == before
+    assert target.is_dir() or target.is_symlink()
+    assert kind != "link" or behind.read_text() == "a person's"
+
+
+def test_the_type_is_told_before_the_place(tmp_path: Path) -> None:
+    root = tmp_path / "ollama"
+    foreign.ollama(root, "whole:latest", b"GGUF")
+    refused = slipstream("quantize", "whole:latest", "--type", "QX", OLLAMA_MODELS=str(root))
+    assert (refused.returncode, "'QX' is not a type to quantize to" in refused.stderr) == (2, True)
 
 
 def test_a_model_of_another_application_is_read_and_nothing_is_written_beside_it(source: Path, tmp_path: Path) -> None:

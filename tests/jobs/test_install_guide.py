@@ -54,7 +54,7 @@ def test_it_installs_the_guide_with_its_draft(job: InstallGuide) -> None:
 
     done, heard = run(job)
     assert (done.state, done.error) == (JobState.DONE, None)
-    assert {snapshot.step for snapshot in heard} == {0, 1, 2}
+    assert {snapshot.step for snapshot in heard} == {0, 1, 2, 3}
     fractions = [snapshot.fraction for snapshot in heard]
     assert fractions == sorted(fractions)
 

@@ -318,7 +318,7 @@ def checkpoint(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_bytes(b'{"model_type": "llama"}')
     (folder / "model.safetensors").write_bytes(b"x" * 99)
-    (folder / "a.txt").write_bytes(b"a")
+    (folder / "merges.txt").write_bytes(b"a")
     return folder
 
 
@@ -329,10 +329,22 @@ def test_a_checkpoint_that_was_kept_is_listed_and_can_be_removed(stage: Stage) -
     assert (kept.id, kept.name, kept.path, kept.source) == ("org/tiny/checkpoint", "tiny", folder, "org/tiny")
     assert (kept.bytes, kept.problem, kept.architecture) == (99, None, "llama")
     shown = stage.library.removal(kept.id)
-    assert [path.name for path, _ in shown.files] == ["a.txt", "model.safetensors", "config.json"]
+    assert [path.name for path, _ in shown.files] == ["merges.txt", "model.safetensors", "config.json"]
     stage.library.remove(kept.id, shown)
     assert not folder.exists()
     assert stage.ids() == ["org/tiny"]
+
+
+def test_a_persons_files_in_a_checkpoints_folder_stay_and_are_named(stage: Stage) -> None:
+    folder = checkpoint(stage.models / "org" / "tiny" / "checkpoint")
+    (folder / "thesis.txt").write_text("mine")
+    (folder / "notes").mkdir()
+    shown = stage.library.removal("org/tiny/checkpoint")
+    assert [path.name for path in shown.staying] == ["notes", "thesis.txt"]
+    stage.library.remove("org/tiny/checkpoint", shown)
+    assert sorted(path.name for path in folder.iterdir()) == ["notes", "thesis.txt"]
+    assert (folder / "thesis.txt").read_text() == "mine"
+    assert stage.ids() == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

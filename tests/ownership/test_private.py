@@ -10,8 +10,11 @@ import pytest
 from app.conversation import Role
 from app.history_opening import open_history
 from app.lab.card_store import CardStore
+from app.library.checkpoint_folder import add_checkpoint
+from app.library.store import ModelStore
 from app.paths import Paths
 from app.services import Services
+from backends.ownership.folder import OwnedFolder
 from tests.lab.cards import card
 from tests.library import foreign
 
@@ -60,10 +63,20 @@ def test_a_new_home_is_private(tmp_path: Path) -> None:
     assert home.stat().st_mode & 0o022 == 0, "nobody else may put folders of his in the place of ours"
 
 
-def test_models_are_as_the_umask_says(tmp_path: Path, umask: int) -> None:
+def test_models_are_as_the_umask_says_but_never_writable_for_others(tmp_path: Path, umask: int) -> None:
     """They are large and public, and other programs read them."""
-    use(Paths.below(tmp_path / "home"))
-    assert (tmp_path / "home" / "models").stat().st_mode & 0o777 == 0o755 & ~umask
+    paths = Paths.below(tmp_path / "home")
+    use(paths)
+    file = foreign.gguf(tmp_path / "in" / "model.gguf")
+    ModelStore(paths.models).add(file, publisher="p", repo="r")
+    kept = paths.models / "p" / "r" / "checkpoint"
+    (tmp_path / "config.json").write_bytes(b"{}")
+    add_checkpoint(paths.models, kept, [tmp_path / "config.json"])
+    assert paths.models.stat().st_mode & 0o777 == 0o755 & ~umask
+    found = {path: mode for path, mode in modes(paths.models).items() if path.startswith("p")}
+    assert set(found) >= {"p/r/manifest.json", "p/r/model.gguf", "p/r/checkpoint/config.json"}
+    for path, mode in found.items():
+        assert mode == (0o755 if (paths.models / path).is_dir() else 0o644) & ~umask, path
 
 
 def test_what_an_earlier_version_made_for_everybody_is_tightened(tmp_path: Path) -> None:
@@ -77,10 +90,39 @@ def test_what_an_earlier_version_made_for_everybody_is_tightened(tmp_path: Path)
     paths.ensure()
     found = modes(tmp_path)
     history.close()
-    private = {path: mode for path, mode in found.items() if not path.startswith(("models", "data/cards/"))}
+    private = {path: mode for path, mode in found.items() if not path.startswith(("models", "data/cards/", "logs"))}
     assert {mode for path, mode in private.items() if (tmp_path / path).is_dir()} == {0o700}
     assert {mode for path, mode in private.items() if "/" in path and "." in path} == {0o600}
     assert "data/slipstream.sqlite3-wal" in private
+
+
+def test_folders_of_others_and_empty_ones_keep_their_mode(tmp_path: Path) -> None:
+    """Their names are everybody's."""
+    for name in ("logs", "data/models", "data/cache", "cache"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "logs" / "nginx.log").touch()
+    (tmp_path / "cache" / "library.sqlite3").write_bytes(b"SQLite format 3\0 of another program")
+    (tmp_path / "data" / "library.json").write_text('{"books": []}')
+    for path in tmp_path.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config").chmod(0o1777)
+    before = {name: (tmp_path / name).stat().st_mode for name in ("logs", "data", "cache", "config")}
+    Paths.below(tmp_path).ensure()
+    assert {name: (tmp_path / name).stat().st_mode for name in before} == before
+
+
+def test_a_folder_with_a_marked_one_in_it_is_tightened(tmp_path: Path) -> None:
+    paths = Paths.below(tmp_path)
+    paths.ensure()
+    OwnedFolder.claim(paths.prompt_cache, "prompts", lambda *_: False).close()
+    paths.cache.chmod(0o755)
+    paths.ensure()
+    assert paths.cache.stat().st_mode & 0o777 == 0o700
+    paths.prompt_cache.rename(paths.cache / "work-1")  # the mark names another folder
+    paths.cache.chmod(0o755)
+    paths.ensure()
+    assert paths.cache.stat().st_mode & 0o777 == 0o755
 
 
 def test_what_is_shared_on_purpose_or_lies_elsewhere_keeps_its_mode(tmp_path: Path) -> None:

@@ -48,5 +48,8 @@ class RemovalQuestion(QWidget):
         self._question.setText(f"This deletes {what} and frees {size(removal.bytes)}:")
         lines = [f"{printable(path.name)}    {size(num_bytes)}" for path, num_bytes in removal.files[:MAX_LISTED]]
         rest = [f"and {count - MAX_LISTED} more parts"] if count > MAX_LISTED else []
-        self._files.setText("\n".join([*lines, *rest]))
+        stays = ", ".join(printable(path.name) for path in removal.staying[:MAX_LISTED])
+        more = f" and {len(removal.staying) - MAX_LISTED} more" if len(removal.staying) > MAX_LISTED else ""
+        staying = [f"Not the model's, and left alone: {stays}{more}"] if stays else []
+        self._files.setText("\n".join([*lines, *rest, *staying]))
         self.keep.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
 from app.paths import Paths
 from app.settings_file import load_settings
 from tests.bench.attacks.__main__ import areas

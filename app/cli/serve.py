@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import ending
+from app.cli.engine_news import EngineNews
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.terminal import warn
 from app.errors import UsageError
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         _load(services, arguments, asked)
         if asked.is_set():
             return 0
+        if not arguments.window:
+            services.supervisor.subscribe(EngineNews().hear)
         url = services.start_server(arguments.host, arguments.port, key)
         print(f"Slipstream is listening on {url}", flush=True)
         return _open_window(services, asked) if arguments.window else wait(asked, services.server)

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from backends.bounds import MAX_REASON, sentence
-from backends.sandbox.job import Bounds, Done, Failed, Job, Keep, Refused
+from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Refused
 from backends.sandbox.limits import bound_memory, ending_after, leave_no_core
 
 
@@ -27,6 +27,7 @@ def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: 
             message = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
+        connection.send(Begun())
         if isinstance(message, Keep):
             bound_memory(None)
             tools[message.name] = message.tool.unpack()

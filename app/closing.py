@@ -40,9 +40,13 @@ def _close(name: str, close: Callable[[], None]) -> None:
 
 def _kill_children() -> None:
     """Those that this program has started, and theirs; what a person has opened with it is no child of it."""
-    for child in multiprocessing.active_children():
+    children = multiprocessing.active_children()
+    theirs: list[psutil.Process] = []
+    for child in children:  # all are found before one is killed: afterwards nobody knows whose they were
         with suppress(psutil.Error):
-            for grandchild in psutil.Process(child.pid).children(recursive=True):
-                with suppress(psutil.Error):
-                    grandchild.kill()
+            theirs += psutil.Process(child.pid).children(recursive=True)
+    for child in children:
         child.kill()
+    for grandchild in theirs:
+        with suppress(psutil.Error):
+            grandchild.kill()

@@ -10,12 +10,13 @@ from typing import Any
 
 from backends.bounds import MAX_REASON, sentence
 from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Refused
-from backends.sandbox.limits import bound_memory, ending_after, leave_no_core
+from backends.sandbox.limits import bound_memory, end_with_parent, ending_after, leave_no_core
 
 
 def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: tuple[str, ...]) -> None:
     """Its words go to the engine's log, which it inherits."""
     leave_no_core()
+    end_with_parent()
     threading.Thread(target=_end_with_the_engine, args=(lifeline,), daemon=True).start()
     tools: dict[str, Any] = {}
     for name in imports:

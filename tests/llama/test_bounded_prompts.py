@@ -218,6 +218,25 @@ def test_megabytes_are_refused_with_about_their_length_and_hold_nobody_up(handle
     assert failed.numbers[0] > handle.wait_ready().context
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
+@pytest.mark.parametrize("end", ["kill", "restart", "close"])
+def test_a_stopped_sandbox_does_not_outlive_its_engine(handle: EngineHandle, end: str) -> None:
+    children = children_of(handle)
+    assert children
+    for child in children:
+        child.suspend()
+    if end == "kill":
+        psutil.Process(handle.pid).kill()
+    elif end == "restart":
+        handle.restart("it was told to")
+    else:
+        handle.close()
+    deadline = time.monotonic() + SECONDS
+    while any(is_alive(child.pid) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [child for child in children if is_alive(child.pid)]
+
+
 def test_a_killed_application_leaves_no_endless_template_behind(trap: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.llama.traps", str(trap), str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as app:

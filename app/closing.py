@@ -40,13 +40,9 @@ def _close(name: str, close: Callable[[], None]) -> None:
 
 def _kill_children() -> None:
     """Those that this program has started, and theirs; what a person has opened with it is no child of it."""
-    children = multiprocessing.active_children()
-    theirs: list[psutil.Process] = []
-    for child in children:  # all are found before one is killed: afterwards nobody knows whose they were
+    for child in multiprocessing.active_children():
         with suppress(psutil.Error):
-            theirs += psutil.Process(child.pid).children(recursive=True)
-    for child in children:
+            for grandchild in psutil.Process(child.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    grandchild.kill()
         child.kill()
-    for grandchild in theirs:
-        with suppress(psutil.Error):
-            grandchild.kill()

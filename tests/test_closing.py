@@ -10,7 +10,6 @@ import pytest
 
 from app.closing import close_all
 from tests.e2e.serving import ROOT
-from tests.inference.conftest import is_alive
 
 STOPPED_CHILD = """
 import multiprocessing, os, signal, time
@@ -25,27 +24,6 @@ if __name__ == "__main__":
     child.start()
     while open(f"/proc/{child.pid}/stat").read().split()[2] != "T":
         time.sleep(0.01)
-"""
-
-STOPPED_GRANDCHILD = """
-import multiprocessing, subprocess, sys, time
-from app.closing import kill_children_at_exit
-
-STOP = "import os, signal, time; os.kill(os.getpid(), signal.SIGSTOP)"
-
-def have_a_child(pipe):
-    child = subprocess.Popen([sys.executable, "-c", STOP])
-    while open(f"/proc/{child.pid}/stat").read().split()[2] != "T":
-        time.sleep(0.01)
-    pipe.send(child.pid)
-    time.sleep(60)
-
-if __name__ == "__main__":
-    kill_children_at_exit()
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    context.Process(target=have_a_child, args=(theirs,), daemon=True).start()
-    print(ours.recv(), flush=True)
 """
 
 
@@ -73,18 +51,3 @@ def test_a_stopped_child_does_not_keep_the_program(tmp_path_factory: pytest.Temp
         [sys.executable, str(script)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, timeout=30.0, capture_output=True
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_neither_does_a_stopped_grandchild_and_none_is_left(tmp_path_factory: pytest.TempPathFactory) -> None:
-    script = tmp_path_factory.mktemp("script") / "stopped_grandchild.py"
-    script.write_text(STOPPED_GRANDCHILD)
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, timeout=30.0, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    grandchild = int(done.stdout)
-    deadline = time.monotonic() + 10.0
-    while is_alive(grandchild) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_alive(grandchild)

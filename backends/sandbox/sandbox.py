@@ -20,7 +20,7 @@ class Sandbox:
         self._child: Child | None = None
         # several encoders may ask one sandbox; a thread of its own would only hand on what the child does
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._closed = threading.Event()
 
     @property
     def is_started(self) -> bool:
@@ -38,13 +38,13 @@ class Sandbox:
             try:
                 return self._run(job, tools)
             except Fault as fault:
-                if not fault.is_ours or self._is_closed:
+                if not fault.is_ours or self._closed.is_set():
                     raise
             return self._run(job, tools)
 
     def close(self) -> None:
         """At once, also in the middle of a job."""
-        self._is_closed = True
+        self._closed.set()
         if child := self._child:
             child.kill()
         with self._lock:
@@ -80,14 +80,14 @@ class Sandbox:
         return answer.result
 
     def _living(self) -> Child:
-        if self._is_closed:
+        if self._closed.is_set():
             raise OSError(0, "the model is being closed")
         if self._child and not self._child.is_alive:  # ended from outside, between two jobs
             self._child.end()
             self._child = None
         if self._child is None:
             self._child = Child(self._bounds, self._imports)
-            if self._is_closed:  # meanwhile, by who saw only the child before
+            if self._closed.is_set():  # meanwhile, by who saw only the child before
                 self._child.kill()
         return self._child
 

@@ -75,13 +75,13 @@ class EngineProcess:
     def _note_children(self) -> None:
         """While it lives: afterwards nobody knows whose they were. A child that is stopped does not see its engine's
         end."""
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):  # no file may be free to look
             self._children |= set(psutil.Process(self.pid).children(recursive=True))
 
     def _kill_children(self) -> None:
         for child in self._children:
-            with suppress(psutil.Error):  # psutil looks at the time of its start first: the pid may be another's by now
-                child.kill()
+            with suppress(psutil.Error, OSError):
+                child.kill()  # psutil looks at the time of its start first: the pid may be another's by now
 
 
 def _engine_main(connection: Connection, entry: str, backend: str, log_path: str) -> None:

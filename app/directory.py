@@ -1,12 +1,15 @@
 """The models as the port names them: ids of the library, and what a person has loaded. No path in a request counts."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 from app.errors import EngineError, UnknownModelError
-from app.inference.engine_handle import EngineHandle
+from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
 from app.library.library import Library
@@ -14,6 +17,7 @@ from app.library.origin import Origin
 from app.server.api_error import MAX_QUOTED, cut
 from app.server.directory import unknown_name
 
+REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
 
 
@@ -24,6 +28,7 @@ class Directory:
         self._library = library
         self._supervisor = supervisor
         self._load = load
+        self._tried: dict[Path, float] = {}  # when a request has last had this file loaded
         self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
 
     def names(self) -> list[str]:
@@ -47,17 +52,37 @@ class Directory:
         return name
 
     def _engine(self, name: str) -> EngineHandle:
-        living = self._supervisor.living()  # others are loaded anew
         entry = self._entry(name)
         if entry is None:
-            if named := next((handle for handle in living if handle.name == name), None):
-                return named
+            if named := next((handle for handle in self._supervisor.engines() if handle.name == name), None):
+                return self._living(named)
             raise UnknownModelError(unknown_name(name, self.names()))
         # by its file: an engine of that name may have been loaded from another one
-        loaded = [handle for handle in living if handle.model == entry.path]
+        loaded = [handle for handle in self._supervisor.engines() if handle.model == entry.path]
         if loaded:
-            return next((handle for handle in loaded if handle.name == name), loaded[0])
-        _check_memory(entry)
+            living = [handle for handle in loaded if not _is_down(handle)] or loaded
+            return self._living(next((handle for handle in living if handle.name == name), living[0]))
+        return self._load_entry(entry)
+
+    def _living(self, handle: EngineHandle) -> EngineHandle:
+        """It, or another in its place when it is down. Raises EngineError when that has just been tried."""
+        if not _is_down(handle):
+            return handle
+        if time.monotonic() - self._tried.get(handle.model, -REVIVE_SECONDS) < REVIVE_SECONDS:
+            raise EngineError(
+                handle.snapshot.error or f"“{handle.name}” is not loaded any more.", handle.snapshot.crash
+            )
+        entry = next((known for known in self._runnable() if known.path == handle.model), None)
+        if entry and handle.snapshot.ready is None:  # it never ran with its options; the settings may be others now
+            return self._load_entry(entry)
+        with suppress(OSError):  # what is missing, the load will say
+            _check_memory(handle.name, entry.bytes if entry else handle.model.stat().st_size)
+        self._tried[handle.model] = time.monotonic()
+        return self._supervisor.revive(handle)
+
+    def _load_entry(self, entry: ModelEntry) -> EngineHandle:
+        _check_memory(entry.id, entry.bytes)
+        self._tried[entry.path] = time.monotonic()
         return self._load(entry, self.free_name(entry))
 
     def _entry(self, name: str) -> ModelEntry | None:
@@ -67,23 +92,27 @@ class Directory:
         return entries.get(name) or (short if short and short.origin is Origin.OLLAMA else None)
 
     def _only(self) -> EngineHandle:
-        engines = self._supervisor.living()
+        engines = self._supervisor.engines()
         if engines:
-            return engines[0]
+            return self._living(next((handle for handle in engines if not _is_down(handle)), engines[0]))
         entries = self._runnable()
         if len(entries) == 1:
-            return self._load(entries[0], self.free_name(entries[0]))
+            return self._load_entry(entries[0])
         raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
 
     def _runnable(self) -> list[ModelEntry]:
         return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
 
 
-def _check_memory(entry: ModelEntry) -> None:
+def _is_down(handle: EngineHandle) -> bool:
+    return handle.snapshot.state in (EngineState.FAILED, EngineState.CLOSED)
+
+
+def _check_memory(name: str, num_bytes: int) -> None:
     """A request from outside must not push the machine into swapping."""
     free = psutil.virtual_memory().available
-    if entry.bytes > MEMORY_LEFT * free:
+    if num_bytes > MEMORY_LEFT * free:
         raise EngineError(
-            f"“{cut(entry.id, MAX_QUOTED)}” needs {entry.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
+            f"“{cut(name, MAX_QUOTED)}” needs {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
             "free. Unload another model first."
         )

@@ -85,6 +85,7 @@ class FailureKind(StrEnum):
     BAD_MODEL = "bad_model"
     OUT_OF_MEMORY = "out_of_memory"
     ENGINE_DIED = "engine_died"
+    UNAVAILABLE = "engine_unavailable"  # the machine lacks something for a moment; the request has no part in it
     INTERNAL = "internal"
 
 

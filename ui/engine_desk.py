@@ -1,12 +1,13 @@
 """The model that the window talks to: loads, unloads and reloads it, and tells how it is. Knows no widget."""
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.errors import EngineError, SlipstreamError
+from app.errors import EngineError, SlipstreamError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from backends.protocol import Generate
 from ui.bridge import Answer, Bridge
@@ -124,6 +125,9 @@ class EngineDesk(QObject):
             return
         if snapshot.state is EngineState.CLOSED and self.handle.snapshot.state is not EngineState.CLOSED:
             return  # the last word of the engine that this one has replaced
+        if snapshot.state is not EngineState.CLOSED and self.handle.snapshot.state is EngineState.CLOSED:
+            with suppress(UnknownModelError):  # the port has loaded again what was down
+                self.handle = self._services.supervisor.get(snapshot.name)
         before, self.snapshot = self.snapshot, snapshot
         has_changed_state = before is None or before.state is not snapshot.state
         if has_changed_state and snapshot.ready and snapshot.state is EngineState.READY:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import ending
+from app.cli.engine_news import EngineNews
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.model_name import find_model
 from app.cli.terminal import warn
@@ -57,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         is_new = not key and not services.settings.api_key and not is_loopback(arguments.host)
         key = new_api_key() if is_new else key
+        if not arguments.window:
+            services.supervisor.subscribe(EngineNews().hear)
         url = services.start_server(arguments.host, arguments.port, key)
         if is_new:
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)

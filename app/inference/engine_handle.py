@@ -55,6 +55,8 @@ MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster th
 RESTART_WINDOW = 60.0
 CLOSE_SECONDS = 3.0  # it writes its prompt cache to disk first
 ABORT_SECONDS = 0.3  # a healthy engine needs a few milliseconds, and says what the answer has cost
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)  # of the system's, which mostly pass
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each other try to start anew in a shortage
 TOO_MANY_FILES = "too many files and connections are open. Close some, then load the model again"
 
 _uids = count(1)
@@ -82,9 +84,9 @@ class EngineHandle:
         self.name = name
         self.model = model
         self.options = options
+        self.backend = backend
         self.log_path = logs / f"engine-{_file_name(name)}.log"
         self.vitals: Vitals | None = None  # for the watchdog, which may always look
-        self._backend = backend
         self._preflight = preflight
         self._notify = notify
         self._alarm = alarm
@@ -226,7 +228,7 @@ class EngineHandle:
             options, notes = self._preflight(self.model, self.options, self._is_closing)
         load = Load(self.model, self.name, options, notes)
         while self._snapshot.state is EngineState.LOADING:
-            process = EngineProcess(self.name, self._backend, self.log_path)
+            process = self._start_process()
             try:
                 self._attend(process, load)
             finally:
@@ -234,6 +236,16 @@ class EngineHandle:
                 exitcode = process.end(CLOSE_SECONDS)
             self._account_for_death(exitcode)
             self._let_go(process)
+
+    def _start_process(self) -> EngineProcess:
+        """One that has worked before is tried again while the system lacks files, processes or memory for it."""
+        for pause in PAUSES if self._snapshot.ready else ():
+            try:
+                return EngineProcess(self.name, self.backend, self.log_path)
+            except OSError as error:
+                if error.errno not in SHORTAGES or self._is_closing.wait(pause):
+                    raise
+        return EngineProcess(self.name, self.backend, self.log_path)
 
     def _attend(self, process: EngineProcess, load: Load) -> None:
         """From the process's first word to its last."""

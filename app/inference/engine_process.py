@@ -30,6 +30,7 @@ class EngineProcess:
             daemon=True,
         )
         self._is_over = False
+        self._children: set[psutil.Process] = set()
         self._lock = threading.Lock()  # a pid must not be given away between the look and the kill
         try:
             self._process.start()
@@ -51,12 +52,16 @@ class EngineProcess:
     def kill(self) -> None:
         with self._lock:
             if not self._is_over:
+                self._note_children()
                 self._process.kill()
+        self._kill_children()
 
     def end(self, seconds: float) -> int | None:
         """Let it leave by itself for so long, then kill it. Its exit code, None when that is not known.
 
         The connection is left to whoever reads and writes it."""
+        with self._lock:
+            self._note_children()
         self._process.join(seconds)
         self.kill()
         self._process.join(KILL_SECONDS)
@@ -66,6 +71,17 @@ class EngineProcess:
                 self._is_over = True
                 self._process.close()
         return exitcode
+
+    def _note_children(self) -> None:
+        """While it lives: afterwards nobody knows whose they were. A child that is stopped does not see its engine's
+        end."""
+        with suppress(psutil.Error, OSError):  # no file may be free to look
+            self._children |= set(psutil.Process(self.pid).children(recursive=True))
+
+    def _kill_children(self) -> None:
+        for child in self._children:
+            with suppress(psutil.Error, OSError):
+                child.kill()  # psutil looks at the time of its start first: the pid may be another's by now
 
 
 def _engine_main(connection: Connection, entry: str, backend: str, log_path: str) -> None:

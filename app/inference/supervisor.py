@@ -57,6 +57,10 @@ class Supervisor:
         handle.start()
         return handle
 
+    def revive(self, handle: EngineHandle) -> EngineHandle:
+        """Load what is down for good once more, under its name and with its options."""
+        return self.load(handle.name, handle.model, handle.options, handle.backend)
+
     def unload(self, name: str) -> None:
         with self._lock:
             handle = self._handles.pop(name, None)

@@ -23,6 +23,7 @@ STATUS = {
     FailureKind.BAD_MODEL: 503,
     FailureKind.OUT_OF_MEMORY: 503,
     FailureKind.ENGINE_DIED: 503,
+    FailureKind.UNAVAILABLE: 503,
     FailureKind.INTERNAL: 500,
 }
 

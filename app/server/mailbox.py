@@ -1,9 +1,12 @@
 """Brings events from an engine's reader thread to the server's loop: one wake-up for all that come together."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+
+_log = logging.getLogger(__name__)
 
 
 class Mailbox:
@@ -25,4 +28,8 @@ class Mailbox:
     def _empty(self) -> None:
         self._is_called = False  # before the look: what is posted from now on calls again
         while self._letters:
-            self._letters.popleft()()
+            letter = self._letters.popleft()
+            try:
+                letter()
+            except Exception:  # the edge: those behind it are for others
+                _log.exception("a letter could not be read")

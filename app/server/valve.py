@@ -47,7 +47,10 @@ class Valve:
 
     def _turn(self, is_shut: bool) -> None:
         self._is_shut = is_shut
-        start_thread(self._tell)
+        try:
+            start_thread(self._tell)
+        except RuntimeError:  # the system has no thread left; an engine that is never told would wait for ever
+            self._tell()
 
     def _tell(self) -> None:
         with self._lock:

@@ -105,6 +105,7 @@ class Loop:
         self._heartbeat = heartbeat
         self._process = psutil.Process()
         self._last_stats = 0.0
+        self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
 
     def run(self) -> None:
@@ -124,6 +125,8 @@ class Loop:
             may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
             has_work = may_calibrate or not self._engine.is_blocked
             if not has_work:
+                if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
+                    self._send_stats()
                 self._take(self._notes.get(timeout=IDLE_INTERVAL))
         except Empty:
             pass
@@ -176,13 +179,17 @@ class Loop:
             if isinstance(event, Failed):
                 self._sender.send(event)
 
+    def _counts(self) -> tuple[int, int]:
+        return len(self._engine.scheduler.running), self._engine.scheduler.num_waiting
+
     def _send_stats(self) -> None:
         self._last_stats = time.monotonic()
+        self._said = num_running, num_waiting = self._counts()
         engine, totals = self._engine, self._engine.totals
         self._sender.send(
             Stats(
-                num_running=len(engine.scheduler.running),
-                num_waiting=engine.scheduler.num_waiting,
+                num_running=num_running,
+                num_waiting=num_waiting,
                 used_cells=engine.used_cells,
                 num_cells=self._model.runner.num_cells,
                 rss_bytes=self._process.memory_info().rss,

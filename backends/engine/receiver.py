@@ -2,7 +2,9 @@
 noticed whatever the engine does."""
 
 import os
+import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -30,20 +32,26 @@ class Receiver:
             self._encoder.close()
 
     def _run(self) -> None:
-        while True:
-            try:
-                request: Request = self._connection.recv()
-            except (EOFError, OSError):
-                os._exit(0)  # the application is gone: nobody reads, and a long decode must not outlive it
-            match request:
-                case Generate():
-                    assert self._encoder, "the application asks when the engine is ready"
-                    self._encoder.add(request)
-                case Abort() if self._encoder:
-                    self._encoder.abort(request)
-                case Pause() | Resume():
-                    self.notes.put(request)
-                case Close():
-                    if self._encoder is None:
-                        os._exit(0)  # still loading: there is nothing to put away
-                    self.notes.put(request)
+        try:
+            while True:
+                self._take(self._connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)  # the application is gone: nobody reads, and a long decode must not outlive it
+        except BaseException:  # the edge: an engine that lives and hears nobody would be waited for without end
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _take(self, request: Request) -> None:
+        match request:
+            case Generate():
+                assert self._encoder, "the application asks when the engine is ready"
+                self._encoder.add(request)
+            case Abort() if self._encoder:
+                self._encoder.abort(request)
+            case Pause() | Resume():
+                self.notes.put(request)
+            case Close():
+                if self._encoder is None:
+                    os._exit(0)  # still loading: there is nothing to put away
+                self.notes.put(request)

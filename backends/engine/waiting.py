@@ -23,19 +23,27 @@ class Arrival:
     time: float = field(default_factory=time.perf_counter)
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """The window's first, then by arrival."""
-        return self.request.priority, self.number
+    def asker(self) -> "Asker | None":
+        client = self.request.client
+        return None if client is None else (client, self.request.priority, self.lane)
+
+
+Asker = tuple[int, int, Lane]  # a client, with a priority and a lane: what is quick does not stand behind what is not
 
 
 class Waiting:
-    """The receiver adds and removes, and one encoder a lane takes. Under a lock: to call a request off, one must
-    reach into the middle of what waits, and know what an encoder has in hand."""
+    """The receiver adds and removes, and one encoder a lane takes: the window's first, then by arrival, and each
+    client's one after the other: the next one joins the end when that one has been read.
+
+    Under a lock: to call a request off, one must reach into the middle of what waits, and know what an encoder has in
+    hand."""
 
     def __init__(self, lane_of: Callable[[Generate], Lane]):
         self._lane_of = lane_of
         self._waiting: dict[int, Arrival] = {}
-        self._in_hand: set[int] = set()
+        self._in_hand: dict[int, Asker | None] = {}
+        self._called_off: set[int] = set()  # of those in hand
+        self._joined: dict[Asker, int] = {}  # when those of an asker who has had a turn may have come at the earliest
         self._numbers = count()
         self._is_closed = False
         self._changed = threading.Condition()
@@ -52,17 +60,19 @@ class Waiting:
                 if self._is_closed:
                     return None
                 self._changed.wait()
-            arrival = min(mine, key=lambda arrival: arrival.rank)
+            arrival = min(mine, key=self._rank)
             del self._waiting[arrival.request.uid]
-            self._in_hand.add(arrival.request.uid)
+            self._in_hand[arrival.request.uid] = arrival.asker
             return arrival
 
     def call_off(self, uid: int, tell: Callable[[], None]) -> bool:
         """Let it go, and `tell` so; False when it is not here: the engine has it, or had it."""
         with self._changed:
-            if uid not in self._in_hand and uid not in self._waiting:
+            is_in_hand = uid in self._in_hand and uid not in self._called_off
+            if not is_in_hand and uid not in self._waiting:
                 return False
-            self._in_hand.discard(uid)
+            if is_in_hand:
+                self._called_off.add(uid)  # its turn lasts until `finish` all the same
             self._waiting.pop(uid, None)
             tell()
             return True
@@ -71,9 +81,10 @@ class Waiting:
         """What was made of it goes on, unless it was called off meanwhile; False then. In one with the look, so that
         no abort overtakes what it is for."""
         with self._changed:
-            if uid not in self._in_hand:
+            self._end_turn(self._in_hand.pop(uid))
+            if uid in self._called_off:
+                self._called_off.remove(uid)
                 return False
-            self._in_hand.remove(uid)
             hand_on()
             return True
 
@@ -91,3 +102,13 @@ class Waiting:
                 if arrival.lane is lane:
                     arrival.lane = self._lane_of(arrival.request)
             self._changed.notify_all()
+
+    def _rank(self, arrival: Arrival) -> tuple[int, int, int]:
+        joined = self._joined.get(arrival.asker, 0) if arrival.asker else 0
+        return arrival.request.priority, max(arrival.number, joined), arrival.number
+
+    def _end_turn(self, asker: Asker | None) -> None:
+        if asker is not None:
+            self._joined[asker] = next(self._numbers)
+        waiting = {arrival.asker for arrival in self._waiting.values()}
+        self._joined = {each: number for each, number in self._joined.items() if each in waiting}

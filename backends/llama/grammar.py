@@ -120,6 +120,9 @@ class GrammarCompiler:
         try:
             verdict = Verdict(source=sandbox.run(TryGrammar(grammar), **{VOCABULARY: self._known_vocabulary}))
         except Fault as fault:
+            if fault.is_ours:
+                sentence = f"The engine could not read the grammar: {fault}. Try again in a moment."
+                raise PromptError(FailureKind.UNAVAILABLE, sentence) from None
             verdict = Verdict(reason=str(fault), is_final=fault.is_final)
         self._verdicts.add(grammar, verdict)
         return verdict

@@ -17,7 +17,7 @@ from backends.sandbox.job import Refused
 MAX_TEMPLATE = 256 * 1024  # characters; the longest known one has 20,000
 # characters that a template may write: those of the chat several times, and texts of its own
 MAX_RENDERED, MAX_COPIES = 1024 * 1024, 4
-TEMPLATE_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+TEMPLATE_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError, ValueError)
 MAX_FACTOR, MAX_EXPONENT = 100_000, 64
 TEMPLATE = "template"  # its name among the tools
 

@@ -1,5 +1,6 @@
 """The engine's end of one sandbox child: its process, its pipe, and the watch that ends it when a job overruns."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 
 from backends.sandbox import inside
-from backends.sandbox.job import Bounds, Done, Failed, Job, Keep, Tool
+from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Tool
 
 START_SECONDS = 30.0  # imports from a slow disk, on a busy machine
 UNPACK_SECONDS = 30.0
@@ -20,7 +21,8 @@ SLACK = 64 << 20  # bytes over the bound, which the child keeps itself where it 
 
 
 class Child:
-    """Raises EOFError or OSError when the process is gone; then `end` says why."""
+    """Raises EOFError or OSError when the process is gone; then `end` says why, and `has_begun` whether it had read
+    what it was last told to do."""
 
     def __init__(self, bounds: Bounds, imports: tuple[str, ...] = ()):
         _may_have_children()
@@ -42,7 +44,15 @@ class Child:
             far_end.close()
         self._tools: set[str] = set()
         self._is_ready = False
-        self._watch = _Watch(self._process, bounds.memory + SLACK)
+        self.has_begun = False
+        try:
+            self._watch = _Watch(self._process, bounds.memory + SLACK)
+        except RuntimeError as error:  # the system has no thread left
+            self._connection.close()
+            self._lifeline.close()
+            self.kill()
+            self._process.join()
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     @property
     def is_alive(self) -> bool:
@@ -75,11 +85,17 @@ class Child:
         self._process.kill()
 
     def _exchange(self, message: Any, seconds: float) -> Done | Failed:
+        self.has_begun = False
         self._watch.begin(seconds, self._bounds)
         try:
             if message is not None:
                 self._connection.send(message)
-            answer: Done | Failed = self._connection.recv()
+            answer: Begun | Done | Failed = self._connection.recv()
+            if isinstance(answer, Begun):
+                self.has_begun = True
+                self._watch.begin(seconds, self._bounds)
+                answer = self._connection.recv()
+            assert not isinstance(answer, Begun)
             return answer
         finally:
             self._watch.finish()

@@ -9,13 +9,14 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from backends.bounds import MAX_REASON, sentence
-from backends.sandbox.job import Bounds, Done, Failed, Job, Keep, Refused
-from backends.sandbox.limits import bound_memory, ending_after, leave_no_core
+from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Refused
+from backends.sandbox.limits import bound_memory, end_with_parent, ending_after, leave_no_core
 
 
 def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: tuple[str, ...]) -> None:
     """Its words go to the engine's log, which it inherits."""
     leave_no_core()
+    end_with_parent()
     threading.Thread(target=_end_with_the_engine, args=(lifeline,), daemon=True).start()
     tools: dict[str, Any] = {}
     for name in imports:
@@ -27,6 +28,7 @@ def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: 
             message = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
+        connection.send(Begun())
         if isinstance(message, Keep):
             bound_memory(None)
             tools[message.name] = message.tool.unpack()

@@ -16,11 +16,13 @@ class Fault(Exception):
     """A job came to nothing; str() of it is the reason, in words that follow a colon.
 
     is_final: another try would end alike. What took too long may have met a busy machine.
+    is_ours: the job was never begun, for want of a child that could, so that its input has no part in it.
     """
 
-    def __init__(self, reason: str, is_final: bool):
+    def __init__(self, reason: str, is_final: bool, is_ours: bool = False):
         super().__init__(reason)
         self.is_final = is_final
+        self.is_ours = is_ours
 
 
 class Job(Protocol):
@@ -60,6 +62,11 @@ class Keep:
 
     name: str
     tool: Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The child has read what it is to do, and does it."""
 
 
 @dataclass(frozen=True, slots=True)

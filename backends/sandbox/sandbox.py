@@ -20,7 +20,7 @@ class Sandbox:
         self._child: Child | None = None
         # several encoders may ask one sandbox; a thread of its own would only hand on what the child does
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._closed = threading.Event()
 
     @property
     def is_started(self) -> bool:
@@ -33,28 +33,18 @@ class Sandbox:
 
     def run(self, job: Job, **tools: Callable[[], Tool]) -> Any:
         """The job's result. `tools`: what it needs in the child, made and sent once in a child's life.
-        Raises Fault."""
+        Raises Fault. A child that does not begin is given up for a fresh one, once."""
         with self._lock:
             try:
-                child = self._living()
-            except OSError as error:
-                raise Fault(f"the process that reads it could not be started ({error.strerror})", False) from None
-            try:
-                answer = child.do(job, tools)
-            except (EOFError, OSError):
-                reason = child.end()
-                self._replace()
-                raise Fault(reason, is_final=False) from None
-            if isinstance(answer, Failed):
-                if answer.is_spent:
-                    child.end()
-                    self._replace()
-                raise Fault(answer.reason, is_final=True)
-            return answer.result
+                return self._run(job, tools)
+            except Fault as fault:
+                if not fault.is_ours or self._closed.is_set():
+                    raise
+            return self._run(job, tools)
 
     def close(self) -> None:
         """At once, also in the middle of a job."""
-        self._is_closed = True
+        self._closed.set()
         if child := self._child:
             child.kill()
         with self._lock:
@@ -68,14 +58,37 @@ class Sandbox:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def _run(self, job: Job, tools: dict[str, Callable[[], Tool]]) -> Any:
+        try:
+            child = self._living()
+        except OSError as error:
+            reason = f"the process that reads it could not be started ({error.strerror})"
+            raise Fault(reason, is_final=False, is_ours=True) from None
+        try:
+            answer = child.do(job, tools)
+        except (EOFError, OSError):
+            reason = child.end()
+            self._replace()
+            if not child.has_begun:
+                reason = "the process that reads it did not begin"
+            raise Fault(reason, is_final=False, is_ours=not child.has_begun) from None
+        if isinstance(answer, Failed):
+            if answer.is_spent:
+                child.end()
+                self._replace()
+            raise Fault(answer.reason, is_final=True)
+        return answer.result
+
     def _living(self) -> Child:
-        if self._is_closed:
+        if self._closed.is_set():
             raise OSError(0, "the model is being closed")
         if self._child and not self._child.is_alive:  # ended from outside, between two jobs
             self._child.end()
             self._child = None
         if self._child is None:
             self._child = Child(self._bounds, self._imports)
+            if self._closed.is_set():  # meanwhile, by who saw only the child before
+                self._child.kill()
         return self._child
 
     def _replace(self) -> None:

@@ -36,6 +36,34 @@ def test_the_window_goes_first_and_then_who_came_first() -> None:
     assert [uid_of(waiting.take(Lane.PLAIN)) for _ in range(4)] == [1, 3, 0, 2]
 
 
+def test_clients_take_turns_and_who_comes_in_the_middle_of_one_is_next() -> None:
+    waiting = Waiting(plain)
+
+    def read() -> int:
+        uid = uid_of(waiting.take(Lane.PLAIN))
+        waiting.finish(uid, lambda: None)
+        return uid
+
+    for uid in range(64):
+        waiting.add(Generate("text", uid, client=1))
+    assert uid_of(waiting.take(Lane.PLAIN)) == 0
+    waiting.add(Generate("text", 100, client=2))
+    waiting.add(Generate("text", 101, client=2))
+    waiting.add(Generate("text", 102, priority=Priority.WINDOW))
+    assert waiting.call_off(0, lambda: None)
+    waiting.add(Generate("text", 103))
+    assert not waiting.finish(0, lambda: None)
+    assert [read() for _ in range(7)] == [102, 100, 103, 1, 101, 2, 3]
+
+
+def test_a_client_that_has_nothing_waiting_is_forgotten() -> None:
+    waiting = Waiting(plain)
+    for uid in range(1000):
+        waiting.add(Generate("text", uid, client=uid))
+        waiting.finish(uid_of(waiting.take(Lane.PLAIN)), lambda: None)
+    assert not waiting._joined
+
+
 def test_what_waits_or_is_in_hand_can_be_called_off_once_and_what_is_done_cannot() -> None:
     waiting, told = Waiting(plain), []
     for uid in range(3):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import EngineError, RequestError
-from app.inference import engine_process
+from app.inference import engine_handle, engine_process
 from app.inference.outbox import MAX_WAITING
 from app.inference.preflight import Preflight
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
@@ -247,6 +247,27 @@ def test_too_many_open_files_fail_a_load_with_a_sentence(supervisor: Supervisor)
             handle.wait_ready(SECONDS)
     assert handle.snapshot.state is EngineState.FAILED
     assert ask(load_in(supervisor), "again").wait().text == answer_to("again").decode()
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_a_death_while_no_file_can_be_opened_is_waited_out_for_a_while(
+    load: Load, monkeypatch: pytest.MonkeyPatch, lasts: bool
+) -> None:
+    monkeypatch.setattr(engine_handle, "PAUSES", (0.1, 0.1) if lasts else (0.1,) * 600)
+    handle = load()
+    pid = handle.pid
+    assert pid is not None
+    with no_file_more():
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: handle.snapshot.crash, "the death")
+        if lasts:
+            wait_until(lambda: handle.snapshot.state is EngineState.FAILED, "the end of its patience")
+            assert "too many files" in (handle.snapshot.error or "")
+            return
+        time.sleep(0.3)
+        assert handle.snapshot.state is EngineState.LOADING
+    handle.wait_ready(SECONDS)
+    assert ask(handle, "again").wait().text == answer_to("again").decode()
 
 
 def test_a_log_that_cannot_be_written_fails_a_load_with_a_sentence(tmp_path: Path) -> None:

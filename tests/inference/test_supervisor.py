@@ -104,6 +104,18 @@ def test_a_death_in_mid_answer_keeps_the_part_and_the_next_request_works(load: L
     assert ask(handle, "again").wait().text == answer_to("again").decode()
 
 
+def test_an_engine_that_cannot_read_what_it_is_told_ends_with_a_sentence_and_comes_back(load: Load) -> None:
+    handle = load()
+    pid = handle.pid
+    assert pid is not None
+    assert handle._process
+    handle._process.connection.send_bytes(b"no pickle")
+    _wait_for_restart(handle, pid)
+    assert not is_alive(pid)
+    assert "UnpicklingError" in handle.log_path.with_suffix(".previous.log").read_text()
+    assert ask(handle, "again").wait().text == answer_to("again").decode()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 def test_killed_at_random_moments_it_always_comes_back(load: Load) -> None:
     handle = load("fake-1ms")

@@ -1,10 +1,12 @@
 """What takes long on its way to a real engine ends soon, can be called off, and holds nobody else up."""
 
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.errors import RequestError
@@ -55,6 +57,17 @@ def say(handle: EngineHandle, text: str, **fields: object) -> Answer:
     return send(handle, (Message("user", text),), **fields)
 
 
+def loop(handle: EngineHandle, number: int, **fields: object) -> Answer:
+    """A chat without end, each number another one."""
+    return send(handle, (Message("user", "loop"), Message("user", str(number))), **fields)
+
+
+def children_of(handle: EngineHandle) -> list[psutil.Process]:
+    """Its sandboxes."""
+    children = psutil.Process(handle.pid).children()
+    return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
+
 def doubling(number: int) -> Grammar:
     """Rules that name the next one twice each: half a second of compiling, until it is too big."""
     rules = [f"r{n} ::= r{n + 1} r{n + 1}" for n in range(40)]
@@ -93,7 +106,7 @@ def test_beside_a_template_without_end_prompts_are_read_and_answers_go_on(handle
 
 
 def test_what_is_being_read_or_waits_to_be_is_called_off_at_once(handle: EngineHandle) -> None:
-    answers = [say(handle, "loop") for _ in range(4)]
+    answers = [loop(handle, number) for number in range(4)]
     begin = time.monotonic()
     for answer in reversed(answers):
         handle.abort(answer.uid)  # type: ignore[attr-defined]
@@ -106,13 +119,56 @@ def test_what_is_being_read_or_waits_to_be_is_called_off_at_once(handle: EngineH
 
 
 def test_the_window_is_read_before_the_port(handle: EngineHandle) -> None:
-    waiting = [say(handle, "loop") for _ in range(3)]
+    waiting = [loop(handle, number) for number in range(3)]
     window = say(handle, "hello", priority=Priority.WINDOW)
     window.wait()
     assert not waiting[-1].ended.is_set()
     for answer in waiting:
         handle.abort(answer.uid)  # type: ignore[attr-defined]
         answer.wait()
+
+
+def test_behind_many_chats_without_end_of_one_client_another_ones_is_next(handle: EngineHandle) -> None:
+    hostile = [loop(handle, number, client=1) for number in range(NUM_HOSTILE)]
+    assert seconds_of(say(handle, "hello", client=2)) < BOUND
+    assert not hostile[-1].ended.is_set()
+    for answer in hostile:
+        handle.abort(answer.uid)  # type: ignore[attr-defined]
+        answer.wait()
+
+
+def test_the_same_chat_without_end_is_tried_once(handle: EngineHandle) -> None:
+    said = failure(say(handle, "loop")).message
+    answers = [say(handle, "loop") for _ in range(NUM_HOSTILE)]
+    begin = time.monotonic()
+    assert {failure(answer).message for answer in answers} == {said}
+    assert time.monotonic() - begin < SOON
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
+def test_what_lies_with_the_machine_is_not_called_the_requests_fault(
+    handle: EngineHandle,
+) -> None:
+    grammar = Grammar(GrammarKind.REGEX, "[a-z]{3}")
+    assert isinstance(say(handle, "hello", grammar=grammar).wait().last, Output)
+    for child in children_of(handle):
+        child.suspend()
+    assert isinstance(say(handle, "hello").wait().last, Output), "in a fresh child"
+    other = Grammar(GrammarKind.REGEX, "[a-z]{4}")
+    assert isinstance(say(handle, "hello", grammar=other).wait().last, Output)
+    engine = psutil.Process(handle.pid)
+    soft, hard = engine.rlimit(psutil.RLIMIT_NOFILE)
+    engine.rlimit(psutil.RLIMIT_NOFILE, (0, hard))
+    for child in children_of(handle):
+        child.kill()
+    chat, tried = failure(say(handle, "hello")), failure(say(handle, "hello", grammar=doubling(1)))
+    for failed in (chat, tried):
+        assert failed.kind is FailureKind.UNAVAILABLE
+        assert "Too many open files" in failed.message
+    engine.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(say(handle, "hello").wait().last, Output)
+    another = Grammar(GrammarKind.REGEX, "[a-z]{5}")
+    assert isinstance(say(handle, "hello", grammar=another).wait().last, Output)
 
 
 def test_grammars_that_take_long_stand_in_no_chats_way(handle: EngineHandle) -> None:
@@ -160,6 +216,25 @@ def test_megabytes_are_refused_with_about_their_length_and_hold_nobody_up(handle
     assert failed.kind is FailureKind.CONTEXT_LENGTH
     assert ("about" in failed.message) is is_chat  # read no further than it takes to know
     assert failed.numbers[0] > handle.wait_ready().context
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
+@pytest.mark.parametrize("end", ["kill", "restart", "close"])
+def test_a_stopped_sandbox_does_not_outlive_its_engine(handle: EngineHandle, end: str) -> None:
+    children = children_of(handle)
+    assert children
+    for child in children:
+        child.suspend()
+    if end == "kill":
+        psutil.Process(handle.pid).kill()
+    elif end == "restart":
+        handle.restart("it was told to")
+    else:
+        handle.close()
+    deadline = time.monotonic() + SECONDS
+    while any(is_alive(child.pid) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [child for child in children if is_alive(child.pid)]
 
 
 def test_a_killed_application_leaves_no_endless_template_behind(trap: Path, tmp_path: Path) -> None:

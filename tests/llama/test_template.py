@@ -94,6 +94,13 @@ def test_what_a_template_may_not_do_is_a_sentence_soon(render: Renderer, source:
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.parametrize("order", ["break", "continue"])
+def test_an_order_outside_of_a_loop_is_a_sentence(render: Renderer, order: str) -> None:
+    with pytest.raises(PromptError, match="loop") as refused:
+        render(f"{{% {order} %}}")
+    assert refused.value.kind is FailureKind.BAD_TEMPLATE
+
+
 def test_a_templates_own_refusal_is_repeated(render: Renderer) -> None:
     with pytest.raises(PromptError, match="roles must alternate"):
         render("{{ raise_exception('roles must alternate') }}")

@@ -1,5 +1,6 @@
 """A job that takes too long, or too much memory, or breaks its process, is a sentence; the next one runs."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,11 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psutil
 import pytest
 
-from backends.sandbox import limits
+from backends.sandbox import child, limits
 from backends.sandbox.job import Bounds, Fault
 from backends.sandbox.sandbox import Sandbox
 from tests.inference.conftest import is_alive
@@ -103,12 +105,51 @@ def test_a_child_that_died_between_two_jobs_is_replaced(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
-def test_a_stopped_child_that_reads_nothing_holds_nobody_up(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("length", [1, 10_000_000])
+def test_a_child_that_was_stopped_before_the_job_is_given_up_for_a_fresh_one(sandbox: Sandbox, length: int) -> None:
     """More than a pipe holds: sending itself waits."""
-    os.kill(sandbox.run(jobs.Pid()), signal.SIGSTOP)
-    with pytest.raises(Fault, match="takes longer"):
-        sandbox.run(jobs.Echo("x" * 10_000_000))
-    assert sandbox.run(jobs.Echo("again")) == "again"
+    stopped = sandbox.run(jobs.Pid())
+    os.kill(stopped, signal.SIGSTOP)
+    assert sandbox.run(jobs.Echo("x" * length)) == "x" * length
+    assert not is_alive(stopped)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
+def test_a_child_that_is_stopped_in_a_job_has_begun_it(sandbox: Sandbox) -> None:
+    child = sandbox.run(jobs.Pid())
+    timer = threading.Timer(0.3, os.kill, (child, signal.SIGSTOP))
+    timer.start()
+    with pytest.raises(Fault, match="takes longer") as fault:
+        sandbox.run(jobs.Loop())
+    timer.join()
+    assert not fault.value.is_ours
+
+
+@pytest.mark.parametrize(
+    "lacks", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")]
+)
+def test_no_room_for_a_child_is_nobodys_fault_but_ours(monkeypatch: pytest.MonkeyPatch, lacks: Exception) -> None:
+    """Of files for its pipe, or of a thread that watches it; then it must not stay behind either."""
+
+    def fail(*_: object) -> None:
+        raise lacks
+
+    before = set(psutil.Process().children())
+    with Sandbox(BOUNDS) as sandbox:
+        with monkeypatch.context() as patch:
+            if isinstance(lacks, OSError):
+                patch.setattr(child, "multiprocessing", MagicMock(get_context=fail))
+            else:
+                patch.setattr(child, "_Watch", fail)
+            with pytest.raises(Fault, match=r"could not be started \(.*\)") as fault:
+                sandbox.run(jobs.Echo(""))
+        assert fault.value.is_ours
+        assert not fault.value.is_final
+        new = [
+            process for process in set(psutil.Process().children()) - before if "tracker" not in str(process.cmdline())
+        ]
+        assert not new
+        assert sandbox.run(jobs.Echo("again")) == "again"
 
 
 def test_closing_ends_a_job_in_its_middle() -> None:

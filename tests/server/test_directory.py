@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UnknownModelError
-from app.inference.engine_handle import EngineHandle
+from app import directory
+from app.errors import EngineError, UnknownModelError
+from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
+from app.server.api_error import from_slipstream
 from app.services import Services
+from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions
+from tests.inference.conftest import SECONDS, ask
 from tests.library.foreign import gguf
 
 
@@ -97,3 +101,44 @@ def test_a_long_name_is_cut_in_the_answer(services: FakeServices) -> None:
     with pytest.raises(UnknownModelError) as caught:
         services.directory.engine("x" * 100_000)
     assert len(str(caught.value)) < 300
+
+
+def fail(services: FakeServices, handle: EngineHandle) -> None:
+    """Down for good: it dies as often as it may."""
+    for _ in range(MAX_RESTARTS):
+        handle.wait_ready(SECONDS)
+        ask(handle, "!kill").wait()
+    assert handle not in services.supervisor.living()
+
+
+def test_a_model_of_the_library_that_is_down_is_loaded_again_with_its_options(services: FakeServices) -> None:
+    entry = services.library.by_id("stray")
+    handle = services.supervisor.load("stray", entry.path, EngineOptions(context=320), backend="fake")
+    fail(services, handle)
+    again = services.directory.engine("stray")
+    assert again.wait_ready(SECONDS).context == 320
+    assert ask(again, "still here").wait().text == answer_to("still here").decode()
+
+
+@pytest.mark.parametrize("name", ["stray#2", None])
+def test_a_foreign_file_that_is_down_is_loaded_again(services: FakeServices, foreign: Path, name: str | None) -> None:
+    handle = services.supervisor.load("stray#2", foreign, EngineOptions(), backend="fake")
+    fail(services, handle)
+    again = services.directory.engine(name)
+    assert (again.name, again.model) == ("stray#2", foreign)
+    again.wait_ready(SECONDS)
+
+
+def test_what_goes_down_again_at_once_is_not_loaded_for_every_request(
+    services: FakeServices, foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = services.supervisor.load("stray#2", foreign, EngineOptions(), backend="fake")
+    fail(services, handle)
+    again = services.directory.engine("stray#2")
+    fail(services, again)
+    with pytest.raises(EngineError, match="The engine stopped") as refused:
+        services.directory.engine("stray#2")
+    assert from_slipstream(refused.value).status == 503
+    assert services.supervisor.get("stray#2") is again
+    monkeypatch.setattr(directory, "REVIVE_SECONDS", 0.0)
+    services.directory.engine("stray#2").wait_ready(SECONDS)

@@ -1,10 +1,12 @@
 """What lies unread is bounded, whatever an engine makes of a pause."""
 
+import asyncio
 import threading
 from queue import SimpleQueue
 
 import pytest
 
+from app.server.mailbox import Mailbox
 from app.server.valve import OPEN_AT, SHUT_AT, Valve, cost
 from backends.protocol import Chance, Output, TokenLogprob
 
@@ -29,6 +31,34 @@ def test_it_shuts_when_much_is_unread_and_opens_when_most_is_read(valve: Valve, 
     valve.take(2)
     assert said.get(timeout=SECONDS) == "resume"
     assert said.empty()
+
+
+def test_without_a_thread_it_is_told_all_the_same(
+    valve: Valve, said: "SimpleQueue[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("app.server.valve.start_thread", no_thread)
+    valve.add(SHUT_AT + 1)
+    assert said.get(timeout=SECONDS) == "pause"
+    valve.take(SHUT_AT)
+    assert said.get(timeout=SECONDS) == "resume"
+
+
+def test_a_letter_that_fails_does_not_keep_back_those_behind_it(caplog: pytest.LogCaptureFixture) -> None:
+    read: list[int] = []
+
+    async def run() -> None:
+        mailbox, done = Mailbox(), asyncio.Event()
+        mailbox.post(lambda: read.append(1 // 0))
+        mailbox.post(lambda: read.append(2))
+        mailbox.post(done.set)
+        await asyncio.wait_for(done.wait(), SECONDS)
+
+    asyncio.run(run())
+    assert read == [2]
+    assert "could not be read" in caplog.text
 
 
 def test_an_engine_that_goes_on_is_told_again(valve: Valve, said: "SimpleQueue[str]") -> None:

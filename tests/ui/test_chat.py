@@ -3,17 +3,20 @@
 import time
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.conversation import Role
+from app.conversation import Role, Turn
 from tests.ui.conftest import load
 from tests.ui.hands import answer, ask, press, wait_answer, wait_words
 from tests.ui.stage import StageServices
 from ui.application import listen
 from ui.bridge import Bridge
+from ui.chat.transcript import Transcript
+from ui.chat.turn_widget import QuestionWidget
 from ui.main_window import MainWindow
 from ui.markdown.view import MarkdownView
 from ui.theme import Theme
@@ -238,3 +241,24 @@ def test_a_model_that_cannot_be_loaded_says_why(window: MainWindow, qtbot: QtBot
     qtbot.waitUntil(lambda: bool(window.banners.banners()))
     assert "is not a model that the fake backend can load" in window.banners.banners()[0].text
     assert window.chat.composer.edit.placeholderText() == "Choose a model first, above"
+
+
+@pytest.mark.parametrize("text", ["word " * 4000, "x" * 4000], ids=["words", "one word"])
+def test_a_long_question_keeps_within_a_narrow_page(theme: Theme, qtbot: QtBot, text: str) -> None:
+    transcript = Transcript(theme)
+    qtbot.addWidget(transcript)
+    transcript.resize(500, 400)
+    transcript.show()
+    transcript.add(Turn(1, Role.USER, text, 0.0), is_running=False)
+    (question,) = transcript.widgets()
+    assert isinstance(question, QuestionWidget)
+    for width in (500, 900, 420):
+        transcript.resize(width, 400)
+        qtbot.waitUntil(lambda: is_within(question.view, transcript.viewport()))
+        assert question.view.document().size().width() <= question.view.width()
+    assert question.view.width() > 200
+
+
+def is_within(view: QWidget, page: QWidget) -> bool:
+    left = view.mapTo(page, QPoint(0, 0)).x()
+    return left >= 0 and left + view.width() <= page.width()

@@ -1,5 +1,7 @@
 """The live figures: right while running, the last ones when idle, "n/a" where unknown."""
 
+from dataclasses import replace
+
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -41,6 +43,11 @@ def test_the_figures_move_while_it_runs_and_stay_after(slow: MainWindow, qtbot: 
     strip = slow.strip
     qtbot.waitUntil(lambda: strip.speed.value != "n/a")
     assert strip.first.value.endswith("ms")
+    qtbot.waitUntil(lambda: not strip.context.value.startswith("0 "))  # what runs now is known
+    assert slow.desk.snapshot
+    assert slow.desk.snapshot.stats
+    several = replace(slow.desk.snapshot.stats, used_cells=38, num_cells=40_960)
+    assert strip._context(several) == "38 / 4,096", "as when idle"
     widget = wait_answer(slow, qtbot)
     assert widget.turn.timings
     qtbot.waitUntil(lambda: strip.speed.value == figures.rate(widget.turn.timings.predicted_per_second))  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 """One turn of the conversation: a question in a bubble, or an answer with its account and its buttons."""
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.conversation import Turn
@@ -11,7 +12,7 @@ from ui.palette import Palette
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, restyle
 
-BUBBLE_WIDTH = 560
+BUBBLE_WIDTH, INDENT, PADDING = 560, 64, 16
 MAX_SHOWN = 20_000  # characters of a question; of a longer one the beginning is shown
 BEGINNING = 1_000
 BREAK_SENTENCE = "Slipstream ended before this answer did."
@@ -46,16 +47,21 @@ class QuestionWidget(TurnWidget):
         self._bubble.setProperty("kind", "bubble")
         self.view = PlainView(colors, "Your message", BUBBLE_WIDTH)
         inside = QVBoxLayout(self._bubble)
-        inside.setContentsMargins(16, 10, 16, 6)  # a line keeps its leading below
+        inside.setContentsMargins(PADDING, 10, PADDING, 6)  # a line keeps its leading below
         inside.addWidget(self.view)
         if len(turn.text) > MAX_SHOWN:
-            inside.setContentsMargins(16, 10, 16, 10)
+            inside.setContentsMargins(PADDING, 10, PADDING, 10)
             inside.addWidget(label(f"… and {len(turn.text) - BEGINNING:,} more characters", "muted"))
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(64, 16, 0, 8)
+        layout.setContentsMargins(INDENT, 16, 0, 8)
         layout.addStretch(1)
         layout.addWidget(self._bubble)
+        self.setMinimumWidth(1)  # else the bubble would have its width, and not the page
         self.view.finish(turn.text if len(turn.text) <= MAX_SHOWN else turn.text[:BEGINNING])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.view.limit(max(1, min(BUBBLE_WIDTH, self.width() - INDENT - 2 * PADDING)))
 
     def recolor(self, colors: Palette) -> None:
         self.view.recolor(colors)

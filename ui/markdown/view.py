@@ -219,6 +219,11 @@ class PlainView(MarkdownView):
         self._is_fitting = False  # measuring changes the document's size, which asks to fit again
         super().__init__(colors, name, parent)
 
+    def limit(self, max_width: int) -> None:
+        if max_width != self._max_width:
+            self._max_width = max_width
+            self._fit()
+
     def finish(self, text: str) -> None:
         self._text = text
         show_plain(self.document(), text, self._colors)

@@ -153,7 +153,7 @@ class LiveStrip(QWidget):
         if ready is None:
             return UNKNOWN
         if self._is_running and stats:
-            return _part(stats.used_cells, stats.num_cells)
+            return _part(min(stats.used_cells, ready.context), ready.context)  # other answers have cells of their own
         last = self._timings
         return _part(last.cache_n + last.prompt_n + last.predicted_n if last else 0, ready.context)
 

@@ -89,7 +89,8 @@ def window_app(home: Path, models: Path, port: int, *, load: str) -> Iterator[Wi
     app = WindowApp(home, models, port)
     try:
         app.until("known", True)
-        app.tell("load", name=load)
+        if problem := app.tell("load", name=load).get("problem"):
+            raise AssertionError(problem)
         app.until("ready", True)
         time.sleep(1.0)
         yield app
@@ -99,7 +100,8 @@ def window_app(home: Path, models: Path, port: int, *, load: str) -> Iterator[Wi
 
 def settle(home: Path, models: Path, port: int) -> None:
     from app.paths import Paths
-    from app.settings import Settings, save_settings
+    from app.settings import Settings
+    from app.settings_file import save_settings
 
     paths = Paths.below(home)
     paths.ensure()
@@ -146,9 +148,13 @@ class _Ears:
             answer = getattr(self, "_" + command.pop("do"))(**command) or {}
             print(json.dumps(answer), flush=True)
 
-    def _load(self, name: str) -> None:
-        found = next(entry for entry in self._window.models.entries if name in entry.name)
+    def _load(self, name: str) -> dict[str, Any] | None:
+        entries = self._window.models.entries
+        found = next((entry for entry in entries if name in entry.name), None)
+        if found is None:
+            return {"problem": f"no model is named “{name}” among {[entry.name for entry in entries]}"}
         self._window.desk.load(found)
+        return None
 
     def _copy(self, text: str, times: int) -> None:
         """Into what stands for the clipboard."""

@@ -26,7 +26,8 @@ from app.__main__ import main
 from app.inference.supervisor import Supervisor
 from app.paths import Paths
 from app.services import Services
-from app.settings import Settings, save_settings
+from app.settings import Settings
+from app.settings_file import save_settings
 from backends.bounds import UNPRINTABLE
 from backends.protocol import EngineOptions
 from tests.bench.attacks.case import Case

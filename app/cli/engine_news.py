@@ -1,0 +1,34 @@
+"""Says on stderr what becomes of the engines while nobody sees a window. Knows snapshots, starts and ends nothing."""
+
+import threading
+from collections.abc import Callable
+
+from app.cli.terminal import warn
+from app.inference.engine_handle import EngineSnapshot, EngineState
+
+
+class EngineNews:
+    """`hear` is a listener of the supervisor: one sentence for each death, failure and return."""
+
+    def __init__(self, say: Callable[[str], None] = warn):
+        self._say = say
+        self._known: dict[str, EngineSnapshot] = {}
+        self._lock = threading.Lock()  # each engine tells from a thread of its own
+
+    def hear(self, snapshot: EngineSnapshot) -> None:
+        with self._lock:
+            before, self._known[snapshot.name] = self._known.get(snapshot.name), snapshot
+        if sentence := _news(before, snapshot):
+            self._say(sentence)
+
+
+def _news(before: EngineSnapshot | None, now: EngineSnapshot) -> str | None:
+    has_died = now.crash is not None and (before is None or before.crash is not now.crash)
+    has_failed = now.state is EngineState.FAILED and (before is None or before.state is not EngineState.FAILED)
+    if has_failed:
+        return f"“{now.name}” is not running any more. {now.error or ''} The next request for it loads it again."
+    if has_died:
+        return f"“{now.name}” is started again. {now.crash}"
+    if now.state is EngineState.READY and before is not None and before.state is EngineState.LOADING:
+        return f"“{now.name}” is loaded"
+    return None

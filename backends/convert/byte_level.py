@@ -7,6 +7,7 @@ from backends.convert.pretokenizer import find, recognise
 from backends.convert.sentences import shown
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
+MAX_MERGES = 700_000  # the most that is known, of Gemma 3: 514,906
 OUTSIDERS = "The tokenizer is not a byte-level BPE (tokenizer.json, {}); that is not supported yet."
 CAPITALS = "Words with accented capitals or combining marks may become other tokens than in the original tokenizer."
 
@@ -84,11 +85,16 @@ def _tokens(vocab: dict[str, int], added: dict[int, AddedToken], size: int) -> t
 
 
 def read_merges(model: dict[str, Any]) -> list[tuple[str, str]]:
-    """Best first. Older files write "a b", newer ones ["a", "b"]. No side holds a space: a letter stands for it."""
+    """Best first. Older files write "a b", newer ones ["a", "b"]. No side holds a space: a letter stands for it.
+
+    Each merge makes a token of two, so there are at most as many as there are places to cut the tokens.
+    """
     merges = []
     listed = model.get("merges") or []
     if not isinstance(listed, list):
         raise Refusal("tokenizer.json is damaged: its merges are no list.")
+    if len(listed) > min(MAX_MERGES, sum(len(token) - 1 for token in read_vocab(model) if token)):
+        raise Refusal(f"tokenizer.json is damaged: it holds {len(listed):,} merges, more than its tokens can come of.")
     for merge in listed:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if (

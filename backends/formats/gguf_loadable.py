@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from backends.formats import FormatError
-from backends.formats.gguf import Header, check_model, read_header
+from backends.formats.gguf import Header, TensorInfo, check_model, read_header
 from backends.formats.gguf_rules import check_architecture
 from backends.formats.gguf_settings import Settings
 from backends.formats.gguf_split import check_parts, part_paths
@@ -22,6 +22,13 @@ MAX_EXPERTS = 1024
 MAX_DIMENSION = 1 << 24  # of anything that is multiplied with another
 NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
 INDEX = "tid2eid"  # the one tensor that holds whole numbers
+# What is added to a result, multiplied with it or read number by number, and not multiplied as a matrix: the kernels
+# for these take F32 alone (ggml-cpu: binary-ops.cpp, ssm_conv, ssm_scan, rope factors, norms, sinks), and converters
+# write no other type. It is whatever has one dimension, and these of more.
+EXACT = frozenset(
+    ("bias", "scale", "ssm_a", "ssm_d", "ssm_conv1d", "ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v", "shortconv_conv")
+) | frozenset(("time_mix_lerp_fused", "time_mix_first", "token_types"))
+MATRICES = frozenset(("ffn_gate_inp_shexp", "attn_gate", "ssm_beta", "cls"))  # these may be of one row
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 WITHOUT_ROPE = (
     "nemotron_h",
@@ -118,9 +125,15 @@ def _check_tensors(header: Header) -> None:
     for tensor in header.tensors:
         if (header.data_offset + tensor.offset) % TENSOR_ALIGNMENT:
             raise FormatError(f"{header.path.name} cannot be loaded: its weights are not aligned. Convert it again.")
-        is_added = tensor.name.endswith(".bias") or tensor.name.endswith("norm.weight")
-        if (tensor.type in NO_WEIGHTS and INDEX not in tensor.name) or (is_added and tensor.type != "F32"):
+        if (tensor.type in NO_WEIGHTS and INDEX not in tensor.name) or (tensor.type != "F32" and _is_exact(tensor)):
             raise FormatError(
                 f"{header.path.name} cannot be loaded: its tensor {tensor.name!r} is of the type {tensor.type}, "
                 "with which nothing can be computed. Download it again."
             )
+
+
+def _is_exact(tensor: TensorInfo) -> bool:
+    parts = frozenset(tensor.name.replace("shortconv.conv", "shortconv_conv").split("."))
+    if "norm" in tensor.name or parts & EXACT:
+        return True
+    return len(tensor.shape) == 1 and not parts & MATRICES and INDEX not in tensor.name

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from backends.formats import FormatError
 from backends.formats.gguf import TensorInfo
 from backends.formats.gguf_settings import Settings
+from backends.formats.gguf_tables import EQUAL_LENGTHS, EQUAL_WINDOWS, HEADS_BY_LAYER
 
 # setting -> lowest number, and the architectures in which it must be there
 AT_LEAST: tuple[tuple[str, int, str], ...] = (
@@ -51,7 +52,17 @@ BROKEN = ("plm",)  # its graph asserts in every prompt of more than one token (l
 DEFAULTS = {"token_shift_count": 2}
 TOKENS = {"chameleon": 8196, "qwen3tts": 3072}  # of the output, at least
 # layers without keys are recurrent, and there must be some of both kinds
-UNFIT = (("rwkv6qwen2", "time_mix_first.weight"),)  # with it the graph is another one, whose norms are not there
+UNFIT = (
+    ("rwkv6qwen2", "time_mix_first.weight"),  # with it the graph is another one, whose norms are not there
+    ("mpt", "attn_q_norm.weight"),  # of a view that is not contiguous
+)
+# a tensor that llama.cpp loads without, and whose layers it cannot compute without; what shows that a layer is one
+NEEDED: tuple[tuple[str, str, str], ...] = (
+    ("ssm_conv1d.bias", "ssm_conv1d.weight", "falcon-h1 granitehybrid nemotron_h nemotron_h_moe"),
+    ("indexer.proj.weight", "indexer.attn_k.weight", "glm-dsa"),
+    ("time_mix_g1.weight", "time_mix_g2.weight", "arwkv7"),
+    ("time_mix_g2.weight", "time_mix_g1.weight", "arwkv7"),
+)
 BY_KEYS = (
     *("jamba", "granitehybrid", "plamo2", "kimi-linear", "kimi-k3", "glm5-next", "bailingmoe3", "lfm2", "lfm2moe"),
     *("nemotron_h", "nemotron_h_moe"),
@@ -107,9 +118,22 @@ def check_architecture(settings: Settings, tensors: Sequence[TensorInfo]) -> Non
                 f"{settings.header.path.name} cannot be loaded: it holds a tensor {tensor!r}, as no model of the "
                 f"architecture {name!r} does. Download it again."
             )
+    for missing, sign, names in NEEDED:
+        if name in names.split() and (bare := _layers_without(tensors, missing, sign)):
+            raise FormatError(
+                f"{settings.header.path.name} cannot be loaded: the tensor {f'{bare}.{missing}'!r} is missing. "
+                "Download it again."
+            )
     rows = next((t.shape[-1] for t in tensors if t.name == "token_embd.weight"), None)
     if rows is not None and rows < TOKENS.get(name, 0):
         raise settings.refuse("vocab_size", rows)
+
+
+def _layers_without(tensors: Sequence[TensorInfo], missing: str, sign: str) -> str | None:
+    """The first layer with the one tensor and not the other."""
+    names = {tensor.name for tensor in tensors}
+    layers = (name.removesuffix(f".{sign}") for name in sorted(names) if name.endswith(f".{sign}"))
+    return next((layer for layer in layers if f"{layer}.{missing}" not in names), None)
 
 
 Fault = str | None  # the setting that is wrong
@@ -221,6 +245,34 @@ def _sections(settings: Settings, name: str) -> Fault:
     return None if sum(sections) <= settings.number("attention.key_length", default) else "rope.dimension_sections"
 
 
+def _layers(settings: Settings, name: str) -> Fault:
+    """All layers alike, but for those without keys where the kinds alternate."""
+    if name in HEADS_BY_LAYER:
+        return None
+    passed = {0} if name in BY_INTERVAL else set()
+    keys = ("attention.head_count", "attention.head_count_kv")
+    return next((key for key in keys if len({*settings.layers(key, 0)} - passed) > 1), None)
+
+
+def _lengths(settings: Settings, name: str) -> Fault:
+    """Of the heads; where nothing else is said, in a layer with a window as in the others."""
+    heads = settings.number("attention.head_count")
+    if heads <= 0:
+        return None
+    default = settings.number("embedding_length") // heads
+    key, value = (settings.number(f"attention.{kind}_length", default) for kind in ("key", "value"))
+    if name in EQUAL_LENGTHS and key != value:
+        return "attention.value_length" if key == default else "attention.key_length"
+    turned = settings.number("rope.dimension_count_swa", 2)
+    if turned % 2 or (turned < 2 and settings.number("rope.dimension_count", key)):
+        return "rope.dimension_count_swa"
+    if name in EQUAL_WINDOWS and settings.number("attention.key_length_swa", key) != key:
+        return "attention.key_length_swa"
+    if name in EQUAL_WINDOWS and settings.number("attention.value_length_swa", value) != value:
+        return "attention.value_length_swa"
+    return None
+
+
 def _heads(settings: Settings, name: str) -> Fault:
     heads = settings.number("attention.head_count")
     if name in EQUAL_HEADS and settings.number("attention.head_count_kv", heads) != heads:
@@ -272,6 +324,8 @@ CHECKS: tuple[Callable[[Settings, str], Fault], ...] = (
     _state,
     _latent,
     _sections,
+    _layers,
+    _lengths,
     _heads,
     _cycles,
 )

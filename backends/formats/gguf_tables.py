@@ -125,3 +125,26 @@ WHOLE_HEAD_ROPE = frozenset(
     talkie xverse
     """.split()  # noqa: SIM905
 )
+
+# whose layers may differ in how many heads they have, or that have none; elsewhere the first layer stands for all
+HEADS_BY_LAYER = frozenset(
+    """
+    arwkv7 bailingmoe3 bert deci deepseek4 dots3note dream eurobert gemma-embedding gemma4 gemma4-assistant glm5-next
+    gptj granitehybrid graniteswitch jamba jina-bert-v2 jina-bert-v3 kimi-k3 kimi-linear laguna lfm2
+    lfm2moe llada llada-moe llama-embed mamba mamba2 mimo2 modern-bert nemotron_h nemotron_h_moe neo-bert
+    nomic-bert nomic-bert-moe openelm plamo2 plamo3 rnd1 rwkv7 spark2_5 step35 t5 t5encoder wavtokenizer-dec
+    """.split()  # noqa: SIM905
+)
+# whose graph asserts that keys are as long as values, or reads one for the other; beside WHOLE_HEAD_ROPE
+EQUAL_LENGTHS = frozenset(
+    """
+    bailingmoe bert bitnet bloom cohere2 command-r eurobert gpt-oss gpt2 gptneox jais jamba jina-bert-v2 jina-bert-v3
+    lfm2 lfm2moe maple modern-bert mpt nemotron neo-bert nomic-bert nomic-bert-moe openelm phi2 phimoe qwen starcoder
+    """.split()  # noqa: SIM905
+)
+# whose layers with a window have heads of the same length as the others
+EQUAL_WINDOWS = frozenset(
+    """
+    cohere2 cohere2moe deepseek4 exaone-moe gpt-oss granite_swa laguna lfm2 maple muse-glimmer olmo2 smallthinker
+    """.split()  # noqa: SIM905
+)

@@ -113,6 +113,8 @@ def _tokenizers() -> Iterator[tuple[str, Change]]:
         "a megabyte": "x" * 500_000 + " " + "y" * 500_000,
     }.items():
         yield f"a merge of {name}", set_in("tokenizer.json", ("model", "merges", 0), merge)
+    yield "two million merges", partial(_merges, "a b", 2_000_000)
+    yield "merges of thirty megabytes", partial(_merges, "a" * 30 + " b", 900_000)
     for where, place in {"a token": ("model", "vocab", "\ud800"), "a NUL": ("model", "vocab", "a\0b")}.items():
         yield f"{where} that cannot be written", set_in("tokenizer.json", place, 599)
     yield (
@@ -122,6 +124,10 @@ def _tokenizers() -> Iterator[tuple[str, Change]]:
     yield "a template of a surrogate", set_in("tokenizer_config.json", ("chat_template",), "\ud800")
     named = [{"name": "\ud800", "template": "\udfff"}]
     yield "a named template of a surrogate", set_in("tokenizer_config.json", ("chat_template",), named)
+
+
+def _merges(merge: str, count: int, folder: Path) -> None:
+    set_in("tokenizer.json", ("model", "merges"), [merge] * count)(folder)
 
 
 def _pieces() -> Iterator[tuple[str, Change]]:

@@ -28,6 +28,8 @@ NAMED = (
     "files/100,000 tensors",
     "files/pieces of many fields",
     "files/an added surrogate",
+    "files/two million merges",
+    "files/merges of thirty megabytes",
 )
 
 

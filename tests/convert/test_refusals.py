@@ -145,6 +145,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "missing byte": (set_tokenizer(lambda d: d["model"]["vocab"].pop("Ā")), "a byte has no token"),
     "no merges": (set_tokenizer(lambda d: d["model"].update(merges=[])), "no merges"),
+    "merges of nothing": (set_tokenizer(lambda d: d["model"].update(merges=["a b"] * 5000)), "holds 5,000 merges"),
 }
 
 

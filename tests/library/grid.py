@@ -134,6 +134,32 @@ def spoilt(label: str, change: str) -> Draft:
     return made
 
 
+def typed(label: str, tensor: str, type_: int) -> Draft:
+    """With every such tensor, whatever its layer, of another type."""
+    made = copy.deepcopy(sound.models()[label])
+    named = [each for each in made.tensors if each.name.decode().endswith(tensor)]
+    assert named
+    for each in named:
+        each.type = type_
+    return made
+
+
+def bare(label: str, tensor: str) -> Draft:
+    """Without it, in every layer."""
+    made = copy.deepcopy(sound.models()[label])
+    before = len(made.tensors)
+    made.tensors = [each for each in made.tensors if not each.name.decode().endswith(tensor)]
+    assert len(made.tensors) < before
+    return made
+
+
+def having(label: str, **values: object) -> Draft:
+    """With settings of the architecture, as `put` names them."""
+    made = copy.deepcopy(sound.models()[label])
+    put(**values)(made, sound._parts(label)[0].encode())
+    return made
+
+
 def draft(architecture: str, spoil: str) -> Draft:
     if spoil not in SPOILS:
         return spoilt(architecture, spoil)
@@ -170,6 +196,15 @@ def run(cases: list[str]) -> dict[str, str | None]:
             for file, how in _deaths(folder).items():
                 results[cases[start + int(Path(file).stem)]] = how
     return results
+
+
+def deaths(drafts: dict[str, Draft]) -> dict[str, str]:
+    """Name -> how llama.cpp died of it, of those that it dies of; nothing is checked before."""
+    with tempfile.TemporaryDirectory(prefix="grid-") as name:
+        for number, made in enumerate(drafts.values()):
+            write(Path(name) / f"{number}.gguf", made)
+        names = list(drafts)
+        return {names[int(Path(file).stem)]: how for file, how in _deaths(Path(name)).items()}
 
 
 def _deaths(folder: Path) -> dict[str, str]:

@@ -160,6 +160,24 @@ def test_the_verdict_of_the_self_test(kind: str, tmp_path: Path, monkeypatch: py
     assert is_kept(path)
 
 
+LONG_KEY = "a." * 60_000 + "b = 1"
+KNOTS = {
+    "texts that never end": 'x = """' + '"\\' * 300_000,
+    "quotes": "x = " + "'\"" * 300_000,
+    "quotes on lines": "x = '\n" * 100_000,
+    "escapes": 'x = "' + "\\\\" * 300_000,
+    "a text in a text": 'x = ["""\n\' """, {' + LONG_KEY + "}]  # '",
+    "a comment": 'x = 1  # """\n' + LONG_KEY,
+    "a text that ends in quotes": 'x = """a"""""\n' + LONG_KEY,
+    "quoted keys": '"a" . ' * 60_000 + "b = 1",
+    "long headers": "[" + "a." * 99 + "b]\n" + "".join(f"{'c.' * 99}d{n} = 1\n" for n in range(4000)),
+    "brackets": "x = " + "[" * 500_000,
+    "comments": "x = [" + "#\n" * 300_000,
+    "dates": "x = [" + "2026-01-01T00:00:00.1," * 40_000,
+    "a long number": "x = 0." + "1" * 900_000,
+}
+
+
 @pytest.mark.parametrize("content", ["[" * 200_000, "a" + ".a" * 60_000 + " = 1", "x = " + "{x = " * 50_000, "\0" * 9])
 def test_settings_that_are_nested_too_deeply_are_set_aside_at_once(content: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
@@ -176,6 +194,23 @@ def test_a_text_of_many_points_is_no_long_key(tmp_path: Path) -> None:
     prompt = "Yes. No. " * 500 + "1.2.3." * 500 + "“quoted”. \"q\". 'q'. " * 100 + "\n"
     file.change(lambda settings: replace(settings, system_prompt=prompt))
     assert file.load() == (Settings(system_prompt=prompt), None)
+
+
+@pytest.mark.parametrize("content", KNOTS.values(), ids=KNOTS)
+def test_no_settings_hold_up_a_start(content: str, tmp_path: Path) -> None:
+    """Each grows with the square of its length for some way to read it; at these lengths that is minutes."""
+    path = tmp_path / "settings.toml"
+    path.write_text(content)
+    settings, _ = SettingsFile(path).load()
+    assert settings == Settings()
+
+
+def test_settings_of_an_editor_that_marks_its_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes("port = 9001\n".encode("utf-8-sig"))
+    assert SettingsFile(path).load() == (Settings(port=9001), None)
+    path.write_bytes("port = 9001\n".encode("utf-16"))
+    assert "settings.toml.broken-1" in str(SettingsFile(path).load()[1])
 
 
 def test_notes_that_are_nested_too_deeply_are_set_aside(tmp_path: Path) -> None:

@@ -278,7 +278,8 @@ ATTACKS: dict[str, Attack] = {
 
 def _quits(app: Serving, children: list[psutil.Process], number: int = signal.SIGTERM) -> str | None:
     seconds = app.ask_to_end(number)
-    if left := [child.pid for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]:
+    _, left = psutil.wait_procs(children, timeout=1.0)  # what was killed takes a moment to be gone
+    if left := [child for child in left if child.status() != psutil.STATUS_ZOMBIE]:
         return f"{len(left)} children are left behind"
     return _too_slow("the quit", seconds, QUIT_SECONDS)
 

@@ -5,6 +5,7 @@ Messages never use the child's stdout: file descriptors 1 and 2 go to the log, w
 
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -104,6 +105,7 @@ class Loop:
         self._engine = engine
         self._heartbeat = heartbeat
         self._process = psutil.Process()
+        self._rss = 0
         self._last_stats = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
@@ -179,6 +181,12 @@ class Loop:
             if isinstance(event, Failed):
                 self._sender.send(event)
 
+    def _memory(self) -> int:
+        """What was seen last, where no file is free to look again."""
+        with suppress(OSError, psutil.Error):
+            self._rss = self._process.memory_info().rss
+        return self._rss
+
     def _counts(self) -> tuple[int, int]:
         return len(self._engine.scheduler.running), self._engine.scheduler.num_waiting
 
@@ -192,7 +200,7 @@ class Loop:
                 num_waiting=num_waiting,
                 used_cells=engine.used_cells,
                 num_cells=self._model.runner.num_cells,
-                rss_bytes=self._process.memory_info().rss,
+                rss_bytes=self._memory(),
                 devices=self._model.devices(),
                 num_steps=totals.num_steps,
                 num_tokens=totals.num_tokens,

@@ -63,7 +63,9 @@ class Application:
             return self.queue.job(job_id)
 
     def done(self, job_id: int) -> Job:
-        job = self.wait_for(job_id, lambda job: job.state.is_final)
+        with self.changed:  # the present state alone: an earlier failure may be told after the retry
+            assert self.changed.wait_for(lambda: self.queue.job(job_id).state.is_final, SECONDS), self.heard[-3:]
+            job = self.queue.job(job_id)
         assert job.state is JobState.DONE, job.error
         self.queue.handle(job_id).finished.wait(SECONDS)
         return job

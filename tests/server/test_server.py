@@ -230,7 +230,7 @@ def test_who_leaves_while_the_prompt_is_on_its_way_leaves_no_work_behind() -> No
     hesitant = Hesitant()
     server = Server(OneEngine(hesitant))
     url = server.start(port=0)
-    with suppress(httpx.ReadTimeout), httpx.Client(timeout=httpx.Timeout(20, read=0.2)) as client:
+    with suppress(httpx.ReadTimeout), httpx.Client(timeout=httpx.Timeout(20, read=1.0)) as client:
         client.post(f"{url}/v1/chat/completions", json=BODY)
     assert hesitant.was_asked.is_set()
     while server.num_requests:

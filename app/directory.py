@@ -14,8 +14,9 @@ from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
 from app.library.library import Library
 from app.library.origin import Origin
-from app.server.api_error import MAX_QUOTED, cut
+from app.server.api_error import MAX_QUOTED
 from app.server.directory import unknown_name
+from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
@@ -113,6 +114,6 @@ def _check_memory(name: str, num_bytes: int) -> None:
     free = psutil.virtual_memory().available
     if num_bytes > MEMORY_LEFT * free:
         raise EngineError(
-            f"“{cut(name, MAX_QUOTED)}” needs {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
+            f"“{as_name(name, MAX_QUOTED)}” needs {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
             "free. Unload another model first."
         )

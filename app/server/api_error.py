@@ -7,12 +7,12 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from app.errors import EngineError, RequestError, SlipstreamError, UnknownModelError
+from backends.bounds import as_name, sentence
 from backends.protocol import FailureKind
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 BODY_TOO_LARGE = "body_too_large"
-MAX_MESSAGE = 600  # characters
 MAX_QUOTED = 80  # of what a request said, within a sentence
 NOT_SUPPORTED = "not_supported"  # the type of our own validation errors that are a 400
 
@@ -28,12 +28,6 @@ STATUS = {
 }
 
 
-def cut(value: str, length: int) -> str:
-    """What came from outside, as it can be shown: of bounded length, and without halves of characters."""
-    short = value if len(value) <= length else f"{value[: length - 1]}…"
-    return short.encode("utf-8", "replace").decode()
-
-
 class ApiError(Exception):
     """Messages are cut: a part of them may come from a request, a file or a template."""
 
@@ -46,10 +40,10 @@ class ApiError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ):
-        self.message = cut(message, MAX_MESSAGE)
+        self.message = sentence(message)
         super().__init__(self.message)
         self.status = status
-        self.param = param and cut(param, MAX_QUOTED)
+        self.param = param and as_name(param, MAX_QUOTED)
         self.code = code
         self.headers = headers
 
@@ -77,7 +71,7 @@ def from_slipstream(error: SlipstreamError) -> ApiError:
 
 def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> ApiError:
     """Starlette's own refusals: no such route, no such method, a body that is no text."""
-    path = cut(path, MAX_QUOTED)
+    path = as_name(path, MAX_QUOTED)
     sentences = {404: f"There is no route {path} here.", 405: f"{path} does not offer this method."}
     phrase = HTTPStatus(status).phrase.lower().replace(" ", "_")
     code = BODY_TOO_LARGE if status == 413 else phrase

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.api_error import MAX_QUOTED, cut
+from app.server.api_error import MAX_QUOTED
 from app.server.fields import MAX_ALTERNATIVES, TextFields, not_supported
 from app.server.form import Choice, Chunk, Form
 from app.server.logprobs import chat_logprobs
 from app.server.sampling import text
 from app.server.switchboard import Switchboard
+from backends.bounds import as_name
 from backends.protocol import Finish, Message
 
 MAX_MESSAGES = 10_000
@@ -34,7 +35,7 @@ def _part_text(part: Any) -> str:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise ValueError("each part is an object with a type")
     if part["type"] != "text":
-        raise not_supported(f"parts of type “{cut(part['type'], MAX_QUOTED)}” are not supported, only text")
+        raise not_supported(f"parts of type “{as_name(part['type'], MAX_QUOTED)}” are not supported, only text")
     if not isinstance(part.get("text"), str):
         raise ValueError("a text part has a text")
     return text(part["text"])

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
-from app.server.api_error import MAX_QUOTED, cut
+from app.server.api_error import MAX_QUOTED
+from backends.bounds import as_name
 
 MAX_NAMED = 6  # known models that a sentence names
 
@@ -20,6 +21,6 @@ class ModelDirectory(Protocol):
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
-    shown = [cut(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
+    shown = [as_name(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
     more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"There is no model named “{cut(name, MAX_QUOTED)}”. Known: {', '.join(shown) or 'none'}{more}."
+    return f"There is no model named “{as_name(name, MAX_QUOTED)}”. Known: {', '.join(shown) or 'none'}{more}."

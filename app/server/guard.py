@@ -14,10 +14,11 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import BODY_TOO_LARGE, MAX_QUOTED, ApiError, cut
+from app.server.api_error import BODY_TOO_LARGE, MAX_QUOTED, ApiError
 from app.server.auth import is_authorized
 from app.server.limits import Limits
 from app.server.server import MAX_BODY
+from backends.bounds import as_name
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
 OPEN_PATHS = {"/health"}  # asked by programs that start and watch others, and says nothing about anyone
@@ -68,7 +69,7 @@ class Guard:
         """Why this request is not let in; None when it is."""
         host = headers.get("host", "").lower()
         if not self._is_known(host):
-            shown = cut(host, MAX_QUOTED)
+            shown = as_name(host, MAX_QUOTED)
             return ApiError(403, f"This server does not answer to the name “{shown}”.", code="bad_host")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host}":

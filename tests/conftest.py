@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.real import things
+
 PATIENCE = 5.0  # seconds that threads and children may take to leave after a test
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
 
@@ -20,6 +22,15 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("app.library.places.LINUX_SERVICE", tmp_path / "no service")
     monkeypatch.setattr("app.library.places.home", lambda: tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """A real model: SmolLM2-135M-Instruct, Q4_1. Not to be written to."""
+    try:
+        return things.smollm2()
+    except things.Unreachable as fault:
+        pytest.fail(str(fault))
 
 
 @pytest.fixture(autouse=True)

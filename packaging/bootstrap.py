@@ -79,7 +79,9 @@ def perform(task: str, arguments: list[str]) -> int:
     if task == "run":
         return run(arguments)
     if task in ("test", "real"):
-        call(tool("python"), "-m", "tests.real.things", *(["--all"] if task == "real" else []))  # the tests tell a failure
+        call(
+            tool("python"), "-m", "tests.real.things", *(["--all"] if task == "real" else [])
+        )  # the tests tell a failure
     if task == "real":
         return call(tool("python"), "-m", "tests.bench.real", *arguments)
     if task == "test":

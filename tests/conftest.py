@@ -1,6 +1,7 @@
 """Every test leaves nothing behind: no thread, no child process, no file outside its own folder."""
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import psutil
 import pytest
 
 from tests.real import things
+
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
 PATIENCE = 5.0  # seconds that threads and children may take to leave after a test
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session

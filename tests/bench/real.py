@@ -38,10 +38,7 @@ def _table(report: Path) -> str:
         outcome = next((kind for kind in KINDS if case.find(kind) is not None), "passed")
         modules.setdefault(module, Counter())[outcome] += 1
         seconds[module] += float(case.get("time", 0))  # type: ignore[assignment]
-    rows = [
-        f"| {module} | {each['passed']} | {each['failure'] + each['error']} | {each['skipped']} | {seconds[module]:.0f} |"
-        for module, each in sorted(modules.items())
-    ]
+    rows = [_row(module, each, seconds[module]) for module, each in sorted(modules.items())]
     head = (
         "# Tests on real things",
         "",
@@ -53,6 +50,11 @@ def _table(report: Path) -> str:
         "|---|---|---|---|---|",
     )
     return "\n".join((*head, *rows, ""))
+
+
+def _row(module: str, outcomes: Counter[str], seconds: float) -> str:
+    failed = outcomes["failure"] + outcomes["error"]
+    return f"| {module} | {outcomes['passed']} | {failed} | {outcomes['skipped']} | {seconds:.0f} |"
 
 
 if __name__ == "__main__":

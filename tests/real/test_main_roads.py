@@ -20,7 +20,7 @@ from backends.protocol import (
 from tests.inference.conftest import SECONDS, Answer
 
 CAPITAL = "What is the capital of France? Answer in one sentence."
-COPY = "Repeat this list word for word: red, green, blue, yellow, orange, purple, red, green, blue, yellow, orange, purple."
+COPY = "Repeat this list word for word: " + ", ".join(2 * ["red", "green", "blue", "yellow", "orange", "purple"])
 CITY = {
     "type": "object",
     "properties": {"city": {"type": "string", "maxLength": 20}, "is_capital": {"type": "boolean"}},

@@ -9,8 +9,9 @@ NAMES = {USER: "User", ASSISTANT: "Assistant"}
 STOPS = tuple(f"{lines}{name}:" for name in NAMES.values() for lines in ("\n\n", "\n"))
 
 
-def render(messages: tuple[Message, ...], continues: bool = False) -> Rendered:
-    """System texts as they are, turns with their speaker's name, and at the end that of the one to speak."""
+def render(messages: tuple[Message, ...], continues: bool = False, tracked: bool = False) -> Rendered:
+    """System texts as they are, turns with their speaker's name, and at the end that of the one to speak; in a line of
+    its own, or the answer would begin with a blank."""
     pieces: list[str] = []
     said: list[tuple[int, int]] = []
     at = 0
@@ -18,7 +19,7 @@ def render(messages: tuple[Message, ...], continues: bool = False) -> Rendered:
     def write(text: str, is_said: bool = False) -> None:
         nonlocal at
         pieces.append(text)
-        if is_said and text:
+        if is_said and tracked and text:
             said.append((at, at + len(text)))
         at += len(text)
 
@@ -28,9 +29,9 @@ def render(messages: tuple[Message, ...], continues: bool = False) -> Rendered:
         if not text and not is_open:
             continue
         if message.role != SYSTEM:
-            write(f"{NAMES.get(message.role, message.role.capitalize())}:" + (" " if text else ""))
+            write(f"{NAMES.get(message.role, message.role.capitalize())}:\n")
         write(text, is_said=True)
         write("" if is_open else "\n\n")
     if not continues:
-        write(f"{NAMES[ASSISTANT]}:")
+        write(f"{NAMES[ASSISTANT]}:\n")
     return Rendered("".join(pieces), tuple(said))

@@ -102,7 +102,7 @@ class Said(str):
     def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> "Said":
         if not old:
             return self._marked(str.replace(self, old, new, count), new)
-        return _as_said(new).join(self.split(old, count))
+        return as_said(new).join(self.split(old, count))
 
     def encode(self, *_: Any, **__: Any) -> bytes:
         raise TypeError("bytes do not know who wrote them")
@@ -123,6 +123,11 @@ class Said(str):
     def _marked(self, text: str, *others: Any) -> "Said":
         """What was made of it, and of others, whose places nobody knows."""
         return all_said(text) if self._spans or any(map(is_said, others)) else Said(text)
+
+
+def as_said(value: Any) -> Any:
+    """With methods that know origins, if it is a plain text."""
+    return Said(value) if type(value) is str else value
 
 
 def all_said(text: str) -> Said:
@@ -157,10 +162,6 @@ def concat(parts: Iterable[str]) -> Said:
             spans.append((at + begin, at + end))
         at += len(part)
     return Said("".join(parts), tuple(spans))
-
-
-def _as_said(text: str) -> Said:
-    return text if isinstance(text, Said) else Said(text)
 
 
 def _same_places(name: str) -> Callable[[Said], Said]:

@@ -58,7 +58,7 @@ class ChatTemplate:
     ) -> Rendered:
         """continues: the last message is the beginning of the answer. tracked: say which characters people wrote."""
         if self._template is None:
-            return plain_chat.render(messages, continues)
+            return plain_chat.render(messages, continues, tracked)
         template = self._template
         chat = _digest(messages, continues, tracked)
         reason = self._overruns.get(chat)

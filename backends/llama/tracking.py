@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedFormatter
 
 from backends.llama.jinja import Environment, now
-from backends.llama.said import Said, all_said, as_text, concat, is_said
+from backends.llama.said import Said, all_said, as_said, as_text, concat, is_said
 
 # filters that hand on what they are given, or say no text
 PASSING = frozenset(
@@ -24,6 +24,8 @@ PASSING = frozenset(
     | {"length", "list", "map", "max", "min", "random", "reject", "rejectattr", "reverse", "round", "select"}
     | {"selectattr", "slice", "sort", "sum", "unique", "wordcount"}
 )
+# filters that do nothing but what Said does itself
+PRECISE = frozenset({"capitalize", "lower", "replace", "trim", "truncate", "upper"})
 PASSED = (Context, EvalContext, Environment)  # what jinja hands to filters beside their values
 PLACE = re.compile("\0(\\d+)\0")
 
@@ -38,7 +40,7 @@ class TrackingEnvironment(Environment):
         super().__init__(finalize=as_text)
         for name, function in self.filters.items():
             if name not in PASSING:
-                self.filters[name] = _tracked(function)
+                self.filters[name] = _tracked(function, name in PRECISE)
         self.filters |= {"join": _join, "string": as_text, "format": _format}
         self.globals["strftime_now"] = _tracked(now)
 
@@ -110,11 +112,13 @@ def _percent(form: str, values: Any) -> Any:
         kept.append(as_text(value))
         return f"\0{len(kept) - 1}\0"
 
+    text = str.__mod__(form, values)
     if isinstance(values, Mapping):
-        values = {name: place(value) for name, value in values.items()}
+        places: Any = {name: place(value) for name, value in values.items()}
     else:
-        values = tuple(map(place, values)) if isinstance(values, tuple) else place(values)
-    return _filled(str.__mod__(form, values), kept, form)
+        places = tuple(map(place, values)) if isinstance(values, tuple) else place(values)
+    filled = _filled(str.__mod__(form, places), kept, form)
+    return filled if filled == text else all_said(text)  # widths, and forms other than %s
 
 
 def _filled(text: str, values: list[str], form: str) -> str:
@@ -128,8 +132,7 @@ def _filled(text: str, values: list[str], form: str) -> str:
 def _join(environment: Environment, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         value = map(make_attrgetter(environment, attribute), value)
-    sign = as_text(d)
-    return (sign if isinstance(sign, Said) else Said(sign)).join(map(as_text, value))
+    return as_said(as_text(d)).join(map(as_text, value))
 
 
 def _format(form: str, *args: Any, **named: Any) -> Any:
@@ -138,17 +141,21 @@ def _format(form: str, *args: Any, **named: Any) -> Any:
     return _percent(form, named or args)
 
 
-def _tracked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What it makes of texts with an origin, and of anything that may hold such, counts as said. Never a Markup, which
-    would escape, and then know as its own, what is added to it."""
+def _tracked(function: Callable[..., Any], is_precise: bool = False) -> Callable[..., Any]:
+    """What it makes of texts with an origin, and of anything that may hold such, counts as said, unless it is precise.
+    Never a Markup, which would escape what is added to it, and then know it as its own."""
+    given = as_said if is_precise else _exact
 
     @wraps(function)  # jinja reads from it what else it wants to be passed
     def tracked(*args: Any, **named: Any) -> Any:
-        given = [Said(arg) if type(arg) is str else arg for arg in args]
-        made = function(*given, **named)
-        if not isinstance(made, str) or isinstance(made, Said):
+        made = function(*map(given, args), **{name: given(value) for name, value in named.items()})
+        if not isinstance(made, str) or (is_precise and isinstance(made, Said)):
             return made
         values = (value for value in (*args, *named.values()) if not isinstance(value, PASSED))
-        return all_said(str(made)) if any(map(is_said, values)) else Said(made)
+        return all_said(_exact(made)) if any(map(is_said, values)) else Said(made)
 
     return tracked
+
+
+def _exact(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, Said) else value

@@ -44,8 +44,8 @@ def test_a_template_sees_messages_tokens_and_the_generation_prompt(render: Rende
 
 def test_without_a_template_the_chat_is_a_plain_dialogue_that_ends(render: Renderer) -> None:
     chat = (*CHAT, Message("assistant", " Hello. "), Message("user", "Bye"))
-    assert render(None, chat) == "Be brief.\n\nUser: Hi <b>\n\nAssistant: Hello.\n\nUser: Bye\n\nAssistant:"
-    assert render(None, (*CHAT, Message("assistant", "Hel")), continues=True).endswith("Assistant: Hel")
+    assert render(None, chat) == "Be brief.\n\nUser:\nHi <b>\n\nAssistant:\nHello.\n\nUser:\nBye\n\nAssistant:\n"
+    assert render(None, (*CHAT, Message("assistant", "Hel")), continues=True).endswith("Assistant:\nHel")
     assert "\nUser:" in ChatTemplate(None, TOKENS).stops
     assert ChatTemplate(CHATML, TOKENS).stops == ()
 

@@ -10,7 +10,7 @@ from backends.sandbox.sandbox import Sandbox
 if TYPE_CHECKING:
     from backends.llama.loader import LlamaModel
 
-TEMPLATES = ("backends.llama.jinja",)  # what its jobs import
+TEMPLATES = ("backends.llama.chat_jobs",)  # what its jobs import
 
 
 def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":

@@ -1,102 +1,52 @@
-"""Renders a chat with a model's own template, inside a sandbox's child. A template is foreign code: jinja2's sandbox
-keeps it from the machine, and the child's bounds keep it from taking time and memory."""
+"""Jinja as chat templates know it: what transformers sets up (utils/chat_template_utils.py), so that templates mean the
+same here, and bounds that jinja2's own sandbox lacks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
-from jinja2.exceptions import TemplateRuntimeError
-from jinja2.ext import loopcontrols
+from jinja2 import TemplateError, nodes
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
-from backends.protocol import Message
-from backends.sandbox.job import Refused
-
-MAX_TEMPLATE = 256 * 1024  # characters; the longest known one has 20,000
-# characters that a template may write: those of the chat several times, and texts of its own
-MAX_RENDERED, MAX_COPIES = 1024 * 1024, 4
+# what a template that is no good, or is given what it does not expect, may raise
 TEMPLATE_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError, ValueError)
 MAX_FACTOR, MAX_EXPONENT = 100_000, 64
-TEMPLATE = "template"  # its name among the tools
-
-# for models that come without one: the format that most fine-tunes understand
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A template's source as a sandbox gets it, and the model's tokens that it may name."""
+class GenerationBlock(Extension):
+    """`{% generation %}` … `{% endgeneration %}` marks answers for training; here they are written as they are."""
 
-    source: str
-    bos: str
-    eos: str
+    tags = {"generation"}  # noqa: RUF012  # jinja2's own way to declare them
 
-    def unpack(self) -> "CompiledTemplate":
-        return CompiledTemplate(self)
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        # a call block as in transformers: what is set inside stays inside
+        return nodes.CallBlock(self.call_method("_written"), [], [], body).set_lineno(line)
 
-
-@dataclass(frozen=True, slots=True)
-class Render:
-    """The job; its result is a string."""
-
-    messages: tuple[Message, ...]
-
-    def run(self, tools: Mapping[str, Any]) -> str:
-        template: CompiledTemplate = tools[TEMPLATE]
-        return template.render(self.messages)
+    def _written(self, caller: Callable[[], str]) -> str:
+        return caller()
 
 
-class CompiledTemplate:
-    """Compiled by the first job, within its bounds: constants are computed by then already."""
-
-    def __init__(self, template: Template):
-        self._template = template
-        self._compiled: Any = None
-
-    def render(self, messages: tuple[Message, ...]) -> str:
-        """Raises Refused for a template that cannot be read or fails, with what it says itself."""
-        room = MAX_RENDERED + MAX_COPIES * sum(len(message.content) for message in messages)
-        try:
-            if self._compiled is None:
-                self._compiled = _environment().from_string(self._checked_source())
-            parts = self._compiled.generate(
-                messages=[{"role": m.role, "content": m.content} for m in messages],
-                add_generation_prompt=True,
-                tools=None,
-                documents=None,
-                bos_token=self._template.bos,
-                eos_token=self._template.eos,
-            )
-            return _join(parts, room)
-        except TEMPLATE_FAULTS as error:
-            raise Refused(str(error).strip() or type(error).__name__) from error
-
-    def _checked_source(self) -> str:
-        source = self._template.source
-        if len(source) > MAX_TEMPLATE:
-            raise TemplateRuntimeError(f"it has {len(source):,} characters")
-        return source
-
-
-def _join(parts: Any, room: int) -> str:
-    rendered = []
-    for part in parts:
-        room -= len(part)
-        if room < 0:
-            raise TemplateRuntimeError("its output has no end")
-        rendered.append(part)
-    return "".join(rendered)
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
+class Environment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox bounds range(), but not `'x' * 10**10` or `9 ** 9 ** 9`."""
 
     intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, finalize: Callable[[Any], str] | None = None):
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols], finalize=finalize
+        )
+        self.filters["tojson"] = _json
+        self.globals["raise_exception"] = _raise
+        self.globals["strftime_now"] = now
+        self.globals["dict"] = _Dict()
+        self.globals["namespace"] = _Namespace
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         is_large = any(isinstance(side, int) and abs(side) > MAX_FACTOR for side in (left, right))
@@ -105,12 +55,47 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    """As transformers sets it up (utils/chat_template_utils.py), so that templates mean the same here."""
-    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
+class _Dict:
+    """The global `dict`, without the attributes of a class."""
+
+    def __call__(self, *args: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*args, **named)
+
+    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args)
+
+
+class _Namespace(Namespace):
+    def __init__(*args: Any, **named: Any) -> None:  # `namespace(self=1)` is allowed
+        self, *given = args
+        values = dict(*given, **named)
+        for name in values:
+            _check_name(name)
+        Namespace.__init__(self, values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def _check_name(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace may not hold {name!r}: names with an underscore first are private")
+
+
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Jinja's own escapes HTML, which no model has learned from."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def now(form: str) -> str:
+    return datetime.now().strftime(form)
 
 
 def _raise(message: str) -> NoReturn:

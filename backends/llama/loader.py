@@ -36,7 +36,7 @@ from backends.llama.placement import (
 from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
-from backends.llama.template import ChatTemplate
+from backends.llama.template import ChatTemplate, chat_template
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -69,6 +69,7 @@ class LlamaModel:
         runner: LlamaRunner,
         draft_runner: LlamaRunner | None,
         ready: Ready,
+        template: ChatTemplate,
         rendering: Sandbox,
         resources: ExitStack,
         path: Path,
@@ -81,9 +82,7 @@ class LlamaModel:
         self._target = target
         self._grammars = GrammarCompiler(target, self.eos)
         self._bos_text = target.token_text(target.bos) if target.adds_bos else ""
-        self._template = ChatTemplate(
-            target.chat_template, target.token_text(target.bos), target.token_text(target.end_of_text)
-        )
+        self._template = template
         self._rendering = rendering
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
         self._trying = resources.enter_context(Sandbox())
@@ -136,7 +135,7 @@ class LlamaModel:
         self._resources.close()
 
     def _encode_chat(self, messages: tuple[Message, ...], context: int | None) -> list[int]:
-        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering)
+        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering).text
         self._check_length(text, context)
         has_bos = bool(self._bos_text) and text.startswith(self._bos_text)
         return self._target.tokenize(text, add_special=not has_bos, parse_special=True)
@@ -177,6 +176,8 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         draft = None
         if context.max_draft != 0:
             draft = _open_draft(target, options, layout, layers > 0, notes, resources)
+        template = chat_template(target.chat_template, target.named_tokens(), target.has_control)
+        notes += template.probe(rendering)
         ready = Ready(
             name=load.name,
             architecture=target.metadata("general.architecture") or "unknown",
@@ -203,7 +204,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             max_characters=context.cells_per_slot * target.longest_text(),
         )
         runner = LlamaRunner(context, layout.num_slots)
-        return LlamaModel(target, runner, draft, ready, rendering, resources.pop_all(), load.model)
+        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model)
 
 
 def _is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:

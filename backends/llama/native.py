@@ -18,6 +18,8 @@ import llama_cpp as lib
 LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
+NAMED_TEMPLATE = b"tokenizer.chat_template."
+OTHER_TEMPLATES = (b"tool_use", b"rag")  # that want what a plain chat has not
 # llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
 # overflow the stack
 MAX_RUN, MAX_MARKER = 2000, 64
@@ -191,8 +193,37 @@ class NativeModel(Closable):
 
     @property
     def chat_template(self) -> str | None:
-        template: bytes | None = lib.llama_model_chat_template(self.pointer, None)
-        return template.decode("utf-8", "replace") if template else None
+        """The default one, or where a file has named ones alone, the first that is for chats."""
+        names = [None, *self._template_names()]
+        templates = (lib.llama_model_chat_template(self.pointer, name) for name in names)
+        return next((template.decode("utf-8", "replace") for template in templates if template), None)
+
+    def _template_names(self) -> list[bytes]:
+        buffer = ctypes.create_string_buffer(PIECE_BYTES)
+        keys = []
+        for i in range(lib.llama_model_meta_count(self.pointer)):
+            lib.llama_model_meta_key_by_index(self.pointer, i, buffer, len(buffer))
+            keys.append(buffer.value)
+        names = [key.removeprefix(NAMED_TEMPLATE) for key in keys if key.startswith(NAMED_TEMPLATE)]
+        return sorted(names, key=lambda name: name in OTHER_TEMPLATES)
+
+    def named_tokens(self) -> dict[str, str]:
+        """Texts of the tokens that chat templates name, as transformers calls them; without those it lacks."""
+        unknown = self.metadata("tokenizer.ggml.unknown_token_id")
+        tokens = {
+            "bos_token": self.bos,
+            "eos_token": self.end_of_text,
+            "pad_token": lib.llama_vocab_pad(self.vocab),
+            "sep_token": lib.llama_vocab_sep(self.vocab),
+            "mask_token": lib.llama_vocab_mask(self.vocab),
+            "unk_token": int(unknown) if unknown and unknown.isdecimal() else -1,
+        }
+        return {name: self.token_text(token) for name, token in tokens.items() if 0 <= token < self.num_tokens}
+
+    def has_control(self, text: str) -> bool:
+        """Whether one token is this text, and is no text for people."""
+        tokens = self.tokenize(text, add_special=False, parse_special=True)
+        return len(tokens) == 1 and not self.piece(tokens[0])
 
     @property
     def adds_bos(self) -> bool:

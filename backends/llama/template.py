@@ -1,12 +1,17 @@
-"""A model's chat template as its engine sees it: rendered elsewhere, where it can be ended."""
+"""A model's chat template as its engine sees it: tried and rendered elsewhere, where it can be ended."""
 
 import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
 from backends.engine.runner import PromptError
-from backends.llama.jinja import CHATML, TEMPLATE, Render, Template
+from backends.llama import plain_chat
+from backends.llama.chat_format import ChatFormat
+from backends.llama.chat_jobs import TEMPLATE, Probe, Render
+from backends.llama.compiled import Template
+from backends.llama.rendered import Rendered
 from backends.protocol import FailureKind, Message
 from backends.sandbox.job import Fault
 from backends.sandbox.sandbox import Sandbox
@@ -14,22 +19,54 @@ from backends.sandbox.sandbox import Sandbox
 REMEMBERED_SECONDS = 60.0  # that a chat counts as one without end: the machine may have been to blame
 MAX_REMEMBERED = 256
 
+# for a model without a template whose vocabulary has this format's markers: it was trained on it
+CHATML_MARKERS = ("<|im_start|>", "<|im_end|>")
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
 
 class ChatTemplate:
     """Raises PromptError (BAD_TEMPLATE) at render time for a template that cannot be read, fails or has no end;
-    UNAVAILABLE when there was nobody to read it."""
+    UNAVAILABLE when there was nobody to read it.
 
-    def __init__(self, source: str | None, bos: str, eos: str):
-        self._template = Template(source or CHATML, bos, eos)
+    source: None for a base model, whose chats become a plain dialogue.
+    tokens: texts of the tokens that templates name, by those names (`bos_token`).
+    stops: texts that end an answer in this format, beside the vocabulary's own ends.
+    """
+
+    def __init__(self, source: str | None, tokens: Mapping[str, str]):
+        self._template = Template(source, dict(tokens)) if source else None
+        self._form = ChatFormat()
         self._overruns = _Overruns()
+        self.stops = () if source else plain_chat.STOPS
 
-    def render(self, messages: tuple[Message, ...], sandbox: Sandbox) -> str:
-        chat = _digest(messages)
+    def probe(self, sandbox: Sandbox) -> tuple[str, ...]:
+        """Find out, once, what the template can take; sentences about what it cannot. It may be used without."""
+        if self._template is None:
+            return ()
+        template = self._template
+        try:
+            self._form = sandbox.run(Probe(), **{TEMPLATE: lambda: template})
+        except Fault as fault:
+            return (f"The model's chat template could not be tried: {fault}.",)
+        return self._form.notes
+
+    def render(
+        self, messages: tuple[Message, ...], sandbox: Sandbox, *, continues: bool = False, tracked: bool = False
+    ) -> Rendered:
+        """continues: the last message is the beginning of the answer. tracked: say which characters people wrote."""
+        if self._template is None:
+            return plain_chat.render(messages, continues, tracked)
+        template = self._template
+        chat = _digest(messages, continues, tracked)
         reason = self._overruns.get(chat)
         if reason is None:
             try:
-                text: str = sandbox.run(Render(messages), **{TEMPLATE: lambda: self._template})
-                return text
+                job = Render(messages, self._form, continues and bool(messages), tracked)
+                rendered: Rendered = sandbox.run(job, **{TEMPLATE: lambda: template})
+                return rendered
             except Fault as fault:
                 if fault.is_ours:
                     sentence = f"The engine could not read this chat: {fault}. Try again in a moment."
@@ -38,6 +75,13 @@ class ChatTemplate:
                 if not fault.is_final:
                     self._overruns.add(chat, reason)
         raise PromptError(FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}.")
+
+
+def chat_template(source: str | None, tokens: Mapping[str, str], has_control: Callable[[str], bool]) -> ChatTemplate:
+    """The one to use for a model; its own, if it has any."""
+    if source is None and all(map(has_control, CHATML_MARKERS)):
+        source = CHATML
+    return ChatTemplate(source, tokens)
 
 
 class _Overruns:
@@ -61,5 +105,6 @@ class _Overruns:
                 self._reasons.popitem(last=False)
 
 
-def _digest(messages: tuple[Message, ...]) -> bytes:
-    return hashlib.sha256(repr(messages).encode("utf-8", "surrogatepass")).digest()
+def _digest(messages: tuple[Message, ...], continues: bool, tracked: bool) -> bytes:
+    chat = repr((messages, continues, tracked))
+    return hashlib.sha256(chat.encode("utf-8", "surrogatepass")).digest()

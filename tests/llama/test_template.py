@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from backends.engine.runner import PromptError
-from backends.llama.jinja import CHATML
-from backends.llama.template import ChatTemplate
+from backends.llama.template import CHATML, ChatTemplate, chat_template
 from backends.protocol import FailureKind, Message
 from backends.sandbox.sandbox import Sandbox
 
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 CHAT = (Message("system", "Be brief."), Message("user", "Hi <b>"))
 
 
@@ -20,9 +20,9 @@ class Renderer:
     def __init__(self) -> None:
         self._sandboxes: list[Sandbox] = []
 
-    def __call__(self, source: str | None, chat: tuple[Message, ...] = CHAT) -> str:
+    def __call__(self, source: str | None, chat: tuple[Message, ...] = CHAT, continues: bool = False) -> str:
         self._sandboxes.append(Sandbox())
-        return ChatTemplate(source, bos="<s>", eos="</s>").render(chat, self._sandboxes[-1])
+        return ChatTemplate(source, TOKENS).render(chat, self._sandboxes[-1], continues=continues).text
 
     def close(self) -> None:
         for sandbox in self._sandboxes:
@@ -42,10 +42,21 @@ def test_a_template_sees_messages_tokens_and_the_generation_prompt(render: Rende
     assert render(source) == "<s>[system]Be brief.</s>[user]Hi <b></s>True"
 
 
-def test_without_a_template_the_chat_is_chatml(render: Renderer) -> None:
-    text = render(None)
-    assert text.endswith("<|im_start|>user\nHi <b><|im_end|>\n<|im_start|>assistant\n")
-    assert text == render(CHATML)
+def test_without_a_template_the_chat_is_a_plain_dialogue_that_ends(render: Renderer) -> None:
+    chat = (*CHAT, Message("assistant", " Hello. "), Message("user", "Bye"))
+    assert render(None, chat) == "Be brief.\n\nUser:\nHi <b>\n\nAssistant:\nHello.\n\nUser:\nBye\n\nAssistant:\n"
+    assert render(None, (*CHAT, Message("assistant", "Hel")), continues=True).endswith("Assistant:\nHel")
+    assert "\nUser:" in ChatTemplate(None, TOKENS).stops
+    assert ChatTemplate(CHATML, TOKENS).stops == ()
+
+
+@pytest.mark.parametrize(("known", "is_chatml"), [(("<|im_start|>", "<|im_end|>"), True), (("<|im_end|>",), False)])
+def test_without_a_template_but_with_its_markers_the_chat_is_chatml(known: tuple[str, ...], is_chatml: bool) -> None:
+    template = chat_template(None, TOKENS, known.__contains__)
+    with Sandbox() as sandbox:
+        text = template.render(CHAT, sandbox).text
+    assert text.endswith("<|im_start|>user\nHi <b><|im_end|>\n<|im_start|>assistant\n") is is_chatml
+    assert bool(template.stops) is not is_chatml
 
 
 def test_loop_controls_and_block_trimming_work_as_in_transformers(render: Renderer) -> None:

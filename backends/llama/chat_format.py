@@ -1,0 +1,102 @@
+"""What a chat template can take, and a chat made to fit it. Knows no jinja: the template is tried elsewhere."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from backends.protocol import Message
+
+SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
+BREAK = "\n\n"  # between texts that become one turn, as in the templates that fold the system text themselves
+FIRST_WORDS = "Hello."  # of a person, where a template wants one to speak first, and to say something
+NOBODY: frozenset[str] = frozenset()
+EVERYBODY = frozenset({USER, ASSISTANT})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """Found by trying the template once. As it stands here, it takes everything."""
+
+    takes_system: bool = True  # False: it refuses a system turn, or leaves out what it says
+    takes_late_system: bool = True  # one after others
+    takes_opening: bool = True  # an answer without a question, first
+    alternating: frozenset[str] = NOBODY  # roles of which no two turns may follow each other
+    filled: frozenset[str] = NOBODY  # roles whose turns must not be empty
+    wants_parts: bool = False  # content as [{"type": "text", "text": …}]
+    wants_lists: bool = False  # of tools and documents, if only empty ones
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the person who loads the model."""
+        if self.takes_system:
+            return ()
+        return ("The model's chat template takes no system prompt: it is put before your first message.",)
+
+
+def strictest(form: ChatFormat) -> ChatFormat:
+    """For a chat that was refused although each of its turns is taken elsewhere."""
+    return replace(
+        form,
+        takes_system=False,
+        takes_late_system=False,
+        takes_opening=False,
+        alternating=EVERYBODY,
+        filled=EVERYBODY,
+    )
+
+
+def fit(messages: Iterable[Message], form: ChatFormat, continues: bool = False) -> tuple[Message, ...]:
+    """Of a chat the same words, in turns that the template takes. continues: the last turn stays, even if empty."""
+    given = list(messages)
+    turns = [turn for turn in given if turn.role not in form.filled or turn.content.strip()]
+    if continues and given and (not turns or turns[-1] is not given[-1]):
+        turns.append(given[-1])
+    turns = list(_folded(_gathered(turns or given, form), form))
+    if not form.takes_opening:
+        turns = _opened(turns, form)
+    return tuple(_joined(turns, form.alternating))
+
+
+def _gathered(turns: list[Message], form: ChatFormat) -> list[Message]:
+    """System turns that lead the chat are one, unless later ones are taken anyway."""
+    head = next((at for at, turn in enumerate(turns) if turn.role != SYSTEM), len(turns))
+    if head < 2 or form.takes_late_system:
+        return turns
+    return [Message(SYSTEM, BREAK.join(turn.content for turn in turns[:head])), *turns[head:]]
+
+
+def _folded(turns: list[Message], form: ChatFormat) -> Iterator[Message]:
+    """System texts that are not taken, put before what the person says next."""
+    pending: list[str] = []
+    for at, turn in enumerate(turns):
+        if turn.role == SYSTEM and not (form.takes_late_system if at else form.takes_system):
+            pending += [turn.content] if turn.content.strip() else []
+        elif turn.role == USER:
+            yield Message(USER, BREAK.join([*pending, turn.content])) if pending else turn
+            pending = []
+        else:
+            if pending:
+                yield Message(USER, BREAK.join(pending))
+            pending = []
+            yield turn
+    if pending:
+        yield Message(USER, BREAK.join(pending))
+
+
+def _opened(turns: list[Message], form: ChatFormat) -> list[Message]:
+    first = next((at for at, turn in enumerate(turns) if turn.role != SYSTEM), None)
+    if first is None or turns[first].role != ASSISTANT:
+        return turns
+    return [*turns[:first], Message(USER, FIRST_WORDS if USER in form.filled else ""), *turns[first:]]
+
+
+def _joined(turns: list[Message], alternating: frozenset[str]) -> Iterator[Message]:
+    last: Message | None = None
+    for turn in turns:
+        if last and turn.role == last.role and turn.role in alternating:
+            last = Message(turn.role, BREAK.join(text for text in (last.content, turn.content) if text))
+            continue
+        if last:
+            yield last
+        last = turn
+    if last:
+        yield last

@@ -1,0 +1,133 @@
+"""What is asked of a chat template inside a sandbox: what it can take, and to write a chat."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backends.llama.chat_format import ASSISTANT, EVERYBODY, SYSTEM, USER, ChatFormat, fit, strictest
+from backends.llama.compiled import CompiledTemplate
+from backends.llama.rendered import Rendered
+from backends.llama.said import all_said, concat, spans_of
+from backends.protocol import Message
+from backends.sandbox.job import Refused
+
+TEMPLATE = "template"  # its name among the tools
+# at the end of a text that is to be continued; the blank shows whether the template trims
+MARK = "CONTINUE_FINAL_MESSAGE_TAG "
+ROLES = frozenset({SYSTEM, USER, ASSISTANT, "tool", "developer"})  # words of the format; others are people's
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """Its result is a Rendered. tracked: which characters people wrote is told."""
+
+    messages: tuple[Message, ...]
+    form: ChatFormat
+    continues: bool = False
+    tracked: bool = False
+
+    def run(self, tools: Mapping[str, Any]) -> Rendered:
+        template: CompiledTemplate = tools[TEMPLATE]
+        refusal: Refused | None = None
+        for turns in self._fitted():
+            try:
+                return self._written(template, turns)
+            except Refused as reason:
+                refusal = refusal or reason
+        assert refusal
+        raise refusal
+
+    def _fitted(self) -> Iterator[tuple[Message, ...]]:
+        """As the template takes it by what is known, and where it is refused all the same, by the strictest rules."""
+        first = fit(self.messages, self.form, self.continues)
+        yield first
+        if (second := fit(self.messages, strictest(self.form), self.continues)) != first:
+            yield second
+
+    def _written(self, template: CompiledTemplate, turns: tuple[Message, ...]) -> Rendered:
+        text = _text(template, turns, self.form, self.continues)
+        if not self.tracked:
+            return Rendered(text)
+        said = _text(template, turns, self.form, self.continues, tracked=True)
+        if said != text:
+            raise Refused("it does not show which control tokens people wrote; take them out of the messages")
+        return Rendered(text, spans_of(said))
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Its result is a ChatFormat. Raises Refused if the template cannot even write a question."""
+
+    def run(self, tools: Mapping[str, Any]) -> ChatFormat:
+        return _Trial(tools[TEMPLATE]).form()
+
+
+class _Trial:
+    """Chats of words that no template writes by itself: where one is missing in the text, its turn was left out."""
+
+    def __init__(self, template: CompiledTemplate):
+        self._template = template
+        self._needs = ChatFormat()
+
+    def form(self) -> ChatFormat:
+        ask, answer, again, more = (USER, "qqask"), (ASSISTANT, "qqanswer"), (USER, "qqagain"), (ASSISTANT, "qqmore")
+        system = (SYSTEM, "qqsystem")
+        self._need(Message(*ask))
+        pairs = {USER: (ask, again), ASSISTANT: (ask, answer, more, again)}
+        voids = {USER: ((USER, ""), answer, again), ASSISTANT: (ask, (ASSISTANT, ""), again)}
+        return replace(
+            self._needs,
+            takes_system=self._writes(system, ask),
+            takes_late_system=self._writes(ask, answer, system, again),
+            takes_opening=self._writes(answer, ask),
+            alternating=frozenset(role for role in EVERYBODY if not self._writes(*pairs[role])),
+            filled=frozenset(role for role in EVERYBODY if not self._writes(*voids[role])),
+        )
+
+    def _need(self, question: Message) -> None:
+        """What it wants with every chat. Raises Refused, with its own reason."""
+        for parts, lists in ((False, False), (True, False), (False, True), (True, True)):
+            self._needs = ChatFormat(wants_parts=parts, wants_lists=lists)
+            if self._writes((question.role, question.content)):
+                return
+        self._needs = ChatFormat()
+        _text(self._template, (question,), self._needs)
+
+    def _writes(self, *turns: tuple[str, str]) -> bool:
+        try:
+            text = _text(self._template, tuple(Message(*turn) for turn in turns), self._needs)
+        except Refused:
+            return False
+        return all(content in text for _, content in turns)
+
+
+def _text(
+    template: CompiledTemplate,
+    turns: tuple[Message, ...],
+    form: ChatFormat,
+    continues: bool = False,
+    tracked: bool = False,
+) -> str:
+    if not continues:
+        return template.write(_shown(turns, form, tracked), True, form.wants_lists, tracked)
+    text = template.write(_shown(turns, form, tracked, MARK), False, form.wants_lists, tracked)
+    at = text.rfind(MARK.strip())
+    if at >= 0 and turns[-1].content.strip() in text:
+        is_kept = text[at : at + len(MARK)] == MARK
+        return text[:at] if is_kept else text[:at].rstrip()
+    # the template leaves out, or changes, the answer that it is given
+    head = template.write(_shown(turns[:-1], form, tracked), True, form.wants_lists, tracked)
+    return concat((head, all_said(turns[-1].content))) if tracked else head + turns[-1].content
+
+
+def _shown(turns: tuple[Message, ...], form: ChatFormat, tracked: bool, mark: str = "") -> list[dict[str, Any]]:
+    """What the template sees."""
+    shown: list[dict[str, Any]] = []
+    for at, turn in enumerate(turns):
+        role, text = turn.role, turn.content
+        if tracked:
+            role = role if role in ROLES else all_said(role)
+            text = all_said(text)
+        text = text + mark if at == len(turns) - 1 else text
+        shown.append({"role": role, "content": [{"type": "text", "text": text}] if form.wants_parts else text})
+    return shown

@@ -136,7 +136,7 @@ class LlamaModel:
         self._resources.close()
 
     def _encode_chat(self, messages: tuple[Message, ...], context: int | None) -> list[int]:
-        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering)
+        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering).text
         self._check_length(text, context)
         has_bos = bool(self._bos_text) and text.startswith(self._bos_text)
         return self._target.tokenize(text, add_special=not has_bos, parse_special=True)

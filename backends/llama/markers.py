@@ -129,9 +129,10 @@ def _split_part(text: str, part: Part, marker: Marker, said: tuple[Span, ...]) -
             search = at + 1
             continue
         if marker.is_guarded and is_said:
-            # after the signs that it begins with, where a word ends anyway
-            yield Part(begin, at + 2, is_taken=True, is_cut=True)
-            begin = search = at + 2
+            if at > begin:
+                yield Part(begin, at)
+            begin = search = at + 2  # behind the signs that it begins with, where a word ends anyway
+            yield Part(at, begin, is_taken=True, is_cut=True)
             continue
         left = at
         while marker.strips_left and left > begin and text[left - 1] in WHITE:

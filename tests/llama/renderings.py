@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterable
 
+import llama_cpp as lib
+
 from backends.llama.native import NativeModel
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.rendered import Rendered
@@ -63,25 +65,37 @@ def faults(model: NativeModel, chats: Iterable[Rendered]) -> list[str]:
 
 
 def _loses_text(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
-    tokens = prompts.of_chat(chat)
-    first = [model.bos] if model.adds_bos else []
-    written = chat.text.encode("utf-8", "surrogatepass")
-    bos = model.piece(model.bos, special=True) if first else b""
+    tokens = _unbegun(model, prompts.of_chat(chat), chat)
     spelt = b"".join(model.piece(token, special=True) for token in tokens)
-    return spelt not in (written, bos + written)
+    written = chat.text.encode("utf-8", "surrogatepass")
+    return bool(_bare(model, spelt) != _bare(model, written))
+
+
+def _bare(model: NativeModel, text: bytes) -> bytes:
+    """SentencePiece adds a space behind a marker, Phi-3 drops them there; and the sign for it is one of its own."""
+    text = text.replace("\u2581".encode(), b" ")
+    return b"".join(text.split()) if _is_sentencepiece(model) else text
+
+
+def _is_sentencepiece(model: NativeModel) -> bool:
+    return bool(lib.llama_vocab_type(model.vocab) == lib.LLAMA_VOCAB_TYPE_SPM)
+
+
+def _unbegun(model: NativeModel, tokens: list[int], chat: Rendered) -> list[int]:
+    """Without the token that the template did not write."""
+    first = model.piece(model.bos, special=True).decode() if model.adds_bos else ""
+    has_own = not first or (chat.text.startswith(first) and (not chat.said or chat.said[0][0] >= len(first)))
+    return tokens if has_own else tokens[1:]
 
 
 def _reads_what_people_wrote(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
-    """Whether there is another number of control tokens than the template wrote outside of what people said."""
+    """Whether there are other control tokens than the template wrote outside of what people said."""
     if not chat.said:
         return False
     own = {marker.token for marker in model.special.markers() if marker.is_control or marker.is_guarded}
     alone = "\x00".join(chat.text[begin:end] for begin, end in _between(chat))
     wanted = [token for token in model.tokenize(alone, add_special=False, parse_special=True) if token in own]
-    tokens = prompts.of_chat(chat)
-    if model.adds_bos and wanted[:1] != [model.bos]:
-        tokens = tokens[1:]
-    return [token for token in tokens if token in own] != wanted
+    return [token for token in _unbegun(model, prompts.of_chat(chat), chat) if token in own] != wanted
 
 
 def _differs_without_markers(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:

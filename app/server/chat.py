@@ -1,5 +1,6 @@
 """POST /v1/chat/completions, as OpenAI's clients know it."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -9,13 +10,13 @@ from starlette.responses import Response
 
 from app.server.answer import answer
 from app.server.api_error import MAX_QUOTED
-from app.server.fields import MAX_ALTERNATIVES, TextFields, not_supported
+from app.server.fields import MAX_ALTERNATIVES, Prompt, TextFields, not_supported
 from app.server.form import Choice, Chunk, Form
 from app.server.logprobs import chat_logprobs
 from app.server.sampling import text
 from app.server.switchboard import Switchboard
 from backends.bounds import as_name
-from backends.protocol import Finish, Message
+from backends.protocol import Finish, Generate, Message
 
 MAX_MESSAGES = 10_000
 
@@ -60,12 +61,38 @@ class ChatRequest(TextFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
+    continue_final_message: bool | None = Field(
+        None, description="go on with the last message, the assistant's; the default where it is that"
+    )
+    add_generation_prompt: bool | None = Field(
+        None, description="true: a new turn of the assistant, also after one; false: as continue_final_message"
+    )
 
     @model_validator(mode="after")
     def _alternatives_need_logprobs(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs to be true")
         return self
+
+    @model_validator(mode="after")
+    def _only_a_turn_of_the_assistant_goes_on(self) -> Self:
+        if self.continue_final_message and self.add_generation_prompt:
+            raise ValueError("continue_final_message and add_generation_prompt cannot both be true")
+        wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
+        if wants_to_go_on and self.messages[-1].role != "assistant":
+            raise ValueError("to go on with the last message, it must be the assistant's")
+        return self
+
+    @property
+    def continues(self) -> bool:
+        """As with llama-server, an assistant's turn at the end is the beginning of the answer unless it is said
+        otherwise (vLLM adds a turn, but many templates refuse two in a row, and none was trained on them)."""
+        last = self.messages[-1]
+        wants_a_turn = self.add_generation_prompt or self.continue_final_message is False
+        return last.role == "assistant" and bool(last.content) and not wants_a_turn
+
+    def generate(self, prompt: Prompt) -> Generate:
+        return replace(super().generate(prompt), continues=self.continues)
 
     @property
     def num_alternatives(self) -> int | None:

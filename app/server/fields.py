@@ -94,6 +94,11 @@ class TextFields(SamplingFields, GrammarFields):
         None, max_length=MAX_ADAPTERS, description="LoRA adapters of this answer; those not named are off"
     )
     ignore_eos: bool | None = None
+    special: bool | None = Field(
+        None,
+        description="whether control tokens written in the prompt's text are read as such; by default those of a raw "
+        "prompt are, those that people wrote into messages are not",
+    )
     context_overflow: Literal["error", "roll"] | None = Field(
         None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
     )
@@ -131,6 +136,7 @@ class TextFields(SamplingFields, GrammarFields):
             # as with llama-server, an empty list is none
             adapters=tuple((adapter.id, adapter.scale) for adapter in self.lora) if self.lora else None,
             ignore_eos=bool(self.ignore_eos),
+            special=self.special,
             logprobs=self.num_alternatives,
             grammar=self.wanted_grammar(),
             overflow=Overflow(self.context_overflow or Overflow.ERROR),

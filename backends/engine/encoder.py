@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from backends.engine.adapters import scales
 from backends.engine.runner import Lane, LoadedModel, PromptError, TooLong
 from backends.engine.sequence import Clock, Sequence
+from backends.engine.stops import Stops
 from backends.engine.waiting import Arrival, Waiting
 from backends.prompt_cache.state_reader import Read
 from backends.protocol import (
@@ -26,7 +27,7 @@ from backends.protocol import (
 
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
-Encoded = tuple[Sequence, tuple[str, ...]]  # and its stop strings
+Encoded = tuple[Sequence, Stops]
 Note = Encoded | Abort | Close | Pause | Resume | Failed | Output | Read
 
 
@@ -68,10 +69,11 @@ class Encoder:
         request, ready = arrival.request, self._model.ready
         may_roll = request.overflow is Overflow.ROLL
         try:
-            tokens = self._model.encode(request.prompt, None if may_roll else ready.context)
+            tokens = self._model.encode(request, None if may_roll else ready.context)
             if len(tokens) >= ready.context and not may_roll:
                 return _too_long(request.uid, f"{len(tokens)}", len(tokens), ready.context)
-            seq = Sequence.of(request, tokens, ready.context, self._model.eos)
+            stops = self._model.stops(request)
+            seq = Sequence.of(request, tokens, ready.context, self._model.eos, stops.tokens)
             seq.adapters = scales(request.adapters, ready.adapters)
             seq.sampler = self._model.sampler(request, tokens)
         except TooLong as error:
@@ -82,7 +84,7 @@ class Encoder:
             traceback.print_exc()
             return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
         seq.clock = Clock(arrived=arrival.time)
-        return seq, request.stop
+        return seq, stops
 
 
 def _drop(encoded: Encoded | Failed) -> None:

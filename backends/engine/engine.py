@@ -1,6 +1,7 @@
 """The loop's body: schedule, run, update, say. One thread owns it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backends.drafting.calibration import Calibration
@@ -10,6 +11,7 @@ from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
+from backends.engine.stops import NO_STOPS, Stops
 from backends.engine.text import TextStream
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
@@ -36,6 +38,7 @@ class _Answer:
 
     seq: Sequence
     text: TextStream
+    signs: Mapping[int, str]  # of control tokens that stop strings name
     num_said: int = 0
 
 
@@ -71,8 +74,9 @@ class Engine:
     def used_cells(self) -> int:
         return sum(seq.num_computed for seq in self.scheduler.running)
 
-    def add(self, seq: Sequence, stop: tuple[str, ...] = ()) -> None:
-        self._answers[seq.uid] = _Answer(seq, TextStream(stop))
+    def add(self, seq: Sequence, stops: Stops = NO_STOPS) -> None:
+        text = TextStream(stops.texts, stops.stand_ins.values())
+        self._answers[seq.uid] = _Answer(seq, text, stops.stand_ins)
         self.scheduler.add(seq)
 
     def abort(self, uid: int) -> tuple[Output, ...]:
@@ -171,15 +175,26 @@ class Engine:
         if is_first:
             seq.clock.first_token = now
         seq.clock.last_token = now
-        new = seq.completion[answer.num_said :]
-        answer.num_said += len(new)
-        text = "".join(answer.text.push(self.model.piece(token)) for token in new if token not in seq.eos)
+        text, new = self._read(answer)
         if answer.text.stopped and not seq.finish:
             self.scheduler.finish(seq, Finish.STOP)
         logprobs = seq.take_logprobs(new)
         if seq.finish:
             return self._last_output(answer, text, len(new), logprobs)
         return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None, logprobs=logprobs)
+
+    def _read(self, answer: _Answer) -> tuple[str, list[int]]:
+        """What the new tokens say, and which they are. Guesses that held behind a stop string were not asked for."""
+        seq, text = answer.seq, ""
+        begin = end = answer.num_said
+        while end < seq.num_completion and not answer.text.stopped:
+            token = seq.completion[end]
+            if token not in seq.eos:
+                text += answer.text.push(self.model.piece(token), answer.signs.get(token, ""))
+            end += 1
+        del seq.completion[end:]
+        answer.num_said = end
+        return text, seq.completion[begin:]
 
     def _last_output(
         self, answer: _Answer, text: str, num_new: int = 0, logprobs: tuple[TokenLogprob, ...] = ()

@@ -149,8 +149,8 @@ class Loop:
                 self._send((note,))
             case Read():
                 self._engine.take(note)
-            case (seq, stop):
-                self._engine.add(seq, stop)
+            case (seq, stops):
+                self._engine.add(seq, stops)
 
     def _step(self) -> None:
         try:

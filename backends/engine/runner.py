@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from backends.engine.sequence import Sampler, Sequence
+from backends.engine.stops import Stops
 from backends.prompt_cache.state import Payload
-from backends.protocol import DeviceMemory, FailureKind, Generate, Message, Ready
+from backends.protocol import DeviceMemory, FailureKind, Generate, Ready
 
 
 class KVFull(Exception):
@@ -122,9 +123,12 @@ class LoadedModel(Protocol):
     def lane(self, request: Generate) -> Lane:
         """Where it waits. Takes no time."""
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...], context: int | None = None) -> list[int]:
-        """Token ids of a prompt; never empty. Raises PromptError; with a `context`, TooLong for a text that is far
+    def encode(self, request: Generate, context: int | None = None) -> list[int]:
+        """Token ids of its prompt; never empty. Raises PromptError; with a `context`, TooLong for a text that is far
         longer."""
+
+    def stops(self, request: Generate) -> Stops:
+        """The texts that end its answer: its own, and those of the chat's format."""
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token as they are shown; empty for control tokens."""

@@ -58,14 +58,22 @@ class Sequence:
         self.num_prompt = len(self.tokens)
 
     @classmethod
-    def of(cls, request: Generate, tokens: list[int], context: int, eos: frozenset[int]) -> "Sequence":
-        """The sequence of a request. `context` bounds prompt and answer together."""
+    def of(
+        cls,
+        request: Generate,
+        tokens: list[int],
+        context: int,
+        eos: frozenset[int],
+        stop_tokens: frozenset[int] = frozenset(),
+    ) -> "Sequence":
+        """The sequence of a request. `context` bounds prompt and answer together; stop_tokens: ends that the request
+        names, so that they end it also where it ignores the model's."""
         room = context - len(tokens)
         seq = cls(
             request.uid,
             tokens,
             max_tokens=min(request.max_tokens or room, room),
-            eos=frozenset() if request.ignore_eos else eos,
+            eos=stop_tokens if request.ignore_eos else eos | stop_tokens,
             priority=request.priority,
             client=request.client,
             max_draft=request.draft_length if request.draft else 0,

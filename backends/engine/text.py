@@ -1,32 +1,37 @@
 """Turns token pieces into text that may be shown: whole characters only, and nothing of a stop string."""
 
 import codecs
+from collections.abc import Iterable
 
 
 class TextStream:
-    """Bytes in, text out. Holds back half characters and whatever may become a stop string."""
+    """Bytes in, text out. Holds back half characters and whatever may become a stop string. signs: the characters that
+    stand for control tokens in stop strings; none of them is shown."""
 
-    def __init__(self, stop: tuple[str, ...] = ()):
+    def __init__(self, stop: tuple[str, ...] = (), signs: Iterable[str] = ()):
         self.stopped = False
         self._stop = tuple(s for s in stop if s)
+        self._signs = dict.fromkeys(map(ord, signs))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
 
-    def push(self, piece: bytes) -> str:
-        """The text that can be shown now. After a stop string was met, `stopped` is set and nothing follows."""
+    def push(self, piece: bytes, sign: str = "") -> str:
+        """The text that can be shown now. sign: of a control token. After a stop string was met, `stopped` is set and
+        nothing follows."""
         if self.stopped:
             return ""
-        self._held += self._decoder.decode(piece)
-        return self._release()
+        self._held += self._decoder.decode(piece) + sign
+        return self._shown(self._release())
 
     def finish(self) -> str:
-        """What was held back: no more will come."""
+        """What was held back: no more will come. Of a character that is not whole nobody could read anything."""
         if self.stopped:
             return ""
-        self._held += self._decoder.decode(b"", final=True)
-        text = self._release()
         rest, self._held = self._held, ""
-        return text if self.stopped else text + rest
+        return self._shown(rest)
+
+    def _shown(self, text: str) -> str:
+        return text.translate(self._signs) if self._signs else text
 
     def _release(self) -> str:
         found = [at for s in self._stop if (at := self._held.find(s)) >= 0]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from backends.engine.runner import Lane, LoadError, PromptError
 from backends.engine.sequence import Sampler
+from backends.engine.stops import Stops
 from backends.fake.runner import FakeRunner, die
 from backends.protocol import (
     DeviceMemory,
@@ -77,11 +78,8 @@ class FakeModel:
     def lane(self, request: Generate) -> Lane:  # noqa: ARG002
         return Lane.PLAIN
 
-    def encode(
-        self,
-        prompt: tuple[Message, ...] | str | tuple[int, ...],
-        context: int | None = None,  # noqa: ARG002
-    ) -> list[int]:
+    def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
+        prompt = request.prompt
         if isinstance(prompt, str):
             return [*prompt.encode(), ANSWER]
         if all(isinstance(part, Message) for part in prompt):
@@ -99,6 +97,9 @@ class FakeModel:
             else:
                 tokens += f"{message.role}: {message.content}\n".encode()
         return [*tokens, ANSWER]
+
+    def stops(self, request: Generate) -> Stops:
+        return Stops.of(request.stop, {})
 
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < END else b""

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from backends.engine.runner import Lane, LoadError, PromptError, TooLong
+from backends.engine.stops import Stops
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
@@ -33,10 +34,12 @@ from backends.llama.placement import (
     place,
     total_bytes,
 )
+from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate, chat_template
+from backends.llama.template_ends import find_ends
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -78,12 +81,14 @@ class LlamaModel:
         self._path = path
         self.runner = runner
         self.draft_runner = draft_runner
-        self.eos = target.ends()
         self._target = target
-        self._grammars = GrammarCompiler(target, self.eos)
-        self._bos_text = target.token_text(target.bos) if target.adds_bos else ""
+        self._prompts = PromptTokens(target)
         self._template = template
         self._rendering = rendering
+        ends = find_ends(self._template, rendering, self._prompts.markers)
+        self.eos = target.ends() | ends.tokens
+        self._stops = (*self._template.stops, *ends.stops)
+        self._grammars = GrammarCompiler(target, self.eos)
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
         self._trying = resources.enter_context(Sandbox())
         self._resources = resources
@@ -94,17 +99,23 @@ class LlamaModel:
             return Lane.SLOW
         return Lane.CHAT if _is_chat(request.prompt) else Lane.PLAIN
 
-    def encode(self, prompt: tuple[Message, ...] | str | tuple[int, ...], context: int | None = None) -> list[int]:
+    def encode(self, request: Generate, context: int | None = None) -> list[int]:
+        prompt = request.prompt
         if isinstance(prompt, str):
             self._check_length(prompt, context)
-            tokens = self._target.tokenize(prompt, add_special=True, parse_special=False)
+            tokens = self._prompts.of_text(prompt, reads_markers=request.special is not False)
         elif _is_chat(prompt):
-            tokens = self._encode_chat(tuple(part for part in prompt if isinstance(part, Message)), context)
+            tokens = self._encode_chat(request, context)
         else:
             tokens = self._checked([part for part in prompt if isinstance(part, int)])
         if not tokens:
             raise PromptError(FailureKind.BAD_REQUEST, "The prompt is empty: write something to answer.")
         return tokens
+
+    def stops(self, request: Generate) -> Stops:
+        own = self._stops if _is_chat(request.prompt) and not request.ignore_eos else ()
+        texts = (*request.stop, *own)
+        return Stops.of(texts, {m.text: m.token for m in self._prompts.markers.in_text("\0".join(texts))})
 
     def piece(self, token: int) -> bytes:
         return self._target.piece(token)
@@ -134,11 +145,13 @@ class LlamaModel:
     def close(self) -> None:
         self._resources.close()
 
-    def _encode_chat(self, messages: tuple[Message, ...], context: int | None) -> list[int]:
-        text = self._template.render(messages, self._trying if _length(messages) > LONG else self._rendering).text
-        self._check_length(text, context)
-        has_bos = bool(self._bos_text) and text.startswith(self._bos_text)
-        return self._target.tokenize(text, add_special=not has_bos, parse_special=True)
+    def _encode_chat(self, request: Generate, context: int | None) -> list[int]:
+        messages = tuple(part for part in request.prompt if isinstance(part, Message))
+        sandbox = self._trying if _length(messages) > LONG else self._rendering
+        tracked = request.special is not True and self._prompts.needs_origins(m.content for m in messages)
+        rendered = self._template.render(messages, sandbox, continues=request.continues, tracked=tracked)
+        self._check_length(rendered.text, context)
+        return self._prompts.of_chat(rendered)
 
     def _check_length(self, text: str, context: int | None) -> None:
         """Reads a text that can hardly fit piece by piece, and no further than twice the context, because where a text

@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import llama_cpp as lib
+
+from backends.llama.special_tokens import SpecialTokens
 
 LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
@@ -251,10 +254,17 @@ class NativeModel(Closable):
     def end_of_text(self) -> int:
         return int(lib.llama_vocab_eos(self.vocab))
 
+    @property
+    def adds_eos(self) -> bool:
+        return bool(lib.llama_vocab_get_add_eos(self.vocab))
+
+    @cached_property
+    def special(self) -> SpecialTokens:
+        return SpecialTokens(self.vocab, self.num_tokens, self.metadata("tokenizer.ggml.eom_token_id"))
+
     def ends(self) -> frozenset[int]:
         """All tokens that end an answer."""
-        is_end = lib.llama_vocab_is_eog
-        return frozenset(token for token in range(self.num_tokens) if is_end(self.vocab, token))
+        return self.special.ends()
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """A run too long for a word is cut, because llama.cpp would end the process; the text stays the same."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from backends.engine.engine import Engine
 from backends.engine.sequence import Sequence
+from backends.engine.stops import Stops
 from backends.fake.loader import FakeModel
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import DraftMode, EngineOptions, Load
+from backends.protocol import DraftMode, EngineOptions, Generate, Load
 
 NUM_FIRST, NUM_REST = 200, 800
 MAX_OBJECTS = 100  # some measured costs and lost prompts more
@@ -19,8 +20,8 @@ PARALLEL, CONTEXT = 8, 1024
 def answer(engine: Engine, numbers: range, pick: random.Random) -> None:
     """A third of them are called off somewhere."""
     for uid in numbers:
-        tokens = engine.model.encode(f"user: Question {uid % 50}")
-        engine.add(Sequence(uid, tokens, max_tokens=pick.randint(1, 12)), stop=("engine",))
+        tokens = engine.model.encode(Generate(f"user: Question {uid % 50}"))
+        engine.add(Sequence(uid, tokens, max_tokens=pick.randint(1, 12)), Stops.of(("engine",), {}))
         if uid % 3 == 0:
             engine.step()
             engine.abort(uid - pick.randrange(PARALLEL))

@@ -11,6 +11,7 @@ from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.process import Loop
 from backends.engine.sequence import Sequence
+from backends.engine.stops import NO_STOPS
 from backends.fake.loader import FakeModel
 from backends.protocol import Abort, DraftMode, EngineOptions, Generate, Load, Pause, Stats
 
@@ -35,7 +36,7 @@ def test_an_engine_that_comes_to_rest_by_an_abort_or_a_pause_says_so_before_it_s
     engine.calibration.give_up()
     loop = Loop(told, model, notes, engine, threading.Lock())  # type: ignore[arg-type]
     seq = Sequence.of(Generate("a question", 1), list(b"a question"), 256, model.eos)
-    notes.put((seq, ()))
+    notes.put((seq, NO_STOPS))
     loop._take_notes()
     loop._step()
     loop._send_stats()

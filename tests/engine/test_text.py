@@ -2,6 +2,7 @@
 
 import random
 
+from backends.engine.stops import Stops
 from backends.engine.text import TextStream
 
 
@@ -11,10 +12,18 @@ def test_half_characters_are_held_back_until_they_are_whole() -> None:
     assert stream.push("é".encode()[1:] + b"!") == "é!"
 
 
-def test_a_character_that_never_completes_is_shown_as_a_replacement() -> None:
+def test_of_a_character_that_never_completes_nothing_is_shown() -> None:
+    for character in ("é", "€", "🙂"):
+        for length in range(1, len(character.encode())):
+            stream = TextStream()
+            assert stream.push(b"a" + character.encode()[:length]) == "a"
+            assert stream.finish() == ""
+
+
+def test_bytes_that_begin_no_character_are_shown_as_replacements() -> None:
     stream = TextStream()
-    assert stream.push(b"a\xe2\x82") == "a"
-    assert stream.finish() == "�"
+    assert stream.push(b"a\xff\xe2\x82b\xe2") == "a��b"
+    assert stream.finish() == ""
 
 
 def test_a_stop_string_split_over_pieces_is_never_shown() -> None:
@@ -47,3 +56,24 @@ def test_any_cut_of_the_bytes_gives_the_same_text() -> None:
             shown += stream.push(data[:length])
             data = data[length:]
         assert shown + stream.finish() == "naïve “quotes” 🙂 "
+
+
+def test_a_control_token_is_matched_by_its_sign_and_never_shown() -> None:
+    stops = Stops.of(("the end<|eot|>\n", "<|eos|>"), {"<|eot|>": 7, "<|eos|>": 8})
+    assert stops.tokens == {8}, "a token of its own"
+    stream = TextStream(stops.texts, stops.stand_ins.values())
+    sign = stops.stand_ins[7]
+    shown = [stream.push(b"a", sign), stream.push(b"b the"), stream.push(b" end"), stream.push(b"", sign)]
+    assert "".join(shown) == "ab "
+    assert not stream.stopped
+    stream.push(b"\nmore")
+    assert stream.stopped
+    assert stream.finish() == ""
+
+
+def test_a_stop_string_that_names_a_control_token_is_met_in_letters_too() -> None:
+    for text in ("<|eot|>", "x<|eot|>y"):
+        stops = Stops.of((text,), {"<|eot|>": 7})
+        stream = TextStream(stops.texts, stops.stand_ins.values())
+        assert stream.push(b"a" + text.encode() + b"b") == "a"
+        assert stream.stopped

@@ -9,6 +9,7 @@ import pytest
 
 from backends.engine.encoder import Encoder, Note
 from backends.engine.runner import Lane
+from backends.engine.stops import NO_STOPS
 from backends.engine.waiting import Arrival, Waiting
 from backends.fake.loader import FakeModel
 from backends.protocol import Abort, EngineOptions, Failed, Finish, Generate, Load, Output, Priority
@@ -101,11 +102,11 @@ class SlowModel(FakeModel):
     def lane(self, request: Generate) -> Lane:
         return Lane.SLOW if request.prompt == "slow" else Lane.PLAIN
 
-    def encode(self, prompt: object, context: int | None = None) -> list[int]:
-        if prompt == "slow":
+    def encode(self, request: Generate, context: int | None = None) -> list[int]:
+        if request.prompt == "slow":
             self.begun.set()
             assert self.may_go_on.wait(SECONDS)
-        return super().encode(prompt, context)  # type: ignore[arg-type]
+        return super().encode(request, context)
 
     def sampler(self, request: Generate, tokens: list[int]) -> "Opened":  # noqa: ARG002
         return Opened(self.open)
@@ -139,8 +140,8 @@ def test_a_slow_prompt_stands_in_nobodys_way_and_leaves_nothing_when_called_off(
         encoder.add(request(uid, "slow"))
     assert model.begun.wait(SECONDS)
     encoder.add(request(3))
-    seq, stop = notes.get(timeout=SECONDS)  # type: ignore[misc]
-    assert (seq.uid, stop) == (3, ())
+    seq, stops = notes.get(timeout=SECONDS)  # type: ignore[misc]
+    assert (seq.uid, stops) == (3, NO_STOPS)
     for uid in (1, 2):
         encoder.abort(Abort(uid))
         last = notes.get(timeout=SECONDS)

@@ -100,6 +100,52 @@ def test_every_form_of_grammar_reaches_the_engine(fields: dict[str, Any], gramma
     assert generate(**fields).grammar == grammar
 
 
+@pytest.mark.parametrize("special", [None, True, False])
+def test_whether_markers_in_a_text_are_read_can_be_chosen_on_both_routes(special: bool | None) -> None:
+    assert generate(special=special).special is special
+    completion = CompletionRequest.model_validate({"prompt": "Hi", "special": special})
+    assert completion.generate("Hi").special is special
+
+
+BEGUN = [*MESSAGES, {"role": "assistant", "content": "Hel"}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "continues"),
+    [
+        ({}, False),
+        ({"messages": BEGUN}, True),
+        ({"messages": BEGUN, "continue_final_message": True}, True),
+        ({"messages": BEGUN, "continue_final_message": True, "add_generation_prompt": False}, True),
+        ({"messages": BEGUN, "add_generation_prompt": False}, True),
+        ({"messages": BEGUN, "continue_final_message": False}, False),
+        ({"messages": BEGUN, "add_generation_prompt": True}, False),
+        ({"messages": [*MESSAGES, {"role": "assistant", "content": ""}]}, False),
+        ({"add_generation_prompt": True}, False),
+        ({"continue_final_message": False}, False),
+    ],
+)
+def test_the_beginning_of_an_answer_is_gone_on_with_unless_it_is_said_otherwise(
+    fields: dict[str, Any], continues: bool
+) -> None:
+    assert generate(**fields).continues is continues
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"continue_final_message": True},
+        {"add_generation_prompt": False},
+        {"messages": BEGUN, "continue_final_message": True, "add_generation_prompt": True},
+        {"continue_final_message": 1},
+        {"special": "yes"},
+    ],
+)
+def test_nothing_else_can_be_gone_on_with(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        generate(**fields)
+
+
 def test_the_length_of_guesses_has_llama_servers_name_too() -> None:
     assert generate(draft_length=0).draft_length == 0
     assert generate(**{"speculative.n_max": 5}).draft_length == 5

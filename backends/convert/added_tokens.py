@@ -1,5 +1,6 @@
 """The tokens that a checkpoint lists beside its model of words, wherever it lists them. Trusts no entry."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,53 @@ from backends.convert.files import read_json
 from backends.convert.vocabulary import AddedToken
 
 MAX_TOKENS = 1 << 21
+MAX_NAMED = 4096  # under a name of their own in tokenizer_config.json
+NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+EXTRA = ("extra_special_tokens", "additional_special_tokens")  # a list, or a table by name
 # marked as ordinary in some checkpoints (llama.cpp conversion/base.py, does_token_look_special)
 _ALWAYS_SPECIAL = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
 _BRACKETS = (("<|", "|>"), ("<\uff5c", "\uff5c>"), ("<unused", ">"))
 
 
-def added_in_json(document: dict[str, Any]) -> dict[int, AddedToken]:
-    """id -> token, of tokenizer.json. Raises Refusal."""
+def added_in_json(document: dict[str, Any], settings: dict[str, Any]) -> dict[int, AddedToken]:
+    """id -> token, of tokenizer.json, then what transformers adds to it from tokenizer_config.json. Raises Refusal.
+
+    The libraries do not take the ids from the files: a token of the model's own vocabulary keeps its id, any other
+    gets the next free one.
+    """
     listed = document.get("added_tokens") or []
     if not isinstance(listed, list) or len(listed) > MAX_TOKENS:
         raise Refusal("tokenizer.json is damaged: its added tokens are no list of a usual length.")
-    return {id_: token for entry in listed for id_, token in (_entry(entry, "tokenizer.json"),)}
+    model = document.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    ids = _Ids(vocab if isinstance(vocab, dict) else {})
+    for entry in listed:
+        ids.put(_entry(entry, "tokenizer.json")[1])
+    for _, token in sorted(_decoder(settings), key=lambda pair: pair[0]):
+        ids.put(token)
+    for token in _named(settings):
+        if token.text not in ids.by_text:
+            ids.put(token)
+    return ids.tokens
+
+
+class _Ids:
+    """Numbers added tokens (tokenizers, `AddedVocabulary::add_tokens`)."""
+
+    def __init__(self, vocab: dict[str, Any]):
+        self.tokens: dict[int, AddedToken] = {}
+        self.by_text: dict[str, int] = {}
+        self._vocab = vocab
+        self._next = len(vocab)
+
+    def put(self, token: AddedToken) -> None:
+        """One that is there already takes the new one's properties."""
+        id_ = self.by_text.get(token.text, self._vocab.get(token.text))
+        if type(id_) is not int or id_ < 0:
+            id_ = self._next
+        self.tokens[id_] = token
+        self.by_text[token.text] = id_
+        self._next = max(self._next, id_ + 1)
 
 
 def added_beside_model(folder: Path, settings: dict[str, Any]) -> dict[int, AddedToken]:
@@ -27,15 +64,31 @@ def added_beside_model(folder: Path, settings: dict[str, Any]) -> dict[int, Adde
     if (folder / "added_tokens.json").exists():
         for text, id_ in read_json(folder / "added_tokens.json").items():
             added[id_] = _entry({"id": id_, "content": text}, "added_tokens.json")[1]
+    return added | dict(_decoder(settings))
+
+
+def _decoder(settings: dict[str, Any]) -> Iterator[tuple[int, AddedToken]]:
     decoder = settings.get("added_tokens_decoder") or {}
     if not isinstance(decoder, dict) or len(decoder) > MAX_TOKENS:
         raise Refusal("tokenizer_config.json is damaged: added_tokens_decoder is no table of a usual length.")
     for key, value in decoder.items():
         if not key.isdecimal() or len(key) > 9 or not isinstance(value, dict):
             raise Refusal("tokenizer_config.json is damaged: added_tokens_decoder is no table of ids.")
-        id_, token = _entry({**value, "id": int(key)}, "tokenizer_config.json")
-        added[id_] = token
-    return added
+        yield _entry({**value, "id": int(key)}, "tokenizer_config.json")
+
+
+def _named(settings: dict[str, Any]) -> Iterator[AddedToken]:
+    """Those with a role, which transformers makes special tokens of."""
+    listed = [settings.get(f"{name}_token") for name in NAMES]
+    for key in EXTRA:
+        more = settings.get(key)
+        listed += (more if isinstance(more, list) else list(more.values()) if isinstance(more, dict) else [])[
+            :MAX_NAMED
+        ]
+    for entry in listed:
+        content = entry.get("content") if isinstance(entry, dict) else entry
+        if isinstance(content, str) and content:
+            yield AddedToken(content, is_special=True)
 
 
 def _entry(entry: Any, file: str) -> tuple[int, AddedToken]:

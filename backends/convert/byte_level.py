@@ -3,27 +3,41 @@
 from typing import Any
 
 from backends.child import Refusal
+from backends.convert.merges import read_merges, read_vocab
 from backends.convert.pretokenizer import find, recognise
 from backends.convert.sentences import shown
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
-MAX_MERGES = 700_000  # the most that is known, of Gemma 3: 514,906
 OUTSIDERS = "The tokenizer is not a byte-level BPE (tokenizer.json, {}); that is not supported yet."
 CAPITALS = "Words with accented capitals or combining marks may become other tokens than in the original tokenizer."
+LOST = "Characters that the original tokenizer makes its unknown token of ({}) are left out of a text instead."
+NEVER_IN_TEXT = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))  # bytes that no UTF-8 holds
 
 
 def read_byte_level(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
     """size: rows of the embedding; ids without a token become unused ones. Raises Refusal."""
     model = _bpe(document)
-    tokens, types = _tokens(model["vocab"], added, size)
+    vocab = read_vocab(model)
+    tokens, types = _tokens(vocab, added, size)
+    notes = (CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else ()
+    if (unknown := model.get("unk_token")) is not None and missing_bytes(vocab) - NEVER_IN_TEXT:
+        notes += (LOST.format(shown(unknown)),)
     return Lexicon(
         model="gpt2",
         pre=recognise(document.get("pre_tokenizer"), bool(model.get("ignore_merges"))),
         tokens=tokens,
         types=types,
-        merges=["{} {}".format(*pair) for pair in read_merges(model)],
-        notes=(CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else (),
+        merges=read_merges(model, vocab),
+        notes=notes,
     )
+
+
+def missing_bytes(vocab: dict[str, int]) -> frozenset[int]:
+    """Those that no token stands for: the original drops them, and so does llama.cpp.
+
+    Bytes that a tokenizer's training never met are missing in SmolLM2, GPT-NeoX, StarCoder and others.
+    """
+    return frozenset(byte for byte, letter in byte_alphabet().items() if letter not in vocab)
 
 
 def _bpe(document: dict[str, Any]) -> dict[str, Any]:
@@ -37,8 +51,6 @@ def _bpe(document: dict[str, Any]) -> dict[str, Any]:
             raise Refusal(OUTSIDERS.format(f"model.{key}"))
     if normalizer_steps(document) not in ([], [{"type": "NFC"}]):
         raise Refusal(OUTSIDERS.format("normalizer"))
-    if any(symbol not in read_vocab(model) for symbol in byte_alphabet()):
-        raise Refusal(OUTSIDERS.format("a byte has no token"))
     return model
 
 
@@ -51,59 +63,25 @@ def normalizer_steps(document: dict[str, Any]) -> list[Any]:
     return [] if normalizer is None else [normalizer]
 
 
-def read_vocab(model: dict[str, Any]) -> dict[str, int]:
-    vocab = model.get("vocab")
-    if not isinstance(vocab, dict) or not all(type(id_) is int for id_ in vocab.values()):
-        raise Refusal("tokenizer.json is damaged: its vocabulary is not a table of ids.")
-    return vocab
-
-
-def byte_alphabet() -> list[str]:
+def byte_alphabet() -> dict[int, str]:
     """The characters that stand for the 256 bytes, as in GPT-2's `bytes_to_unicode`."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = (b for b in range(256) if b not in printable)
-    return [chr(b) for b in sorted(printable)] + [chr(256 + i) for i, _ in enumerate(others)]
+    others = (byte for byte in range(256) if byte not in printable)
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
 def _tokens(vocab: dict[str, int], added: dict[int, AddedToken], size: int) -> tuple[list[str], list[TokenType]]:
-    by_id = {id_: text for text, id_ in vocab.items()}
-    if len(by_id) != len(vocab):
-        raise Refusal("tokenizer.json is damaged: two tokens share an id.")
-    highest = max([*by_id, *added])
-    if highest >= size or min(by_id) < 0:
+    highest = max(vocab.values(), default=0)
+    if highest >= size or min(vocab.values(), default=0) < 0:
         raise Refusal(f"The tokenizer knows token {highest}, but the model has only {size} rows for tokens.")
-    tokens: list[str] = []
-    types: list[TokenType] = []
-    for id_ in range(size):
-        if token := added.get(id_):
-            tokens.append(token.text)
-            types.append(token.type)
-        else:
-            tokens.append(by_id.get(id_, f"[PAD{id_}]"))
-            types.append(TokenType.NORMAL if id_ in by_id else TokenType.UNUSED)
+    tokens = [f"[PAD{id_}]" for id_ in range(size)]
+    types = [TokenType.UNUSED] * size
+    for text, id_ in vocab.items():
+        tokens[id_], types[id_] = text, TokenType.NORMAL
+    for id_, token in added.items():
+        if id_ >= size:  # no model can read it
+            continue
+        if types[id_] is TokenType.NORMAL and tokens[id_] != token.text:
+            raise Refusal("tokenizer.json is damaged: two tokens share an id.")
+        tokens[id_], types[id_] = token.text, token.type
     return tokens, types
-
-
-def read_merges(model: dict[str, Any]) -> list[tuple[str, str]]:
-    """Best first. Older files write "a b", newer ones ["a", "b"]. No side holds a space: a letter stands for it.
-
-    Each merge makes a token of two, so there are at most as many as there are places to cut the tokens.
-    """
-    merges = []
-    listed = model.get("merges") or []
-    if not isinstance(listed, list):
-        raise Refusal("tokenizer.json is damaged: its merges are no list.")
-    if len(listed) > min(MAX_MERGES, sum(len(token) - 1 for token in read_vocab(model) if token)):
-        raise Refusal(f"tokenizer.json is damaged: it holds {len(listed):,} merges, more than its tokens can come of.")
-    for merge in listed:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        if (
-            not isinstance(pair, list)
-            or len(pair) != 2
-            or any(not isinstance(s, str) or not s or " " in s for s in pair)
-        ):
-            raise Refusal("tokenizer.json is damaged: a merge is not a pair of tokens.")
-        merges.append((pair[0], pair[1]))
-    if not merges:
-        raise Refusal("tokenizer.json is damaged: it holds no merges.")
-    return merges

@@ -17,6 +17,7 @@ from backends.child import ConvertResult, Progress, Refusal, Report
 from backends.convert.config import Config, Size
 from backends.convert.encode import FloatType
 from backends.convert.files import part_of, publish, require_space
+from backends.convert.gguf_writer import VocabularyWriter
 from backends.convert.metadata import add_metadata
 from backends.convert.plan import plan_tensors
 from backends.convert.settings import read_config
@@ -52,7 +53,7 @@ def convert(
     part = part_of(target)
     require_space(target.parent, sum(tensor.num_bytes for tensor in tensors) + METADATA_BYTES)
     try:
-        writer = gguf.GGUFWriter(part, architecture.gguf)
+        writer = VocabularyWriter(part, architecture.gguf)
         name = model_name(source.resolve().name, vocabulary.is_phi3)
         with _closing(writer):
             add_metadata(writer, name, architecture, config, type)

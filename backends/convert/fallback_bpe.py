@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from backends.child import Refusal
-from backends.convert.byte_level import read_merges, read_vocab
+from backends.convert.byte_level import NEVER_IN_TEXT
+from backends.convert.merges import products, read_merges, read_vocab
 from backends.convert.sentences import shown
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType
 
@@ -30,47 +31,51 @@ def is_fallback_bpe(document: dict[str, Any]) -> bool:
 
 def read_fallback_bpe(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
     """size: rows of the embedding. Added tokens beyond it can never be used and are left out. Raises Refusal."""
-    model = document["model"]
-    _check(model, size)
-    adds_space, notes = _space(document)
-    tokens, types, scores = _tokens(model["vocab"], _ranks(model), model.get("unk_token"), size)
-    put_added(tokens, types, scores, added)
-    return Lexicon("llama", "default", tokens, types, scores=scores, adds_space=adds_space, notes=notes)
+    return _read(document, added, size)[0]
 
 
 def read_gemma4(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> Lexicon:
     """The same with its merges, which llama.cpp has a tokenizer of its own for (conversion/gemma.py, `Gemma4Model`)."""
-    lexicon = read_fallback_bpe(document, added, size)
+    lexicon, merges = _read(document, added, size)
     types = [
         TokenType.USER_DEFINED if text in GEMMA4_SHOWN else type_
         for text, type_ in zip(lexicon.tokens, lexicon.types, strict=True)
     ]
     if lexicon.adds_space:
         raise Refusal(OUTSIDERS.format("a space before every text, for Gemma 4"))
-    merges = ["{} {}".format(*pair) for pair in read_merges(document["model"])]
     return replace(lexicon, model="gemma4", pre="gemma4", types=types, merges=merges)
 
 
-def _check(model: dict[str, Any], size: int) -> None:
+def _read(document: dict[str, Any], added: dict[int, AddedToken], size: int) -> tuple[Lexicon, list[str]]:
+    model = document["model"]
+    vocab = _checked_vocab(model, size)
+    merges = read_merges(model, vocab)
+    adds_space, notes = _space(document)
+    tokens, types, scores = _tokens(vocab, _ranks(merges), model.get("unk_token"), size)
+    put_added(tokens, types, scores, added)
+    return Lexicon("llama", "default", tokens, types, scores=scores, adds_space=adds_space, notes=notes), merges
+
+
+def _checked_vocab(model: dict[str, Any], size: int) -> dict[str, int]:
     if (kind := model.get("type", "BPE")) != "BPE":
         raise Refusal(f"The tokenizer is of the kind {shown(kind)}; only BPE is supported.")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(key):
             raise Refusal(OUTSIDERS.format(f"model.{key}"))
     vocab = read_vocab(model)
-    # Gemma has a letter for one byte, the tab, which serves as well
-    if any(f"<0x{byte:02X}>" not in vocab and (byte > 0x7F or chr(byte) not in vocab) for byte in range(256)):
+    # llama.cpp ends the process without them; Gemma has a letter for one byte, the tab, which serves as well
+    needed = (byte for byte in range(256) if byte not in NEVER_IN_TEXT)
+    if any(f"<0x{byte:02X}>" not in vocab and (byte > 0x7F or chr(byte) not in vocab) for byte in needed):
         raise Refusal(OUTSIDERS.format("a byte has no token"))
-    if max(vocab.values()) >= size or min(vocab.values()) < 0 or len(set(vocab.values())) != len(vocab):
+    if max(vocab.values()) >= size or min(vocab.values()) < 0:
         raise Refusal(f"The ids of the tokenizer and the {size} rows that the model has for tokens do not go together.")
+    return vocab
 
 
-def _ranks(model: dict[str, Any]) -> dict[str, int]:
+def _ranks(merges: list[str]) -> dict[str, int]:
     """token -> the rank of the first merge that makes it."""
-    ranks: dict[str, int] = {}
-    for rank, (left, right) in enumerate(read_merges(model)):
-        ranks.setdefault(left + right, rank)
-    return ranks
+    last = len(merges) - 1
+    return {token: last - i for i, token in enumerate(reversed(products(merges)))}
 
 
 def _tokens(

@@ -3,9 +3,9 @@
 from typing import Any
 
 from backends.child import Refusal
+from backends.convert.added_tokens import NAMES
 from backends.convert.vocabulary import Lexicon
 
-NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 # of these texts llama.cpp knows by itself that they end an answer (llama-vocab.cpp, special_eog_ids)
 KNOWN_ENDS = frozenset(
     (

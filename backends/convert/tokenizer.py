@@ -24,15 +24,15 @@ def read_vocabulary(folder: Path, size: int, config: dict[str, Any]) -> Vocabula
     document = read_json(folder / "tokenizer.json", MAX_TOKENIZER_BYTES) if _has(folder, "tokenizer.json") else None
     from_model: dict[str, int] = {}
     if document is not None and (not is_fallback_bpe(document) or _is_gemma4(config)):
-        added = added_in_json(document)
+        added = added_in_json(document, settings)
         lexicon = (read_gemma4 if is_fallback_bpe(document) else read_byte_level)(document, added, size)
     elif _has(folder, "tokenizer.model"):
         model = read_model(folder / "tokenizer.model")
-        added = added_in_json(document) if document else added_beside_model(folder, settings)
+        added = added_in_json(document, settings) if document else added_beside_model(folder, settings)
         lexicon = read_lexicon(model, added, size)
         from_model = dict(zip(("unk", "bos", "eos", "pad"), model.special_ids, strict=True))
     elif document is not None:
-        added = added_in_json(document)
+        added = added_in_json(document, settings)
         lexicon = read_fallback_bpe(document, added, size)
     else:
         raise Refusal(_why_none(folder))

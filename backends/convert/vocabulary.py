@@ -59,11 +59,13 @@ class Lexicon:
 
     def check_integrity(self) -> None:
         """llama.cpp ends the process when a text stands for two tokens. Raises Refusal."""
-        for text in (*self.tokens, *self.merges):
-            if not can_be_written(text):
-                raise Refusal(f"The tokenizer is damaged: {text[:60]!r} is no text that could be written down.")
+        if not (can_be_written("".join(self.tokens)) and can_be_written("".join(self.merges))):
+            bad = next(text for text in (*self.tokens, *self.merges) if not can_be_written(text))
+            raise Refusal(f"The tokenizer is damaged: {bad[:60]!r} is no text that could be written down.")
         seen: set[str] = set()
-        texts = [token.partition("\0")[0] for token in self.tokens]  # as it sees them
+        texts = self.tokens
+        if "\0" in "".join(texts):
+            texts = [token.partition("\0")[0] for token in texts]  # as llama.cpp sees them
         if len(set(texts)) == len(texts):
             return
         twice = next(token for token in texts if token in seen or seen.add(token))  # type: ignore[func-returns-value]

@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "a token that is no text": (tokenizer(added_tokens=[{"id": 1, "content": 5}]), "no id or no text"),
     "a negative token": (tokenizer(added_tokens=[{"id": -1, "content": "x"}]), "no id or no text"),
     "one text for two tokens": (
-        tokenizer(added_tokens=[{"id": 0, "content": "<x>"}, {"id": 1, "content": "<x>"}]),
+        tokenizer(added_tokens=[{"id": 0, "content": "<x>"}, {"id": 1, "content": "<x>\0y"}]),
         "'<x>' is the text of two tokens",
     ),
     "a model that is a list": (tokenizer(model=[]), "it holds no model"),

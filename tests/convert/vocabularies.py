@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import gguf
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import generate_merges
 
+from backends.convert.gguf_writer import VocabularyWriter
 from backends.convert.nasty_texts import NASTY_TEXTS
 from backends.convert.splitters import SPLITTERS, Step
 from backends.convert.tokenizer import read_vocabulary
@@ -117,7 +117,7 @@ def to_gguf(folder: Path, size: int = SIZE, architecture: str = "LlamaForCausalL
     """A GGUF file of the vocabulary alone, which llama.cpp loads when asked for no more."""
     vocabulary = read_vocabulary(folder, size, {"architectures": [architecture]})
     target = folder / "vocabulary.gguf"
-    writer = gguf.GGUFWriter(target, "llama")
+    writer = VocabularyWriter(target, "llama")
     writer.add_name(model_name(folder.name, vocabulary.is_phi3))
     add_vocabulary(writer, vocabulary)
     writer.write_header_to_file()

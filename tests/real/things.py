@@ -45,6 +45,18 @@ def smollm2() -> Path:
     return _thing("models/SmolLM2-135M-Instruct.Q4_1.gguf", bring)
 
 
+def smollm2_checkpoint() -> Path:
+    """The same as a checkpoint in BF16, 269 MB: transformers reads the file back; see `tests.real.checkpoint`."""
+
+    def bring(work: Path) -> Path:
+        from tests.real.checkpoint import write_checkpoint
+
+        write_checkpoint(smollm2(), work / "checkpoint")
+        return work / "checkpoint"
+
+    return _thing("checkpoints/SmolLM2-135M-Instruct", bring)
+
+
 def gemma() -> Path:
     """Gemma 3 270M, Q4_K_M, 253 MB: a base model with a sliding window and no chat template."""
 
@@ -163,7 +175,7 @@ def _checked(path: Path, sha256: str) -> Path:
 
 
 def bring_all() -> None:
-    smollm2(), gemma(), minilm(), sdist()
+    smollm2(), smollm2_checkpoint(), gemma(), minilm(), sdist()
     for name in TOKENIZERS:
         tokenizer(name)
 

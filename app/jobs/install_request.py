@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.errors import ModelFileError
+from app.hub.quantizations import STAYS_PACKED
 from app.hub.repository import HubFile, Repository, Variant, VariantKind
 from app.library.names import CHECKPOINT, checked_name
 from backends.formats.quantizations import COPY, Quality
@@ -61,7 +62,8 @@ class InstallRequest:
             aim,
             quantization if aim is Aim.MODEL else variant.quantization,
             variant.mmproj,
-            repository.parameters,
+            # what stays packed makes a file as large as the download
+            None if repository.architecture in STAYS_PACKED else repository.parameters,
             has_card,
         )
 

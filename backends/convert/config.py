@@ -87,6 +87,11 @@ class Config:
     def optional_count(self, key: str) -> int | None:
         return None if self.raw.get(key) is None else self.count(key)
 
+    @property
+    def rotary(self) -> int:
+        """How many numbers of a head are turned."""
+        return self.sizes.get(Size.ROTARY) or int(self.sizes[Size.HEAD] * self.rope.partial)
+
     def kind(self, layer: int) -> str:
         return self.layer_types[layer] if self.layer_types else "full_attention"
 

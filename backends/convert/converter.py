@@ -25,6 +25,7 @@ from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
 from backends.convert.weights import read_weights
 from backends.convert.writer import write_tensors
+from backends.convert.yarn import yarn_rounding
 from backends.ownership.files import delete_file
 
 METADATA_BYTES = 32 << 20  # room for the vocabulary and the header
@@ -56,7 +57,8 @@ def convert(
         writer = VocabularyWriter(part, architecture.gguf)
         name = model_name(source.resolve().name, vocabulary.is_phi3)
         with _closing(writer):
-            add_metadata(writer, name, architecture, config, type)
+            is_packed = any(tensor.type == "mxfp4" for tensor in tensors)
+            add_metadata(writer, name, architecture, config, "mxfp4" if is_packed else type)
             add_vocabulary(writer, vocabulary)
             write_tensors(writer, tensors, report)
         if is_final:
@@ -69,7 +71,12 @@ def convert(
     report(Progress(1.0, "Converted"))
     written = target if is_final else part
     seconds = time.perf_counter() - start
-    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=_context_notes(config) + vocabulary.notes)
+    return ConvertResult(written.stat().st_size, len(tensors), seconds, notes=_notes(config) + vocabulary.notes)
+
+
+def _notes(config: Config) -> tuple[str, ...]:
+    rounding = yarn_rounding(config.rope, config.rotary)
+    return (*_context_notes(config), *((rounding.note,) if rounding else ()))
 
 
 def _context_notes(config: Config) -> tuple[str, ...]:

@@ -13,17 +13,27 @@ from numpy.typing import NDArray
 
 from backends.child import Refusal
 from backends.convert.layout import Floats, Run, Source, Values
+from backends.convert.packed import BLOCK_BYTES, GROUP, Packed
 from backends.convert.safetensors import Entry
 
 FloatType = Literal["f32", "f16", "bf16"]
+StoredType = FloatType | Literal["mxfp4"]
 STORED: dict[FloatType, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "bf16": np.dtype("<u2")}
 NAMES: dict[str, FloatType] = {"F32": "f32", "F16": "f16", "BF16": "bf16"}  # safetensors
 EXPONENT: dict[FloatType, int] = {"f32": 0x7F80_0000, "f16": 0x7C00, "bf16": 0x7F80}  # all set: NaN or infinite
 PIECE = 1 << 18  # elements: a piece and its copies stay in the processor's cache
 
 
-def encoded(run: Run, type_: FloatType, name: str) -> Iterator[NDArray[Any]]:
+def num_bytes(count: int, type_: StoredType) -> int:
+    return count // GROUP * BLOCK_BYTES if type_ == "mxfp4" else count * STORED[type_].itemsize
+
+
+def encoded(run: Run, type_: StoredType, name: str) -> Iterator[NDArray[Any]]:
     """The run's elements as `type_` stores them. Raises Refusal, which names the tensor, for what is not finite."""
+    if type_ == "mxfp4":
+        assert isinstance(run.source, Packed), "nothing becomes MXFP4 that is not"
+        yield from run.source.pieces(name)
+        return
     for stored_type, values in _pieces(run):
         if not is_finite(values, stored_type):
             raise Refusal(

@@ -4,13 +4,13 @@ import gguf
 
 from backends.convert.architectures.table import Architecture, Value
 from backends.convert.config import Config
-from backends.convert.encode import FloatType
+from backends.convert.encode import StoredType
 
-FILE_TYPES: dict[FloatType, int] = {"f32": 0, "f16": 1, "bf16": 32}  # llama.h, LLAMA_FTYPE
+FILE_TYPES: dict[StoredType, int] = {"f32": 0, "f16": 1, "bf16": 32, "mxfp4": 38}  # llama.h, LLAMA_FTYPE
 
 
 def add_metadata(
-    writer: gguf.GGUFWriter, name: str, architecture: Architecture, config: Config, type_: FloatType
+    writer: gguf.GGUFWriter, name: str, architecture: Architecture, config: Config, type_: StoredType
 ) -> None:
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(name)

@@ -9,8 +9,9 @@ from backends.child import Refusal
 from backends.convert.architectures.phi import rotary
 from backends.convert.architectures.table import EMBEDDING, OUTPUT, Architecture, Row
 from backends.convert.config import Config, Size
-from backends.convert.encode import STORED, FloatType, are_equal
+from backends.convert.encode import FloatType, StoredType, are_equal, num_bytes
 from backends.convert.layout import Held, Layout, Run, Source, as_it_is, stacked
+from backends.convert.packed import Packed
 from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
 LAYER = re.compile(r"model\.layers\.(\d{1,5})\.")
@@ -29,12 +30,12 @@ ALWAYS_F32 = (
 class PlannedTensor:
     name: str
     shape: tuple[int, ...]  # outermost dimension first
-    type: FloatType
+    type: StoredType
     runs: tuple[Run, ...]
 
     @property
     def num_bytes(self) -> int:
-        return math.prod(self.shape) * STORED[self.type].itemsize
+        return num_bytes(math.prod(self.shape), self.type)
 
 
 def plan_tensors(
@@ -126,6 +127,8 @@ def _planned(
             )
         layouts.append(row.transform(sources[name], config))
     layout = stacked(layouts) if "*" in row.source else layouts[0]
+    if isinstance(layout.runs[0].source, Packed):
+        return PlannedTensor(target, layout.shape, "mxfp4", layout.runs)
     is_f32 = len(layout.shape) == 1 or not target.endswith(".weight") or target.endswith(ALWAYS_F32)
     return PlannedTensor(target, layout.shape, "f32" if is_f32 else type_, layout.runs)
 

@@ -99,19 +99,6 @@ def _rope(raw: Mapping[str, Any], table: Mapping[str, Any]) -> Rope:
     return Rope(RopeKind(name), rope.number("rope_theta"), rope.number("partial_rotary_factor", 1.0), merged)
 
 
-def yarn_fault(rope: Rope, has_mscale: bool) -> str | None:
-    """llama.cpp reads the factor and the original context; the rest is as transformers has it when nobody asks."""
-    usual: dict[str, tuple[Any, ...]] = {"beta_fast": (32,), "beta_slow": (1,), "truncate": (True,)}
-    usual |= {} if has_mscale else {"mscale": (), "mscale_all_dim": ()}
-    for key, values in usual.items():
-        if rope.table.get(key) is not None and rope.table[key] not in values:
-            return f"A rotary scaling 'yarn' with {key} = {quoted(rope.table[key])}"
-    expected = 1.0 if has_mscale else 0.1 * math.log(max(rope.number("factor"), 1.0)) + 1
-    if abs(rope.number("attention_factor", expected) - expected) > 1e-6:
-        return "A rotary scaling 'yarn' with an attention_factor of its own"
-    return None
-
-
 def llama3_factors(rope: Rope, head: int) -> NDArray[np.float32]:
     """head / 2 divisors of the rotary frequencies (transformers `_compute_llama3_parameters`)."""
     original, factor = rope.original_context, rope.number("factor")

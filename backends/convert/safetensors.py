@@ -45,6 +45,16 @@ class Entry:
             raise Refusal(f"{self.path.name} is cut short. Download the checkpoint again.")
         return stored.reshape(self.shape)
 
+    def load_part(self, index: int) -> NDArray[Any]:
+        """The same of one index along the outermost dimension."""
+        shape = self.shape[1:]
+        count = math.prod(shape)
+        dtype = ALL_DTYPES[self.dtype]
+        stored = np.fromfile(self.path, dtype, count, offset=self.offset + index * count * dtype.itemsize)
+        if stored.size != count:
+            raise Refusal(f"{self.path.name} is cut short. Download the checkpoint again.")
+        return stored.reshape(shape)
+
     def read(self) -> NDArray[np.float32]:
         """The tensor in its shape as float32; all but F64 and the larger integers fit into it exactly."""
         return as_floats(self.load(), self.dtype)

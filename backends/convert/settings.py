@@ -9,8 +9,9 @@ from backends.convert.architectures.table import Architecture, Window
 from backends.convert.bounds import MAX_SIZE
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
-from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes, yarn_fault
+from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes
 from backends.convert.sentences import quoted, shown
+from backends.convert.yarn import yarn_fault
 
 
 def read_config(folder: Path) -> tuple[Architecture, Config]:
@@ -123,7 +124,7 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     if config.layer_types and len(config.layer_types) != config.num_layers:
         yield "A list of layer_types that is not as long as the model is deep"
     yield from _window_faults(architecture, config)
-    yield from _rope_faults(architecture, config.rope, config.local_rope)
+    yield from _rope_faults(architecture, config)
     head = config.sizes.get(Size.FULL_HEAD, config.sizes[Size.HEAD])
     if (turned := int(head * config.rope.partial)) < 2 or turned % 2:  # llama.cpp turns pairs
         yield f"A partial_rotary_factor of {config.rope.partial:g} for heads of {head}"
@@ -153,10 +154,11 @@ def _window_faults(architecture: Architecture, config: Config) -> Iterator[str]:
         yield "A sliding window of no given width"
 
 
-def _rope_faults(architecture: Architecture, rope: Rope, local: Rope | None) -> Iterator[str]:
+def _rope_faults(architecture: Architecture, config: Config) -> Iterator[str]:
+    rope, local = config.rope, config.local_rope
     if rope.kind not in architecture.ropes:
         yield f"The rotary scaling {rope.kind!s}"
-    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope, architecture.has_mscale)) is not None:
+    if rope.kind is RopeKind.YARN and (fault := yarn_fault(rope, architecture.has_mscale, config.rotary)) is not None:
         yield fault
     if rope.partial != 1 and not architecture.has_partial_rotary:
         yield f"A partial_rotary_factor of {rope.partial:g}"

@@ -77,3 +77,17 @@ def test_two_thousand_million_layers_cost_no_memory_here() -> None:
     many = llama(**{"llama.block_count": 2**31 - 1})
     assert fit(0, Machine(24 * GB), many).place is Place.NOWHERE
     assert fit(0, Machine(24 * GB), llama(**{"llama.block_count": 2**32 - 1})).needed == BUFFERS
+
+
+@pytest.mark.parametrize(("quantization", "least", "most"), [("Q4_K_M", 11.2, 12.2), ("Q8_0", 11.8, 13.0), ("BF16", 13.5, 14.2)])
+def test_experts_that_stay_in_mxfp4_are_counted_as_they_stay(quantization: str, least: float, most: float) -> None:
+    """gpt-oss-20b: 13.8 GB of checkpoint; its files of others have 11.6 (Q4_K_M), 12.1 (Q8_0) and 13.8 GB (F16)."""
+    checkpoint = Variant("Checkpoint", VariantKind.CHECKPOINT, (), None, 13_761_300_984)
+    repository = Repository("a/b", "0" * 40, (), (checkpoint,), architecture="gpt_oss", parameters=21_511_953_984)
+    assert least * GB < predicted_bytes(repository, checkpoint, quantization) < most * GB
+
+
+def test_weights_of_16_bits_are_counted_as_ever_whatever_the_architecture() -> None:
+    checkpoint = Variant("Checkpoint", VariantKind.CHECKPOINT, (), None, 41_830_000_000)
+    repository = Repository("a/b", "0" * 40, (), (checkpoint,), architecture="gpt_oss", parameters=20_914_757_184)
+    assert predicted_bytes(repository, checkpoint, "BF16") == pytest.approx(41.83 * GB, rel=0.01)

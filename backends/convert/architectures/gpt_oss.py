@@ -1,4 +1,7 @@
-"""gpt-oss, its experts in 16 or 32 bits: transposed, gate and up in alternating columns, attention with sinks."""
+"""gpt-oss: attention with sinks, experts in MXFP4 as published, or in 16 and 32 bits, where they lie transposed.
+
+Gate and up alternate, by rows in MXFP4 and by columns otherwise.
+"""
 
 from backends.convert.architectures.common import (
     EXPERT_KEYS,
@@ -13,10 +16,13 @@ from backends.convert.architectures.common import (
 from backends.convert.architectures.table import Architecture, Row, Window
 from backends.convert.config import Size
 from backends.convert.layout import every_second, transposed, transposed_every_second
+from backends.convert.packed import packed_rows
+from backends.convert.quantized.mxfp4 import BLOCKS
 from backends.convert.rope import FULL, LOCAL, RopeKind
 
 _GATE_UP, _GATE_UP_BIAS = "mlp.experts.gate_up_proj", "mlp.experts.gate_up_proj_bias"
 _GATE_UP_SHAPE = (Size.EXPERTS, Size.HIDDEN, Size.EXPERT_GATE_UP)
+_GATE_UP_ROWS = (Size.EXPERTS, Size.EXPERT_GATE_UP, Size.HIDDEN)
 
 ARCHITECTURES = {
     "GptOssForCausalLM": Architecture(
@@ -37,6 +43,14 @@ ARCHITECTURES = {
                 "ffn_down_exps.weight",
                 (Size.EXPERTS, Size.EXPERT_WIDTH, Size.HIDDEN),
                 transposed,
+            ),
+            Row(f"{_GATE_UP}{BLOCKS}", "ffn_gate_exps.weight", _GATE_UP_ROWS, packed_rows(0, 2)),
+            Row(f"{_GATE_UP}{BLOCKS}", "ffn_up_exps.weight", _GATE_UP_ROWS, packed_rows(1, 2)),
+            Row(
+                f"mlp.experts.down_proj{BLOCKS}",
+                "ffn_down_exps.weight",
+                (Size.EXPERTS, Size.HIDDEN, Size.EXPERT_WIDTH),
+                packed_rows(),
             ),
             Row(_GATE_UP_BIAS, "ffn_gate_exps.bias", (Size.EXPERTS, Size.EXPERT_GATE_UP), every_second(0)),
             Row(_GATE_UP_BIAS, "ffn_up_exps.bias", (Size.EXPERTS, Size.EXPERT_GATE_UP), every_second(1)),

@@ -10,11 +10,11 @@ from backends.convert.quantized.compressed import read_compressed
 from backends.convert.quantized.fp8 import read_fp8
 from backends.convert.quantized.gptq import read_gptq
 from backends.convert.quantized.mxfp4 import read_mxfp4
-from backends.convert.quantized.tensor import Computed, Parts
+from backends.convert.quantized.tensor import Parts
 from backends.convert.safetensors import Entry
 from backends.convert.sentences import shown
 
-METHODS: dict[str, Callable[[dict[str, Any], Parts], dict[str, Computed]]] = {
+METHODS: dict[str, Callable[[dict[str, Any], Parts], Mapping[str, Source]]] = {
     "awq": read_awq,
     "compressed-tensors": read_compressed,
     "fbgemm_fp8": read_fp8,

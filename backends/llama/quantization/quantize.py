@@ -16,6 +16,7 @@ from backends.llama.quantization.dry_run import DryRun
 from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.log import LogLines, heard
 from backends.llama.quantization.source import Source, read_source
+from backends.llama.quantization.trained import keep_trained
 from backends.ownership.files import delete_file
 
 TENSOR = re.compile(r"\[ *\d+/ *\d+\] +(\S+)")
@@ -30,8 +31,9 @@ def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads
     try:
         recipe.check()
         model, importance = _read(source, recipe)
+        recipe, kept = keep_trained(model, recipe)
         dry = _dry_run(model, recipe, importance)
-        plan = _checked(dry, model, recipe, importance)
+        plan = _checked(dry, model, recipe, importance, kept)
         require_space(target.parent, plan.bytes)
         _run(model, part, recipe, importance, threads, LogProgress(report, dry, model).lines, is_dry=False)
         read_header(part)  # what was written is whole
@@ -50,10 +52,11 @@ def plan(report: Report, source: Path, recipe: Recipe) -> QuantizePlan:
     try:
         recipe.check()
         model, importance = _read(source, recipe)
+        recipe, kept = keep_trained(model, recipe)
         is_missing = recipe.quantization.needs_imatrix and importance is None
         dry = _dry_run(model, recipe, SOME_MATRIX if is_missing else importance)
         report(Progress(1.0, "Planned"))
-        return replace(dry.plan(model, recipe, importance), warnings=_warnings(dry, model))
+        return replace(dry.plan(model, recipe, importance), warnings=kept + _warnings(dry, model))
     except FormatError as fault:
         raise Refusal(str(fault)) from fault
 
@@ -99,7 +102,9 @@ def _dry_run(source: Source, recipe: Recipe, importance: Importance | None) -> D
     return dry
 
 
-def _checked(dry: DryRun, source: Source, recipe: Recipe, importance: Importance | None) -> QuantizePlan:
+def _checked(
+    dry: DryRun, source: Source, recipe: Recipe, importance: Importance | None, kept: tuple[str, ...]
+) -> QuantizePlan:
     """The plan, unless llama.cpp would refuse it half-way."""
     if (again := dry.again()) and not recipe.allow_requantize:
         raise Refusal(
@@ -108,7 +113,7 @@ def _checked(dry: DryRun, source: Source, recipe: Recipe, importance: Importance
         )
     if unknown := dry.without_importance(recipe, importance):
         raise Refusal(_missing(recipe, importance, unknown[0]))
-    return replace(dry.plan(source, recipe, importance), warnings=_warnings(dry, source))
+    return replace(dry.plan(source, recipe, importance), warnings=kept + _warnings(dry, source))
 
 
 def _missing(recipe: Recipe, importance: Importance | None, tensor: str) -> str:

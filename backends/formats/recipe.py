@@ -52,7 +52,8 @@ class Recipe:
             check_tensor_type(type_)
         if self.overrides and self.type in UNMIXED:
             raise FormatError(
-                f"{self.type} gives all tensors the same type, so rules for single ones do nothing. Choose Q8_0 or smaller."
+                f"{self.type} gives all tensors the same type, so rules for single ones do nothing. "
+                "Choose Q8_0 or smaller."
             )
 
     def rule_for(self, tensor: str) -> str | None:

@@ -57,7 +57,8 @@ def instead_of(type_: str, columns: int) -> str | None:
 
 
 def gives_way(name: str, columns: int, type_: str, instead: str) -> str:
-    return f"{name} becomes {instead}: its rows of {columns} do not divide by the {BLOCKS[type_].block_elements} of {type_}."
+    block = BLOCKS[type_].block_elements
+    return f"{name} becomes {instead}: its rows of {columns} do not divide by the {block} of {type_}."
 
 
 def no_type_instead(what: str, type_: str) -> str:

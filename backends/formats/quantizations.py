@@ -91,3 +91,5 @@ TENSOR_NUMBERS = {
 }
 # tensors of these types are written with an importance matrix or not at all; Q2_K only within Q2_K_S
 TENSORS_WITH_IMATRIX = frozenset({"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"})
+# without importance data for the very tensor these end the process (ggml_quantize_requires_imatrix)
+TENSORS_WITH_DATA = frozenset({"IQ2_XXS", "IQ2_XS", "IQ1_S"})

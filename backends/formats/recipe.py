@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.formats import FormatError
-from backends.formats.quantizations import DEFAULT, QUANTIZATIONS, TENSOR_NUMBERS, Quantization
+from backends.formats.gguf_tables import UNQUANTIZED
+from backends.formats.quantizations import COPY, DEFAULT, QUANTIZATIONS, TENSOR_NUMBERS, Quantization
 
 MAX_OVERRIDES = 1000
+UNMIXED = UNQUANTIZED | {COPY}  # llama.cpp looks at rules for quantized types alone
 MAX_PATTERN = 200
 # what std::regex and Python's re read alike
 PATTERN = re.compile(r"[A-Za-z0-9_.\\*+?|()\[\]{},^$-]+")
@@ -48,6 +50,15 @@ class Recipe:
         for pattern, type_ in self.overrides:
             check_pattern(pattern)
             check_tensor_type(type_)
+        if self.overrides and self.type in UNMIXED:
+            raise FormatError(
+                f"{self.type} gives all tensors the same type, so rules for single ones do nothing. "
+                "Choose Q8_0 or smaller."
+            )
+
+    def rule_for(self, tensor: str) -> str | None:
+        """The type that a rule gives to the tensor of this name."""
+        return next((type_ for pattern, type_ in self.overrides if re.search(pattern, tensor)), None)
 
 
 def check_tensor_type(name: str) -> None:

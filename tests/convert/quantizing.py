@@ -2,11 +2,14 @@
 
 import hashlib
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from backends.child import QuantizePlan, QuantizeResult, Report
+from backends.child import QuantizePlan, QuantizeResult, Refusal, Report
+from backends.formats.gguf import read_header
 from backends.formats.recipe import Recipe
 from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.importance_reader import read_importance
@@ -54,3 +57,24 @@ def _or_refusal(path: Path) -> Any:
         return read_importance(path)
     except FormatError as fault:
         return str(fault)
+
+
+def each(report: Report, source: Path, folder: Path, recipes: list[Recipe], step: int) -> list[tuple[Any, Any]]:
+    """Of each recipe the plan and, of each `step`-th, what was made (bytes, number of tensors of each type); or the
+    refusals."""
+    found: list[tuple[Any, Any]] = []
+    target = folder / "made.gguf"
+    for number, recipe in enumerate(recipes):
+        planned = _or_said(plan, report, source, recipe)
+        made = None if number % step else _or_said(quantize, report, source, target, recipe)
+        if made is not None and not isinstance(made, str):
+            made = made.bytes, dict(Counter(tensor.type for tensor in read_header(target).tensors))
+        found.append((planned, made))
+    return found
+
+
+def _or_said(work: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return work(*arguments)
+    except Refusal as refusal:
+        return str(refusal)

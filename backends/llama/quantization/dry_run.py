@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import prod
 
 from backends.child import QuantizePlan, TypeShare
-from backends.formats.gguf_tables import TENSOR_TYPES, UNQUANTIZED
-from backends.formats.quantizations import TENSORS_WITH_IMATRIX
+from backends.formats.gguf_tables import UNQUANTIZED
+from backends.formats.quantizations import TENSORS_WITH_DATA, TENSORS_WITH_IMATRIX
 from backends.formats.recipe import Recipe
+from backends.llama.quantization.fallback import BLOCKS, EMBEDDINGS, OUTPUT, gives_way
 from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.source import Source
 
@@ -17,8 +19,7 @@ FALLBACK = re.compile(r"(\S+) +- ncols +(\d+) not divisible by +(\d+) \(required
 ALIGNMENT = 32  # GGUF_DEFAULT_ALIGNMENT
 # keys that quantizing adds where the source has them not, with their length, type and value
 FILE_KEYS = {key: 8 + len(key) + 8 for key in ("general.quantization_version", "general.file_type")}
-KEEPS_ITS_OWN = ("token_embd.weight", "per_layer_token_embd.weight", "output.weight")  # never need a matrix
-BLOCKS = {type_.name: type_ for type_ in TENSOR_TYPES.values()}
+KEEPS_ITS_OWN = (*EMBEDDINGS, OUTPUT)  # llama.cpp asks no matrix for them, and ends its process where it needs one
 
 
 @dataclass
@@ -33,11 +34,8 @@ class DryRun:
             old = found[2].upper()
             self.types[found[1]] = old, (found[3] or old).upper()
         elif found := FALLBACK.search(line):
-            name, columns, block, wanted, instead = found.groups()
-            self.fallbacks.append(
-                f"{name} becomes {instead.upper()}: its rows of {columns} do not divide by the {block} "
-                f"of {wanted.upper()}."
-            )
+            name, columns, _, wanted, instead = found.groups()
+            self.fallbacks.append(gives_way(name, int(columns), wanted.upper(), instead.upper()))
 
     def again(self) -> list[str]:
         """Tensors that are quantized and would be once more."""
@@ -46,12 +44,16 @@ class DryRun:
     def without_importance(self, recipe: Recipe, importance: Importance | None) -> list[str]:
         """Tensors that llama.cpp would refuse to write, after minutes, because the matrix does not know them."""
         needed = TENSORS_WITH_IMATRIX | ({"Q2_K"} if recipe.type == "Q2_K_S" else set())
+        return [name for name in self._unknown(needed, importance) if name not in KEEPS_ITS_OWN]
+
+    def deadly(self, importance: Importance | None) -> list[str]:
+        """Embeddings and output of a type that ends llama.cpp's process, as a matrix seldom knows them."""
+        return [name for name in self._unknown(TENSORS_WITH_DATA, importance) if name in KEEPS_ITS_OWN]
+
+    def _unknown(self, types: Collection[str], importance: Importance | None) -> list[str]:
+        """Tensors that would become one of these types, and are not in the matrix."""
         known = importance.values if importance else {}
-        return [
-            name
-            for name, (old, new) in self.types.items()
-            if new in needed and old != new and name not in KEEPS_ITS_OWN and name not in known
-        ]
+        return [name for name, (old, new) in self.types.items() if new in types and old != new and name not in known]
 
     def plan(self, source: Source, recipe: Recipe, importance: Importance | None) -> QuantizePlan:
         counts: Counter[str] = Counter()

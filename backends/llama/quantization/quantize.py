@@ -10,9 +10,10 @@ from backends.child import Progress, QuantizePlan, QuantizeResult, Refusal, Repo
 from backends.convert.files import part_of, publish, require_space
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
-from backends.formats.recipe import Recipe
+from backends.formats.recipe import UNMIXED, Recipe
 from backends.llama.quantization.call import quantize_file
 from backends.llama.quantization.dry_run import DryRun
+from backends.llama.quantization.fallback import EMBEDDINGS, OUTPUT, fit, no_type_instead
 from backends.llama.quantization.importance import Importance
 from backends.llama.quantization.log import LogLines, heard
 from backends.llama.quantization.source import Source, read_source
@@ -20,6 +21,7 @@ from backends.llama.quantization.trained import keep_trained
 from backends.ownership.files import delete_file
 
 TENSOR = re.compile(r"\[ *\d+/ *\d+\] +(\S+)")
+NO_INSTEAD = re.compile(r"no tensor type fallback is defined for type (\w+)")
 # tells llama.cpp, which chooses some types by it, that a matrix will be there
 SOME_MATRIX = Importance("", {}, None, 0)
 
@@ -32,7 +34,7 @@ def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads
         recipe.check()
         model, importance = _read(source, recipe)
         recipe, kept = keep_trained(model, recipe)
-        dry = _dry_run(model, recipe, importance)
+        recipe, dry = _planned(model, recipe, importance)
         plan = _checked(dry, model, recipe, importance, kept)
         require_space(target.parent, plan.bytes)
         _run(model, part, recipe, importance, threads, LogProgress(report, dry, model).lines, is_dry=False)
@@ -53,10 +55,12 @@ def plan(report: Report, source: Path, recipe: Recipe) -> QuantizePlan:
         recipe.check()
         model, importance = _read(source, recipe)
         recipe, kept = keep_trained(model, recipe)
-        is_missing = recipe.quantization.needs_imatrix and importance is None
-        dry = _dry_run(model, recipe, SOME_MATRIX if is_missing else importance)
+        fitted, dry = _planned(model, recipe, importance)
+        if recipe.quantization.needs_imatrix and importance is None and dry.without_importance(recipe, None):
+            # it cannot be made without, and with one the mix differs
+            fitted, dry = _planned(model, recipe, SOME_MATRIX)
         report(Progress(1.0, "Planned"))
-        return replace(dry.plan(model, recipe, importance), warnings=kept + _warnings(dry, model))
+        return replace(dry.plan(model, fitted, importance), warnings=kept + _warnings(dry, model, fitted))
     except FormatError as fault:
         raise Refusal(str(fault)) from fault
 
@@ -94,6 +98,21 @@ def _read(path: Path, recipe: Recipe) -> tuple[Source, Importance | None]:
     return source, importance
 
 
+def _planned(source: Source, recipe: Recipe, importance: Importance | None) -> tuple[Recipe, DryRun]:
+    """What llama.cpp is to be asked for, and what it makes of it. Raises Refusal for what would end its process."""
+    fitted = fit(recipe, source)
+    dry = _dry_run(source, fitted.recipe, importance)
+    dry.fallbacks += fitted.sentences
+    if deadly := dry.deadly(importance):
+        type_ = dry.types[deadly[0]][1]
+        raise Refusal(
+            f"{deadly[0]!r} cannot become {type_}: that takes importance data of this very tensor, which "
+            f"{importance.name if importance and importance.name else 'an importance matrix'} does not have. Choose "
+            "another type for it, for example Q4_K."
+        )
+    return fitted.recipe, dry
+
+
 def _dry_run(source: Source, recipe: Recipe, importance: Importance | None) -> DryRun:
     dry = DryRun()
     _run(source, Path("unused"), recipe, importance, None, LogLines(dry.hear), is_dry=True)
@@ -113,7 +132,7 @@ def _checked(
         )
     if unknown := dry.without_importance(recipe, importance):
         raise Refusal(_missing(recipe, importance, unknown[0]))
-    return replace(dry.plan(source, recipe, importance), warnings=kept + _warnings(dry, source))
+    return replace(dry.plan(source, recipe, importance), warnings=kept + _warnings(dry, source, recipe))
 
 
 def _missing(recipe: Recipe, importance: Importance | None, tensor: str) -> str:
@@ -126,13 +145,25 @@ def _missing(recipe: Recipe, importance: Importance | None, tensor: str) -> str:
     return f"{recipe.type} {what}. Make one for this model first, or choose a larger type."
 
 
-def _warnings(dry: DryRun, source: Source) -> tuple[str, ...]:
-    if not (again := dry.again()):
-        return ()
-    return (
-        f"{source.path.name} was quantized before: {len(again)} of its {len(dry.types)} tensors are quantized a second "
-        "time, which loses more than going there from the F16, BF16 or F32 file.",
-    )
+def _warnings(dry: DryRun, source: Source, recipe: Recipe) -> tuple[str, ...]:
+    said = []
+    if again := dry.again():
+        said.append(
+            f"{source.path.name} was quantized before: {len(again)} of its {len(dry.types)} tensors are quantized a "
+            "second time, which loses more than going there from the F16, BF16 or F32 file."
+        )
+    if recipe.output_type and OUTPUT not in source.tensors and _is_output_unheeded(recipe):
+        said.append(
+            f"The output type was not used: {source.path.name} has no output tensor of its own, its token embeddings "
+            "serve for it. Give them a type instead."
+        )
+    return tuple(said)
+
+
+def _is_output_unheeded(recipe: Recipe) -> bool:
+    """In a model without one, llama.cpp's mix alone takes it for the embeddings."""
+    has_rule = recipe.embedding_type is not None or recipe.rule_for(EMBEDDINGS[0]) is not None
+    return has_rule or recipe.is_pure or recipe.type in UNMIXED
 
 
 def _run(
@@ -152,4 +183,6 @@ def _run(
         )
     if code != 0:
         said = listener.last.rpartition("failed to quantize: ")[2].rstrip(".") or "no reason was given"
+        if no_instead := NO_INSTEAD.search(said):
+            raise Refusal(no_type_instead(source.path.name, no_instead[1].upper()))
         raise Refusal(f"{source.path.name} could not be quantized to {recipe.type}: {said}.")

@@ -58,7 +58,7 @@ class StepLine:
         self._begun = self._told = time.monotonic()
 
     def __enter__(self) -> StepLine:
-        self._write(f"{self.title} …{self._how_long()}")
+        self._write(f"{self.title} …{f' (usually {self._usually})' if self._usually else ''}")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

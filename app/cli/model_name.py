@@ -28,6 +28,8 @@ def find_model(name: str, services: "Services") -> "ModelEntry":
         raise
     if entry.is_checkpoint:
         raise ModelFileError(_is_checkpoint(entry.id, entry.path))
+    if not entry.is_offered:
+        raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
     return entry
 
 

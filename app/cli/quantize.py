@@ -68,11 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _source(name: str, paths: "Paths", has_place: bool) -> Path:
     """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError."""
     from app.errors import UnknownModelError, UsageError
+    from app.library.gguf import leading_name
     from app.library.origin import Origin
     from app.services import Services
 
     if Path(name).is_file():
-        return Path(name).absolute()
+        return Path(leading_name(name)).absolute()
     services = Services(paths)
     try:
         entry = services.library.find(name)

@@ -13,7 +13,8 @@ def reference_for(entry: ModelEntry, entries: Iterable[ModelEntry]) -> ModelEntr
     found = [
         other
         for other in entries
-        if other.path != entry.path
+        if other.is_offered
+        and other.path != entry.path
         and other.quantization in BEST_FIRST
         and (other.architecture, other.parameters) == (entry.architecture, entry.parameters)
         and _words(other) == words

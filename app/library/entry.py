@@ -1,7 +1,7 @@
 """One model of the library as the rest of the application sees it, and what may be the matter with it."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -40,9 +40,15 @@ class ModelEntry:
     note: str = ""
     is_favourite: bool = False
     is_checkpoint: bool = False  # safetensors: to be converted before it can run
+    is_loadable: bool = True  # else its problem says why: it is no model, or none that can run
     is_read: bool = True  # else its header has not been read yet, and the figures are not known
     check: Check | None = None  # the last time its files were hashed
     details: tuple[tuple[str, str], ...] = ()  # what its application says besides: (title, text)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether it may be chosen or named to answer, to be measured or quantized; what is not, is listed only."""
+        return self.is_loadable and not self.is_checkpoint
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,6 +58,7 @@ class ModelEntry:
 
 def installed_entry(record: Record, folder: Path) -> ModelEntry:
     path = folder / record.file
+    fault = _fault(folder, record)
     return ModelEntry(
         id=record.id,
         name=record.name,
@@ -63,21 +70,26 @@ def installed_entry(record: Record, folder: Path) -> ModelEntry:
         context=record.context,
         draft=folder / record.draft if record.draft else None,
         added=datetime.fromisoformat(record.added),
-        problem=_changed(folder, record),
+        problem=fault or _lost_companion(folder, record),
         parts=tuple(folder / part for part in record.parts),
         mmproj=folder / record.mmproj if record.mmproj else None,
         sha256=record.sha256,
         source=record.source,
+        is_loadable=fault is None,
     )
 
 
-def _changed(folder: Path, record: Record) -> str | None:
+def _fault(folder: Path, record: Record) -> str | None:
     try:
         size = sum(os.stat(f"{folder}{os.sep}{name}").st_size for name in (record.file, *record.parts))
     except OSError as fault:
         return f"{record.file} cannot be read: {fault.strerror or fault}."
     if size != record.bytes:
         return f"{record.file} has changed since it was installed. Install it again."
+    return None
+
+
+def _lost_companion(folder: Path, record: Record) -> str | None:
     if record.draft and not (folder / record.draft).is_file():
         return f"Its draft model {record.draft} is missing. It runs without; install it again to have it back."
     if record.mmproj and not (folder / record.mmproj).is_file():
@@ -93,9 +105,10 @@ def uninstalled_entry(id_: str, path: Path, problem: str | None) -> ModelEntry:
     except ModelFileError as fault:
         parts = tuple(part for part in part_paths(path) if part != path and part.exists())
         num_bytes = sum(map(_bytes, (path, *parts)))
-        return ModelEntry(
+        entry = ModelEntry(
             id_, as_name(path.stem), path, num_bytes, "", 0, "", None, None, None, str(fault), parts=parts
         )
+        return replace(entry, is_loadable=False)
 
 
 def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:

@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import ModelFileError
 from app.library.documents import read_bytes
 from app.library.found import Found
-from app.library.gguf import CompanionFileError, UnreadableFileError, describe_parts
+from app.library.gguf import CompanionFileError, UnreadableFileError, describe_parts, projection
 from backends.bounds import as_name, printable, whole
 from backends.formats.gguf import MAX_FIGURE
 
@@ -21,6 +21,7 @@ CHECKPOINT_TYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 class Facts:
     """is_model: False for adapters, image parts, importance matrices. problem: why it cannot be loaded.
 
+    architecture: of an image part, its kind.
     is_passing: the system did not hand the file out, which may change without a trace on the file.
     """
 
@@ -31,6 +32,7 @@ class Facts:
     quantization: str = ""
     context: int | None = None
     problem: str | None = None
+    width: int | None = None  # of an embedding; of an image part: to which it projects
     is_passing: bool = False
 
 
@@ -41,11 +43,16 @@ def read_facts(found: Found) -> Facts:
     path = Path(found.path)
     try:
         it = describe_parts(path, tuple(map(Path, found.parts)))
-    except CompanionFileError:
-        return Facts(False)
+    except CompanionFileError as fault:
+        return _companion_facts(path, str(fault))
     except ModelFileError as fault:
         return Facts(True, as_name(path.stem), problem=str(fault), is_passing=isinstance(fault, UnreadableFileError))
-    return Facts(True, it.name, it.architecture, it.parameters, it.quantization, it.context)
+    return Facts(True, it.name, it.architecture, it.parameters, it.quantization, it.context, width=it.embedding_length)
+
+
+def _companion_facts(path: Path, problem: str) -> Facts:
+    kind, width = projection(path)
+    return Facts(False, architecture=kind, width=width, problem=problem)
 
 
 def _checkpoint_facts(found: Found) -> Facts:

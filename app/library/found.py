@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.library.gguf import missing_parts
 from app.library.origin import Origin
 from app.library.scan import Folder, Group
 from backends.bounds import clamped
@@ -22,12 +23,15 @@ class Found:
     inode: int
     name: str | None = None  # else the header's own
     parts: tuple[str, ...] = ()
-    mmproj: str | None = None
+    mmproj: str | None = None  # that its application names
+    projectors: tuple["Found", ...] = ()  # image parts that lie beside it: one may be its own
     sha256: str | None = None
     source: str | None = None
     problem: str | None = None
     details: tuple[tuple[str, str], ...] = ()
     is_checkpoint: bool = False
+    is_projector: bool = False
+    is_hint: bool = False  # the problem is no reason not to try it
     is_readable: bool = True  # else nobody should open it: a device, a circle of links
 
     @property
@@ -44,11 +48,10 @@ def from_group(
     source: str | None = None,
     problem: str | None = None,
     name: str | None = None,
+    is_hint: bool = False,
 ) -> Found:
-    if group.num_missing:
-        are = "is" if group.num_missing == 1 else "are"
-        problem = f"{group.num_missing} of its parts {are} missing. Get the whole set, then it can be loaded."
-    problem = group.fault or problem
+    """is_hint: the problem given here, not one of the files."""
+    fault = group.fault or (missing_parts(group.missing) if group.missing else "")
     return Found(
         origin,
         id_,
@@ -61,7 +64,13 @@ def from_group(
         mmproj=group.mmproj.path if group.mmproj else None,
         sha256=sha256,
         source=source,
-        problem=problem,
+        projectors=tuple(
+            Found(origin, file.name, file.path, file.bytes, file.mtime_ns, file.inode, is_projector=True)
+            for file in group.projectors
+        ),
+        problem=fault or problem,
+        is_hint=is_hint and not fault,
+        is_projector=group.is_projector,
         is_readable=not group.fault,
     )
 

@@ -1,12 +1,13 @@
 """GGUF files as the application reads them: the reader that both sides share, with the application's error."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ModelFileError
-from backends.formats import CompanionError, FormatError, UnreadableError, gguf, gguf_loadable
+from backends.formats import CompanionError, FormatError, UnreadableError, gguf, gguf_loadable, gguf_projector
 from backends.formats.gguf import Description, Header, describe
-from backends.formats.gguf_split import part_paths, read_parts, split_of
+from backends.formats.gguf_split import missing_parts, part_name, part_paths, read_parts, split_of
 
 __all__ = [
     "CompanionFileError",
@@ -16,7 +17,11 @@ __all__ = [
     "check_loadable",
     "describe",
     "describe_parts",
+    "leading_name",
+    "missing_parts",
+    "part_name",
     "part_paths",
+    "projection",
     "read_model",
     "read_projector",
     "split_of",
@@ -29,6 +34,16 @@ class CompanionFileError(ModelFileError):
 
 class UnreadableFileError(ModelFileError):
     """The system does not hand the file out. It may another time, without any change of the file."""
+
+
+def leading_name(name: str) -> str:
+    """Of a path or file name of one part, that of the first part if it lies there; else the name itself."""
+    folder, base = os.path.split(name)
+    split = split_of(base)
+    if split is None or split[1] == 1:
+        return name
+    first = os.path.join(folder, part_name(split[0], 1, split[2]))
+    return first if not folder or os.path.lexists(os.path.expanduser(first)) else name
 
 
 def read_model(path: Path) -> Header:
@@ -61,6 +76,14 @@ def check_loadable(path: Path) -> None:
         gguf_loadable.check_loadable(path)
     except FormatError as error:
         raise ModelFileError(str(error)) from error
+
+
+def projection(path: Path) -> tuple[str, int | None]:
+    """Of a model's image part the kind and the width that it projects to; "" and None of anything else."""
+    try:
+        return gguf_projector.projection(gguf.read_header(path))
+    except FormatError:
+        return "", None
 
 
 def read_projector(path: Path) -> Header:

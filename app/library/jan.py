@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from app.library.documents import read_document, read_settings
@@ -43,7 +44,7 @@ def _described(data: str, root: str, folders: Sequence[Folder]) -> Iterator[Foun
         sha256 = _first(settings.get("model_sha256")).lower()
         projector = _file(_first(settings.get("mmproj_path")), folder.path, data)
         yield from_group(
-            Group(file, mmproj=projector) if projector else _group(file),
+            replace(_group(file), mmproj=projector),
             Origin.JAN,
             os.path.relpath(folder.path, root).replace(os.sep, "/"),
             name=name if isinstance(name, str) and name.strip() else None,

@@ -19,10 +19,11 @@ from app.library.entry import ModelEntry
 from app.library.facts import Facts
 from app.library.found import Found
 from app.library.index import Index
-from app.library.managed import STRAY, find_managed
+from app.library.managed import find_managed
 from app.library.origin import Origin
 from app.library.patience import Patience
 from app.library.places import Place
+from app.library.projectors import best
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
 from app.library.scan import Unread
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
@@ -88,6 +89,7 @@ class Library:
                     notices[each.text] = None
                 elif entry := self._entry(each, remarks, left):
                     entries.append(entry)
+            entries = _without_parts(entries)
             self._index.save()
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
@@ -95,10 +97,13 @@ class Library:
         return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries), _few(list(notices)))
 
     def find(self, name: str) -> ModelEntry:
-        """By id, file name, path or Ollama's short name; a .gguf file anywhere. Raises UnknownModelError."""
+        """By id, file name, path or Ollama's short name; a .gguf file anywhere. Raises UnknownModelError.
+
+        Any part of a model in several files stands for all of it.
+        """
         entries = self.look(0.0).entries
         for entry in entries:
-            if name in (entry.id, f"{_repo_id(entry)}:{entry.quantization}", entry.path.name, str(entry.path)):
+            if name in (entry.id, f"{_repo_id(entry)}:{entry.quantization}") or _has_file(entry, name):
                 return entry if entry.is_read else self._read(entry)
         if short := next((e for e in entries if e.origin is Origin.OLLAMA and e.id == f"{name}:latest"), None):
             return short if short.is_read else self._read(short)
@@ -175,17 +180,15 @@ class Library:
                     yield found
 
     def _entry(self, found: ModelEntry | Found, remarks: dict[str, Remark], patience: Patience) -> ModelEntry | None:
-        """None for what is no model."""
+        """None for an image part of which nothing is known yet."""
         if isinstance(found, ModelEntry):
             remark = remarks.get(str(found.path), NOTHING)
             return found if remark is NOTHING else remarked(found, remark)
         remark = remarks.get(found.path, NOTHING)
-        facts = self._index.get(found) if found.is_readable else NOT_OPENED
-        if (facts is None or facts.is_passing) and patience.is_left:
-            with patience:
-                facts = self._index.read(found)
-        if facts is not None and not facts.is_model:
-            return None
+        facts = self._facts(found, patience)
+        if facts is None and found.is_projector:
+            return None  # it may be somebody's part
+        mmproj = self._mmproj(found, facts, patience)
         key = (found.id, found.path)
         built = self._built.get(key)
         if (
@@ -193,10 +196,28 @@ class Library:
             or (built[0] is not found and built[0] != found)
             or built[1] != facts
             or built[2] is not remark
+            or built[3].mmproj != mmproj
         ):
-            entry = remarked(_built_entry(found, facts), remark)
+            entry = remarked(_built_entry(found, facts, mmproj), remark)
             built = self._built[key] = (found, facts, remark, entry)
         return built[3]
+
+    def _facts(self, found: Found, patience: Patience) -> Facts | None:
+        """None when there is no patience left to read them."""
+        facts = self._index.get(found) if found.is_readable else NOT_OPENED
+        if (facts is None or facts.is_passing) and patience.is_left:
+            with patience:
+                facts = self._index.read(found)
+        return facts
+
+    def _mmproj(self, found: Found, facts: Facts | None, patience: Patience) -> Path | None:
+        """The image part that its application names, or the one beside it that fits."""
+        if found.mmproj or facts is None or facts.problem or not found.projectors:
+            return Path(found.mmproj) if found.mmproj else None
+        looks = [(each.path, self._facts(each, patience)) for each in found.projectors]
+        known = [(path, it) for path, it in looks if it is not None]
+        own = best(found.path, facts, known)
+        return Path(own) if own else None
 
     def _read(self, entry: ModelEntry) -> ModelEntry:
         with self._lock:
@@ -221,11 +242,11 @@ class Library:
             raise ModelFileError(f"That could not be saved: {reason(fault)}.") from fault
 
 
-def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
+def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> ModelEntry:
     it = facts or Facts(True)
     path = Path(found.path)
-    is_hint = found.problem == STRAY
-    problem = (it.problem or found.problem) if is_hint else (found.problem or it.problem)
+    fault = (None if found.is_hint else found.problem) or it.problem
+    problem = fault or found.problem
     return ModelEntry(
         id=as_name(found.id, MAX_ID),
         name=as_name(found.name or it.name or path.stem),
@@ -240,13 +261,20 @@ def _built_entry(found: Found, facts: Facts | None) -> ModelEntry:
         problem=sentence(problem) if problem else None,
         origin=found.origin,
         parts=tuple(map(Path, found.parts)),
-        mmproj=Path(found.mmproj) if found.mmproj else None,
+        mmproj=mmproj,
         sha256=found.sha256,
         source=as_name(found.source) if found.source else None,
         is_checkpoint=found.is_checkpoint,
         is_read=facts is not None,
+        is_loadable=fault is None and it.is_model,
         details=found.details,
     )
+
+
+def _without_parts(entries: list[ModelEntry]) -> list[ModelEntry]:
+    """Without the image parts that belong to a model of the list."""
+    owned = {entry.mmproj for entry in entries if entry.mmproj is not None}
+    return [entry for entry in entries if entry.path not in owned]
 
 
 def _moment(mtime_ns: int) -> datetime | None:
@@ -310,6 +338,10 @@ def _with_ids(entries: list[ModelEntry]) -> list[ModelEntry]:
         taken.add(id_)
         result.append(entry if id_ == entry.id else replace(entry, id=id_))
     return result
+
+
+def _has_file(entry: ModelEntry, name: str) -> bool:
+    return any(name in (path.name, str(path)) for path in (entry.path, *entry.parts))
 
 
 def _repo_id(entry: ModelEntry) -> str:

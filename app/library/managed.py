@@ -44,13 +44,14 @@ def _strays(folder: Folder, records: dict[str, Record], root: str, problem: str)
     files = [file for file in folder.files if file.name not in named and file.name.lower().endswith(SUFFIX)]
     base = os.path.relpath(folder.path, root).replace(os.sep, "/")
     found = groups(files)
+    num_models = sum(not group.is_projector for group in found)
     for group in found:
         stem = os.path.splitext(group.first.name)[0]
         if folder.depth == 2:  # as the store names them
-            id_ = f"{base}:{stem}" if records or len(found) > 1 else base
+            id_ = f"{base}:{stem}" if records or num_models > 1 or group.is_projector else base
         else:
             id_ = stem if base == "." else f"{base}/{stem}"
-        yield from_group(group, Origin.MANAGED, id_, problem=problem)
+        yield from_group(group, Origin.MANAGED, id_, problem=problem, is_hint=True)
 
 
 def _checkpoints(folder: Folder, root: str) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.library.gguf import split_of
+from app.library.gguf import part_name, split_of
 from backends.bounds import clamped, sentence
 
 SUFFIX = ".gguf"
@@ -55,12 +55,17 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The files of one model. num_missing: parts that its name announces and that are not here."""
+    """The files of one model. missing: names of parts that its own name announces and that are not here.
+
+    projectors: image parts beside it, of which one may be its own. is_projector: it is such a part itself.
+    """
 
     first: File
     parts: tuple[File, ...] = ()
-    num_missing: int = 0
-    mmproj: File | None = None
+    missing: tuple[str, ...] = ()
+    projectors: tuple[File, ...] = ()
+    is_projector: bool = False
+    mmproj: File | None = None  # that its application names as its own
 
     @property
     def bytes(self) -> int:
@@ -170,8 +175,8 @@ def _reason(name: str, fault: OSError | ValueError) -> str:
 
 
 def groups(files: Sequence[File]) -> list[Group]:
-    """The GGUF models among the files of one folder: parts as one, image parts with the models beside them."""
-    projectors = [file for file in files if _is_projector(file)]
+    """The GGUF models among the files of one folder, parts as one, then the image parts that lie beside them."""
+    projectors = tuple(file for file in files if _is_projector(file))
     found: list[Group] = []
     in_parts: dict[tuple[str, int], dict[int, File]] = {}
     for file in files:
@@ -179,20 +184,15 @@ def groups(files: Sequence[File]) -> list[Group]:
             continue
         split = split_of(file.name)
         if split is None:
-            found.append(Group(file, mmproj=_projector(file.name, projectors)))
+            found.append(Group(file, projectors=projectors))
         else:
             in_parts.setdefault((split[0], split[2]), {})[split[1]] = file
-    for (_, count), parts in in_parts.items():
+    for (stem, count), parts in in_parts.items():
         first, *others = (parts[number] for number in sorted(parts))
-        found.append(Group(first, tuple(others), count - len(parts), _projector(first.name, projectors)))
-    return found
+        missing = tuple(part_name(stem, number, count) for number in range(1, count + 1) if number not in parts)
+        found.append(Group(first, tuple(others), missing, projectors))
+    return found + [Group(file, is_projector=True) for file in projectors]
 
 
 def _is_projector(file: File) -> bool:
     return PROJECTOR in file.name.lower() and file.name.lower().endswith(SUFFIX) and not file.fault
-
-
-def _projector(name: str, projectors: Sequence[File]) -> File | None:
-    """The one whose name has most in common with the model's."""
-    words = set(name.lower().split("-"))
-    return max(projectors, key=lambda file: len(words & set(file.name.lower().split("-"))), default=None)

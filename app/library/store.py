@@ -16,7 +16,7 @@ from app.errors import ModelFileError, UnknownModelError
 from app.library.changing import one_at_a_time
 from app.library.checkpoint_folder import contents, require_no_link
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
-from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
+from app.library.gguf import Description, describe_parts, leading_name, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
 from app.library.names import checked_name
 from app.whole_file import reason, set_aside
@@ -62,7 +62,7 @@ class ModelStore:
         for entry in entries:
             if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
                 return entry
-        path = Path(os.path.expanduser(name))
+        path = Path(os.path.expanduser(leading_name(name)))
         if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
             return same or file_entry(as_name(path.stem), path.absolute())

@@ -19,7 +19,7 @@ from backends.bounds import as_name, clamped, whole
 from backends.formats import CompanionError, FormatError, UnreadableError
 from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
-from backends.formats.other_files import looks_like
+from backends.formats.other_files import NUM_BYTES, what_it_is
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -33,7 +33,13 @@ MAX_BYTES = 1 << 62
 MAX_TITLE = 1000  # characters of general.name that are looked at
 MAX_FIGURE = 2**31 - 1  # llama.cpp counts in 32 bits
 FIGURES = ("block_count", "context_length", "embedding_length")  # that every reader relies on
-COMPANIONS = ("adapter", "mmproj", "imatrix")  # values of general.type
+COMPANIONS = {  # by general.type or architecture
+    "adapter": "a LoRA adapter. Load the model that it was made for, with this file as its adapter (--lora).",
+    "mmproj": "the image part (mmproj) of one. Load the model that it belongs to; Slipstream reads text only.",
+    "imatrix": "an importance matrix, made for quantizing one. Load the model; this file is for --imatrix.",
+    "clip": "the image part (mmproj) of one. Load the model that it belongs to; Slipstream reads text only.",
+    "controlvector": "a control vector for one, which Slipstream does not use. Load the model that it was made for.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +148,8 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
     others: the further parts of a model in several files, the first of which may hold settings only.
     """
     name, kind = header.path.name, header.metadata.get("general.type", "model")
-    if kind in COMPANIONS or header.architecture == "clip":
-        raise CompanionError(f"{name} is not a model by itself but a part for one ({kind!s:.40}).")
+    if told := _companion(kind, header.architecture):
+        raise CompanionError(f"{name} is not a model by itself but {told}")
     if not header.architecture:
         raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
     if header.architecture not in ARCHITECTURES:
@@ -152,8 +158,12 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
             "Look for an update of Slipstream, or choose another model."
         )
     if not any(each.tensors for each in (header, *others)):
-        raise FormatError(f"{name} holds no weights, only a vocabulary.")
+        raise FormatError(f"{name} holds no weights, only a vocabulary. Get the file with the model itself.")
     _check_figures(header)
+
+
+def _companion(kind: Any, architecture: str) -> str | None:
+    return next((COMPANIONS[key] for key in (kind, architecture) if isinstance(key, str) and key in COMPANIONS), None)
 
 
 def _check_figures(header: Header) -> None:
@@ -227,9 +237,8 @@ def _read(cursor: Cursor, path: Path, keep_arrays: bool | frozenset[str]) -> Hea
 def _check_start(cursor: Cursor) -> int:
     if cursor.size == 0:
         raise FormatError(f"{cursor.name} is empty. Download it again.")
-    start = cursor.peek(24)
-    if start[:4] != MAGIC:
-        raise FormatError(f"{cursor.name} is not a GGUF model{looks_like(start)}.")
+    if cursor.peek(len(MAGIC)) != MAGIC:
+        raise FormatError(what_it_is(cursor.name, cursor.peek(NUM_BYTES), cursor.size))
     cursor.skip(len(MAGIC))
     version = cursor.u32()
     if version & 0xFFFF == 0:

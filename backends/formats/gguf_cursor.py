@@ -160,8 +160,9 @@ class Cursor:
 
     def _count_strings(self, count: int) -> None:
         self._num_strings += count
-        if self._num_strings > MAX_STRINGS or count * 8 > self.remaining:
+        if self._num_strings > MAX_STRINGS:
             raise self.damaged(f"a list of {count:,} texts is announced")
+        self._check(count * 8)  # a length each, at the least
 
     def _check(self, count: int) -> None:
         if count > self.remaining:

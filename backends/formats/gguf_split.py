@@ -3,15 +3,18 @@
 llama.cpp derives the other names from the first one (llama_split_path) and aborts on some sets that do not fit.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from backends.formats import FormatError
+from backends.formats import FormatError, UnreadableError
 from backends.formats.gguf import Header, check_model, read_header
 
 PATTERN = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 MAX_PARTS = 1000
+MAX_NAMED = 2  # missing parts, within a sentence
 COUNT, NUMBER, NUM_TENSORS = "split.count", "split.no", "split.tensors.count"
 
 
@@ -30,7 +33,12 @@ def part_paths(path: Path) -> tuple[Path, ...]:
     if split is None:
         return (path,)
     stem, _, count = split
-    return tuple(path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1))
+    return tuple(path.with_name(part_name(stem, number, count)) for number in range(1, count + 1))
+
+
+def part_name(stem: str, number: int, count: int) -> str:
+    """As llama.cpp names them (llama_split_path). number: from 1."""
+    return f"{stem}-{number:05d}-of-{count:05d}.gguf"
 
 
 def read_parts(path: Path, parts: Sequence[Path] = ()) -> list[Header]:
@@ -39,10 +47,26 @@ def read_parts(path: Path, parts: Sequence[Path] = ()) -> list[Header]:
     Raises FormatError when one is missing or damaged, or when they are not all parts of one model.
     """
     paths = (path, *parts) if parts else part_paths(path)
+    _check_there(paths)
     headers = [read_header(each) for each in paths]
     check_parts(headers)
     check_model(headers[0], others=headers[1:])
     return headers
+
+
+def _check_there(paths: Sequence[Path]) -> None:
+    """Raises UnreadableError that names the parts which are missing; of a model in one piece whoever reads it does."""
+    missing = [path.name for path in paths if not os.path.lexists(path)]
+    if len(paths) > 1 and 0 < len(missing) < len(paths):
+        raise UnreadableError(missing_parts(missing))
+
+
+def missing_parts(names: Sequence[str]) -> str:
+    """The sentence that names them."""
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    are = "is" if len(names) == 1 else "are"
+    named = ", ".join(names[:MAX_NAMED])
+    return f"{named}{more} {are} missing of this model in parts. Get the whole set, then it can be loaded."
 
 
 def check_parts(headers: Sequence[Header]) -> None:
@@ -50,9 +74,7 @@ def check_parts(headers: Sequence[Header]) -> None:
     first = headers[0]
     count = first.metadata.get(COUNT, 1)
     if count != len(headers) and not (count == 0 and len(headers) == 1):
-        raise FormatError(
-            f"{first.path.name} is one of {count!s:.40} parts, and {len(headers)} are here. Get all of them."
-        )
+        raise FormatError(_torn(first, count, len(headers)))
     if len(headers) == 1:
         return
     stem = (split_of(first.path.name) or ("",))[0]
@@ -66,3 +88,14 @@ def check_parts(headers: Sequence[Header]) -> None:
         raise FormatError(f"{first.path.name} and its other parts hold some weights twice. Download them again.")
     if first.metadata.get(NUM_TENSORS) not in (None, len(names)):
         raise FormatError(f"The parts of {first.path.name} do not hold all its weights. Download them again.")
+
+
+def _torn(first: Header, count: Any, num_here: int) -> str:
+    """A part whose name does not say so, or a set whose names say another number than its first file."""
+    name, number = first.path.name, first.metadata.get(NUMBER, 0)
+    if num_here > 1 or type(count) is not int or type(number) is not int or not 0 <= number < count <= MAX_PARTS:
+        return f"{name} is one of {count!s:.40} parts, and {num_here} are here. Get all of them."
+    return (
+        f"{name} is part {number + 1} of {count} of a model, and its name does not lead to the others. Put them side "
+        f"by side and name each as llama.cpp does, this one {part_name('NAME', number + 1, count)}."
+    )

@@ -12,7 +12,7 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
-from backends.llama.native import Closable, NativeError, NativeModel
+from backends.llama.native import Closable, NativeError, NativeModel, errors, failure
 from backends.llama.rollback import Rollback
 
 GGML_TYPES = {
@@ -78,9 +78,10 @@ class NativeContext(Closable):
         native.n_rs_seq = params.max_draft
         native.no_perf = True
         self.model = model
+        mark = errors.mark()
         self.pointer = lib.llama_init_from_model(model.pointer, native)
         if not self.pointer:
-            raise NativeError("llama.cpp could not create the context")
+            raise failure(mark)
         self.is_unified = params.is_unified
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
         self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
@@ -128,9 +129,10 @@ class NativeContext(Closable):
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
         decoded, self._num_rows = self._num_rows, {}
+        mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
-            raise NativeError(f"llama_decode returned {code}")
+            raise failure(mark, f"llama_decode returned {code}")
         if code == 0:
             if self.max_draft:
                 self._rollback.decoded(decoded)

@@ -275,8 +275,9 @@ def _open(
                 context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
-                    raise LoadError(FailureKind.BAD_MODEL, _refusal(path, error)) from error
-                notes.append("The model did not fit on the GPU, so it runs on the CPU.")
+                    kind = FailureKind.OUT_OF_MEMORY if error.is_of_memory else FailureKind.BAD_MODEL
+                    raise LoadError(kind, _refusal(path, error)) from error
+                notes.append(_left_gpu(error))
             else:
                 resources.enter_context(attempt.pop_all())
                 return model, context, layout, layers
@@ -404,8 +405,15 @@ def _draft_name(options: EngineOptions, context: NativeContext, draft: LlamaRunn
     return " + ".join(sources) or "off"
 
 
+def _left_gpu(error: NativeError) -> str:
+    if error.is_of_memory:
+        return "The model did not fit on the GPU, so it runs on the CPU."
+    return f"The model could not be loaded on the GPU, so it runs on the CPU ({error})."
+
+
 def _refusal(path: Path, error: NativeError) -> str:
-    return (
-        f"{path.name} could not be loaded: {error}. Try a smaller context or a quantized KV cache if memory "
-        "is short; the engine's log says more."
-    )
+    if error.is_of_memory:
+        cure = "Try a smaller context, a quantized KV cache, fewer GPU layers or a smaller quantization"
+        return f"{path.name} does not fit into memory: {error}. {cure}."
+    cure = "If the file is damaged or made for another version of llama.cpp, download or convert it again"
+    return f"{path.name} could not be loaded: {error}. {cure}; the engine's log says more."

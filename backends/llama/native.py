@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import llama_cpp as lib
 
+from backends.llama.log import Errors, is_of_memory, reason, write
 from backends.llama.special_tokens import SpecialTokens
 
-LOG_DEBUG, LOG_INFO = 1, 2
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 PIECE_BYTES = 256
 NAMED_TEMPLATE = b"tokenizer.chat_template."
@@ -29,15 +29,34 @@ MAX_RUN, MAX_MARKER = 2000, 64
 LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
 
 
+errors = Errors()
+
+
 class NativeError(Exception):
-    """A call of llama.cpp failed; the message names the call and its code."""
+    """A call of llama.cpp failed; the message gives its code, or the reason that llama.cpp's log gives.
+
+    is_of_memory: too little of it was left, on whatever device.
+    """
+
+    def __init__(self, message: str, is_of_memory: bool = False):
+        super().__init__(message)
+        self.is_of_memory = is_of_memory
+
+
+def failure(mark: int, what: str = "") -> NativeError:
+    """mark: of `errors`, before the call that has failed. what: else the message is llama.cpp's own reason alone."""
+    lines = errors.since(mark)
+    why = reason(lines)
+    said = f"llama.cpp says “{why}”" if why else "llama.cpp gave no reason"
+    return NativeError(f"{what}: {said}" if what else said, is_of_memory(lines))
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _user_data: object) -> None:
-    """To file descriptor 2, which is the process's log; level 5 continues the line before."""
-    if level != LOG_DEBUG:
-        sys.stderr.write(text.decode("utf-8", "replace"))
+    """To file descriptor 2, which is the process's log."""
+    said = text.decode("utf-8", "replace")
+    errors.hear(level, said)
+    write(level, said)
 
 
 def start() -> None:
@@ -136,9 +155,10 @@ class NativeModel(Closable):
         params.vocab_only = vocab_only
         self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
         params.progress_callback = self._progress
+        mark = errors.mark()
         self.pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
-            raise NativeError(f"llama.cpp could not load {path.name}")
+            raise failure(mark)
         self.vocab = lib.llama_model_get_vocab(self.pointer)
         self.num_tokens: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
@@ -147,9 +167,10 @@ class NativeModel(Closable):
     def add_adapter(self, path: Path) -> None:
         """Before a context is made, whose graphs must have room for it. The file has been checked: llama.cpp aborts on
         shapes that do not go together. Raises NativeError."""
+        mark = errors.mark()
         adapter = lib.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
-            raise NativeError(f"llama.cpp could not load the adapter {path.name}")
+            raise failure(mark, f"the adapter {path.name}")
         self.adapters.append(adapter)
 
     @property

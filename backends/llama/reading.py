@@ -131,7 +131,7 @@ class TextReader:
                 ),
             )
         except NativeError as error:
-            raise Refusal(f"{self.path.name} could not be given a context: {error}. Its log says more.") from error
+            raise Refusal(f"{self.path.name} could not be given a context: {error}.") from error
 
 
 def fitting_threads(model: NativeModel, options: EngineOptions) -> int:
@@ -170,7 +170,7 @@ def open_model(header: Header, options: EngineOptions, resources: ExitStack) -> 
             model = NativeModel(header.path, layers, options.extra_buffer_types)
         except NativeError as error:
             if layers == placement.attempts[-1]:
-                raise Refusal(f"llama.cpp could not load {header.path.name}. Its log says why.") from error
+                raise Refusal(f"{header.path.name} could not be loaded: {error}.") from error
         else:
             return resources.enter_context(model), layers
     raise AssertionError("a placement has at least one attempt")

@@ -26,8 +26,10 @@ def parts(folder: Path, stem: str, count: int = 2) -> list[Path]:
     return result
 
 
-def projector(path: Path) -> Path:
-    return write(path, settings={"general.architecture": "clip", "general.type": "mmproj"})
+def projector(path: Path, width: int = 64, kind: str = "mlp", **settings: Any) -> Path:
+    """width: of the text model's embedding, 64 in all that this module makes."""
+    own = {"general.architecture": "clip", "general.type": "mmproj", "clip.projector_type": kind}
+    return write(path, settings={**own, "clip.vision.projection_dim": width, **settings})
 
 
 def ollama(root: Path, name: str, content: bytes | None = None, **texts: str) -> Path:

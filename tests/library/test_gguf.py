@@ -135,7 +135,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         ({"general.architecture": "newer-than-this"}, "architecture 'newer-than-this', which this version"),
         ({"general.architecture": 7}, "does not say which architecture"),
         ({"general.architecture": "clip"}, "not a model by itself"),
-        ({"general.type": "adapter"}, "not a model by itself but a part for one .adapter."),
+        ({"general.type": "adapter"}, "not a model by itself but a LoRA adapter."),
     ],
 )
 def test_sound_files_that_are_no_language_model(changes: dict[str, object], sentence: str, tmp_path: Path) -> None:

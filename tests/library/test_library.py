@@ -44,6 +44,7 @@ def test_everybodys_models_are_listed(full: Stage) -> None:
     assert list(entries) == [
         "p/own",
         "org/repo/lm-Q4_K_M",
+        "org/repo/lora",
         "llama3:8b",
         "tiny",
         "acme/small",
@@ -53,13 +54,15 @@ def test_everybodys_models_are_listed(full: Stage) -> None:
     assert [entry.origin for entry in entries.values()] == [
         Origin.MANAGED,
         Origin.LM_STUDIO,
+        Origin.LM_STUDIO,
         Origin.OLLAMA,
         Origin.JAN,
         Origin.HF_CACHE,
         Origin.HF_CACHE,
         Origin.FOLDER,
     ]
-    assert not any(entry.problem for entry in entries.values())
+    assert [entry.id for entry in entries.values() if entry.problem] == ["org/repo/lora"]
+    assert [entry.id for entry in entries.values() if not entry.is_offered] == ["org/repo/lora", "acme/small"]
     assert entries["org/repo/lm-Q4_K_M"].mmproj is not None
     assert entries["tiny"].name == "Tiny"
     assert entries["acme/small"].is_checkpoint
@@ -86,14 +89,14 @@ def test_nothing_is_written_to_what_belongs_to_others(full: Stage) -> None:
 
 def test_a_warm_list_opens_no_file(full: Stage, opened: Callable[[], list[str]]) -> None:
     first = full.library.models()
-    assert len(full.read) == 7  # the adapter as well; the installed one's figures are in its manifest
+    assert len(full.read) == 8  # adapter and image part as well; the installed one's figures are in its manifest
     full.library = full.new_library()
     full.library.models()
     opened()
     again = full.library.models()
     assert again == first
     assert [name for name in opened() if str(full.home) in name] == []
-    assert len(full.read) == 7
+    assert len(full.read) == 8
 
 
 def test_what_changes_behind_our_back_is_noticed(full: Stage) -> None:
@@ -163,7 +166,10 @@ def test_a_model_in_parts_is_one_entry_and_a_missing_part_is_told(stage: Stage) 
     assert (entry.parameters, entry.problem) == (192, None)
     files[1].unlink()
     (entry,) = stage.library.models()
-    assert entry.problem == "1 of its parts is missing. Get the whole set, then it can be loaded."
+    assert entry.problem == (
+        "big-00002-of-00003.gguf is missing of this model in parts. Get the whole set, then it can be loaded."
+    )
+    assert not entry.is_offered
 
 
 def test_odd_things_named_like_models_do_no_harm_and_say_why(stage: Stage) -> None:
@@ -277,7 +283,7 @@ def test_a_broken_index_is_made_anew(content: bytes, full: Stage) -> None:
     (full.home / "cache" / "library.sqlite3").write_bytes(content)
     full.read.clear()
     assert full.new_library().models() == before
-    assert len(full.read) == 7
+    assert len(full.read) == 8
     full.read.clear()
     assert full.new_library().models() == before
     assert full.read == []

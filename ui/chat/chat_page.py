@@ -161,7 +161,7 @@ class ChatPage(QWidget):
 
     def _refresh_welcome(self) -> None:
         """The way to the first answer, as far as it has been gone. Built anew only when something changed."""
-        name, entries, job = self._desk.name or "", self._models.entries, self._guide.job
+        name, entries, job = self._desk.name or "", self._models.offered, self._guide.job
         if job and not self._desk.is_ready:
             self._welcomed = ()
             self.welcome.show_job(job)

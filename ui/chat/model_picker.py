@@ -60,15 +60,16 @@ class ModelPicker(QWidget):
 
     def _fill_menu(self) -> None:
         self.menu.clear()
-        for entry in self._models.entries:
-            if entry.is_checkpoint:
-                continue
+        for entry in self._models.offered:
             action = self.menu.addAction(unmarked(f"{entry.name}    {size(entry.bytes)}"))
             action.setCheckable(True)
             action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)
             action.triggered.connect(partial(self._choose, entry))
-        if not self._models.entries:
-            self.menu.addAction("The library is empty").setEnabled(False)
+        if not self._models.offered:
+            is_empty = not self._models.entries
+            self.menu.addAction("The library is empty" if is_empty else "No model of the library can run").setEnabled(
+                False
+            )
         if self._desk.entry:
             self.menu.addSeparator()
             self.menu.addAction("Unload", self.unload_clicked.emit)

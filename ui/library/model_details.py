@@ -82,9 +82,9 @@ class ModelDetails(QFrame):
             self._form.setRowVisible(self._values[row], bool(self._values[row].text()))
         is_damaged = entry.check is not None and not entry.check.is_sound
         restyle(self._values["Checked"], "kind", "problem" if is_damaged else "")
-        self.load.setVisible(not is_loaded and not entry.is_checkpoint)
+        self.load.setVisible(not is_loaded and entry.is_offered)
         self.unload.setVisible(is_loaded)
-        self.quantize.setVisible(not entry.is_checkpoint and entry.origin is Origin.MANAGED)
+        self.quantize.setVisible(entry.is_offered and entry.origin is Origin.MANAGED)
         self.remove.setEnabled(not is_loaded)
         self.remove.setToolTip("Unload it first" if is_loaded else "")
         self.remove.setVisible(entry.origin is Origin.MANAGED and self.question.isHidden())

@@ -61,6 +61,11 @@ class ModelsModel(QAbstractListModel):
             if self.entries:
                 self.dataChanged.emit(self.index(0), self.index(len(self.entries) - 1))
 
+    @property
+    def offered(self) -> "list[ModelEntry]":
+        """Those that a person may choose to answer."""
+        return [entry for entry in self.entries if entry.is_offered]
+
     def find(self, model_id: str | None) -> "ModelEntry | None":
         return next((entry for entry in self.entries if entry.id == model_id), None)
 

@@ -126,7 +126,7 @@ class ModelsPage(QWidget):
         self._refresh()
 
     def _load(self, entry: "ModelEntry") -> None:
-        if not entry.is_checkpoint:
+        if entry.is_offered:
             self._desk.load(entry)
 
     def _look_at(self, entry: "ModelEntry") -> None:

@@ -38,7 +38,7 @@ class QualityDesk(QObject):
         self._entry = entry
         self._show()
         path = str(entry.path)
-        if path not in self._asked and not entry.is_checkpoint and entry.is_read:
+        if path not in self._asked and entry.is_offered and entry.is_read:
             self._asked.add(path)
             self._fetch(entry)
 
@@ -75,6 +75,6 @@ class QualityDesk(QObject):
             return
         path = str(self._entry.path)
         against = reference_for(self._entry, self._models.entries)
-        self._view.setVisible(not self._entry.is_checkpoint)
+        self._view.setVisible(self._entry.is_offered)
         self._view.show_card(self._cards.get(path), against.name if against else None)
         self._view.show_job(self._jobs.get(path))

@@ -1,0 +1,83 @@
+"""Any part of a model in several files stands for all of it, wherever a model is named; what is missing is named."""
+
+from pathlib import Path
+
+import pytest
+
+from app.cli.engine_options import add_engine_options, engine_options
+from app.cli.quantize import _source
+from app.errors import ModelFileError
+from app.inference.supervisor import Supervisor
+from app.jobs.bring_in import BringIn
+from app.jobs.queue import JobQueue
+from app.library.entry import file_entry
+from app.paths import Paths
+from backends.protocol import EngineOptions
+from tests.inference.conftest import SECONDS
+from tests.library import foreign
+from tests.library.conftest import Stage
+from tests.library.real_split import split
+
+
+def test_part_two_of_a_real_model_loads_it(stage: Stage, smollm2: Path, tmp_path: Path) -> None:
+    first, second = split(smollm2, stage.home / "outside", "SmolLM2")
+    entry = stage.library.find(str(second))
+    assert (entry.path, entry.parts, entry.problem) == (first, (second,), None)
+    assert entry.parameters == file_entry("whole", smollm2).parameters
+    supervisor = Supervisor(tmp_path / "logs")
+    try:
+        ready = supervisor.load("m", entry.path, EngineOptions(context=256)).wait_ready(SECONDS)
+        assert ready.num_parameters == entry.parameters
+    finally:
+        supervisor.close()
+
+
+def test_it_is_found_by_each_of_its_names(stage: Stage) -> None:
+    paths = foreign.parts(stage.home / "f", "big", 3)
+    stage.folders.append(str(stage.home / "f"))
+    for path in paths:
+        assert stage.library.find(str(path)).path == paths[0]
+        assert stage.library.find(path.name).path == paths[0]
+
+
+def test_what_is_missing_is_named_whichever_part_is_asked_for(stage: Stage) -> None:
+    paths = foreign.parts(stage.home / "f", "big", 4)
+    for path in paths[:1]:
+        path.unlink()
+    with pytest.raises(ModelFileError, match=r"^big-00001-of-00004\.gguf is missing of this model"):
+        stage.library.find(str(paths[1]))
+    stage.folders.append(str(stage.home / "f"))
+    assert "big-00001-of-00004.gguf is missing" in str(stage.library.find(paths[2].name).problem)
+
+
+def test_parts_under_other_names_are_told_their_own(stage: Stage) -> None:
+    first, second = foreign.parts(stage.home / "f", "big", 2)
+    first.rename(first.with_name("left.gguf"))
+    second.rename(second.with_name("right.gguf"))
+    stage.folders.append(str(stage.home / "f"))
+    problems = {entry.id: str(entry.problem) for entry in stage.library.models()}
+    assert "left.gguf is part 1 of 2 of a model" in problems["left"]
+    assert "this one NAME-00002-of-00002.gguf" in problems["right"]
+
+
+def test_commands_take_any_part(tmp_path: Path) -> None:
+    import argparse
+
+    first, second = foreign.parts(tmp_path / "f", "big", 2)
+    assert _source(str(second), Paths.below(tmp_path / "home"), has_place=True) == first
+    parser = argparse.ArgumentParser()
+    add_engine_options(parser)
+    options = engine_options(parser.parse_args(["--draft", str(second)]), EngineOptions())
+    assert options.draft_model == first
+
+
+def test_part_two_dropped_brings_in_the_set(stage: Stage) -> None:
+    first, second = foreign.parts(stage.home / "in", "big", 2)
+    queue = JobQueue()
+    try:
+        handle = queue.add(BringIn(stage.library.store, (second,)))
+        handle.wait()
+        (entry,) = handle.result
+    finally:
+        queue.close()
+    assert [path.name for path in (entry.path, *entry.parts)] == [first.name, second.name]

@@ -31,6 +31,7 @@ from app.lab.lab import Lab
 from app.lab.settings import QUICK
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
+from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
 from app.library.places import all_places
@@ -69,6 +70,7 @@ class Services:
             Remarks(paths.remarks_file, self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
+            Ids(paths.ids_file),
         )
         self.jobs = JobQueue()
         preflight = Preflight(paths.cache, paths.logs)

@@ -14,14 +14,15 @@ from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_dam
 from app.whole_file import changing_file
 from backends.ownership.private import make_private_file, make_private_folder
 
-VERSION = 2  # 1 had paths as text, which not every path is
+VERSION = 3  # 1 had paths as text, which not every path is; 2 did not know base models
 SCHEMA = """
 CREATE TABLE headers (
-    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
-    architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, title TEXT,
+    architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT, is_base INTEGER
 ) WITHOUT ROWID
 """
-NUM_COLUMNS = 11
+BEFORE = SCHEMA.replace("title TEXT", "name TEXT").replace(", is_base INTEGER", "")  # of version 2
+NUM_COLUMNS = 12
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
 MAX_INTEGER = 2**63
 MAX_DIGITS = 40
@@ -104,12 +105,18 @@ class Index:
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             database.text_factory = _text
-            if not check_schema(database, {VERSION: SCHEMA}):
-                database.executescript(f"BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
+            if not check_schema(database, {VERSION: SCHEMA, VERSION - 1: BEFORE}):
+                _make(database)
+            elif database.execute("PRAGMA user_version").fetchone() != (VERSION,):
+                _make(database, "DROP TABLE headers;")  # every header is read again, for what that version left out
         except BaseException:
             database.close()
             raise
         return database
+
+
+def _make(database: sqlite3.Connection, before: str = "") -> None:
+    database.executescript(f"BEGIN IMMEDIATE; {before} {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _text(content: bytes) -> str | None:
@@ -128,9 +135,10 @@ def _fits(value: object) -> bool:
 
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
-    path, num_bytes, mtime_ns, inode, is_model, name, architecture, parameters, quantization, context, problem = row
-    texts = (inode, name, architecture, quantization, "" if problem is None else problem)
-    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context)
+    path, num_bytes, mtime_ns, inode, is_model, title, *figures, problem, is_base = row
+    architecture, parameters, quantization, context = figures
+    texts = (inode, title, architecture, quantization, "" if problem is None else problem)
+    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, is_base)
     if (
         not isinstance(path, bytes)
         or not _are(str, texts)
@@ -141,7 +149,7 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0) < 0:
         return None
-    facts = Facts(bool(is_model), name, architecture, parameters, quantization, context, problem)
+    facts = Facts(bool(is_model), title, *figures, problem, bool(is_base))
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 

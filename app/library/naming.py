@@ -18,8 +18,10 @@ DIGITS = re.compile(r"\d+")
 STANDARD = frozenset(FILE_TYPES.values())
 # words that programs give to files and folders: no publisher calls a model so
 EMPTY_WORDS = frozenset(
-    "checkpoint consolidated content converted default download final gguf ggml hf llm main merged model models none "
-    "out output pytorch quantized root safetensors sha256 snapshot snapshots test tmp unknown unsloth weights workspace".split()
+    """
+    checkpoint consolidated content converted default download final gguf ggml hf llm main merged model models none out
+    output pytorch quantized root safetensors sha256 snapshot snapshots test tmp unknown unsloth weights workspace
+    """.split()  # noqa: SIM905 - 35 lines otherwise
 )
 HASH = re.compile(r"(?:sha256)?[0-9a-f]{7,}", re.IGNORECASE)
 
@@ -36,11 +38,13 @@ def naming_of(
     """The name that the publisher gave: the repository's where it says what the file's says or more, else the file's;
     the header's own title only where those say nothing, or less of the same.
 
-    file: its name without folders. repository: "owner/name" or "name" on the Hub. folder: the name of the one that it
-    lies in. title: general.name of its header. quantization: by its header, which a file name only refines.
+    file: its name without folders. repository: "owner/name" or "name" on the Hub. folder: the one that it lies in.
+    title: general.name of its header. quantization: by its header, which a file name only refines.
     """
     stem, type_ = without_type(stem_of(file))
-    published = without_type(_without_gguf((repository or "").rpartition("/")[2]))[0]
+    beside = os.path.basename(folder)
+    repository = repository or (beside if GGUF_AT_END.search(beside) else "")
+    published = without_type(_without_gguf(repository.rpartition("/")[2]))[0]
     return Naming(as_name(_name(stem, published, folder, title) or stem_of(file)), _type(type_, quantization))
 
 
@@ -69,7 +73,7 @@ def _name(stem: str, published: str, folder: str, title: str) -> str:
 
 
 def _says_more(title: str, stem: str) -> bool:
-    """"Gemma 3 270m" of gemma3.gguf: the same words, and the size that the file's name lacks."""
+    """ "Gemma 3 270m" of gemma3.gguf: the same words, and the size that the file's name lacks."""
     is_same = _letters(title).startswith(_letters(stem)) and len(stem) > 1
     return is_same and SIZE.search(title) is not None and SIZE.search(stem) is None
 
@@ -77,6 +81,11 @@ def _says_more(title: str, stem: str) -> bool:
 def _is_empty(name: str) -> bool:
     words = re.split(r"[-._ :/]+", name.strip().lower())
     return all(not word or word.isdecimal() or word in EMPTY_WORDS or HASH.fullmatch(word) for word in words)
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """But for spelling: "Slipstream Guide" and "slipstream-guide"."""
+    return _letters(one) == _letters(other)
 
 
 def _letters(name: str) -> str:

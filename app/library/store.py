@@ -19,6 +19,7 @@ from app.library.entry import ModelEntry, file_entry, installed_entry, uninstall
 from app.library.gguf import Description, describe_parts, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
 from app.library.names import checked_name
+from app.library.naming import naming_of
 from app.whole_file import reason, set_aside
 from backends.bounds import as_name
 from backends.ownership.files import delete_below, delete_empty, delete_file, part_of
@@ -212,18 +213,22 @@ def link_bytes(path: Path) -> int:
 
 
 def _record(description: Description, id_: str, path: Path, name: str | None) -> Record:
-    """Without companions."""
+    """Without companions. name: instead of what the model's files are called."""
+    naming = naming_of(
+        path.name, repository=path.parent.name, title=description.title, quantization=description.quantization
+    )
     return Record(
         id=id_,
         file=path.name,
-        name=name or description.name,
+        name=name or naming.name,
         bytes=description.bytes,
         architecture=description.architecture,
         parameters=description.parameters,
-        quantization=description.quantization,
+        quantization=naming.quantization,
         context=description.context,
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
+        is_base=description.is_base,
     )
 
 

@@ -96,16 +96,16 @@ class Services:
         return self._history
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
+        """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
-        return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
+        return self.supervisor.load(name or self.directory.free_name(entry), entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
             self.settings.engine_options(), draft_model=entry.draft, prompt_cache_folder=self.paths.prompt_cache
         )
-        if entry.name == GUIDE_NAME and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
+        if entry.path == self.guide_path and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
             return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
         return options
@@ -122,9 +122,14 @@ class Services:
     def stop_server(self) -> None:
         self.server.stop()
 
+    @property
+    def guide_path(self) -> Path:
+        """Where the bundled model lies once it is installed, whatever a person calls it."""
+        return self.store.folder(PUBLISHER, REPO) / MODEL_FILE
+
     def guide(self) -> ModelEntry | None:
         """The bundled model, if it is installed and whole."""
-        path = self.store.folder(PUBLISHER, REPO) / MODEL_FILE
+        path = self.guide_path
         return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
 
     def install_guide(self) -> int:
@@ -158,7 +163,9 @@ class Services:
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
-        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
+        return self.jobs.add(
+            MeasureModel(self.lab, entry.name, entry.path, against.path if against else None, type=entry.quantization)
+        ).id
 
     def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
         """Of what is on the disk now, which a command may have changed meanwhile.
@@ -200,7 +207,7 @@ class Services:
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         # by its file as well: a name changes when another model of the same name comes in
-        return any(handle.name == entry.id or handle.model in entry.files for handle in self.supervisor.living())
+        return any(handle.model in entry.files for handle in self.supervisor.living())
 
     def _tell_memory(self, sample: MemorySample) -> None:
         for listener in list(self._memory_listeners):

@@ -26,6 +26,7 @@ from backends.ownership.files import delete_below, delete_empty, delete_file, pa
 from backends.ownership.private import close_to_writers, make_folder
 
 SUFFIX = ".gguf"
+MAX_ID = 255
 MAX_NAMED = 12  # so many known names fit into a sentence
 
 
@@ -66,7 +67,8 @@ class ModelStore:
         path = Path(os.path.expanduser(name))
         if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
-            return same or file_entry(as_name(path.stem), path.absolute())
+            # its path, so that no other model of that name can be taken for it
+            return same or file_entry(as_name(str(path.absolute()), MAX_ID), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time

@@ -1,9 +1,11 @@
 """The models as the port names them: ids of the library, and what a person has loaded. No path in a request counts."""
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -13,13 +15,15 @@ from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
 from app.library.library import Library
+from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.server.api_error import MAX_QUOTED
-from app.server.directory import unknown_name
+from app.server.directory import ModelFacts, unknown_name
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
 LIST_SECONDS = 5.0  # for a list of names; on a slow disk the rest is read for the next one
+MAX_FOLDERS = 8  # of a file's place that its name may tell
 MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
 
 
@@ -37,21 +41,28 @@ class Directory:
         loaded = [handle.name for handle in self._supervisor.engines()]
         return loaded + [entry.id for entry in self._runnable(LIST_SECONDS) if entry.id not in loaded]
 
+    def facts(self) -> dict[str, ModelFacts]:
+        entries = self._runnable()
+        by_path = {entry.path: entry for entry in entries}
+        facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
+        return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
+
     def engine(self, name: str | None) -> EngineHandle:
         """Raises UnknownModelError. No name is ever looked up on the disk: a file that is there and one that is not
         give the same answer."""
         with self._lock:
             return self._engine(name) if name else self._only()
 
-    def free_name(self, entry: ModelEntry) -> str:
+    def free_name(self, entry: ModelEntry, others: Iterable[ModelEntry] = ()) -> str:
         """For an engine of this model: its id, unless that means another model. A file from outside the library is
-        called by its stem, and that may be any model's id."""
+        called by its stem, and that may be any model's id: then its folders say which.
+
+        others: models that are loaded together with it; so the order in which they are named does not count.
+        """
         taken = {known.id for known in self._library.look(0.0).entries if known.path != entry.path}
         taken |= {handle.name for handle in self._supervisor.engines() if handle.model != entry.path}
-        name, number = entry.id, 2
-        while name in taken:
-            name, number = f"{entry.id}#{number}", number + 1
-        return name
+        taken |= {next(_names(other)) for other in others if other.path != entry.path}
+        return next(name for name in _names(entry) if name not in taken)
 
     def _engine(self, name: str) -> EngineHandle:
         entry = self._entry(name)
@@ -112,6 +123,33 @@ class Directory:
     def _runnable(self, patience: float = 0.0) -> list[ModelEntry]:
         """patience: seconds for headers that nobody has read yet; what is not read may still prove unfit."""
         return [entry for entry in self._library.look(patience).entries if entry.is_offered]
+
+
+def _names(entry: ModelEntry) -> Iterator[str]:
+    """Best first, without end: x, b/x, a/b/x, …"""
+    base = as_name(stem_of(entry.path.name)) if os.path.isabs(entry.id) else entry.id
+    yield base
+    folders = entry.path.parent.parts[-MAX_FOLDERS:]
+    for level in range(1, len(folders) + 1):
+        yield as_name("/".join((*folders[-level:], base)))
+    yield from (f"{base}#{number}" for number in count(2))
+
+
+def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = None) -> ModelFacts:
+    """What the engine says of itself counts more than what its file's header said."""
+    ready = handle.snapshot.ready if handle else None
+    is_loaded = handle is not None and handle.snapshot.state is EngineState.READY
+    return ModelFacts(
+        entry.name if entry else name,
+        is_loaded,
+        architecture=(ready.architecture if ready else entry.architecture if entry else None) or None,
+        quantization=(entry.quantization if entry else None) or None,
+        parameters=(ready.num_parameters if ready else entry.parameters if entry else None) or None,
+        bytes=ready.model_bytes if ready else entry.bytes if entry else None,
+        context_trained=ready.context_trained if ready else entry.context if entry else None,
+        context=ready.context if ready and is_loaded else None,
+        is_base=not ready.has_chat_template if ready else entry.is_base if entry and entry.is_read else None,
+    )
 
 
 def _is_down(handle: EngineHandle) -> bool:

@@ -21,6 +21,7 @@ HOME_VARIABLE = "SLIPSTREAM_HOME"
 KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
+    *("model-ids.json*", ".model-ids.json.*"),
     *("cards", "*.card.json", "models"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *("selftest*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
@@ -62,6 +63,10 @@ class Paths:
         return self.data / "library.json"
 
     @property
+    def ids_file(self) -> Path:
+        return self.data / "model-ids.json"
+
+    @property
     def index_file(self) -> Path:
         return self.cache / "library.sqlite3"
 
@@ -83,7 +88,7 @@ class Paths:
             make_private_folder(folder)
             tighten_folder(folder, KNOWN, is_surely_ours)
         make_folder(self.models)
-        for file in (self.settings_file, self.remarks_file):
+        for file in (self.settings_file, self.remarks_file, self.ids_file):
             tighten_file(file)
             tighten_file(lock_of(file))
         for file in (self.index_file, *with_companions(self.database_file)):

@@ -34,6 +34,7 @@ from app.lab.lab import Lab
 from app.lab.settings import QUICK
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
+from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
 from app.library.places import all_places
@@ -72,6 +73,7 @@ class Services:
             Remarks(paths.remarks_file, self._note),
             lambda: all_places(self.settings.folders, self.settings.libraries, os.environ),
             self._is_loaded,
+            Ids(paths.ids_file),
         )
         self.jobs = JobQueue()
         preflight = Preflight(paths.cache, paths.logs)
@@ -97,18 +99,18 @@ class Services:
         return self._history
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        """Start its engine, under its id or this name, and return at once. Raises ModelFileError for a checkpoint."""
+        """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
         if entry.is_checkpoint:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         if not entry.is_offered:
             raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")
-        return self.supervisor.load(name or entry.id, entry.path, self.options_for(entry))
+        return self.supervisor.load(name or self.directory.free_name(entry), entry.path, self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
             self.settings.engine_options(), draft_model=entry.draft, prompt_cache_folder=self.paths.prompt_cache
         )
-        if entry.name == GUIDE_NAME and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
+        if entry.path == self.guide_path and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
             return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
         return options
@@ -125,9 +127,14 @@ class Services:
     def stop_server(self) -> None:
         self.server.stop()
 
+    @property
+    def guide_path(self) -> Path:
+        """Where the bundled model lies once it is installed, whatever a person calls it."""
+        return self.store.folder(PUBLISHER, REPO) / MODEL_FILE
+
     def guide(self) -> ModelEntry | None:
         """The bundled model, if it is installed and whole."""
-        return self._installed(self.store.folder(PUBLISHER, REPO) / MODEL_FILE)
+        return self._installed(self.guide_path)
 
     def install_guide(self) -> int:
         """The job's id."""
@@ -172,7 +179,9 @@ class Services:
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
-        return self.jobs.add(MeasureModel(self.lab, entry.name, entry.path, against.path if against else None)).id
+        return self.jobs.add(
+            MeasureModel(self.lab, entry.name, entry.path, against.path if against else None, type=entry.quantization)
+        ).id
 
     def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
         """Of what is on the disk now, which a command may have changed meanwhile.
@@ -214,7 +223,7 @@ class Services:
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         # by its file as well: a name changes when another model of the same name comes in
-        return any(handle.name == entry.id or handle.model in entry.files for handle in self.supervisor.living())
+        return any(handle.model in entry.files for handle in self.supervisor.living())
 
     def _tell_memory(self, sample: MemorySample) -> None:
         for listener in list(self._memory_listeners):

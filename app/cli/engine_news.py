@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from app.cli.terminal import warn
 from app.inference.engine_handle import EngineSnapshot, EngineState
+from app.library.entry import BASE_MODEL
 
 
 class EngineNews:
@@ -30,5 +31,6 @@ def _news(before: EngineSnapshot | None, now: EngineSnapshot) -> str | None:
     if has_died:
         return f"“{now.name}” is started again. {now.crash}"
     if now.state is EngineState.READY and before is not None and before.state is EngineState.LOADING:
-        return f"“{now.name}” is loaded"
+        is_base = now.ready is not None and not now.ready.has_chat_template
+        return f"“{now.name}” is loaded. {BASE_MODEL}" if is_base else f"“{now.name}” is loaded"
     return None

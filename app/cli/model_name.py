@@ -21,7 +21,7 @@ MAGIC = b"GGUF"
 def find_model(name: str, services: "Services") -> "ModelEntry":
     """By all names that the library knows. Raises UnknownModelError or ModelFileError."""
     try:
-        entry = services.library.find(str(Path(name).absolute()) if name.endswith(SUFFIX) else name)
+        entry = find_any(name, services)
     except UnknownModelError:
         if why := _why_not(Path(name)):
             raise ModelFileError(why) from None
@@ -31,6 +31,11 @@ def find_model(name: str, services: "Services") -> "ModelEntry":
     if not entry.is_offered:
         raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
     return entry
+
+
+def find_any(name: str, services: "Services") -> "ModelEntry":
+    """A checkpoint, too. A file's name means the file that lies here. Raises UnknownModelError."""
+    return services.library.find(str(Path(name).absolute()) if name.endswith(SUFFIX) else name)
 
 
 def _why_not(path: Path) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.model_name import find_any
 from app.cli.terminal import show, warn
 from backends.bounds import printable
 
@@ -64,6 +65,7 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
     return {
         "id": entry.id,
         "name": entry.name,
+        "place": entry.place or None,
         "origin": entry.origin.value,
         "path": str(entry.path),
         "parts": [str(path) for path in entry.parts],
@@ -78,6 +80,7 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
         "source": entry.source,
         "added": entry.added.isoformat() if entry.added else None,
         "is_checkpoint": entry.is_checkpoint,
+        "is_base": entry.is_base if entry.is_read else None,
         "is_favourite": entry.is_favourite,
         "note": entry.note,
         "problem": entry.problem,
@@ -96,6 +99,7 @@ def table(entries: Sequence["ModelEntry"]) -> str:
             *lines,
             "",
             *_reasons(entries),
+            *(["base: completes text, has no chat format", ""] if any(entry.is_base for entry in entries) else []),
             f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
         ]
     )
@@ -113,6 +117,7 @@ def _row(entry: "ModelEntry") -> tuple[str, ...]:
     context = f"{entry.context:,}" if entry.context else "n/a"
     star = "* " if entry.is_favourite else ""
     kind = "checkpoint" if entry.is_checkpoint else entry.quantization or "n/a"
+    kind = f"{kind}, base" if entry.is_base else kind
     broken = " (!)" if entry.problem else ""
     return (
         f"{star}{entry.id}{broken}",
@@ -129,7 +134,7 @@ def _verify(services: "Services", arguments: argparse.Namespace) -> int:
     from app.jobs.job import JobState
     from app.jobs.verify import Verify
 
-    entry = services.library.find(arguments.verify)
+    entry = find_any(arguments.verify, services)
     handle = services.jobs.add(Verify(services.library, entry))
     job = handle.wait()
     if job.state is not JobState.DONE:
@@ -168,7 +173,7 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
 
 
 def _remove(services: "Services", arguments: argparse.Namespace) -> int:
-    entry = services.library.find(arguments.remove)
+    entry = find_any(arguments.remove, services)
     removal = services.library.removal(entry.id)
     listed = "\n".join(f"    {_size(num_bytes):>9}  {printable(str(path))}" for path, num_bytes in removal.files)
     staying = [path.name for path in removal.staying]

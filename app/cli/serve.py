@@ -14,6 +14,7 @@ from app.cli.terminal import warn
 from app.errors import UsageError
 from app.inference.engine_handle import EngineState
 from app.jobs.job import JobState
+from app.library.entry import BASE_MODEL
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -71,19 +72,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load(services: "Services", arguments: argparse.Namespace, asked: threading.Event) -> None:
     """All models named, side by side; raises with the first one that fails."""
-    handles = {}
-    for name in arguments.model or []:
-        entry = find_model(name, services)
-        if entry.path not in handles:
-            options = engine_options(arguments, services.options_for(entry))
-            own_name = services.directory.free_name(entry)
-            handles[entry.path] = services.supervisor.load(own_name, entry.path, options)
-    for handle in handles.values():
+    entries = {entry.path: entry for entry in (find_model(name, services) for name in arguments.model or [])}
+    names = {path: services.directory.free_name(entry, entries.values()) for path, entry in entries.items()}
+    handles = [
+        services.supervisor.load(names[path], path, engine_options(arguments, services.options_for(entry)))
+        for path, entry in entries.items()
+    ]
+    for handle in handles:
         while handle.snapshot.state is EngineState.LOADING:
             if asked.wait(0.05):
                 return
         ready = handle.wait_ready()
         warn(f"{ready.name} is loaded on {ready.device}")
+        if not ready.has_chat_template:
+            warn(BASE_MODEL)
         for note in ready.notes:
             warn(note)
 

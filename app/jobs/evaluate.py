@@ -19,10 +19,11 @@ class MeasureModel:
     against: Path | None = None
     settings: Settings = DEFAULT
     steps: tuple[str, ...] = ("Measure",)
+    type: str = ""  # of the file, beside the name
 
     @property
     def title(self) -> str:
-        return f"Measure {self.name}"
+        return f"Measure {self.name} {self.type}".rstrip()
 
     def run(self, context: JobContext) -> Card:
         """Raises EvaluationError, ModelFileError, EngineError or Cancelled; then no card is kept."""

@@ -29,7 +29,7 @@ class Verify:
 
     @property
     def title(self) -> str:
-        return f"Check {self.entry.name}"
+        return f"Check {self.entry.full_name}"
 
     def run(self, context: JobContext) -> Check:
         """Raises Cancelled, and ModelFileError for a file that cannot be read."""

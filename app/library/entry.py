@@ -8,15 +8,19 @@ from pathlib import Path
 from app.errors import ModelFileError
 from app.library.gguf import describe_parts, part_paths
 from app.library.manifest import Record
+from app.library.naming import is_same_name, naming_of, stem_of, without_type
 from app.library.origin import Origin
 from app.library.remarks import Check
-from backends.bounds import as_name
+
+BASE_MODEL = "Base model: completes text, has no chat format."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """One model. `problem`: why it may not load, for a person; None when all is well.
 
+    id: what it is asked for by, unique in its library and always the same. name: what it is called; several may be.
+    place: what tells it from another of its name and quantization, a folder mostly; empty where there is none.
     path: the file, the first of several (`parts` are the others), or the folder of a checkpoint.
     bytes: of path and parts. sha256: of the file at path, where it is known without reading it.
     """
@@ -44,6 +48,14 @@ class ModelEntry:
     is_read: bool = True  # else its header has not been read yet, and the figures are not known
     check: Check | None = None  # the last time its files were hashed
     details: tuple[tuple[str, str], ...] = ()  # what its application says besides: (title, text)
+    is_base: bool | None = False  # completes text and has no chat format; None: not known yet
+    place: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """In one line, unlike any other's of the library."""
+        place = f" ({self.place})" if self.place else ""
+        return f"{self.name} {self.quantization}".rstrip() + place
 
     @property
     def is_offered(self) -> bool:
@@ -59,14 +71,15 @@ class ModelEntry:
 def installed_entry(record: Record, folder: Path) -> ModelEntry:
     path = folder / record.file
     fault = _fault(folder, record)
+    name, quantization = _recorded(record, folder)
     return ModelEntry(
         id=record.id,
-        name=record.name,
+        name=name,
         path=path,
         bytes=record.bytes,
         architecture=record.architecture,
         parameters=record.parameters,
-        quantization=record.quantization,
+        quantization=quantization,
         context=record.context,
         draft=folder / record.draft if record.draft else None,
         added=datetime.fromisoformat(record.added),
@@ -75,8 +88,20 @@ def installed_entry(record: Record, folder: Path) -> ModelEntry:
         mmproj=folder / record.mmproj if record.mmproj else None,
         sha256=record.sha256,
         source=record.source,
+        is_base=record.is_base,
         is_loadable=fault is None,
     )
+
+
+def _recorded(record: Record, folder: Path) -> tuple[str, str]:
+    """Name and quantization. Earlier versions recorded what the header calls the model, unless told a name."""
+    own = without_type(stem_of(record.file))[0]
+    if record.is_base is not None or is_same_name(record.name, own):
+        return record.name, record.quantization
+    naming = naming_of(
+        record.file, repository=folder.name, folder=folder.name, title=record.name, quantization=record.quantization
+    )
+    return naming.name, naming.quantization
 
 
 def _fault(folder: Path, record: Record) -> str | None:
@@ -105,8 +130,9 @@ def uninstalled_entry(id_: str, path: Path, problem: str | None) -> ModelEntry:
     except ModelFileError as fault:
         parts = tuple(part for part in part_paths(path) if part != path and part.exists())
         num_bytes = sum(map(_bytes, (path, *parts)))
+        naming = naming_of(path.name, folder=path.parent.name)
         entry = ModelEntry(
-            id_, as_name(path.stem), path, num_bytes, "", 0, "", None, None, None, str(fault), parts=parts
+            id_, naming.name, path, num_bytes, "", 0, naming.quantization, None, None, None, str(fault), parts=parts
         )
         return replace(entry, is_loadable=False)
 
@@ -114,19 +140,21 @@ def uninstalled_entry(id_: str, path: Path, problem: str | None) -> ModelEntry:
 def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:
     """Raises ModelFileError when the file, or a part of it, cannot be loaded."""
     it = describe_parts(path)
+    naming = naming_of(path.name, folder=path.parent.name, title=it.title, quantization=it.quantization)
     return ModelEntry(
         id_,
-        it.name,
+        naming.name,
         path,
         it.bytes,
         it.architecture,
         it.parameters,
-        it.quantization,
+        naming.quantization,
         it.context,
         None,
         None,
         problem,
         parts=part_paths(path)[1:],
+        is_base=it.is_base,
     )
 
 

@@ -9,11 +9,13 @@ from app.errors import ModelFileError
 from app.library.documents import read_bytes
 from app.library.found import Found
 from app.library.gguf import CompanionFileError, UnreadableFileError, describe_parts, projection
-from backends.bounds import as_name, printable, whole
+from backends.bounds import printable, whole
 from backends.formats.gguf import MAX_FIGURE
 
 MAX_CONFIG = 4 << 20
 MAX_TYPE = 64  # characters of model_type
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 CHECKPOINT_TYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 
@@ -22,17 +24,19 @@ class Facts:
     """is_model: False for adapters, image parts, importance matrices. problem: why it cannot be loaded.
 
     architecture: of an image part, its kind.
+    title: what the header calls the model, may be empty. is_base: it completes text and has no chat format.
     is_passing: the system did not hand the file out, which may change without a trace on the file.
     """
 
     is_model: bool
-    name: str = ""
+    title: str = ""
     architecture: str = ""
     parameters: int = 0
     quantization: str = ""
     context: int | None = None
     problem: str | None = None
     width: int | None = None  # of an embedding; of an image part: to which it projects
+    is_base: bool = False
     is_passing: bool = False
 
 
@@ -46,8 +50,9 @@ def read_facts(found: Found) -> Facts:
     except CompanionFileError as fault:
         return _companion_facts(path, str(fault))
     except ModelFileError as fault:
-        return Facts(True, as_name(path.stem), problem=str(fault), is_passing=isinstance(fault, UnreadableFileError))
-    return Facts(True, it.name, it.architecture, it.parameters, it.quantization, it.context, width=it.embedding_length)
+        return Facts(True, problem=str(fault), is_passing=isinstance(fault, UnreadableFileError))
+    figures = (it.title, it.architecture, it.parameters, it.quantization, it.context)
+    return Facts(True, *figures, width=it.embedding_length, is_base=it.is_base)
 
 
 def _companion_facts(path: Path, problem: str) -> Facts:
@@ -56,11 +61,8 @@ def _companion_facts(path: Path, problem: str) -> Facts:
 
 
 def _checkpoint_facts(found: Found) -> Facts:
-    try:
-        config = json.loads(read_bytes(str(Path(found.path) / "config.json"), MAX_CONFIG))
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
+    config = _document(Path(found.path) / "config.json")
+    if config is None:
         return Facts(True, problem="Its config.json cannot be read, so it cannot be converted.")
     context, architecture = config.get("max_position_embeddings"), config.get("model_type")
     problem = None
@@ -74,7 +76,25 @@ def _checkpoint_facts(found: Found) -> Facts:
         quantization=CHECKPOINT_TYPES.get(_text(config.get("dtype") or config.get("torch_dtype")), "safetensors"),
         context=whole(context, MAX_FIGURE),
         problem=problem,
+        is_base=_is_base(Path(found.path), config),
     )
+
+
+def _is_base(folder: Path, config: dict[str, Any]) -> bool:
+    """A checkpoint of a model that writes text, with a tokenizer and without a template wherever one could lie."""
+    if any((folder / name).exists() for name in TEMPLATES):
+        return False
+    tokenizer, kinds = _document(folder / "tokenizer_config.json"), config.get("architectures")
+    writes_text = isinstance(kinds, list) and any(isinstance(kind, str) and kind.endswith(WRITERS) for kind in kinds)
+    return writes_text and tokenizer is not None and not tokenizer.get("chat_template")
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(read_bytes(str(path), MAX_CONFIG))
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _text(value: Any) -> str:

@@ -14,16 +14,16 @@ from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_dam
 from app.whole_file import changing_file
 from backends.ownership.private import make_private_file, make_private_folder
 
-VERSION = 3  # 1 had paths as text, which not every path is; 2 had no widths
+VERSION = 3  # 1 had paths as text, which not every path is; 2 knew neither base models nor widths
 SCHEMA = """
 CREATE TABLE headers (
-    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, title TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT,
-    width INTEGER
+    width INTEGER, is_base INTEGER
 ) WITHOUT ROWID
 """
-BEFORE = SCHEMA.replace(",\n    width INTEGER", "")  # of version 2
-NUM_COLUMNS = 12
+BEFORE = SCHEMA.replace("title TEXT", "name TEXT").replace(",\n    width INTEGER, is_base INTEGER", "")  # of version 2
+NUM_COLUMNS = 13
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
 MAX_INTEGER = 2**63
 MAX_DIGITS = 40
@@ -136,10 +136,10 @@ def _fits(value: object) -> bool:
 
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
-    path, num_bytes, mtime_ns, inode, is_model, name, *figures, problem, width = row
+    path, num_bytes, mtime_ns, inode, is_model, title, *figures, problem, width, is_base = row
     architecture, parameters, quantization, context = figures
-    texts = (inode, name, architecture, quantization, "" if problem is None else problem)
-    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, width or 0)
+    texts = (inode, title, architecture, quantization, "" if problem is None else problem)
+    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, width or 0, is_base)
     if (
         not isinstance(path, bytes)
         or not _are(str, texts)
@@ -150,7 +150,7 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0, width or 0) < 0:
         return None
-    facts = Facts(bool(is_model), name, *figures, problem, width)
+    facts = Facts(bool(is_model), title, *figures, problem, width, bool(is_base))
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 

@@ -17,9 +17,12 @@ from app.errors import ModelFileError, UnknownModelError
 from app.library.duplicates import Duplicates, find_duplicates
 from app.library.entry import ModelEntry
 from app.library.facts import Facts
+from app.library.finding import find_entry
 from app.library.found import Found
+from app.library.ids import Ids
 from app.library.index import Index
 from app.library.managed import find_managed
+from app.library.naming_found import found_naming, told_apart
 from app.library.origin import Origin
 from app.library.patience import Patience
 from app.library.places import Place
@@ -28,7 +31,7 @@ from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Rema
 from app.library.scan import Unread
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
 from app.whole_file import reason
-from backends.bounds import MAX_COUNT, as_name, sentence
+from backends.bounds import MAX_COUNT, as_name, clamped, sentence
 
 MAX_ID = 255
 MAX_NOTICES = 20
@@ -62,12 +65,14 @@ class Library:
         remarks: Remarks,
         places: Callable[[], Iterable[Place]],
         is_loaded: Callable[[ModelEntry], bool] = lambda _: False,
+        ids: Ids | None = None,
     ):
         self.store = store
         self._index = index
         self._remarks = remarks
         self._places = places
         self._is_loaded = is_loaded
+        self._ids = ids or Ids()
         self._lock = threading.Lock()  # two listings at once would read the same new headers twice
         self._built: dict[tuple[str, str], tuple[Found, Facts | None, Remark, ModelEntry]] = {}
 
@@ -91,25 +96,25 @@ class Library:
                     entries.append(entry)
             entries = _without_parts(entries)
             self._index.save()
+            entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold()))
+            entries = told_apart(self._ids.give(entries))
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
-        entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold()))
-        return Listing(_with_ids(entries), sum(not entry.is_read for entry in entries), _few(list(notices)))
+        return Listing(entries, sum(not entry.is_read for entry in entries), _few(list(notices)))
 
     def find(self, name: str) -> ModelEntry:
-        """By id, file name, path or Ollama's short name; a .gguf file anywhere. Raises UnknownModelError.
-
-        Any part of a model in several files stands for all of it.
-        """
+        """By path, id, or another name that fits one model alone; a .gguf file anywhere. Raises UnknownModelError."""
         entries = self.look(0.0).entries
-        for entry in entries:
-            if name in (entry.id, f"{_repo_id(entry)}:{entry.quantization}") or _has_file(entry, name):
-                return entry if entry.is_read else self._read(entry)
-        if short := next((e for e in entries if e.origin is Origin.OLLAMA and e.id == f"{name}:latest"), None):
-            return short if short.is_read else self._read(short)
+        entry = find_entry(name, entries)
+        if entry is not None:
+            return entry if entry.is_read else self._read(entry)
         if name.lower().endswith(SUFFIX) and os.path.isfile(os.path.expanduser(name)):
             return self.store.find(name)
         raise UnknownModelError(unknown_model(name, entries))
+
+    def at(self, path: Path) -> ModelEntry | None:
+        """The model whose file, or first file, lies there, as it is listed."""
+        return next((entry for entry in self.look(0.0).entries if entry.path == path), None)
 
     def known(self, sha256: str) -> ModelEntry | None:
         """The model whose file has this hash, as far as hashes are known: so that nothing is downloaded twice."""
@@ -183,6 +188,7 @@ class Library:
         """None for an image part of which nothing is known yet."""
         if isinstance(found, ModelEntry):
             remark = remarks.get(str(found.path), NOTHING)
+            found = self._looked_into(found, patience) if found.is_base is None else found
             return found if remark is NOTHING else remarked(found, remark)
         remark = remarks.get(found.path, NOTHING)
         facts = self._facts(found, patience)
@@ -219,6 +225,20 @@ class Library:
         own = best(found.path, facts, known)
         return Path(own) if own else None
 
+    def _looked_into(self, entry: ModelEntry, patience: Patience) -> ModelEntry:
+        """Earlier versions did not record whether it is a base model: its header says it."""
+        try:
+            status = os.stat(entry.path)
+        except OSError:
+            return entry
+        place = str(entry.path)
+        found = Found(entry.origin, entry.id, place, entry.bytes, clamped(status.st_mtime_ns), status.st_ino)
+        facts = self._index.get(found)
+        if facts is None and patience.is_left and not entry.problem:
+            with patience:
+                facts = self._index.read(found)
+        return entry if facts is None else replace(entry, is_base=facts.is_base)
+
     def _read(self, entry: ModelEntry) -> ModelEntry:
         with self._lock:
             for found, *_ in [each for each in self._built.values() if each[0].path == str(entry.path)]:
@@ -247,14 +267,15 @@ def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> Mode
     path = Path(found.path)
     fault = (None if found.is_hint else found.problem) or it.problem
     problem = fault or found.problem
+    naming = found_naming(found, it)
     return ModelEntry(
         id=as_name(found.id, MAX_ID),
-        name=as_name(found.name or it.name or path.stem),
+        name=naming.name,
         path=path,
         bytes=found.bytes,
         architecture=it.architecture,
         parameters=it.parameters,
-        quantization=it.quantization,
+        quantization=naming.quantization,
         context=it.context,
         draft=None,
         added=_moment(found.mtime_ns),
@@ -268,6 +289,7 @@ def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> Mode
         is_read=facts is not None,
         is_loadable=fault is None and it.is_model,
         details=found.details,
+        is_base=it.is_base,
     )
 
 
@@ -323,29 +345,6 @@ def _is_current(check: Check) -> bool:
         )
     except OSError:
         return False
-
-
-def _with_ids(entries: list[ModelEntry]) -> list[ModelEntry]:
-    """Each id once: a later origin that has the same name puts itself before it."""
-    taken: set[str] = set()
-    result = []
-    for entry in entries:
-        id_, number = entry.id, 2
-        if id_ in taken:
-            id_ = f"{entry.origin}/{entry.id}"
-        while id_ in taken:
-            id_, number = f"{entry.origin}/{entry.id}#{number}", number + 1
-        taken.add(id_)
-        result.append(entry if id_ == entry.id else replace(entry, id=id_))
-    return result
-
-
-def _has_file(entry: ModelEntry, name: str) -> bool:
-    return any(name in (path.name, str(path)) for path in (entry.path, *entry.parts))
-
-
-def _repo_id(entry: ModelEntry) -> str:
-    return "/".join(entry.path.parent.parts[-2:])
 
 
 def _owner(entry: ModelEntry) -> str:

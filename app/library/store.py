@@ -19,12 +19,14 @@ from app.library.entry import ModelEntry, file_entry, installed_entry, uninstall
 from app.library.gguf import Description, describe_parts, leading_name, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
 from app.library.names import checked_name
+from app.library.naming import naming_of
 from app.whole_file import reason, set_aside
 from backends.bounds import as_name
 from backends.ownership.files import delete_below, delete_empty, delete_file, part_of
 from backends.ownership.private import close_to_writers, make_folder
 
 SUFFIX = ".gguf"
+MAX_ID = 255
 MAX_NAMED = 12  # so many known names fit into a sentence
 
 
@@ -65,7 +67,8 @@ class ModelStore:
         path = Path(os.path.expanduser(leading_name(name)))
         if path.suffix.lower() == SUFFIX and os.path.isfile(path):
             same = next((entry for entry in entries if entry.path == path.absolute()), None)
-            return same or file_entry(as_name(path.stem), path.absolute())
+            # its path, so that no other model of that name can be taken for it
+            return same or file_entry(as_name(str(path.absolute()), MAX_ID), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time
@@ -212,18 +215,22 @@ def link_bytes(path: Path) -> int:
 
 
 def _record(description: Description, id_: str, path: Path, name: str | None) -> Record:
-    """Without companions."""
+    """Without companions. name: instead of what the model's files are called."""
+    naming = naming_of(
+        path.name, repository=path.parent.name, title=description.title, quantization=description.quantization
+    )
     return Record(
         id=id_,
         file=path.name,
-        name=name or description.name,
+        name=name or naming.name,
         bytes=description.bytes,
         architecture=description.architecture,
         parameters=description.parameters,
-        quantization=description.quantization,
+        quantization=naming.quantization,
         context=description.context,
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
+        is_base=description.is_base,
     )
 
 

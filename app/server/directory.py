@@ -1,6 +1,7 @@
 """What the port must be told of the models. app/directory.py implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
@@ -10,11 +11,32 @@ from backends.bounds import as_name
 MAX_NAMED = 6  # known models that a sentence names
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a program may want to know before it chooses. None: not known. context: tokens, as trained and as loaded.
+
+    is_base: it completes text and has no chat format.
+    """
+
+    name: str
+    is_loaded: bool
+    architecture: str | None = None
+    quantization: str | None = None
+    parameters: int | None = None
+    bytes: int | None = None
+    context_trained: int | None = None
+    context: int | None = None
+    is_base: bool | None = None
+
+
 class ModelDirectory(Protocol):
-    """Both methods may block, and are called on threads of the port, several at a time."""
+    """The methods may block, and are called on threads of the port, several at a time."""
 
     def names(self) -> list[str]:
         """Every model that a request may name, loaded or not."""
+
+    def facts(self) -> Mapping[str, ModelFacts]:
+        """By the same names, in their order."""
 
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""

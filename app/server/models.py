@@ -1,4 +1,4 @@
-"""GET /v1/models: what may be named in a request."""
+"""GET /v1/models: what may be named in a request, and what is known of it beside OpenAI's fields."""
 
 import time
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.errors import UnknownModelError
-from app.server.directory import unknown_name
+from app.library.entry import BASE_MODEL
+from app.server.directory import ModelFacts, unknown_name
 from app.server.switchboard import Switchboard
 
 
@@ -16,17 +17,32 @@ def models_router(switchboard: Switchboard) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> dict[str, Any]:
-        return {"object": "list", "data": [_model(name, started) for name in await switchboard.names()]}
+        models = await switchboard.models()
+        return {"object": "list", "data": [_model(id_, facts, started) for id_, facts in models.items()]}
 
     @router.get("/v1/models/{name:path}")
     async def retrieve_model(name: str) -> dict[str, Any]:
-        names = await switchboard.names()
-        if name not in names:
-            raise UnknownModelError(unknown_name(name, names))
-        return _model(name, started)
+        models = await switchboard.models()
+        if name not in models:
+            raise UnknownModelError(unknown_name(name, list(models)))
+        return _model(name, models[name], started)
 
     return router
 
 
-def _model(name: str, created: int) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": created, "owned_by": "slipstream"}
+def _model(id_: str, facts: ModelFacts, created: int) -> dict[str, Any]:
+    """`meta` has llama-server's words where it has some; what is not known is left out."""
+    meta = {
+        "name": facts.name,
+        "architecture": facts.architecture,
+        "quantization": facts.quantization,
+        "n_params": facts.parameters,
+        "size": facts.bytes,
+        "n_ctx_train": facts.context_trained,
+        "n_ctx": facts.context,
+        "is_loaded": facts.is_loaded,
+        "is_base": facts.is_base,
+        "note": BASE_MODEL if facts.is_base else None,
+    }
+    known = {key: value for key, value in meta.items() if value is not None}
+    return {"id": id_, "object": "model", "created": created, "owned_by": "slipstream", "meta": known}

@@ -1,8 +1,8 @@
 """Connects HTTP requests with engines, and knows which of them are in flight."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from app.server.directory import ModelDirectory
+from app.server.directory import ModelDirectory, ModelFacts
 from app.server.exchange import Exchange
 from app.server.mailbox import Mailbox
 from app.server.threads import in_thread
@@ -31,8 +31,8 @@ class Switchboard:
         self._exchanges.add(exchange)
         return exchange
 
-    async def names(self) -> list[str]:
-        return await in_thread(self._directory.names)
+    async def models(self) -> Mapping[str, ModelFacts]:
+        return await in_thread(self._directory.facts)
 
     def hang_up(self) -> None:
         for exchange in list(self._exchanges):

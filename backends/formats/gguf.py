@@ -33,6 +33,7 @@ MAX_BYTES = 1 << 62
 MAX_TITLE = 1000  # characters of general.name that are looked at
 MAX_FIGURE = 2**31 - 1  # llama.cpp counts in 32 bits
 FIGURES = ("block_count", "context_length", "embedding_length")  # that every reader relies on
+ENCODERS = ("t5", "t5encoder", "wavtokenizer-dec")  # those whose headers do not say so
 COMPANIONS = {  # by general.type or architecture
     "adapter": "a LoRA adapter. Load the model that it was made for, with this file as its adapter (--lora).",
     "mmproj": "the image part (mmproj) of one. Load the model that it belongs to; Slipstream reads text only.",
@@ -89,7 +90,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a person wants to know of a model file. None: the file does not say."""
+    """What a person wants to know of a model file. None: the file does not say.
+
+    title: what the header calls the model, may be empty. name: that, or the file's name. is_base: it completes text and
+    has no chat template.
+    """
 
     architecture: str
     name: str
@@ -100,6 +105,8 @@ class Description:
     num_layers: int | None
     embedding_length: int | None
     has_chat_template: bool
+    title: str = ""
+    is_base: bool = False
 
 
 def read_header(path: Path, *, keep_arrays: bool | frozenset[str] = False) -> Header:
@@ -179,20 +186,36 @@ def _check_figures(header: Header) -> None:
 
 def describe(header: Header, others: Sequence[Header] = ()) -> Description:
     """Of a whole model: settings of the first file, weights of all."""
-    title = header.metadata.get("general.name")
+    title = _title(header)
+    has_chat_template = bool(header.metadata.get("tokenizer.chat_template"))
     tensors = [tensor for each in (header, *others) for tensor in each.tensors]
     return Description(
         architecture=header.architecture,
-        name=as_name(" ".join(title[:MAX_TITLE].split()) if isinstance(title, str) else "")
-        or as_name(header.path.stem),
+        name=title or as_name(header.path.stem),
         parameters=clamped(sum(tensor.num_elements for tensor in tensors)),
         quantization=_quantization(header, tensors),
         context=header.number("context_length"),
         bytes=clamped(sum(each.file_bytes for each in (header, *others))),
         num_layers=header.number("block_count"),
         embedding_length=header.number("embedding_length"),
-        has_chat_template=bool(header.metadata.get("tokenizer.chat_template")),
+        has_chat_template=has_chat_template,
+        title=title,
+        is_base=not has_chat_template and _completes_text(header),
     )
+
+
+def _title(header: Header) -> str:
+    """general.name, or what a converter makes one of."""
+    parts = [header.metadata.get(f"general.{key}") for key in ("name", "basename", "size_label", "finetune")]
+    name, *rest = (" ".join(part[:MAX_TITLE].split()) if isinstance(part, str) else "" for part in parts)
+    return as_name(name or (rest[0] and "-".join(filter(None, rest))))
+
+
+def _completes_text(header: Header) -> bool:
+    """False for an encoder and for what was made to embed."""
+    settings, architecture = header.metadata, header.architecture
+    is_causal = bool(settings.get(f"{architecture}.attention.causal", True))
+    return is_causal and architecture not in ENCODERS and not settings.get(f"{architecture}.pooling_type")
 
 
 def _quantization(header: Header, tensors: Sequence[TensorInfo]) -> str:

@@ -44,6 +44,29 @@ def test_the_table_names_everything(
     assert document["models"][0]["bytes"] == store.models()[0].bytes
 
 
+def test_a_file_of_the_same_name_elsewhere_is_not_the_librarys(
+    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = store.models_dir / "x.gguf"
+    foreign.gguf(own, "ours")
+    other = foreign.gguf(tmp_path / "elsewhere" / "x.gguf", "another")
+    monkeypatch.chdir(other.parent)
+    for name in (str(other), "x.gguf"):
+        code, _, err = run(capsys, "--remove", name, "--yes")
+        assert code == 1, err
+        assert own.exists()
+        assert other.exists()
+        assert json.loads(run(capsys, "--verify", name, "--json")[1])["sha256"].keys() == {str(other)}
+
+
+def test_a_base_model_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    foreign.gguf(Paths.from_environment().models / "p" / "r" / "base.gguf", **{"tokenizer.chat_template": ""})
+    lines = run(capsys)[1].splitlines()
+    assert "F16, base" in lines[1]
+    assert "base: completes text, has no chat format" in lines
+    assert json.loads(run(capsys, "--json")[1])["models"][0]["is_base"] is True
+
+
 def test_an_empty_library_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert "“slipstream install guide” installs the model" in run(capsys)[1]
 

@@ -166,5 +166,7 @@ def test_the_file_is_the_one_that_upstream_writes(folder: Path, wanted: dict[boo
     assert done.returncode == 0, done.stderr[-1500:]
     row = compare(ours, theirs)
     assert row["tensors that differ"] == []
-    assert {key for key in row["keys that differ"] if not key.startswith("general.")} <= {"tokenizer.ggml.add_bos_token"}
+    assert {key for key in row["keys that differ"] if not key.startswith("general.")} <= {
+        "tokenizer.ggml.add_bos_token"
+    }
     assert row["keys that differ"].get("general.file_type") is None

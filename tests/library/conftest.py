@@ -8,6 +8,7 @@ import pytest
 
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
+from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
 from app.library.places import all_places
@@ -37,6 +38,7 @@ class Stage:
             Remarks(self.home / "data" / "library.json"),
             lambda: all_places(self.folders, self.shown, self.environ, self.home),
             lambda entry: entry.id in self.loaded,
+            Ids(self.home / "data" / "model-ids.json"),
         )
 
     def ids(self) -> list[str]:

@@ -65,7 +65,7 @@ def test_several_quantizations_keep_their_ids(store: ModelStore, incoming: Path)
 def test_a_file_anywhere_is_found_by_its_path(store: ModelStore, incoming: Path) -> None:
     path = write(incoming / "loose.gguf")
     entry = store.find(str(path))
-    assert (entry.id, entry.path, entry.problem) == ("loose", path, None)
+    assert (entry.id, entry.path, entry.problem) == (str(path), path, None)
     path.write_bytes(b"no model")
     with pytest.raises(ModelFileError, match="not a GGUF model"):
         store.find(str(path))

@@ -15,6 +15,7 @@ import pytest
 
 from app.inference.supervisor import EngineHandle, EngineSnapshot, Supervisor
 from app.server import Server
+from app.server.directory import ModelFacts
 from backends.protocol import EngineOptions
 
 SECONDS = 20.0
@@ -28,6 +29,9 @@ class Directory:
 
     def names(self) -> list[str]:
         return [engine.name for engine in self._supervisor.engines()]
+
+    def facts(self) -> dict[str, ModelFacts]:
+        return {name: ModelFacts(name, is_loaded=True) for name in self.names()}
 
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])

@@ -12,6 +12,7 @@ from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
 from app.server.api_error import from_slipstream
+from app.server.directory import ModelFacts
 from app.services import Services
 from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions
@@ -65,13 +66,13 @@ def test_the_stem_of_a_foreign_file_does_not_stand_for_a_model_of_the_library(
     services: FakeServices, foreign: Path
 ) -> None:
     entry = services.library.find(str(foreign))
-    assert entry.id == "stray"
+    assert entry.id == str(foreign), "its id is nobody else's"
     loaded = services.supervisor.load(services.directory.free_name(entry), foreign, EngineOptions(), backend="fake")
-    assert loaded.name == "stray#2"
-    assert services.directory.engine("stray#2") is loaded
+    assert loaded.name == "elsewhere/stray"
+    assert services.directory.engine("elsewhere/stray") is loaded
     own = services.directory.engine("stray")
     assert own.model == services.paths.models / "stray.gguf"
-    assert services.directory.names() == ["stray#2", "stray", "other"]
+    assert services.directory.names() == ["elsewhere/stray", "stray", "other"]
 
 
 def test_a_model_that_comes_into_the_library_later_is_meant_by_its_id(services: FakeServices, foreign: Path) -> None:
@@ -94,7 +95,51 @@ def test_two_foreign_files_of_one_name_have_a_name_each(services: FakeServices, 
     for path in (foreign, second):
         names.append(services.directory.free_name(services.library.find(str(path))))
         services.supervisor.load(names[-1], path, EngineOptions(), backend="fake")
-    assert names == ["stray#2", "stray#3"]
+    assert names == ["elsewhere/stray", f"{tmp_path.name}/stray"]
+
+
+def test_files_that_are_named_together_have_names_whatever_their_order(services: FakeServices, tmp_path: Path) -> None:
+    found = [services.library.find(str(gguf(tmp_path / folder / "x.gguf"))) for folder in ("a", "b")]
+    for entries in (found, found[::-1]):
+        names = {entry.path.parent.name: services.directory.free_name(entry, entries) for entry in entries}
+        assert names == {"a": "a/x", "b": "b/x"}
+    assert [services.directory.free_name(entry) for entry in found] == ["x", "x"], "alone, its own name will do"
+
+
+def test_two_of_one_name_are_two_engines(services: FakeServices, tmp_path: Path) -> None:
+    paths = [gguf(tmp_path / folder / "x.gguf") for folder in ("a", "b")]
+    for path in paths:
+        services.add_folder(path.parent)
+    handles = [services.directory.engine(services.library.find(str(path)).id) for path in paths]
+    assert [handle.model for handle in handles] == paths
+    for handle in handles:
+        handle.wait_ready(SECONDS)
+    again = [services.load_model(services.library.find(str(path))) for path in paths]
+    assert [handle.model for handle in again] == paths
+    assert len(services.supervisor.living()) == 2, "each in its own place"
+
+
+def test_a_file_from_outside_is_not_taken_for_one_of_the_library(services: FakeServices, foreign: Path) -> None:
+    entry = services.library.find(str(foreign))
+    for act in (services.library.removal, services.library.remove, services.verify_model):
+        with pytest.raises(UnknownModelError):
+            act(entry.id)
+    assert (services.paths.models / "stray.gguf").exists()
+
+
+def test_what_is_known_of_a_model_is_told_before_it_is_loaded_and_after(services: FakeServices) -> None:
+    (services.paths.models / "stray.gguf").unlink()
+    base = gguf(services.paths.models / "base.gguf", **{"tokenizer.chat_template": "", "llama.context_length": 4096})
+    services.library.models()
+    facts = services.directory.facts()
+    assert list(facts) == services.directory.names() == ["base", "other"]
+    entry = services.library.by_id("base")
+    size = base.stat().st_size
+    assert facts["base"] == ModelFacts("base", False, "llama", "F16", entry.parameters, size, 4096, None, True)
+    services.directory.engine("base").wait_ready(SECONDS)
+    after = services.directory.facts()["base"]
+    assert (after.is_loaded, after.quantization, after.is_base) == (True, "F16", False), "the engine knows better"
+    assert after.context
 
 
 def test_a_long_name_is_cut_in_the_answer(services: FakeServices) -> None:

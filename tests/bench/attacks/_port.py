@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.server import Server
+from app.server.directory import ModelFacts
 from app.server.limits import Limits
 from backends.protocol import EngineOptions
 
@@ -28,6 +29,9 @@ class OneEngine:
 
     def names(self) -> list[str]:
         return [engine.name for engine in self._supervisor.engines()]
+
+    def facts(self) -> dict[str, ModelFacts]:
+        return {name: ModelFacts(name, is_loaded=True) for name in self.names()}
 
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])

@@ -11,11 +11,12 @@ from app.errors import Cancelled, EngineError, UnknownModelError, UsageError
 from backends.protocol import EngineOptions, Finish
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.cli.talk.choices import Choices
     from app.cli.talk.interrupts import Interrupts
     from app.cli.talk.session import Session
     from app.library.entry import ModelEntry
-    from app.paths import Paths
     from app.services import Services
 
 MAX_PIPED = 64 << 20  # bytes of a question from a pipe
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             warn(BASE_MODEL)
         if is_one:
             return _answer_one(session, question, is_json=arguments.json)
-        return _talk(session, services.paths, keeps=not arguments.no_history)
+        return converse(session, None if arguments.no_history else services.paths.chat_history)
     finally:
         services.close()
 
@@ -135,14 +136,15 @@ def _answer_one(session: "Session", question: str, *, is_json: bool) -> int:
     return 0
 
 
-def _talk(session: "Session", paths: "Paths", *, keeps: bool) -> int:
+def converse(session: "Session", history: "Path | None") -> int:
+    """Until the person leaves. history: the file of what was typed."""
     from app.cli.talk.entry import Dropped, TooLong, read_entry
     from app.cli.talk.keyboard import Keyboard
     from app.cli.talk.orders import Orders
     from app.cli.talk.session import loop
 
     orders = Orders(session)
-    keyboard = Keyboard(paths.chat_history if keeps else None, orders.words)
+    keyboard = Keyboard(history, orders.words)
 
     def read_line(mark: str) -> str:
         with session.interrupts.reading():

@@ -22,7 +22,7 @@ KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
     *("model-ids.json*", ".model-ids.json.*"),
-    *("cards", "*.card.json", "models"),
+    *("cards", "*.card.json", "models", "chat-history"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *("selftest*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
 )
@@ -69,6 +69,11 @@ class Paths:
     @property
     def index_file(self) -> Path:
         return self.cache / "library.sqlite3"
+
+    @property
+    def chat_history(self) -> Path:
+        """What was typed in `slipstream chat`."""
+        return self.data / "chat-history"
 
     @property
     def cards(self) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,11 +12,24 @@ from app.exact_json import exact_json
 from backends.bounds import printable, sentence
 
 PREFIX = "slipstream: "
+LAYOUT = ("\n", "\t")  # of control characters these move nothing that was written before
+LAYOUT_SPLIT = re.compile("([\n\t])")
 
 
 def say(text: str) -> None:
     """Lines for a person. A name that has lines of its own is made `printable` before it comes into a text."""
     _write(sys.stdout, "\n".join(map(printable, text.split("\n"))))
+
+
+def stream(text: str) -> None:
+    """A piece of a model's words, as they are but for what would drive the terminal."""
+    plain = text.replace("\r\n", "\n")
+    _write(sys.stdout, "".join(part if part in LAYOUT else printable(part) for part in LAYOUT_SPLIT.split(plain)), "")
+
+
+def prompt(mark: str) -> None:
+    """Where no line editor shows it; not on stdout, which may be a file."""
+    _write(sys.stderr, mark, "")
 
 
 def say_json(document: Any) -> None:
@@ -49,9 +63,9 @@ def guard_log() -> None:
         logging.lastResort.setFormatter(PrintableFormatter(f"{PREFIX}%(message)s"))
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
     """Escapes whatever the encoding lacks, too: a quotation mark must not end a command."""
     encoding = stream.encoding or "utf-8"
     with suppress(LookupError):
         text = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(text, file=stream, flush=True)
+    print(text, file=stream, end=end, flush=True)

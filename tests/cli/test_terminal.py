@@ -85,7 +85,7 @@ def test_the_reason_of_an_odd_file_is_said(tmp_path: Path, capfd: pytest.Capture
 
 
 def test_only_one_place_prints() -> None:
-    for path in CLI.glob("*.py"):
+    for path in CLI.rglob("*.py"):
         names = {node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)}
         assert path.name in OWN_WORDS or "print" not in names, path
 

@@ -1,0 +1,41 @@
+"""What Ctrl+C means: at the prompt it leaves, during an answer it ends the answer, and twice it leaves as well."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupts:
+    """Of the main thread. A polite signal from outside leaves, whatever is going on."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()  # the answer, or the load, that is running
+        self.leave = threading.Event()
+        self._is_reading = False
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if number := getattr(signal, name, None):
+                signal.signal(number, self._hear)
+
+    def begin(self) -> None:
+        """Something that a first Ctrl+C should end."""
+        self.stop.clear()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Meanwhile a signal raises KeyboardInterrupt: nothing else ends a read."""
+        self._is_reading = True
+        try:
+            if self.leave.is_set():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._is_reading = False
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT or self.stop.is_set():
+            self.leave.set()
+        self.stop.set()
+        if self._is_reading:
+            raise KeyboardInterrupt

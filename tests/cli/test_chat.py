@@ -1,0 +1,241 @@
+"""`slipstream chat` as a person uses it: in a real terminal on the fake engine, in a pipe on a real model."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli.talk.choices import Choices
+from app.cli.talk.entry import Dropped, read_entry
+from app.cli.talk.saved import load_chat, save_chat
+from app.cli.terminal import stream
+from app.errors import SettingsError, UsageError
+from app.paths import Paths
+from backends.bounds import UNPRINTABLE
+from backends.protocol import Message, Priority
+from tests.cli.terminals import Terminal, terminal
+from tests.cli.test_commands import SECONDS
+
+LOREM = "The quick engine shares every prefix"
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Terminal]:
+    """A chat at its first prompt, with the history kept."""
+    with terminal("-m", "tests.cli.talking", "20ms", "history", cwd=tmp_path) as chat:
+        chat.wait_for(">>> ")
+        yield chat
+
+
+def test_it_talks_over_several_turns_and_leaves(chat: Terminal) -> None:
+    assert "You said “one”. — The quick engine" in chat.ask("one")
+    assert "You said “two”" in chat.ask("two")
+    assert "4 messages" in chat.ask("/show")
+    assert "forgotten" in chat.ask("/reset")
+    assert "0 messages" in chat.ask("/show")
+    chat.type("/bye\r")
+    assert chat.end() == 0
+
+
+def test_messages_of_several_lines(chat: Terminal) -> None:
+    chat.ask('"""first', "... ")
+    assert "You said “first\r\nsecond”" in chat.ask('second"""')
+    chat.ask("third\\", "... ")
+    assert "You said “third\r\nfourth”" in chat.ask("fourth")
+    assert "You said “fifth\r\nsixth”" in chat.ask("fifth\x1b\rsixth")  # Alt+Enter
+    assert "You said “seventh\r\neighth”" in chat.ask("\x1b[200~seventh\neighth\x1b[201~")  # a paste
+    chat.type('"""dropped\r')
+    chat.wait_for("... ")
+    chat.type("\x03")
+    chat.wait_for(">>> ")
+    assert "8 messages" in chat.ask("/show")
+
+
+def test_ctrl_c_stops_the_answer_and_at_the_prompt_leaves(chat: Terminal) -> None:
+    chat.type("long 300\r")
+    chat.wait_for(LOREM)
+    chat.resize(40, 30)
+    chat.type("\x03")
+    assert len(chat.wait_for(">>> ")) < 100 * 300
+    assert "You said “go on”" in chat.ask("go on")
+    chat.type("\x03")
+    assert chat.end() == 0
+
+
+def test_twice_ctrl_c_leaves(chat: Terminal) -> None:
+    chat.type("long 300\r")
+    chat.wait_for(LOREM)
+    os.kill(chat.process.pid, signal.SIGINT)
+    os.kill(chat.process.pid, signal.SIGTERM)
+    assert chat.end() == 0
+
+
+def test_ctrl_d_leaves(chat: Terminal) -> None:
+    chat.type("\x04")
+    assert chat.end() == 0
+
+
+def test_an_engine_that_dies_is_a_sentence_and_the_chat_goes_on(chat: Terminal) -> None:
+    died = chat.ask("!kill")
+    assert "slipstream: " in died
+    assert "Traceback" not in died
+    assert "You said “again”" in chat.ask("again")
+
+
+def test_choices_are_set_and_wrong_ones_told(chat: Terminal) -> None:
+    assert "temperature: 0.2" in chat.ask("/set temperature 0.2")
+    assert "temperature cannot be 9" in chat.ask("/set parameter temperature 9")
+    assert "no parameter warmth" in chat.ask("/set warmth 1")
+    assert "There is no command /dance" in chat.ask("/dance")
+    assert "system message is set" in chat.ask("/system Be brief.")
+    shown = chat.ask("/show")
+    assert "temperature 0.2" in shown
+    assert "Be brief." in shown
+    chat.ask("/set num_predict 5")
+    assert "reached its limit" in chat.ask("hello")
+    chat.ask("/set verbose")
+    assert "tokens/s" in chat.ask("hello")
+    assert "/reset" in chat.ask("/help")
+
+
+def test_odd_input_does_no_harm(chat: Terminal) -> None:
+    chat.type(b"caf\xe9 \xff\r")
+    assert "You said “caf" in chat.wait_for(">>> ")
+    chat.ask("")
+    assert "characters" in chat.ask('"""' + ("x" * 900 + "\r") * 300 + '"""')  # 270,000: the fake's context has 4,096
+    assert "You said “still here”" in chat.ask("still here")
+
+
+def test_what_was_typed_is_kept_for_its_owner_alone(chat: Terminal, tmp_path: Path) -> None:
+    chat.ask("remember me")
+    chat.type("\x04")
+    assert chat.end() == 0
+    assert "remember me" in (tmp_path / "history").read_text()
+    assert stat.S_IMODE((tmp_path / "history").stat().st_mode) == 0o600
+    with terminal("-m", "tests.cli.talking", "fake", "history", cwd=tmp_path) as again:
+        again.wait_for(">>> ")
+        again.type("\x1b[A\r")
+        assert "You said “remember me”" in again.wait_for(">>> ")
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "dumb", "NO_COLOR": "1"}])
+def test_a_terminal_that_can_nothing_gets_no_escapes(environment: dict[str, str], tmp_path: Path) -> None:
+    with terminal("-m", "tests.cli.talking", "fake", cwd=tmp_path, **environment) as chat:
+        chat.wait_for(">>> ")
+        assert "You said “one”" in chat.ask("one")
+        chat.type("\x04")
+        assert chat.end() == 0
+        assert "\x1b" not in chat.seen
+
+
+def test_what_a_model_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    stream("a\tb\n\x1b[2J\x07\u202ec\r\nd\x9b")
+    out = capsys.readouterr().out
+    assert out == "a\tb\n\\x1b[2J\\x07\\u202ec\nd\\x9b"
+    assert not UNPRINTABLE.search(out.replace("\n", "").replace("\t", ""))
+
+
+def test_an_entry_ends_where_it_should() -> None:
+    def typed(*lines: str | type[BaseException]) -> str:
+        rest = iter(lines)
+
+        def read(_mark: str) -> str:
+            line = next(rest, EOFError)
+            if not isinstance(line, str):
+                raise line
+            return line
+
+        return read_entry(read)
+
+    assert typed("one") == "one"
+    assert typed('"""one"""') == "one"
+    assert typed('"""', "one", "", "two", '"""') == "one\n\ntwo"
+    assert typed("one\\", "two\\", "three") == "one\ntwo\nthree"
+    assert typed('"""one', "two") == "one\ntwo"  # Ctrl+D in the middle
+    assert typed("one\\") == "one\n"
+    with pytest.raises(Dropped):
+        typed("one\\", KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        typed(KeyboardInterrupt)
+
+
+def test_choices_have_the_ports_ranges() -> None:
+    choices = Choices(0.7)
+    for name, text in (("temperature", "0"), ("stop", "END"), ("stop", '["a", "b"]'), ("seed", "7"), ("top_k", "3")):
+        choices.set_text(name, text)
+    request = choices.request((Message("user", "hi"),))
+    assert (request.sampling.temperature, request.sampling.seed, request.sampling.top_k) == (0.0, 7, 3)
+    assert (request.stop, request.priority, request.max_tokens) == (("a", "b"), Priority.WINDOW, None)
+    for name, text in (("top_p", "2"), ("seed", "x"), ("temperature", "nan"), ("max_tokens", "0"), ("num_ctx", "9")):
+        with pytest.raises(UsageError):
+            choices.set_text(name, text)
+    choices.set_text("seed", "default")
+    assert choices.request(()).sampling.seed is None
+
+
+def test_a_chat_is_saved_whole_and_comes_back(tmp_path: Path) -> None:
+    path, said = tmp_path / "chat.json", [Message("user", "é\n"), Message("assistant", "b")]
+    save_chat(path, "Be brief.", said)
+    assert load_chat(path) == ("Be brief.", said)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    save_chat(path, "", said[:1])
+    assert load_chat(path) == ("", said[:1])
+    for content in (b"", b"[]", b'{"messages": [{"role": "root", "content": "x"}]}', b"\xff", b"[" * 100_000):
+        (tmp_path / "other").write_bytes(content)
+        with pytest.raises(SettingsError):
+            load_chat(tmp_path / "other")
+        with pytest.raises(SettingsError, match="no saved chat"):
+            save_chat(tmp_path / "other", "", said)
+        assert (tmp_path / "other").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["chat"], 1, "There is no model here yet. “slipstream install smollm2”"),
+        (["chat", "nothing"], 1, "nothing"),
+        (["chat", "nothing", "--temperature", "9"], 2, "temperature cannot be 9"),
+        (["chat", "nothing", "--context", "0"], 2, "--context"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(arguments: list[str], code: int, words: str) -> None:
+    command = [sys.executable, "-m", "app", *arguments]
+    result = subprocess.run(command, input="Hello?", capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_a_question_in_the_pipe_it_says_so() -> None:
+    command = [sys.executable, "-m", "app", "chat", "nothing"]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "There is no question" in result.stderr
+
+
+def test_a_real_model_answers_a_question_from_a_pipe(smollm2: Path) -> None:
+    command = [sys.executable, "-m", "app", "chat", str(smollm2), "--temperature", "0", "--max-tokens", "40", "--json"]
+    asked = b"What is the capital of France?" + b"\xff"
+    result = subprocess.run(command, input=asked, capture_output=True, timeout=SECONDS, check=False)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert "Paris" in document["text"]
+    assert document["timings"]["predicted_n"] > 3
+
+
+@pytest.mark.real
+def test_a_real_model_in_a_real_terminal(smollm2: Path, tmp_path: Path) -> None:
+    with terminal("-m", "app", "chat", str(smollm2), "--temperature", "0", cwd=tmp_path) as chat:
+        chat.wait_for(">>> ")
+        assert "Paris" in chat.ask("What is the capital of France?")
+        assert "Paris" in chat.ask("Write that city's name once more.")
+        chat.type("/bye\r")
+        assert chat.end() == 0
+        history = Paths.from_environment().chat_history
+        assert "capital of France" in history.read_text()

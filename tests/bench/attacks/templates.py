@@ -5,7 +5,6 @@ Each meets a real engine: it answers with a sentence in time, lives, and answers
 
 # ruff: noqa: E501  (a template, or a grammar, is read best as one line)
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -24,7 +23,7 @@ CHATML = (
 )
 # an empty text is no prompt: jinja2 shows nothing of what its sandbox forbids
 BAD = (FailureKind.BAD_TEMPLATE, FailureKind.CONTEXT_LENGTH, FailureKind.BAD_REQUEST)
-LOAD_SECONDS = 15.0  # of which trying the template may have two; the rest is an engine's start on a busy machine
+LOAD_SECONDS = 10.0  # of which trying the template may have two; the rest is for a busy machine
 Judge = Callable[[Answer], str | None]
 
 
@@ -54,10 +53,9 @@ def _attack_by_order(body: str, judge: Judge, order: str = ORDER) -> str | None:
 def _attack_at_load(body: str) -> str | None:
     """The template does its harm while it is tried, with chats of several turns; a question is ChatML."""
     source = f"{{% if messages|length > 2 %}}{body}{{% else %}}{CHATML}{{% endif %}}"
-    began = time.monotonic()
     with Stand(source) as attacked:
-        if (seconds := time.monotonic() - began) > LOAD_SECONDS:
-            return f"the load took {seconds:.0f} seconds"
+        if attacked.load_seconds > LOAD_SECONDS:
+            return f"the load took {attacked.load_seconds:.0f} seconds"
         answer, fault = attacked.attacked_by(stand.chat("hello"), {"a text": stand.request("once upon a time")})
     return fault or stand.answered(answer)
 

@@ -102,7 +102,8 @@ class Said(str):
     def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> "Said":
         if not old:
             return self._marked(str.replace(self, old, new, count), new)
-        return as_said(new).join(self.split(old, count))
+        joiner: Said = as_said(new)
+        return joiner.join(self.split(old, count))
 
     def encode(self, *_: Any, **__: Any) -> bytes:
         raise TypeError("bytes do not know who wrote them")

@@ -132,7 +132,8 @@ def _filled(text: str, values: list[str], form: str) -> str:
 def _join(environment: Environment, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         value = map(make_attrgetter(environment, attribute), value)
-    return as_said(as_text(d)).join(map(as_text, value))
+    sign: Said = as_said(as_text(d))
+    return sign.join(map(as_text, value))
 
 
 def _format(form: str, *args: Any, **named: Any) -> Any:

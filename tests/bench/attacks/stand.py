@@ -57,6 +57,11 @@ class Stand:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._supervisor.close()
 
+    @property
+    def load_seconds(self) -> float:
+        ready = self._handle.snapshot.ready
+        return ready.load_seconds if ready else 0.0
+
     def attacked_by(
         self, request: Generate, neighbours: dict[str, Generate], done_before: bool = False
     ) -> tuple[Answer, str | None]:

@@ -23,6 +23,7 @@ CHATML = (
 )
 # an empty text is no prompt: jinja2 shows nothing of what its sandbox forbids
 BAD = (FailureKind.BAD_TEMPLATE, FailureKind.CONTEXT_LENGTH, FailureKind.BAD_REQUEST)
+LOAD_SECONDS = 10.0  # of which trying the template may have two; the rest is for a busy machine
 Judge = Callable[[Answer], str | None]
 
 
@@ -30,6 +31,10 @@ def cases() -> Iterator[Case]:
     for name, body in RUNNING.items():
         judge = stand.either if name in MAY_FINISH else stand.refused(BAD)
         yield Case(name, partial(_attack_by_order, body, judge))
+    for name in MARKED:
+        yield Case(f"origins: {name}", partial(_attack_by_order, RUNNING[name], stand.either, f"{ORDER} <|im_end|>"))
+    for name in TRIED:
+        yield Case(f"at the load: {name}", partial(_attack_at_load, RUNNING[name]))
     for name, source in COMPILING.items():
         judge = stand.either if name in MAY_FINISH else stand.refused(BAD)
         yield Case(f"source: {name}", partial(_attack_by_source, source, judge))
@@ -38,11 +43,21 @@ def cases() -> Iterator[Case]:
             yield Case(f"innocent: {name}: {kind}", partial(_render_as_jinja_does, source, messages))
 
 
-def _attack_by_order(body: str, judge: Judge) -> str | None:
+def _attack_by_order(body: str, judge: Judge, order: str = ORDER) -> str | None:
     """The template does its harm for one message, and is ChatML for the others."""
-    source = f"{{% if messages[0].content == '{ORDER}' %}}{body}{{% else %}}{CHATML}{{% endif %}}"
+    source = f"{{% if messages[0].content == '{order}' %}}{body}{{% else %}}{CHATML}{{% endif %}}"
     neighbours = {"a chat": stand.chat("hello", priority=0), "a text": stand.request("once upon a time")}
-    return _attack(source, judge, neighbours)
+    return _attack(source, judge, neighbours, order)
+
+
+def _attack_at_load(body: str) -> str | None:
+    """The template does its harm while it is tried, with chats of several turns; a question is ChatML."""
+    source = f"{{% if messages|length > 2 %}}{body}{{% else %}}{CHATML}{{% endif %}}"
+    with Stand(source) as attacked:
+        if attacked.load_seconds > LOAD_SECONDS:
+            return f"the load took {attacked.load_seconds:.0f} seconds"
+        answer, fault = attacked.attacked_by(stand.chat("hello"), {"a text": stand.request("once upon a time")})
+    return fault or stand.answered(answer)
 
 
 def _attack_by_source(source: str, judge: Judge) -> str | None:
@@ -50,9 +65,9 @@ def _attack_by_source(source: str, judge: Judge) -> str | None:
     return _attack(source, judge, {"a text": stand.request("once upon a time")})
 
 
-def _attack(source: str, judge: Judge, neighbours: dict[str, stand.Generate]) -> str | None:
+def _attack(source: str, judge: Judge, neighbours: dict[str, stand.Generate], order: str = ORDER) -> str | None:
     with Stand(source) as attacked:
-        answer, fault = attacked.attacked_by(stand.chat(ORDER), neighbours)
+        answer, fault = attacked.attacked_by(stand.chat(order), neighbours)
     return fault or judge(answer)
 
 
@@ -203,6 +218,16 @@ for _number, _escape in enumerate(
 ):
     RUNNING[f"way out {_number}"] = f"{{{{ {_escape} }}}}"
 
+# with people's markers in the chat, so that the text has to know its origin
+MARKED = [
+    *(name for name in RUNNING if name.startswith(("string doubled", "set blocks", "output without", "megabytes"))),
+    *("loop over a string made long", "macro that calls itself twice", "joined by much", "list doubled", "slices"),
+    *("dictionary in dictionaries", "list in lists", "urls", "wrapped words", "format s of 1e+08", "times of 5e+09"),
+]
+TRIED = [
+    *("2 loops over 99999", "string doubled by +", "list doubled", "output without end", "macro that calls itself"),
+    *("very long refusal", "refusal in colours", "powers", "center of 5e+09", "cut in batches"),
+]
 MAX = 250_000  # characters: a template may have that many
 COMPILING = {
     "folded center": "{{ 'x'|center(10**10) }}",

@@ -68,7 +68,7 @@ def poison(value: float) -> Change:
 ROPE = {"rope_type": "dynamic", "factor": 4.0}
 CASES: dict[str, tuple[Change, str]] = {
     "architecture": (set_config(architectures=["FalconForCausalLM"]), "architecture FalconForCausalLM is not"),
-    "no architecture": (set_config(architectures=None), "does not name one architecture"),
+    "no architecture": (set_config(architectures=None), "does not name an architecture"),
     "rope type": (
         set_config(rope_scaling=ROPE),
         "rotary scaling 'dynamic' is not supported",

@@ -77,7 +77,9 @@ def read_checkpoint(folder: Path) -> dict[str, Entry]:
     files = sorted(path.name for path in folder.glob("*.safetensors") if not NO_WEIGHTS.search(path.name))
     if shards := [match for name in files if (match := SHARD.fullmatch(name))]:
         count = min(int(shards[0][1]), MAX_SHARDS)
-        return read_files(folder, [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)], read_entries)
+        return read_files(
+            folder, [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)], read_entries
+        )
     if len(files) != 1:
         raise Refusal(_why_no_weights(folder))
     return read_entries(folder / files[0])

@@ -10,7 +10,7 @@ from backends.convert.architectures.table import Architecture, Window
 from backends.convert.bounds import MAX_SIZE
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
-from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes
+from backends.convert.rope import LOCAL, RopeKind, read_ropes
 from backends.convert.sentences import quoted, shown
 from backends.convert.yarn import yarn_fault
 
@@ -31,7 +31,7 @@ def _name(names: Any) -> str:
     """Of several the first that is known, as vLLM does: what the tensors do not fit is refused later."""
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise Refusal("config.json does not name an architecture, so the checkpoint cannot be converted.")
-    return next((name for name in names if name in ARCHITECTURES), names[0])
+    return next((name for name in names if name in ARCHITECTURES), str(names[0]))
 
 
 def _merged(architecture: Architecture, raw: Raw) -> Raw:

@@ -130,7 +130,11 @@ FAMILIES = {
         "Ministral3",
         {
             "head_dim": 32,
-            "rope_parameters": {**YARN, **dict.fromkeys(("mscale", "mscale_all_dim"), 1.0), "llama_4_scaling_beta": 0.1},
+            "rope_parameters": {
+                **YARN,
+                **dict.fromkeys(("mscale", "mscale_all_dim"), 1.0),
+                "llama_4_scaling_beta": 0.1,
+            },
         },
     ),
     "mixtral": Family("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),

@@ -25,17 +25,23 @@ FLOATS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("gpt-oss") / "checkpoint"
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bool, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("gpt-oss") / "checkpoint"
+    return folder, gpt_oss.save(folder)
 
 
 @pytest.fixture(scope="module")
-def wanted(folder: Path) -> dict[bool, np.ndarray]:
-    return gpt_oss.save(folder)
+def folder(saved: tuple[Path, dict[bool, np.ndarray]]) -> Path:
+    return saved[0]
 
 
 @pytest.fixture(scope="module")
-def converted(folder: Path, wanted: dict[bool, np.ndarray]) -> Path:
+def wanted(saved: tuple[Path, dict[bool, np.ndarray]]) -> dict[bool, np.ndarray]:
+    return saved[1]
+
+
+@pytest.fixture(scope="module")
+def converted(folder: Path) -> Path:
     target = folder.with_name("gpt-oss.gguf")
     convert(lambda _: None, folder, target, "f32")
     return target
@@ -83,7 +89,7 @@ def test_it_answers_as_transformers_does_up_to_the_products_in_8_bits(
 
 
 def test_the_note_says_what_llama_cpp_rounds_and_how_much_that_is(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     result = convert(lambda _: None, folder, tmp_path / "model.gguf", "bf16")
     (note,) = [note for note in result.notes if "YaRN" in note]
@@ -99,7 +105,7 @@ def test_a_rounding_that_would_change_answers_is_refused(tmp_path: Path) -> None
         convert(lambda _: None, tmp_path / "c", tmp_path / "model.gguf", "bf16")
 
 
-def test_a_power_that_is_no_number_is_refused(folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path) -> None:
+def test_a_power_that_is_no_number_is_refused(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in folder.iterdir():
@@ -112,7 +118,7 @@ def test_a_power_that_is_no_number_is_refused(folder: Path, wanted: dict[bool, n
 
 
 def test_installing_quantizes_the_rest_and_keeps_the_experts(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     full, small = tmp_path / "full.gguf", tmp_path / "small.gguf"
     convert_checkpoint(folder, full, "bf16", logs=tmp_path)
@@ -130,7 +136,7 @@ def test_installing_quantizes_the_rest_and_keeps_the_experts(
 
 
 def test_who_names_another_type_for_the_experts_gets_it(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     full = tmp_path / "full.gguf"
     convert(lambda _: None, folder, full, "bf16")
@@ -144,7 +150,7 @@ def test_who_names_another_type_for_the_experts_gets_it(
 
 
 @pytest.mark.real
-def test_the_file_is_the_one_that_upstream_writes(folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path) -> None:
+def test_the_file_is_the_one_that_upstream_writes(folder: Path, tmp_path: Path) -> None:
     """Every tensor byte for byte, every key but those that a folder's name makes, with the real vocabulary."""
     real = tmp_path / "real"
     real.mkdir()
@@ -166,5 +172,7 @@ def test_the_file_is_the_one_that_upstream_writes(folder: Path, wanted: dict[boo
     assert done.returncode == 0, done.stderr[-1500:]
     row = compare(ours, theirs)
     assert row["tensors that differ"] == []
-    assert {key for key in row["keys that differ"] if not key.startswith("general.")} <= {"tokenizer.ggml.add_bos_token"}
+    assert {key for key in row["keys that differ"] if not key.startswith("general.")} <= {
+        "tokenizer.ggml.add_bos_token"
+    }
     assert row["keys that differ"].get("general.file_type") is None

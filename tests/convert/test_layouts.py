@@ -40,7 +40,10 @@ def index(folder: Path) -> None:
 def test_the_makers_own_file_beside_the_shards_is_not_read(folder: Path) -> None:
     """Mistral's repositories hold consolidated.safetensors with the same weights under other names."""
     whole = names(folder)
-    save_file({"tok_embeddings.weight": next(iter(load_file(folder / "model.safetensors").values()))}, folder / "consolidated.safetensors")
+    save_file(
+        {"tok_embeddings.weight": next(iter(load_file(folder / "model.safetensors").values()))},
+        folder / "consolidated.safetensors",
+    )
     assert names(folder) == whole
     split(folder)
     index(folder)

@@ -79,7 +79,9 @@ def test_two_thousand_million_layers_cost_no_memory_here() -> None:
     assert fit(0, Machine(24 * GB), llama(**{"llama.block_count": 2**32 - 1})).needed == BUFFERS
 
 
-@pytest.mark.parametrize(("quantization", "least", "most"), [("Q4_K_M", 11.2, 12.2), ("Q8_0", 11.8, 13.0), ("BF16", 13.5, 14.2)])
+@pytest.mark.parametrize(
+    ("quantization", "least", "most"), [("Q4_K_M", 11.2, 12.2), ("Q8_0", 11.8, 13.0), ("BF16", 13.5, 14.2)]
+)
 def test_experts_that_stay_in_mxfp4_are_counted_as_they_stay(quantization: str, least: float, most: float) -> None:
     """gpt-oss-20b: 13.8 GB of checkpoint; its files of others have 11.6 (Q4_K_M), 12.1 (Q8_0) and 13.8 GB (F16)."""
     checkpoint = Variant("Checkpoint", VariantKind.CHECKPOINT, (), None, 13_761_300_984)

@@ -29,8 +29,12 @@ _MISTRAL3 = replace(
     gguf="mistral3",
     keys=(
         *LLAMA["MistralForCausalLM"].keys,
-        Key("rope.scaling.yarn_log_multiplier", lambda c: c.rope.number("mscale_all_dim") if _is_ministral(c) else None),
-        Key("attention.temperature_scale", lambda c: c.rope.number("llama_4_scaling_beta") if _is_ministral(c) else None),
+        Key(
+            "rope.scaling.yarn_log_multiplier", lambda c: c.rope.number("mscale_all_dim") if _is_ministral(c) else None
+        ),
+        Key(
+            "attention.temperature_scale", lambda c: c.rope.number("llama_4_scaling_beta") if _is_ministral(c) else None
+        ),
     ),
     ropes=LLAMA_ROPES,
     fixed={"model_type": ("mistral", _MINISTRAL)},

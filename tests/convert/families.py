@@ -204,7 +204,7 @@ FAMILIES = {
             "num_experts_per_tok": 2,
             "head_dim": 64,
             "sliding_window": 32,
-            # the real ones say truncate = False, which llama.cpp cannot compute: see test_refusals
+            # the real ones say truncate = False, which llama.cpp rounds: see test_gpt_oss
             "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
         },
     ),

@@ -88,9 +88,7 @@ def test_it_answers_as_transformers_does_up_to_the_products_in_8_bits(
     assert (wanted[True].argmax(-1) == got.argmax(-1)).mean() > 0.85
 
 
-def test_the_note_says_what_llama_cpp_rounds_and_how_much_that_is(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_note_says_what_llama_cpp_rounds_and_how_much_that_is(folder: Path, tmp_path: Path) -> None:
     result = convert(lambda _: None, folder, tmp_path / "model.gguf", "bf16")
     (note,) = [note for note in result.notes if "YaRN" in note]
     assert "8.1 to 17.4" in note
@@ -117,9 +115,7 @@ def test_a_power_that_is_no_number_is_refused(folder: Path, tmp_path: Path) -> N
         convert(lambda _: None, broken, tmp_path / "model.gguf", "bf16")
 
 
-def test_installing_quantizes_the_rest_and_keeps_the_experts(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_installing_quantizes_the_rest_and_keeps_the_experts(folder: Path, tmp_path: Path) -> None:
     full, small = tmp_path / "full.gguf", tmp_path / "small.gguf"
     convert_checkpoint(folder, full, "bf16", logs=tmp_path)
     plan = plan_quantization(full, "Q4_K_M", logs=tmp_path)
@@ -135,9 +131,7 @@ def test_installing_quantizes_the_rest_and_keeps_the_experts(
             assert (tensor.data == tensors(small)[name].data).all()
 
 
-def test_who_names_another_type_for_the_experts_gets_it(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_who_names_another_type_for_the_experts_gets_it(folder: Path, tmp_path: Path) -> None:
     full = tmp_path / "full.gguf"
     convert(lambda _: None, folder, full, "bf16")
     rule = (("ffn_down_exps", "Q8_0"),)

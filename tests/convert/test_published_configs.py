@@ -40,7 +40,8 @@ def test_it_is_read_and_planned(name: str, tmp_path: Path) -> None:
     values = CONFIGS[name]
     config, tensors = planned(tmp_path, values)
     assert len(tensors) > config.num_layers * 6
-    assert config.context == CONTEXTS.get(name, values.get("max_position_embeddings"))
+    said = values.get("text_config", values).get("max_position_embeddings")
+    assert config.context == CONTEXTS.get(name, said)
 
 
 def _changed(**changes: Any) -> dict[str, Any]:

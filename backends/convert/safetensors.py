@@ -4,6 +4,7 @@ Format: 8 bytes little-endian header length, a JSON header {name: {dtype, shape,
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ MAX_HEADER_VALUES = 400_000  # eight for each tensor; the largest files have som
 MAX_TENSORS = 300_000  # of all files; a model of a trillion parameters has 200,000 when it is quantized
 MAX_DIMS = 8
 MAX_NAME = 200  # of a shard
+MAX_SHARDS = 2000
+SHARD = re.compile(r"model-\d{5}-of-(\d{5})\.safetensors")
+NO_WEIGHTS = re.compile(r"adapter|lora|consolidated|optimizer|training|scheduler", re.IGNORECASE)  # as app.hub chooses
 T = TypeVar("T")
 
 
@@ -68,9 +72,17 @@ def read_checkpoint(folder: Path) -> dict[str, Entry]:
     if index.exists():
         return read_shards(folder, index, ".safetensors", read_entries)
     single = folder / "model.safetensors"
-    if not single.exists():
+    if single.exists():
+        return read_entries(single)
+    files = sorted(path.name for path in folder.glob("*.safetensors") if not NO_WEIGHTS.search(path.name))
+    if shards := [match for name in files if (match := SHARD.fullmatch(name))]:
+        count = min(int(shards[0][1]), MAX_SHARDS)
+        return read_files(
+            folder, [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)], read_entries
+        )
+    if len(files) != 1:
         raise Refusal(_why_no_weights(folder))
-    return read_entries(single)
+    return read_entries(folder / files[0])
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
@@ -145,11 +157,22 @@ def read_shards(folder: Path, index: Path, suffix: str, read: Callable[[Path], d
     weight_map = read_json(index, max_values=2 * MAX_TENSORS).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise Refusal(f"{index.name} is damaged: it holds no weight_map.")
-    entries: dict[str, T] = {}
-    found_in: dict[str, str] = {}
-    for file_name in sorted(set(weight_map.values())):
+    files = sorted(set(weight_map.values()))
+    for file_name in files:
         if len(file_name) > MAX_NAME or not file_name.endswith(suffix) or any(c in file_name for c in "/\\:\0"):
             raise Refusal(f"{index.name} names {file_name!r:.80}, which is not a file beside it.")
+    entries = read_files(folder, files, read)
+    missing = next((name for name in weight_map if name not in entries), None)
+    if missing is not None:
+        raise Refusal(f"{index.name} announces tensor {missing!r:.80}, but no file holds it.")
+    return entries
+
+
+def read_files(folder: Path, files: list[str], read: Callable[[Path], dict[str, T]]) -> dict[str, T]:
+    """The tensors of all these files. Raises Refusal."""
+    entries: dict[str, T] = {}
+    found_in: dict[str, str] = {}
+    for file_name in files:
         if not (folder / file_name).is_file():
             raise Refusal(f"The checkpoint is not complete: {shown(file_name)} is missing.")
         for name, entry in read(folder / file_name).items():
@@ -158,9 +181,6 @@ def read_shards(folder: Path, index: Path, suffix: str, read: Callable[[Path], d
             entries[name], found_in[name] = entry, file_name
         if len(entries) > MAX_TENSORS:
             raise Refusal(f"The checkpoint holds more than {MAX_TENSORS:,} tensors, which no model does.")
-    missing = next((name for name in weight_map if name not in entries), None)
-    if missing is not None:
-        raise Refusal(f"{index.name} announces tensor {missing!r:.80}, but no file holds it.")
     return entries
 
 

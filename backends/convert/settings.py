@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from backends.child import Refusal
 from backends.convert.architectures import ARCHITECTURES
@@ -9,7 +10,7 @@ from backends.convert.architectures.table import Architecture, Window
 from backends.convert.bounds import MAX_SIZE
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
-from backends.convert.rope import LOCAL, Rope, RopeKind, read_ropes
+from backends.convert.rope import LOCAL, RopeKind, read_ropes
 from backends.convert.sentences import quoted, shown
 from backends.convert.yarn import yarn_fault
 
@@ -17,15 +18,20 @@ from backends.convert.yarn import yarn_fault
 def read_config(folder: Path) -> tuple[Architecture, Config]:
     """Raises Refusal with one sentence that names the setting."""
     raw = read_json(folder / "config.json")
-    names = raw.get("architectures")
-    if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
-        raise Refusal("config.json does not name one architecture, so the checkpoint cannot be converted.")
-    architecture, name = find_architecture(names[0]), names[0]
+    name = _name(raw.get("architectures"))
+    architecture = find_architecture(name)
     raw = _merged(architecture, raw)
     config = _config(name, architecture, raw)
     for fault in _faults(architecture, config):
         raise Refusal(f"{fault} is not supported for {name}.")
     return architecture, config
+
+
+def _name(names: Any) -> str:
+    """Of several the first that is known, as vLLM does: what the tensors do not fit is refused later."""
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise Refusal("config.json does not name an architecture, so the checkpoint cannot be converted.")
+    return next((name for name in names if name in ARCHITECTURES), str(names[0]))
 
 
 def _merged(architecture: Architecture, raw: Raw) -> Raw:

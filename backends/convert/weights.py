@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 from backends.child import Refusal
 from backends.convert.files import read_json
@@ -21,8 +22,7 @@ def read_weights(folder: Path) -> dict[str, Source]:
     if not folder.is_dir():
         raise Refusal(f"{folder} is not a folder with a checkpoint.")
     refuse_escapes(folder)
-    config = read_json(folder / "config.json")
-    quantization = config.get("quantization_config")
+    quantization = _quantization(read_json(folder / "config.json"))
     if has_pickles(folder) and not any((folder / name).exists() for name in SAFETENSORS):
         if quantization:
             raise Refusal("This checkpoint is quantized and pickled. Choose the original one, in safetensors.")
@@ -32,6 +32,13 @@ def read_weights(folder: Path) -> dict[str, Source]:
         if isinstance(source, Entry) and source.dtype not in DTYPES:
             sources[name] = _floats(name, source)
     return sources
+
+
+def _quantization(config: dict[str, Any]) -> Any:
+    """The first that is there: beside the text model or in it, under its name or that of llm-compressor in 2024."""
+    tables = [table for table in (config, config.get("text_config")) if isinstance(table, dict)]
+    named = (table.get(key) for table in tables for key in ("quantization_config", "compression_config"))
+    return next((settings for settings in named if settings), None)
 
 
 def _pickled(folder: Path) -> dict[str, Source]:

@@ -30,8 +30,11 @@ def main() -> int:
 
 
 def _byte_level(model_class: Any) -> Any:
-    model_class.get_vocab_base_pre = lambda _self, _tokenizer: "qwen2"
-    model_class.set_vocab = lambda self: self._set_vocab_gpt2()
+    inner = [value for value in vars(model_class).values() if hasattr(value, "get_vocab_base_pre")]  # of Mistral 3
+    for each in (model_class, *inner):
+        each.get_vocab_base_pre = lambda _self, _tokenizer: "qwen2"
+    for each in inner or [model_class]:
+        each.set_vocab = lambda self: self._set_vocab_gpt2()
     return model_class
 
 

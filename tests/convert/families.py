@@ -125,6 +125,18 @@ FAMILIES = {
     ),
     "mistral": Family("Mistral", {"head_dim": 32, "sliding_window": None}),
     "mistral, window": Family("Mistral", {"sliding_window": 224}),
+    "mistral3, nested": Family("Mistral3", {"head_dim": 32, "sliding_window": None}, nested=True),
+    "ministral3": Family(
+        "Ministral3",
+        {
+            "head_dim": 32,
+            "rope_parameters": {
+                **YARN,
+                **dict.fromkeys(("mscale", "mscale_all_dim"), 1.0),
+                "llama_4_scaling_beta": 0.1,
+            },
+        },
+    ),
     "mixtral": Family("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "qwen2": Family("Qwen2", {"tie_word_embeddings": True}),
     "qwen3": Family("Qwen3", {"head_dim": 32}),
@@ -192,7 +204,7 @@ FAMILIES = {
             "num_experts_per_tok": 2,
             "head_dim": 64,
             "sliding_window": 32,
-            # the real ones say truncate = False, which llama.cpp cannot compute: see test_refusals
+            # the real ones say truncate = False, which llama.cpp rounds: see test_gpt_oss
             "rope_parameters": {**YARN, "rope_theta": 150_000.0, "factor": 32.0, "truncate": True},
         },
     ),
@@ -261,7 +273,9 @@ def _model(family: Family) -> Any:
 
     transformers.utils.logging.disable_progress_bar()
     is_text_of_more = family.name in ("Gemma3", "Gemma4", "Qwen3_5")
+    is_mistral = family.name == "Mistral3"  # whose text is a plain Mistral
     config_class = getattr(transformers, f"{family.name}{'Text' if is_text_of_more else ''}Config")
+    config_class = transformers.MistralConfig if is_mistral else config_class
     settings = {"dtype": "float32", **SIZES, **family.settings}
     torch.manual_seed(family.seed)
     with warnings.catch_warnings():
@@ -282,14 +296,15 @@ def _model(family: Family) -> Any:
 
 def _seeing_model(transformers: Any, name: str, text: Any) -> Any:
     vision = {
+        "Mistral3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
         "Gemma3": {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14},
         "Gemma4": {"num_hidden_layers": 1, "num_attention_heads": 2},
         "Qwen3_5": {"depth": 1, "num_heads": 2, "out_hidden_size": text.hidden_size, "num_position_embeddings": 16},
     }[name] | {"hidden_size": 16, "intermediate_size": 32}
     if name == "Gemma4":
         vision |= {"head_dim": 8, "num_key_value_heads": 2}
-    if name == "Gemma3":
-        vision["model_type"] = "siglip_vision_model"
+    if name in ("Gemma3", "Mistral3"):
+        vision["model_type"] = "siglip_vision_model" if name == "Gemma3" else "pixtral"
     audio = {"audio_config": None} if name == "Gemma4" else {}
     config = getattr(transformers, f"{name}Config")(text_config=text.to_dict(), vision_config=vision, **audio)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config)

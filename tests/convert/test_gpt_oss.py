@@ -25,17 +25,23 @@ FLOATS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("gpt-oss") / "checkpoint"
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bool, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("gpt-oss") / "checkpoint"
+    return folder, gpt_oss.save(folder)
 
 
 @pytest.fixture(scope="module")
-def wanted(folder: Path) -> dict[bool, np.ndarray]:
-    return gpt_oss.save(folder)
+def folder(saved: tuple[Path, dict[bool, np.ndarray]]) -> Path:
+    return saved[0]
 
 
 @pytest.fixture(scope="module")
-def converted(folder: Path, wanted: dict[bool, np.ndarray]) -> Path:
+def wanted(saved: tuple[Path, dict[bool, np.ndarray]]) -> dict[bool, np.ndarray]:
+    return saved[1]
+
+
+@pytest.fixture(scope="module")
+def converted(folder: Path) -> Path:
     target = folder.with_name("gpt-oss.gguf")
     convert(lambda _: None, folder, target, "f32")
     return target
@@ -82,9 +88,7 @@ def test_it_answers_as_transformers_does_up_to_the_products_in_8_bits(
     assert (wanted[True].argmax(-1) == got.argmax(-1)).mean() > 0.85
 
 
-def test_the_note_says_what_llama_cpp_rounds_and_how_much_that_is(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
-) -> None:
+def test_the_note_says_what_llama_cpp_rounds_and_how_much_that_is(folder: Path, tmp_path: Path) -> None:
     result = convert(lambda _: None, folder, tmp_path / "model.gguf", "bf16")
     (note,) = [note for note in result.notes if "YaRN" in note]
     assert "8.1 to 17.4" in note
@@ -99,7 +103,7 @@ def test_a_rounding_that_would_change_answers_is_refused(tmp_path: Path) -> None
         convert(lambda _: None, tmp_path / "c", tmp_path / "model.gguf", "bf16")
 
 
-def test_a_power_that_is_no_number_is_refused(folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path) -> None:
+def test_a_power_that_is_no_number_is_refused(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in folder.iterdir():
@@ -111,9 +115,7 @@ def test_a_power_that_is_no_number_is_refused(folder: Path, wanted: dict[bool, n
         convert(lambda _: None, broken, tmp_path / "model.gguf", "bf16")
 
 
-def test_installing_quantizes_the_rest_and_keeps_the_experts(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
-) -> None:
+def test_installing_quantizes_the_rest_and_keeps_the_experts(folder: Path, tmp_path: Path) -> None:
     full, small = tmp_path / "full.gguf", tmp_path / "small.gguf"
     convert_checkpoint(folder, full, "bf16", logs=tmp_path)
     plan = plan_quantization(full, "Q4_K_M", logs=tmp_path)
@@ -129,9 +131,7 @@ def test_installing_quantizes_the_rest_and_keeps_the_experts(
             assert (tensor.data == tensors(small)[name].data).all()
 
 
-def test_who_names_another_type_for_the_experts_gets_it(
-    folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path
-) -> None:
+def test_who_names_another_type_for_the_experts_gets_it(folder: Path, tmp_path: Path) -> None:
     full = tmp_path / "full.gguf"
     convert(lambda _: None, folder, full, "bf16")
     rule = (("ffn_down_exps", "Q8_0"),)
@@ -144,7 +144,7 @@ def test_who_names_another_type_for_the_experts_gets_it(
 
 
 @pytest.mark.real
-def test_the_file_is_the_one_that_upstream_writes(folder: Path, wanted: dict[bool, np.ndarray], tmp_path: Path) -> None:
+def test_the_file_is_the_one_that_upstream_writes(folder: Path, tmp_path: Path) -> None:
     """Every tensor byte for byte, every key but those that a folder's name makes, with the real vocabulary."""
     real = tmp_path / "real"
     real.mkdir()

@@ -187,6 +187,17 @@ def test_a_whole_quantized_checkpoint_converts(tmp_path: Path) -> None:
     assert (stored.data == (tensors[name].float() * scale[:256, :512]).numpy()).all()
 
 
+@pytest.mark.parametrize("key", ["quantization_config", "compression_config"])
+@pytest.mark.parametrize("is_nested", [True, False])
+def test_where_a_method_is_named(key: str, is_nested: bool, tmp_path: Path) -> None:
+    """Beside the text model or in it; compression_config is what llm-compressor wrote in 2024."""
+    stored, scale = torch.randn(ROWS, COLUMNS).to(torch.float8_e4m3fn), torch.rand(ROWS, 1)
+    save_file({f"{NAME}.weight": stored, f"{NAME}.weight_scale": scale}, tmp_path / "model.safetensors")
+    said = {key: compressed("float-quantized", num_bits=8, type="float", strategy="channel")}
+    checkpoints.write_json(tmp_path / "config.json", {"text_config": said} if is_nested else said)
+    np.testing.assert_array_equal(read_weights(tmp_path)[f"{NAME}.weight"].read(), (stored.float() * scale).numpy())
+
+
 FP8 = {"quant_method": "fp8", "weight_block_size": [16, 16]}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "NF4": (

@@ -77,7 +77,7 @@ def added_on_a_token(document: dict[str, Any]) -> None:
 
 CASES: dict[str, tuple[Change, str]] = {
     "architecture": (set_config(architectures=["FalconForCausalLM"]), "architecture FalconForCausalLM is not"),
-    "no architecture": (set_config(architectures=None), "does not name one architecture"),
+    "no architecture": (set_config(architectures=None), "does not name an architecture"),
     "rope type": (
         set_config(rope_scaling=ROPE),
         "rotary scaling 'dynamic' is not supported",

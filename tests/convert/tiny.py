@@ -64,6 +64,11 @@ MLA = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": {"rope_parameters": LLAMA3, "head_dim": 16},
     "MistralForCausalLM": {"sliding_window": 224},
+    "Ministral3ForCausalLM": {
+        "model_type": "ministral3",
+        "head_dim": 32,
+        "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1},
+    },
     "MixtralForCausalLM": {"num_local_experts": 4, "num_experts_per_tok": 2},
     "GraniteForCausalLM": dict.fromkeys(
         ("attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling"), 2.0

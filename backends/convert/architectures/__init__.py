@@ -8,6 +8,7 @@ from backends.convert.architectures import (
     gpt_oss,
     lfm2,
     llama,
+    mistral3,
     olmo,
     phi,
     qwen,
@@ -17,6 +18,7 @@ from backends.convert.architectures.table import Architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
     **llama.ARCHITECTURES,
+    **mistral3.ARCHITECTURES,
     **qwen.ARCHITECTURES,
     **qwen_next.ARCHITECTURES,
     **gemma.ARCHITECTURES,

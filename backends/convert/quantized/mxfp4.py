@@ -1,4 +1,4 @@
-"""MXFP4 as gpt-oss stores its experts: floats of 4 bits, 32 of them with one power of two. They are kept as they are."""
+"""MXFP4 as gpt-oss stores its experts: floats of 4 bits, 32 of them with one power of two. They stay as they are."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The tokens that a checkpoint lists beside its model of words, wherever it lists them. Trusts no entry."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,16 @@ def added_in_json(document: dict[str, Any], settings: dict[str, Any]) -> dict[in
     ids = _Ids(vocab if isinstance(vocab, dict) else {})
     for entry in listed:
         ids.put(_entry(entry, "tokenizer.json")[1])
-    for _, token in sorted(_decoder(settings), key=lambda pair: pair[0]):
+    for token in added_in_settings(settings, ids.by_text):
         ids.put(token)
-    for token in _named(settings):
-        if token.text not in ids.by_text:
-            ids.put(token)
     return ids.tokens
+
+
+def added_in_settings(settings: dict[str, Any], known: Collection[str]) -> list[AddedToken]:
+    """What transformers adds from tokenizer_config.json to the texts that are known, in its order. Raises Refusal."""
+    decoder = [token for _, token in sorted(_decoder(settings), key=lambda pair: pair[0])]
+    told = {token.text for token in decoder}
+    return decoder + [token for token in _named(settings) if token.text not in known and token.text not in told]
 
 
 class _Ids:

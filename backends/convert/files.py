@@ -67,7 +67,18 @@ def megabytes(count: int) -> str:
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX_JSON_VALUES) -> dict[str, Any]:
     """The object in a JSON file of a checkpoint. Raises Refusal when it is missing, too large or not one."""
     try:
-        value = parse_json(read_regular(path, max_bytes), max_values=max_values)
+        value = json.loads(read_checked(path, max_bytes, max_values), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:
+        raise Refusal(f"{path.name} is damaged: it is not valid JSON. Download the checkpoint again.") from fault
+    if not isinstance(value, dict):
+        raise Refusal(f"{path.name} is damaged: it holds no JSON object. Download the checkpoint again.")
+    return value
+
+
+def read_checked(path: Path, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX_JSON_VALUES) -> bytes:
+    """The same as bytes that nobody has parsed yet."""
+    try:
+        content = read_regular(path, max_bytes)
     except FileNotFoundError:
         raise Refusal(f"{path.parent} is not a complete checkpoint: {path.name} is missing.") from None
     except TooLargeError as fault:
@@ -76,13 +87,9 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX
         raise Refusal(f"{path.name} is not what its name says: {fault.strerror}.") from fault
     except OSError as fault:
         raise Refusal(f"{path} cannot be read: {fault.strerror or fault}.") from fault
-    except OverflowError:
-        raise Refusal(f"{path.name} holds far more values than it should, so it was not read.") from None
-    except (ValueError, RecursionError) as fault:
-        raise Refusal(f"{path.name} is damaged: it is not valid JSON. Download the checkpoint again.") from fault
-    if not isinstance(value, dict):
-        raise Refusal(f"{path.name} is damaged: it holds no JSON object. Download the checkpoint again.")
-    return value
+    if _num_values(content) > max_values:
+        raise Refusal(f"{path.name} holds far more values than it should, so it was not read.")
+    return content
 
 
 def parse_json(
@@ -91,10 +98,14 @@ def parse_json(
     max_values: int = MAX_JSON_VALUES,
 ) -> Any:
     """Knows no NaN. Raises ValueError or RecursionError, and OverflowError for too many values."""
-    # counted before they become a hundred times as many bytes of objects
-    if sum(map(text.count, (b",", b"[", b"{"))) > max_values:
+    if _num_values(text) > max_values:
         raise OverflowError("too many values")
     return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs_hook)
+
+
+def _num_values(text: bytes) -> int:
+    """At most: counted before they become a hundred times as many bytes of objects."""
+    return sum(map(text.count, (b",", b"[", b"{")))
 
 
 def _refuse_constant(name: str) -> None:

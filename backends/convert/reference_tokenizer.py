@@ -3,6 +3,7 @@
 Some texts are left out: those on which llama.cpp is known to differ in a way that its format cannot express.
 """
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from backends.child import Refusal
-from backends.convert.added_tokens import added_in_json
-from backends.convert.byte_level import missing_bytes, normalizer_steps
-from backends.convert.fallback_bpe import SPACE, is_fallback_bpe
-from backends.convert.files import read_json
+from backends.convert.added_tokens import added_in_settings
+from backends.convert.byte_level import byte_alphabet, normalizer_steps
+from backends.convert.fallback_bpe import SPACE
+from backends.convert.files import read_checked, read_json
 from backends.convert.nasty_texts import NASTY_TEXTS
 from backends.convert.pretokenizer import find
 from backends.convert.sentencepiece_model import read_model
 from backends.convert.tokenizer import MAX_TOKENIZER_BYTES
-from backends.convert.vocabulary import AddedToken, TokenType
+from backends.convert.vocabulary import TokenType
 
 NUM_WORDS = 800
 NUM_SPECIAL = 12
@@ -29,8 +30,7 @@ class ReferenceTokenizer:
     """encode: text -> ids, without the tokens around it."""
 
     encode: Callable[[str], list[int]]
-    decode: Callable[[int], str]
-    num_tokens: int
+    decode: Callable[[int], str]  # an id without a token is an empty text
     special: tuple[str, ...]
     whole: tuple[str, ...]  # texts that are one token wherever they stand
     is_comparable: Callable[[str], bool]
@@ -39,9 +39,9 @@ class ReferenceTokenizer:
         """What both tokenizers must agree on."""
         return filter(self.is_comparable, (*NASTY_TEXTS, *self._around_special()))
 
-    def words(self) -> Iterator[str]:
-        """Tokens of the vocabulary, common and rare, as texts."""
-        for id_ in range(0, self.num_tokens, max(1, self.num_tokens // NUM_WORDS)):
+    def words(self, num_rows: int) -> Iterator[str]:
+        """Tokens of the vocabulary, common and rare, as texts. num_rows: of the model."""
+        for id_ in range(0, num_rows, max(1, num_rows // NUM_WORDS)):
             text = self.decode(id_)
             if text and "\ufffd" not in text and self.is_comparable(text):
                 yield text
@@ -60,32 +60,30 @@ def read_reference(folder: Path) -> ReferenceTokenizer:
 
 
 def _from_json(path: Path, settings: dict[str, Any]) -> ReferenceTokenizer:
-    document = read_json(path, MAX_TOKENIZER_BYTES)
-    added = added_in_json(document, settings)
-    tokenizer = _loaded(path, added)
+    tokenizer = _loaded(path, settings)
+    added = list(tokenizer.get_added_tokens_decoder().values())
     return ReferenceTokenizer(
         encode=lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
         decode=lambda id_: str(tokenizer.decode([id_], skip_special_tokens=False)),
-        num_tokens=max(tokenizer.get_vocab().values(), default=-1) + 1,
-        special=tuple(token.text for token in added.values() if token.is_special),
-        whole=tuple(token.text for token in added.values() if not token.is_special),
-        is_comparable=_comparable(document, added),
+        special=tuple(token.content for token in added if token.special),
+        whole=tuple(token.content for token in added if not token.special),
+        is_comparable=_comparable(tokenizer, added),
     )
 
 
-def _loaded(path: Path, added: dict[int, AddedToken]) -> Any:
+def _loaded(path: Path, settings: dict[str, Any]) -> Any:
     """With the tokens that transformers adds from tokenizer_config.json."""
-    from tokenizers import AddedToken as Token
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
 
+    content = read_checked(path, MAX_TOKENIZER_BYTES)
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_buffer(content)
         known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-        more = [Token(t.text, special=t.is_special, normalized=False) for t in added.values() if t.text not in known]
-        tokenizer.add_tokens(more)
+        more = [token for token in added_in_settings(settings, known) if token.text not in known]
+        tokenizer.add_tokens([AddedToken(t.text, special=t.is_special, normalized=False) for t in more])
         tokenizer.no_truncation()
         tokenizer.no_padding()
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, Refusal):
         raise
     except BaseException as fault:  # the library's own class for whatever it does not like, and its panics
         raise Refusal(f"{path.name} is damaged: {fault!s:.200}. Download the checkpoint again.") from fault
@@ -102,30 +100,36 @@ def _from_model(path: Path) -> ReferenceTokenizer:
         processor.LoadFromFile(str(path))
     except (RuntimeError, OSError) as fault:
         raise Refusal(f"{path.name} is damaged. Download the checkpoint again.") from fault
+    num_pieces = processor.GetPieceSize()
     hidden = {TokenType.CONTROL, TokenType.UNKNOWN}
     if model.adds_space:  # llama.cpp adds one after such a piece, too
         hidden.add(TokenType.USER_DEFINED)
     special = [text for text, type_ in zip(model.tokens, model.types, strict=True) if type_ in hidden]
     return ReferenceTokenizer(
         encode=lambda text: list(processor.EncodeAsIds(text)),
-        decode=lambda id_: "" if processor.IsControl(id_) else str(processor.DecodeIds([id_])),
-        num_tokens=processor.GetPieceSize(),
+        decode=lambda id_: "" if id_ >= num_pieces or processor.IsControl(id_) else str(processor.DecodeIds([id_])),
         special=(),
         whole=(),
         is_comparable=lambda text: SPACE not in text and not any(token in text for token in special),
     )
 
 
-def _comparable(document: dict[str, Any], added: dict[int, AddedToken]) -> Callable[[str], bool]:
+def _state(part: Any) -> Any:
+    """A normalizer or pre-tokenizer of the library as tokenizer.json writes it."""
+    return None if part is None else json.loads(part.__getstate__())
+
+
+def _comparable(tokenizer: Any, added: list[Any]) -> Callable[[str], bool]:
     """Whether llama.cpp can give the tokens of a text at all. What it cannot is in the notes of the vocabulary."""
-    is_composed = normalizer_steps(document) == [{"type": "NFC"}]
-    has_words = not is_fallback_bpe(document)
-    capitals_differ = has_words and find(document.get("pre_tokenizer")).capitals_differ
-    swallows = any(token.swallows_left or token.swallows_right for token in added.values())
-    splitter = document.get("pre_tokenizer") or {}
+    splitter = _state(tokenizer.pre_tokenizer) or {}
+    is_composed = normalizer_steps({"normalizer": _state(tokenizer.normalizer)}) == [{"type": "NFC"}]
+    has_words = not tokenizer.model.byte_fallback
+    capitals_differ = has_words and find(splitter).capitals_differ
+    swallows = any(token.lstrip or token.rstrip for token in added)
     is_metaspace = splitter.get("type") == "Metaspace" and splitter.get("prepend_scheme") != "never"
-    special = [token.text for token in added.values()] if swallows or is_metaspace else []
-    missing = missing_bytes(document["model"]["vocab"]) if has_words else frozenset()
+    special = [token.content for token in added] if swallows or is_metaspace else []
+    letters = byte_alphabet().items() if has_words else ()
+    missing = {byte for byte, letter in letters if tokenizer.model.token_to_id(letter) is None}
 
     def is_comparable(text: str) -> bool:
         if is_composed and not unicodedata.is_normalized("NFC", text):

@@ -5,6 +5,8 @@ llama.cpp ends the process on some files that do not add up; here that is one se
 
 import faulthandler
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +39,13 @@ def verify(report: Report, source: Path, part: Path, target: Path) -> Verificati
     report(Progress(0.0, "Comparing the tokens"))
     faulthandler.dump_traceback_later(MAX_SECONDS + os.path.getsize(part) / SLOWEST_DISK, exit=True)
     native.start()
-    verification, ids = compare_tokens(source, part)
     if os.path.getsize(part) < MEMORY_SHARE * psutil.virtual_memory().available:
-        report(Progress(0.5, "Trying a forward pass"))
-        _try_forward(part, ids)
+        with _opened(part) as model:
+            verification, ids = _compared(read_reference(source), model)
+            report(Progress(0.5, "Trying a forward pass"))
+            _try_forward(model, ids)
     else:
+        verification, _ = compare_tokens(source, part)
         verification = replace(verification, notes=(*verification.notes, TOO_LARGE))
     faulthandler.cancel_dump_traceback_later()
     publish(part, target)
@@ -50,21 +54,31 @@ def verify(report: Report, source: Path, part: Path, target: Path) -> Verificati
 
 
 def compare_tokens(source: Path, part: Path) -> tuple[Verification, list[int]]:
-    """What was compared, and the tokens of a plain text."""
-    reference = read_reference(source)
+    """What was compared, and the tokens of a plain text. Reads the vocabulary alone."""
+    with _opened(part, vocab_only=True) as model:
+        return _compared(read_reference(source), model)
+
+
+@contextmanager
+def _opened(part: Path, vocab_only: bool = False) -> Iterator[NativeModel]:
     try:
-        with NativeModel(part, vocab_only=True) as model:
-            if not model.has_vocabulary:
-                raise Refusal("The converted file has no vocabulary that llama.cpp can read, so it was not kept.")
-            texts, words = list(reference.texts()), list(reference.words())
-            faults = [fault for text in texts if (fault := find_fault(text, reference, model))]
-            rare = [fault for word in words if (fault := find_fault(word, reference, model))]
-            if faults or len(rare) > MAX_SHARE * len(words):
-                raise Refusal(DIFFERS.format((faults + rare)[0]))
-            notes = (RARE.format(rare[0], len(rare), len(words)),) if rare else ()
-            return Verification(len(texts) + len(words), notes), model.tokenize(PLAIN, True, True)
+        model = NativeModel(part, vocab_only=vocab_only)
     except NativeError as fault:
         raise Refusal(f"llama.cpp cannot use the converted file ({fault}), so it was not kept.") from fault
+    with model:
+        yield model
+
+
+def _compared(reference: ReferenceTokenizer, model: NativeModel) -> tuple[Verification, list[int]]:
+    if not model.has_vocabulary:
+        raise Refusal("The converted file has no vocabulary that llama.cpp can read, so it was not kept.")
+    texts, words = list(reference.texts()), list(reference.words(model.num_tokens))
+    faults = [fault for text in texts if (fault := find_fault(text, reference, model))]
+    rare = [fault for word in words if (fault := find_fault(word, reference, model))]
+    if faults or len(rare) > MAX_SHARE * len(words):
+        raise Refusal(DIFFERS.format((faults + rare)[0]))
+    notes = (RARE.format(rare[0], len(rare), len(words)),) if rare else ()
+    return Verification(len(texts) + len(words), notes), model.tokenize(PLAIN, True, True)
 
 
 def find_fault(text: str, reference: ReferenceTokenizer, model: NativeModel) -> str | None:
@@ -80,11 +94,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}\u2026"
 
 
-def _try_forward(part: Path, ids: list[int]) -> None:
+def _try_forward(model: NativeModel, ids: list[int]) -> None:
     threads = psutil.cpu_count(logical=False) or 1
     params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=threads)
     try:
-        with NativeModel(part) as model, NativeContext(model, params) as context:
+        with NativeContext(model, params) as context:
             tokens = ids[:NUM_TOKENS] or [0]
             for row, token in enumerate(tokens):
                 context.set_row(row, token, row, 0)

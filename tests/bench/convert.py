@@ -122,7 +122,7 @@ def measure(
 def ours(checkpoint: Path, wanted: str) -> Figures:
     script = checkpoint.with_name("ours.py")  # a file, since a child that is spawned imports it
     script.write_text(OURS, encoding="utf-8")
-    target = _fresh(checkpoint)
+    target = _fresh(checkpoint.with_name("model.gguf"))
     command = [sys.executable, str(script), str(checkpoint), str(target), wanted]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
@@ -131,9 +131,14 @@ def ours(checkpoint: Path, wanted: str) -> Figures:
 
 
 def theirs(checkpoint: Path, sources: Path, wanted: str) -> Figures:
-    """Two processes of the same kind, so that the peak is that of one converter."""
-    target = _fresh(checkpoint)
+    target = checkpoint.with_name("model.gguf")
     inner = [sys.executable, "-m", "tests.bench.upstream", str(sources), wanted, str(checkpoint), str(target)]
+    return run_theirs(inner, target)
+
+
+def run_theirs(inner: list[str], target: Path) -> Figures:
+    """Two processes of the same kind, so that the peak is that of one converter."""
+    _fresh(target)
     script = THEIRS.format(inner=inner)
     done = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     if not target.exists():
@@ -142,8 +147,7 @@ def theirs(checkpoint: Path, sources: Path, wanted: str) -> Figures:
     return figures
 
 
-def _fresh(checkpoint: Path) -> Path:
-    target = checkpoint.with_name("model.gguf")
+def _fresh(target: Path) -> Path:
     target.unlink(missing_ok=True)
     os.sync()  # what the last run left to be written is not this one's work
     return target

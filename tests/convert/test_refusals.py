@@ -160,7 +160,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a merge to nothing": (set_tokenizer(lambda d: d["model"]["merges"].append(["z", "q"])), "or makes none"),
     "two tokens of one id": (set_tokenizer(lambda d: d["model"]["vocab"].update(zz=5)), "two tokens share an id"),
-    "added on a token": (set_tokenizer(lambda d: added_on_a_token(d)), "two tokens share an id"),
+    "added on a token": (set_tokenizer(added_on_a_token), "two tokens share an id"),
     "no merges": (set_tokenizer(lambda d: d["model"].update(merges=[])), "no merges"),
     "merges of nothing": (set_tokenizer(lambda d: d["model"].update(merges=["a b"] * 5000)), "holds 5,000 merges"),
 }

@@ -265,7 +265,8 @@ class Library:
 def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> ModelEntry:
     it = facts or Facts(True)
     path = Path(found.path)
-    fault = (None if found.is_hint else found.problem) or it.problem
+    told = it.problem.replace(path.name, found.name) if it.problem and found.name else it.problem  # a blob's is a hash
+    fault = (None if found.is_hint else found.problem) or told
     problem = fault or found.problem
     naming = found_naming(found, it)
     return ModelEntry(

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from backends.bounds import as_name, clamped, whole
 from backends.formats import CompanionError, FormatError, UnreadableError
 from backends.formats.gguf_cursor import ARRAY, Cursor
+from backends.formats.gguf_packed import packed
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 from backends.formats.other_files import NUM_BYTES, what_it_is
 
@@ -159,12 +160,15 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
         raise CompanionError(f"{name} is not a model by itself but {told}")
     if not header.architecture:
         raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
+    tensors = [tensor.name for each in (header, *others) for tensor in each.tensors]
+    if told := packed(name, header.architecture, ARCHITECTURES, tensors):
+        raise FormatError(told)
     if header.architecture not in ARCHITECTURES:
         raise FormatError(
             f"{name} has the architecture {header.architecture[:64]!r}, which this version does not know. "
             "Look for an update of Slipstream, or choose another model."
         )
-    if not any(each.tensors for each in (header, *others)):
+    if not tensors:
         raise FormatError(f"{name} holds no weights, only a vocabulary. Get the file with the model itself.")
     _check_figures(header)
 

@@ -2,6 +2,8 @@
 
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,32 @@ from backends.llama.native import NativeError, NativeModel
 from backends.protocol import EngineOptions
 from tests.inference.conftest import SECONDS
 
+SHORT = """
+import resource, sys
+from pathlib import Path
+
+import psutil
+
+from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
+
+def allow(more):
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + more, -1))
+
+native.start()
+with NativeModel(Path(sys.argv[1])) as model:
+    allow(300_000_000)
+    try:
+        NativeContext(model, ContextParams(200_000, num_slots=1, batch_tokens=512, threads=1))
+    except NativeError as error:
+        print(error.is_of_memory, error)
+allow(20_000_000)
+try:
+    NativeModel(Path(sys.argv[1]))
+except NativeError as error:
+    print(error.is_of_memory, error)
+"""
 EXPECTED = r"wrong number of tensors; expected 272, got 263"
 
 
@@ -86,3 +114,13 @@ def test_only_the_errors_since_the_call_count_and_few_are_kept() -> None:
         errors.hear(ERROR, "x" * 100_000)
     assert len(errors.since(mark)) == NUM_KEPT
     assert all(len(line) < 10_000 for line in errors.since(mark))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to its address space")
+def test_real_shortages_are_told_as_memory(smollm2: Path) -> None:
+    """Of a cache and of a model's own pages, in a process that may have no more."""
+    done = subprocess.run([sys.executable, "-c", SHORT, str(smollm2)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "True llama.cpp says “failed to initialize the context: failed to allocate buffer for kv cache”",
+        "True llama.cpp says “mmap failed: Cannot allocate memory”",
+    ]

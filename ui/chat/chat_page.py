@@ -155,7 +155,7 @@ class ChatPage(QWidget):
             return None
         if self._desk.is_loading:
             return f"{self._desk.name} is loading…"
-        if self._models.entries:
+        if self._models.offered:
             return "Choose a model first, above"
         return "Install a model first" if self._models.is_known else "Looking for models…"
 

@@ -10,7 +10,23 @@ from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.rendered import Rendered
 
 PIECES = [
-    *("Hello", " ", "  ", "\n", "\n\n", "\t", "wörld", "日本語", "🙂", "e\u0301", "\u200b", "123", "don't", "<b>", "</b>"),
+    *(
+        "Hello",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "\t",
+        "wörld",
+        "日本語",
+        "🙂",
+        "e\u0301",
+        "\u200b",
+        "123",
+        "don't",
+        "<b>",
+        "</b>",
+    ),
     *("<", ">", "|", "[", "]", "<|", "|>", "\x00", "\ud800", "\ufffd", "x", "a.b(c)", "▁", "İ", "\r\n", "\x7f"),
 ]
 MAX_PIECES, MAX_TURNS = 6, 4
@@ -50,7 +66,9 @@ def _said(controls: list[str], chance: random.Random) -> str:
     for _ in range(chance.randint(0, MAX_PIECES)):
         if controls and chance.random() < 0.4:
             marker = chance.choice(controls)
-            begin, end = (0, len(marker)) if chance.random() < 0.5 else sorted(chance.choices(range(len(marker) + 1), k=2))
+            begin, end = (
+                (0, len(marker)) if chance.random() < 0.5 else sorted(chance.choices(range(len(marker) + 1), k=2))
+            )
             said += marker[begin:end]
         else:
             said += chance.choice(PIECES)
@@ -98,7 +116,7 @@ def _reads_what_people_wrote(model: NativeModel, prompts: PromptTokens, chat: Re
     return [token for token in _unbegun(model, prompts.of_chat(chat), chat) if token in own] != wanted
 
 
-def _differs_without_markers(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
+def _differs_without_markers(_model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
     """Of what the template alone wrote the tokens are those of one reading of the whole."""
     if prompts.needs_origins(chat.text[begin:end] for begin, end in chat.said):
         return False

@@ -81,7 +81,7 @@ def perform(task: str, arguments: list[str]) -> int:
     if task in ("test", "real"):
         call(tool("python"), "-m", "tests.real.things", *(["--all"] if task == "real" else []))  # the tests tell a failure
     if task == "real":
-        return call(tool("python"), "-m", "pytest", "-m", "real", *arguments)
+        return call(tool("python"), "-m", "tests.bench.real", *arguments)
     if task == "test":
         return call(tool("python"), "-m", "pytest", *PARALLEL, *arguments)
     if task == "check":

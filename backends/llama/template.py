@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 from backends.engine.runner import PromptError
 from backends.llama.jinja import CHATML, TEMPLATE, Render, Template
+from backends.llama.rendered import Rendered
 from backends.protocol import FailureKind, Message
 from backends.sandbox.job import Fault
 from backends.sandbox.sandbox import Sandbox
@@ -19,17 +20,22 @@ class ChatTemplate:
     """Raises PromptError (BAD_TEMPLATE) at render time for a template that cannot be read, fails or has no end;
     UNAVAILABLE when there was nobody to read it."""
 
+    stops: tuple[str, ...] = ()  # texts that end an answer of this format, beside the vocabulary's own ends
+
     def __init__(self, source: str | None, bos: str, eos: str):
         self._template = Template(source or CHATML, bos, eos)
         self._overruns = _Overruns()
 
-    def render(self, messages: tuple[Message, ...], sandbox: Sandbox) -> str:
+    def render(
+        self, messages: tuple[Message, ...], sandbox: Sandbox, *, continues: bool = False, tracked: bool = False
+    ) -> Rendered:
+        """continues: the last message is the beginning of the answer. tracked: say which characters people wrote."""
         chat = _digest(messages)
         reason = self._overruns.get(chat)
         if reason is None:
             try:
                 text: str = sandbox.run(Render(messages), **{TEMPLATE: lambda: self._template})
-                return text
+                return Rendered(text)
             except Fault as fault:
                 if fault.is_ours:
                     sentence = f"The engine could not read this chat: {fault}. Try again in a moment."

@@ -22,7 +22,7 @@ class Renderer:
 
     def __call__(self, source: str | None, chat: tuple[Message, ...] = CHAT) -> str:
         self._sandboxes.append(Sandbox())
-        return ChatTemplate(source, bos="<s>", eos="</s>").render(chat, self._sandboxes[-1])
+        return ChatTemplate(source, bos="<s>", eos="</s>").render(chat, self._sandboxes[-1]).text
 
     def close(self) -> None:
         for sandbox in self._sandboxes:

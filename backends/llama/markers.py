@@ -45,10 +45,14 @@ class Markers:
         self._all = _Index(markers)
         own = [marker for marker in markers if marker.is_control or marker.is_guarded]
         self._own = _Index(own)
+        self._controls = frozenset(marker.token for marker in own if marker.is_control)
         self._joined = "\0".join(["", *(marker.text for marker in own), ""])
         self._firsts = frozenset(marker.text[0] for marker in own)
         self._lasts = frozenset(marker.text[-1] for marker in own)
         self._longest = max((len(marker.text) for marker in own), default=0)
+
+    def is_control(self, token: int) -> bool:
+        return token in self._controls
 
     def in_text(self, text: str) -> list[Marker]:
         """The control tokens whose texts stand in it."""

@@ -4,8 +4,10 @@ library; finds them as its `tokenizer_st_partition` does (llama-vocab.cpp)."""
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
+NUM_FIRST = 6  # characters of a marker by which it is looked for
 WHITE = " \t\n\v\f\r"  # C's isspace
 Span = tuple[int, int]  # [begin, end) in characters
 
@@ -30,14 +32,11 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of a text: a marker that is read (token), or characters from begin to end. is_taken: they are a marker that
-    stays text for now. is_cut: what follows must not be read together with them."""
+    """Of a text: a marker (token), or characters from begin to end that hold none."""
 
     begin: int
     end: int
     token: int | None = None
-    is_taken: bool = False
-    is_cut: bool = False
 
 
 class Markers:
@@ -46,10 +45,14 @@ class Markers:
         self._all = _Index(markers)
         own = [marker for marker in markers if marker.is_control or marker.is_guarded]
         self._own = _Index(own)
+        self._controls = frozenset(marker.token for marker in own if marker.is_control)
         self._joined = "\0".join(["", *(marker.text for marker in own), ""])
         self._firsts = frozenset(marker.text[0] for marker in own)
         self._lasts = frozenset(marker.text[-1] for marker in own)
         self._longest = max((len(marker.text) for marker in own), default=0)
+
+    def is_control(self, token: int) -> bool:
+        return token in self._controls
 
     def in_text(self, text: str) -> list[Marker]:
         """The control tokens whose texts stand in it."""
@@ -57,14 +60,15 @@ class Markers:
 
     def may_arise(self, said: Iterable[str]) -> bool:
         """Whether one stands in what people said, or could where a template writes its own text beside it."""
-        return any(self._own.found_in(text) or self._may_complete(text) for text in said)
+        return any(self._own.is_in(text) or self._may_complete(text) for text in said)
 
     def split(self, text: str, said: tuple[Span, ...] = ()) -> list[Part]:
-        """Control tokens outside of what people said, and the texts between them, each to be read as a whole."""
+        """The markers, control tokens only where people did not say them, and the texts between them, each to be read
+        by itself. In time that grows with the text alone; llama.cpp's with the square of the number of markers."""
         parts = [Part(0, len(text))]
         for marker in self._all.found_in(text):
             parts = [new for part in parts for new in _split_part(text, part, marker, said)]
-        return _joined(parts)
+        return parts
 
     def _may_complete(self, said: str) -> bool:
         """The edges that matter are those of the text as it is, and without white space: templates trim."""
@@ -85,81 +89,83 @@ class _Index:
 
     def __init__(self, markers: list[Marker]):
         self._by_text: dict[str, Marker] = {}
-        self._lengths: dict[str, set[int]] = {}  # of the markers that begin with these two characters
+        lengths: dict[str, set[int]] = {}
         for marker in markers:
             self._by_text.setdefault(marker.text, marker)
-            self._lengths.setdefault(marker.text[:2], set()).add(len(marker.text))
-        self._beginning = re.compile(_any_of(self._lengths)) if markers else None
+            lengths.setdefault(marker.text[:NUM_FIRST], set()).add(len(marker.text))
+        # of all markers that could begin with these characters
+        self._lengths = {
+            first: sorted({length for size in range(1, NUM_FIRST + 1) for length in lengths.get(first[:size], ())})
+            for first in lengths
+        }
+        self._beginning = re.compile(f"(?=({_any_of(lengths)}))") if markers else None
+
+    def is_in(self, text: str) -> bool:
+        return next(self._matches(text), None) is not None
 
     def found_in(self, text: str) -> list[Marker]:
         """In the order in which llama.cpp looks for them."""
-        found = {marker.rank: marker for marker in self._matches(text)}
-        return [found[rank] for rank in sorted(found)]
+        found = {marker.token: marker for marker in self._matches(text)}
+        return sorted(found.values(), key=lambda marker: marker.rank)
 
     def _matches(self, text: str) -> Iterator[Marker]:
         for match in self._beginning.finditer(text) if self._beginning else ():
             begin = match.start()
-            for length in (*self._lengths.get(match[1], ()), 1):
+            for length in self._lengths[match[1]]:
                 if marker := self._by_text.get(text[begin : begin + length]):
                     yield marker
 
 
-def _any_of(beginnings: Iterable[str]) -> str:
-    """A pattern that is found at each of them, also where they overlap; as a class of second characters to each first,
-    because thousands of alternatives would be tried one after the other."""
-    seconds: dict[str, set[str]] = {}
-    for beginning in beginnings:
-        seconds.setdefault(beginning[0], set()).add(beginning[1:])
-    choices = []
-    for first, second in seconds.items():
-        some = "".join(re.escape(character) for character in sorted(second - {""}))
-        choices.append(re.escape(first) + (f"[{some}]" if some else "") + ("?" if some and "" in second else ""))
-    return f"(?=({'|'.join(choices)}))"
+def _any_of(texts: Iterable[str]) -> str:
+    """A pattern of all of them, as a tree: thousands of alternatives would be tried one after the other."""
+    tree: dict[str, Any] = {}
+    for text in texts:
+        node = tree
+        for character in text:
+            node = node.setdefault(character, {})
+        node[""] = {}
+    return _pattern(tree)
+
+
+def _pattern(node: dict[str, Any]) -> str:
+    choices = [re.escape(character) + _pattern(child) for character, child in node.items() if character]
+    return f"(?:{'|'.join(choices)})" + ("?" if "" in node else "") if choices else ""
 
 
 def _split_part(text: str, part: Part, marker: Marker, said: tuple[Span, ...]) -> Iterator[Part]:
-    if part.token is not None or part.is_taken:
+    if part.token is not None:
         yield part
         return
-    begin, search = part.begin, part.begin
+    begin = search = part.begin
     while (at := text.find(marker.text, search, part.end)) >= 0:
         end = at + len(marker.text)
         is_said = _overlaps(said, at, end)
-        if marker.is_control and is_said:
+        if is_said and marker.is_control:
             search = at + 1
-            continue
-        if marker.is_guarded and is_said:
-            if at > begin:
-                yield Part(begin, at)
-            begin = search = at + 2  # behind the signs that it begins with, where a word ends anyway
-            yield Part(at, begin, is_taken=True, is_cut=True)
-            continue
-        left = at
-        while marker.strips_left and left > begin and text[left - 1] in WHITE:
-            left -= 1
-        if left > begin:
-            yield Part(begin, left)
-        yield Part(at, end, marker.token) if marker.is_control else Part(at, end, is_taken=True)
-        begin = end
-        while marker.strips_right and begin < part.end and text[begin] in WHITE:
-            begin += 1
-        search = begin
-    if begin < part.end:
-        yield replace(part, begin=begin)
+        elif is_said and marker.is_guarded:
+            search = at + 2  # behind the signs that it begins with, where a word ends anyway
+            yield Part(begin, search)
+            begin = search
+        else:
+            yield from _text(text, begin, at, marker.strips_left)
+            yield Part(at, end, marker.token)
+            begin = search = _behind(text, end, part.end, marker.strips_right)
+    yield from _text(text, begin, part.end)
+
+
+def _text(text: str, begin: int, end: int, strips_end: bool = False) -> Iterator[Part]:
+    while strips_end and end > begin and text[end - 1] in WHITE:
+        end -= 1
+    if end > begin:
+        yield Part(begin, end)
+
+
+def _behind(text: str, begin: int, end: int, strips: bool) -> int:
+    while strips and begin < end and text[begin] in WHITE:
+        begin += 1
+    return begin
 
 
 def _overlaps(said: tuple[Span, ...], begin: int, end: int) -> bool:
     after = bisect_right(said, end - 1, key=lambda span: span[0])  # the spans before it begin before `end`
     return after > 0 and said[after - 1][1] > begin
-
-
-def _joined(parts: list[Part]) -> list[Part]:
-    """Neighbouring texts are one, unless there is a cut between them."""
-    joined: list[Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if last and part.token is None and last.token is None and last.end == part.begin and not last.is_cut:
-            joined[-1] = replace(last, end=part.end, is_cut=part.is_cut)
-        else:
-            joined.append(part)
-    return joined

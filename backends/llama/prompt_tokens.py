@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
-from backends.llama.markers import Markers
+from backends.llama.markers import Markers, Span
 from backends.llama.native import NativeModel
 from backends.llama.rendered import Rendered
+
+# characters: in a text of 200,000 markers llama.cpp would look for them for nine minutes
+MANY_MARKERS = 20_000
 
 
 class PromptTokens:
@@ -17,26 +20,29 @@ class PromptTokens:
         self._last = [model.end_of_text] if model.adds_eos and model.end_of_text >= 0 else []
 
     def of_text(self, text: str, reads_markers: bool) -> list[int]:
-        """Of a raw prompt, as llama-server reads it if `reads_markers`."""
-        tokens = self._begun(self._model.tokenize(text, add_special=False, parse_special=reads_markers))
-        return tokens + self._last if text else tokens
+        """Of a raw prompt, as llama-server reads it if `reads_markers`; else as people's own text all of it."""
+        tokens = self._read(text, () if reads_markers else ((0, len(text)),))
+        return self._begun(tokens) + (self._last if text else [])
 
     def of_chat(self, rendered: Rendered) -> list[int]:
         """Of a rendered chat, without a token at its end: it is not at its end."""
-        if not rendered.said:
-            return self._begun(self._model.tokenize(rendered.text, add_special=False, parse_special=True))
-        tokens: list[int] = []
-        for part in self.markers.split(rendered.text, rendered.said):
-            if part.token is not None:
-                tokens.append(part.token)
-            else:
-                text = rendered.text[part.begin : part.end]
-                tokens += self._model.tokenize(text, add_special=False, parse_special=False)
-        return self._begun(tokens)
+        return self._begun(self._read(rendered.text, rendered.said))
 
     def needs_origins(self, said: Iterable[str]) -> bool:
         """Whether a chat with these contents must be rendered so that it says who wrote what."""
         return self.markers.may_arise(said)
+
+    def _read(self, text: str, said: tuple[Span, ...] = ()) -> list[int]:
+        """With control tokens, but for those that people said."""
+        if not said and len(text) < MANY_MARKERS:
+            return self._model.tokenize(text, add_special=False, parse_special=True)
+        tokens: list[int] = []
+        for part in self.markers.split(text, said):
+            if part.token is not None:
+                tokens.append(part.token)
+            else:
+                tokens += self._model.tokenize(text[part.begin : part.end], add_special=False, parse_special=False)
+        return tokens
 
     def _begun(self, tokens: list[int]) -> list[int]:
         return tokens if tokens[:1] == self._first else self._first + tokens

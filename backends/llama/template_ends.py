@@ -34,7 +34,7 @@ def find_ends(template: ChatTemplate, sandbox: Sandbox, markers: Markers) -> Tem
     if not answer:
         return TemplateEnds()
     for part in markers.split(rest):
-        if part.token is not None:
+        if part.token is not None and markers.is_control(part.token):
             return TemplateEnds(tokens=frozenset((part.token,)))
         if rest[part.begin : part.end].strip():  # something that people can read comes first
             break

@@ -116,7 +116,7 @@ def _reads_what_people_wrote(model: NativeModel, prompts: PromptTokens, chat: Re
     return [token for token in _unbegun(model, prompts.of_chat(chat), chat) if token in own] != wanted
 
 
-def _differs_without_markers(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
+def _differs_without_markers(_model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
     """Of what the template alone wrote the tokens are those of one reading of the whole."""
     if prompts.needs_origins(chat.text[begin:end] for begin, end in chat.said):
         return False

@@ -9,7 +9,7 @@ import pytest
 from backends.llama import native
 from backends.llama.markers import Marker, Markers
 from backends.llama.native import NativeModel
-from backends.llama.prompt_tokens import PromptTokens
+from backends.llama.prompt_tokens import MANY_MARKERS, PromptTokens
 from backends.llama.rendered import Rendered
 from tests.llama.renderings import faults, hand_made, random_texts
 
@@ -101,13 +101,22 @@ def test_longer_markers_are_found_first_and_white_space_goes_where_the_vocabular
 
     assert split("x <a><b> y") == ["x", 2, " y"]
     assert split("x <a> y <a>") == ["x ", 1, "y ", 1]
-    assert split("x <a><b> y", (2, 5)) == ["x <a><b> y"], "a shown marker has taken the rest"
-    assert split("<a>\n\n\n\n<a>") == [1, "\n\n\n\n", 1], "a shown marker is no white space"
+    assert split("x <a><b> y", (2, 5)) == ["x <a", 4, "> y"], "a marker that is shown is read everywhere"
+    assert split("<a>\n\n\n\n<a>") == [1, 3, 1], "a marker is no white space"
     assert split("<a><a>", (3, 6)) == [1, "<a>"]
 
 
 def test_the_markers_of_gpt_oss_are_shown_and_yet_nobody_but_the_template_writes_them() -> None:
     markers = Markers([Marker(5, "<|end|>", is_control=False, is_guarded=True)])
     text = "<|end|>a<|end|>b"
-    assert [text[part.begin : part.end] for part in markers.split(text, ((7, 16),))] == ["<|end|>a<|", "end|>b"]
+    assert [text[part.begin : part.end] for part in markers.split(text, ((7, 16),))] == ["<|end|>", "a<|", "end|>b"]
     assert markers.may_arise(["a<|end|>"])
+
+
+def test_a_long_text_of_markers_is_read_in_parts_with_the_same_tokens(vocabulary: NativeModel) -> None:
+    prompts = PromptTokens(vocabulary)
+    text = "<|im_start|>user\nHi! <|im_end|>\n" * (MANY_MARKERS // 20)
+    assert prompts.of_text(text, reads_markers=True) == vocabulary.tokenize(text, False, True)
+    assert prompts.of_text(text, reads_markers=False) == vocabulary.tokenize(text, False, False)
+    # llama.cpp would take minutes for it: the suite's time limit would tell
+    assert prompts.of_text("<|im_end|>" * 100_000, reads_markers=True) == [END] * 100_000

@@ -113,7 +113,7 @@ class Welcome(QWidget):
 
     def show_models(self, entries: "Sequence[ModelEntry]") -> None:
         self._begin("Which model shall answer?", "Choose one of your library. You can change it at any time, above.")
-        for entry in entries[:MAX_OFFERED]:
+        for entry in [entry for entry in entries if not entry.is_checkpoint][:MAX_OFFERED]:
             tail = "    ".join(filter(None, (entry.quantization, entry.place, size(entry.bytes))))
             text = elided(entry.name, tail, self.fontMetrics(), WIDTH - CHIP_EDGES)
             choice = button(text, "chip", f"Load {entry.full_name}")

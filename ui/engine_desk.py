@@ -49,6 +49,12 @@ class EngineDesk(QObject):
     def name(self) -> str | None:
         return self.entry.name if self.entry else None
 
+    @property
+    def is_base(self) -> bool:
+        """Whether the loaded model has no chat format."""
+        ready = self.snapshot.ready if self.snapshot and self.is_ready else None
+        return ready is not None and not ready.has_chat_template
+
     def load(self, entry: "ModelEntry") -> None:
         """Load this model, and unload the one before."""
         is_other = self.entry is not None and self.entry.id != entry.id
@@ -102,7 +108,7 @@ class EngineDesk(QObject):
         if handle is None:
             return
         if number != self._num_switches or self.entry is None:
-            if self.entry is None or self.entry.id != handle.name:  # else a newer load has replaced this one
+            if self.entry is None or self.entry.path != handle.model:  # else a newer load has replaced this one
                 self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
             return
         self.handle = handle

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.guide import GUIDE_DIR, GUIDE_NAME
+from app.guide import GUIDE_DIR
 from app.jobs.job import Job, JobState
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
@@ -45,7 +45,7 @@ class GuideDesk(QObject):
         self.changed.emit()
 
     def _load_if_wanted(self) -> None:
-        entry = self._models.named(GUIDE_NAME)
+        entry = self._models.at(self._services.guide_path)
         if self._is_wanted and entry:
             self._is_wanted = False
             self._desk.load(entry)

@@ -264,7 +264,8 @@ class Install:
         if self.request.aim is Aim.CHECKPOINT:
             return Installed(path, None, record.note)
         path = path / self.request.target_name
-        return Installed(path, self.tools.store.find(str(path)), record.note)
+        listed = self.tools.library.at(path) if self.tools.library else None  # with the id that it has there
+        return Installed(path, listed or self.tools.store.find(str(path)), record.note)
 
     def _hashed(self, made: Made, context: JobContext, on_progress: OnProgress) -> Made:
         if made.sha256:

@@ -67,7 +67,7 @@ class FakeModel:
             draft="off" if options.draft is DraftMode.OFF else "lookup + fake",
             build="fake",
             load_seconds=0.0,
-            has_chat_template=True,
+            has_chat_template="-base" not in load.model.name,
             kv_layout=KVLayout.STREAMS if in_streams else KVLayout.UNIFIED,
             kv_layout_reason="As it was asked for.",
             adapters=options.adapters,
@@ -122,7 +122,7 @@ class FakeModel:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
-    note to it, and `…20ms…` sleeps so long per step."""
+    note to it, `…-base…` has no chat template, and `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

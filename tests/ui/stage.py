@@ -102,6 +102,10 @@ class StageServices(Services):
         options = replace(self.options_for(entry), draft_model=None)
         return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
 
+    @property
+    def guide_path(self) -> Path:
+        return self.guide.entry.path
+
     def install_guide(self) -> int:
         return self.jobs.add(self.guide).id
 

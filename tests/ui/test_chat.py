@@ -220,7 +220,7 @@ def test_chats_survive_a_restart(
 def test_choosing_another_model_unloads_the_first(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
     load(quick, qtbot, "Slow")
     assert [handle.name for handle in services.supervisor.engines()] == ["stage/slow"]
-    assert quick.chat.picker.button.text() == "Slow"
+    assert quick.chat.picker.button.text() == "Slow  Q4_K_M"
 
 
 # a popup asks its platform for things that the offscreen one does not have
@@ -228,7 +228,9 @@ def test_choosing_another_model_unloads_the_first(quick: MainWindow, services: S
 def test_the_picker_offers_the_library(window: MainWindow, qtbot: QtBot) -> None:
     QTest.mouseClick(window.chat.picker.button, Qt.MouseButton.LeftButton)
     menu = window.chat.picker.menu
-    assert [action.text().split("    ")[0] for action in menu.actions()] == ["Quick", "Slow", "Broken"]
+    assert [action.text() for action in menu.actions()] == [
+        f"{name}  Q4_K_M\t1.2 GB" for name in ("Quick", "Slow", "Broken")
+    ]
     menu.actions()[0].trigger()
     menu.close()
     qtbot.waitUntil(lambda: window.desk.is_ready)

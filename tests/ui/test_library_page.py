@@ -174,9 +174,9 @@ def test_an_area_that_the_keys_are_at_is_told(theme: Theme, qtbot: QtBot) -> Non
     qtbot.addWidget(picture)
     picture.resize(400, 300)
     picture.show_shares([Share(Origin.MANAGED, ((entry("Quick"), 3_000), (entry("Slow"), 1_000)))])
-    assert picture.accessibleDescription() == "The largest: Quick, 3 kB; Slow, 1 kB"
+    assert picture.accessibleDescription() == "The largest: Quick Q4_K_M, 3 kB; Slow Q4_K_M, 1 kB"
     QTest.keyClick(picture, Qt.Key.Key_Right)
-    assert picture.accessibleDescription() == "Slow, Slipstream, 1 kB"
+    assert picture.accessibleDescription() == "Slow Q4_K_M, Slipstream, 1 kB"
 
 
 def test_a_small_button_stands_in_the_middle_of_its_row(page: MainWindow) -> None:

@@ -7,9 +7,10 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
-from app.guide import GUIDE_NAME, SUGGESTED_QUESTIONS
+from app.guide import SUGGESTED_QUESTIONS
 from app.history import FAULTS, why
 from app.inference.crash import CrashReport
+from app.library.entry import BASE_MODEL
 from ui.chat.composer import Composer
 from ui.chat.conversation_list import ConversationList
 from ui.chat.conversation_model import ConversationModel
@@ -146,7 +147,9 @@ class ChatPage(QWidget):
     def _refresh(self) -> None:
         has_turns = bool(self.session.turns)
         self._stack.setCurrentWidget(self.transcript if has_turns else self.welcome)
-        self.composer.set_obstacle(self._obstacle(), f"Ask {self._desk.name}")
+        is_base, name = self._desk.is_base, self._desk.name
+        self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if is_base else f"Ask {name}")
+        self.composer.set_note(BASE_MODEL if is_base else "")
         if not has_turns:
             self._refresh_welcome()
 
@@ -166,13 +169,15 @@ class ChatPage(QWidget):
             self._welcomed = ()
             self.welcome.show_job(job)
         elif self._desk.is_ready:
-            questions = SUGGESTED_QUESTIONS if name == GUIDE_NAME else ()
-            self._welcome("ready", name, show=lambda: self.welcome.show_ready(name, questions))
+            entry, is_base = self._desk.entry, self._desk.is_base
+            questions = SUGGESTED_QUESTIONS if entry and entry.path == self._services.guide_path else ()
+            state = ("ready", entry.id if entry else "", name, str(is_base))
+            self._welcome(*state, show=lambda: self.welcome.show_ready(name, questions, is_base=is_base))
         elif self._desk.is_loading:
             self._welcome("loading", name, show=lambda: self.welcome.show_loading(name))
         elif entries:
-            ids = [entry.id for entry in entries]
-            self._welcome("models", *ids, show=lambda: self.welcome.show_models(entries))
+            shown = [f"{entry.id} {entry.full_name}" for entry in entries]
+            self._welcome("models", *shown, show=lambda: self.welcome.show_models(entries))
         elif self._models.is_known:
             self._welcome("first", show=lambda: self.welcome.show_first_start(self._guide.num_bytes))
 

@@ -110,6 +110,8 @@ class Composer(QWidget):
         self._frame.setProperty("kind", "composer")
         self.send = self._make_button("Send", "send")
         self.stop = self._make_button("Stop the answer (Esc)", "stop")
+        self._note = label("", "caption", wraps=True)
+        self._note.hide()
         self._hint = label(HINT, "caption")
         self._lay_out()
 
@@ -128,6 +130,11 @@ class Composer(QWidget):
         self.edit.setPlaceholderText(sentence or placeholder)
         self.edit.viewport().update()  # Qt paints a new placeholder only with the next event
         self._refresh()
+
+    def set_note(self, sentence: str) -> None:
+        """What the writer should know of the model, above the field; an empty one takes no room."""
+        self._note.setText(sentence)
+        self._note.setVisible(bool(sentence))
 
     def set_busy(self, is_busy: bool) -> None:
         self._is_busy = is_busy
@@ -182,5 +189,6 @@ class Composer(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self._note, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addWidget(self._frame)
         layout.addWidget(self._hint, 0, Qt.AlignmentFlag.AlignHCenter)

@@ -12,14 +12,16 @@ from ui.figures import count, size
 from ui.icons import icon
 from ui.library.models_model import ModelsModel
 from ui.palette import Palette
-from ui.plain import unmarked
+from ui.plain import plain_tip, unmarked
 from ui.theme import Theme
+from ui.widgets.elided import elided
 from ui.widgets.labels import button, label, restyle
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
 
 STEPS = 1000
+MENU_WIDTH, BUTTON_WIDTH = 480, 360  # pixels of a name and its quantization
 
 
 class ModelPicker(QWidget):
@@ -61,7 +63,7 @@ class ModelPicker(QWidget):
     def _fill_menu(self) -> None:
         self.menu.clear()
         for entry in self._models.offered:
-            action = self.menu.addAction(unmarked(f"{entry.name}    {size(entry.bytes)}"))
+            action = self.menu.addAction(self._line(entry))
             action.setCheckable(True)
             action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)
             action.triggered.connect(partial(self._choose, entry))
@@ -74,13 +76,20 @@ class ModelPicker(QWidget):
             self.menu.addSeparator()
             self.menu.addAction("Unload", self.unload_clicked.emit)
 
+    def _line(self, entry: "ModelEntry") -> str:
+        """Name, quantization, what tells it from its like; the size in a column of its own."""
+        tail = "  ".join(filter(None, (entry.quantization, entry.place, "base model" if entry.is_base else "")))
+        return unmarked(elided(entry.name, tail, self.menu.fontMetrics(), MENU_WIDTH)) + f"\t{size(entry.bytes)}"
+
     def _choose(self, entry: "ModelEntry") -> None:
         self.chosen.emit(entry)
 
     def _refresh(self) -> None:
-        name = self._desk.name or "Choose a model"
-        self.button.setText(unmarked(name))
-        self.button.setAccessibleName(f"Model: {name}")
+        entry = self._desk.entry
+        name, tail = (entry.name, entry.quantization) if entry else ("Choose a model", "")
+        self.button.setText(unmarked(elided(name, tail, self.button.fontMetrics(), BUTTON_WIDTH)))
+        self.button.setAccessibleName(f"Model: {entry.full_name if entry else name}")
+        self.button.setToolTip(plain_tip(entry.full_name) if entry else "")
         self._bar.setVisible(self._desk.is_loading)
         snapshot = self._desk.snapshot
         self._bar.setValue(int(snapshot.fraction * STEPS) if snapshot else 0)

@@ -9,8 +9,10 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.jobs.job import Job, JobState
+from app.library.entry import BASE_MODEL
 from ui.figures import size
 from ui.theme import Theme
+from ui.widgets.elided import elided
 from ui.widgets.flow_layout import FlowLayout
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
 
 WIDTH = 560
+CHIP_EDGES = 48  # pixels beside the text of a choice
 MAX_OFFERED = 4
 
 
@@ -110,17 +113,22 @@ class Welcome(QWidget):
 
     def show_models(self, entries: "Sequence[ModelEntry]") -> None:
         self._begin("Which model shall answer?", "Choose one of your library. You can change it at any time, above.")
-        for entry in entries[:MAX_OFFERED]:
-            choice = button(f"{entry.name}    {size(entry.bytes)}", "chip", f"Load {entry.name}")
+        for entry in [entry for entry in entries if not entry.is_checkpoint][:MAX_OFFERED]:
+            tail = "    ".join(filter(None, (entry.quantization, entry.place, size(entry.bytes))))
+            text = elided(entry.name, tail, self.fontMetrics(), WIDTH - CHIP_EDGES)
+            choice = button(text, "chip", f"Load {entry.full_name}")
             choice.clicked.connect(partial(self._choose, entry))
             self._body.addWidget(choice, 0, Qt.AlignmentFlag.AlignLeft)
 
     def show_loading(self, name: str) -> None:
         self._begin(f"Loading {name}", "A moment; you can write your question meanwhile.")
 
-    def show_ready(self, name: str, questions: Sequence[str]) -> None:
+    def show_ready(self, name: str, questions: Sequence[str], *, is_base: bool = False) -> None:
+        """is_base: the model has no chat format."""
         lead = "Questions it knows well:" if questions else "It runs on this machine; nothing you write leaves it."
-        self._begin(f"Ask {name}", lead)
+        if is_base:
+            lead = f"{BASE_MODEL} Begin a text, and it goes on."
+        self._begin(f"Write with {name}" if is_base else f"Ask {name}", lead)
         chips = QWidget()
         flow = FlowLayout(chips, 8)
         for question in questions:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
+from app.library.entry import BASE_MODEL
 from app.library.origin import Origin
 from backends.bounds import printable
 from backends.protocol import Adapter, Drafting, Ready
@@ -41,6 +42,7 @@ class ModelDetails(QFrame):
         self._entry: ModelEntry | None = None
         self.setProperty("kind", "card")
         self.name = NameRow()
+        self._base = label(BASE_MODEL, "muted", wraps=True)
         self._problem = label("", "problem", wraps=True)
         self._values = {row: label("", wraps=True) for row in ROWS}
         self.note = NoteEdit()
@@ -76,6 +78,7 @@ class ModelDetails(QFrame):
         self.note.show_note(entry.id, entry.note)
         self._problem.setText(entry.problem or "")
         self._problem.setVisible(bool(entry.problem))
+        self._base.setVisible(not ready.has_chat_template if ready else bool(entry.is_base))
         for row, value in zip(ROWS, (*_values(entry), *_choices(ready, drafting)), strict=True):
             self._values[row].setText(value)
         for row in (*MORE_ROWS, *ENGINE_ROWS):
@@ -123,6 +126,7 @@ class ModelDetails(QFrame):
         layout.setContentsMargins(24, 24, 24, 24)
         layout.setSpacing(16)
         layout.addWidget(self.name)
+        layout.addWidget(self._base)
         layout.addWidget(self._problem)
         layout.addLayout(form)
         layout.addWidget(self.note)

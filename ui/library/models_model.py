@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -25,6 +26,7 @@ class ModelRole(IntEnum):
     ENTRY = Qt.ItemDataRole.UserRole + 1
     NOTE = Qt.ItemDataRole.UserRole + 2
     DETAIL = Qt.ItemDataRole.UserRole + 3
+    TAG = Qt.ItemDataRole.UserRole + 4
 
 
 class ModelsModel(QAbstractListModel):
@@ -72,6 +74,9 @@ class ModelsModel(QAbstractListModel):
     def named(self, name: str) -> "ModelEntry | None":
         return next((entry for entry in self.entries if entry.name == name), None)
 
+    def at(self, path: Path) -> "ModelEntry | None":
+        return next((entry for entry in self.entries if entry.path == path), None)
+
     def rowCount(self, parent: Index = ROOT) -> int:
         return 0 if parent.isValid() else len(self.entries)
 
@@ -85,7 +90,8 @@ class ModelsModel(QAbstractListModel):
                 return entry.name
             case Qt.ItemDataRole.AccessibleTextRole:
                 star = ", a favourite" if entry.is_favourite else ""
-                return f"{entry.name}, {detail(entry)}{star}{', loaded' if entry.id == self._loaded else ''}"
+                loaded = ", loaded" if entry.id == self._loaded else ""
+                return f"{entry.full_name}, {detail(entry)}{star}{loaded}"
             case ModelRole.ENTRY:
                 return entry
             case ModelRole.NOTE:
@@ -93,6 +99,8 @@ class ModelsModel(QAbstractListModel):
                 return f"★ {note}" if entry.is_favourite else note
             case ModelRole.DETAIL:
                 return detail(entry)
+            case ModelRole.TAG:
+                return entry.quantization
         return None
 
     def _show(self, listing: "Listing") -> None:
@@ -121,9 +129,12 @@ def detail(entry: "ModelEntry") -> str:
         return entry.problem
     if not entry.is_read:
         return "Its header is being read…"
+    origin = "" if entry.origin is Origin.MANAGED else entry.origin.label
     parts = [
-        "" if entry.origin is Origin.MANAGED else entry.origin.label,
-        f"checkpoint, {entry.quantization}" if entry.is_checkpoint else entry.quantization,
+        entry.place,
+        "" if entry.place == origin else origin,
+        "base model" if entry.is_base else "",
+        "checkpoint" if entry.is_checkpoint else "",
         entry.architecture,
         f"{count(entry.context)} tokens" if entry.context else "",
     ]

@@ -74,7 +74,7 @@ class QuantizePanel(QFrame):
         """Begins anew for this model, with the type that suits most people."""
         self._entry = entry
         self._plans.clear()
-        self._title.setText(f"Quantize {entry.name}")
+        self._title.setText(f"Quantize {entry.full_name}")
         self.types.show_model(entry.parameters)
         self.again.setChecked(False)
         self.view.setCurrentIndex(self.types.index(self.types.row_of(DEFAULT)))

@@ -87,7 +87,9 @@ class Shelf(QWidget):
 
     def _lay_out(self, theme: Theme) -> None:
         self.view.setModel(self.model)
-        self.view.setItemDelegate(RowDelegate(theme, ModelRole.NOTE, ModelRole.DETAIL, self.view))
+        self.view.setItemDelegate(
+            RowDelegate(theme, ModelRole.NOTE, ModelRole.DETAIL, self.view, tag_role=ModelRole.TAG)
+        )
         self.view.setAccessibleName("Models")
         self.view.setFrameShape(QFrame.Shape.NoFrame)
         self.view.setUniformItemSizes(True)

@@ -36,7 +36,7 @@ class ShelfModel(QAbstractListModel):
         self._take()
 
     def search(self, text: str) -> None:
-        """Models in which every word occurs: name, id, architecture, type, note."""
+        """Models in which every word occurs: name, id, architecture, quantization, note."""
         self._words = text.casefold().split()
         self._arrange()
 
@@ -65,7 +65,7 @@ class ShelfModel(QAbstractListModel):
         wanted = [entry for entry in self._models.entries if self._is_wanted(entry)]
         match self._order:
             case Order.NAME:
-                wanted.sort(key=lambda entry: entry.name.casefold())
+                wanted.sort(key=lambda entry: (entry.name.casefold(), entry.bytes))
             case Order.SIZE:
                 wanted.sort(key=lambda entry: -entry.bytes)
             case Order.ADDED:
@@ -89,5 +89,6 @@ class ShelfModel(QAbstractListModel):
 
 
 def haystack(entry: "ModelEntry") -> str:
-    words = (entry.name, entry.id, entry.architecture, entry.quantization, entry.origin.label, entry.note)
+    base = "base model" if entry.is_base else ""
+    words = (entry.full_name, entry.id, entry.architecture, base, entry.origin.label, entry.note)
     return " ".join(words).casefold()

@@ -69,7 +69,7 @@ class Treemap(QWidget):
                 painter.setPen(QPen(QColor(colors.accent), 2))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 4, 4)
-            _write(painter, rect, entry.name, size(num_bytes), colors)
+            _write(painter, rect, entry, size(num_bytes), colors)
         painter.end()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -107,7 +107,7 @@ class Treemap(QWidget):
             return
         self._at = at
         area = self._areas[at] if at is not None else None
-        self.setToolTip(plain_tip(f"{area[0].name}\n{area[0].origin.label}, {size(area[1])}") if area else "")
+        self.setToolTip(plain_tip(f"{area[0].full_name}\n{area[0].origin.label}, {size(area[1])}") if area else "")
         self._describe()
         self.update()
 
@@ -115,9 +115,9 @@ class Treemap(QWidget):
         """The area that is looked at, else the largest ones, for who cannot see them."""
         if self._at is not None:
             entry, num_bytes, _ = self._areas[self._at]
-            self.setAccessibleDescription(f"{entry.name}, {entry.origin.label}, {size(num_bytes)}")
+            self.setAccessibleDescription(f"{entry.full_name}, {entry.origin.label}, {size(num_bytes)}")
         else:
-            largest = [f"{entry.name}, {size(num_bytes)}" for entry, num_bytes in self._models[:10]]
+            largest = [f"{entry.full_name}, {size(num_bytes)}" for entry, num_bytes in self._models[:10]]
             self.setAccessibleDescription("The largest: " + "; ".join(largest))
 
     def _arrange(self) -> None:
@@ -177,16 +177,18 @@ def _laid(row: list[int], left: QRectF, scale: float) -> list[QRectF]:
     return result
 
 
-def _write(painter: QPainter, rect: QRectF, name: str, num_bytes: str, colors: Palette) -> None:
+def _write(painter: QPainter, rect: QRectF, entry: "ModelEntry", num_bytes: str, colors: Palette) -> None:
     inner = rect.adjusted(8, 6, -8, -6)
     if inner.width() < 48 or inner.height() < 16:
         return
     painter.setPen(QColor(colors.text))
-    for text, pixels, offset in ((name, BODY, 0), (num_bytes, CAPTION, 18)):
+    caption = "  ·  ".join(filter(None, (entry.quantization, num_bytes)))
+    for text, pixels, offset in ((entry.name, BODY, 0), (caption, CAPTION, 18)):
         if inner.height() < offset + 16:
             return
         font = painter.font()
         font.setPixelSize(pixels)
         painter.setFont(font)
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(inner.width()))
+        elides = Qt.TextElideMode.ElideMiddle if offset == 0 else Qt.TextElideMode.ElideRight
+        shown = painter.fontMetrics().elidedText(text, elides, int(inner.width()))
         painter.drawText(inner.adjusted(0, offset, 0, 0), Qt.AlignmentFlag.AlignTop, shown)

@@ -1,7 +1,7 @@
 """Paints the rows of the window's lists: a title, a note at the right, and perhaps a second line."""
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ui.theme import BODY, CAPTION, Theme
@@ -13,7 +13,8 @@ INSET = 8
 class RowDelegate(QStyledItemDelegate):
     """`note_role` and `detail_role` name the model's roles for the text at the right and for the second line.
 
-    tone_role: the palette's color of that line, by name; without it the line is muted.
+    tag_role: of a short text after the title, which is never cut; the title is, in its middle.
+    tone_role: the palette's color of the second line, by name; without it the line is muted.
     """
 
     def __init__(
@@ -23,12 +24,14 @@ class RowDelegate(QStyledItemDelegate):
         detail_role: int | None = None,
         parent: QWidget | None = None,
         tone_role: int | None = None,
+        tag_role: int | None = None,
     ):
         super().__init__(parent)
         self._theme = theme
         self._note_role = note_role
         self._detail_role = detail_role
         self._tone_role = tone_role
+        self._tag_role = tag_role
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: ARG002
         return QSize(120, 56 if self._detail_role else 36)
@@ -73,18 +76,39 @@ class RowDelegate(QStyledItemDelegate):
             self._text(painter, bottom, detail, getattr(colors, tone or "muted"), CAPTION)
         note = str(index.data(self._note_role) or "")
         width = self._text(painter, top, note, colors.muted, CAPTION, is_right=True)
-        title = str(index.data(Qt.ItemDataRole.DisplayRole) or "")
         color = colors.accent_text if is_selected else colors.text
-        self._text(painter, top.adjusted(0, 0, -(width + INSET if width else 0), 0), title, color, BODY)
+        self._title(painter, top.adjusted(0, 0, -(width + INSET if width else 0), 0), index, color)
 
-    def _text(self, painter: QPainter, rect: QRect, text: str, color: str, pixels: int, is_right: bool = False) -> int:
+    def _title(self, painter: QPainter, rect: QRect, index: Index, color: str) -> None:
+        title = str(index.data(Qt.ItemDataRole.DisplayRole) or "")
+        tag = str(index.data(self._tag_role) or "") if self._tag_role else ""
+        if not tag:
+            self._text(painter, rect, title, color, BODY)
+            return
+        font = painter.font()
+        font.setPixelSize(CAPTION)
+        room = QFontMetrics(font).horizontalAdvance(tag) + INSET
+        middle = Qt.TextElideMode.ElideMiddle
+        width = self._text(painter, rect.adjusted(0, 0, -room, 0), title, color, BODY, elides=middle)
+        self._text(painter, rect.adjusted(width + INSET, 0, 0, 0), tag, self._theme.palette.muted, CAPTION)
+
+    def _text(
+        self,
+        painter: QPainter,
+        rect: QRect,
+        text: str,
+        color: str,
+        pixels: int,
+        is_right: bool = False,
+        elides: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+    ) -> int:
         """Draw one elided line and return its width."""
         font = painter.font()
         font.setPixelSize(pixels)
         painter.setFont(font)
         painter.setPen(QColor(color))
         metrics = painter.fontMetrics()
-        shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        shown = metrics.elidedText(text, elides, rect.width())
         side = Qt.AlignmentFlag.AlignRight if is_right else Qt.AlignmentFlag.AlignLeft
         painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter, shown)
         return metrics.horizontalAdvance(shown)

@@ -3,6 +3,8 @@
 What the format does not hold is set as the model's publisher writes it.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -22,11 +24,23 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
 }
 
 
-def document(reader: gguf.GGUFReader, name: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a GGUF file says of its vocabulary."""
+
+    tokens: list[str]
+    types: list[int]
+    merges: list[str]
+
+
+def read(path: Path) -> Published:
+    fields = gguf.GGUFReader(path).fields
+    return Published(*(fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges")))
+
+
+def document(found: Published, name: str) -> dict[str, Any]:
     """name: of a tokenizer in PUBLISHED."""
-    tokens, types, merges = (
-        reader.fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges")
-    )
+    tokens, types, merges = found.tokens, found.types, found.merges
     real = [(id_, text, type_) for id_, (text, type_) in enumerate(zip(tokens, types, strict=True)) if not _fills(text)]
     splitter, normalizer = PUBLISHED[name]
     return {

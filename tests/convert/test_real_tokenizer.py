@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-import gguf
 import pytest
 from tokenizers import Tokenizer
 
 from app.jobs.child import run_in_child
 from backends.convert.byte_level import byte_alphabet, missing_bytes
+from backends.convert.vocabulary import Vocabulary
 from tests.convert import gguf_tokenizers
 from tests.convert import vocabularies as made
 from tests.convert.checkpoints import write_json
+from tests.convert.gguf_tokenizers import Published
 from tests.real.texts import real_texts
 
 SIZE = 49_152
@@ -19,18 +20,22 @@ SETTINGS = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
 
 
 @pytest.fixture(scope="module")
-def published(smollm2: Path) -> gguf.GGUFReader:
-    return gguf.GGUFReader(smollm2)
+def published(smollm2: Path) -> Published:
+    return gguf_tokenizers.read(smollm2)
 
 
 @pytest.fixture(scope="module")
-def folder(published: gguf.GGUFReader, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tokenizer.json as published, and the GGUF file that we make of it."""
+def vocabulary(published: Published, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Vocabulary]:
+    """tokenizer.json as published, what we read from it, and the GGUF file that we make of that."""
     folder = tmp_path_factory.mktemp("smollm2")
     write_json(folder / "tokenizer.json", gguf_tokenizers.document(published, "smollm"))
     write_json(folder / "tokenizer_config.json", SETTINGS)
-    made.to_gguf(folder, SIZE)
-    return folder
+    return folder, made.to_gguf(folder, SIZE)[1]
+
+
+@pytest.fixture
+def folder(vocabulary: tuple[Path, Vocabulary]) -> Path:
+    return vocabulary[0]
 
 
 def test_it_lacks_bytes_that_its_training_never_met(folder: Path) -> None:
@@ -41,11 +46,14 @@ def test_it_lacks_bytes_that_its_training_never_met(folder: Path) -> None:
     assert len(set(byte_alphabet().values())) == 256
 
 
-def test_the_vocabulary_is_that_of_the_published_file(folder: Path, published: gguf.GGUFReader) -> None:
-    ours, theirs = gguf.GGUFReader(folder / "vocabulary.gguf").fields, published.fields
-    keys = ("model", "pre", "tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token")
-    for key in (f"tokenizer.ggml.{key}" for key in keys):
-        assert ours[key].contents() == theirs[key].contents(), key
+def test_the_vocabulary_is_that_of_the_published_file(
+    vocabulary: tuple[Path, Vocabulary], published: Published
+) -> None:
+    found = vocabulary[1]
+    assert (found.lexicon.model, found.lexicon.pre) == ("gpt2", "smollm")
+    assert (found.lexicon.tokens, found.lexicon.types) == (published.tokens, published.types)
+    assert found.lexicon.merges == published.merges
+    assert (found.special_ids, found.adds_bos, found.notes) == ({"bos": 1, "eos": 2}, False, ())
 
 
 def test_real_texts_become_the_tokens_of_the_original(folder: Path, smollm2: Path, tmp_path: Path) -> None:

@@ -68,13 +68,6 @@ def poison(value: float) -> Change:
 ROPE = {"rope_type": "dynamic", "factor": 4.0}
 
 
-def added_on_a_token(document: dict[str, Any]) -> None:
-    """The library numbers on from the count of tokens, also where a token far behind has that number."""
-    vocab = document["model"]["vocab"]
-    vocab["zz"] = len(vocab) + 1
-    document["added_tokens"].append({"id": 630, "content": "<x>", "special": True})
-
-
 CASES: dict[str, tuple[Change, str]] = {
     "architecture": (set_config(architectures=["FalconForCausalLM"]), "architecture FalconForCausalLM is not"),
     "no architecture": (set_config(architectures=None), "does not name an architecture"),
@@ -160,7 +153,6 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "a merge to nothing": (set_tokenizer(lambda d: d["model"]["merges"].append(["z", "q"])), "or makes none"),
     "two tokens of one id": (set_tokenizer(lambda d: d["model"]["vocab"].update(zz=5)), "two tokens share an id"),
-    "added on a token": (set_tokenizer(added_on_a_token), "two tokens share an id"),
     "no merges": (set_tokenizer(lambda d: d["model"].update(merges=[])), "no merges"),
     "merges of nothing": (set_tokenizer(lambda d: d["model"].update(merges=["a b"] * 5000)), "holds 5,000 merges"),
 }

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gguf
 import pytest
 from tokenizers import Tokenizer
 
@@ -55,7 +54,7 @@ def test_a_checkpoint_with_a_real_vocabulary_is_converted(name: str, texts: list
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_a_vocabulary_that_lacks_bytes_is_converted(name: str, texts: list[RealText], tmp_path: Path) -> None:
     source = next(path for path in things.vocabularies() if path.stem == f"ggml-vocab-{name}")
-    document = gguf_tokenizers.document(gguf.GGUFReader(source), name)
+    document = gguf_tokenizers.document(gguf_tokenizers.read(source), name)
     write_json(tmp_path / "tokenizer.json", document)
     write_json(tmp_path / "tokenizer_config.json", {"eos_token": "<|endoftext|>"})
     made.to_gguf(tmp_path, size=vocabulary_checkpoints.rows_needed(tmp_path))
@@ -83,7 +82,7 @@ def test_the_checkpoint_says_what_the_published_file_says(texts: list[RealText])
     """The way back from GGUF lost nothing: vocabulary, merges and tokens of real texts."""
     folder = things.smollm2_checkpoint()
     document = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    wanted = gguf_tokenizers.document(gguf.GGUFReader(things.smollm2()), "smollm")
+    wanted = gguf_tokenizers.document(gguf_tokenizers.read(things.smollm2()), "smollm")
     pairs = [merge.split(" ") for merge in wanted["model"]["merges"]]
     assert document["model"]["vocab"] == wanted["model"]["vocab"]
     assert document["model"]["merges"] == pairs

@@ -150,7 +150,7 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0, width or 0) < 0:
         return None
-    facts = Facts(bool(is_model), name, *figures, problem, width)
+    facts = Facts(bool(is_model), name, architecture, parameters, quantization, context, problem, width)
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 

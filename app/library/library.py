@@ -23,7 +23,7 @@ from app.library.managed import find_managed
 from app.library.origin import Origin
 from app.library.patience import Patience
 from app.library.places import Place
-from app.library.projectors import best
+from app.library.projectors import best, without_parts
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
 from app.library.scan import Unread
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
@@ -89,7 +89,7 @@ class Library:
                     notices[each.text] = None
                 elif entry := self._entry(each, remarks, left):
                     entries.append(entry)
-            entries = _without_parts(entries)
+            entries = without_parts(entries)
             self._index.save()
             if len(self._built) > 2 * len(entries) + 100:  # many files have gone
                 self._built = {}
@@ -270,12 +270,6 @@ def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> Mode
         is_loadable=fault is None and it.is_model,
         details=found.details,
     )
-
-
-def _without_parts(entries: list[ModelEntry]) -> list[ModelEntry]:
-    """Without the image parts that belong to a model of the list."""
-    owned = {entry.mmproj for entry in entries if entry.mmproj is not None}
-    return [entry for entry in entries if entry.path not in owned]
 
 
 def _moment(mtime_ns: int) -> datetime | None:

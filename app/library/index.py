@@ -150,7 +150,8 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0, width or 0) < 0:
         return None
-    facts = Facts(bool(is_model), title, *figures, problem, width, bool(is_base))
+    known = (architecture, parameters, quantization, context, problem, width, bool(is_base))
+    facts = Facts(bool(is_model), title, *known)
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 

@@ -26,7 +26,7 @@ from app.library.naming_found import found_naming, told_apart
 from app.library.origin import Origin
 from app.library.patience import Patience
 from app.library.places import Place
-from app.library.projectors import best
+from app.library.projectors import best, without_parts
 from app.library.remarks import MAX_NAME, MAX_NOTE, NOTHING, Check, Remark, Remarks
 from app.library.scan import Unread
 from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
@@ -94,7 +94,7 @@ class Library:
                     notices[each.text] = None
                 elif entry := self._entry(each, remarks, left):
                     entries.append(entry)
-            entries = _without_parts(entries)
+            entries = without_parts(entries)
             self._index.save()
             entries.sort(key=lambda entry: (RANKS[entry.origin], entry.id.casefold()))
             entries = told_apart(self._ids.give(entries))
@@ -292,12 +292,6 @@ def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> Mode
         details=found.details,
         is_base=it.is_base,
     )
-
-
-def _without_parts(entries: list[ModelEntry]) -> list[ModelEntry]:
-    """Without the image parts that belong to a model of the list."""
-    owned = {entry.mmproj for entry in entries if entry.mmproj is not None}
-    return [entry for entry in entries if entry.path not in owned]
 
 
 def _moment(mtime_ns: int) -> datetime | None:

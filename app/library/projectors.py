@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 
+from app.library.entry import ModelEntry
 from app.library.facts import Facts
 
 # of what projector which models are the text half (tools/mtmd/clip-impl.h); others are told by width and name alone
@@ -50,6 +51,12 @@ def best(model: str, of_model: Facts, projectors: Iterable[tuple[str, Facts]]) -
     return max(
         fitting, key=lambda path: len(everything & set(APART.split(os.path.basename(path).lower()))), default=None
     )
+
+
+def without_parts(entries: list[ModelEntry]) -> list[ModelEntry]:
+    """Without the image parts that belong to a model of the list."""
+    owned = {entry.mmproj for entry in entries if entry.mmproj is not None}
+    return [entry for entry in entries if entry.path not in owned]
 
 
 def _words(path: str) -> set[str]:

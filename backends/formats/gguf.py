@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from backends.bounds import as_name, clamped, whole
 from backends.formats import CompanionError, FormatError, UnreadableError
+from backends.formats.gguf_companion import companion
 from backends.formats.gguf_cursor import ARRAY, Cursor
 from backends.formats.gguf_packed import packed
 from backends.formats.gguf_tables import ARCHITECTURES, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
@@ -35,13 +36,6 @@ MAX_TITLE = 1000  # characters of general.name that are looked at
 MAX_FIGURE = 2**31 - 1  # llama.cpp counts in 32 bits
 FIGURES = ("block_count", "context_length", "embedding_length")  # that every reader relies on
 ENCODERS = ("t5", "t5encoder", "wavtokenizer-dec")  # those whose headers do not say so
-COMPANIONS = {  # by general.type or architecture
-    "adapter": "a LoRA adapter. Load the model that it was made for, with this file as its adapter (--lora).",
-    "mmproj": "the image part (mmproj) of one. Load the model that it belongs to; Slipstream reads text only.",
-    "imatrix": "an importance matrix, made for quantizing one. Load the model; this file is for --imatrix.",
-    "clip": "the image part (mmproj) of one. Load the model that it belongs to; Slipstream reads text only.",
-    "controlvector": "a control vector for one, which Slipstream does not use. Load the model that it was made for.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +150,7 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
     others: the further parts of a model in several files, the first of which may hold settings only.
     """
     name, kind = header.path.name, header.metadata.get("general.type", "model")
-    if told := _companion(kind, header.architecture):
+    if told := companion(kind, header.architecture):
         raise CompanionError(f"{name} is not a model by itself but {told}")
     if not header.architecture:
         raise FormatError(f"{name} does not say which architecture it has, so it cannot be loaded.")
@@ -171,10 +165,6 @@ def check_model(header: Header, others: Sequence[Header] = ()) -> None:
     if not tensors:
         raise FormatError(f"{name} holds no weights, only a vocabulary. Get the file with the model itself.")
     _check_figures(header)
-
-
-def _companion(kind: Any, architecture: str) -> str | None:
-    return next((COMPANIONS[key] for key in (kind, architecture) if isinstance(key, str) and key in COMPANIONS), None)
 
 
 def _check_figures(header: Header) -> None:

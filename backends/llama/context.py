@@ -12,7 +12,8 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
-from backends.llama.native import Closable, NativeError, NativeModel, errors, failure
+from backends.llama.log import errors, failure
+from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.rollback import Rollback
 
 GGML_TYPES = {

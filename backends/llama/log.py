@@ -66,6 +66,28 @@ def is_of_memory(lines: list[str]) -> bool:
     return any(MEMORY.search(line) for line in lines)
 
 
+errors = Errors()
+
+
+class NativeError(Exception):
+    """A call of llama.cpp failed; the message gives its code, or the reason that llama.cpp's log gives.
+
+    is_of_memory: too little of it was left, on whatever device.
+    """
+
+    def __init__(self, message: str, is_of_memory: bool = False):
+        super().__init__(message)
+        self.is_of_memory = is_of_memory
+
+
+def failure(mark: int, what: str = "") -> NativeError:
+    """mark: of `errors`, before the call that has failed. what: else the message is llama.cpp's own reason alone."""
+    lines = errors.since(mark)
+    why = reason(lines)
+    said = f"llama.cpp says “{why}”" if why else "llama.cpp gave no reason"
+    return NativeError(f"{what}: {said}" if what else said, is_of_memory(lines))
+
+
 def write(level: int, text: str) -> None:
     if level != DEBUG:
         sys.stderr.write(text)

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import llama_cpp as lib
 
-from backends.llama.log import Errors, is_of_memory, reason, write
+from backends.llama.log import NativeError as NativeError
+from backends.llama.log import errors, failure, write
 from backends.llama.special_tokens import SpecialTokens
 
 DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
@@ -27,28 +28,6 @@ OTHER_TEMPLATES = (b"tool_use", b"rag")  # that want what a plain chat has not
 # overflow the stack
 MAX_RUN, MAX_MARKER = 2000, 64
 LONG_RUN = re.compile(rf"(?<!\S)\S{{{MAX_RUN},}}|(?<!\s)\s{{{MAX_RUN},}}")
-
-
-errors = Errors()
-
-
-class NativeError(Exception):
-    """A call of llama.cpp failed; the message gives its code, or the reason that llama.cpp's log gives.
-
-    is_of_memory: too little of it was left, on whatever device.
-    """
-
-    def __init__(self, message: str, is_of_memory: bool = False):
-        super().__init__(message)
-        self.is_of_memory = is_of_memory
-
-
-def failure(mark: int, what: str = "") -> NativeError:
-    """mark: of `errors`, before the call that has failed. what: else the message is llama.cpp's own reason alone."""
-    lines = errors.since(mark)
-    why = reason(lines)
-    said = f"llama.cpp says “{why}”" if why else "llama.cpp gave no reason"
-    return NativeError(f"{what}: {said}" if what else said, is_of_memory(lines))
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]

@@ -114,7 +114,7 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     raw = config.raw
     names = ("hidden_activation", "hidden_act") if "hidden_activation" in architecture.defaults else ("hidden_act",)
     activation = next((raw[name] for name in names if raw.get(name) is not None), architecture.activation)
-    if activation != architecture.activation:
+    if activation not in (architecture.activation, *architecture.other_names):
         yield f"The activation {quoted(activation)}"
     if raw.get("is_causal") is False:
         yield "Attention to what comes later in the text (is_causal)"

@@ -141,6 +141,7 @@ FAMILIES = {
     "qwen2": Family("Qwen2", {"tie_word_embeddings": True}),
     "qwen3": Family("Qwen3", {"head_dim": 32}),
     "qwen3_moe": Family("Qwen3Moe", {**EXPERTS, "head_dim": 32}),
+    "gemma": Family("Gemma", {"head_dim": 32}, zero_norms=True),
     "gemma2": Family("Gemma2", {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 32}, zero_norms=True),
     "gemma2, long window": Family(
         "Gemma2",
@@ -197,6 +198,19 @@ FAMILIES = {
             "tie_word_embeddings": True,
         },
     ),
+    "granitemoe": Family(
+        "GraniteMoe",
+        {
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "attention_multiplier": 0.2,
+            "embedding_multiplier": 3.0,
+            "residual_multiplier": 0.5,
+            "logits_scaling": 2.0,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "olmoe": Family("Olmoe", {"num_experts": 4, "num_experts_per_tok": 2, "num_key_value_heads": 4}),
     "gpt_oss": Family(
         "GptOss",
         {

@@ -73,6 +73,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "GraniteForCausalLM": dict.fromkeys(
         ("attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling"), 2.0
     ),
+    "GraniteMoeForCausalLM": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "OlmoeForCausalLM": {"num_experts": 4, "num_experts_per_tok": 2},
     "SmolLM3ForCausalLM": {"no_rope_layer_interval": 4},
     "Qwen2ForCausalLM": {"use_sliding_window": False, "sliding_window": 32},
     "Qwen3ForCausalLM": {"head_dim": 32, "rope_parameters": YARN},
@@ -82,6 +84,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         **LINEAR,
         "rope_parameters": {**LINEAR["rope_parameters"], "mrope_section": [2, 1, 1]},
     },
+    "GemmaForCausalLM": {"head_dim": 16, "hidden_act": "gelu", "tie_word_embeddings": True},
     "Gemma2ForCausalLM": {**GEMMA, "attn_logit_softcapping": 50.0},
     "Gemma3ForCausalLM": {**GEMMA, "rope_parameters": TWO_ROPES, "layer_types": [LOCAL, FULL]},
     "Gemma4ForCausalLM": {

@@ -1,8 +1,9 @@
-"""Gemma 2 and the text part of Gemma 3, also where it is nested in the checkpoint that sees."""
+"""Gemma, Gemma 2 and the text part of Gemma 3, also where it is nested in the checkpoint that sees."""
 
 from dataclasses import replace
 
 from backends.convert.architectures.common import (
+    BASE_KEYS,
     FEED_FORWARD,
     FOUR_NORMS,
     HEAD_KEYS,
@@ -83,7 +84,24 @@ _GEMMA3 = Architecture(
     check=_gemma3_fault,
 )
 
+# llama.cpp's own converter leaves it to the graph, whose number it is nearly always
+_THETA_KEY = Key("rope.freq_base", lambda c: None if c.rope.theta == DEFAULT_THETA else c.rope.theta)
+_TWO_NORMS = (
+    Row("input_layernorm.weight", "attn_norm.weight", (Size.HIDDEN,), plus_one),
+    Row("post_attention_layernorm.weight", "ffn_norm.weight", (Size.HIDDEN,), plus_one),
+)
 ARCHITECTURES = {
+    "GemmaForCausalLM": Architecture(
+        "gemma",
+        (*_TWO_NORMS, *attention(), *FEED_FORWARD),
+        outer=(EMBEDDING, _NORM),
+        keys=(*BASE_KEYS, *HEAD_KEYS, _THETA_KEY),
+        ropes=frozenset({RopeKind.PLAIN}),
+        activation="gelu_pytorch_tanh",
+        other_names=frozenset({"gelu"}),  # in the first files, which meant this one, as transformers 4 knew
+        fixed=_FIXED,
+        defaults={"tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh"},
+    ),
     "Gemma2ForCausalLM": Architecture(
         "gemma2",
         (*FOUR_NORMS, *attention(), *FEED_FORWARD),
@@ -91,8 +109,7 @@ ARCHITECTURES = {
         keys=(
             *KEYS,
             *HEAD_KEYS,
-            # llama.cpp's own converter leaves it to the graph, whose number it is nearly always
-            Key("rope.freq_base", lambda c: None if c.rope.theta == DEFAULT_THETA else c.rope.theta),
+            _THETA_KEY,
             WINDOW_KEY,
             pattern_key(2),
             Key("attn_logit_softcapping", lambda c: c.number("attn_logit_softcapping")),

@@ -1,4 +1,6 @@
-"""Llama and what keeps its rotary order: Mistral, Mixtral, Granite, SmolLM3."""
+"""Llama and what keeps its rotary order: Mistral, Mixtral, Granite with and without experts, SmolLM3."""
+
+from dataclasses import replace
 
 from backends.convert.architectures.common import (
     BASE_KEYS,
@@ -18,7 +20,7 @@ from backends.convert.architectures.common import (
 )
 from backends.convert.architectures.table import Architecture, Key, Row, Window
 from backends.convert.config import Config, Size
-from backends.convert.layout import in_pairs
+from backends.convert.layout import half_of_rows, in_pairs
 
 _QUERY, _KEY = in_pairs(Size.HEADS), in_pairs(Size.KV_HEADS)
 _ATTENTION = (*NORMS, *attention(_QUERY, _KEY), *qkv_biases(_QUERY, _KEY))
@@ -36,6 +38,18 @@ _MIXTRAL = (
     Row("mlp.gate.weight", "ffn_gate_inp.weight", (Size.EXPERTS, Size.HIDDEN)),
     *experts("block_sparse_moe.experts", "w1", "w3", "w2", Size.FEED_FORWARD),
     *fused_experts("mlp.experts", Size.FEED_FORWARD, Size.GATE_UP),
+)
+_GATE_UP, _GATE_UP_SHAPE = "block_sparse_moe.input_linear.weight", (Size.EXPERTS, Size.GATE_UP, Size.HIDDEN)
+_GRANITE_MOE = (
+    *_ATTENTION,
+    Row("block_sparse_moe.router.layer.weight", "ffn_gate_inp.weight", (Size.EXPERTS, Size.HIDDEN)),
+    Row(_GATE_UP, "ffn_gate_exps.weight", _GATE_UP_SHAPE, half_of_rows(0)),
+    Row(_GATE_UP, "ffn_up_exps.weight", _GATE_UP_SHAPE, half_of_rows(1)),
+    Row(
+        "block_sparse_moe.output_linear.weight",
+        "ffn_down_exps.weight",
+        (Size.EXPERTS, Size.HIDDEN, Size.FEED_FORWARD),
+    ),
 )
 _KEYS = (*KEYS, VOCAB_KEY, Key("rope.dimension_count", lambda c: c.sizes[Size.HEAD]))
 
@@ -57,6 +71,25 @@ def _granite_fault(config: Config) -> str | None:
     )
 
 
+_GRANITE = Architecture(
+    "granite",
+    _DENSE,
+    keys=(
+        *BASE_KEYS,
+        *ROPE_KEYS,
+        VOCAB_KEY,
+        Key("rope.dimension_count", lambda c: c.sizes[Size.HEAD]),
+        Key("attention.scale", lambda c: c.number("attention_multiplier")),
+        Key("embedding_scale", lambda c: c.number("embedding_multiplier")),
+        Key("residual_scale", lambda c: c.number("residual_multiplier")),
+        Key("logit_scale", lambda c: c.number("logits_scaling")),
+    ),
+    ropes=LLAMA_ROPES,
+    defaults=dict.fromkeys(
+        ("attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling"), 1.0
+    ),
+    check=_granite_fault,
+)
 ARCHITECTURES = {
     "LlamaForCausalLM": Architecture("llama", _LLAMA, keys=(*_KEYS, *HEAD_KEYS), ropes=LLAMA_ROPES),
     "MistralForCausalLM": Architecture(
@@ -75,24 +108,13 @@ ARCHITECTURES = {
         sizes={Size.EXPERTS: ("num_local_experts",)},
         window=Window.CAPS_CONTEXT,
     ),
-    "GraniteForCausalLM": Architecture(
-        "granite",
-        _DENSE,
-        keys=(
-            *BASE_KEYS,
-            *ROPE_KEYS,
-            VOCAB_KEY,
-            Key("rope.dimension_count", lambda c: c.sizes[Size.HEAD]),
-            Key("attention.scale", lambda c: c.number("attention_multiplier")),
-            Key("embedding_scale", lambda c: c.number("embedding_multiplier")),
-            Key("residual_scale", lambda c: c.number("residual_multiplier")),
-            Key("logit_scale", lambda c: c.number("logits_scaling")),
-        ),
-        ropes=LLAMA_ROPES,
-        defaults=dict.fromkeys(
-            ("attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling"), 1.0
-        ),
-        check=_granite_fault,
+    "GraniteForCausalLM": _GRANITE,
+    "GraniteMoeForCausalLM": replace(
+        _GRANITE,
+        gguf="granitemoe",
+        layer=_GRANITE_MOE,
+        keys=(*_GRANITE.keys, *EXPERT_KEYS),
+        sizes={Size.EXPERTS: ("num_local_experts",)},
     ),
     "SmolLM3ForCausalLM": Architecture(
         "smollm3",

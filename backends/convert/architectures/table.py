@@ -65,6 +65,7 @@ class Architecture:
     feed_forward: Callable[[Raw], int] = lambda raw: count(raw, "intermediate_size")
     ropes: frozenset[RopeKind] = frozenset({RopeKind.PLAIN, RopeKind.LINEAR})
     activation: str = "silu"
+    other_names: frozenset[str] = frozenset()  # that files give to the same activation
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # settings that the graph of llama.cpp fixes
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of transformers' class, for keys that files leave out
     sizes: Mapping[Size, tuple[str, ...]] = field(default_factory=dict)  # more of them: their keys in config.json

@@ -63,7 +63,9 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_leaves(chat: Terminal) -> Non
     chat.resize(40, 30)
     chat.type("\x03")
     assert len(chat.wait_for(">>> ")) < 100 * 300
-    assert "You said “go on”" in chat.ask("go on")
+    chat.type("go on\r")
+    chat.wait_for("You said “go on”")  # the editor may draw its prompt anew for the new width
+    chat.wait_for(">>> ")
     chat.type("\x03")
     assert chat.end() == 0
 

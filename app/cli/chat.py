@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from app.services import Services
 
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
-    interrupts, is_one = Interrupts(), bool(arguments.question) or not sys.stdin.isatty()
+    interrupts, is_one = Interrupts(), bool(arguments.question) or not _is_typed()
     if arguments.json and not is_one:
         raise UsageError("--json is for one question: write it after the model's name, or pipe it in.")
     question = _question(arguments.question, interrupts) if is_one else ""
@@ -98,10 +98,15 @@ def _model(name: str | None, services: "Services") -> "ModelEntry":
     raise UnknownModelError(f"Say which model: {names}{' …' if len(entries) > NUM_NAMED else ''}.")
 
 
+def _is_typed() -> bool:
+    """Whether a person sits before stdin, which may be closed altogether."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _question(words: list[str], interrupts: "Interrupts") -> str:
     """What is piped in comes first, then the words of the command line. Raises UsageError or Cancelled."""
     piped = b""
-    if not sys.stdin.isatty():
+    if sys.stdin is not None and not _is_typed():
         try:
             with interrupts.reading():
                 piped = sys.stdin.buffer.read(MAX_PIPED + 1)

@@ -34,7 +34,8 @@ class Interrupts:
             self._is_reading = False
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGINT or self.stop.is_set():
+        is_again = self.stop.is_set() and not self._is_reading  # an answer that was stopped before counts no more
+        if number != signal.SIGINT or is_again:
             self.leave.set()
         self.stop.set()
         if self._is_reading:

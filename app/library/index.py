@@ -135,8 +135,8 @@ def _fits(value: object) -> bool:
 
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
-    path, num_bytes, mtime_ns, inode, is_model, title, *figures, problem, is_base = row
-    architecture, parameters, quantization, context = figures
+    path, num_bytes, mtime_ns, inode, is_model, title, *rest = row
+    architecture, parameters, quantization, context, problem, is_base = rest
     texts = (inode, title, architecture, quantization, "" if problem is None else problem)
     numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, is_base)
     if (
@@ -149,7 +149,7 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0) < 0:
         return None
-    facts = Facts(bool(is_model), title, *figures, problem, bool(is_base))
+    facts = Facts(bool(is_model), title, architecture, parameters, quantization, context, problem, bool(is_base))
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 
 

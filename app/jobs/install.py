@@ -39,6 +39,8 @@ class Lister(Protocol):
 
     def models(self) -> list[ModelEntry]: ...
 
+    def at(self, path: Path) -> ModelEntry | None: ...
+
 
 # measures the first file against the second and keeps the card
 MakeCard = Callable[[Path, Path | None, OnProgress, threading.Event], object]

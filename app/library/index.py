@@ -136,8 +136,8 @@ def _fits(value: object) -> bool:
 
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
-    path, num_bytes, mtime_ns, inode, is_model, title, *figures, problem, width, is_base = row
-    architecture, parameters, quantization, context = figures
+    path, num_bytes, mtime_ns, inode, is_model, title, *rest = row
+    architecture, parameters, quantization, context, problem, width, is_base = rest
     texts = (inode, title, architecture, quantization, "" if problem is None else problem)
     numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, width or 0, is_base)
     if (

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.library.entry import BASE_MODEL, ModelEntry
 from tests.ui.conftest import load
+from tests.ui.hands import wait_answer
 from tests.ui.stage import StageServices, entry
 from ui.library.models_model import ModelRole
 from ui.main_window import MainWindow
@@ -54,8 +55,10 @@ def test_a_base_model_is_called_one_wherever_it_is_shown(window: MainWindow, qtb
     assert base
     window.desk.load(base)
     qtbot.waitUntil(lambda: window.desk.is_ready)
-    assert any(text.startswith(BASE_MODEL) for text in shown(window)), "in the empty chat"
-    assert BASE_MODEL in shown(window), "and above the field"
+    assert any(text.startswith(f"{BASE_MODEL}\n") for text in shown(window)), "in the empty chat"
+    window.chat.session.ask("Once upon a time")
+    assert BASE_MODEL in shown(window), "and above the field as long as it talks"
+    wait_answer(window, qtbot)
     load(window, qtbot, "Quick")
     assert not any(BASE_MODEL in text for text in shown(window))
 

@@ -11,6 +11,7 @@ from app.guide import SUGGESTED_QUESTIONS
 from app.history import FAULTS, why
 from app.inference.crash import CrashReport
 from app.library.entry import BASE_MODEL
+from backends.bounds import as_name
 from ui.chat.composer import Composer
 from ui.chat.conversation_list import ConversationList
 from ui.chat.conversation_model import ConversationModel
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 UNDO_SECONDS = 8.0
 DELETED = "The chat was deleted."
 HEAD_HEIGHT = 56
+MAX_SHOWN = 40  # characters of a name in the empty field
 
 
 class ChatPage(QWidget):
@@ -147,9 +149,9 @@ class ChatPage(QWidget):
     def _refresh(self) -> None:
         has_turns = bool(self.session.turns)
         self._stack.setCurrentWidget(self.transcript if has_turns else self.welcome)
-        is_base, name = self._desk.is_base, self._desk.name
+        is_base, name = self._desk.is_base, as_name(self._desk.name or "", MAX_SHOWN)
         self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if is_base else f"Ask {name}")
-        self.composer.set_note(BASE_MODEL if is_base else "")
+        self.composer.set_note(BASE_MODEL if is_base and has_turns else "")  # an empty chat says it itself
         if not has_turns:
             self._refresh_welcome()
 
@@ -157,7 +159,7 @@ class ChatPage(QWidget):
         if self._desk.is_ready:
             return None
         if self._desk.is_loading:
-            return f"{self._desk.name} is loading…"
+            return f"{as_name(self._desk.name or '', MAX_SHOWN)} is loading…"
         if self._models.offered:
             return "Choose a model first, above"
         return "Install a model first" if self._models.is_known else "Looking for models…"

@@ -110,7 +110,7 @@ class Composer(QWidget):
         self._frame.setProperty("kind", "composer")
         self.send = self._make_button("Send", "send")
         self.stop = self._make_button("Stop the answer (Esc)", "stop")
-        self._note = label("", "caption", wraps=True)
+        self._note = label("", "caption")
         self._note.hide()
         self._hint = label(HINT, "caption")
         self._lay_out()

@@ -127,7 +127,7 @@ class Welcome(QWidget):
         """is_base: the model has no chat format."""
         lead = "Questions it knows well:" if questions else "It runs on this machine; nothing you write leaves it."
         if is_base:
-            lead = f"{BASE_MODEL} Begin a text, and it goes on."
+            lead = f"{BASE_MODEL}\nBegin a text, and it goes on."
         self._begin(f"Write with {name}" if is_base else f"Ask {name}", lead)
         chips = QWidget()
         flow = FlowLayout(chips, 8)

@@ -131,8 +131,8 @@ def detail(entry: "ModelEntry") -> str:
         return "Its header is being read…"
     origin = "" if entry.origin is Origin.MANAGED else entry.origin.label
     parts = [
-        entry.place,
-        "" if entry.place == origin else origin,
+        origin,
+        "" if entry.place == entry.origin.label else entry.place,
         "base model" if entry.is_base else "",
         "checkpoint" if entry.is_checkpoint else "",
         entry.architecture,

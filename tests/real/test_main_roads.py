@@ -57,7 +57,9 @@ def test_a_chat_of_several_turns_reads_only_what_is_new(engine: EngineHandle) ->
     assert "Paris" in first.text
     assert account(first).predicted_n < 48, "it ends by itself"
     second = chat(engine, CAPITAL, first.text, "And which river flows through it? Answer in one sentence.")
-    third = chat(engine, CAPITAL, first.text, "And which river flows through it? Answer in one sentence.", second.text, "Thanks!")
+    third = chat(
+        engine, CAPITAL, first.text, "And which river flows through it? Answer in one sentence.", second.text, "Thanks!"
+    )
     read = [account(answer) for answer in (first, second, third)]
     assert read[1].cache_n >= read[0].prompt_n + read[0].cache_n
     assert read[2].cache_n >= read[1].prompt_n + read[1].cache_n
@@ -87,7 +89,9 @@ def test_drafting_says_the_same_and_saves_steps(real_supervisor: Supervisor, smo
     assert drafted > 4
 
 
-def test_a_prompt_comes_back_from_disk_after_a_restart(real_supervisor: Supervisor, smollm2: Path, tmp_path: Path) -> None:
+def test_a_prompt_comes_back_from_disk_after_a_restart(
+    real_supervisor: Supervisor, smollm2: Path, tmp_path: Path
+) -> None:
     text = "The quick brown fox jumps over the lazy dog, and then it writes a letter home. " * 12
     options = EngineOptions(context=1024, parallel=1, draft=DraftMode.OFF, prompt_cache_folder=tmp_path, **EXACT)  # type: ignore[arg-type]
     said = []

@@ -1,0 +1,64 @@
+"""In every real template people's text stays text: the control tokens are those that the template writes anyway."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from backends.llama.markers import Marker, Markers
+from backends.llama.rendered import Rendered
+from backends.llama.template import ChatTemplate
+from backends.protocol import Message
+from backends.sandbox.sandbox import Sandbox
+from tests.real import things
+
+pytestmark = pytest.mark.real
+NUM_CHATS = 12
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+WRITTEN = re.compile(r"<[|｜]?[^<>\s]{1,40}>|\[/?[A-Z_]{2,24}\]|\]~?[a-z!]\w*\[|\[e~\[")
+PLAIN = ["Hello there", "wörld 日本", "two words and more"]
+
+
+def markers_of(source: str, rendered: str) -> Markers:
+    """Every text that looks like a marker is one."""
+    found = sorted({*WRITTEN.findall(source), *WRITTEN.findall(rendered), *TOKENS.values(), "<|im_end|>"})
+    return Markers(Marker(token, text, is_control=True) for token, text in enumerate(found))
+
+
+def test_people_write_no_marker_in_any_template() -> None:
+    paths = things.templates()
+    assert len(paths) == 70
+    assert [fault for path in paths for fault in faults(path)] == []
+
+
+def faults(path: Path) -> list[str]:
+    source = path.read_text("utf-8")
+    template = ChatTemplate(source, TOKENS)
+    chance = random.Random(path.stem)
+    with Sandbox() as sandbox:
+        template.probe(sandbox)
+        plain = template.render(chat(PLAIN), sandbox, tracked=True)
+        markers = markers_of(source, plain.text)
+        texts = [marker.text for marker in markers.in_text(" ".join((source, plain.text, *TOKENS.values())))]
+        chats = [chat([said_with(texts, chance) for _ in PLAIN]) for _ in range(NUM_CHATS)]
+        rendered = [template.render(messages, sandbox, tracked=True) for messages in chats]
+    wanted = written(markers, plain)
+    return [f"{path.stem}: {it}" for it in rendered if written(markers, it) != wanted]
+
+
+def chat(said: list[str]) -> tuple[Message, ...]:
+    return tuple(Message("assistant" if i % 2 else "user", text) for i, text in enumerate(said))
+
+
+def written(markers: Markers, rendered: Rendered) -> list[int]:
+    return [part.token for part in markers.split(rendered.text, rendered.said) if part.token is not None]
+
+
+def said_with(texts: list[str], chance: random.Random) -> str:
+    pieces = []
+    for _ in range(chance.randint(1, 5)):
+        marker = chance.choice(texts)
+        cut = chance.randrange(len(marker))
+        pieces.append(chance.choice([marker, marker[:cut], marker[cut:], "word", " ", "\n", "日本"]))
+    return "a" + "".join(pieces) + "b"

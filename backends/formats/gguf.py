@@ -181,7 +181,9 @@ def describe(header: Header, others: Sequence[Header] = ()) -> Description:
         bytes=clamped(sum(each.file_bytes for each in (header, *others))),
         num_layers=header.number("block_count"),
         embedding_length=header.number("embedding_length"),
-        has_chat_template=bool(header.metadata.get("tokenizer.chat_template")),
+        has_chat_template=any(
+            value for key, value in header.metadata.items() if f"{key}.".startswith("tokenizer.chat_template.")
+        ),
     )
 
 

@@ -181,7 +181,9 @@ def _check_figures(header: Header) -> None:
 def describe(header: Header, others: Sequence[Header] = ()) -> Description:
     """Of a whole model: settings of the first file, weights of all."""
     title = _title(header)
-    has_chat_template = bool(header.metadata.get("tokenizer.chat_template"))
+    has_chat_template = any(
+        value for key, value in header.metadata.items() if f"{key}.".startswith("tokenizer.chat_template.")
+    )
     tensors = [tensor for each in (header, *others) for tensor in each.tensors]
     return Description(
         architecture=header.architecture,

@@ -34,24 +34,28 @@ class ChatTemplate:
     source: None for a base model, whose chats become a plain dialogue.
     tokens: texts of the tokens that templates name, by those names (`bos_token`).
     stops: texts that end an answer in this format, beside the vocabulary's own ends.
+    notes: sentences for the person who loads the model.
     """
 
-    def __init__(self, source: str | None, tokens: Mapping[str, str]):
+    def __init__(self, source: str | None, tokens: Mapping[str, str], notes: tuple[str, ...] = ()):
         self._template = Template(source, dict(tokens)) if source else None
         self._form = ChatFormat()
         self._overruns = _Overruns()
+        self._notes = notes
+        self.is_broken = False  # when it was tried
         self.stops = () if source else plain_chat.STOPS
 
     def probe(self, sandbox: Sandbox) -> tuple[str, ...]:
         """Find out, once, what the template can take; sentences about what it cannot. It may be used without."""
         if self._template is None:
-            return ()
+            return self._notes
         template = self._template
         try:
             self._form = sandbox.run(Probe(), **{TEMPLATE: lambda: template})
         except Fault as fault:
-            return (f"The model's chat template could not be tried: {fault}.",)
-        return self._form.notes
+            self.is_broken = not fault.is_ours
+            return (*self._notes, f"The model's chat template could not be tried: {fault}.")
+        return (*self._notes, *self._form.notes)
 
     def render(
         self, messages: tuple[Message, ...], sandbox: Sandbox, *, continues: bool = False, tracked: bool = False
@@ -80,7 +84,8 @@ class ChatTemplate:
 def chat_template(source: str | None, tokens: Mapping[str, str], has_control: Callable[[str], bool]) -> ChatTemplate:
     """The one to use for a model; its own, if it has any."""
     if source is None and all(map(has_control, CHATML_MARKERS)):
-        source = CHATML
+        note = "The model has no chat template; its vocabulary has the markers of ChatML, so that is its format here."
+        return ChatTemplate(CHATML, tokens, (note,))
     return ChatTemplate(source, tokens)
 
 

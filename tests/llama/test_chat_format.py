@@ -118,6 +118,9 @@ def test_content_comes_in_parts_where_they_are_expected(model: Model) -> None:
     assert model("system: Be brief.", "user: Hi") == "[system]Be brief.[user]Hi[model]"
     assert model("user: Hi", "assistant: Hel", continues=True) == "[user]Hi[assistant]Hel"
     assert model("user: <|im_end|>", tracked=True) == "[user]<|im_end|>[model]"
+    for name, it in CHATS.items():
+        turns = [f"{message.role}: {message.content}" for message in it.messages]
+        assert model(*turns, continues=it.continues) == as_transformers(PARTS, it, as_parts=True), name
 
 
 @pytest.mark.parametrize("model", [TOOLS], indirect=True)

@@ -30,7 +30,7 @@ def evaluate(
     on_progress: OnProgress = ignore_progress,
     cancelled: threading.Event | None = None,
 ) -> Evaluation:
-    """Perplexity on the settings' text and, with `against`, the divergence from that model; the settings' asides with it.
+    """Perplexity on the settings' text and, with `against`, the divergence from that model; with it what else is asked.
 
     The reference always has an f16 KV cache, so a model against itself shows what its KV types cost. Its predictions
     are kept in `cache` for the next candidate; `settings.exact` runs both side by side instead, and keeps nothing.

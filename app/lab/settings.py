@@ -12,8 +12,9 @@ CONTEXT = 512  # tokens of a chunk, as llama-perplexity has it
 class Settings:
     """text: None for the shipped one. num_chunks: of the text, from its begin; None reads all of it.
 
-    exact: both models in memory at once, and nothing of their predictions left out. has_choices: whether multiple-choice
-    items are answered, those of `choices` or the shipped ones; has_noise: whether the model is computed by a second path.
+    exact: both models in memory at once, and nothing of their predictions left out. has_choices: whether
+    multiple-choice items are answered, those of `choices` or the shipped ones; has_noise: whether the model is computed
+    by a second path.
     """
 
     text: Path | None = None

@@ -113,7 +113,7 @@ class Chooser:
     def _read_beginnings(self, group: list[Cut]) -> list[list[float]]:
         """The log probability of each ending's first token. Afterwards all four slots of an item hold its beginning."""
         context, row = self._context, 0
-        for slot in range(NUM_ENDINGS * len(group)):
+        for slot in range(NUM_ENDINGS * ITEMS_AT_ONCE):  # the group before may have had more items
             context.truncate(slot, 0)
         for place, cut in enumerate(group):
             end = row + len(cut.shared)

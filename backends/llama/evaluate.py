@@ -108,16 +108,26 @@ def evaluate(
     choices: str | None = None,
     has_noise: bool = False,
 ) -> Evaluation:
-    """options: context is the length of a chunk; num_chunks: of the text, None for all. choices: a file of multiple-choice
-    items, answered by both; has_noise: whether the model is computed by a second path as well. Raises Refusal."""
+    """options: context is the length of a chunk; num_chunks: of the text, None for all. choices: the text of a file of
+    multiple-choice items, answered by both; has_noise: whether the model is computed by a second path, too.
+
+    Raises Refusal.
+    """
     native.start()
     items = _items(choices)
-    own = [TEXT, *([CHOICES] if items else []), *([NOISE] if has_noise else [])]
-    both = [] if against is None else [CHOICES] if exact and items else [] if exact else own[: 1 + bool(items)]
-    task = Work(report, model, text, options, references, workshop, num_chunks, items, has_noise, Stages((*both, *own)))
+    stages = _stages(bool(items), has_noise, against is not None, exact)
+    task = Work(report, model, text, options, references, workshop, num_chunks, items, has_noise, stages)
     if against is None:
         return _alone(task)
     return _side_by_side(task, against) if exact else _one_after_the_other(task, against)
+
+
+def _stages(has_choices: bool, has_noise: bool, has_reference: bool, exact: bool) -> Stages:
+    """In the order of the work. Side by side, both models read the text at once."""
+    choices, noise = [CHOICES] * has_choices, [NOISE] * has_noise
+    if not has_reference:
+        return Stages([TEXT, *choices, *noise])
+    return Stages([*choices, TEXT, *choices, *noise] if exact else [TEXT, *choices, TEXT, *choices, *noise])
 
 
 def _items(text: str | None) -> tuple[Item, ...]:

@@ -44,8 +44,8 @@ def read_items(text: str) -> tuple[Item, ...]:
     lines = text.removesuffix("\n").split("\n")
     if len(lines) % LINES or not MIN_ITEMS <= len(lines) // LINES <= MAX_ITEMS:
         raise BadItems(
-            f"A multiple-choice file has {LINES} lines for each item (beginning, number of the right ending from 0, four "
-            f"endings) and {MIN_ITEMS} to {MAX_ITEMS:,} items; this one has {len(lines):,} lines."
+            f"A multiple-choice file has {LINES} lines for each item (beginning, number of the right ending from 0, "
+            f"four endings) and {MIN_ITEMS} to {MAX_ITEMS:,} items; this one has {len(lines):,} lines."
         )
     return tuple(_item(lines[first : first + LINES], first + 1) for first in range(0, len(lines), LINES))
 

@@ -13,6 +13,7 @@ import pytest
 from app.__main__ import main
 from app.cli.evaluate import _evaluate, _settings, add_arguments, describe, describe_card
 from app.lab.settings import DEFAULT, WHOLE, Settings
+from app.lab.text import SHIPPED_CHOICES
 from app.services import Services
 from tests.cli.test_commands import slipstream
 from tests.lab.cards import card, evaluation
@@ -23,13 +24,17 @@ def test_an_object_for_programs_and_a_card_on_the_shelf(tmp_path: Path) -> None:
     tiny, altered = make(tmp_path, "tiny"), make(tmp_path, "altered", noise=0.05)
     text = tmp_path / "text.txt"
     text.write_text(SENTENCE * 4, "utf-8")
-    options = ["--text", str(text), "--context", "32", "--threads", "1", "--card", "--json"]
+    items = tmp_path / "items.txt"
+    items.write_text("\n".join(SHIPPED_CHOICES.read_text("utf-8").split("\n")[:60]), "utf-8")
+    options = ["--text", str(text), "--choices", str(items), "--context", "32", "--threads", "1", "--card", "--json"]
     result = slipstream(
         "evaluate", str(altered.file), "--against", str(tiny.file), *options, SLIPSTREAM_HOME=str(tmp_path)
     )
     assert result.returncode == 0, result.stderr
     card = json.loads(result.stdout)
     assert card["evaluation"]["kld"]["mean"] > 0
+    assert card["evaluation"]["choices"]["num_items"] == 10
+    assert card["evaluation"]["noise"]["num_tokens"] > 0
     assert card["speed"]["decode_per_second"] > 0
     assert len(list(tmp_path.rglob("*.card.json"))) == 1
     assert list(tmp_path.rglob("work-*")) == []

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVB
 
 from app.lab.card import verdict
 from ui.figures import size
+from ui.plain import plain_tip
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label, restyle
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 MOSTLY_NOISE = 2.0  # a divergence of less than so many times the noise is for the greater part noise
 NUM_ENDINGS = 4  # of a multiple-choice item
 ROWS = ("Quality", "Kernel noise", "Multiple choice", "Perplexity", "Size", "Speed", "Loads in", "Memory", "Measured")
+NOISE_TIP = (
+    "The same file, computed a second time {path}. Where weights are quantized, their kernels round what they are "
+    "multiplied with as well, and each path rounds otherwise. Two files that are nearer than this cannot be told "
+    "apart; what both paths round alike is not seen."
+)
 UNMEASURED = "Nobody has measured yet what this file's quantization costs and gains on this machine."
 
 
@@ -46,6 +52,8 @@ class CardView(QFrame):
         for row, value in self._values.items():
             value.setText(rows.get(row, ""))
             self._form.setRowVisible(value, row in rows)
+        tip = NOISE_TIP.format(path=card.noise.path) if card and card.noise else ""
+        self._values["Kernel noise"].setToolTip(plain_tip(tip) if tip else "")
         self.measure.setText("Measure again" if card else "Measure this model")
         self._hint.setText(
             f"Its predictions will be compared with those of {against}."
@@ -76,7 +84,8 @@ class CardView(QFrame):
         self._form.setVerticalSpacing(8)
         for row, value in self._values.items():
             title = label(row, "muted")
-            title.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside a value of several lines
+            for each in (title, value):
+                each.setAlignment(Qt.AlignmentFlag.AlignTop)  # a value may have several lines
             title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
             self._form.addRow(title, value)
         action = QHBoxLayout()
@@ -104,7 +113,7 @@ def figures(card: "Card") -> dict[str, str]:
         )
     if noise := card.noise:
         rows["Kernel noise"] = (
-            f"KL divergence {noise.mean:.4f} ± {noise.error:.4f} from itself, computed {noise.path}\n"
+            f"KL divergence {noise.mean:.4f} ± {noise.error:.4f} from itself by another path\n"
             f"{noise.same_top:.1%} of first choices the same{_beside(noise, card.kld)}"
         )
     if choices := card.choices:

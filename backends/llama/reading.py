@@ -59,15 +59,15 @@ class TextReader:
         self._resources = ExitStack()
         header = checked_header(path, options)
         with ExitStack() as attempt:
-            self.model, self._layers = (
-                (beside.model, beside._layers) if beside else open_model(header, options, attempt)
-            )
+            loaded = (beside.model, beside.layers) if beside else open_model(header, options, attempt)
+            self.model: NativeModel = loaded[0]
+            self.layers: int = loaded[1]  # on GPUs
             _check_reads(self.model, path, options.context)
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
         self.num_tokens = self.model.num_tokens
-        self.device = device_name(self._layers, native.devices())
+        self.device = device_name(self.layers, native.devices())
 
     def chunks(self, text: str, limit: int | None = None) -> Int32s:
         """[chunks, context], the first `limit` of them; what is left over at the end is not read."""

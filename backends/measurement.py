@@ -23,10 +23,41 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """Multiple choice, four endings an item (HellaSwag's acc_norm). accuracy: share of right answers, 0 to 1; low and
+    high: its 95 % interval (Wilson). reference_accuracy and same_answers (share answered as the reference did) are None
+    without a reference. seconds: of the model's own answers."""
+
+    accuracy: float
+    low: float
+    high: float
+    num_items: int
+    seconds: float
+    reference_accuracy: float | None = None
+    same_answers: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The same file computed twice by two paths that should agree, on some chunks of the text: mean KL divergence in
+    nats per token with one standard error, share of positions with the same first choice, and the change of the first
+    choice's log probability that 99 of 100 positions stay below. Quantized kernels round their inputs, and each path
+    rounds otherwise; what both round alike is not seen by it. path: how the second one differed, for people."""
+
+    mean: float
+    error: float
+    same_top: float
+    p99_change: float
+    num_tokens: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """num_tokens: those predicted and scored, not those read. Perplexities with one standard error.
 
     seconds: of the model's own pass over the text. reference_seconds: of the reference's, None when it was known.
+    choices, noise: None where they were not asked for, and on cards of before 2026-12.
     """
 
     perplexity: float
@@ -39,6 +70,8 @@ class Evaluation:
     kld: Divergence | None = None
     reference_perplexity: float | None = None
     reference_seconds: float | None = None
+    choices: Choices | None = None
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)

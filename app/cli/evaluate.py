@@ -2,7 +2,7 @@
 
 import argparse
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backends.measurement import Evaluation
 
 KV_TYPES = tuple(kind.value for kind in KVType)
+SHIPPED = Path()  # what --choices without a file stands for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
     parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")
     parser.add_argument("--exact", action="store_true", help="both models in memory at once, and no file between them")
+    parser.add_argument(
+        "--choices",
+        type=Path,
+        nargs="?",
+        const=SHIPPED,
+        metavar="FILE",
+        help="multiple choice as well, HellaSwag's way: 208 items that come with Slipstream, or a FILE in "
+        "llama-perplexity's form",
+    )
+    parser.add_argument(
+        "--noise", action="store_true", help="compute A by a second path as well: how far its own predictions scatter"
+    )
     parser.add_argument("--gpu-layers", type=int, metavar="N")
     parser.add_argument("--threads", type=int, metavar="N")
-    parser.add_argument("--card", action="store_true", help="measure the speed, too, and keep it all as a card")
+    parser.add_argument("--card", action="store_true", help="--choices, --noise and the speed, kept as a card")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -67,7 +80,10 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
 
     kinds = KVType(arguments.kv_type_k), KVType(arguments.kv_type_v)
     rest = arguments.exact, arguments.gpu_layers, arguments.threads
-    return Settings(arguments.text, arguments.context, arguments.chunks, *kinds, *rest)
+    own = None if arguments.choices in (None, SHIPPED) else arguments.choices
+    has_choices, has_noise = arguments.choices is not None or arguments.card, arguments.noise or arguments.card
+    settings = Settings(arguments.text, arguments.context, arguments.chunks, *kinds, *rest)
+    return replace(settings, has_choices=has_choices, choices=own, has_noise=has_noise)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -127,9 +143,29 @@ def describe(result: "Evaluation") -> str:
         ]
         if kld.approximation:
             rows.append(("The mean is known to within", f"± {kld.approximation:.2g} (the reference is kept in part)"))
+    rows += _asides(result)
     rows.append(("Predictions", f"{result.num_tokens:,} in {result.seconds:.1f} s, chunks of {result.context} tokens"))
     rows.append(("KV cache", f"{result.kv_type_k} keys, {result.kv_type_v} values"))
     return _table(rows)
+
+
+def _asides(result: "Evaluation") -> list[tuple[str, str]]:
+    rows = []
+    if noise := result.noise:
+        rows += [
+            ("Kernel noise, KL divergence", f"{noise.mean:.6f} ± {noise.error:.6f} ({noise.path})"),
+            (
+                "Kernel noise, same choice",
+                f"{noise.same_top:.2%}; 99 % of log probabilities within {noise.p99_change:.3f}",
+            ),
+        ]
+    if choices := result.choices:
+        interval = f"{choices.low:.1%} to {choices.high:.1%} (95 %), {choices.num_items:,} items"
+        rows.append(("Multiple choice", f"{choices.accuracy:.2%}, {interval}"))
+        if choices.reference_accuracy is not None and choices.same_answers is not None:
+            same = f"{choices.same_answers:.1%} of the answers are the same"
+            rows.append(("Multiple choice, reference", f"{choices.reference_accuracy:.2%}; {same}"))
+    return rows
 
 
 def describe_card(card: "Card") -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.jobs.job import JobContext
 from app.lab.card import Card
 from app.lab.lab import Lab
-from app.lab.settings import DEFAULT, Settings
+from app.lab.settings import WHOLE, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class MeasureModel:
     name: str
     file: Path
     against: Path | None = None
-    settings: Settings = DEFAULT
+    settings: Settings = WHOLE
     steps: tuple[str, ...] = ("Measure",)
     type: str = ""  # of the file, beside the name
 

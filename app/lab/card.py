@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backends.measurement import Divergence, Evaluation, Speed
+from backends.measurement import Choices, Divergence, Evaluation, Noise, Speed
 
 ALIKE = 1.05  # sizes and speeds within this factor are called the same
 # mean KL divergence, from what is known of the usual types: Q8_0 0.001, Q4_K_M 0.03, Q4_0 0.07, IQ2 above 0.2
@@ -43,6 +43,14 @@ class Card:
     @property
     def kld(self) -> Divergence | None:
         return self.evaluation.kld if self.evaluation else None
+
+    @property
+    def choices(self) -> Choices | None:
+        return self.evaluation.choices if self.evaluation else None
+
+    @property
+    def noise(self) -> Noise | None:
+        return self.evaluation.noise if self.evaluation else None
 
     @property
     def is_worse(self) -> bool:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, cast, get_args, get_type_hints
@@ -23,7 +23,8 @@ from backends.regular_file import read_regular
 SUFFIX = ".card.json"
 MAX_BYTES = 1 << 16
 MAX_NUMBER = 1e15
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # 1 had no multiple choice and no kernel noise
 
 
 class CardStore:
@@ -69,7 +70,7 @@ def _file_name(card: Card) -> str:
 def _read(path: Path) -> Card | None:
     try:
         document = json.loads(read_regular(path, MAX_BYTES))
-        if document["version"] != VERSION:
+        if document["version"] not in READABLE:
             return None
         card = _build(Card, document["card"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -92,7 +93,10 @@ def _keep_odd(path: Path) -> None:
 
 
 def _build(kind: Any, value: Any) -> Any:
-    """A dataclass from what `asdict` made of it. Raises TypeError for a value of another type."""
+    """A dataclass from what `asdict` made of it; what an older version did not know has its default.
+
+    Raises TypeError for a value of another type.
+    """
     if isinstance(kind, UnionType):
         if value is None:
             return None
@@ -101,7 +105,8 @@ def _build(kind: Any, value: Any) -> Any:
         return _plain(kind, value)
     hints = get_type_hints(kind)
     make = cast(Callable[..., Any], kind)
-    return make(**{field.name: _build(hints[field.name], value[field.name]) for field in fields(kind)})
+    known = [field for field in fields(kind) if field.name in value or field.default is MISSING]
+    return make(**{field.name: _build(hints[field.name], value[field.name]) for field in known})
 
 
 def _plain(kind: Any, value: Any) -> Any:

@@ -8,7 +8,7 @@ from app.errors import EvaluationError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.jobs.leftovers import evaluation
 from app.lab.settings import DEFAULT, Settings
-from app.lab.text import read_text
+from app.lab.text import SHIPPED_CHOICES, read_text
 from app.library.gguf import check_loadable
 from backends.formats.kept_references import is_reference
 from backends.measurement import Evaluation
@@ -30,7 +30,7 @@ def evaluate(
     on_progress: OnProgress = ignore_progress,
     cancelled: threading.Event | None = None,
 ) -> Evaluation:
-    """Perplexity on the settings' text and, with `against`, the divergence from that model.
+    """Perplexity on the settings' text and, with `against`, the divergence from that model; with it what else is asked.
 
     The reference always has an f16 KV cache, so a model against itself shows what its KV types cost. Its predictions
     are kept in `cache` for the next candidate; `settings.exact` runs both side by side instead, and keeps nothing.
@@ -39,6 +39,7 @@ def evaluate(
     for file in filter(None, (model, against)):
         check_loadable(file)
     words = read_text(settings.text)
+    choices = read_text(settings.choices or SHIPPED_CHOICES) if settings.has_choices else None
     folder = cache / "evaluations"
     with _references(folder) as references:
         workshop = _workshop(folder)
@@ -57,6 +58,8 @@ def evaluate(
                 references=folder,
                 workshop=workshop.path,
                 num_chunks=settings.num_chunks,
+                choices=choices,
+                has_noise=settings.has_noise,
             )
         finally:
             workshop.remove()

@@ -12,7 +12,9 @@ CONTEXT = 512  # tokens of a chunk, as llama-perplexity has it
 class Settings:
     """text: None for the shipped one. num_chunks: of the text, from its begin; None reads all of it.
 
-    exact: both models in memory at once, and nothing of their predictions left out.
+    exact: both models in memory at once, and nothing of their predictions left out. has_choices: whether
+    multiple-choice items are answered, those of `choices` or the shipped ones; has_noise: whether the model is computed
+    by a second path.
     """
 
     text: Path | None = None
@@ -24,6 +26,9 @@ class Settings:
     gpu_layers: int | None = None
     threads: int | None = None
     extra_buffer_types: bool = True
+    has_choices: bool = False
+    choices: Path | None = None
+    has_noise: bool = False
 
     def options(self) -> EngineOptions:
         return EngineOptions(
@@ -37,4 +42,6 @@ class Settings:
 
 
 DEFAULT = Settings()
-QUICK = Settings(num_chunks=8)  # some 2,000 predictions: enough for a card beside an installation
+WHOLE = Settings(has_choices=True, has_noise=True)  # what a card tells
+# some 2,000 predictions: enough for a card beside an installation. The items would take four times as long
+QUICK = Settings(num_chunks=8)

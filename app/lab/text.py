@@ -1,4 +1,8 @@
-"""The text that models are measured on: the shipped one, or a person's own."""
+"""The text and the multiple-choice items that models are measured on: the shipped ones, or a person's own.
+
+evaluation.txt and choices.txt were written for Slipstream, by hand, and are under its licence. choices.txt has
+llama-perplexity's form (`--hellaswag`), which knows no comments.
+"""
 
 from pathlib import Path
 
@@ -6,6 +10,7 @@ from app.errors import EvaluationError
 from backends.regular_file import OddFileError, read_regular
 
 SHIPPED = Path(__file__).parent / "texts" / "evaluation.txt"
+SHIPPED_CHOICES = SHIPPED.with_name("choices.txt")
 MAX_BYTES = 16 << 20
 
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,19 @@ from backends.child import Progress, Refusal, Report
 from backends.formats import FormatError
 from backends.formats.identity import identity
 from backends.llama import native
+from backends.llama.choosing import Chooser
+from backends.llama.kernel_noise import kernel_noise
 from backends.llama.passes import record, score
-from backends.llama.reading import Int32s, TextReader, default_threads
-from backends.measurement import Evaluation
+from backends.llama.reading import Int32s, TextReader, default_threads, fitting_threads
+from backends.measurement import Evaluation, Noise
 from backends.protocol import EngineOptions, KVType
 from backends.quality import statistics
+from backends.quality.choices import Answer, BadItems, Item, judge, read_items
 from backends.quality.divergence import Scores
 from backends.quality.reference import Rows, RowStream
 from backends.quality.reference_file import DamagedReference, ReferenceWriter, check_reference, read_reference
 from backends.quality.sampling import Sampling
+from backends.quality.stages import CHOICES, NOISE, TEXT, Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class Work:
     references: Path
     workshop: Path
     num_chunks: int | None
+    items: tuple[Item, ...] = ()
+    has_noise: bool = False
+    stages: Stages = field(default_factory=lambda: Stages(()))
 
     @property
     def threads(self) -> int:
@@ -54,15 +61,36 @@ class Work:
     def chunks(self, reader: TextReader) -> Int32s:
         return reader.chunks(self.text, self.num_chunks)
 
-    def progress(self, reader: TextReader, chunks: Int32s, begin: float, end: float) -> Callable[[int], None]:
-        """To be told how many more positions were dealt with; begin and end: this pass's share of the whole."""
-        total, done = len(chunks) * reader.rows_per_chunk, 0
+    def progress(self, reader: TextReader, chunks: Int32s) -> Callable[[int], None]:
+        """To be told how many more positions were dealt with."""
+        return self._advance(
+            self.stages.next(), reader.path.name, len(chunks) * reader.rows_per_chunk, "tokens predicted"
+        )
+
+    def answers(self, reader: TextReader) -> tuple[list[Answer], float]:
+        """To the multiple-choice items, none where none are asked for; and the seconds."""
+        if not self.items:
+            return [], 0.0
+        begin, name = time.perf_counter(), reader.path.name
+        advance = self._advance(self.stages.next(), name, len(self.items), "multiple-choice items answered")
+        threads = fitting_threads(reader.model, self.options)
+        with Chooser(reader.model, name, threads, self.options.flash_attention) as chooser:
+            return chooser.answers(self.items, advance), time.perf_counter() - begin
+
+    def noise(self, reader: TextReader, chunks: Int32s) -> Noise | None:
+        if not self.has_noise:
+            return None
+        self.report(Progress(self.stages.next()[0], f"{reader.path.name}: computing it by another path"))
+        return kernel_noise(reader, chunks, self.options, self.threads)
+
+    def _advance(self, stage: tuple[float, float], name: str, total: int, what: str) -> Callable[[int], None]:
+        begin, end = stage
+        done = 0
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            text = f"{reader.path.name}: {done:,} of {total:,} tokens predicted"
-            self.report(Progress(begin + (end - begin) * done / total, text))
+            self.report(Progress(begin + (end - begin) * done / total, f"{name}: {done:,} of {total:,} {what}"))
 
         return advance
 
@@ -77,27 +105,50 @@ def evaluate(
     references: Path,
     workshop: Path,
     num_chunks: int | None = None,
+    choices: str | None = None,
+    has_noise: bool = False,
 ) -> Evaluation:
-    """options: context is the length of a chunk; num_chunks: of the text, None for all. Raises Refusal."""
+    """options: context is the length of a chunk; num_chunks: of the text, None for all. choices: the text of a file of
+    multiple-choice items, answered by both; has_noise: whether the model is computed by a second path, too.
+
+    Raises Refusal.
+    """
     native.start()
-    task = Work(report, model, text, options, references, workshop, num_chunks)
+    items = _items(choices)
+    stages = _stages(bool(items), has_noise, against is not None, exact)
+    task = Work(report, model, text, options, references, workshop, num_chunks, items, has_noise, stages)
     if against is None:
         return _alone(task)
     return _side_by_side(task, against) if exact else _one_after_the_other(task, against)
+
+
+def _stages(has_choices: bool, has_noise: bool, has_reference: bool, exact: bool) -> Stages:
+    """In the order of the work. Side by side, both models read the text at once."""
+    choices, noise = [CHOICES] * has_choices, [NOISE] * has_noise
+    if not has_reference:
+        return Stages([TEXT, *choices, *noise])
+    return Stages([*choices, TEXT, *choices, *noise] if exact else [TEXT, *choices, TEXT, *choices, *noise])
+
+
+def _items(text: str | None) -> tuple[Item, ...]:
+    try:
+        return read_items(text) if text is not None else ()
+    except BadItems as fault:
+        raise Refusal(str(fault)) from fault
 
 
 def _alone(task: Work) -> Evaluation:
     with TextReader(task.model, task.options) as reader:
         chunks = task.chunks(reader)
         begin = time.perf_counter()
-        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, 0.0, 1.0))
-        return _result(scores, task, time.perf_counter() - begin)
+        scores = score(reader, chunks, task.threads, task.progress(reader, chunks))
+        seconds = time.perf_counter() - begin
+        return _with_asides(_result(scores, task, seconds), task, reader, chunks, [])
 
 
 def _one_after_the_other(task: Work, against: Path) -> Evaluation:
     """By way of a file: the two need not fit into memory together, and the next candidate finds it there."""
-    file, key, sampling, seconds = _reference(task, against)
-    start = 0.0 if seconds is None else 0.5
+    file, key, sampling, seconds, others = _reference(task, against)
     with TextReader(task.model, task.options) as reader:
         chunks = task.chunks(reader)
         if reader.num_tokens != sampling.num_tokens or _digest(chunks) != key["tokens"]:
@@ -105,10 +156,11 @@ def _one_after_the_other(task: Work, against: Path) -> Evaluation:
         begin = time.perf_counter()
         rows = RowStream(read_reference(file, key, sampling))
         try:
-            scores = score(reader, chunks, task.threads, task.progress(reader, chunks, start, 1.0), rows)
+            scores = score(reader, chunks, task.threads, task.progress(reader, chunks), rows)
         except DamagedReference as reason:  # it was whole a moment ago
             raise Refusal(f"The reference's file was changed while it was read ({reason}). Try again.") from reason
-        return _result(scores, task, time.perf_counter() - begin, seconds)
+        result = _result(scores, task, time.perf_counter() - begin, seconds)
+        return _with_asides(result, task, reader, chunks, others)
 
 
 def _side_by_side(task: Work, against: Path) -> Evaluation:
@@ -117,15 +169,27 @@ def _side_by_side(task: Work, against: Path) -> Evaluation:
         chunks = task.chunks(reader)
         if base.num_tokens != reader.num_tokens or not np.array_equal(task.chunks(base), chunks):
             raise _strangers(task.model, against)
-        begin = time.perf_counter()
         everything = Sampling(reader.num_tokens, reader.num_tokens)
+        others = task.answers(base)[0]
+        begin = time.perf_counter()
         rows = RowStream(record(base, chunks, everything, task.threads))
-        scores = score(reader, chunks, task.threads, task.progress(reader, chunks, 0.0, 1.0), rows)
-        return _result(scores, task, time.perf_counter() - begin)
+        scores = score(reader, chunks, task.threads, task.progress(reader, chunks), rows)
+        result = _result(scores, task, time.perf_counter() - begin)
+        return _with_asides(result, task, reader, chunks, others)
 
 
-def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Sampling, float | None]:
-    """Its file, whole and checked; what that is of; and the seconds that it took, None if it was there."""
+def _with_asides(
+    result: Evaluation, task: Work, reader: TextReader, chunks: Int32s, others: list[Answer]
+) -> Evaluation:
+    """With what is measured beside the text. others: the reference's answers to the items."""
+    answers, seconds = task.answers(reader)
+    choices = judge(task.items, answers, others or None, seconds) if answers else None
+    return replace(result, choices=choices, noise=task.noise(reader, chunks))
+
+
+def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Sampling, float | None, list[Answer]]:
+    """Its file, whole and checked; what that is of; the seconds that it took, None if it was there; and its answers to
+    the items, which no file keeps."""
     with TextReader(against, task.plain) as reader:
         chunks = task.chunks(reader)
         sampling, key = Sampling.of(reader.num_tokens), _key(reader, chunks)
@@ -138,11 +202,13 @@ def _reference(task: Work, against: Path) -> tuple[Path, dict[str, Any], Samplin
         else:
             with suppress(OSError):  # gone meanwhile: whoever reads it will say so
                 os.utime(file)  # the least recently used goes first
-            return file, key, sampling, None
+            task.stages.next()
+            return file, key, sampling, None, task.answers(reader)[0]
         begin = time.perf_counter()
-        blocks = record(reader, chunks, sampling, task.threads, task.progress(reader, chunks, 0.0, 0.5))
+        blocks = record(reader, chunks, sampling, task.threads, task.progress(reader, chunks))
         _keep(blocks, task.workshop / file.name, file, key)
-        return file, key, sampling, time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+        return file, key, sampling, seconds, task.answers(reader)[0]
 
 
 def _keep(blocks: Iterator[Rows], part: Path, file: Path, key: dict[str, Any]) -> None:

@@ -46,21 +46,28 @@ Step = tuple[npt.NDArray[np.float32], Int32s]
 class TextReader:
     """Raises Refusal with a sentence. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, options: EngineOptions):
-        """options: context is the length of a chunk; gpu_layers, threads and KV types are heeded, too."""
+    def __init__(
+        self, path: Path, options: EngineOptions, beside: "TextReader | None" = None, width: int = BATCH_TOKENS
+    ):
+        """options: context is the length of a chunk; gpu_layers, threads and KV types are heeded, too. beside: another
+        reader of the same file, whose model is used and not loaded again; it is closed later than this one. width:
+        tokens of a chunk that are computed at once."""
         assert options.context
         self.path = path
         self._length = options.context
+        self._width = min(width, BATCH_TOKENS)
         self._resources = ExitStack()
         header = checked_header(path, options)
         with ExitStack() as attempt:
-            self.model, layers = open_model(header, options, attempt)
+            loaded = (beside.model, beside.layers) if beside else open_model(header, options, attempt)
+            self.model: NativeModel = loaded[0]
+            self.layers: int = loaded[1]  # on GPUs
             _check_reads(self.model, path, options.context)
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
         self.num_tokens = self.model.num_tokens
-        self.device = device_name(layers, native.devices())
+        self.device = device_name(self.layers, native.devices())
 
     def chunks(self, text: str, limit: int | None = None) -> Int32s:
         """[chunks, context], the first `limit` of them; what is left over at the end is not read."""
@@ -86,7 +93,7 @@ class TextReader:
             group = chunks[begin : begin + self.num_side_by_side]
             for slot in range(len(group)):
                 self._context.truncate(slot, 0)
-            width = min(self._length, BATCH_TOKENS)
+            width = min(self._length, self._width)
             for first in range(0, self._length, width):
                 yield from self._decode(group, first, min(first + width, self._length))
 

@@ -138,7 +138,8 @@ def test_a_card_with_quality_takes_the_place_of_one_without(tmp_path: Path) -> N
     [
         lambda text: text[: len(text) // 2],
         lambda _text: "[]",
-        lambda text: text.replace('"version": 1', '"version": 2'),
+        lambda text: text.replace('"version": 2', '"version": 3'),
+        lambda text: text.replace('"num_items": 208', '"num_items": "many"'),
         lambda text: text.replace('"bytes": 4920000000', '"bytes": "much"'),
         lambda text: text.replace('"mean"', '"mien"'),
         lambda _text: "[" * 100_000,
@@ -171,6 +172,29 @@ def test_cards_leave_as_csv_and_markdown() -> None:
     assert len(rows) == 2
     assert header.count("|") == rule.count("|") == rows[1].count("|")
     assert "=1+1 \\| evil" in rows[0]
+
+
+def test_a_card_of_the_first_version_is_read_without_what_it_did_not_know(tmp_path: Path) -> None:
+    store, made = CardStore(tmp_path), card()
+    store.save(made)
+    (file,) = tmp_path.glob("*.json")
+    document = json.loads(file.read_text("utf-8")) | {"version": 1}
+    for name in ("choices", "noise"):
+        del document["card"]["evaluation"][name]
+    file.write_text(json.dumps(document), "utf-8")
+    assert made.evaluation is not None
+    assert store.cards() == [replace(made, evaluation=replace(made.evaluation, choices=None, noise=None))]
+    store.save(made)  # it is a card: measured anew, it is written over and not set aside
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert store.cards() == [made]
+
+
+def test_a_card_tells_multiple_choice_and_noise() -> None:
+    (row,) = csv.DictReader(io.StringIO(to_csv([card()])))
+    assert float(row["multiple choice"]) == pytest.approx(0.70435)
+    assert float(row["kernel noise KLD"]) == 0.0021
+    (bare,) = csv.DictReader(io.StringIO(to_csv([card(evaluation=None, reference=None)])))
+    assert (bare["multiple choice"], bare["kernel noise KLD"]) == ("", "")
 
 
 def test_cards_are_plain_json(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.lab.text import SHIPPED
+from app.lab.text import SHIPPED, SHIPPED_CHOICES
 from backends.llama import quantization
 
 CALIBRATION = Path(quantization.__file__).with_name("calibration.txt")
@@ -22,3 +22,10 @@ def test_no_sentence_stands_in_both_texts() -> None:
     assert measured & calibration == set()
     copied = SHIPPED.read_text("utf-8").split("\n")[2].upper()
     assert sentences(f"{copied} And some more.") & measured  # it would be seen
+
+
+def test_no_multiple_choice_item_stands_in_the_texts() -> None:
+    items = sentences(SHIPPED_CHOICES.read_text("utf-8"))
+    assert len(items) > 500
+    for path in (SHIPPED, CALIBRATION):
+        assert items & sentences(path.read_text("utf-8")) == set()

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.jobs.job import Job, JobState
 from app.lab.card import Card
-from tests.lab.cards import card, family
+from tests.lab.cards import card, evaluation, family
 from tests.ui.stage import StageServices
 from ui.lab.axis import Axis
 from ui.lab.card_view import CardView
@@ -146,6 +146,16 @@ def test_a_card_warns_of_what_is_worse(qtbot: QtBot) -> None:
     assert view.measure.text() == "Measure again"
     assert view._verdict.property("kind") == "strong"
     assert "93.2% ± 0.3% of first choices kept" in view._values["Quality"].text()
+    assert (
+        view._values["Multiple choice"]
+        .text()
+        .startswith("70.4% right, was 72.1%; 93.9% of the answers are the same\n±")
+    )
+    assert "the divergence above is 15 times as large" in view._values["Kernel noise"].text()
+    view.show_card(family()[0], None)
+    assert "most of the divergence above is this noise" in view._values["Kernel noise"].text()
+    view.show_card(card(evaluation=replace(evaluation(0.03, 0.9), choices=None, noise=None)), None)
+    assert not view._form.isRowVisible(view._values["Multiple choice"])
     view.show_card(family()[-1], None)
     assert view._verdict.property("kind") == "problem"
 

@@ -7,14 +7,23 @@ from PySide6.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QSizePolicy, QVB
 
 from app.lab.card import verdict
 from ui.figures import size
+from ui.plain import plain_tip
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label, restyle
 
 if TYPE_CHECKING:
     from app.jobs.job import Job
     from app.lab.card import Card
+    from backends.measurement import Choices, Divergence, Noise
 
-ROWS = ("Quality", "Perplexity", "Size", "Speed", "Loads in", "Memory", "Measured")
+MOSTLY_NOISE = 2.0  # a divergence of less than so many times the noise is for the greater part noise
+NUM_ENDINGS = 4  # of a multiple-choice item
+ROWS = ("Quality", "Kernel noise", "Multiple choice", "Perplexity", "Size", "Speed", "Loads in", "Memory", "Measured")
+NOISE_TIP = (
+    "The same file, computed a second time {path}. Where weights are quantized, their kernels round what they are "
+    "multiplied with as well, and each path rounds otherwise. Two files that are nearer than this cannot be told "
+    "apart; what both paths round alike is not seen."
+)
 UNMEASURED = "Nobody has measured yet what this file's quantization costs and gains on this machine."
 
 
@@ -43,6 +52,8 @@ class CardView(QFrame):
         for row, value in self._values.items():
             value.setText(rows.get(row, ""))
             self._form.setRowVisible(value, row in rows)
+        tip = NOISE_TIP.format(path=card.noise.path) if card and card.noise else ""
+        self._values["Kernel noise"].setToolTip(plain_tip(tip) if tip else "")
         self.measure.setText("Measure again" if card else "Measure this model")
         self._hint.setText(
             f"Its predictions will be compared with those of {against}."
@@ -73,7 +84,8 @@ class CardView(QFrame):
         self._form.setVerticalSpacing(8)
         for row, value in self._values.items():
             title = label(row, "muted")
-            title.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside a value of several lines
+            for each in (title, value):
+                each.setAlignment(Qt.AlignmentFlag.AlignTop)  # a value may have several lines
             title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
             self._form.addRow(title, value)
         action = QHBoxLayout()
@@ -99,6 +111,13 @@ def figures(card: "Card") -> dict[str, str]:
             f"KL divergence {kld.mean:.4f} ± {kld.error:.4f} on the average, 99 % below {kld.p99:.3f}, "
             f"at most {kld.maximum:.2f}"
         )
+    if noise := card.noise:
+        rows["Kernel noise"] = (
+            f"KL divergence {noise.mean:.4f} ± {noise.error:.4f} from itself by another path\n"
+            f"{noise.same_top:.1%} of first choices the same{_beside(noise, card.kld)}"
+        )
+    if choices := card.choices:
+        rows["Multiple choice"] = _multiple_choice(choices)
     if evaluation := card.evaluation:
         before = f", was {evaluation.reference_perplexity:.2f}" if evaluation.reference_perplexity else ""
         rows["Perplexity"] = f"{evaluation.perplexity:.2f} ± {evaluation.perplexity_error:.2f}{before}"
@@ -115,3 +134,22 @@ def figures(card: "Card") -> dict[str, str]:
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     rows["Measured"] = f"{card.made[:10]} on {card.machine}, {threads}"
     return rows
+
+
+def _beside(noise: "Noise", kld: "Divergence | None") -> str:
+    """What the noise means for the divergence from the reference."""
+    if kld is None:
+        return ""
+    if kld.mean < MOSTLY_NOISE * noise.mean:
+        return "; most of the divergence above is this noise"
+    return f"; the divergence above is {kld.mean / noise.mean:,.0f} times as large"
+
+
+def _multiple_choice(choices: "Choices") -> str:
+    before = f", was {choices.reference_accuracy:.1%}" if choices.reference_accuracy is not None else ""
+    same = f"; {choices.same_answers:.1%} of the answers are the same" if choices.same_answers is not None else ""
+    either_way = (choices.high - choices.low) / 2
+    return (
+        f"{choices.accuracy:.1%} right{before}{same}\n"
+        f"± {either_way:.0%} with {choices.num_items:,} items, guessing gets {1 / NUM_ENDINGS:.0%}"
+    )

@@ -35,6 +35,11 @@ COLUMNS: tuple[tuple[str, Callable[["Card"], str], Callable[["Card"], Any]], ...
     ),
     ("Tokens/s", lambda card: f"{card.speed.decode_per_second:,.1f}", lambda card: card.speed.decode_per_second),
     ("Memory", lambda card: size(card.speed.memory_bytes), lambda card: card.speed.memory_bytes),
+    (
+        "Multiple choice",
+        lambda card: f"{card.choices.accuracy:.1%}" if card.choices else UNKNOWN,
+        lambda card: card.choices.accuracy if card.choices else -1.0,
+    ),
 )
 NUMBERS_FROM = 2  # this column and those after it hold numbers
 

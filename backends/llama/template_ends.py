@@ -26,6 +26,8 @@ class TemplateEnds:
 
 def find_ends(template: ChatTemplate, sandbox: Sandbox, markers: Markers) -> TemplateEnds:
     """Found by trying it once. Nothing, where it refuses or changes the answer; then the chat will say why."""
+    if template.is_broken:  # it may take its whole time again
+        return TemplateEnds()
     try:
         text = template.render(PROBE, sandbox).text
     except PromptError:

@@ -8,6 +8,8 @@ from app.jobs.install_request import Aim, InstallRequest
 from backends.regular_file import read_regular
 
 MAX_CONFIG = 4 << 20
+MAX_HEADER = 32 << 20  # of a safetensors file
+DTYPES = ("dtype", "torch_dtype")  # of transformers 5 and 4
 PLANS = {
     Aim.GGUF: (Step.DOWNLOAD, Step.CHECK, Step.ADD),
     Aim.CHECKPOINT: (Step.DOWNLOAD, Step.ADD),
@@ -60,7 +62,18 @@ def full_type(quantization: str | None, checkpoint: Path) -> str:
         return quantization.lower()
     try:
         config = json.loads(read_regular(checkpoint / "config.json", MAX_CONFIG))
-        kind = config.get("dtype") or config.get("torch_dtype") or config["text_config"].get("dtype")
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
+        text = config.get("text_config") or {}
+        kind = next((kind for table in (config, text) for key in DTYPES if (kind := table.get(key))), None)
+    except (OSError, ValueError, AttributeError, RecursionError):
         kind = None  # the converter says what is wrong with it
-    return "bf16" if kind == "bfloat16" else "f16"
+    return "bf16" if (kind or _stored_type(checkpoint)) == "bfloat16" else "f16"
+
+
+def _stored_type(checkpoint: Path) -> str | None:
+    """Of what config.json does not tell, as gpt-oss's: whether the header of the first file names BF16 most."""
+    try:
+        with min(checkpoint.glob("*.safetensors")).open("rb") as file:
+            header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER))
+    except (OSError, ValueError):
+        return None
+    return "bfloat16" if header.count(b'"BF16"') > header.count(b'"F16"') else None

@@ -19,7 +19,7 @@ def read_byte_level(document: dict[str, Any], added: dict[int, AddedToken], size
     model = _bpe(document)
     vocab = read_vocab(model)
     tokens, types = _tokens(vocab, added, size)
-    notes = (CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else ()
+    notes: tuple[str, ...] = (CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else ()
     if (unknown := model.get("unk_token")) is not None and missing_bytes(vocab) - NEVER_IN_TEXT:
         notes += (LOST.format(shown(unknown)),)
     return Lexicon(

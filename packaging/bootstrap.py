@@ -36,6 +36,8 @@ PARALLEL = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--no-
 # gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
 AMX_OFF = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 
+GPU_KINDS = ("CUDA", "HIP", "VULKAN", "SYCL")
+
 # what Qt needs of Debian and Ubuntu: the library as the linker knows it, and its package
 QT_LIBRARIES = {
     "GL": "libgl1",
@@ -136,7 +138,8 @@ def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
     is_other = rebuild_engine or wants_other_engine()
     if is_other or not is_current():
         environment = engine_environment()
-        usually = "more than 10 min for a GPU" if "=on" in environment.get("CMAKE_ARGS", "").lower() else "about 10 min"
+        is_for_gpu = any(f"GGML_{kind}=" in environment.get("CMAKE_ARGS", "") for kind in GPU_KINDS)
+        usually = "more than 10 min for a GPU" if is_for_gpu else "about 10 min"
         compile_ = partial(build_engine, environment=environment, use_cache=not is_other)
         steps.append(("compiling llama.cpp", compile_, usually))
         steps.append(("installing the Python packages", install_slipstream, "2 min"))

@@ -70,10 +70,9 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_leaves(chat: Terminal) -> Non
     assert chat.end() == 0
 
 
-def test_twice_ctrl_c_leaves(chat: Terminal) -> None:
+def test_a_polite_signal_leaves_in_the_middle_of_an_answer(chat: Terminal) -> None:
     chat.type("long 300\r")
     chat.wait_for(LOREM)
-    os.kill(chat.process.pid, signal.SIGINT)
     os.kill(chat.process.pid, signal.SIGTERM)
     assert chat.end() == 0
 

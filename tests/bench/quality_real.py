@@ -123,8 +123,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     lines += [
         "",
         "Kernel noise: the same file computed by another path (without flash attention, in batches of 32).",
-        "llama-perplexity keeps the reference's probabilities in 16 bits, and none below e^-16 of the likeliest: its KLD",
-        "differs by that. One item of multiple choice is 0.48 % of the score.",
+        "llama-perplexity keeps the reference's probabilities in 16 bits, and none below e^-16 of the likeliest: its",
+        "KLD differs by that. One item of multiple choice is 0.48 % of the score.",
         "",
     ]
     return "\n".join(lines)

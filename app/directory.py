@@ -34,6 +34,7 @@ class Directory:
         self._library = library
         self._supervisor = supervisor
         self._load = load
+        self._outside: dict[Path, ModelEntry] = {}  # files that are no model of the library, and were loaded
         self._tried: dict[Path, float] = {}  # when a request has last had this file loaded
         self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
 
@@ -43,7 +44,7 @@ class Directory:
 
     def facts(self) -> dict[str, ModelFacts]:
         entries = self._runnable()
-        by_path = {entry.path: entry for entry in entries}
+        by_path = self._outside | {entry.path: entry for entry in entries}
         facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
         return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
 
@@ -59,6 +60,8 @@ class Directory:
 
         others: models that are loaded together with it; so the order in which they are named does not count.
         """
+        if os.path.isabs(entry.id):
+            self._outside[entry.path] = entry
         taken = {known.id for known in self._library.look(0.0).entries if known.path != entry.path}
         taken |= {handle.name for handle in self._supervisor.engines() if handle.model != entry.path}
         taken |= {next(_names(other)) for other in others if other.path != entry.path}

@@ -83,9 +83,7 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
             if asked.wait(0.05):
                 return
         ready = handle.wait_ready()
-        warn(f"{ready.name} is loaded on {ready.device}")
-        if not ready.has_chat_template:
-            warn(BASE_MODEL)
+        warn(f"{ready.name} is loaded on {ready.device}{'' if ready.has_chat_template else f'. {BASE_MODEL}'}")
         for note in ready.notes:
             warn(note)
 

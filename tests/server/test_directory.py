@@ -73,6 +73,7 @@ def test_the_stem_of_a_foreign_file_does_not_stand_for_a_model_of_the_library(
     own = services.directory.engine("stray")
     assert own.model == services.paths.models / "stray.gguf"
     assert services.directory.names() == ["elsewhere/stray", "stray", "other"]
+    assert services.directory.facts()["elsewhere/stray"].quantization == "F16", "though no library knows the file"
 
 
 def test_a_model_that_comes_into_the_library_later_is_meant_by_its_id(services: FakeServices, foreign: Path) -> None:

@@ -21,7 +21,7 @@ def read_byte_level(document: dict[str, Any], added: dict[int, AddedToken], size
     tokens, types = _tokens(vocab, added, size)
     notes: tuple[str, ...] = (CAPITALS,) if find(document.get("pre_tokenizer")).capitals_differ else ()
     if (unknown := model.get("unk_token")) is not None and missing_bytes(vocab) - NEVER_IN_TEXT:
-        notes += (LOST.format(shown(unknown)),)
+        notes = (*notes, LOST.format(shown(unknown)))
     return Lexicon(
         model="gpt2",
         pre=recognise(document.get("pre_tokenizer"), bool(model.get("ignore_merges"))),

@@ -34,7 +34,8 @@ def test_guesses_that_held_behind_a_stop_string_are_not_counted() -> None:
     )
     assert text == with_guesses == "The quick engine shares "
     assert last.finish is Finish.STOP
-    assert last.timings and without.timings
+    assert last.timings
+    assert without.timings
     assert last.timings.draft_accepted_n > 0
     assert last.timings.predicted_n == without.timings.predicted_n == len(text + STOP)
 
@@ -44,4 +45,5 @@ def test_a_token_that_the_request_names_ends_it_though_it_ignores_the_models_end
     text, last = last_output(DraftMode.OFF, period, ignore_eos=True)
     assert text == "The quick engine shares every prefix it has seen"
     assert last.finish is Finish.STOP
-    assert last.timings and last.timings.predicted_n == len(text) + 1
+    assert last.timings
+    assert last.timings.predicted_n == len(text) + 1

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from app.cli.terminal import guard_log, warn
 from app.closing import kill_children_at_exit
 from app.errors import Cancelled, SlipstreamError, UsageError
+from app.standard_streams import open_closed_streams
 from backends.disk_fault import told
 
 COMMANDS = {
@@ -31,6 +32,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the task failed (one line why on stderr), 2 wrong usage, 130 asked to end before that."""
+    open_closed_streams()
     kill_children_at_exit()
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)

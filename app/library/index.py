@@ -22,7 +22,7 @@ CREATE TABLE headers (
     width INTEGER, is_base INTEGER
 ) WITHOUT ROWID
 """
-BEFORE = SCHEMA.replace("title TEXT", "name TEXT").replace(",\n    width INTEGER, is_base INTEGER", "")  # of version 2
+TABLES = "SELECT name FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_'"
 NUM_COLUMNS = 13
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
 MAX_INTEGER = 2**63
@@ -106,14 +106,20 @@ class Index:
         database = sqlite3.connect(self._path, timeout=SECONDS)
         try:
             database.text_factory = _text
-            if not check_schema(database, {VERSION: SCHEMA, VERSION - 1: BEFORE}):
-                _make(database)
-            elif database.execute("PRAGMA user_version").fetchone() != (VERSION,):
+            if _is_of_another_version(database):
                 _make(database, "DROP TABLE headers;")  # every header is read again, for what that version left out
+            elif not check_schema(database, {VERSION: SCHEMA}):
+                _make(database)
         except BaseException:
             database.close()
             raise
         return database
+
+
+def _is_of_another_version(database: sqlite3.Connection) -> bool:
+    """Earlier or later: one table of ours and nothing beside it. Whatever its columns, it is a cache."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return version not in (0, VERSION) and database.execute(TABLES).fetchall() == [("headers",)]
 
 
 def _make(database: sqlite3.Connection, before: str = "") -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from app.library.index import BEFORE
 from app.library.store import ModelStore
 from tests.library import foreign
 from tests.library.conftest import Stage
 from tests.real import things
 
+BEFORE = """CREATE TABLE headers (
+    path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, name TEXT,
+    architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT
+) WITHOUT ROWID"""  # an index of version 2
 TITLE = "Smollm2 135M 8k Lc100K Mix1 Ep2"  # what the real file calls itself
 
 
@@ -164,3 +167,31 @@ def test_real_models_that_complete_and_those_that_chat(stage: Stage) -> None:
         "SmolLM2-135M-Instruct": ("Q4_1", False),
         "all-MiniLM-L6-v2": ("safetensors", False),
     }
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_an_index_of_another_version_is_replaced_and_leaves_nothing(stage: Stage, version: int) -> None:
+    """It is a cache: only what may be somebody else's is worth keeping."""
+    file = base(stage.home / "f" / "m.gguf")
+    stage.folders.append(str(file.parent))
+    index = stage.home / "cache" / "library.sqlite3"
+    index.parent.mkdir()
+    with closing(sqlite3.connect(index)) as database, database:
+        database.executescript(
+            f"CREATE TABLE headers (path TEXT PRIMARY KEY, later BLOB); PRAGMA user_version = {version}"
+        )
+        database.execute("INSERT INTO headers VALUES ('x', 1)")
+    (entry,) = stage.library.models()
+    assert stage.new_library().models() == [entry]
+    assert len(stage.read) == 1, "and is remembered"
+    assert [path.name for path in index.parent.iterdir() if "broken" in path.name] == []
+
+
+def test_a_database_that_may_be_somebody_elses_is_kept(stage: Stage) -> None:
+    stage.folders.append(str(base(stage.home / "f" / "m.gguf").parent))
+    index = stage.home / "cache" / "library.sqlite3"
+    index.parent.mkdir()
+    with closing(sqlite3.connect(index)) as database, database:
+        database.executescript("CREATE TABLE headers (path TEXT); CREATE TABLE mine (x); PRAGMA user_version = 99")
+    stage.library.models()
+    assert index.with_name("library.sqlite3.broken-1").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.scan import fault_of
 from backends.ownership.files import is_regular
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def find_model(name: str, services: "Services") -> "ModelEntry":
     try:
         entry = find_any(name, services)
     except UnknownModelError:
-        if why := _why_not(Path(name)):
+        if why := why_not(Path(name)):
             raise ModelFileError(why) from None
         raise
     if entry.is_checkpoint:
@@ -38,13 +39,16 @@ def find_any(name: str, services: "Services") -> "ModelEntry":
     return services.library.find(str(Path(name).absolute()) if name.endswith(SUFFIX) else name)
 
 
-def _why_not(path: Path) -> str | None:
+def why_not(path: Path) -> str | None:
+    """What lies there instead of a model; None where nothing lies."""
     if path.is_dir():
         if (path / "config.json").is_file():
             return _is_checkpoint(str(path), path.absolute())
         return f"{path} is a folder and no GGUF file. Name the file in it that ends with {SUFFIX}."
     if not os.path.lexists(path):
         return None
+    if fault := fault_of(str(path)):
+        return fault
     if _is_gguf(path):
         return f"{path} does not end with {SUFFIX}, as the name of a GGUF file must. Rename it or link to it."
     return f"{path} is no GGUF file. Name a file that ends with {SUFFIX}, or a model of the library."

@@ -66,8 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(name: str, paths: "Paths", has_place: bool) -> Path:
-    """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError."""
-    from app.errors import UnknownModelError, UsageError
+    """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError or ModelFileError."""
+    from app.cli.model_name import why_not
+    from app.errors import ModelFileError, UnknownModelError, UsageError
     from app.library.gguf import leading_name
     from app.library.origin import Origin
     from app.services import Services
@@ -78,6 +79,8 @@ def _source(name: str, paths: "Paths", has_place: bool) -> Path:
     try:
         entry = services.library.find(name)
     except UnknownModelError:
+        if why := why_not(Path(name)):
+            raise ModelFileError(why) from None
         raise UsageError(f"{name} is no file and no model of the library. Name a GGUF file.") from None
     finally:
         services.close()

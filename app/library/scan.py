@@ -126,6 +126,14 @@ def unread(path: str, fault: OSError | ValueError) -> Unread:
     return Unread(sentence(f"{_reason(path, fault)} Models in it are not listed."))
 
 
+def fault_of(path: str) -> str | None:
+    """Why what lies there is no file that could be opened; None for a file, and where nothing lies. Opens nothing."""
+    try:
+        return None if stat.S_ISREG(os.stat(path).st_mode) else NO_FILE.format(path)
+    except (OSError, ValueError) as fault:
+        return _reason(path, fault) if os.path.islink(path) or not isinstance(fault, FileNotFoundError) else None
+
+
 class _Look:
     """What lies in one folder. Raises OSError for the folder, never for what is in it."""
 

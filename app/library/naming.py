@@ -12,7 +12,6 @@ SUFFIX = ".gguf"
 TYPE = r"(?:UD-)?(?:I?Q[1-8](?:_(?:K|XXS|XS|S|M|L|XL|NL|[0-9]))*|TQ[12]_0|I2_S|MXFP4(?:_MOE)?|NVFP4|BF16|FP?16|FP?32)"
 TYPE_AT_END = re.compile(rf"(?:^|[-._ /])(?P<type>(?:i1-)?{TYPE})(?:[-._]i?mat(?:rix)?)?$", re.IGNORECASE)
 GGUF_AT_END = re.compile(r"(?:^|[-._ ])(?:i1[-._ ])?gguf$", re.IGNORECASE)
-SIZE = re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?[mb](?![a-z0-9])", re.IGNORECASE)
 FLOAT = re.compile(r"^FP(?=\d\d$)")
 DIGITS = re.compile(r"\d+")
 STANDARD = frozenset(FILE_TYPES.values())
@@ -23,7 +22,7 @@ EMPTY_WORDS = frozenset(
     output pytorch quantized root safetensors sha256 snapshot snapshots test tmp unknown unsloth weights workspace
     """.split()  # noqa: SIM905 - 35 lines otherwise
 )
-HASH = re.compile(r"(?:sha256)?[0-9a-f]{7,}", re.IGNORECASE)
+HASH = re.compile(r"(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])(?:[0-9a-f]{40}|[0-9a-f]{64})")  # no word, no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def naming_of(
     file: str, *, repository: str | None = None, folder: str = "", title: str = "", quantization: str = ""
 ) -> Naming:
     """The name that the publisher gave: the repository's where it says what the file's says or more, else the file's;
-    the header's own title only where those say nothing, or less of the same.
+    the header's own title only where those say nothing.
 
     file: its name without folders. repository: "owner/name" or "name" on the Hub. folder: the one that it lies in.
     title: general.name of its header. quantization: by its header, which a file name only refines.
@@ -67,15 +66,9 @@ def _name(stem: str, published: str, folder: str, title: str) -> str:
     if not _is_empty(published) and (not is_named or _letters(published).startswith(_letters(stem))):
         return published
     if is_named:
-        return title if _says_more(title, stem) else stem
+        return stem
     beside = without_type(_without_gguf(os.path.basename(folder)))[0]
     return next((name for name in (title, beside) if not _is_empty(name)), "")
-
-
-def _says_more(title: str, stem: str) -> bool:
-    """ "Gemma 3 270m" of gemma3.gguf: the same words, and the size that the file's name lacks."""
-    is_same = _letters(title).startswith(_letters(stem)) and len(stem) > 1
-    return is_same and SIZE.search(title) is not None and SIZE.search(stem) is None
 
 
 def _is_empty(name: str) -> bool:

@@ -99,12 +99,17 @@ REAL = {
         "Llama 3.2 1B Instruct",
         "Q8_0",
     ): ("Llama 3.2 1B Instruct", "Q8_0"),
-    ("a5fd3b62230aa5ec.gguf", None, "Gemma 3 270m", "Q4_K_M"): ("Gemma 3 270m", "Q4_K_M"),
+    ("a5fd3b62230aa5eca5fd3b62230aa5eca5fd3b62.gguf", None, "Gemma 3 270m", "Q4_K_M"): ("Gemma 3 270m", "Q4_K_M"),
     ("model.gguf", None, "", "Q4_K_M"): ("model", "Q4_K_M"),
     ("Q4_K_M.gguf", "someone/gemma-2-9b-it-GGUF", "model", "Q4_K_M"): ("gemma-2-9b-it", "Q4_K_M"),
-    # the title says the same, and more
-    ("gemma3.gguf", None, "Gemma 3 270m It", "Q4_K_M"): ("Gemma 3 270m It", "Q4_K_M"),
-    # a person's own
+    # a person's own, even where the title begins alike or the name could be a hash
+    ("gemma3.gguf", None, "Gemma 3 270m It", "Q4_K_M"): ("gemma3", "Q4_K_M"),
+    ("smol.gguf", None, SMOLLM2, "Q4_1"): ("smol", "Q4_1"),
+    ("SmolLM2.gguf", None, SMOLLM2, "Q4_1"): ("SmolLM2", "Q4_1"),
+    ("a5fd3b62.gguf", None, SMOLLM2, "Q4_1"): ("a5fd3b62", "Q4_1"),
+    ("facade.gguf", None, SMOLLM2, "Q4_1"): ("facade", "Q4_1"),
+    (f"{'a' * 40}.gguf", None, SMOLLM2, "Q4_1"): ("a" * 40, "Q4_1"),
+    (f"{'1' * 64}x.gguf", None, SMOLLM2, "Q4_1"): (f"{'1' * 64}x", "Q4_1"),
     ("my favourite.gguf", None, SMOLLM2, "Q4_1"): ("my favourite", "Q4_1"),
     ("x.gguf", None, "X1 7B", "Q4_1"): ("x", "Q4_1"),
     # a file name that is wrong about the type, and one that only knows it

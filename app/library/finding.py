@@ -1,7 +1,8 @@
 """Which model a name means: never one of two in silence. Knows the list, and opens no file."""
 
 import os
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from app.errors import UnknownModelError
@@ -14,25 +15,35 @@ MAX_NAMED = 12
 
 def find_entry(name: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     """By path, else by id, else by what fits one of them alone; any part of a model in several files stands for all of
-    it. Raises UnknownModelError for what fits several."""
+    it. A letter in another form (NFC, NFD) counts where nothing is named so. Raises UnknownModelError for what fits
+    several."""
     path = os.path.abspath(os.path.expanduser(name))
-    rules: tuple[Callable[[ModelEntry], bool], ...] = (
-        lambda entry: any(str(file) in (name, path) for file in (entry.path, *entry.parts)),
-        lambda entry: entry.id == name,
-        lambda entry: entry.origin is Origin.OLLAMA and entry.id == f"{name}:latest",
-        lambda entry: f"{'/'.join(entry.path.parent.parts[-2:])}:{entry.quantization}" == name,
-        lambda entry: any(file.name == name for file in (entry.path, *entry.parts)),
-        lambda entry: name in (f"{entry.name} {entry.quantization}", entry.full_name),
-        lambda entry: entry.name == name,
-    )
-    for rule in rules:
-        fits = [entry for entry in entries if rule(entry)]
-        if len({entry.path for entry in fits}) > 1:
-            known = ", ".join(entry.id for entry in fits[:MAX_NAMED]) + (", …" if len(fits) > MAX_NAMED else "")
-            raise UnknownModelError(f"“{as_name(name)}” may be any of several models. Name one by its id: {known}.")
-        if fits:
-            return fits[0]
+    for form in (str, _composed):
+        for rule in _rules(name, path, form):
+            fits = [entry for entry in entries if rule(entry)]
+            if len({entry.path for entry in fits}) > 1:
+                known = ", ".join(entry.id for entry in fits[:MAX_NAMED]) + (", …" if len(fits) > MAX_NAMED else "")
+                raise UnknownModelError(f"“{as_name(name)}” may be any of several models. Name one by its id: {known}.")
+            if fits:
+                return fits[0]
     return _behind_links(Path(path), entries) if os.sep in name else None
+
+
+def _rules(name: str, path: str, form: Callable[[str], str]) -> Iterator[Callable[[ModelEntry], bool]]:
+    """Best first. form: in which spellings are compared."""
+    name, path = form(name), form(path)
+    yield lambda entry: any(form(str(file)) in (name, path) for file in (entry.path, *entry.parts))
+    yield lambda entry: form(entry.id) == name
+    yield lambda entry: entry.origin is Origin.OLLAMA and form(entry.id) == f"{name}:latest"
+    yield lambda entry: form(f"{'/'.join(entry.path.parent.parts[-2:])}:{entry.quantization}") == name
+    yield lambda entry: any(form(file.name) == name for file in (entry.path, *entry.parts))
+    yield lambda entry: name in (form(f"{entry.name} {entry.quantization}"), form(entry.full_name))
+    yield lambda entry: form(entry.name) == name
+
+
+def _composed(name: str) -> str:
+    """As most keyboards write it; macOS hands out file names in the other form."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _behind_links(path: Path, entries: Sequence[ModelEntry]) -> ModelEntry | None:

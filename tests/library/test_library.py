@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -361,3 +362,15 @@ def test_a_checkpoint_that_a_link_leads_to_is_left_alone(stage: Stage) -> None:
     with pytest.raises(ModelFileError, match="outside the library"):
         stage.library.removal("org/tiny/checkpoint")
     assert len(list(elsewhere.iterdir())) == 3
+
+
+def test_a_name_is_found_in_either_form_of_its_letters(stage: Stage) -> None:
+    """macOS hands out é as two characters, keyboards write it as one."""
+    whole, parted = "Modèle", unicodedata.normalize("NFD", "Modèle")
+    stage.folders.append(str(stage.home / "f"))
+    file = foreign.gguf(stage.home / "f" / f"{parted}.gguf")
+    for name in (whole, f"{whole}.gguf", str(file.parent / f"{whole}.gguf")):
+        assert stage.library.find(name).path == file
+    other = foreign.gguf(stage.home / "f" / f"{whole}.gguf")
+    assert stage.library.find(whole).path == other, "as it is written comes first"
+    assert stage.library.find(parted).path == file

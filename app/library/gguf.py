@@ -7,7 +7,7 @@ from pathlib import Path
 from app.errors import ModelFileError
 from backends.formats import CompanionError, FormatError, UnreadableError, gguf, gguf_loadable, gguf_projector
 from backends.formats.gguf import Description, Header, describe
-from backends.formats.gguf_split import missing_parts, part_name, part_paths, read_parts, split_of
+from backends.formats.gguf_split import folded, missing_parts, part_name, part_paths, read_parts, split_of
 
 __all__ = [
     "CompanionFileError",
@@ -17,6 +17,7 @@ __all__ = [
     "check_loadable",
     "describe",
     "describe_parts",
+    "folded",
     "leading_name",
     "missing_parts",
     "part_name",

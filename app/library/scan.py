@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.library.gguf import part_name, split_of
+from app.library.gguf import folded, part_name, split_of
 from backends.bounds import clamped, sentence
 
 SUFFIX = ".gguf"
@@ -186,7 +186,7 @@ def groups(files: Sequence[File]) -> list[Group]:
     """The GGUF models among the files of one folder, parts as one, then the image parts that lie beside them."""
     projectors = tuple(file for file in files if _is_projector(file))
     found: list[Group] = []
-    in_parts: dict[tuple[str, int], dict[int, File]] = {}
+    sets: dict[tuple[str, int], dict[int, File]] = {}
     for file in files:
         if not file.name.lower().endswith(SUFFIX) or file in projectors:
             continue
@@ -194,12 +194,27 @@ def groups(files: Sequence[File]) -> list[Group]:
         if split is None:
             found.append(Group(file, projectors=projectors))
         else:
-            in_parts.setdefault((split[0], split[2]), {})[split[1]] = file
-    for (stem, count), parts in in_parts.items():
+            sets.setdefault((split[0], split[2]), {})[split[1]] = file
+    for (stem, count), parts in _joined(sets).items():
         first, *others = (parts[number] for number in sorted(parts))
         missing = tuple(part_name(stem, number, count) for number in range(1, count + 1) if number not in parts)
         found.append(Group(first, tuple(others), missing, projectors))
     return found + [Group(file, is_projector=True) for file in projectors]
+
+
+def _joined(sets: dict[tuple[str, int], dict[int, File]]) -> dict[tuple[str, int], dict[int, File]]:
+    """Parts that differ in spelling alone are one set, under the first one's name, unless two claim one place."""
+    alike: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for key in sorted(sets, key=lambda key: min(sets[key])):
+        alike.setdefault((folded(key[0]), key[1]), []).append(key)
+    result = {}
+    for keys in alike.values():
+        numbers = [number for key in keys for number in sets[key]]
+        if len(set(numbers)) == len(numbers):
+            result[keys[0]] = {number: file for key in keys for number, file in sets[key].items()}
+        else:
+            result |= {key: sets[key] for key in keys}
+    return result
 
 
 def _is_projector(file: File) -> bool:

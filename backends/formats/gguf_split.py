@@ -5,6 +5,7 @@ llama.cpp derives the other names from the first one (llama_split_path) and abor
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,40 @@ def read_parts(path: Path, parts: Sequence[Path] = ()) -> list[Header]:
 
 def _check_there(paths: Sequence[Path]) -> None:
     """Raises UnreadableError that names the parts which are missing; of a model in one piece whoever reads it does."""
-    missing = [path.name for path in paths if not os.path.lexists(path)]
-    if len(paths) > 1 and 0 < len(missing) < len(paths):
-        raise UnreadableError(missing_parts(missing))
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if len(paths) == 1 or not missing:
+        return
+    for path in missing:
+        if name := _spelled_otherwise(path):
+            raise UnreadableError(_misnamed(name, *(split_of(path.name) or (path.stem, 1, 1))))
+    if len(missing) < len(paths):
+        raise UnreadableError(missing_parts([path.name for path in missing]))
+
+
+def _spelled_otherwise(path: Path) -> str | None:
+    """What lies in its folder under a name that people read as the same."""
+    try:
+        return next((name for name in os.listdir(path.parent) if folded(name) == folded(path.name)), None)
+    except OSError:
+        return None
+
+
+def folded(name: str) -> str:
+    """Equal for names that differ in capitals or in the form of a letter alone."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_at(path: Path, name: str) -> bool:
+    """Whether llama.cpp finds it under that name: on some disks capitals do not count."""
+    try:
+        return path.name == name or path.with_name(name).samefile(path)
+    except OSError:
+        return False
+
+
+def _misnamed(name: str, stem: str, number: int, count: int) -> str:
+    wanted = part_name(stem, number, count)
+    return f"{name} lies here and is not named as part {number} of {count}; rename it to {wanted}."
 
 
 def missing_parts(names: Sequence[str]) -> str:
@@ -81,8 +113,8 @@ def check_parts(headers: Sequence[Header]) -> None:
     for number, header in enumerate(headers):
         if (header.metadata.get(COUNT), header.metadata.get(NUMBER)) != (count, number):
             raise FormatError(f"{header.path.name} is not part {number + 1} of {count!s:.40}. Download it again.")
-        if split_of(header.path.name) != (stem, number + 1, count):
-            raise FormatError(f"{header.path.name} is not named as part {number + 1} of {count!s:.40}; rename it back.")
+        if not _is_at(header.path, part_name(stem, number + 1, count)):
+            raise FormatError(_misnamed(header.path.name, stem, number + 1, count))
     names = [tensor.name for header in headers for tensor in header.tensors]
     if len(set(names)) != len(names):
         raise FormatError(f"{first.path.name} and its other parts hold some weights twice. Download them again.")

@@ -1,5 +1,6 @@
 """Quantized files are what was planned, whatever the type; what cannot be right is refused with a sentence."""
 
+import shutil
 import threading
 from collections import Counter
 from pathlib import Path
@@ -143,8 +144,29 @@ def test_a_split_model_is_quantized_from_its_first_part(source: Path, tmp_path: 
     with pytest.raises(ConversionError, match=r"is a part of a split model\. Start from its first part, …-00001-of-"):
         quantize_file(parts[1], tmp_path / "x.gguf", logs=tmp_path)
     parts[1].unlink()
-    with pytest.raises(ConversionError, match=r"^There is no file .*00002-of-"):
+    with pytest.raises(ConversionError, match=r"00002-of-\d+\.gguf is missing of this model in parts"):
         quantize_file(parts[0], tmp_path / "x.gguf", logs=tmp_path)
+
+
+def test_parts_that_do_not_belong_together_are_told_as_in_the_library(source: Path, tmp_path: Path) -> None:
+    first, second, *_ = parts = split(source, tmp_path / "split.gguf")
+    target, kept = tmp_path / "x.gguf", second.read_bytes()
+
+    def told() -> str:
+        with pytest.raises(ConversionError) as info:
+            quantize_file(first, target, logs=tmp_path)
+        assert not target.exists()
+        return str(info.value)
+
+    shutil.copyfile(parts[2], second)
+    assert told().startswith(f"{second.name} is not part 2 of {len(parts)}.")
+    shutil.copyfile(first, second)
+    assert told().startswith(f"{second.name} is not part 2 of {len(parts)}.")
+    second.unlink()
+    assert told().startswith(f"{second.name} is missing of this model in parts.")
+    other = first.with_name(second.name.upper())
+    other.write_bytes(kept)
+    assert told().startswith(f"{other.name} lies here and is not named as part 2 of")
 
 
 def split(source: Path, target: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Any part of a model in several files stands for all of it, wherever a model is named; what is missing is named."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,28 @@ def test_part_two_dropped_brings_in_the_set(stage: Stage) -> None:
     finally:
         queue.close()
     assert [path.name for path in (entry.path, *entry.parts)] == [first.name, second.name]
+
+
+@pytest.mark.parametrize("wrong", ["Big-00002-of-00002.gguf", "big-00002-OF-00002.gguf", "big-00002-of-00002.GGUF"])
+def test_a_part_that_is_spelled_otherwise_is_told_its_name(stage: Stage, wrong: str) -> None:
+    """llama.cpp makes the others' names from the first one's, letter for letter."""
+    first, second = foreign.parts(stage.home / "f", "big", 2)
+    other = second.rename(second.with_name(wrong))
+    stage.folders.append(str(stage.home / "f"))
+    (entry,) = stage.library.models()
+    sentence = f"{wrong} lies here and is not named as part 2 of 2; rename it to {second.name}."
+    assert (entry.problem, entry.is_offered) == (sentence, False)
+    for path in (first, other):
+        assert stage.library.find(str(path)).problem == sentence
+    stage.folders.clear()
+    with pytest.raises(ModelFileError, match=re.escape(sentence)):
+        stage.library.find(str(first))
+    other.rename(second)
+    assert stage.library.find(str(first)).problem is None
+
+
+def test_sets_whose_names_differ_by_case_alone_are_two(stage: Stage) -> None:
+    foreign.parts(stage.home / "f", "big", 2)
+    foreign.parts(stage.home / "f", "Big", 2)
+    stage.folders.append(str(stage.home / "f"))
+    assert [entry.problem for entry in stage.library.models()] == [None, None]

@@ -1,14 +1,13 @@
 """The model to be quantized: one file, or all parts of a split one. Reads headers, no weights."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from backends.formats import FormatError
-from backends.formats.gguf import Header, TensorInfo, check_model, read_header
+from backends.formats.gguf import Header, TensorInfo, read_header
+from backends.formats.gguf_split import read_parts
 
-PART = re.compile(r"(.+)-00001-of-(\d{5})\.gguf")  # llama.cpp's SPLIT format: the first part leads to the others
 # keys of a split file that the whole one has not, with their lengths and values
 SPLIT_KEYS_BYTES = sum(8 + len(key) + 4 + size for key, size in (("split.no", 2), ("split.count", 2)))
 SPLIT_KEYS_BYTES += 8 + len("split.tensors.count") + 4 + 4
@@ -37,17 +36,11 @@ def read_source(path: Path) -> Source:
     """Raises FormatError with a sentence."""
     first = read_header(path)
     count, number = first.metadata.get("split.count", 0), first.metadata.get("split.no", 0)
-    if not isinstance(count, int) or count <= 1:
-        check_model(first)
-        return Source(path, (first,))
-    name = PART.fullmatch(path.name)
-    if number != 0 or name is None or int(name[2]) != count:
+    if isinstance(count, int) and count > 1 and number != 0:
         raise FormatError(
             f"{path.name} is a part of a split model. Start from its first part, …-00001-of-{count:05}.gguf."
         )
-    check_model(first)
-    others = (path.with_name(f"{name[1]}-{part:05}-of-{count:05}.gguf") for part in range(2, count + 1))
-    return Source(path, (first, *(read_header(other) for other in others)))
+    return Source(path, tuple(read_parts(path)))
 
 
 def _info_bytes(tensor: TensorInfo) -> int:

@@ -67,7 +67,9 @@ def added_beside_model(folder: Path, settings: dict[str, Any]) -> dict[int, Adde
     added: dict[int, AddedToken] = {}
     if (folder / "added_tokens.json").exists():
         for text, id_ in read_json(folder / "added_tokens.json").items():
-            added[id_] = _entry({"id": id_, "content": text}, "added_tokens.json")[1]
+            token = _entry({"id": id_, "content": text}, "added_tokens.json")[1]
+            if added.setdefault(id_, token) is not token:
+                raise Refusal("added_tokens.json is damaged: two tokens share an id.")
     return added | dict(_decoder(settings))
 
 

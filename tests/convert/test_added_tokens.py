@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from app.jobs.child import run_in_child
 from backends.child import Refusal
+from backends.convert.added_tokens import added_beside_model
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary import TokenType
 from tests.convert import vocabularies as made
@@ -116,3 +117,12 @@ def test_a_token_on_the_id_of_another_is_refused(plain: str, tmp_path: Path) -> 
     write_json(tmp_path / "tokenizer.json", document)
     with pytest.raises(Refusal, match="two tokens share an id"):
         read_vocabulary(tmp_path, made.SIZE, {})
+
+
+def test_two_words_of_added_tokens_json_on_one_id_are_refused(tmp_path: Path) -> None:
+    """Its ids count, other than those of tokenizer.json: the second would take the first one's place in silence."""
+    write_json(tmp_path / "added_tokens.json", {"<a>": 700, "<b>": 700})
+    with pytest.raises(Refusal, match=r"added_tokens\.json is damaged: two tokens share an id"):
+        added_beside_model(tmp_path, {})
+    write_json(tmp_path / "added_tokens.json", {"<a>": 700, "<b>": 701})
+    assert {id_: token.text for id_, token in added_beside_model(tmp_path, {}).items()} == {700: "<a>", 701: "<b>"}

@@ -8,6 +8,7 @@ from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.model_name import find_model
 from app.cli.terminal import say, say_json, stream, warn
 from app.errors import Cancelled, EngineError, UnknownModelError, UsageError
+from app.library.own_models import SMOLLM2_SIZE
 from backends.protocol import EngineOptions, Finish
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def _model(name: str | None, services: "Services") -> "ModelEntry":
     """Raises UnknownModelError or ModelFileError."""
     if name is not None:
         return find_model(name, services)
-    entries = [entry for entry in services.library.models() if not entry.is_checkpoint and not entry.problem]
+    entries = [entry for entry in services.library.models() if entry.is_offered]
     if len(entries) == 1:
         return entries[0]
     if not entries:
         raise UnknownModelError(
-            "There is no model here yet. “slipstream install smollm2” brings a small one (93 MB), "
+            f"There is no model here yet. “slipstream install smollm2” brings a small one ({SMOLLM2_SIZE}), "
             "“slipstream install guide” the one that comes with Slipstream."
         )
     names = ", ".join(entry.id for entry in entries[:NUM_NAMED])

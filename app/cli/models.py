@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.model_name import find_any
 from app.cli.terminal import show, warn
+from app.library.entry import BASE_MEANS
 from app.library.own_models import FIRST_MODEL
 from backends.bounds import printable
 
@@ -100,7 +101,7 @@ def table(entries: Sequence["ModelEntry"]) -> str:
             *lines,
             "",
             *_reasons(entries),
-            *(["base: completes text, has no chat format", ""] if any(entry.is_base for entry in entries) else []),
+            *([f"base: {BASE_MEANS}", ""] if any(entry.is_base for entry in entries) else []),
             f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
         ]
     )

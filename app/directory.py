@@ -14,9 +14,11 @@ from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
+from app.library.finding import find_short
 from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
+from app.library.own_models import FIRST_MODEL
 from app.server.api_error import MAX_QUOTED
 from app.server.directory import ModelFacts, unknown_name
 from backends.bounds import as_name
@@ -73,7 +75,11 @@ class Directory:
             self._refuse_unfit(name)
             if named := next((handle for handle in self._supervisor.engines() if handle.name == name), None):
                 return self._living(named)
+            entry = find_short(name, self._runnable())
+        if entry is None:
             raise UnknownModelError(unknown_name(name, self.names()))
+        if not entry.is_read:
+            entry = self._read(entry)
         # by its file: an engine of that name may have been loaded from another one
         loaded = [handle for handle in self._supervisor.engines() if handle.model == entry.path]
         if loaded:
@@ -86,9 +92,7 @@ class Directory:
         if not _is_down(handle):
             return handle
         if time.monotonic() - self._tried.get(handle.model, -REVIVE_SECONDS) < REVIVE_SECONDS:
-            raise EngineError(
-                handle.snapshot.error or f"“{handle.name}” is not loaded any more.", handle.snapshot.crash
-            )
+            raise handle.snapshot.refusal()
         entry = next((known for known in self._runnable() if known.path == handle.model), None)
         if entry and handle.snapshot.ready is None:  # it never ran with its options; the settings may be others now
             return self._load_entry(entry)
@@ -114,6 +118,13 @@ class Directory:
         if entry and entry.problem and not entry.is_loadable:
             raise ModelFileError(entry.problem)
 
+    def _read(self, entry: ModelEntry) -> ModelEntry:
+        """With its header known. Raises ModelFileError for one that proves unfit."""
+        entry = self._library.find(str(entry.path))
+        if not entry.is_offered:
+            raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
+        return entry
+
     def _only(self) -> EngineHandle:
         engines = self._supervisor.engines()
         if engines:
@@ -121,6 +132,8 @@ class Directory:
         entries = self._runnable()
         if len(entries) == 1:
             return self._load_entry(entries[0])
+        if not entries:
+            raise UnknownModelError(f"There is no model here. {FIRST_MODEL}")
         raise UnknownModelError("No model is loaded. Name one of the library in “model”.")
 
     def _runnable(self, patience: float = 0.0) -> list[ModelEntry]:
@@ -148,7 +161,7 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         architecture=(ready.architecture if ready else entry.architecture if entry else None) or None,
         quantization=(entry.quantization if entry else None) or None,
         parameters=(ready.num_parameters if ready else entry.parameters if entry else None) or None,
-        bytes=ready.model_bytes if ready else entry.bytes if entry else None,
+        bytes=entry.bytes if entry else ready.model_bytes if ready else None,  # the file's, if it is known
         context_trained=ready.context_trained if ready else entry.context if entry else None,
         context=ready.context if ready and is_loaded else None,
         is_base=not ready.has_chat_template if ready else entry.is_base if entry and entry.is_read else None,

@@ -81,6 +81,10 @@ class EngineError(SlipstreamError):
         self.crash = crash
 
 
+class UnloadableError(EngineError):
+    """No engine can load the model's file: another try is of no use before the file is another one."""
+
+
 class RequestError(SlipstreamError):
     def __init__(self, kind: FailureKind, message: str, numbers: tuple[int, ...] = ()):
         super().__init__(message)

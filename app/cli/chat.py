@@ -8,6 +8,8 @@ from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.model_name import find_model
 from app.cli.terminal import say, say_json, stream, warn
 from app.errors import Cancelled, EngineError, UnknownModelError, UsageError
+from app.library.entry import BASE_MODEL
+from app.library.own_models import SMOLLM2_SIZE
 from backends.protocol import EngineOptions, Finish
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in FLAGS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="ends an answer; may be repeated")
+    parser.add_argument(
+        "--raw", action="store_true", help="complete the text as it is: no chat template, no system message, no turns"
+    )
     parser.add_argument("--verbose", action="store_true", help="tokens per second and more after each answer")
     parser.add_argument("--no-history", action="store_true", help="do not keep what is typed for the next time")
     parser.add_argument("--json", action="store_true", help="the answer to one question as one JSON object")
@@ -42,12 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises SlipstreamError."""
     from app.cli.talk.interrupts import Interrupts
-    from app.cli.talk.session import BASE_MODEL, Session
+    from app.cli.talk.session import Session
     from app.paths import Paths
     from app.services import Services
 
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
     interrupts, is_one = Interrupts(), bool(arguments.question) or not _is_typed()
+    if arguments.raw and arguments.system is not None:
+        raise UsageError("--raw completes a text as it is, without a system message: leave --system out.")
     if arguments.json and not is_one:
         raise UsageError("--json is for one question: write it after the model's name, or pipe it in.")
     question = _question(arguments.question, interrupts) if is_one else ""
@@ -58,12 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         name = services.directory.free_name(entry)
         services.supervisor.load(name, entry.path, engine_options(arguments, services.options_for(entry)))
         session = Session(services.supervisor, name, interrupts, choices, system)
-        session.is_verbose = arguments.verbose
+        session.is_verbose, session.is_raw = arguments.verbose, arguments.raw
         ready = session.ready()
         for note in (*services.take_notices(), *ready.notes):
             warn(note)
-        if not ready.has_chat_template:
-            warn(BASE_MODEL)
+        if not (ready.has_chat_template or session.is_raw):
+            warn(f"{BASE_MODEL} A chat with it is a plain dialogue; --raw completes your text.")
         if is_one:
             return _answer_one(session, question, is_json=arguments.json)
         return converse(session, None if arguments.no_history else services.paths.chat_history)
@@ -86,12 +93,12 @@ def _model(name: str | None, services: "Services") -> "ModelEntry":
     """Raises UnknownModelError or ModelFileError."""
     if name is not None:
         return find_model(name, services)
-    entries = [entry for entry in services.library.models() if not entry.is_checkpoint and not entry.problem]
+    entries = [entry for entry in services.library.models() if entry.is_offered]
     if len(entries) == 1:
         return entries[0]
     if not entries:
         raise UnknownModelError(
-            "There is no model here yet. “slipstream install smollm2” brings a small one (93 MB), "
+            f"There is no model here yet. “slipstream install smollm2” brings a small one ({SMOLLM2_SIZE}), "
             "“slipstream install guide” the one that comes with Slipstream."
         )
     names = ", ".join(entry.id for entry in entries[:NUM_NAMED])
@@ -124,9 +131,10 @@ def _question(words: list[str], interrupts: "Interrupts") -> str:
 def _answer_one(session: "Session", question: str, *, is_json: bool) -> int:
     """Raises EngineError or Cancelled, after what had come until then."""
     from app.cli.demo import timings_json
-    from app.cli.talk.answer import told
+    from app.cli.talk.answer import told, told_of_limit
 
-    said = session.ask(question, is_shown=not is_json)
+    say_on = session.complete if session.is_raw else session.ask
+    said = say_on(question, is_shown=not is_json)
     if not is_json and said.text and not said.text.endswith("\n"):
         stream("\n")
     if said.problem:
@@ -136,7 +144,10 @@ def _answer_one(session: "Session", question: str, *, is_json: bool) -> int:
     if is_json:
         timings: dict[str, Any] | None = timings_json(said.timings) if said.timings else None
         say_json({"model": session.name, "text": said.text, "finish": said.finish, "timings": timings})
-    elif session.is_verbose and said.timings:
+        return 0
+    if said.finish is Finish.LENGTH:
+        warn(told_of_limit(said, session.ready().context))
+    if session.is_verbose and said.timings:
         warn(told(said.timings))
     return 0
 
@@ -163,6 +174,8 @@ def converse(session: "Session", history: "Path | None") -> int:
                 warn("That message is too long to be one. Nothing of it was sent.")
             except Dropped:
                 stream("\n")
+                if session.interrupts.leave.is_set():
+                    return None
             except (EOFError, KeyboardInterrupt):
                 stream("\n")
                 return None

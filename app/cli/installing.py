@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.cli.terminal import show, warn
 from app.errors import AlreadyThere, Cancelled, InstallError, UsageError
+from app.library.own_models import GUIDE, SMOLLM2, SMOLLM2_SIZE
 from backends.bounds import printable
 
 if TYPE_CHECKING:
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
     from app.services import Services
 
 LOOK_SECONDS = 0.1
-GUIDE, SMOLLM2 = "guide", "smollm2"  # no names on the Hub: those have a stroke
-OWN_NAMES = {
-    GUIDE: "The guide comes with Slipstream",
-    SMOLLM2: "SmolLM2 comes from a Python package of one version",
+OWN_NAMES = {  # none on the Hub: those have a stroke
+    GUIDE.word: "The guide comes with Slipstream",
+    SMOLLM2.word: "SmolLM2 comes from a Python package of one version",
 }
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 def add_install_arguments(parser: argparse.ArgumentParser, *, has_guide: bool = False) -> None:
     names = "publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf"
-    own = f"; “{GUIDE}” is the model that comes with Slipstream, “{SMOLLM2}” a small real one, 93 MB by pip"
+    small = f"“{SMOLLM2.word}” a small real one, {SMOLLM2_SIZE} by pip"
+    own = f"; “{GUIDE.word}” is the model that comes with Slipstream, {small}"
     parser.add_argument("name", metavar="NAME", help=f"{names}{own if has_guide else ''}")
     parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (main)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -43,8 +44,8 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     from app.paths import Paths
     from app.services import Services
 
-    if converts and arguments.name in OWN_NAMES:
-        return _run_own(arguments)
+    if converts and arguments.name.lower() in OWN_NAMES:
+        return _run_own(arguments, arguments.name.lower())
     asked, name = ending(), parse_name(arguments.name)
     services = Services(Paths.from_environment())
     try:
@@ -62,16 +63,16 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     return 0
 
 
-def _run_own(arguments: argparse.Namespace) -> int:
-    """A model that needs no Hub. Raises SlipstreamError."""
+def _run_own(arguments: argparse.Namespace, word: str) -> int:
+    """A model that needs no Hub, by its word. Raises SlipstreamError."""
     from app.cli.ending import ending
     from app.paths import Paths
     from app.services import Services
 
     if arguments.revision is not None:
-        raise UsageError(f"{OWN_NAMES[arguments.name]} and has no --revision.")
+        raise UsageError(f"{OWN_NAMES[word]} and has no --revision.")
     asked, services = ending(), Services(Paths.from_environment())
-    is_guide = arguments.name == GUIDE
+    is_guide = word == GUIDE.word
     try:
         entry = services.guide() if is_guide else services.smollm2()
         if entry is not None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.model_name import find_any
 from app.cli.terminal import show, warn
+from app.library.entry import BASE_MEANS
+from app.library.own_models import FIRST_MODEL
 from backends.bounds import printable
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
 
 def table(entries: Sequence["ModelEntry"]) -> str:
     if not entries:
-        return "The library is empty. “slipstream install guide” installs the model that comes with Slipstream."
+        return f"The library is empty. {FIRST_MODEL}"
     rows = [COLUMNS, *(_row(entry) for entry in entries)]
     widths = [min(MAX_WIDTH, max(len(row[column]) for row in rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -99,7 +101,7 @@ def table(entries: Sequence["ModelEntry"]) -> str:
             *lines,
             "",
             *_reasons(entries),
-            *(["base: completes text, has no chat format", ""] if any(entry.is_base for entry in entries) else []),
+            *([f"base: {BASE_MEANS}", ""] if any(entry.is_base for entry in entries) else []),
             f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
         ]
     )

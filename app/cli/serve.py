@@ -15,6 +15,7 @@ from app.errors import UsageError
 from app.inference.engine_handle import EngineState
 from app.jobs.job import JobState
 from app.library.entry import BASE_MODEL
+from app.library.own_models import FIRST_MODEL
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         if is_new:
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
         print(f"Slipstream is listening on {url}", flush=True)
+        if not services.directory.names():
+            warn(f"There is no model to answer with yet. {FIRST_MODEL}")
         return _open_window(services, asked) if arguments.window else wait(asked, services.server)
     finally:
         services.close()

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from app.errors import EngineError, SlipstreamError
+from app.errors import EngineError, ModelFileError, SlipstreamError
 from app.inference.alarm import Alarm
 from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_length
@@ -23,6 +23,7 @@ from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.outbox import Outbox
 from app.inference.snapshot import EngineSnapshot, EngineState
 from app.inference.watchdog import Vitals
+from app.library.gguf import UnreadableFileError
 from backends.protocol import (
     EngineOptions,
     Event,
@@ -120,7 +121,7 @@ class EngineHandle:
             snapshot = self._snapshot
         if snapshot.state is EngineState.READY and snapshot.ready:
             return snapshot.ready
-        raise EngineError(self._not_ready(), snapshot.crash)
+        raise snapshot.refusal()
 
     def submit(self, request: Generate, sink: Sink) -> int:
         """Hand a request over and return its uid, at once.
@@ -131,7 +132,7 @@ class EngineHandle:
         uid = next(_uids)
         with self._changed:
             if self._snapshot.state is not EngineState.READY or self._outbox is None:
-                raise EngineError(self._not_ready(), self._snapshot.crash)
+                raise self._snapshot.refusal()
             self._answers.open(uid, sink)
             if not self._outbox.put(replace(request, uid=uid)):
                 self._answers.withdraw(uid)
@@ -205,18 +206,14 @@ class EngineHandle:
             self.restart("it did not end by itself")  # closed, so it does not come back
             self._thread.join(KILL_SECONDS)
 
-    def _not_ready(self) -> str:
-        if self._snapshot.state is EngineState.LOADING:
-            return f"“{self.name}” is still loading. Try again in a moment."
-        return self._snapshot.error or f"“{self.name}” is not loaded any more."
-
     def _run(self) -> None:
         try:
             self._live()
         except Exception as error:  # the edge: nobody may wait for a load that will never end
             if not isinstance(error, (SlipstreamError, OSError)):  # those say all that there is to say
                 _log.exception("the thread of the engine “%s” failed", self.name)
-            self._give_up(_why(self.name, error))
+            is_unloadable = isinstance(error, ModelFileError) and not isinstance(error, UnreadableFileError)
+            self._give_up(_why(self.name, error), is_unloadable=is_unloadable)
         finally:
             if self._process:
                 self._let_go(self._process)
@@ -286,7 +283,10 @@ class EngineHandle:
                 for output in event.outputs:
                     self._answers.tell(output)
             case Failed(uid=None):
-                self._update(state=EngineState.FAILED, error=event.message, silent_seconds=None)
+                is_unloadable = event.kind is FailureKind.BAD_MODEL
+                self._update(
+                    state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
+                )
             case Failed():
                 self._answers.tell(event)
             case Stats():
@@ -294,7 +294,9 @@ class EngineHandle:
             case Loading():
                 self._update(fraction=event.fraction)
             case Ready():
-                self._update(state=EngineState.READY, ready=event, crash=None, error=None, fraction=1.0)
+                self._update(
+                    state=EngineState.READY, ready=event, crash=None, error=None, is_unloadable=False, fraction=1.0
+                )
 
     def _lose(self, uid: int) -> None:
         sentence = "The request could not be handed to the engine. Try again."
@@ -326,8 +328,8 @@ class EngineHandle:
         gives_up = (is_first_load and not self._is_wanted_back) or len(recent) == MAX_RESTARTS
         return EngineState.FAILED if gives_up else EngineState.LOADING
 
-    def _give_up(self, sentence: str) -> None:
-        self._update(state=EngineState.FAILED, error=sentence, silent_seconds=None)
+    def _give_up(self, sentence: str, *, is_unloadable: bool = False) -> None:
+        self._update(state=EngineState.FAILED, error=sentence, is_unloadable=is_unloadable, silent_seconds=None)
         self._answers.end(partial(died, sentence=sentence))
 
     def _update(self, **changes: object) -> None:

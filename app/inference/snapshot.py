@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from app.errors import EngineError, UnloadableError
 from app.inference.crash import CrashReport
 from backends.protocol import Ready, Stats
 
@@ -28,7 +29,15 @@ class EngineSnapshot:
     crash: CrashReport | None
     error: str | None
     silent_seconds: float | None = None  # how long it has not answered, once that is longer than it should be
+    is_unloadable: bool = False  # the error is the file's own
 
     @property
     def is_silent(self) -> bool:
         return self.silent_seconds is not None
+
+    def refusal(self) -> EngineError:
+        """Why it takes no request now."""
+        if self.state is EngineState.LOADING:
+            return EngineError(f"“{self.name}” is still loading. Try again in a moment.", self.crash)
+        why = self.error or f"“{self.name}” is not loaded any more."
+        return UnloadableError(why) if self.is_unloadable and not self.crash else EngineError(why, self.crash)

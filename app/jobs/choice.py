@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from app.errors import InstallError, UsageError
 from app.hub.repository import Repository, Variant, VariantKind
 from app.jobs.install_request import QUANTIZATIONS, InstallRequest
+from app.library.own_models import GUIDE, SMOLLM2
 
 PREFERRED = "Q4_K_M"
+OWN = f" Only “{GUIDE.word}” and “{SMOLLM2.word}” need no publisher."
 MAX_NAMED = 20
 
 
@@ -26,7 +28,7 @@ def parse_name(text: str) -> Name:
     if len(parts) < 2 or not all(parts) or (":" in text and not label) or (label and len(parts) > 2):
         raise UsageError(
             f"“{text}” names nothing on the Hub. "
-            "Write publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf."
+            f"Write publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf.{'' if '/' in text else OWN}"
         )
     return Name("/".join(parts[:2]), label or None, "/".join(parts[2:]) or None)
 

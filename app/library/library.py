@@ -35,6 +35,7 @@ from backends.bounds import MAX_COUNT, as_name, clamped, sentence
 
 MAX_ID = 255
 MAX_NOTICES = 20
+NAMING_SECONDS = 2.0  # for headers, so that a sentence names what can run
 NOT_OPENED = Facts(True)  # what is found there says itself why
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class Library:
             return entry if entry.is_read else self._read(entry)
         if name.lower().endswith(SUFFIX) and os.path.isfile(os.path.expanduser(name)):
             return self.store.find(name)
-        raise UnknownModelError(unknown_model(name, entries))
+        raise UnknownModelError(unknown_model(name, self.look(NAMING_SECONDS).entries))
 
     def at(self, path: Path) -> ModelEntry | None:
         """The model whose file, or first file, lies there, as it is listed."""

@@ -336,7 +336,11 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def unknown_model(name: str, entries: list[ModelEntry]) -> str:
+    """Names what can run, and nothing else that is listed."""
     if not entries:
         return f"There is no model “{name}”; the library is empty."
-    known = ", ".join(entry.id for entry in entries[:MAX_NAMED]) + (", …" if len(entries) > MAX_NAMED else "")
-    return f"There is no model “{name}”. The library holds: {known}."
+    fit = [entry.id for entry in entries if entry.is_offered]
+    if not fit:
+        return f"There is no model “{name}”, and no model of the library can run; “slipstream models” says why."
+    more = f" and {len(fit) - MAX_NAMED:,} more" if len(fit) > MAX_NAMED else ""
+    return f"There is no model “{name}”. Here are: {', '.join(fit[:MAX_NAMED])}{more}."

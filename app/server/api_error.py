@@ -6,7 +6,15 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from app.errors import EngineError, RequestError, SlipstreamError, UnknownModelError
+from app.errors import (
+    EngineError,
+    ModelFileError,
+    RequestError,
+    SlipstreamError,
+    UnknownModelError,
+    UnloadableError,
+)
+from app.library.gguf import UnreadableFileError
 from backends.bounds import as_name, sentence
 from backends.protocol import FailureKind
 
@@ -14,6 +22,7 @@ INVALID = "invalid_request_error"
 SERVER = "server_error"
 BODY_TOO_LARGE = "body_too_large"
 MAX_QUOTED = 80  # of what a request said, within a sentence
+NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
 NOT_SUPPORTED = "not_supported"  # the type of our own validation errors that are a 400
 
 STATUS = {
@@ -63,9 +72,13 @@ def from_slipstream(error: SlipstreamError) -> ApiError:
             return _too_long(prompt, context)
         case RequestError():
             return ApiError(STATUS[error.kind], str(error), code=error.kind.value)
+        case UnloadableError():
+            return ApiError(422, str(error), param="model", code=NOT_LOADABLE)
         case EngineError(crash=crash):
             return ApiError(503, str(error), code="engine_died" if crash else "engine_not_ready")
-        case _:  # a model file that cannot be read, and the like
+        case ModelFileError() if not isinstance(error, UnreadableFileError):
+            return ApiError(422, str(error), param="model", code=NOT_LOADABLE)
+        case _:  # a model file that cannot be read now, and the like
             return ApiError(503, str(error))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
+from app.library.own_models import FIRST_MODEL
 from app.server.api_error import MAX_QUOTED
 from backends.bounds import as_name
 
@@ -43,6 +44,8 @@ class ModelDirectory(Protocol):
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return f"There is no model named “{as_name(name, MAX_QUOTED)}”, and no other here. {FIRST_MODEL}"
     shown = [as_name(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
     more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"There is no model named “{as_name(name, MAX_QUOTED)}”. Known: {', '.join(shown) or 'none'}{more}."
+    return f"There is no model named “{as_name(name, MAX_QUOTED)}”. Known: {', '.join(shown)}{more}."

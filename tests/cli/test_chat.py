@@ -7,10 +7,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.cli.talk.answer import Said, told_of_limit
 from app.cli.talk.choices import Choices
 from app.cli.talk.entry import Dropped, read_entry
 from app.cli.talk.saved import load_chat, save_chat
@@ -18,9 +20,11 @@ from app.cli.terminal import stream
 from app.errors import SettingsError, UsageError
 from app.paths import Paths
 from backends.bounds import UNPRINTABLE
-from backends.protocol import Message, Priority
+from backends.convert.converter import convert
+from backends.protocol import Finish, Message, Priority, Timings
 from tests.cli.terminals import Terminal, terminal
 from tests.cli.test_commands import SECONDS
+from tests.convert import checkpoints
 
 LOREM = "The quick engine shares every prefix"
 
@@ -66,6 +70,11 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_leaves(chat: Terminal) -> Non
     chat.type("go on\r")
     chat.wait_for("You said “go on”")  # the editor may draw its prompt anew for the new width
     chat.wait_for(">>> ")
+    chat.type("half a line")
+    chat.wait_for("half a line")
+    chat.type("\x03")
+    chat.wait_for(">>> ")
+    assert "You said “the next”" in chat.ask("the next"), "what was half typed is dropped, and nothing else"
     chat.type("\x03")
     assert chat.end() == 0
 
@@ -99,9 +108,12 @@ def test_choices_are_set_and_wrong_ones_told(chat: Terminal) -> None:
     assert "temperature 0.2" in shown
     assert "Be brief." in shown
     chat.ask("/set num_predict 5")
-    assert "reached its limit" in chat.ask("hello")
-    chat.ask("/set verbose")
+    cut = chat.ask("hello")
+    assert "ends after 5 tokens, as max_tokens says" in cut
+    assert "/reset" not in cut
+    assert "figures follow each answer" in chat.ask("/set verbose")
     assert "tokens/s" in chat.ask("hello")
+    assert "no figures" in chat.ask("/set quiet")
     assert "/reset" in chat.ask("/help")
 
 
@@ -231,6 +243,72 @@ def test_a_real_model_answers_a_question_from_a_pipe(smollm2: Path) -> None:
     assert document["text"].strip()
     assert "<|im_end|>" not in document["text"]
     assert document["timings"]["predicted_n"] <= 12
+
+
+def test_what_a_limit_has_cut_is_told_beside_the_answer(smollm2: Path) -> None:
+    command = [sys.executable, "-m", "app", "chat", str(smollm2), "--temperature", "0", "--max-tokens", "3"]
+    result = subprocess.run(command, input=b"Count to ten.", capture_output=True, timeout=SECONDS, check=False)
+    assert result.returncode == 0
+    assert b"ends after 3 tokens, as max_tokens says" in result.stderr
+
+
+def test_raw_text_is_completed_as_it_is(smollm2: Path) -> None:
+    command = [sys.executable, "-m", "app", "chat", str(smollm2), "--raw", "--temperature", "0", "--max-tokens", "4"]
+    result = subprocess.run([*command, "--json"], input=b"one two three", capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["text"].strip()
+    assert json.loads(result.stdout)["timings"]["prompt_n"] < 10, "no template is around it"
+
+
+def test_a_full_context_is_told_apart_from_max_tokens() -> None:
+    full = Said("x", Finish.LENGTH, Timings(cache_n=40, prompt_n=40, predicted_n=20))
+    for limit in (None, 50):
+        assert "context of 4,096 tokens is full" in told_of_limit(replace(full, limit=limit), 4096)
+        assert "/reset" in told_of_limit(replace(full, limit=limit), 4096)
+    assert "ends after 20 tokens, as max_tokens says" in told_of_limit(replace(full, limit=20), 4096)
+
+
+def test_a_text_is_completed_beside_the_conversation(chat: Terminal) -> None:
+    assert "You said “Once upon”" in chat.ask("/raw Once upon")
+    assert "0 messages" in chat.ask("/show"), "a completion is no turn of a conversation"
+    assert "Say which text" in chat.ask("/raw")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A model without a chat template."""
+    folder, target = tmp_path / "checkpoint", tmp_path / "base.gguf"
+    checkpoints.write(folder, checkpoints.config())
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    convert(lambda _: None, folder, target, "f16")
+    return target
+
+
+def test_a_base_model_is_told_to_complete_too(base: Path) -> None:
+    command = [sys.executable, "-m", "app", "chat", str(base), "--max-tokens", "2"]
+    told = (
+        "Base model: completes text, has no chat format. A chat with it is a plain dialogue; --raw completes your text."
+    )
+    for flags, is_told in (([], True), (["--raw"], False)):
+        result = subprocess.run([*command, *flags], input="a", capture_output=True, text=True, check=False)
+        assert (result.returncode, told in result.stderr) == (0, is_told), result.stderr
+
+
+@pytest.mark.parametrize("module", ["app.errors", "app.cli.chat", "app.services"])
+def test_ctrl_c_while_it_starts_is_no_traceback(module: str) -> None:
+    code = f"""if True:
+        import sys
+        class Stop:
+            def find_spec(self, name, path=None, target=None):
+                if name == {module!r}: raise KeyboardInterrupt
+        sys.meta_path.insert(0, Stop())
+        from app.__main__ import main
+        sys.exit(main(["models"]))
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
 
 
 @pytest.mark.real

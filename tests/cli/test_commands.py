@@ -124,7 +124,9 @@ def test_serve_answers_and_ends_politely() -> None:
         assert httpx.get(f"{url}/health").json() == {"status": "ok"}
         assert httpx.get(f"{url}/v1/models").json()["data"] == []
         process.send_signal(signal.SIGINT)
-        assert process.wait(SECONDS) == 0
+        _, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+        assert "“slipstream install guide” installs the model" in errors  # with nothing to answer, what to do
 
 
 def test_serve_ends_with_a_sentence_when_the_port_has_stopped_by_itself(capsys: pytest.CaptureFixture[str]) -> None:

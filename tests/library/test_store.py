@@ -73,7 +73,7 @@ def test_a_file_anywhere_is_found_by_its_path(store: ModelStore, incoming: Path)
 
 def test_unknown_names_get_the_known_ones(store: ModelStore, incoming: Path) -> None:
     store.add(write(incoming / "a.gguf"), publisher="p", repo="r")
-    with pytest.raises(UnknownModelError, match=r"There is no model “q”. The library holds: p/r\."):
+    with pytest.raises(UnknownModelError, match=r"There is no model “q”. Here are: p/r\."):
         store.find("q")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import directory
-from app.errors import EngineError, UnknownModelError
+from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
@@ -188,3 +188,37 @@ def test_what_goes_down_again_at_once_is_not_loaded_for_every_request(
     assert services.supervisor.get("stray#2") is again
     monkeypatch.setattr(directory, "REVIVE_SECONDS", 0.0)
     services.directory.engine("stray#2").wait_ready(SECONDS)
+
+
+def test_short_names_are_understood_and_take_nobodys_place(services: FakeServices, tmp_path: Path) -> None:
+    guide = gguf(services.paths.models / "slipstream" / "guide" / "slipstream-guide-Q4_K_M.gguf")
+    assert services.directory.engine("Guide").model == guide
+    assert services.directory.engine("STRAY").model == services.paths.models / "stray.gguf"
+    own = services.library.find(str(gguf(tmp_path / "elsewhere" / "guide.gguf")))
+    loaded = services.supervisor.load(services.directory.free_name(own), own.path, EngineOptions(), backend="fake")
+    assert (loaded.name, services.directory.engine("guide")) == ("guide", loaded)
+
+
+def test_without_a_model_the_refusal_says_what_to_do(services: FakeServices) -> None:
+    for path in services.paths.models.iterdir():
+        path.unlink()
+    for name in ("x", None):
+        with pytest.raises(UnknownModelError, match="“slipstream install guide”"):
+            services.directory.engine(name)
+
+
+def test_a_file_that_can_never_load_is_not_worth_another_try(services: FakeServices) -> None:
+    """OpenAI's clients send what got 408, 409, 429 or a 5xx again."""
+    (services.paths.models / "page.gguf").write_bytes(b"<html><body>404</body></html>")
+    with pytest.raises(ModelFileError) as caught:
+        services.directory.engine("page")
+    refusal = from_slipstream(caught.value)
+    assert (refusal.status, refusal.code) == (422, "model_not_loadable")
+
+
+def test_a_models_size_is_that_of_its_file_whether_it_is_loaded_or_not(services: FakeServices) -> None:
+    path = services.paths.models / "stray.gguf"
+    services.library.look()
+    before = services.directory.facts()["stray"].bytes
+    services.directory.engine("stray").wait_ready(SECONDS)
+    assert (before, services.directory.facts()["stray"].bytes) == (path.stat().st_size, path.stat().st_size)

@@ -58,11 +58,16 @@ def test_a_request_waits_for_the_load(run: Any, says: Says) -> None:
         assert port.chat("Hello").json()["choices"][0]["message"]["content"] == says("Hello")
 
 
-@pytest.mark.parametrize(("file", "reason"), [("bad.gguf", "bad.gguf"), ("crash", "engine stopped")])
-def test_a_model_that_does_not_load_is_503_with_the_reason(run: Any, file: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "reason", "status", "code"),
+    [("bad.gguf", "bad.gguf", 422, "model_not_loadable"), ("crash", "engine stopped", 503, "engine_died")],
+)
+def test_a_model_that_does_not_load_is_refused_with_the_reason(
+    run: Any, file: str, reason: str, status: int, code: str
+) -> None:
     with run(broken=file) as port:
         refused = port.chat("Hello")
-        assert refused.status_code == 503
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
         assert reason in refused.json()["error"]["message"]
         assert port.client.get("/health").status_code == 200
 

@@ -14,12 +14,13 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """problem: the sentence of what broke it off. finish: None only then."""
+    """problem: the sentence of what broke it off. finish: None only then. limit: so many tokens were asked for."""
 
     text: str
     finish: Finish | None = None
     timings: Timings | None = None
     problem: str | None = None
+    limit: int | None = None
 
 
 def answer(handle: EngineHandle, request: Generate, interrupts: Interrupts, *, is_shown: bool = True) -> Said:
@@ -47,7 +48,17 @@ def answer(handle: EngineHandle, request: Generate, interrupts: Interrupts, *, i
         if is_shown:
             stream(event.text)
         if event.finish:
-            return Said("".join(pieces), event.finish, timings)
+            return Said("".join(pieces), event.finish, timings, limit=request.max_tokens)
+
+
+def told_of_limit(said: Said, context: int) -> str:
+    """Which limit has ended an answer, and what lifts it. context: of the model as loaded, in tokens."""
+    num_tokens = said.timings.predicted_n if said.timings else 0
+    if said.limit is not None and num_tokens >= said.limit:
+        return f"The answer ends after {num_tokens:,} tokens, as max_tokens says; a larger max_tokens lets it go on."
+    return (
+        f"The context of {context:,} tokens is full. /reset begins anew; --context N at the start makes room for more."
+    )
 
 
 def told(timings: Timings) -> str:

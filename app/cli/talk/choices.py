@@ -44,9 +44,9 @@ class Choices:
         """As typed: a number, true or false, a list, or a text with or without quotes. Raises UsageError."""
         self.set(name, None if text == DEFAULT else _value(text, is_text=name in ("stop", "context_overflow")))
 
-    def request(self, messages: tuple[Message, ...]) -> Generate:
+    def request(self, prompt: tuple[Message, ...] | str) -> Generate:
         fields = TextFields.model_validate(self.given)
-        return replace(fields.generate(messages), priority=Priority.WINDOW)
+        return replace(fields.generate(prompt), priority=Priority.WINDOW)
 
 
 def _value(text: str, *, is_text: bool) -> Any:

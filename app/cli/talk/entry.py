@@ -8,7 +8,7 @@ MAX_CHARACTERS = 16 << 20  # of one message; the engine knows what fits into its
 
 
 class Dropped(Exception):
-    """Ctrl+C in the middle of a message of several lines: it is forgotten, the chat goes on."""
+    """Ctrl+C in the middle of a message: it is forgotten, the chat goes on."""
 
 
 class TooLong(Dropped):

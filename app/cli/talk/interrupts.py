@@ -1,4 +1,4 @@
-"""What Ctrl+C means: at the prompt it leaves, during an answer it ends the answer, and twice it leaves as well."""
+"""What Ctrl+C means: at an empty prompt it leaves, during an answer it ends the answer, and twice it leaves as well."""
 
 import signal
 import threading

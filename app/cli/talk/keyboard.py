@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
+from app.cli.talk.entry import Dropped
 from app.cli.terminal import prompt
 from backends.ownership.files import is_regular
 from backends.ownership.private import make_private_file
@@ -28,14 +29,19 @@ class Keyboard:
             self._set_up(self._readline, words)
 
     def read(self, mark: str) -> str:
-        """A line, which may have line ends in it. Raises EOFError and KeyboardInterrupt."""
+        """A line, which may have line ends in it. Raises EOFError, KeyboardInterrupt, or Dropped when half typed."""
         if self._readline is None:
             prompt(mark)
             line = sys.stdin.readline()
             if not line:
                 raise EOFError
             return line.rstrip("\r\n")
-        line = input(mark).replace("\r", "\n")
+        try:
+            line = input(mark).replace("\r", "\n")
+        except KeyboardInterrupt:
+            if self._readline.get_line_buffer():
+                raise Dropped from None
+            raise
         if line.strip() and self._history:
             with suppress(OSError):
                 self._readline.append_history_file(1, str(self._history))

@@ -4,21 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.cli.talk.saved import load_chat, save_chat
-from app.cli.talk.session import BASE_MODEL, Session
+from app.cli.talk.session import Session
 from app.cli.terminal import say, warn
 from app.errors import SlipstreamError, UsageError
+from app.library.entry import BASE_MODEL
 from backends.protocol import Ready
 
 HELP = '''\
   /set NAME VALUE   temperature, top_p, top_k, min_p, seed, max_tokens, stop …; VALUE “default” takes it back
   /set verbose      figures after each answer; /set quiet without
   /system TEXT      the system message; without TEXT: none
+  /raw TEXT         complete TEXT as it is: no template, no turn of the conversation
   /show             the model, and what is set
   /reset            forget the conversation (also /clear)
   /save FILE        keep the conversation in a file; /load FILE brings it back
   /bye              leave (also Ctrl+D)
   """               begin a message of several lines, and end it; so do a backslash at the end of a line, and Alt+Enter
-  Ctrl+C            stop the answer; twice, or at the prompt: leave'''
+  Ctrl+C            stop the answer; drop a half-typed line; twice, or at an empty prompt: leave'''
 NUM_SHOWN = 400  # characters of a system message
 
 
@@ -33,6 +35,7 @@ class Orders:
             "/set": self._set,
             "/system": self._system,
             "/show": self._show,
+            "/raw": self._raw,
             "/reset": self._reset,
             "/clear": self._reset,
             "/save": self._save,
@@ -62,6 +65,7 @@ class Orders:
         name, _, value = rest.removeprefix("parameter ").strip().partition(" ")
         if name in ("verbose", "quiet") and not value:
             self._session.is_verbose = name == "verbose"
+            say("From now on figures follow each answer." if name == "verbose" else "From now on no figures follow.")
         elif name == "system":
             self._system(value)
         elif not name or not value.strip():
@@ -74,6 +78,11 @@ class Orders:
         is_quoted = len(rest) > 1 and rest[0] == rest[-1] == '"'
         self._session.system = rest[1:-1] if is_quoted else rest
         say("The system message is set; it holds from the next question on." if rest else "There is no system message.")
+
+    def _raw(self, rest: str) -> None:
+        if not rest:
+            raise UsageError("Say which text to complete, as in “/raw Once upon a time”.")
+        self._session.tell(self._session.complete(rest))
 
     def _show(self, _rest: str) -> None:
         session = self._session

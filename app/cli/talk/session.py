@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from app.cli.progress import ProgressLine
-from app.cli.talk.answer import LOOK_SECONDS, Said, answer, told
+from app.cli.talk.answer import LOOK_SECONDS, Said, answer, told, told_of_limit
 from app.cli.talk.choices import Choices
 from app.cli.talk.interrupts import Interrupts
 from app.cli.terminal import stream, warn
@@ -11,8 +11,6 @@ from app.errors import Cancelled, EngineError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from backends.protocol import Finish, Message, Ready
-
-BASE_MODEL = "Base model: completes text, has no chat format."
 
 
 class Session:
@@ -23,6 +21,7 @@ class Session:
         self.choices = choices
         self.system = system
         self.is_verbose = False
+        self.is_raw = False  # what is typed is completed, not answered
         self.messages: list[Message] = []
         self.interrupts = interrupts
         self._supervisor = supervisor
@@ -35,30 +34,39 @@ class Session:
         self._wait(handle)
         return handle.wait_ready(0.0)
 
+    def complete(self, text: str, *, is_shown: bool = True) -> Said:
+        """Goes on with a text as it is: no template around it, and no turn of the conversation."""
+        return self._said(text, is_shown=is_shown)
+
     def ask(self, question: str, *, is_shown: bool = True) -> Said:
         """Shows the answer as it comes. What broke off before its first word is as if it had never been asked."""
-        try:
-            self.ready()
-        except EngineError as error:
-            return Said("", problem=str(error))
         asked = [*self.messages, Message("user", question)]
         system = [Message("system", self.system)] if self.system.strip() else []
-        request = self.choices.request((*system, *asked))
-        said = answer(self._supervisor.get(self.name), request, self.interrupts, is_shown=is_shown)
+        said = self._said((*system, *asked), is_shown=is_shown)
         if said.text:
             self.messages = [*asked, Message("assistant", said.text)]
         return said
 
     def converse(self, question: str) -> None:
-        """As `ask`, with what a person should know of its end."""
-        said = self.ask(question)
+        """As `ask`, or `complete` when it is raw, with what a person should know of its end."""
+        self.tell(self.complete(question) if self.is_raw else self.ask(question))
+
+    def tell(self, said: Said) -> None:
         stream("\n" if said.text.endswith("\n") else "\n\n" if said.text else "")
         if said.problem:
             warn(said.problem)
         elif said.finish is Finish.LENGTH:
-            warn("The answer has reached its limit: max_tokens, or the context. /reset begins anew.")
+            warn(told_of_limit(said, self.ready().context))
         if self.is_verbose and said.timings:
             warn(told(said.timings))
+
+    def _said(self, prompt: tuple[Message, ...] | str, *, is_shown: bool) -> Said:
+        try:
+            self.ready()
+        except EngineError as error:
+            return Said("", problem=str(error))
+        request = self.choices.request(prompt)
+        return answer(self._supervisor.get(self.name), request, self.interrupts, is_shown=is_shown)
 
     def _wait(self, handle: EngineHandle) -> None:
         self.interrupts.begin()

@@ -1,0 +1,69 @@
+"""Parses the command line and hands it to one of the commands in app.cli."""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from app.cli.terminal import guard_log, warn
+from app.closing import kill_children_at_exit
+from app.errors import Cancelled, SlipstreamError, UsageError
+from backends.disk_fault import told
+
+COMMANDS = {
+    "demo": "the whole road on the bundled model: convert, quantize, load, two answers",
+    "cache": "measure or clear the prompts kept on disk",
+    "pull": "download a model or a checkpoint into the library",
+    "install": "download, convert and quantize into the library",
+    "convert": "make a GGUF file of a checkpoint",
+    "quantize": "make a GGUF file smaller",
+    "search": "find models on the Hub",
+    "models": "the library: everything on this disk, its hashes and duplicates",
+    "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
+    "chat": "talk to a model in this terminal, or have one question from a pipe answered",
+    "serve": "open the local OpenAI-compatible port, without a window",
+}
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def execute(argv: Sequence[str] | None = None) -> int:
+    """The exit code. Raises KeyboardInterrupt while nobody else hears Ctrl+C."""
+    kill_children_at_exit()
+    multiprocessing.freeze_support()  # a frozen application starts its children through this very function
+    arguments = _parser().parse_args(argv)
+    guard_log()
+    try:
+        code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
+        return code
+    except UsageError as error:
+        warn(str(error))
+        return EXIT_USAGE
+    except Cancelled as error:
+        warn(str(error))
+        return EXIT_INTERRUPTED
+    except SlipstreamError as error:
+        warn(str(error))
+        return EXIT_FAILED
+    except BrokenPipeError:  # “slipstream models | head” has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:  # the edge: a disk that fails where nobody expected it
+        warn(told(error))
+        return EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slipstream", description="Run language models on your own machine. Without a command: the window."
+    )
+    parser.add_argument("--version", action="version", version=f"slipstream {version('slipstream')}")
+    parser.set_defaults(command="window")
+    commands = parser.add_subparsers(metavar="command")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        command.set_defaults(command=name)
+        import_module(f"app.cli.{name}").add_arguments(command)
+    return parser

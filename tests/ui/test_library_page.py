@@ -119,7 +119,7 @@ def test_what_is_no_model_is_not_offered_a_check(page: MainWindow, services: Sta
 
 def test_the_id_that_programs_ask_for_is_shown_and_copied(page: MainWindow) -> None:
     details = page.models_page.details
-    assert details._values["Id"].text().replace("\u200b", "").startswith("stage/quick\nPrograms on the port")
+    assert details._values["Id"].text().replace("\u200b", "").startswith("stage/quick\nWrite this on the port")
     press(details, "Copy id")
     assert QGuiApplication.clipboard().text() == "stage/quick"
 

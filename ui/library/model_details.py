@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File", "Id")
 MORE_ROWS = ("Draft model", "Image part", "Checked")  # hidden while they have nothing to say, as are the engine's
 ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")
-ASKED_BY = 'Programs on the port ("model": …) and commands ask for it by this.'
+ASKED_BY = "Write this on the port (“model”) and in commands."
 ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
 
 

@@ -43,6 +43,15 @@ def to_messages(turns: Sequence[Turn], system_prompt: str) -> tuple[Message, ...
     return head + tuple(Message(turn.role.value, turn.text) for turn in said)
 
 
+def to_text(turns: Sequence[Turn]) -> str:
+    """The chat as one text that a base model goes on with: an answer follows what it continues without a break."""
+    text = ""
+    for turn in turns:
+        is_new = turn.role is not Role.ASSISTANT and text and not text[-1].isspace()
+        text += f" {turn.text}" if is_new else turn.text
+    return text
+
+
 def title_from(text: str) -> str:
     """A conversation's name from its first question: one line, cut at a word."""
     line = " ".join(text.lstrip()[: 10 * TITLE_LENGTH].split())  # of a whole book the first words are enough

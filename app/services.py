@@ -20,6 +20,7 @@ from app.inference.supervisor import Supervisor
 from app.jobs import install_smollm2
 from app.jobs.bring_in import BringIn
 from app.jobs.convert import plan_quantization
+from app.jobs.convert_model import ConvertModel
 from app.jobs.evaluate import MeasureModel
 from app.jobs.install import Tools
 from app.jobs.install_guide import MODEL_FILE, PUBLISHER, REPO, InstallGuide
@@ -159,6 +160,10 @@ class Services:
     def quantize(self, work: Quantize) -> int:
         """The job's id."""
         return self.jobs.add(work).id
+
+    def convert_model(self, model_id: str) -> int:
+        """A checkpoint into a GGUF file. The job's id. Raises UnknownModelError."""
+        return self.jobs.add(ConvertModel(self.store, self.paths.logs, self.library.by_id(model_id))).id
 
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""

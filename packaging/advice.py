@@ -11,7 +11,7 @@ INDEX = "Check the network, and pip's settings for an index or a proxy (`pip con
 # the first that fits the output counts: a cause stands before what it brings about
 CAUSES = (
     (
-        r"No space left on device|Errno 28|disk quota exceeded",
+        r"No space left on device|Errno 28|disk quota exceeded|don't have enough free space",
         "The disk is full. The set-up needs about 8 GB here, and 2 GB for temporary files (TMPDIR); make room, "
         f"{AGAIN}",
     ),
@@ -20,6 +20,21 @@ CAUSES = (
         r"|Cannot allocate memory",
         "There was too little memory for the compiler. Close other programs, or compile one file at a time "
         f"(export CMAKE_BUILD_PARALLEL_LEVEL=1), {AGAIN}",
+    ),
+    (
+        r"^E: .*(could not get lock|unable to acquire the dpkg)",
+        f"Another program is installing system packages at this moment. Wait until it has ended, {AGAIN}",
+    ),
+    (r"^E: dpkg was interrupted", f"An installation before was cut off. Run sudo dpkg --configure -a, {AGAIN}"),
+    (
+        r"^(Err:\d|[EW]: Failed to fetch)|Temporary failure resolving",
+        "apt could not fetch the system packages from where they lie. Check the network and apt's settings for its "
+        f"sources and a proxy (/etc/apt, http_proxy; `apt-get update` shows whether they work), {AGAIN}",
+    ),
+    (
+        r"^E: (Unable to locate package|Package .* has no installation candidate)",
+        "apt does not know a package of that name here. Look what this system calls it (apt-cache search) and install "
+        f"it yourself, {AGAIN}",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError",
@@ -60,7 +75,7 @@ def advise(lines: list[str], cmake_args: str | None) -> str:
     """One paragraph. cmake_args: what the person has set in CMAKE_ARGS; it is suspected only where cmake failed."""
     output = "\n".join(lines)
     for pattern, sentence in CAUSES:
-        if re.search(pattern, output, re.IGNORECASE):
+        if re.search(pattern, output, re.IGNORECASE | re.MULTILINE):
             return sentence
     if cmake_args and re.search(CMAKE, output):
         return f"CMAKE_ARGS is “{cmake_args}”, and the build did not get through with it. Correct or unset it, {AGAIN}"

@@ -55,6 +55,7 @@ class StepLine:
         self._stream = stream or sys.stdout
         self._is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._width = 0  # of what stands on the terminal's line
+        self._kept: deque[str] = deque(maxlen=NUM_KEPT)  # of all commands: `apt-get update` says why the next one fails
         self._begun = self._told = time.monotonic()
 
     def __enter__(self) -> StepLine:
@@ -69,7 +70,6 @@ class StepLine:
 
     def run(self, *command: str | Path, cwd: Path, environment: dict[str, str] | None = None) -> None:
         """Raises StepFailed. The whole output goes to the log, its end into the failure."""
-        kept: deque[str] = deque(maxlen=NUM_KEPT)
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
@@ -82,7 +82,7 @@ class StepLine:
         reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
         reader.start()
         try:
-            self._follow(lines, kept)
+            self._follow(lines)
             code = process.wait()
         except BaseException:
             process.terminate()
@@ -92,10 +92,10 @@ class StepLine:
             reader.join()
         if code:
             raise StepFailed(
-                f"{self.title} failed after {minutes(time.monotonic() - self._begun)}.", [*kept], self._log
+                f"{self.title} failed after {minutes(time.monotonic() - self._begun)}.", [*self._kept], self._log
             )
 
-    def _follow(self, lines: queue.SimpleQueue[bytes | None], kept: deque[str]) -> None:
+    def _follow(self, lines: queue.SimpleQueue[bytes | None]) -> None:
         with self._log.open("ab") as log:
             while True:
                 try:
@@ -107,7 +107,7 @@ class StepLine:
                     return
                 log.write(line)
                 text = line.decode("utf-8", "replace").rstrip()
-                kept.append(text)
+                self._kept.append(text)
                 self.hear(text)
 
     def hear(self, line: str) -> None:

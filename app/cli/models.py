@@ -1,6 +1,7 @@
 """`slipstream models`: the library on a terminal, with its checks, duplicates and removals."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.cli.model_name import find_any
 from app.cli.terminal import show, warn
 from app.library.entry import BASE_MEANS
+from app.library.naming import is_same_name
 from app.library.own_models import FIRST_MODEL
 from backends.bounds import printable
 
@@ -122,13 +124,19 @@ def _row(entry: "ModelEntry") -> tuple[str, ...]:
     kind = f"{kind}, base" if entry.is_base else kind
     broken = " (!)" if entry.problem else ""
     return (
-        f"{star}{entry.id}{broken}",
+        f"{star}{entry.id}{_called(entry)}{broken}",
         _size(entry.bytes),
         kind,
         entry.architecture or "n/a",
         context,
         entry.origin.label,
     )
+
+
+def _called(entry: "ModelEntry") -> str:
+    """The name that the window shows, where the id does not say it already."""
+    said = any(is_same_name(entry.name, part) for part in (entry.id, *re.split("[/:]", entry.id)))
+    return "" if said else f" ({printable(entry.name)})"
 
 
 def _verify(services: "Services", arguments: argparse.Namespace) -> int:

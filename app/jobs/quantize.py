@@ -52,7 +52,7 @@ class Quantize:
             raise ConversionError(f"{target.name} is in the library already. Remove it first to make it anew.")
         with suppress(OSError):
             quantizing(self.store.models_dir).clear()
-        with _workshop(self.store.models_dir) as workshop:
+        with library_workshop(self.store.models_dir) as workshop:
             made = self._make(context, workshop, target.name)
             context.step(len(self.steps) - 1)
             lies_together = target.parent == self.source.path.parent
@@ -95,7 +95,12 @@ class Quantize:
         folder = self.source.path.parent
         if folder.parent.parent == self.store.models_dir:
             return folder.parent.name, folder.name
-        return OWN_PUBLISHER, UNSAFE.sub("-", self.source.name).strip("-. ")[:100] or "model"
+        return OWN_PUBLISHER, safe_name(self.source.name)
+
+
+def safe_name(name: str) -> str:
+    """As a folder may be called."""
+    return UNSAFE.sub("-", name).strip("-. ")[:100] or "model"
 
 
 def output_name(source: Path, type_: str) -> str:
@@ -105,8 +110,8 @@ def output_name(source: Path, type_: str) -> str:
 
 
 @contextmanager
-def _workshop(models_dir: Path) -> Iterator[Path]:
-    """Raises ConversionError when none can be made."""
+def library_workshop(models_dir: Path) -> Iterator[Path]:
+    """A folder to work in, on the library's disk. Raises ConversionError when none can be made."""
     workshops = quantizing(models_dir)
     try:
         workshop = workshops.make()

@@ -21,8 +21,8 @@ MAX_NAMED = 12
 
 def find_entry(name: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     """By path, else by id, else by what fits one of them alone; any part of a model in several files stands for all of
-    it. Forms of a letter (NFC, NFD) and capitals count only where they tell two apart. Raises UnknownModelError for what
-    fits several."""
+    it. Forms of a letter (NFC, NFD) and capitals count only where they tell two apart. Raises UnknownModelError for
+    what fits several."""
     path = os.path.abspath(os.path.expanduser(name))
     for rule in _rules(name, path):
         fits = [entry for entry in entries if rule(entry)]

@@ -42,12 +42,12 @@ def main(folder: Path) -> None:
 
 def _flags() -> dict[str, str]:
     """Those of the one place that has them."""
-    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "packaging" / "bootstrap.py")
+    spec = importlib.util.spec_from_file_location("preparation", ROOT / "packaging" / "preparation.py")
     assert spec
     assert spec.loader
-    bootstrap = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bootstrap)
-    environment: dict[str, str] = bootstrap.engine_environment()
+    preparation = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(preparation)
+    environment: dict[str, str] = preparation.engine_environment()
     return environment
 
 

@@ -44,6 +44,15 @@ def test_the_table_names_everything(
     assert document["models"][0]["bytes"] == store.models()[0].bytes
 
 
+def test_the_windows_name_stands_beside_an_id_that_does_not_say_it(
+    store: ModelStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign.gguf(store.models_dir / "p" / "same-name" / "Same Name.gguf")
+    (line,) = (line for line in run(capsys)[1].splitlines() if line.startswith("p/r"))
+    assert line.startswith(f"p/r ({store.find('p/r').name})  ")
+    assert "(Same Name)" not in run(capsys)[1]
+
+
 def test_a_file_of_the_same_name_elsewhere_is_not_the_librarys(
     store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

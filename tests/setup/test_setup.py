@@ -117,6 +117,12 @@ def test_on_a_terminal_the_line_is_written_over(checkout: Path) -> None:
         ("WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'", "could not be reached"),
         ("ERROR: No matching distribution found for llama-cpp-python", "lacks a package"),
         ("CUDA compiler identification is unknown", "CUDA's compiler does not work here"),
+        ("W: Failed to fetch http://deb.example/  Temporary failure resolving 'deb.example'", "apt could not fetch"),
+        ("Err:1 http://deb.example trixie InRelease", "apt could not fetch"),
+        ("E: Unable to locate package libgl1", "apt does not know a package"),
+        ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7", "Another program is installing"),
+        ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "dpkg --configure -a"),
+        ("E: You don't have enough free space in /var/cache/apt/archives/.", "The disk is full"),
         ("it is a mystery", "The lines above say why"),
     ],
 )
@@ -182,8 +188,43 @@ def test_lines_of_pip_and_of_each_build_tool_are_understood() -> None:
     ]
 
 
+OF_PYTHON_2 = (ast.JoinedStr, ast.NamedExpr, ast.AnnAssign, ast.AsyncFunctionDef, ast.Nonlocal, ast.Match, ast.Starred)
+
+
 def test_an_old_python_can_read_what_tells_it_that_it_is_too_old() -> None:
-    source = (PACKAGING / "bootstrap.py").read_text("utf-8")
-    tree = ast.parse(source, feature_version=(3, 7))
-    assert "from __future__ import annotations" in source  # 3.9 would evaluate `str | None`, and end with a traceback
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.NamedExpr)]
+    source = (PACKAGING / "bootstrap.py").read_bytes()
+    assert source.isascii(), "Python 2 refuses other bytes"
+    nodes = [*ast.walk(ast.parse(source))]
+    assert not [node for node in nodes if isinstance(node, OF_PYTHON_2)]
+    assert not [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns]
+    assert not [node for node in nodes if isinstance(node, ast.arg) and node.annotation]
+    assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+
+
+@pytest.mark.parametrize("version", [(2, 7, 18, "final", 0), (3, 6, 15, "final", 0), (3, 10, 13, "final", 0)])
+def test_an_old_python_is_told_what_to_do(version: tuple[object, ...]) -> None:
+    code = f"import sys; sys.version_info = {version}; sys.path.insert(0, {str(PACKAGING)!r}); "
+    code += "import bootstrap; sys.exit(bootstrap.main())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert told.returncode == 1
+    assert f"Python 3.11 or newer is needed; this is {version[0]}.{version[1]}." in told.stderr
+    assert "PYTHON=" in told.stderr
+
+
+def test_without_root_the_missing_packages_are_named_and_what_comes_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    preparation = module("preparation")
+    monkeypatch.setattr(preparation.os, "geteuid", lambda: 1000)
+    with pytest.raises(preparation.SetupError) as refusal:
+        preparation.require_root(["build-essential"])
+    assert "sudo apt-get install -y --no-install-recommends build-essential" in str(refusal.value)
+    assert str(refusal.value).endswith("then run the same command again.")
+
+
+def test_what_a_command_before_said_is_part_of_the_failure(tmp_path: Path) -> None:
+    """`apt-get update` warns and ends well; then the packages are not found."""
+    step_line = module("step_line")
+    line = step_line.StepLine(1, 1, "installing", tmp_path / "log", stream=io.StringIO())
+    line.run(sys.executable, "-c", "print('Err:1 http://deb.example trixie InRelease')", cwd=tmp_path)
+    with pytest.raises(step_line.StepFailed) as failed:
+        line.run(sys.executable, "-c", "print('E: Unable to locate package x'); exit(100)", cwd=tmp_path)
+    assert "apt could not fetch" in module("advice").advise(failed.value.lines, None)

@@ -59,9 +59,9 @@ def test_the_tab_key_goes_round_the_chat_page(quick: MainWindow) -> None:
         seen.append(focused)
         QTest.keyClick(focused, Qt.Key.Key_Tab)
     names = [widget.accessibleName() for widget in seen]
-    for wanted in ("Chat", "New chat", "Search chats", "Conversations", "Model: Quick", "Message"):
+    for wanted in ("Chat", "New chat", "Search chats", "Conversations", "Model: Quick Q4_K_M", "Message"):
         assert wanted in names
-    assert names.index("Model: Quick") < len(names)
+    assert names.index("Model: Quick Q4_K_M") < len(names)
 
 
 def test_pages_have_shortcuts(window: MainWindow) -> None:

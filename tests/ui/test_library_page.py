@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, QRectF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
+from app.jobs.job import JobState
 from app.library.origin import Origin
 from app.library.usage import Share
+from backends.formats.gguf import read_header
+from tests.convert import checkpoints
 from tests.library import foreign
 from tests.ui.hands import press
 from tests.ui.stage import StageServices, entry
@@ -97,6 +100,50 @@ def test_what_belongs_to_others_cannot_be_removed_here(page: MainWindow, service
     assert not details.remove.isVisible()
     assert not details.quantize.isVisible()
     assert any("Ollama; read where it lies" in label.text() for label in details.findChildren(QLabel))
+
+
+def test_what_is_no_model_is_not_offered_a_check(page: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    reason = "“page.gguf” is a web page, no model. Download the file itself."
+    broken = replace(entry("Page"), is_loadable=False, problem=reason)
+    services.stage_store.entries.append(broken)
+    page.models.refresh()
+    qtbot.waitUntil(lambda: page.models.named("Page") is not None)
+    details = page.models_page.details
+    assert details.verify.isVisible()
+    page.models_page.choose(broken.id)
+    assert not details.verify.isVisible()
+    assert details._problem.text() == reason
+    page.models_page.library.verify([broken])
+    assert not services.jobs.jobs(), "nor as one of several of a size"
+
+
+def test_the_id_that_programs_ask_for_is_shown_and_copied(page: MainWindow) -> None:
+    details = page.models_page.details
+    assert details._values["Id"].text().replace("\u200b", "").startswith("stage/quick\nWrite this on the port")
+    press(details, "Copy id")
+    assert QGuiApplication.clipboard().text() == "stage/quick"
+
+
+def test_a_checkpoint_of_a_persons_own_is_converted_here(
+    page: MainWindow, services: StageServices, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "my checkpoint"
+    checkpoints.write(folder)
+    own = replace(entry("My checkpoint"), path=folder, is_checkpoint=True, origin=Origin.FOLDER, quantization="")
+    services.stage_store.entries.append(own)
+    page.models.refresh()
+    qtbot.waitUntil(lambda: page.models.named("My checkpoint") is not None)
+    details = page.models_page.details
+    assert not details.convert.isVisible()
+    page.models_page.choose(own.id)
+    assert not details.load.isVisible()
+    press(details, "Convert to GGUF")
+    qtbot.waitUntil(lambda: bool(services.jobs.jobs()))
+    (job,) = services.jobs.jobs()
+    assert services.jobs.handle(job.id).wait(60).state is JobState.DONE
+    made = services.store.models_dir / "local" / "My-checkpoint" / "My-checkpoint-F16.gguf"
+    assert read_header(made).metadata["general.architecture"] == "llama"
+    assert (folder / "model.safetensors").exists()
 
 
 def test_a_dropped_file_asks_and_comes_in(

@@ -1,6 +1,7 @@
 """Lays out the chat and connects its parts. Each part knows one thing; the session knows the conversation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
@@ -119,6 +120,7 @@ class ChatPage(QWidget):
         transcript.try_again_clicked.connect(session.try_again)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
+        self.composer.completes_changed.connect(self._set_completes)
         self.composer.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         self.list.new_clicked.connect(self.start_new)
         self.list.opened.connect(session.open)
@@ -135,6 +137,10 @@ class ChatPage(QWidget):
         self._models.refreshed.connect(self._refresh)
         self._guide.changed.connect(self._refresh)
 
+    def _set_completes(self, completes: bool) -> None:
+        self.session.completes = completes
+        self._refresh()
+
     def _show_conversation(self) -> None:
         session = self.session
         running = session.turns[-1].id if session.is_busy else None
@@ -150,7 +156,9 @@ class ChatPage(QWidget):
         has_turns = bool(self.session.turns)
         self._stack.setCurrentWidget(self.transcript if has_turns else self.welcome)
         is_base, name = self._desk.is_base, as_name(self._desk.name or "", MAX_SHOWN)
-        self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if is_base else f"Ask {name}")
+        completes = is_base and self.session.completes
+        self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if completes else f"Ask {name}")
+        self.composer.set_base(is_base)
         self.composer.set_note(BASE_MODEL if is_base and has_turns else "")  # an empty chat says it itself
         if not has_turns:
             self._refresh_welcome()
@@ -172,9 +180,11 @@ class ChatPage(QWidget):
             self.welcome.show_job(job)
         elif self._desk.is_ready:
             entry, is_base = self._desk.entry, self._desk.is_base
+            completes = is_base and self.session.completes
             questions = SUGGESTED_QUESTIONS if entry and entry.path == self._services.guide_path else ()
-            state = ("ready", entry.id if entry else "", name, str(is_base))
-            self._welcome(*state, show=lambda: self.welcome.show_ready(name, questions, is_base=is_base))
+            state = ("ready", entry.id if entry else "", name, str(is_base), str(completes))
+            ready = partial(self.welcome.show_ready, name, questions, is_base=is_base, completes=completes)
+            self._welcome(*state, show=ready)
         elif self._desk.is_loading:
             self._welcome("loading", name, show=lambda: self.welcome.show_loading(name))
         elif entries:

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPalette
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
 
 from ui.icons import icon
 from ui.markdown.blocks import hard_wrap
@@ -99,6 +99,7 @@ class Composer(QWidget):
     submitted = Signal(object)  # str; as a Qt string, a long one would be copied twice
     stop_clicked = Signal()
     refused = Signal(str)  # a sentence: what was pasted is too much
+    completes_changed = Signal(bool)
 
     def __init__(self, theme: Theme):
         super().__init__()
@@ -112,6 +113,9 @@ class Composer(QWidget):
         self.stop = self._make_button("Stop the answer (Esc)", "stop")
         self._note = label("", "caption")
         self._note.hide()
+        self.complete = QCheckBox("Complete text")
+        self.complete.setToolTip("It goes on with what you write, instead of answering you")
+        self.complete.hide()
         self._hint = label(HINT, "caption")
         self._lay_out()
 
@@ -121,6 +125,7 @@ class Composer(QWidget):
         self.edit.focus_changed.connect(lambda has: restyle(self._frame, "focused", has))
         self.send.clicked.connect(self._submit)
         self.stop.clicked.connect(self.stop_clicked)
+        self.complete.toggled.connect(self.completes_changed)
         theme.changed.connect(self._recolor)
         self._recolor(theme.palette)
 
@@ -135,6 +140,10 @@ class Composer(QWidget):
         """What the writer should know of the model, above the field; an empty one takes no room."""
         self._note.setText(sentence)
         self._note.setVisible(bool(sentence))
+
+    def set_base(self, is_base: bool) -> None:
+        """A base model has no chat format: it may be asked, or go on with a text."""
+        self.complete.setVisible(is_base)
 
     def set_busy(self, is_busy: bool) -> None:
         self._is_busy = is_busy
@@ -189,6 +198,12 @@ class Composer(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self._note, 0, Qt.AlignmentFlag.AlignHCenter)
+        above = QHBoxLayout()
+        above.setSpacing(12)
+        above.addStretch(1)
+        above.addWidget(self._note)
+        above.addWidget(self.complete)
+        above.addStretch(1)
+        layout.addLayout(above)
         layout.addWidget(self._frame)
         layout.addWidget(self._hint, 0, Qt.AlignmentFlag.AlignHCenter)

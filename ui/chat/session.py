@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.conversation import Role, Turn, title_from, to_messages
+from app.conversation import Role, Turn, title_from, to_messages, to_text
 from app.errors import EngineError, RequestError
 from app.history import FAULTS, why
 from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
@@ -57,6 +57,7 @@ class ChatSession(QObject):
         self._retry_when_ready: int | None = None
         self.conversation: int | None = None
         self.turns: list[Turn] = []
+        self.completes = False  # with a base model: go on with the text, instead of a dialogue
         desk.changed.connect(self._retry_if_ready)
 
     @property
@@ -166,11 +167,14 @@ class ChatSession(QObject):
 
     def _request(self, turns: list[Turn]) -> Generate:
         settings = self._services.settings
-        return Generate(
+        request = Generate(
             to_messages(turns, settings.system_prompt),
             sampling=SamplingParams(temperature=settings.temperature),
             priority=Priority.WINDOW,
         )
+        if self.completes and self._desk.is_base:
+            return replace(request, prompt=to_text(turns), special=False)  # a person wrote it: text, no markers
+        return request
 
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:

@@ -123,12 +123,15 @@ class Welcome(QWidget):
     def show_loading(self, name: str) -> None:
         self._begin(f"Loading {name}", "A moment; you can write your question meanwhile.")
 
-    def show_ready(self, name: str, questions: Sequence[str], *, is_base: bool = False) -> None:
-        """is_base: the model has no chat format."""
+    def show_ready(
+        self, name: str, questions: Sequence[str], *, is_base: bool = False, completes: bool = False
+    ) -> None:
+        """is_base: the model has no chat format; completes: it is to go on with a text instead of a dialogue."""
         lead = "Questions it knows well:" if questions else "It runs on this machine; nothing you write leaves it."
         if is_base:
-            lead = f"{BASE_MODEL}\nBegin a text, and it goes on."
-        self._begin(f"Write with {name}" if is_base else f"Ask {name}", lead)
+            deed = "Begin a text, and it goes on." if completes else "A chat with it is a plain dialogue."
+            lead = f"{BASE_MODEL}\n{deed}"
+        self._begin(f"Write with {name}" if completes else f"Ask {name}", lead)
         chips = QWidget()
         flow = FlowLayout(chips, 8)
         for question in questions:

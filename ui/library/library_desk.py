@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 LOOK_MS = 5000  # between two looks at the folders while the page is seen
 
 
+def is_checkable(entry: "ModelEntry") -> bool:
+    """What is no model has its reason; that its bytes are as they were would say nothing against that."""
+    return entry.is_loadable
+
+
 class LibraryDesk(QObject):
     refused = Signal(str)
     removal_known = Signal(object)  # Removal
@@ -55,8 +60,11 @@ class LibraryDesk(QObject):
         self._call(partial(self._services.library.write_note, model_id, note), self._refresh)
 
     def verify(self, entries: "list[ModelEntry]") -> None:
-        for entry in entries:
+        for entry in filter(is_checkable, entries):
             self._call(partial(self._services.verify_model, entry.id), self._jobs.add)
+
+    def convert(self, entry: "ModelEntry") -> None:
+        self._call(partial(self._services.convert_model, entry.id), self._jobs.add)
 
     def bring_in(self, paths: list[Path], is_move: bool) -> None:
         self._call(partial(self._services.bring_in, paths, is_move=is_move), self._jobs.add)

@@ -10,6 +10,7 @@ from app.library.origin import Origin
 from backends.bounds import printable
 from backends.protocol import Adapter, Drafting, Ready
 from ui.figures import UNKNOWN, count, parameters, size, sources
+from ui.library.library_desk import is_checkable
 from ui.library.name_row import NameRow
 from ui.library.note_edit import NoteEdit
 from ui.library.removal_question import RemovalQuestion
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.library.store import Removal
 
-FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File")
+FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File", "Id")
 MORE_ROWS = ("Draft model", "Image part", "Checked")  # hidden while they have nothing to say, as are the engine's
 ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")
+ASKED_BY = "Write this on the port (“model”) and in commands."
 ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
 
 
@@ -34,6 +36,7 @@ class ModelDetails(QFrame):
     removed = Signal(object, object)  # ModelEntry, Removal
     verify_clicked = Signal(object)  # ModelEntry
     quantize_clicked = Signal(object)  # ModelEntry
+    convert_clicked = Signal(object)  # ModelEntry: a checkpoint
     renamed = Signal(object, str)  # ModelEntry, name
     starred = Signal(object, bool)  # ModelEntry, is a favourite
 
@@ -49,16 +52,20 @@ class ModelDetails(QFrame):
         self.load = button("Load", "primary")
         self.unload = button("Unload")
         self.quantize = button("Quantize…")
+        self.convert = button("Convert to GGUF", "primary")
+        self.convert.setToolTip("Writes a GGUF file into Slipstream's own folder; the checkpoint stays as it lies")
         self.verify = button("Check")
         self.verify.setToolTip("Reads all of it and compares its SHA-256")
         self.remove = button("Remove…")
         self.question = RemovalQuestion()
         self._copy = CopyButton(lambda: str(self._entry.path) if self._entry else "", "Copy path", says="Copy path")
+        self._copy_id = CopyButton(lambda: self._entry.id if self._entry else "", "Copy id", says="Copy id")
         self._lay_out()
 
         self.load.clicked.connect(lambda: self.load_clicked.emit(self._entry))
         self.unload.clicked.connect(self.unload_clicked)
         self.quantize.clicked.connect(lambda: self.quantize_clicked.emit(self._entry))
+        self.convert.clicked.connect(lambda: self.convert_clicked.emit(self._entry))
         self.verify.clicked.connect(lambda: self.verify_clicked.emit(self._entry))
         self.remove.clicked.connect(lambda: self.remove_clicked.emit(self._entry))
         self.question.agreed.connect(lambda removal: self.removed.emit(self._entry, removal))
@@ -87,6 +94,9 @@ class ModelDetails(QFrame):
         restyle(self._values["Checked"], "kind", "problem" if is_damaged else "")
         self.load.setVisible(not is_loaded and entry.is_offered)
         self.unload.setVisible(is_loaded)
+        self.convert.setVisible(entry.is_checkpoint and entry.is_loadable)
+        self.verify.setVisible(is_checkable(entry))
+        self._copy_id.setVisible(entry.is_offered)
         self.quantize.setVisible(entry.is_offered and entry.origin is Origin.MANAGED)
         self.remove.setEnabled(not is_loaded)
         self.remove.setToolTip("Unload it first" if is_loaded else "")
@@ -119,7 +129,16 @@ class ModelDetails(QFrame):
             form.addRow(title, self._values[row])
         actions = QWidget()
         buttons = FlowLayout(actions, 8)
-        for widget in (self.load, self.unload, self.quantize, self.verify, self.remove, self._copy):
+        for widget in (
+            self.load,
+            self.unload,
+            self.convert,
+            self.quantize,
+            self.verify,
+            self.remove,
+            self._copy,
+            self._copy_id,
+        ):
             buttons.addWidget(widget)
         self.question.hide()
         layout = QVBoxLayout(self)
@@ -144,12 +163,17 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
         size(entry.bytes) if entry.is_checkpoint else size_text,
         f"{count(entry.context)} tokens" if entry.context else UNKNOWN,
         _origin(entry),
-        # a path has no spaces to break at: offer some places
-        printable(str(entry.path)).replace("/", "/\u200b").replace("\\", "\\\u200b"),
+        _breakable(str(entry.path)),
+        f"{_breakable(entry.id)}\n{ASKED_BY}" if entry.is_offered else _breakable(entry.id),
         printable(entry.draft.name) if entry.draft else "",
         printable(entry.mmproj.name) if entry.mmproj else "",
-        f"{entry.check.at[:10]}: {entry.check.text}" if entry.check else "",
+        f"{entry.check.at[:10]}: {entry.check.text}" if entry.check and is_checkable(entry) else "",
     )
+
+
+def _breakable(path: str) -> str:
+    """It has no spaces to break at: offer some places."""
+    return printable(path).replace("/", "/\u200b").replace("\\", "\\\u200b")
 
 
 def _origin(entry: "ModelEntry") -> str:

@@ -95,6 +95,7 @@ class ModelsPage(QWidget):
         self.details.remove_clicked.connect(self.library.ask_removal)
         self.details.removed.connect(self._models.remove)
         self.details.verify_clicked.connect(lambda entry: self.library.verify([entry]))
+        self.details.convert_clicked.connect(self.library.convert)
         self.details.quantize_clicked.connect(self._show_quantize)
         self.details.renamed.connect(self.library.rename)
         self.details.starred.connect(self.library.star)

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.real
 NUM_CHATS = 12
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 WRITTEN = re.compile(r"<[|｜]?[^<>\s]{1,40}>|\[/?[A-Z_]{2,24}\]|\]~?[a-z!]\w*\[|\[e~\[")
+# what templates take out, or change: markers must not arise by it
+CHANGED = ["/no_think", "/think", "/reflect", "\n", "  ", "\t", "'", "&lt;"]
 PLAIN = ["Hello there", "wörld 日本", "two words and more"]
 
 
@@ -41,10 +43,12 @@ def faults(path: Path) -> list[str]:
         plain = template.render(chat(PLAIN), sandbox, tracked=True)
         markers = markers_of(source, plain.text)
         texts = [marker.text for marker in markers.in_text(" ".join((source, plain.text, *TOKENS.values())))]
-        chats = [chat([said_with(texts, chance) for _ in PLAIN]) for _ in range(NUM_CHATS)]
-        rendered = [template.render(messages, sandbox, tracked=True) for messages in chats]
-    wanted = written(markers, plain)
-    return [f"{path.stem}: {it}" for it in rendered if written(markers, it) != wanted]
+        said = [[said_with(texts, chance) for _ in PLAIN] for _ in range(NUM_CHATS)]
+        pairs = [
+            [template.render(chat([turn[at] for turn in turns]), sandbox, tracked=True) for at in (0, 1)]
+            for turns in said
+        ]
+    return [f"{path.stem}: {it}" for it, harmless in pairs if written(markers, it) != written(markers, harmless)]
 
 
 def chat(said: list[str]) -> tuple[Message, ...]:
@@ -52,13 +56,18 @@ def chat(said: list[str]) -> tuple[Message, ...]:
 
 
 def written(markers: Markers, rendered: Rendered) -> list[int]:
+    assert rendered.said is not None
     return [part.token for part in markers.split(rendered.text, rendered.said) if part.token is not None]
 
 
-def said_with(texts: list[str], chance: random.Random) -> str:
-    pieces = []
+def said_with(texts: list[str], chance: random.Random) -> tuple[str, str]:
+    """What people could write, and the same without markers: a template may heed `/think`."""
+    pieces, orders = [], []
     for _ in range(chance.randint(1, 5)):
         marker = chance.choice(texts)
         cut = chance.randrange(len(marker))
         pieces.append(chance.choice([marker, marker[:cut], marker[cut:], "word", " ", "\n", "日本"]))
-    return "a" + "".join(pieces) + "b"
+        order = chance.choice(["", *CHANGED])
+        orders.append(order)
+        pieces.append(chance.choice([marker[:cut] + order + marker[cut:], order + marker.swapcase()]))
+    return f"a{''.join(pieces)}b", f"a{'word'.join(orders)}b"

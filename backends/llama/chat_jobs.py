@@ -21,8 +21,8 @@ ROLES = frozenset({SYSTEM, USER, ASSISTANT, "tool", "developer"})  # words of th
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """Its result is a Rendered. tracked: which characters people wrote is told, where it can be known. Not only where
-    they wrote something like a control token: a template may make one of what is none (SmolLM3 takes out `/no_think`)."""
+    """Its result is a Rendered. tracked: which characters people wrote is told, where it can be known. Also where they
+    wrote nothing like a control token: a template may make one of it (SmolLM3 takes out `/no_think`)."""
 
     messages: tuple[Message, ...]
     form: ChatFormat
@@ -71,6 +71,38 @@ class Probe:
         template: CompiledTemplate = tools[TEMPLATE]
         template.clock.set()
         return _Trial(template).form()
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Its result are the texts that the template writes within an assistant's turn before the answer ends: the head of
+    the turn, and what stands between thoughts and answer, however it is given them."""
+
+    form: ChatFormat
+
+    def run(self, tools: Mapping[str, Any]) -> tuple[str, ...]:
+        template: CompiledTemplate = tools[TEMPLATE]
+        template.clock.set()
+        (ask,) = _shown((Message(USER, "qqask"),), self.form, tracked=False)
+        inside = []
+        with suppress(Refused):
+            whole, alone = (template.write([ask], is_answered, self.form.wants_lists) for is_answered in (True, False))
+            inside.append(whole.removeprefix(alone) if whole.startswith(alone) else "")
+        for answer in _thoughtful():
+            with suppress(Refused):
+                text = template.write([ask, answer], False, self.form.wants_lists)
+                between, found, _ = text.partition("qqthoughts")[2].rpartition("qqanswer")
+                inside += [between] if found else []
+        return tuple(inside)
+
+
+def _thoughtful() -> Iterator[dict[str, Any]]:
+    """An answer with thoughts, in every way in which templates expect them."""
+    for field in ("reasoning_content", "reasoning", "thinking"):
+        yield {"role": ASSISTANT, "content": "qqanswer", field: "qqthoughts"}
+    parts = [{"type": "thinking", "thinking": "qqthoughts"}, {"type": "text", "text": "qqanswer"}]
+    yield {"role": ASSISTANT, "content": parts}
+    yield {"role": ASSISTANT, "content": "<think>\nqqthoughts\n</think>\n\nqqanswer"}
 
 
 class _Trial:

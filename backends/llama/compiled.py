@@ -75,7 +75,7 @@ def _lists(clock: Clock) -> dict[str, Any]:
 
 def _length(message: Mapping[str, Any]) -> int:
     content = message["content"]
-    return len(content) if isinstance(content, str) else sum(len(part["text"]) for part in content)
+    return len(content) if isinstance(content, str) else sum(len(part.get("text", "")) for part in content)
 
 
 def _bounded(parts: Iterable[str], room: int) -> Iterable[str]:

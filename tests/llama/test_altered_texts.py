@@ -1,4 +1,4 @@
-"""Text stays text where a template takes characters out of it or changes them, and so makes a marker of what is none."""
+"""Text stays text where a template takes characters out of it or changes them, and so makes a marker of it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -116,7 +116,7 @@ def test_origins_cost_no_more_than_a_template_may() -> None:
         it = template.render((Message("user", "ab" * 2_000),), sandbox, tracked=True)
         assert it.text.count("-") == 4_000
         assert it.said == tuple((at, at + 1) for at in range(0, 8_000, 2))
-        with pytest.raises(PromptError, match="longer than 2 seconds|more than 200 MB") as refused:
+        with pytest.raises(PromptError, match=r"longer than 2 seconds|more than 200 MB") as refused:
             template.render((Message("user", "ab" * 100_000),), sandbox, tracked=True)
     assert refused.value.kind is FailureKind.BAD_TEMPLATE
 

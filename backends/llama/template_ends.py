@@ -1,5 +1,5 @@
-"""What a chat template writes behind an assistant's turn: a model that learnt from it ends its answers with that, if the
-template does not write it within such a turn, too (Solar-Open ends its thoughts with it)."""
+"""What a chat template writes behind an assistant's turn: a model that learnt from it ends its answers with that. Not
+what the template also writes within such a turn (Solar-Open ends its thoughts with it)."""
 
 import re
 from dataclasses import dataclass

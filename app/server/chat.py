@@ -22,14 +22,14 @@ MAX_MESSAGES = 10_000
 
 
 def _content(content: Any) -> str:
-    """A string, or the text parts of a list; null is an assistant's turn without words."""
+    """A string, or the text parts of a list, each a line as with llama-server; null is an assistant's turn without words."""
     if isinstance(content, str):
         return text(content)
     if content is None:
         return ""
     if not isinstance(content, list):
         raise ValueError("a string or a list of parts is expected")
-    return "".join(_part_text(part) for part in content)
+    return "\n".join(_part_text(part) for part in content)
 
 
 def _part_text(part: Any) -> str:
@@ -86,10 +86,12 @@ class ChatRequest(TextFields):
     @property
     def continues(self) -> bool:
         """As with llama-server, an assistant's turn at the end is the beginning of the answer unless it is said
-        otherwise (vLLM adds a turn, but many templates refuse two in a row, and none was trained on them)."""
+        otherwise (vLLM adds a turn, but many templates refuse two in a row, and none was trained on them). An empty
+        one only if it is said: most programs mean that no answer came."""
         last = self.messages[-1]
         wants_a_turn = self.add_generation_prompt or self.continue_final_message is False
-        return last.role == "assistant" and bool(last.content) and not wants_a_turn
+        wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
+        return last.role == "assistant" and bool(last.content or wants_to_go_on) and not wants_a_turn
 
     def generate(self, prompt: Prompt) -> Generate:
         return replace(super().generate(prompt), continues=self.continues)

@@ -1,6 +1,7 @@
 """What is asked of a chat template inside a sandbox: what it can take, and to write a chat."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,14 @@ from backends.sandbox.job import Refused
 TEMPLATE = "template"  # its name among the tools
 # at the end of a text that is to be continued; the blank shows whether the template trims
 MARK = "CONTINUE_FINAL_MESSAGE_TAG "
+SHORT = 20_000  # characters of a chat that is written twice, to see that knowing who wrote what changes nothing
 ROLES = frozenset({SYSTEM, USER, ASSISTANT, "tool", "developer"})  # words of the format; others are people's
 
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """Its result is a Rendered. tracked: which characters people wrote is told."""
+    """Its result is a Rendered. tracked: which characters people wrote is told, where it can be known. Also where they
+    wrote nothing like a control token: a template may make one of it (SmolLM3 takes out `/no_think`)."""
 
     messages: tuple[Message, ...]
     form: ChatFormat
@@ -28,6 +31,7 @@ class Render:
 
     def run(self, tools: Mapping[str, Any]) -> Rendered:
         template: CompiledTemplate = tools[TEMPLATE]
+        template.clock.set()
         refusal: Refused | None = None
         for turns in self._fitted():
             try:
@@ -45,13 +49,18 @@ class Render:
             yield second
 
     def _written(self, template: CompiledTemplate, turns: tuple[Message, ...]) -> Rendered:
-        text = _text(template, turns, self.form, self.continues)
+        """Where origins are told, they are told by the text that is used; a long chat has no time for two."""
         if not self.tracked:
-            return Rendered(text)
-        said = _text(template, turns, self.form, self.continues, tracked=True)
-        if said != text:
-            raise Refused("it does not show which control tokens people wrote; take them out of the messages")
-        return Rendered(text, spans_of(said))
+            return Rendered(_text(template, turns, self.form, self.continues))
+        try:
+            said = _text(template, turns, self.form, self.continues, tracked=True)
+        except Refused:  # the chat, or what origins do not survive
+            return Rendered(_text(template, turns, self.form, self.continues), None)
+        if sum(len(turn.content) for turn in turns) <= SHORT:
+            text = _text(template, turns, self.form, self.continues)
+            if said != text:
+                return Rendered(text, None)
+        return Rendered(str.__str__(said), spans_of(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,41 @@ class Probe:
     """Its result is a ChatFormat. Raises Refused if the template cannot even write a question."""
 
     def run(self, tools: Mapping[str, Any]) -> ChatFormat:
-        return _Trial(tools[TEMPLATE]).form()
+        template: CompiledTemplate = tools[TEMPLATE]
+        template.clock.set()
+        return _Trial(template).form()
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Its result are the texts that the template writes within an assistant's turn before the answer ends: the head of
+    the turn, and what stands between thoughts and answer, however it is given them."""
+
+    form: ChatFormat
+
+    def run(self, tools: Mapping[str, Any]) -> tuple[str, ...]:
+        template: CompiledTemplate = tools[TEMPLATE]
+        template.clock.set()
+        (ask,) = _shown((Message(USER, "qqask"),), self.form, tracked=False)
+        inside = []
+        with suppress(Refused):
+            whole, alone = (template.write([ask], is_answered, self.form.wants_lists) for is_answered in (True, False))
+            inside.append(whole.removeprefix(alone) if whole.startswith(alone) else "")
+        for answer in _thoughtful():
+            with suppress(Refused):
+                text = template.write([ask, answer], False, self.form.wants_lists)
+                between, found, _ = text.partition("qqthoughts")[2].rpartition("qqanswer")
+                inside += [between] if found else []
+        return tuple(inside)
+
+
+def _thoughtful() -> Iterator[dict[str, Any]]:
+    """An answer with thoughts, in every way in which templates expect them."""
+    for field in ("reasoning_content", "reasoning", "thinking"):
+        yield {"role": ASSISTANT, "content": "qqanswer", field: "qqthoughts"}
+    parts = [{"type": "thinking", "thinking": "qqthoughts"}, {"type": "text", "text": "qqanswer"}]
+    yield {"role": ASSISTANT, "content": parts}
+    yield {"role": ASSISTANT, "content": "<think>\nqqthoughts\n</think>\n\nqqanswer"}
 
 
 class _Trial:
@@ -74,6 +117,8 @@ class _Trial:
         system = (SYSTEM, "qqsystem")
         self._need(Message(*ask))
         pairs = {USER: (ask, again), ASSISTANT: (ask, answer, more, again)}
+        with suppress(Refused):  # compiled for the first chat
+            _text(self._template, (Message(*ask),), self._needs, tracked=True)
         voids = {USER: ((USER, ""), answer, again), ASSISTANT: (ask, (ASSISTANT, ""), again)}
         return replace(
             self._needs,

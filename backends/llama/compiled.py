@@ -3,12 +3,11 @@ the child's bounds keep it from taking time and memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from jinja2.exceptions import TemplateRuntimeError
 
-from backends.llama.jinja import TEMPLATE_FAULTS, Environment
+from backends.llama.jinja import TEMPLATE_FAULTS, Clock, Environment
 from backends.llama.said import concat
 from backends.llama.tracking import TrackingEnvironment
 from backends.sandbox.job import Refused
@@ -33,6 +32,7 @@ class CompiledTemplate:
     """Compiled by the first job, within its bounds: constants are computed by then already."""
 
     def __init__(self, template: Template):
+        self.clock = Clock()
         self._template = template
         self._compiled: dict[bool, Any] = {}
 
@@ -48,7 +48,7 @@ class CompiledTemplate:
         try:
             parts = self._compile(tracked).generate(
                 {"messages": messages, "add_generation_prompt": is_answered, "tools": None, "documents": None}
-                | (_lists() if has_lists else {}),
+                | (_lists(self.clock) if has_lists else {}),
                 **self._template.tokens,
             )
             return concat(_bounded(parts, room)) if tracked else "".join(_bounded(parts, room))
@@ -57,7 +57,7 @@ class CompiledTemplate:
 
     def _compile(self, tracked: bool) -> Any:
         if tracked not in self._compiled:
-            environment = TrackingEnvironment() if tracked else Environment()
+            environment = TrackingEnvironment(self.clock) if tracked else Environment(self.clock)
             self._compiled[tracked] = environment.from_string(self._checked_source())
         return self._compiled[tracked]
 
@@ -68,14 +68,14 @@ class CompiledTemplate:
         return source
 
 
-def _lists() -> dict[str, Any]:
+def _lists(clock: Clock) -> dict[str, Any]:
     """What templates for tools take for granted; the last two are those of functionary and firefunction."""
-    return {"tools": [], "documents": [], "functions": "[]", "datetime": datetime.now().strftime("%b %d %Y %H:%M:%S")}
+    return {"tools": [], "documents": [], "functions": "[]", "datetime": clock.now("%b %d %Y %H:%M:%S")}
 
 
 def _length(message: Mapping[str, Any]) -> int:
     content = message["content"]
-    return len(content) if isinstance(content, str) else sum(len(part["text"]) for part in content)
+    return len(content) if isinstance(content, str) else sum(len(part.get("text", "")) for part in content)
 
 
 def _bounded(parts: Iterable[str], room: int) -> Iterable[str]:

@@ -38,13 +38,13 @@ class Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
 
-    def __init__(self, finalize: Callable[[Any], str] | None = None):
+    def __init__(self, clock: "Clock", finalize: Callable[[Any], str] | None = None):
         super().__init__(
             trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols], finalize=finalize
         )
         self.filters["tojson"] = _json
         self.globals["raise_exception"] = _raise
-        self.globals["strftime_now"] = now
+        self.globals["strftime_now"] = clock.now
         self.globals["dict"] = _Dict()
         self.globals["namespace"] = _Namespace
 
@@ -94,8 +94,17 @@ def _json(
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
-def now(form: str) -> str:
-    return datetime.now().strftime(form)
+class Clock:
+    """Stands still while a chat is written: a template that asks twice, or is asked twice, writes the same."""
+
+    def __init__(self) -> None:
+        self.set()
+
+    def set(self) -> None:
+        self._moment = datetime.now()
+
+    def now(self, form: str) -> str:
+        return self._moment.strftime(form)
 
 
 def _raise(message: str) -> NoReturn:

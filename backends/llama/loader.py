@@ -59,6 +59,10 @@ MAX_BATCH_TOKENS = 512
 LONG = 100_000  # characters of a prompt whose reading holds others up: a tenth of a second and more
 PIECE, FEW_CHARACTERS = 65_536, 8  # characters that are read at a time, and of a token that is a long one
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
+UNKNOWN_ORIGINS = (
+    "The model's chat template refused this chat: it does not show which control tokens people wrote; take them out of"
+    " the messages."
+)
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
 MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 
@@ -148,9 +152,11 @@ class LlamaModel:
     def _encode_chat(self, request: Generate, context: int | None) -> list[int]:
         messages = tuple(part for part in request.prompt if isinstance(part, Message))
         sandbox = self._trying if _length(messages) > LONG else self._rendering
-        tracked = request.special is not True and self._prompts.needs_origins(m.content for m in messages)
+        tracked = request.special is not True
         rendered = self._template.render(messages, sandbox, continues=request.continues, tracked=tracked)
         self._check_length(rendered.text, context)
+        if not self._prompts.is_safe(rendered, [message.content for message in messages]):
+            raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS)
         return self._prompts.of_chat(rendered)
 
     def _check_length(self, text: str, context: int | None) -> None:

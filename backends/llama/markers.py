@@ -62,6 +62,11 @@ class Markers:
         """Whether one stands in what people said, or could where a template writes its own text beside it."""
         return any(self._own.is_in(text) or self._may_complete(text) for text in said)
 
+    def are_said(self, text: str, said: tuple[Span, ...]) -> bool:
+        """Whether one stands where people wrote, or partly there."""
+        found = self._own.matches(text) if said else ()
+        return any(_overlaps(said, begin, begin + len(marker.text)) for begin, marker in found)
+
     def split(self, text: str, said: tuple[Span, ...] = ()) -> list[Part]:
         """The markers, control tokens only where people did not say them, and the texts between them, each to be read
         by itself. In time that grows with the text alone; llama.cpp's with the square of the number of markers."""
@@ -101,19 +106,20 @@ class _Index:
         self._beginning = re.compile(f"(?=({_any_of(lengths)}))") if markers else None
 
     def is_in(self, text: str) -> bool:
-        return next(self._matches(text), None) is not None
+        return next(self.matches(text), None) is not None
 
     def found_in(self, text: str) -> list[Marker]:
         """In the order in which llama.cpp looks for them."""
-        found = {marker.token: marker for marker in self._matches(text)}
+        found = {marker.token: marker for _, marker in self.matches(text)}
         return sorted(found.values(), key=lambda marker: marker.rank)
 
-    def _matches(self, text: str) -> Iterator[Marker]:
+    def matches(self, text: str) -> Iterator[tuple[int, Marker]]:
+        """Each with where it begins."""
         for match in self._beginning.finditer(text) if self._beginning else ():
             begin = match.start()
             for length in self._lengths[match[1]]:
                 if marker := self._by_text.get(text[begin : begin + length]):
-                    yield marker
+                    yield begin, marker
 
 
 def _any_of(texts: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """A prompt's text as token ids: what a template wrote with its control tokens, what people wrote without."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from backends.llama.markers import Markers, Span
 from backends.llama.native import NativeModel
@@ -26,11 +26,15 @@ class PromptTokens:
 
     def of_chat(self, rendered: Rendered) -> list[int]:
         """Of a rendered chat, without a token at its end: it is not at its end."""
-        return self._begun(self._read(rendered.text, rendered.said))
+        said = rendered.said or ()
+        return self._begun(self._read(rendered.text, said if self.markers.are_said(rendered.text, said) else ()))
 
-    def needs_origins(self, said: Iterable[str]) -> bool:
-        """Whether a chat with these contents must be rendered so that it says who wrote what."""
-        return self.markers.may_arise(said)
+    def is_safe(self, rendered: Rendered, typed: Sequence[str]) -> bool:
+        """False where a control token in it may be people's, and the template does not let it be known: they typed
+        something like it, or the template changed what they typed."""
+        if rendered.said is not None:
+            return True
+        return all(text.strip() in rendered.text for text in typed) and not self.markers.may_arise(typed)
 
     def _read(self, text: str, said: tuple[Span, ...] = ()) -> list[int]:
         """With control tokens, but for those that people said."""

@@ -155,14 +155,18 @@ def as_text(value: Any) -> str:
 def concat(parts: Iterable[str]) -> Said:
     """Raises TypeError for what is no text."""
     parts = list(parts)
-    at, spans = 0, list[tuple[int, int]]()
-    for part in parts:
+    spans = list[tuple[int, int]]()
+    head = spans_of(parts[0]) if parts else ()  # kept as it is: templates add piece after piece to a long text
+    at = len(parts[0]) if parts else 0
+    for part in parts[1:]:
         for begin, end in spans_of(part):
-            if spans and spans[-1][1] == at + begin:
+            if not spans and head and head[-1][1] == at + begin:
+                head, begin = head[:-1], head[-1][0] - at
+            elif spans and spans[-1][1] == at + begin:
                 begin = spans.pop()[0] - at
             spans.append((at + begin, at + end))
         at += len(part)
-    return Said("".join(parts), tuple(spans))
+    return Said("".join(parts), (*head, *spans))
 
 
 def _same_places(name: str) -> Callable[[Said], Said]:

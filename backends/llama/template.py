@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from backends.engine.runner import PromptError
 from backends.llama import plain_chat
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import TEMPLATE, Probe, Render
+from backends.llama.chat_jobs import TEMPLATE, Inside, Probe, Render
 from backends.llama.compiled import Template
 from backends.llama.rendered import Rendered
 from backends.protocol import FailureKind, Message
@@ -56,6 +56,17 @@ class ChatTemplate:
             self.is_broken = not fault.is_ours
             return (*self._notes, f"The model's chat template could not be tried: {fault}.")
         return (*self._notes, *self._form.notes)
+
+    def inside_answers(self, sandbox: Sandbox) -> tuple[str, ...]:
+        """The texts that it writes within an assistant's turn before the answer ends; none where it cannot be tried."""
+        if self._template is None or self.is_broken:
+            return ()
+        template = self._template
+        try:
+            texts: tuple[str, ...] = sandbox.run(Inside(self._form), **{TEMPLATE: lambda: template})
+        except Fault:
+            return ()
+        return texts
 
     def render(
         self, messages: tuple[Message, ...], sandbox: Sandbox, *, continues: bool = False, tracked: bool = False

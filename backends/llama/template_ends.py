@@ -1,4 +1,5 @@
-"""What a chat template writes behind an assistant's turn: a model that learnt from it ends its answers with that."""
+"""What a chat template writes behind an assistant's turn: a model that learnt from it ends its answers with that. Not
+what the template also writes within such a turn (Solar-Open ends its thoughts with it)."""
 
 import re
 from dataclasses import dataclass
@@ -35,12 +36,17 @@ def find_ends(template: ChatTemplate, sandbox: Sandbox, markers: Markers) -> Tem
     _, answer, rest = text.partition(ANSWER)
     if not answer:
         return TemplateEnds()
+    inside = template.inside_answers(sandbox)
+    within = {part.token for text in inside for part in markers.split(text)}
     for part in markers.split(rest):
         if part.token is not None and markers.is_control(part.token):
-            return TemplateEnds(tokens=frozenset((part.token,)))
+            return TemplateEnds(tokens=frozenset((part.token,)) - within)
         if rest[part.begin : part.end].strip():  # something that people can read comes first
             break
     written = WRITTEN_MARKER.match(rest)
-    if written and not markers.in_text(written[1]):  # those of gpt-oss are shown, and stand within answers, too
+    is_within = written is not None and any(written[1] in text for text in inside)
+    if (
+        written and not is_within and not markers.in_text(written[1])
+    ):  # those of gpt-oss are shown, and stand within answers, too
         return TemplateEnds(stops=(written[1],))
     return TemplateEnds()

@@ -1,5 +1,4 @@
-"""Jinja as the templates know it, with text that remembers who wrote it. Several times slower than without: only for
-chats in which people wrote something like a control token."""
+"""Jinja as the templates know it, with text that remembers who wrote it."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedFormatter
 
-from backends.llama.jinja import Environment, now
+from backends.llama.jinja import Clock, Environment
 from backends.llama.said import Said, all_said, as_said, as_text, concat, is_said
 
 # filters that hand on what they are given, or say no text
@@ -36,13 +35,13 @@ class TrackingEnvironment(Environment):
     intercepted_binops = Environment.intercepted_binops | {"%"}
     concat = staticmethod(concat)  # of macros, set blocks, calls and loops
 
-    def __init__(self) -> None:
-        super().__init__(finalize=as_text)
+    def __init__(self, clock: Clock):
+        super().__init__(clock, finalize=as_text)
         for name, function in self.filters.items():
             if name not in PASSING:
                 self.filters[name] = _tracked(function, name in PRECISE)
         self.filters |= {"join": _join, "string": as_text, "format": _format}
-        self.globals["strftime_now"] = _tracked(now)
+        self.globals["strftime_now"] = _tracked(clock.now)
 
     def joined(self, parts: Iterable[Any]) -> Said:
         """The operator ~."""

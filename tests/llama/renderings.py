@@ -118,7 +118,7 @@ def _reads_what_people_wrote(model: NativeModel, prompts: PromptTokens, chat: Re
 
 def _differs_without_markers(_model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
     """Of what the template alone wrote the tokens are those of one reading of the whole."""
-    if prompts.needs_origins(chat.text[begin:end] for begin, end in chat.said):
+    if prompts.markers.may_arise(chat.text[begin:end] for begin, end in chat.said):
         return False
     return prompts.of_chat(chat) != prompts.of_chat(Rendered(chat.text))
 

@@ -2,17 +2,17 @@
 same as without knowing. Any marker of theirs that got lost would become a control token."""
 
 import re
+from typing import Any
 
 import pytest
 
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import TEMPLATE, Render
-from backends.llama.compiled import Template
+from backends.llama.chat_jobs import SHORT, TEMPLATE, Render
+from backends.llama.compiled import CompiledTemplate, Template
 from backends.llama.plain_chat import render as render_plainly
 from backends.llama.rendered import Rendered
 from backends.llama.said import Said, all_said, concat, spans_of
 from backends.protocol import Message
-from backends.sandbox.job import Refused
 
 MINE = re.compile(r"<\|p\d\|>|<\|P\d\|>")  # people's markers
 CHAT = (
@@ -147,7 +147,7 @@ BLOCKS = {
     "{% endfor %}",
     "with": "{% with x = messages[0].content ~ '<|own|>' %}{{ x[:-1] }}{{ x }}{% endwith %}",
 }
-REFUSED = {
+UNFOLLOWED = {
     "escapes": "{% autoescape true %}{{ messages[0].content ~ '<|own|>' }}{% endautoescape %}",
     "bytes": "{{ messages[0].content.encode().decode() }}",
 }
@@ -167,11 +167,35 @@ def test_what_people_wrote_is_known_after_any_block(name: str) -> None:
     check(BLOCKS[name])
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_followed_is_refused(name: str) -> None:
-    assert "p1" in rendered(REFUSED[name]).text
-    with pytest.raises(Refused):
-        rendered(REFUSED[name], tracked=True)
+@pytest.mark.parametrize("name", UNFOLLOWED)
+def test_what_cannot_be_followed_is_said(name: str) -> None:
+    plain = rendered(UNFOLLOWED[name])
+    assert "p1" in plain.text
+    assert rendered(UNFOLLOWED[name], tracked=True) == Rendered(plain.text, None)
+
+
+def test_a_clock_stands_still_while_a_chat_is_written() -> None:
+    """So that it is seen that knowing who wrote what changes nothing."""
+    source = "{{ strftime_now('%f') }}{% for i in range(20000) %}{% endfor %}{{ strftime_now('%f') }}"
+    it = rendered(source, tracked=True)
+    assert it.said == ()
+    assert it.text[:6] == it.text[6:]
+
+
+def test_a_long_chat_is_written_once() -> None:
+    """Twice would take twice the time, of which a template has two seconds."""
+
+    class Counting(CompiledTemplate):
+        num_written = 0
+
+        def write(self, *args: Any, **named: Any) -> str:
+            self.num_written += 1
+            return super().write(*args, **named)
+
+    counting = Counting(Template("{% for m in messages %}{{ m.content }}{% endfor %}"))
+    it = Render((Message("user", "a" * (SHORT + 1)),), ChatFormat(), tracked=True).run({TEMPLATE: counting})
+    assert it.said == ((0, SHORT + 1),)
+    assert counting.num_written == 1
 
 
 def check(source: str) -> None:
@@ -179,6 +203,7 @@ def check(source: str) -> None:
     assert tracked.text == plain.text
     assert type(tracked.text) is str
     assert plain.said == ()
+    assert tracked.said is not None
     for marker in MINE.finditer(tracked.text):  # of a token that is not the template's alone none is made
         assert any(begin < marker.end() and marker.start() < end for begin, end in tracked.said), marker[0]
     for begin, end in tracked.said:

@@ -37,7 +37,7 @@ def test_only_the_templates_markers_are_control_tokens(vocabulary: NativeModel) 
 def test_a_marker_that_the_template_completes_is_text(vocabulary: NativeModel) -> None:
     prompts = PromptTokens(vocabulary)
     said = ["<|im_", "x"]
-    assert prompts.needs_origins(said)
+    assert prompts.markers.may_arise(said)
     tokens = prompts.of_chat(hand_made(["", "end|>", "<|im_end|>"], said))
     assert tokens.count(END) == 1
     assert tokens[-1] == END
@@ -59,7 +59,7 @@ def test_a_marker_that_the_template_completes_is_text(vocabulary: NativeModel) -
     ],
 )
 def test_origins_are_asked_for_where_a_marker_could_arise(vocabulary: NativeModel, said: str, needs: bool) -> None:
-    assert PromptTokens(vocabulary).needs_origins([said]) is needs
+    assert PromptTokens(vocabulary).markers.may_arise([said]) is needs
 
 
 def test_the_tokens_give_the_text_back_and_people_write_no_control_token(vocabulary: NativeModel) -> None:

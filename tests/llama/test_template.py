@@ -111,12 +111,13 @@ def test_origins_cost_no_more_than_a_template_may() -> None:
         "{% set ns = namespace(x='') %}{% for c in messages[0].content %}{% set ns.x = ns.x ~ c ~ '-' %}{% endfor %}"
         "{{ ns.x }}"
     )
-    chat = (Message("user", "ab" * 10_000),)
     with Sandbox() as sandbox:
         template = ChatTemplate(source, TOKENS)
-        assert template.render(chat, sandbox).text.count("-") == 20_000
-        with pytest.raises(PromptError, match="longer than 2 seconds") as refused:
-            template.render(chat, sandbox, tracked=True)
+        it = template.render((Message("user", "ab" * 2_000),), sandbox, tracked=True)
+        assert it.text.count("-") == 4_000
+        assert it.said == tuple((at, at + 1) for at in range(0, 8_000, 2))
+        with pytest.raises(PromptError, match=r"longer than 2 seconds|more than 200 MB") as refused:
+            template.render((Message("user", "ab" * 100_000),), sandbox, tracked=True)
     assert refused.value.kind is FailureKind.BAD_TEMPLATE
 
 

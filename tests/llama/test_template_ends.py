@@ -7,8 +7,10 @@ import pytest
 from backends.engine.runner import PromptError
 from backends.llama.markers import Marker, Markers
 from backends.llama.rendered import Rendered
+from backends.llama.template import ChatTemplate
 from backends.llama.template_ends import PROBE, TemplateEnds, find_ends
 from backends.protocol import FailureKind, Message
+from backends.sandbox.sandbox import Sandbox
 
 MARKERS = Markers(
     [
@@ -22,6 +24,8 @@ MARKERS = Markers(
 class Written:
     """A template in a line: how a turn begins, and how it ends."""
 
+    is_broken = False
+
     def __init__(self, begin: str, end: str):
         self._begin, self._end = begin, end
 
@@ -29,8 +33,13 @@ class Written:
         turns = (f"{self._begin.format(m.role)}{m.content}{self._end}" for m in messages)
         return Rendered("".join(turns) + self._begin.format("assistant"))
 
+    def inside_answers(self, _sandbox: Any) -> tuple[str, ...]:
+        return ()
+
 
 class Refusing:
+    is_broken = False
+
     def render(self, *_: Any) -> Rendered:
         raise PromptError(FailureKind.BAD_TEMPLATE, "no")
 
@@ -51,6 +60,37 @@ def test_what_follows_an_assistants_text_ends_it(begin: str, end: str, token: in
     ends = find_ends(Written(begin, end), None, MARKERS)  # type: ignore[arg-type]
     assert ends.tokens == ({token} if token is not None else set())
     assert ends.stops == ((stop,) if stop else ())
+
+
+TURNS = "{% for m in messages %}<|{{ m.role }}|>THOUGHTS{{ m.content }}<|im_end|>{% endfor %}"
+HEAD = "{% if add_generation_prompt %}<|assistant|>HEAD{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "head", "end"),
+    [
+        ("", "", 2),
+        ("{% if m.thinking %}<think>{{ m.thinking }}</think>{% endif %}", "<think>", 2),
+        ("{% if m.reasoning_content %}{{ m.reasoning_content }}<|im_end|><|assistant|>{% endif %}", "", None),  # Solar
+        ("{% if m.reasoning %}{{ m.reasoning }}<|im_end|>think<|answer|>{% endif %}", "<think>", None),  # Kimi K3
+        ("", "<think><|im_end|>", None),
+    ],
+)
+def test_what_stands_within_an_answer_does_not_end_it(thoughts: str, head: str, end: int | None) -> None:
+    source = TURNS.replace("THOUGHTS", thoughts) + HEAD.replace("HEAD", head)
+    with Sandbox() as sandbox:
+        template = ChatTemplate(source, {})
+        template.probe(sandbox)
+        ends = find_ends(template, sandbox, MARKERS)
+    assert ends == TemplateEnds(frozenset(() if end is None else (end,)))
+
+
+@pytest.mark.parametrize("between", ["\n</think>\n\n", "</think><|im_end|>"])
+def test_nor_does_what_stands_behind_thoughts_within_the_text(between: str) -> None:
+    source = "{% for m in messages %}{{ m.content | replace('\n</think>\n\n', BETWEEN) }}<|im_end|>{% endfor %}"
+    with Sandbox() as sandbox:
+        template = ChatTemplate(source.replace("BETWEEN", repr(between)), {})
+        assert bool(find_ends(template, sandbox, MARKERS).tokens) == ("<|im_end|>" not in between)
 
 
 def test_a_template_that_refuses_or_changes_the_answer_names_no_end() -> None:

@@ -98,9 +98,9 @@ def test_an_answer_ends_at_its_limit_or_its_stop_string(port: Any) -> None:
 
 
 def test_content_may_come_in_text_parts(port: Any, says: Says) -> None:
-    parts = [{"type": "text", "text": "One, "}, {"type": "text", "text": "two"}]
+    parts = [{"type": "text", "text": "One,"}, {"type": "text", "text": "two"}]
     answer = port.post("chat/completions", messages=[{"role": "user", "content": parts}]).json()
-    assert answer["choices"][0]["message"]["content"] == says("One, two")
+    assert answer["choices"][0]["message"]["content"] == says("One,\ntwo")
 
 
 def test_without_a_name_the_first_model_answers(port: Any) -> None:

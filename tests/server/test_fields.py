@@ -108,6 +108,8 @@ def test_whether_markers_in_a_text_are_read_can_be_chosen_on_both_routes(special
 
 
 BEGUN = [*MESSAGES, {"role": "assistant", "content": "Hel"}]
+EMPTY = [*MESSAGES, {"role": "assistant", "content": ""}]
+NULL = [*MESSAGES, {"role": "assistant", "content": None}]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,12 @@ BEGUN = [*MESSAGES, {"role": "assistant", "content": "Hel"}]
         ({"messages": BEGUN, "add_generation_prompt": False}, True),
         ({"messages": BEGUN, "continue_final_message": False}, False),
         ({"messages": BEGUN, "add_generation_prompt": True}, False),
-        ({"messages": [*MESSAGES, {"role": "assistant", "content": ""}]}, False),
+        ({"messages": EMPTY}, False),
+        ({"messages": EMPTY, "continue_final_message": True}, True),
+        ({"messages": EMPTY, "add_generation_prompt": False}, True),
+        ({"messages": EMPTY, "add_generation_prompt": True}, False),
+        ({"messages": NULL}, False),
+        ({"messages": NULL, "continue_final_message": True}, True),
         ({"add_generation_prompt": True}, False),
         ({"continue_final_message": False}, False),
     ],

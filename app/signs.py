@@ -4,6 +4,7 @@ Knows how our files begin, and reads no more of them.
 """
 
 import os
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,7 +34,7 @@ def _is_remarks(head: bytes) -> bool:
 
 
 def _is_card(head: bytes) -> bool:
-    return b"".join(head.split()).startswith(b'{"version":1,"card":{"identity":')
+    return re.match(rb'{"version":\d+,"card":{"identity":', b"".join(head.split())) is not None
 
 
 SIGNS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (

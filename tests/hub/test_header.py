@@ -62,7 +62,7 @@ def test_another_range_than_asked_for_is_noticed(hub_double: HubDouble, client: 
 
 
 UNSOUND: dict[str, tuple[bytes, str]] = {
-    "page": (b"<!DOCTYPE html>" + bytes(100), "is not a GGUF model: it looks like a web page"),
+    "page": (b"<!DOCTYPE html>" + bytes(100), "is not a GGUF model but a web page"),
     "cut": (model()[:300], "is cut short"),
     "counts": (header(num_tensors=2**60), "tensors and"),
     "empty": (b"GGUF", "cut short"),

@@ -14,6 +14,7 @@ import pytest
 from app.errors import EngineError, PortInUseError, UnknownModelError, UsageError
 from app.inference.engine_handle import EngineState
 from app.server import Server
+from app.server.directory import ModelFacts
 from backends.protocol import Generate, Output
 
 MEGABYTE = 2**20
@@ -82,6 +83,9 @@ class OneEngine:
 
     def names(self) -> list[str]:
         return ["flood"] if self._engine else []
+
+    def facts(self) -> dict[str, ModelFacts]:
+        return {name: ModelFacts(name, True) for name in self.names()}
 
     def engine(self, _: str | None) -> Any:
         self.was_asked.set()

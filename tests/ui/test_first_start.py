@@ -10,9 +10,11 @@ from pytestqt.qtbot import QtBot
 from app.guide import GUIDE_NAME, SUGGESTED_QUESTIONS
 from tests.ui.hands import press, wait_answer
 from tests.ui.stage import StageServices
-from ui.main_window import MainWindow
+from ui.main_window import MODELS, MainWindow
+from ui.widgets.job_row import JobRow
 
 INSTALL = "Install the Slipstream Guide"
+SMOLLM2 = "Install SmolLM2 (98 MB)"
 
 
 @pytest.fixture
@@ -20,6 +22,7 @@ def services(tmp_path: Path) -> Iterator[StageServices]:
     result = StageServices(tmp_path, [])
     yield result
     result.guide.go_on.set()
+    result.small.go_on.set()
     result.close()
 
 
@@ -55,3 +58,38 @@ def test_a_failure_says_why_and_can_be_tried_again(window: MainWindow, services:
     services.guide.failure = None
     press(window.chat.welcome, "Try again")
     qtbot.waitUntil(lambda: window.desk.is_ready)
+
+
+def test_smollm2_is_the_other_choice_and_loads_by_itself(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    services.small.failure = "The network is down."
+    press(window, SMOLLM2)
+    qtbot.waitUntil(lambda: bool(window.guide.job and window.guide.job.fraction == 0.25))
+    assert window.chat.welcome._title.text() == "Installing SmolLM2"
+    press(window.chat.welcome, "Cancel")
+    qtbot.waitUntil(lambda: window.guide.job is None)
+    services.small.go_on.set()
+    press(window, SMOLLM2)
+    qtbot.waitUntil(lambda: bool(window.guide.job and window.guide.job.error))
+    services.small.failure = None
+    press(window.chat.welcome, "Try again")
+    qtbot.waitUntil(lambda: window.desk.is_ready)
+    assert window.desk.name == "SmolLM2-135M-Instruct"
+
+
+def test_the_models_page_offers_both_and_shows_the_one_that_comes(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    window.go_to(MODELS)
+    page = window.models_page
+    press(page, SMOLLM2)
+    qtbot.waitUntil(lambda: any(row.isVisible() for row in page.findChildren(JobRow)))
+    assert not page.install.isEnabled()
+    assert not page.install_smollm2.isEnabled()
+    press(page, "Cancel")
+    qtbot.waitUntil(page.install.isEnabled)
+    services.small.go_on.set()
+    press(page, SMOLLM2)
+    qtbot.waitUntil(lambda: window.desk.is_ready)
+    assert not [row for row in page.findChildren(JobRow) if row.isVisible()]

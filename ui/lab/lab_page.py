@@ -21,12 +21,13 @@ from PySide6.QtWidgets import (
 from app.jobs.job import Job, JobState
 from app.lab.card import Card, verdict
 from ui.bridge import Bridge
-from ui.lab.cards_model import CARD_ROLE, SORT_ROLE, CardsModel
+from ui.lab.cards_model import ROW_ROLE, SORT_ROLE, CardsModel
 from ui.lab.points import Measure
 from ui.lab.quality_plot import QualityPlot
 from ui.lab.saving import save_cards
 from ui.theme import Theme
 from ui.widgets.labels import button, label
+from ui.widgets.lines_header import LinesHeader
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -100,7 +101,8 @@ class LabPage(QWidget):
         self._sentence.setText(f"{card.name}: {verdict(card)}" if card else HINT)
 
     def _take_row(self, index: QModelIndex) -> None:
-        self._tell(index.data(CARD_ROLE) if index.isValid() else None)
+        row = index.data(ROW_ROLE) if index.isValid() else None
+        self._sentence.setText(f"{row.name}: {row.sentence}" if row else HINT)
 
     def _take_job(self, job: Job) -> None:
         if job.state is JobState.DONE and self.isVisible():
@@ -111,6 +113,8 @@ class LabPage(QWidget):
 
     def _lay_out(self) -> None:
         table = self.table
+        header = LinesHeader()
+        table.setHorizontalHeader(header)
         table.setModel(self._proxy)
         table.setSortingEnabled(True)
         table.sortByColumn(2, Qt.SortOrder.AscendingOrder)
@@ -120,9 +124,8 @@ class LabPage(QWidget):
         table.setShowGrid(False)
         table.setFrameShape(QFrame.Shape.NoFrame)
         table.verticalHeader().hide()
-        header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setHighlightSections(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # a long name gives way, no figure does
         table.setAccessibleName("Cards")
         table.setMinimumHeight(90)
         actions = QHBoxLayout()

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QSt
 from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
-from ui.guide_desk import GuideDesk
+from ui.figures import size
+from ui.guide_desk import SMOLLM2_BYTES, GuideDesk
 from ui.lab.card_view import CardView
 from ui.library.disk_view import DiskView
 from ui.library.drop_question import DropQuestion
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.services import Services
 
+EMPTY = "The library is empty. Start with the model that comes with Slipstream, or with SmolLM2, which is downloaded."
+
 
 class ModelsPage(QWidget):
     def __init__(
@@ -43,6 +46,7 @@ class ModelsPage(QWidget):
         super().__init__()
         self._services = services
         self._desk = desk
+        self._guide = guide
         self._models = models
         self._job_rows: dict[int, JobRow] = {}
         self._shown: str | None = None  # id of the model at the right
@@ -58,11 +62,12 @@ class ModelsPage(QWidget):
         self.dropped = DropQuestion()
         self.unread = UnreadNotice()
         self.install = button("Install the Slipstream Guide", "primary")
+        self.install_smollm2 = button(f"Install SmolLM2 ({size(SMOLLM2_BYTES)})")
         self.add_folder = button("Add a folder…")
         self.show_disk = button("Disk use")
         self.setAcceptDrops(True)
         self._lay_out()
-        self._connect(guide, bridge)
+        self._connect(bridge)
         self._refresh()
 
     def choose(self, model_id: str) -> None:
@@ -87,7 +92,7 @@ class ModelsPage(QWidget):
             event.acceptProposedAction()
             self.dropped.ask(paths)
 
-    def _connect(self, guide: GuideDesk, bridge: Bridge) -> None:
+    def _connect(self, bridge: Bridge) -> None:
         self.shelf.chosen.connect(self._choose)
         self.shelf.load_wanted.connect(self._load)
         self.details.load_clicked.connect(self._load)
@@ -110,7 +115,9 @@ class ModelsPage(QWidget):
         self.dropped.folder_wanted.connect(self.library.add_folder)
         self.add_folder.clicked.connect(self._choose_folder)
         self.show_disk.clicked.connect(self._toggle_disk)
-        self.install.clicked.connect(guide.install)
+        self.install.clicked.connect(self._guide.install)
+        self.install_smollm2.clicked.connect(self._guide.install_smollm2)
+        self._guide.changed.connect(self._refresh_installs)
         self._models.refreshed.connect(self._refresh)
         self._models.modelReset.connect(self._refresh_disk)
         self._right.currentChanged.connect(self._name_disk_button)
@@ -185,8 +192,13 @@ class ModelsPage(QWidget):
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
             self.quality_desk.show_entry(entry)
 
+    def _refresh_installs(self) -> None:
+        for widget in (self.install, self.install_smollm2):
+            widget.setEnabled(not self._guide.is_installing)
+
     def _show_job(self, job: Job) -> None:
-        if job.lane is Lane.LIGHT:
+        is_first = self._guide.job is not None and self._guide.job.id == job.id
+        if job.lane is Lane.LIGHT and not is_first and job.id not in self._job_rows:
             return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
         if row is None and (job.error or not job.state.is_final):  # one may fail before it is seen at work
@@ -261,8 +273,9 @@ class ModelsPage(QWidget):
         layout = QVBoxLayout(result)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(16)
-        layout.addWidget(label("The library is empty. Start with the model that comes with Slipstream.", "lead"))
-        layout.addWidget(self.install, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(label(EMPTY, "lead", wraps=True))
+        for widget in (self.install, self.install_smollm2):
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(label("Or drop a model file or a folder of models here.", "muted"))
         layout.addStretch(1)
         return result

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.fallbacks import folded
+from app.cli.model_name import find_model
 from app.cli.target import add_force, require_free
 from backends.bounds import printable, sentence
 from backends.formats import FormatError
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _source(name: str, paths: "Paths", has_place: bool) -> Path:
     """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError or ModelFileError."""
-    from app.errors import ModelFileError, UnknownModelError, UsageError
+    from app.errors import UnknownModelError, UsageError
     from app.library.gguf import leading_name
     from app.library.origin import Origin
     from app.services import Services
@@ -78,15 +79,13 @@ def _source(name: str, paths: "Paths", has_place: bool) -> Path:
         return _sound(Path(leading_name(name)).absolute())
     services = Services(paths)
     try:
-        entry = services.library.find(name)
+        entry = find_model(name, services)
     except UnknownModelError:
         raise UsageError(f"{name} is no file and no model of the library. Name a GGUF file.") from None
     finally:
         services.close()
     if entry.origin is not Origin.MANAGED and not has_place:
         raise UsageError(f"{name} lies in {entry.path.parent}, which is only read. Name the file to write as well.")
-    if not entry.is_loadable:
-        raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
     return entry.path
 
 

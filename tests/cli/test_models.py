@@ -150,3 +150,21 @@ def test_removing_lists_the_files_and_wants_a_yes(store: ModelStore, capsys: pyt
     assert "is only read here" in error
     assert run(capsys, "--remove", "p/r", "--yes", "--json")[0] == 0
     assert store.models() == []
+
+
+def test_a_checkpoint_that_cannot_be_converted_is_told_wherever_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Paths.from_environment().models / "org" / "mini" / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(b"x")
+    told = "cannot be converted: BertModel is"
+    assert told in run(capsys)[1]
+    for command in (
+        ["evaluate", "org/mini/checkpoint"],
+        ["evaluate", str(folder)],
+        ["quantize", "org/mini/checkpoint"],
+    ):
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert told in error, command
+        assert "Convert it first" not in error

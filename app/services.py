@@ -101,7 +101,7 @@ class Services:
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
-        if entry.is_checkpoint:
+        if entry.is_checkpoint and entry.is_loadable:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         if not entry.is_offered:
             raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")

@@ -78,13 +78,14 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class QuantizeResult:
-    """warnings: sentences for the person, as that the source was quantized before."""
+    """warnings: sentences for the person, as that the source was quantized before. fallbacks: as of a plan."""
 
     type: str
     bytes: int
     seconds: float
     bits_per_weight: float = 0.0
     warnings: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

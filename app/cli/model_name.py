@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.facts import unfit_checkpoint
 from app.library.scan import fault_of
 from backends.ownership.files import is_regular
 
@@ -27,7 +28,7 @@ def find_model(name: str, services: "Services") -> "ModelEntry":
         if why := why_not(Path(name)):
             raise ModelFileError(why) from None
         raise
-    if entry.is_checkpoint:
+    if entry.is_checkpoint and entry.is_loadable:
         raise ModelFileError(_is_checkpoint(entry.id, entry.path))
     if not entry.is_offered:
         raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
@@ -43,7 +44,7 @@ def why_not(path: Path) -> str | None:
     """What lies there instead of a model; None where nothing lies."""
     if path.is_dir():
         if (path / "config.json").is_file():
-            return _is_checkpoint(str(path), path.absolute())
+            return unfit_checkpoint(path) or _is_checkpoint(str(path), path.absolute())
         return f"{path} is a folder and no GGUF file. Name the file in it that ends with {SUFFIX}."
     if not os.path.lexists(path):
         return None

@@ -104,9 +104,18 @@ def table(entries: Sequence["ModelEntry"]) -> str:
             "",
             *_reasons(entries),
             *([f"base: {BASE_MEANS}", ""] if any(entry.is_base for entry in entries) else []),
-            f"{len(entries):,} {'model' if len(entries) == 1 else 'models'}, {_size(total)}",
+            f"{_count(entries)}, {_size(total)}",
         ]
     )
+
+
+def _count(entries: Sequence["ModelEntry"]) -> str:
+    """Checkpoints are models; what is broken is a file."""
+    num_broken = sum(not entry.is_loadable for entry in entries)
+    num_models = len(entries) - num_broken
+    models = f"{num_models:,} {'model' if num_models == 1 else 'models'}"
+    files = f" and {num_broken:,} {'file' if num_broken == 1 else 'files'} that cannot run"
+    return f"{models}{files if num_broken else ''}"
 
 
 def _reasons(entries: Sequence["ModelEntry"]) -> list[str]:
@@ -175,9 +184,11 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
         ],
         "suspects": [[as_document(entry) for entry in same] for same in found.suspects],
     }
-    summary = (
-        f"{_size(found.wasted)} could be won." if found.groups else "No model lies here twice, as far as is known."
-    )
+    summary = "No model lies here twice, as far as is known."
+    if found.groups:
+        summary = f"{_size(found.wasted)} could be won."
+    elif found.suspects:
+        summary = "Their hashes are not known yet, so whether any of them lies here twice is not known either."
     show(arguments, document, lambda: "\n".join([*lines, summary]))
     return 0
 

@@ -8,11 +8,12 @@ from backends.bounds import printable
 from backends.child import Progress
 
 EVERY_SECONDS = 0.2
+LOG_SECONDS = 60.0
 WIDTH = 100
 
 
 class ProgressLine:
-    """One line that is written over on a terminal; elsewhere a line per step, fit for a log. Close it at the end."""
+    """One line, written over on a terminal; elsewhere a line for each step and minute, for a log. Close it at last."""
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
@@ -21,15 +22,14 @@ class ProgressLine:
         self._told_at = 0.0
 
     def tell(self, step: str, fraction: float, text: str) -> None:
-        is_new = step != self._step
-        self._step = step
-        if not self._is_terminal:
-            if is_new:
-                print(f"slipstream: {printable(step)}", file=self._stream, flush=True)
+        is_new, now = step != self._step, time.monotonic()
+        if not is_new and now - self._told_at < (EVERY_SECONDS if self._is_terminal else LOG_SECONDS):
             return
-        now = time.monotonic()
-        if is_new or now - self._told_at >= EVERY_SECONDS:
-            self._told_at = now
+        self._step, self._told_at = step, now
+        if not self._is_terminal:
+            far = "" if is_new else f": {fraction:.0%}, {text[:WIDTH]}".rstrip(", ")
+            print(f"slipstream: {printable(step + far)}", file=self._stream, flush=True)
+        else:
             line = printable(f"{step}  {fraction:4.0%}  {text[:WIDTH]}")[:WIDTH]
             print(f"\r{line:<{WIDTH}}", end="", file=self._stream, flush=True)
 

@@ -3,10 +3,13 @@
 import argparse
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.fallbacks import folded
+from app.cli.model_name import find_model
 from app.cli.target import add_force, require_free
 from backends.bounds import printable, sentence
 from backends.formats import FormatError
@@ -67,26 +70,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _source(name: str, paths: "Paths", has_place: bool) -> Path:
     """has_place: the result goes elsewhere than beside the source, or nowhere. Raises UsageError or ModelFileError."""
-    from app.cli.model_name import why_not
-    from app.errors import ModelFileError, UnknownModelError, UsageError
+    from app.errors import UnknownModelError, UsageError
     from app.library.gguf import leading_name
     from app.library.origin import Origin
     from app.services import Services
 
     if Path(name).is_file():
-        return Path(leading_name(name)).absolute()
+        return _sound(Path(leading_name(name)).absolute())
     services = Services(paths)
     try:
-        entry = services.library.find(name)
+        entry = find_model(name, services)
     except UnknownModelError:
-        if why := why_not(Path(name)):
-            raise ModelFileError(why) from None
         raise UsageError(f"{name} is no file and no model of the library. Name a GGUF file.") from None
     finally:
         services.close()
     if entry.origin is not Origin.MANAGED and not has_place:
         raise UsageError(f"{name} lies in {entry.path.parent}, which is only read. Name the file to write as well.")
     return entry.path
+
+
+def _sound(path: Path) -> Path:
+    """The file itself. Raises ModelFileError for what is no GGUF file, before anything is said of its place."""
+    from app.library.gguf import CompanionFileError, describe_parts
+
+    with suppress(CompanionFileError):  # the quantization has its own sentence for it
+        describe_parts(path)
+    return path
 
 
 def _target(arguments: argparse.Namespace, source: Path) -> Path:
@@ -137,7 +146,7 @@ def _describe(plan: "QuantizePlan") -> str:
     lines = [f"{plan.type}: {plan.bytes / 1e6:,.1f} MB, {plan.bits_per_weight:.2f} bits per weight; {shares}."]
     if plan.needs_imatrix:
         lines.append("It needs an importance matrix: --imatrix FILE, or --imatrix auto to make one first.")
-    return "\n".join([*lines, *map(sentence, (*plan.fallbacks, *plan.warnings))])
+    return "\n".join([*lines, *map(sentence, (*plan.warnings, *folded(plan.fallbacks)))])
 
 
 def _matrix(
@@ -181,5 +190,8 @@ def _quantize(
     )
     report = {"file": str(target), **asdict(result)}
     size = f"{result.bytes / 1e6:.1f} MB, {result.bits_per_weight:.2f} bits per weight, {result.seconds:.1f} s"
-    lines = [f"{printable(str(target))}: {result.type}, {size}.", *map(sentence, result.warnings)]
+    lines = [
+        f"{printable(str(target))}: {result.type}, {size}.",
+        *map(sentence, (*result.warnings, *folded(result.fallbacks))),
+    ]
     return report, "\n".join(lines)

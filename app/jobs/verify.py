@@ -64,13 +64,16 @@ class Verify:
         if bad:
             names = ", ".join(Path(path).name for path in bad)
             text = f"{names} is damaged: the content is not what it was. Download it again."
+        elif not self.entry.is_loadable:
+            text = self.entry.problem or f"{self.entry.path.name} cannot be loaded."
         elif all(each.is_expected for each in hashes):
             text = "Every byte is as its publisher has it."
         elif any(each.path in earlier for each in hashes):
             text = "Nothing has changed since it was first read."
         else:
             text = "It was read without fault. No hash of its publisher is known; from now on changes will be noticed."
-        return Check(datetime.now(UTC).isoformat(timespec="seconds"), not bad, text, tuple(hashes))
+        is_sound = not bad and self.entry.is_loadable
+        return Check(datetime.now(UTC).isoformat(timespec="seconds"), is_sound, text, tuple(hashes))
 
 
 def _is_sound(now: Hash, expected: str | None, earlier: dict[str, Hash]) -> bool:

@@ -10,6 +10,7 @@ from app.library.documents import read_bytes
 from app.library.found import Found
 from app.library.gguf import CompanionFileError, UnreadableFileError, describe_parts, projection
 from backends.bounds import printable, whole
+from backends.formats.convertible import unconvertible
 from backends.formats.gguf import MAX_FIGURE
 
 MAX_CONFIG = 4 << 20
@@ -60,12 +61,17 @@ def _companion_facts(path: Path, problem: str) -> Facts:
     return Facts(False, architecture=kind, width=width, problem=problem)
 
 
+def unfit_checkpoint(folder: Path) -> str | None:
+    """Why its config.json alone says that it cannot be converted, if it does."""
+    return _unknown(_document(folder / "config.json") or {})
+
+
 def _checkpoint_facts(found: Found) -> Facts:
     config = _document(Path(found.path) / "config.json")
     if config is None:
         return Facts(True, problem="Its config.json cannot be read, so it cannot be converted.")
     context, architecture = config.get("max_position_embeddings"), config.get("model_type")
-    problem = None
+    problem = _unknown(config)
     if context is not None and whole(context, MAX_FIGURE) is None:
         problem = _odd("max_position_embeddings", context)
     if architecture is not None and not _text(architecture):
@@ -77,6 +83,13 @@ def _checkpoint_facts(found: Found) -> Facts:
         context=whole(context, MAX_FIGURE),
         problem=problem,
         is_base=_is_base(Path(found.path), config),
+    )
+
+
+def _unknown(config: dict[str, Any]) -> str | None:
+    name = unconvertible(config.get("architectures"))
+    return name and (
+        f"It cannot be converted: {printable(name)} is no architecture that Slipstream converts. Look for a GGUF file."
     )
 
 

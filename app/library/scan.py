@@ -175,7 +175,7 @@ def _odd(entry: "os.DirEntry[str]", fault: str) -> File:
 
 def _reason(name: str, fault: OSError | ValueError) -> str:
     if isinstance(fault, FileNotFoundError):
-        return f"{name} is a link to a file that is not there."
+        return f"{name} is a link to a file that is not there. Bring the file back, or delete the link."
     if isinstance(fault, OSError) and fault.errno == errno.ELOOP:
         return f"{name} is a link that goes round in a circle."
     why = fault.strerror or fault if isinstance(fault, OSError) else "that is no path"

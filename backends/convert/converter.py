@@ -20,7 +20,7 @@ from backends.convert.files import part_of, publish, require_space
 from backends.convert.gguf_writer import VocabularyWriter
 from backends.convert.metadata import add_metadata
 from backends.convert.plan import plan_tensors
-from backends.convert.settings import read_config
+from backends.convert.settings import read_config, require_known
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
 from backends.convert.weights import read_weights
@@ -43,7 +43,8 @@ def convert(
         raise Refusal(f"{type!r} is not a type to convert to. These are: {', '.join(get_args(FloatType))}.")
     report(Progress(0.0, "Reading the checkpoint"))
     try:
-        entries = read_weights(source)  # first: it looks where the files lie
+        require_known(source)
+        entries = read_weights(source)  # it looks where the files lie
         architecture, config = read_config(source)
         tensors = plan_tensors(architecture, config, entries, type)
         vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)

@@ -10,6 +10,7 @@ from backends.convert.architectures.table import Architecture, Window
 from backends.convert.bounds import MAX_SIZE
 from backends.convert.config import Config, Raw, Size, base_sizes, count, number
 from backends.convert.files import read_json
+from backends.convert.inside import refuse_escapes
 from backends.convert.rope import LOCAL, RopeKind, read_ropes
 from backends.convert.sentences import quoted, shown
 from backends.convert.yarn import yarn_fault
@@ -25,6 +26,13 @@ def read_config(folder: Path) -> tuple[Architecture, Config]:
     for fault in _faults(architecture, config):
         raise Refusal(f"{fault} is not supported for {name}.")
     return architecture, config
+
+
+def require_known(folder: Path) -> None:
+    """Before anything is said of its tensors. Raises Refusal for an architecture that is not in the table."""
+    if folder.is_dir():  # else whoever reads the weights has the sentence
+        refuse_escapes(folder)
+        find_architecture(_name(read_json(folder / "config.json").get("architectures")))
 
 
 def _name(names: Any) -> str:

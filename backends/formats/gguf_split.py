@@ -96,9 +96,9 @@ def _misnamed(name: str, stem: str, number: int, count: int) -> str:
 def missing_parts(names: Sequence[str]) -> str:
     """The sentence that names them."""
     more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-    are = "is" if len(names) == 1 else "are"
+    are = "is missing: it is a part" if len(names) == 1 else "are missing: they are parts"
     named = ", ".join(names[:MAX_NAMED])
-    return f"{named}{more} {are} missing of this model in parts. Get the whole set, then it can be loaded."
+    return f"{named}{more} {are} of this model. Get the whole set, then it can be loaded."
 
 
 def check_parts(headers: Sequence[Header]) -> None:

@@ -121,6 +121,34 @@ def test_a_damaged_file_ends_with_one(store: ModelStore, tmp_path: Path, capsys:
     assert len(store.models()) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>", b"version https://git-lfs.github.com/spec/v1\n", b"GGUF\3\0"])
+def test_checking_a_file_that_can_never_run_says_why(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Paths.from_environment().models / "p" / "r" / "bad.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    problem = json.loads(run(capsys, "--json")[1])["models"][0]["problem"]
+    for _ in range(2):
+        code, out, _ = run(capsys, "--verify", "p/r")
+        assert code == 1
+        assert problem in out
+        assert "without fault" not in out
+
+
+def test_the_count_tells_models_from_files_that_cannot_run(
+    store: ModelStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store.models_dir / "page.gguf").write_bytes(b"<html>")
+    assert run(capsys)[1].splitlines()[-1].startswith("2 models and 1 file that cannot run, ")
+
+
+@pytest.mark.usefixtures("store")
+def test_files_of_one_size_are_not_said_to_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "--duplicates")[1]
+    assert "--verify ID" in out
+    assert "No model lies here twice" not in out
+    assert "Their hashes are not known yet" in out
+
+
 def test_removing_lists_the_files_and_wants_a_yes(store: ModelStore, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, error = run(capsys, "--remove", "p/r")
     assert code == 2
@@ -131,3 +159,21 @@ def test_removing_lists_the_files_and_wants_a_yes(store: ModelStore, capsys: pyt
     assert "is only read here" in error
     assert run(capsys, "--remove", "p/r", "--yes", "--json")[0] == 0
     assert store.models() == []
+
+
+def test_a_checkpoint_that_cannot_be_converted_is_told_wherever_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Paths.from_environment().models / "org" / "mini" / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(b"x")
+    told = "cannot be converted: BertModel is"
+    assert told in run(capsys)[1]
+    for command in (
+        ["evaluate", "org/mini/checkpoint"],
+        ["evaluate", str(folder)],
+        ["quantize", "org/mini/checkpoint"],
+    ):
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert told in error, command
+        assert "Convert it first" not in error

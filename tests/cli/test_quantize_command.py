@@ -17,6 +17,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sources.write_llama(tmp_path_factory.mktemp("source"))
 
 
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sources.write_odd(tmp_path_factory.mktemp("odd"))
+
+
 def test_a_dry_run_says_what_would_come_of_it_and_writes_nothing(source: Path) -> None:
     before = sorted(source.parent.iterdir())
     plan = report("quantize", str(source), "--type", "iq2_xs", "--dry-run")
@@ -116,3 +121,25 @@ def test_a_model_of_another_application_is_read_and_nothing_is_written_beside_it
     assert made.returncode == 0, made.stderr
     assert read_header(target)
     assert foreign.everything_below(root) == before
+
+
+@pytest.mark.parametrize("place", [(), ("out.gguf",)])
+def test_what_is_no_model_is_told_before_the_place(tmp_path: Path, place: tuple[str, ...]) -> None:
+    pointer = tmp_path / "tiny-Q8_0.gguf"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 98000000\n")
+    refused = slipstream("quantize", str(pointer), *place, "--type", "Q8_0")
+    assert (refused.returncode, "is a Git LFS pointer" in refused.stderr) == (1, True), refused.stderr
+
+
+def test_a_fall_back_is_told_once_a_kind_and_by_the_real_run_too(odd: Path, tmp_path: Path) -> None:
+    told = slipstream("quantize", str(odd), "--type", "Q4_K_M", "--embedding-type", "Q6_K", "--dry-run")
+    lines = told.stdout.splitlines()
+    assert any("tensors of blk.* become" in line for line in lines)
+    assert lines[-1].startswith("In all ")
+    plan = report("quantize", str(odd), "--type", "Q4_K_M", "--embedding-type", "Q6_K", "--dry-run")
+    assert len(plan["fallbacks"]) > len(lines)
+    made = slipstream("quantize", str(odd), str(tmp_path / "x.gguf"), "--type", "Q4_K_M", "--embedding-type", "Q6_K")
+    assert made.returncode == 0, made.stderr
+    assert [line for line in made.stdout.splitlines() if " become" in line] == [
+        line for line in lines if "become" in line
+    ]

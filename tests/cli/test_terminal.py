@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
+from app.cli import progress
 from app.cli.progress import ProgressLine
 from app.cli.terminal import PrintableFormatter, say, say_json, warn
 from app.paths import Paths
@@ -122,3 +123,14 @@ def test_what_is_logged_in_passing_moves_no_cursor() -> None:
     main(["cache"])
     assert logging.lastResort is not None
     assert isinstance(logging.lastResort.formatter, PrintableFormatter)
+
+
+def test_a_log_hears_of_a_long_step_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    line = ProgressLine(stream)
+    for minute in range(4):
+        now[0] = 1000.0 + 30 * minute
+        line.tell("Measuring x", minute / 4, f"{minute} of 4 items")
+    assert stream.getvalue().splitlines() == ["slipstream: Measuring x", "slipstream: Measuring x: 50%, 2 of 4 items"]

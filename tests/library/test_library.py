@@ -168,7 +168,7 @@ def test_a_model_in_parts_is_one_entry_and_a_missing_part_is_told(stage: Stage) 
     files[1].unlink()
     (entry,) = stage.library.models()
     assert entry.problem == (
-        "big-00002-of-00003.gguf is missing of this model in parts. Get the whole set, then it can be loaded."
+        "big-00002-of-00003.gguf is missing: it is a part of this model. Get the whole set, then it can be loaded."
     )
     assert not entry.is_offered
 
@@ -185,7 +185,7 @@ def test_odd_things_named_like_models_do_no_harm_and_say_why(stage: Stage) -> No
     entries = {entry.id: str(entry.problem) for entry in stage.library.models()}
     assert list(entries) == ["device", "empty", "gone", "pipe"]
     assert "is empty" in entries["empty"]
-    assert "is a link to a file that is not there" in entries["gone"]
+    assert "is a link to a file that is not there. Bring the file back" in entries["gone"]
     assert "is no file but a device, a pipe" in entries["pipe"]
     with pytest.raises(ModelFileError, match="is no file but a device, a pipe"):
         read_model(folder / "pipe.gguf")

@@ -76,7 +76,7 @@ class DiskView(QFrame):
             places = ", ".join(dict.fromkeys(entry.origin.label for entry in group.entries))
             lines.append(f"{group.entries[0].name}: {len(group.entries)} times ({places}), {size(group.wasted)} to win")
         self._suspects = [entry for same in found.suspects for entry in same if entry.sha256 is None]
-        if not lines:
+        if not lines and not self._suspects:
             lines.append("No model lies here twice, as far as its hashes are known.")
         if self._suspects:
             count = len(self._suspects)

@@ -46,7 +46,8 @@ def quantize(report: Report, source: Path, target: Path, recipe: Recipe, threads
         delete_file(part)
     report(Progress(1.0, "Quantized"))
     seconds = time.perf_counter() - start
-    return QuantizeResult(recipe.type, target.stat().st_size, seconds, plan.bits_per_weight, plan.warnings)
+    figures = target.stat().st_size, seconds, plan.bits_per_weight
+    return QuantizeResult(recipe.type, *figures, plan.warnings, plan.fallbacks)
 
 
 def plan(report: Report, source: Path, recipe: Recipe) -> QuantizePlan:

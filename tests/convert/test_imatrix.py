@@ -1,5 +1,6 @@
 """The importance matrix holds the squares of what really goes into each weight, in llama.cpp's own format."""
 
+import os
 import struct
 import threading
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from app.errors import Cancelled, ConversionError
 from app.jobs.child import run_in_child
 from app.jobs.convert import make_imatrix, quantize_file
+from backends.formats import FormatError
 from backends.formats.gguf import read_header
+from backends.llama.quantization.importance_reader import read_importance
 from tests.convert import sources
 
 TEXT = "The quick brown fox doesn't jump over 12345 lazy dogs. Grüße aus München! def f(x): return x ** 2\n" * 60
@@ -190,3 +193,13 @@ def test_cancelled_it_leaves_nothing(source: Path, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         make_imatrix(source, tmp_path / "x.gguf", logs=tmp_path, on_progress=hear, cancelled=called_off)
     assert not list(tmp_path.glob("x.gguf*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes among its files")
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "matrix.gguf"
+    os.mkfifo(pipe)
+    with pytest.raises(FormatError, match="it is a pipe, not a file"):
+        read_importance(pipe)
+    with pytest.raises(FormatError, match="it is a device, not a file"):
+        read_importance(Path("/dev/zero"))

@@ -158,6 +158,27 @@ def test_what_pip_says_becomes_a_sentence(
         download_wheel(wheel, folder, lambda _: None, NEVER)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limits")
+def test_a_full_disk_takes_no_words_either_and_is_told(
+    wheel: Wheel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"  # as a disk without a free block
+    says(monkeypatch, tmp_path, f"{full}\nraise OSError(28, 'No space left on device')")
+    with pytest.raises(DownloadError) as told:
+        download_wheel(wheel, folder, lambda _: None, NEVER)
+    assert str(told.value) == (
+        f"The disk of {folder.parent} is full. Nothing of it is kept. Free some space, then try again."
+    )
+
+
+def test_pip_may_say_more_than_anybody_reads(
+    wheel: Wheel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, tmp_path, "print('x' * (3 << 20)); print('ERROR: last'); sys.exit(1)")
+    with pytest.raises(DownloadError, match="pip says: ERROR: last"):
+        download_wheel(wheel, folder, lambda _: None, NEVER)
+
+
 GROWING = """file = open('x.whl', 'wb')
 while True:
     file.write(bytes(100_000))

@@ -107,3 +107,12 @@ def test_sets_whose_names_differ_by_case_alone_are_two(stage: Stage) -> None:
     foreign.parts(stage.home / "f", "Big", 2)
     stage.folders.append(str(stage.home / "f"))
     assert [entry.problem for entry in stage.library.models()] == [None, None]
+
+
+def test_a_part_of_another_model_is_told(stage: Stage, smollm2: Path) -> None:
+    first, second = split(smollm2, stage.home / "f", "SmolLM2")
+    other = foreign.parts(stage.home / "other", "SmolLM2", 2)[1]
+    other.replace(second)
+    sentence = f"{second.name} holds weights that {first.name} has, so it is of another set."
+    with pytest.raises(ModelFileError, match=re.escape(sentence)):
+        file_entry("x", first)

@@ -13,6 +13,7 @@ from backends.formats import FormatError
 from backends.formats.gguf import MAGIC, Header, TensorInfo, read_header
 from backends.formats.gguf_cursor import Cursor
 from backends.llama.quantization.importance import Importance
+from backends.regular_file import check_regular
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,6 +26,7 @@ KEY_DATASETS, KEY_CHUNKS, KEY_CHUNK_SIZE = "imatrix.datasets", "imatrix.chunk_co
 def read_importance(path: Path) -> Importance:
     """Raises FormatError with a sentence."""
     try:
+        check_regular(path)  # a pipe would be waited for
         with path.open("rb") as file:
             start, size = file.read(len(MAGIC)), path.stat().st_size
             if size > MAX_BYTES:

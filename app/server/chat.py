@@ -22,7 +22,7 @@ MAX_MESSAGES = 10_000
 
 
 def _content(content: Any) -> str:
-    """A string, or the text parts of a list, each a line as with llama-server; null is an assistant's turn without words."""
+    """A string, or text parts, each a line as with llama-server; null is an assistant's turn without words."""
     if isinstance(content, str):
         return text(content)
     if content is None:

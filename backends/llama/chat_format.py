@@ -8,6 +8,10 @@ from backends.protocol import Message
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 BREAK = "\n\n"  # between texts that become one turn, as in the templates that fold the system text themselves
 FIRST_WORDS = "Hello."  # of a person, where a template wants one to speak first, and to say something
+DEAF = (
+    "The model's chat template leaves out what people write, so its chats cannot work: choose another file of the"
+    " model, or let it complete texts."
+)
 NOBODY: frozenset[str] = frozenset()
 EVERYBODY = frozenset({USER, ASSISTANT})
 
@@ -16,6 +20,7 @@ EVERYBODY = frozenset({USER, ASSISTANT})
 class ChatFormat:
     """Found by trying the template once. As it stands here, it takes everything."""
 
+    takes_words: bool = True  # False: it leaves out, or replaces, even what a person asks
     takes_system: bool = True  # False: it refuses a system turn, or leaves out what it says
     takes_late_system: bool = True  # one after others
     takes_opening: bool = True  # an answer without a question, first
@@ -27,6 +32,8 @@ class ChatFormat:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the person who loads the model."""
+        if not self.takes_words:
+            return (DEAF,)
         if self.takes_system:
             return ()
         return ("The model's chat template takes no system prompt: it is put before your first message.",)

@@ -116,6 +116,8 @@ class _Trial:
         ask, answer, again, more = (USER, "qqask"), (ASSISTANT, "qqanswer"), (USER, "qqagain"), (ASSISTANT, "qqmore")
         system = (SYSTEM, "qqsystem")
         self._need(Message(*ask))
+        if not self._needs.takes_words:
+            return self._needs
         pairs = {USER: (ask, again), ASSISTANT: (ask, answer, more, again)}
         with suppress(Refused):  # compiled for the first chat
             _text(self._template, (Message(*ask),), self._needs, tracked=True)
@@ -135,7 +137,7 @@ class _Trial:
             self._needs = ChatFormat(wants_parts=parts, wants_lists=lists)
             if self._writes((question.role, question.content)):
                 return
-        self._needs = ChatFormat()
+        self._needs = ChatFormat(takes_words=False)
         _text(self._template, (question,), self._needs)
 
     def _writes(self, *turns: tuple[str, str]) -> bool:
@@ -143,7 +145,8 @@ class _Trial:
             text = _text(self._template, tuple(Message(*turn) for turn in turns), self._needs)
         except Refused:
             return False
-        return all(content in text for _, content in turns)
+        written = text.casefold()  # some write all in capitals
+        return all(content in written for _, content in turns)
 
 
 def _text(

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2.exceptions import TemplateRuntimeError
-
-from backends.llama.jinja import TEMPLATE_FAULTS, Clock, Environment
+from backends.llama.jinja import TEMPLATE_FAULTS, Clock, Environment, Own, reason
 from backends.llama.said import concat
 from backends.llama.tracking import TrackingEnvironment
 from backends.sandbox.job import Refused
@@ -53,7 +51,7 @@ class CompiledTemplate:
             )
             return concat(_bounded(parts, room)) if tracked else "".join(_bounded(parts, room))
         except TEMPLATE_FAULTS as error:
-            raise Refused(str(error).strip() or type(error).__name__) from error
+            raise Refused(reason(error)) from error
 
     def _compile(self, tracked: bool) -> Any:
         if tracked not in self._compiled:
@@ -64,7 +62,7 @@ class CompiledTemplate:
     def _checked_source(self) -> str:
         source = self._template.source
         if len(source) > MAX_TEMPLATE:
-            raise TemplateRuntimeError(f"it has {len(source):,} characters")
+            raise Own(f"it has {len(source):,} characters")
         return source
 
 
@@ -82,5 +80,5 @@ def _bounded(parts: Iterable[str], room: int) -> Iterable[str]:
     for part in parts:
         room -= len(part)
         if room < 0:
-            raise TemplateRuntimeError("its output has no end")
+            raise Own("its output has no end")
         yield part

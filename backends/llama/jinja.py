@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError, nodes
+from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
@@ -15,7 +15,32 @@ from jinja2.utils import Namespace
 
 # what a template that is no good, or is given what it does not expect, may raise
 TEMPLATE_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError, ValueError)
+PYTHONS = (  # words for what Python says in its own
+    (ArithmeticError, "it computes what has no result"),
+    (UnicodeError, "it writes characters that are none"),
+    (LookupError, "it asks for an entry that is not there"),
+    (AttributeError, "it asks for a property that is not there"),
+    (TypeError, "it does something with a value of the wrong kind"),
+    (ValueError, "it does something with a value that does not fit"),
+)
 MAX_FACTOR, MAX_EXPONENT = 100_000, 64
+
+
+class Own(TemplateRuntimeError):
+    """What is said in a template's own words, or in ours: a reason as it stands."""
+
+
+def reason(error: BaseException) -> str:
+    """Why a template failed, in words that follow a colon."""
+    if isinstance(error, Own):
+        return str(error).strip() or "it gives no reason"
+    if isinstance(error, TemplateSyntaxError):
+        return f"it cannot be read: {error.message} (line {error.lineno})"
+    if isinstance(error, SyntaxError):  # of what jinja makes of it
+        return f"it cannot be read: {error.msg}"
+    if isinstance(error, TemplateError):  # those of jinja are for those who write templates
+        return f"it makes an error: {error}"
+    return next((words for kind, words in PYTHONS if isinstance(error, kind)), "it makes an error")
 
 
 class GenerationBlock(Extension):
@@ -51,7 +76,7 @@ class Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         is_large = any(isinstance(side, int) and abs(side) > MAX_FACTOR for side in (left, right))
         if is_large or (operator == "**" and isinstance(right, int) and right > MAX_EXPONENT):
-            raise TemplateRuntimeError("it computes with enormous numbers")
+            raise Own("it computes with enormous numbers")
         return super().call_binop(context, operator, left, right)
 
 
@@ -107,5 +132,5 @@ class Clock:
         return self._moment.strftime(form)
 
 
-def _raise(message: str) -> NoReturn:
-    raise TemplateRuntimeError(message)
+def _raise(message: object = "") -> NoReturn:
+    raise Own(str(message))

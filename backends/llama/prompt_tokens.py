@@ -49,4 +49,6 @@ class PromptTokens:
         return tokens
 
     def _begun(self, tokens: list[int]) -> list[int]:
-        return tokens if tokens[:1] == self._first else self._first + tokens
+        """With one, however many the text brings: templates that are kept by hand write one, too."""
+        num_own = next((i for i, token in enumerate(tokens) if [token] != self._first), len(tokens))
+        return self._first + tokens[num_own:]

@@ -8,13 +8,13 @@ from typing import Any
 
 from jinja2 import nodes, pass_environment
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.exceptions import FilterArgumentError, TemplateRuntimeError
+from jinja2.exceptions import FilterArgumentError
 from jinja2.filters import make_attrgetter
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedFormatter
 
-from backends.llama.jinja import Clock, Environment
+from backends.llama.jinja import Clock, Environment, Own
 from backends.llama.said import Said, all_said, as_said, as_text, concat, is_said
 
 # filters that hand on what they are given, or say no text
@@ -78,7 +78,7 @@ class _Generator(CodeGenerator):
         self.write("))")
 
     def visit_ScopedEvalContextModifier(self, *_: Any) -> None:
-        raise TemplateRuntimeError("it escapes what it writes")
+        raise Own("it escapes what it writes")
 
 
 TrackingEnvironment.code_generator_class = _Generator

@@ -139,6 +139,20 @@ def test_a_template_that_takes_nothing_is_said_at_the_load(model: Model) -> None
     assert model.notes == ("The model's chat template could not be tried: Never.",)
 
 
+IGNORING = "[user]Say hi[model]", "{% for m in messages %}[{{ m.role }}]{% endfor %}", "{{ strftime_now('%Y') }}"
+
+
+@pytest.mark.parametrize("model", IGNORING, indirect=True)
+def test_a_template_that_leaves_out_what_people_write_is_said_at_the_load(model: Model) -> None:
+    (note,) = model.notes
+    assert note.startswith("The model's chat template leaves out what people write, so its chats cannot work: ")
+
+
+@pytest.mark.parametrize("model", ["{% for m in messages %}{{ m.content | upper }}{% endfor %}"], indirect=True)
+def test_a_template_may_write_it_in_capitals(model: Model) -> None:
+    assert model.notes == ()
+
+
 @pytest.mark.parametrize(
     "model", ["{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}A:"], indirect=True
 )

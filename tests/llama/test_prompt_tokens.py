@@ -76,7 +76,7 @@ def test_of_a_text_that_begins_with_the_first_token_there_is_one(vocabulary: Nat
     finally:
         vocabulary.__class__ = NativeModel
     begun = [START, *vocabulary.tokenize("Hi", add_special=False, parse_special=False)]
-    for text in ("Hi", "<|im_start|>Hi"):
+    for text in ("Hi", "<|im_start|>Hi", "<|im_start|><|im_start|>Hi", "<|im_start|>" * 9 + "Hi"):
         assert prompts.of_text(text, reads_markers=True) == begun
         assert prompts.of_chat(Rendered(text)) == begun
     assert prompts.of_chat(Rendered("<|im_start|>Hi", said=((12, 14),))) == begun

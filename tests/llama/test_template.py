@@ -124,11 +124,13 @@ def test_origins_cost_no_more_than_a_template_may() -> None:
 def test_what_is_bad_is_said_when_it_is_tried() -> None:
     loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     with Sandbox() as sandbox:
-        template = ChatTemplate(f"{{% if messages|length > 2 %}}{loop}{{% endif %}}Hi", TOKENS)
+        template = ChatTemplate(
+            f"{{% if messages|length > 2 %}}{loop}{{% endif %}}{{{{ messages[-1].content }}}}", TOKENS
+        )
         (note,) = template.probe(sandbox)
         assert "could not be tried: it takes longer than 2 seconds" in note
         assert template.is_broken
-        assert template.render(CHAT, sandbox).text == "Hi"
+        assert template.render(CHAT, sandbox).text == CHAT[-1].content
 
 
 @pytest.mark.parametrize("order", ["break", "continue"])
@@ -141,6 +143,27 @@ def test_an_order_outside_of_a_loop_is_a_sentence(render: Renderer, order: str) 
 def test_a_templates_own_refusal_is_repeated(render: Renderer) -> None:
     with pytest.raises(PromptError, match="roles must alternate"):
         render("{{ raise_exception('roles must alternate') }}")
+
+
+ERRORS = {
+    "{{ 2.0 ** 64 ** 64 }}": "it computes what has no result",
+    "{{ 1 // 0 }}": "it computes what has no result",
+    "{{ raise_exception() }}": "it gives no reason",
+    "{{ namespace() | tojson }}": "it does something with a value of the wrong kind",
+    "{{ 'x' + 1 }}": "it does something with a value of the wrong kind",
+    "{{ '%d' | format(messages[0].content) }}": "it does something with a value of the wrong kind",
+    "{{ '{1}'.format(2) }}": "it asks for an entry that is not there",
+    "{{ [].index(3) }}": "it does something with a value that does not fit",
+    "{{ nothing.at_all }}": "it makes an error: 'nothing' is undefined",
+    "{% if %}": "it cannot be read: Expected an expression, got 'end of statement block' (line 1)",
+}
+
+
+@pytest.mark.parametrize("source", ERRORS)
+def test_an_error_of_a_template_is_said_in_words_for_people(render: Renderer, source: str) -> None:
+    with pytest.raises(PromptError) as refused:
+        render(source)
+    assert str(refused.value) == f"The model's chat template refused this chat: {ERRORS[source]}."
 
 
 def test_a_template_cannot_change_what_it_is_given(render: Renderer) -> None:

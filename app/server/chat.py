@@ -22,11 +22,7 @@ MAX_MESSAGES = 10_000
 
 
 def _content(content: Any) -> str:
-<<<<<<< HEAD
     """A string, or the text parts of a list, each a line as with llama-server; null is a turn without words."""
-=======
-    """A string, or text parts, each a line as with llama-server; null is an assistant's turn without words."""
->>>>>>> mprompts
     if isinstance(content, str):
         return text(content)
     if content is None:

@@ -97,7 +97,7 @@ def lost_origins(template: CompiledTemplate, form: ChatFormat, it: Chat) -> list
     messages = tuple(_with_canaries(i, message) for i, message in enumerate(it.messages))
     plain = Render(messages, form, it.continues).run({TEMPLATE: template})
     tracked = Render(messages, form, it.continues, tracked=True).run({TEMPLATE: template})
-    if plain.text != tracked.text:
+    if plain.text != tracked.text or tracked.said is None:
         return ["another text"]
     found = re.finditer(CANARY.replace("|", r"\|").format(r"\d+"), tracked.text)
     spans = tracked.said

@@ -13,7 +13,7 @@ WIDTH = 100
 
 
 class ProgressLine:
-    """One line that is written over on a terminal; elsewhere a line per step and minute, for a log. Close it at last."""
+    """One line that is written over on a terminal; elsewhere a line per step and minute, for a log. Close it."""
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr

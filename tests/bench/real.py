@@ -17,13 +17,14 @@ from llama_cpp import __version__ as version
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).parent / "results" / "real.md"
 KINDS = ("failure", "error", "skipped")
+CHOICE = ("-m", "real", "tests")  # the others of tests/real, on SmolLM2, belong to `make test`
+PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *CHOICE)
 
 
 def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-m", "real or not real", "-k", "real", f"--junitxml={report}"]
-        code = subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
+        code = subprocess.run([*PYTEST, f"--junitxml={report}", *arguments], cwd=ROOT, check=False).returncode
         if report.exists() and not arguments:
             TABLE.write_text(_table(report))
             print(TABLE.relative_to(ROOT))

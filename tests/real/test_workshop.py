@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from app.inference.supervisor import Supervisor
+from app.lab.text import SHIPPED_CHOICES
 from backends.protocol import EngineOptions
 from tests.cli.test_commands import slipstream
 from tests.inference.conftest import SECONDS
@@ -23,12 +24,15 @@ def test_quantized_to_q4_k_m_it_is_measured_and_still_knows_the_capital(
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["bytes"] == small.stat().st_size
     text.write_text(TEXT * 3, "utf-8")
-    how = ("--text", str(text), "--context", "64", "--card", "--json")
+    items = tmp_path / "items.txt"
+    items.write_text("\n".join(SHIPPED_CHOICES.read_text("utf-8").split("\n")[:60]), "utf-8")  # ten of them
+    how = ("--text", str(text), "--choices", str(items), "--context", "64", "--card", "--json")
     measured = slipstream("evaluate", str(small), "--against", str(smollm2), *how, SLIPSTREAM_HOME=str(tmp_path))
     assert measured.returncode == 0, measured.stderr
     card = json.loads(measured.stdout)
     assert 0 < card["evaluation"]["kld"]["mean"] < 0.5
     assert 1 < card["evaluation"]["perplexity"] < 60
+    assert card["evaluation"]["choices"]["num_items"] == 10
     assert card["speed"]["decode_per_second"] > 0
     handle = real_supervisor.load("small", small, EngineOptions(context=512))
     handle.wait_ready(SECONDS)

@@ -13,7 +13,10 @@ from app.__main__ import main
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (os.mkfifo, "{} is no file but a device, a pipe or the like."),
     "device": (lambda path: path.symlink_to("/dev/zero"), "{} is no file but a device, a pipe or the like."),
-    "nowhere": (lambda path: path.symlink_to("nowhere"), "{} is a link to a file that is not there. Bring the file back, or delete the link."),
+    "nowhere": (
+        lambda path: path.symlink_to("nowhere"),
+        "{} is a link to a file that is not there. Bring the file back, or delete the link.",
+    ),
     "circle": (lambda path: path.symlink_to(path.name), "{} is a link that goes round in a circle."),
 }
 COMMANDS = (("chat", "{}", "hello"), ("serve", "--model", "{}"), ("evaluate", "{}"), ("quantize", "{}", "out.gguf"))

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120.0
+PATIENCE = 3.0  # before a key that was lost is pressed again
 PIECE = 1 << 16
 
 
@@ -43,6 +44,25 @@ class Terminal:
             assert self._read(0.2) or self.process.poll() is None, f"ended: {self.seen[self._at :]!r}"
         before, self._at = self.seen[self._at : found], found + len(words)
         return before
+
+    def interrupt(self, prompt: str = ">>> ") -> None:
+        """Ctrl+C, until the prompt comes: Python's readline loses one that arrives just before it waits for a key."""
+        self._interrupt_until(lambda: self.seen.find(prompt, self._at) >= 0)
+        self.wait_for(prompt)
+
+    def leave(self) -> int:
+        """Ctrl+C until it ends; the exit code."""
+        self._interrupt_until(lambda: self.process.poll() is not None)
+        return self.end()
+
+    def _interrupt_until(self, is_so: Callable[[], bool]) -> None:
+        until = time.monotonic() + SECONDS
+        while not is_so():
+            assert time.monotonic() < until, self.seen[self._at :]
+            self.type("\x03")
+            patience = time.monotonic() + PATIENCE
+            while not is_so() and time.monotonic() < patience:
+                self._read(0.2)
 
     def ask(self, text: str, prompt: str = ">>> ") -> str:
         """Types a line, and gives what came until the next prompt."""

@@ -56,8 +56,7 @@ def test_messages_of_several_lines(chat: Terminal) -> None:
     assert "You said “seventh\r\neighth”" in chat.ask("\x1b[200~seventh\neighth\x1b[201~")  # a paste
     chat.type('"""dropped\r')
     chat.wait_for("... ")
-    chat.type("\x03")
-    chat.wait_for(">>> ")
+    chat.interrupt()
     assert "8 messages" in chat.ask("/show")
 
 
@@ -72,11 +71,9 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_leaves(chat: Terminal) -> Non
     chat.wait_for(">>> ")
     chat.type("half a line")
     chat.wait_for("half a line")
-    chat.type("\x03")
-    chat.wait_for(">>> ")
+    chat.interrupt()
     assert "You said “the next”" in chat.ask("the next"), "what was half typed is dropped, and nothing else"
-    chat.type("\x03")
-    assert chat.end() == 0
+    assert chat.leave() == 0
 
 
 def test_a_polite_signal_leaves_in_the_middle_of_an_answer(chat: Terminal) -> None:

@@ -144,7 +144,7 @@ def test_a_split_model_is_quantized_from_its_first_part(source: Path, tmp_path: 
     with pytest.raises(ConversionError, match=r"is a part of a split model\. Start from its first part, …-00001-of-"):
         quantize_file(parts[1], tmp_path / "x.gguf", logs=tmp_path)
     parts[1].unlink()
-    with pytest.raises(ConversionError, match=r"00002-of-\d+\.gguf is missing of this model in parts"):
+    with pytest.raises(ConversionError, match=r"00002-of-\d+\.gguf is missing: it is a part of this model"):
         quantize_file(parts[0], tmp_path / "x.gguf", logs=tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_parts_that_do_not_belong_together_are_told_as_in_the_library(source: Pa
     shutil.copyfile(first, second)
     assert told().startswith(f"{second.name} is not part 2 of {len(parts)}.")
     second.unlink()
-    assert told().startswith(f"{second.name} is missing of this model in parts.")
+    assert told().startswith(f"{second.name} is missing: it is a part of this model.")
     other = first.with_name(second.name.upper())
     other.write_bytes(kept)
     assert told().startswith(f"{other.name} lies here and is not named as part 2 of")

@@ -45,7 +45,7 @@ def test_what_is_missing_is_named_whichever_part_is_asked_for(stage: Stage) -> N
     paths = foreign.parts(stage.home / "f", "big", 4)
     for path in paths[:1]:
         path.unlink()
-    with pytest.raises(ModelFileError, match=r"^big-00001-of-00004\.gguf is missing of this model"):
+    with pytest.raises(ModelFileError, match=r"^big-00001-of-00004\.gguf is missing: it is a part of this model"):
         stage.library.find(str(paths[1]))
     stage.folders.append(str(stage.home / "f"))
     assert "big-00001-of-00004.gguf is missing" in str(stage.library.find(paths[2].name).problem)

@@ -16,7 +16,16 @@ KV_Q8 = EngineOptions(context=2048, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0
 
 @pytest.fixture(scope="module")
 def real_supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
-    folder = tmp_path_factory.mktemp("real")
+    yield from _supervisor(tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture
+def own_supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    """Of one test."""
+    yield from _supervisor(tmp_path)
+
+
+def _supervisor(folder: Path) -> Iterator[Supervisor]:
     supervisor = Supervisor(folder / "logs", Preflight(folder / "cache", folder / "logs"))
     yield supervisor
     supervisor.close()

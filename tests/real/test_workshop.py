@@ -17,7 +17,7 @@ the waves broke over the wall and the wind sang in the iron railing, but the lam
 
 
 def test_quantized_to_q4_k_m_it_is_measured_and_still_knows_the_capital(
-    real_supervisor: Supervisor, smollm2: Path, tmp_path: Path
+    own_supervisor: Supervisor, smollm2: Path, tmp_path: Path
 ) -> None:
     small, text = tmp_path / "small.gguf", tmp_path / "text.txt"
     made = slipstream("quantize", str(smollm2), str(small), "--type", "Q4_K_M", "--allow-requantize", "--json")
@@ -34,6 +34,6 @@ def test_quantized_to_q4_k_m_it_is_measured_and_still_knows_the_capital(
     assert 1 < card["evaluation"]["perplexity"] < 60
     assert card["evaluation"]["choices"]["num_items"] == 10
     assert card["speed"]["decode_per_second"] > 0
-    handle = real_supervisor.load("small", small, EngineOptions(context=512))
+    handle = own_supervisor.load("small", small, EngineOptions(context=512))
     handle.wait_ready(SECONDS)
     assert "Paris" in chat(handle, CAPITAL).text

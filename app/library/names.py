@@ -3,6 +3,7 @@
 from app.errors import ModelFileError
 
 MAX_NAME = 128
+MAX_ID = 255  # characters of a model's id, which may be a path
 RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )

@@ -16,9 +16,10 @@ from app.errors import ModelFileError, UnknownModelError
 from app.library.changing import one_at_a_time
 from app.library.checkpoint_folder import contents, require_no_link
 from app.library.entry import ModelEntry, file_entry, installed_entry, uninstalled_entry
+from app.library.finding import find_entry
 from app.library.gguf import Description, describe_parts, leading_name, part_paths, read_model, read_projector, split_of
 from app.library.manifest import FILE_NAME, DamagedManifestError, Record, read_manifest, write_manifest
-from app.library.names import checked_name
+from app.library.names import MAX_ID, checked_name
 from app.library.naming import naming_of
 from app.whole_file import reason, set_aside
 from backends.bounds import as_name
@@ -26,7 +27,6 @@ from backends.ownership.files import delete_below, delete_empty, delete_file, pa
 from backends.ownership.private import close_to_writers, make_folder
 
 SUFFIX = ".gguf"
-MAX_ID = 255
 MAX_NAMED = 12  # so many known names fit into a sentence
 
 
@@ -59,16 +59,14 @@ class ModelStore:
         return sorted(entries, key=lambda entry: entry.id.casefold())
 
     def find(self, name: str) -> ModelEntry:
-        """By id, file name or path of a .gguf file anywhere. Raises UnknownModelError, which names the known ones."""
+        """As the library finds it, or a .gguf file anywhere. Raises UnknownModelError, which names the known ones."""
         entries = self.models()
-        for entry in entries:
-            if name in (entry.id, entry.path.name, f"{_repo_id(entry.path)}:{entry.quantization}"):
-                return entry
+        if entry := find_entry(name, entries):
+            return entry
         path = Path(os.path.expanduser(leading_name(name)))
         if path.suffix.lower() == SUFFIX and os.path.isfile(path):
-            same = next((entry for entry in entries if entry.path == path.absolute()), None)
             # its path, so that no other model of that name can be taken for it
-            return same or file_entry(as_name(str(path.absolute()), MAX_ID), path.absolute())
+            return file_entry(as_name(str(path.absolute()), MAX_ID), path.absolute())
         raise UnknownModelError(unknown_model(name, entries))
 
     @one_at_a_time
@@ -315,10 +313,6 @@ def _free_id(folder: Path, stem: str, taken: set[str]) -> str:
     id_ = base if base not in taken else f"{base}:{stem}"
     taken.add(id_)
     return id_
-
-
-def _repo_id(path: Path) -> str:
-    return "/".join(path.parent.parts[-2:])
 
 
 def _readable(folder: Path) -> dict[str, Record]:

@@ -44,9 +44,7 @@ def find_ends(template: ChatTemplate, sandbox: Sandbox, markers: Markers) -> Tem
         if rest[part.begin : part.end].strip():  # something that people can read comes first
             break
     written = WRITTEN_MARKER.match(rest)
-    is_within = written is not None and any(written[1] in text for text in inside)
-    if (
-        written and not is_within and not markers.in_text(written[1])
-    ):  # those of gpt-oss are shown, and stand within answers, too
-        return TemplateEnds(stops=(written[1],))
-    return TemplateEnds()
+    # those of gpt-oss are markers that are shown, and stand within answers, too
+    if written is None or markers.in_text(written[1]) or any(written[1] in text for text in inside):
+        return TemplateEnds()
+    return TemplateEnds(stops=(written[1],))

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from backends.child import Refusal
 from backends.convert.converter import convert
 from backends.convert.weights import read_weights
+from backends.formats.gguf import read_header
 from tests.convert import checkpoints
 
 
@@ -87,3 +88,4 @@ def test_the_first_architecture_that_is_known_counts(folder: Path, tmp_path: Pat
     settings = json.loads((folder / "config.json").read_text())
     checkpoints.change_json(folder / "config.json", architectures=["LlamaModelOfOurs", *settings["architectures"]])
     convert(lambda _: None, folder, tmp_path / "model.gguf", "bf16")
+    assert read_header(tmp_path / "model.gguf").architecture == "llama"

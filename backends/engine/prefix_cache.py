@@ -10,7 +10,7 @@ from backends.engine.cuts import Cuts
 from backends.engine.keeper import Keeper
 from backends.engine.miss import Known, Misses, Spell
 from backends.engine.rolls import Rolls
-from backends.engine.room import Room
+from backends.engine.room import MIN_WORTH, Room
 from backends.engine.runner import KVFull, Runner
 from backends.engine.sequence import Sequence
 from backends.engine.slots import Adapters, Slots
@@ -175,7 +175,7 @@ class PrefixCache:
         """Whether a copy would take memory for what is the source's next turn: nothing else needs the source."""
         is_costly = not self.runner.shares_cells or not self.slots.free
         held = self.slots.idle.get(source) if source is not None and is_costly else None
-        return held is not None and len(held) - length < self.keeper.min_tokens
+        return held is not None and len(held) - length < max(MIN_WORTH, self.keeper.min_tokens)
 
     def _take_slot(self, source: int | None) -> int:
         """An empty slot; `source` as it is when there is no other."""

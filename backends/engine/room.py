@@ -58,7 +58,7 @@ class Room:
         size, slots = self._runner.size, self._slots
         needed = slots.num_tokens + num_tokens - num_known if self._runner.shares_cells else num_tokens
         num_slots = size.slots
-        if wants_slot:
+        if wants_slot or self.num_expected > size.slots:
             worth = sum(len(held) >= MIN_WORTH for held in slots.idle.values())
             spare = worth if self._runner.shares_cells else min(worth, NUM_SPARE)
             num_slots = max(len(slots.busy) + 1, self.num_expected) + spare

@@ -12,10 +12,10 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
-from backends.llama import stream_state
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.rollback import Rollback
+from backends.llama.states import States
 from backends.prompt_cache.state import Payload
 
 GGML_TYPES = {
@@ -34,9 +34,6 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 # rounded again, others' too, and bf16 ends the process
 TURNABLE = ("f32", "f16")
 MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
-WHOLE = -1  # in place of a slot: the state of them all
-WHOLE_STATE = lib.LLAMA_STATE_SEQ_FLAGS_NONE
-RECURRENT_PART = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,6 @@ class NativeContext(Closable):
         self._params, self._eval_callback = params, eval_callback
         self.generation = 0  # counts how often the context was made: adapters and samplers are set to each anew
         self._make(params)
-        # whether a slot's state goes into any number of streams, see `stream_state`
-        self.has_plain_streams = not self.is_unified and self._num_bytes(0) == stream_state.empty_bytes(self.num_slots)
         self._num_rows: dict[int, int] = {}  # of each slot in the batch
         self._batch = lib.llama_batch_init(params.batch_tokens, 0, 2)
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
@@ -105,6 +100,7 @@ class NativeContext(Closable):
         )
         self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if self.model.is_recurrent else None
         self._rollback = Rollback()
+        self._states = States(self.pointer, self.num_slots, self.is_unified)
         self._turning: int | None = None  # a slot whose keys are turned in the next decode
 
     def _native(self, params: ContextParams) -> Any:
@@ -202,11 +198,11 @@ class NativeContext(Closable):
 
     def checkpoint(self, slot: int) -> bytearray:
         """The recurrent state alone."""
-        return self._get(slot, flags=RECURRENT_PART)
+        return self._states.checkpoint(slot)
 
     def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
-        if not self._set(slot, checkpoint, len(checkpoint), RECURRENT_PART):
-            raise NativeError(f"llama_state_seq_set_data refused a checkpoint of slot {slot}")
+        self._rollback.forget(slot)
+        self._states.rewind(slot, checkpoint)
         self.truncate(slot, length)  # the cells of the attention layers
 
     def roll(self, slot: int, begin: int, end: int) -> None:
@@ -219,59 +215,39 @@ class NativeContext(Closable):
     def save(self, slot: int, length: int) -> Payload:
         """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""
         assert self._num_held(slot) == length, "the slot holds other tokens"
-        if not self.has_plain_streams:
-            return self._get(slot)
-        payload = self._get(slot, num_more=stream_state.TAIL)
-        return stream_state.portable(payload, len(payload) - stream_state.TAIL, slot, self.num_slots)
+        return self._states.save(slot)
 
     def restore(self, slot: int, payload: Payload) -> bool:
         """False when no cells are free, or it does not fit this context; the slot is empty then.
         A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
-        num_bytes = len(payload)
-        if self.has_plain_streams:
-            payload = stream_state.for_streams(payload, self.num_slots)
-            num_bytes = stream_state.read_bytes(payload, self.num_slots)
-        is_read = self._set(slot, payload, num_bytes)
+        self._rollback.forget(slot)
+        is_read = self._states.restore(slot, payload)
         if not is_read:
             lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         elif self._shadow is not None:
             lib.llama_memory_seq_cp(self._memory, slot, slot + self._shadow, -1, -1)
         return is_read
 
+    @property
+    def has_portable_states(self) -> bool:
+        """Whether a slot's state goes into streams of any number."""
+        return self._states.are_portable
+
     def resize(self, num_cells: int, num_slots: int) -> None:
         """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError when
         it cannot be made; it is as it was then."""
         assert self._shadow is None or num_slots == self.num_slots, "shadows keep their distance"
         self._turn_keys()
-        before, states = self._params, self._states()
+        before = self._params
+        states = self._states.take([slot for slot in range(self.num_slots) if self._num_held(slot)])
         self._free()
         try:
             self._make(replace(before, num_cells=num_cells, num_slots=num_slots))
         except NativeError:
             self._make(before)
-            self._put_back(states)
+            self._states.put_back(states)
             raise
-        self._put_back(states)
-
-    def _states(self) -> dict[int, Payload]:
-        """By slot; in one pool all of it as one, which keeps shared cells shared and what a window has passed."""
-        held = {slot: length for slot in range(self.num_slots) if (length := self._num_held(slot))}
-        if held and self.is_unified:
-            size: int = lib.llama_state_get_size(self.pointer)
-            payload = bytearray(size)
-            written = lib.llama_state_get_data(self.pointer, _as_array(payload), size)
-            if written != size:
-                raise NativeError(f"llama_state_get_data wrote {written} of {size} bytes")
-            return {WHOLE: payload}
-        return {slot: self.save(slot, length) for slot, length in held.items()}
-
-    def _put_back(self, states: dict[int, Payload]) -> None:
-        for slot, payload in states.items():
-            if slot != WHOLE:
-                if not self.restore(slot, payload):
-                    raise NativeError(f"what slot {slot} held could not be put back")
-            elif lib.llama_state_set_data(self.pointer, _as_array(payload), len(payload)) != len(payload):
-                raise NativeError("what the slots held could not be put back")
+        self._states.put_back(states)
 
     def _turn_keys(self) -> None:
         """A state has the keys as they are: those of a roll are turned by a decode, if only of a token to forget."""
@@ -299,29 +275,6 @@ class NativeContext(Closable):
     def _num_held(self, slot: int) -> int:
         return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
-    def _num_bytes(self, slot: int, flags: int = WHOLE_STATE) -> int:
-        return int(lib.llama_state_seq_get_size_ext(self.pointer, slot, flags))
-
-    def _get(self, slot: int, num_more: int = 0, flags: int = WHOLE_STATE) -> bytearray:
-        """num_more: bytes behind it that are left empty."""
-        size = self._num_bytes(slot, flags)
-        payload = bytearray(size + num_more)
-        written = lib.llama_state_seq_get_data_ext(self.pointer, _as_array(payload), size, slot, flags)
-        if written != size:
-            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
-        return payload
-
-    def _set(self, slot: int, payload: Payload, num_bytes: int, flags: int = WHOLE_STATE) -> bool:
-        """Whether so many bytes were read."""
-        self._rollback.forget(slot)
-        read = lib.llama_state_seq_set_data_ext(self.pointer, _as_array(payload), len(payload), slot, flags)
-        return bool(read == num_bytes)
-
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
-
-
-def _as_array(payload: Payload) -> Any:
-    """Its own memory, not a copy."""
-    return (ctypes.c_uint8 * len(payload)).from_buffer(payload)

@@ -383,7 +383,7 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
         copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
         params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
     context = NativeContext(model, params)
-    if not (context.is_unified or context.has_plain_streams):  # states that go into as many streams alone
+    if not (context.is_unified or context.has_portable_states):  # states that go into as many streams alone
         context.resize(size.cells * layout.num_slots, layout.num_slots)
     return context
 

@@ -46,7 +46,7 @@ class LlamaRunner:
         """Of what `save` returns, in a word: another form cannot be restored."""
         if self.shares_cells:
             return "unified"
-        return "streams" if self._context.has_plain_streams else f"streams={self.num_slots}"
+        return "streams" if self._context.has_portable_states else f"streams={self.num_slots}"
 
     @property
     def num_cells(self) -> int:

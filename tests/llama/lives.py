@@ -24,7 +24,7 @@ from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
 
 NUM_CELLS, NUM_SLOTS, MAX_DRAFT = 256, 4, 3
-LIMIT = Size(512, NUM_SLOTS)
+LIMITS = Size(NUM_CELLS, NUM_SLOTS), Size(2 * NUM_CELLS, NUM_SLOTS)
 NUM_SEQUENCES, NUM_TOKENS, LONGEST = 10, 16, 110
 
 
@@ -41,7 +41,7 @@ def live(_report: Report, path: Path, num_lives: int) -> Lived:
     lived = Lived([], Counter())
     with NativeModel(path) as model, _context(model, 1) as alone, _context(model, NUM_SLOTS) as context:
         for seed in range(num_lives):
-            Life(seed, LlamaRunner(context, NUM_SLOTS, LIMIT), LlamaRunner(alone, 1)).run(lived)
+            Life(seed, LlamaRunner(context, NUM_SLOTS, LIMITS[seed % 2]), LlamaRunner(alone, 1)).run(lived)
     return lived
 
 
@@ -116,7 +116,8 @@ class Life:
     def _resize(self) -> None:
         """To more cells, or fewer where they suffice; and where no slot has a shadow, to fewer slots or all."""
         slots = self.cache.slots
-        cells = self.random.choice([size for size in (NUM_CELLS, LIMIT.cells) if size >= slots.num_held] or [LIMIT.cells])
+        sizes = (NUM_CELLS, self.runner.limit.cells)
+        cells = self.random.choice([size for size in sizes if size >= slots.num_held] or [self.runner.size.cells])
         has_shadows = not self.runner.can_cut_saved and self.runner.max_draft is None
         least = NUM_SLOTS if has_shadows else max(1, slots.num_needed)
         self.cache.room.resize(Size(cells, self.random.randint(least, NUM_SLOTS)))

@@ -1,7 +1,7 @@
 """A KV cache that grows: the same text as one that was allocated at once, with less memory until it is needed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,8 +61,8 @@ def test_every_slot_goes_on_in_a_context_of_another_size(model: NativeModel, is_
 
 def test_shared_cells_stay_shared(model: NativeModel) -> None:
     """Nine tenths of the pool belong to four slots: four copies of it would not fit."""
-    runner = runner_of(model, Size(512, 5), is_unified=True)
-    prompt = list(range(20, 480))
+    runner = runner_of(model, Size(256, 5), is_unified=True)
+    prompt = list(range(20, 240))
     first = sequence(0, prompt)
     step(runner, first)
     seqs = [first]
@@ -70,13 +70,13 @@ def test_shared_cells_stay_shared(model: NativeModel) -> None:
         runner.copy(0, slot, len(prompt))
         seqs.append(sequence(slot, [*prompt, 7 * slot]))
         seqs[-1].num_computed = len(prompt)
-    runner.resize(Size(512, 4))
+    runner.resize(Size(256, 4))
     say(runner, seqs, 8)
     runner.close()
     for seq in seqs:
         alone = runner_of(model, Size(512, 1), is_unified=True)
         other = sequence(0, [*prompt, *([7 * seq.slot] if seq.slot else [])])
-        say(alone, [other], 8)
+        say(alone, [other], 8 if seq.slot else 9)
         assert other.tokens == seq.tokens
         alone.close()
 
@@ -154,11 +154,15 @@ def windowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.write_sliding(tmp_path_factory.mktemp("growth") / "sliding.gguf")
 
 
-def cells(handle: EngineHandle) -> Cells:
-    """After the last step: an engine that comes to rest says so."""
-    stats = handle.snapshot.stats
-    assert stats
-    return stats.cells
+def allocated(handle: EngineHandle, expected: Callable[[int], bool]) -> int:
+    """Once it is as expected, or after all the time in which it might have become so."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        stats = handle.snapshot.stats
+        if stats and expected(stats.cells.allocated):
+            return stats.cells.allocated
+        time.sleep(0.02)
+    raise AssertionError(f"never as expected: {handle.snapshot.stats}")
 
 
 def conversation(handle: EngineHandle) -> list[str]:
@@ -180,25 +184,27 @@ def test_a_cache_that_grows_gives_the_same_text(
         options["draft_model"] = tiny_draft
     plain = load(path, name="at once", kv_grow=False, **options)
     expected = conversation(plain)
-    assert cells(plain).allocated == cells(plain).limit
+    allocated(plain, lambda cells: cells >= 2048)
     handle = load(path, name="growing", **options)
-    assert cells(handle).allocated == 512
+    allocated(handle, lambda cells: cells == 512)
     assert conversation(handle) == expected
-    assert 512 < cells(handle).allocated <= cells(handle).limit
+    allocated(handle, lambda cells: cells > 1024)
 
 
 def test_a_first_question_takes_one_slot_and_a_long_one_what_it_needs(load: Load, tiny: Path) -> None:
     handle = load(tiny, kv_layout=KVLayout.STREAMS, draft=DraftMode.OFF)
-    start(handle, LONG[:100]).wait()
-    assert cells(handle) == Cells(0, 512, 5 * 2048)
-    start(handle, LONG[:160]).wait()
-    assert cells(handle).allocated == 512, "the next turn goes on in its slot"
-    assert timings(start(handle, LONG[:600])).cache_n >= 160
-    assert cells(handle).allocated == 768
-    start(handle, LONG[300:400]).wait()
-    assert cells(handle).allocated == 2 * 768, "the first conversation stays beside the second"
-    start(handle, LONG[400:500]).wait()
-    assert cells(handle).allocated == 2 * 768, "and goes to RAM for the third"
+    start(handle, LONG[:100], max_tokens=9).wait()
+    start(handle, LONG[:160], max_tokens=9).wait()
+    stats = handle.snapshot.stats
+    assert stats
+    assert stats.cells == Cells(stats.cells.used, 512, 5 * 2048), "the next turn goes on in its slot"
+    assert timings(start(handle, LONG[:600], max_tokens=9)).cache_n == 160
+    allocated(handle, lambda cells: cells == 768)
+    start(handle, LONG[300:400], max_tokens=9).wait()
+    allocated(handle, lambda cells: cells == 2 * 768)  # the first conversation stays beside the second
+    start(handle, LONG[400:500], max_tokens=9).wait()
+    assert timings(start(handle, LONG[:600], max_tokens=9)).cache_ram_n > 0, "the third one took its place"
+    allocated(handle, lambda cells: cells == 2 * 768)
 
 
 def test_an_answer_that_rolls_is_the_same_in_a_cache_that_grows(load: Load, tiny: Path) -> None:
@@ -213,11 +219,9 @@ def test_an_answer_that_rolls_is_the_same_in_a_cache_that_grows(load: Load, tiny
 def test_what_nothing_needs_is_given_back_after_a_while(load: Load, tiny: Path) -> None:
     handle = load(tiny, draft=DraftMode.OFF, kv_idle_seconds=1)
     first = start(handle, LONG, max_tokens=1000).wait().text
-    start(handle, LONG[:600], max_tokens=1).wait()
-    assert cells(handle).allocated > 1700
-    deadline = time.monotonic() + SECONDS
-    while cells(handle).allocated > 1024:
-        assert time.monotonic() < deadline, "nothing was given back"
-        time.sleep(0.05)
+    for begin in (100, 200):  # the second one displaces it
+        start(handle, LONG[begin : begin + 80]).wait()
+    allocated(handle, lambda cells: cells > 2 * 1700)
+    allocated(handle, lambda cells: cells == 2 * 512)
     again = start(handle, LONG, max_tokens=1000)
     assert again.wait().text == first

@@ -16,6 +16,7 @@ from backends.protocol import Cells
 SLACK = 4  # a part in so many of what is needed comes on top
 NUM_SPARE = 1  # slots of their own cells beside the busy ones, for a conversation that may go on
 MIN_WORTH = 64  # tokens of an idle slot for which another one is made rather than this one emptied
+SHARE = 8  # and such a part of the cells that the slot would have
 PATIENCE = 5.0  # seconds after a refusal until as much is asked for again
 SHORTEST_REST = 5.0  # seconds without a step before anything is given back
 SHORT = 20  # less than such a part of the machine's memory is free
@@ -59,9 +60,7 @@ class Room:
         needed = slots.num_tokens + num_tokens - num_known if self._runner.shares_cells else num_tokens
         num_slots = size.slots
         if wants_slot or self.num_expected > size.slots:
-            worth = sum(len(held) >= MIN_WORTH for held in slots.idle.values())
-            spare = worth if self._runner.shares_cells else min(worth, NUM_SPARE)
-            num_slots = max(len(slots.busy) + 1, self.num_expected) + spare
+            num_slots = max(len(slots.busy) + 1, self.num_expected) + self._num_spare(max(needed, size.cells))
         self._hold(Size(needed + 1, num_slots))  # and the answer's first token
 
     def grow(self) -> bool:
@@ -83,6 +82,12 @@ class Room:
         if wanted.cells * wanted.slots > (size.cells - size.cells // SLACK) * size.slots:
             return False
         return self._try(wanted)
+
+    def _num_spare(self, cells: int) -> int:
+        """Slots for conversations that are worth one each, of so many cells if it has cells of its own."""
+        least = MIN_WORTH if self._runner.shares_cells else max(MIN_WORTH, cells // SHARE)
+        worth = sum(len(held) >= least for held in self._slots.idle.values())
+        return worth if self._runner.shares_cells else min(worth, NUM_SPARE)
 
     def _hold(self, needed: Size) -> bool:
         """Whether it has grown, so that it holds this, or the limit."""

@@ -82,11 +82,12 @@ def test_a_prompt_gets_its_cells_at_once_and_a_quarter_more(shares_cells: bool, 
     assert desk.figures == (512, slots, 0)
     desk.add(1000, begin=1)
     desk.step()
-    assert desk.figures == (1280 if not shares_cells else 1536, 2 if not shares_cells else 5, 1)
+    assert desk.figures == (1536 if shares_cells else 1280, slots, 1)
     desk.finish()
+    desk.cache.clear()
     desk.add(4000, begin=2)
     desk.finish()
-    assert desk.figures == (4096, 2 if not shares_cells else 5, 2), "the limit"
+    assert desk.figures == (4096, slots, 2), "the limit"
 
 
 def test_an_answer_makes_its_cache_grow_by_quarters() -> None:
@@ -118,12 +119,14 @@ def test_a_conversation_stays_beside_the_next(shares_cells: bool, max_draft: int
     assert desk.runner.size.slots == kept, "the next turn goes on in its own slot"
 
 
-def test_what_is_hardly_a_conversation_gets_no_slot_of_its_own() -> None:
+@pytest.mark.parametrize(("num_tokens", "next_one"), [(20, 20), (100, 3000)])
+def test_what_is_hardly_a_conversation_beside_the_next_gets_no_slot_of_its_own(num_tokens: int, next_one: int) -> None:
     desk = Desk(shares_cells=False)
-    for begin in range(3):
-        desk.add(20, begin=begin)
-        desk.finish()
-    assert desk.figures == (512, 1, 0)
+    desk.add(num_tokens)
+    desk.finish()
+    desk.add(next_one, begin=1)
+    desk.finish()
+    assert desk.runner.size.slots == 1
 
 
 def test_shared_cells_are_counted_once() -> None:

@@ -50,8 +50,7 @@ class Room:
 
     def cells(self, used: int) -> Cells:
         runner = self._runner
-        count = (lambda size: size.cells) if runner.shares_cells else (lambda size: size.cells * size.slots)
-        return Cells(used, count(runner.size), count(runner.limit))
+        return Cells(used, runner.size.total(runner.shares_cells), runner.limit.total(runner.shares_cells))
 
     def reserve(self, num_tokens: int, num_known: int, wants_slot: bool) -> None:
         """Before a sequence of so many tokens is let in, of which a slot holds the first `num_known`: grow at once by

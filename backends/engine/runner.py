@@ -26,6 +26,10 @@ class Size:
     cells: int  # of the pool that the slots share, or of each slot where they share none
     slots: int
 
+    def total(self, shares_cells: bool) -> int:
+        """Cells of all slots together."""
+        return self.cells if shares_cells else self.cells * self.slots
+
     def covers(self, other: "Size") -> bool:
         return self.cells >= other.cells and self.slots >= other.slots
 

@@ -98,7 +98,7 @@ class FakeRunner:
 
     @property
     def num_cells(self) -> int:
-        return self.size.cells * (1 if self.shares_cells else self.size.slots)
+        return self.size.total(self.shares_cells)
 
     @property
     def used_cells(self) -> int:
@@ -114,7 +114,7 @@ class FakeRunner:
         assert not any(held for slot, held in self._kv.items() if slot >= size.slots), "a slot that holds tokens goes"
         longest = self.used_cells if self.shares_cells else max(map(len, self._kv.values()))
         assert longest <= size.cells, "what is held does not fit"
-        if self.memory is not None and size.cells * (1 if self.shares_cells else size.slots) > self.memory:
+        if self.memory is not None and size.total(self.shares_cells) > self.memory:
             self.num_refused += 1
             raise NoMemory("The fake runner was told to have no memory for that.")
         self.num_resizes += 1

@@ -41,10 +41,6 @@ class Layout:
         """What a first question needs: in one pool more slots cost nothing, if they hold no states."""
         return Size(min(START, self.context), self.num_slots if self.is_unified and not is_recurrent else 1)
 
-    def num_cells(self, size: Size) -> int:
-        """Of all slots together."""
-        return size.cells if self.is_unified else size.cells * size.slots
-
 
 def choose(
     options: EngineOptions,

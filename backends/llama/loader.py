@@ -370,7 +370,7 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
     assert options.threads
     size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
     params = ContextParams(
-        num_cells=layout.num_cells(size),
+        num_cells=size.total(layout.is_unified),
         num_slots=size.slots,
         batch_tokens=MAX_BATCH_TOKENS,
         threads=options.threads,

@@ -53,7 +53,7 @@ class LlamaRunner:
         return self._context.num_cells
 
     def resize(self, size: Size) -> None:
-        num_cells = size.cells * (1 if self.shares_cells else size.slots)
+        num_cells = size.total(self.shares_cells)
         if self._allowance:
             self._allowance.check(self.num_cells, num_cells)
         try:

@@ -224,7 +224,11 @@ MUTANTS = {
         "max(size.slots, min(needed.slots, limit.slots))",
         "max(size.slots, needed.slots)",
     ),
-    "a full cache does not grow": ("engine/scheduler.py", "        if self.cache.room.grow():\n", "        if False:\n"),
+    "a full cache does not grow": (
+        "engine/scheduler.py",
+        "        if self.cache.room.grow():\n",
+        "        if False:\n",
+    ),
     "a refused growth is believed in": (
         "engine/room.py",
         "        self._runner.resize(size)\n        self._slots.resize(size.slots)\n",

@@ -44,9 +44,9 @@ def test_streams_are_chosen_when_a_quarter_of_the_free_memory_holds_them() -> No
 
 def test_each_stream_has_the_whole_context_and_few_slots_stay_resident() -> None:
     streams = chosen(KVLayout.STREAMS, parallel=3, context=1000)
-    assert (streams.limit, streams.num_cells(streams.limit)) == (Size(1024, 4), 4096)
+    assert (streams.limit, streams.limit.total(streams.is_unified)) == (Size(1024, 4), 4096)
     unified = chosen(KVLayout.UNIFIED, parallel=3, context=1000)
-    assert (unified.context, unified.num_cells(unified.limit)) == (1024, 1024)
+    assert (unified.context, unified.limit.total(unified.is_unified)) == (1024, 1024)
     assert unified.num_slots > 10
     assert chosen(KVLayout.UNIFIED, parallel=256).num_slots == 256, "llama.cpp takes no more"
 

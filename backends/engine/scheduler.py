@@ -37,7 +37,7 @@ class Scheduler:
         self._waiting = Line()
         self._unread: set[Sequence] = set()  # stopped until their readers have read
         self._parked: set[Sequence] = set()  # of these and the waiting: those that have a slot
-        self._turns = Turns(turn_tokens)
+        self._answer_turns = Turns(turn_tokens)
         self._followers = Followers(min_shared)
         self._guesses = Guesses(cache.runner, speculation)
         self._behind: set[Sequence] = set()  # prompts that had to wait: others may have read on for them
@@ -79,7 +79,7 @@ class Scheduler:
         """The next batch: answers with their guesses first, then as much of the prompts as fits."""
         self._end_a_turn()
         self._admit()
-        turn = self._turns.take(self.running)
+        turn = self._answer_turns.take(self.running)
         answers = [seq for seq in turn if seq.num_pending == 1]
         prompts = [seq for seq in turn if seq.num_pending > 1]
         steps = self._answer_steps(answers[: self.max_batch_tokens], bool(prompts))
@@ -165,7 +165,7 @@ class Scheduler:
         stopped = [*self._waiting, *self._unread]
         assert not any(seq.finish for seq in stopped)
         assert self._parked == {seq for seq in stopped if seq.slot is not None}
-        self._turns.check_integrity(self.running)
+        self._answer_turns.check_integrity(self.running)
         assert len(set(self.sequences())) == len(self.sequences()), "a sequence is in two places"
         self._waiting.check_integrity()
 
@@ -179,7 +179,7 @@ class Scheduler:
         if not self._waiting or not is_full or self.cache.keeper.is_held_back(self._waiting.first):
             return
         priority = self._waiting.first.priority
-        if seq := self._turns.overdue([seq for seq in self.running if seq.priority == priority]):
+        if seq := self._answer_turns.overdue([seq for seq in self.running if seq.priority == priority]):
             self._park(seq)
             self._waiting.put_last(seq)
 
@@ -197,7 +197,7 @@ class Scheduler:
                 held_back.append(seq)
                 break
             self._parked.discard(seq)
-            self._turns.begin(seq)
+            self._answer_turns.begin(seq)
             self.running.append(seq)
         for seq in held_back:
             self._waiting.put_back(seq)
@@ -278,7 +278,7 @@ class Scheduler:
 
     def _stop(self, seq: Sequence) -> None:
         self.running.remove(seq)
-        self._turns.end(seq)
+        self._answer_turns.end(seq)
         self._behind.discard(seq)
         self._followers.forget(seq)
         self.speculation.forget(seq)

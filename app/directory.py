@@ -153,7 +153,7 @@ def _names(entry: ModelEntry) -> Iterator[str]:
 
 def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = None) -> ModelFacts:
     """What the engine says of itself counts more than what its file's header said."""
-    ready = handle.snapshot.ready if handle else None
+    ready, stats = (handle.snapshot.ready, handle.snapshot.stats) if handle else (None, None)
     is_loaded = handle is not None and handle.snapshot.state is EngineState.READY
     return ModelFacts(
         entry.name if entry else name,
@@ -164,6 +164,7 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         bytes=entry.bytes if entry else ready.model_bytes if ready else None,  # the file's, if it is known
         context_trained=ready.context_trained if ready else entry.context if entry else None,
         context=ready.context if ready and is_loaded else None,
+        cells=stats.cells if stats and is_loaded else None,
         is_base=not ready.has_chat_template if ready else entry.is_base if entry and entry.is_read else None,
     )
 

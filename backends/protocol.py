@@ -145,6 +145,8 @@ class EngineOptions:
     kv_type_k: KVType = KVType.F16
     kv_type_v: KVType = KVType.F16
     kv_layout: KVLayout = KVLayout.AUTO
+    kv_grow: bool = True  # the KV cache is as large as its conversations need; False: all of it at once
+    kv_idle_seconds: float = 300.0  # without a question, after which what no conversation holds is given back
     flash_attention: FlashAttention = FlashAttention.AUTO
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
@@ -416,13 +418,21 @@ class Drafting:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """Of a KV cache: tokens that it has place for, over all answers."""
+
+    used: int  # by the answers that run
+    allocated: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
 
     num_running: int
     num_waiting: int
-    used_cells: int
-    num_cells: int
+    cells: Cells
     rss_bytes: int
     devices: tuple[DeviceMemory, ...]  # empty on a build without a GPU backend
     num_steps: int

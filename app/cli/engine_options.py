@@ -10,6 +10,7 @@ from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention,
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
 MAX_SIZE = 1 << 50  # bytes
+MAX_IDLE = 365 * 24 * 3600  # seconds
 MAX_SCALE = 100.0
 
 
@@ -25,6 +26,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     layouts = [layout.value for layout in KVLayout]
     layout_help = "one pool of cells for all answers, or a stream for each (auto)"
     group.add_argument("--kv-layout", choices=layouts, help=layout_help)
+    grow_help = "let the KV cache grow with the conversations, up to the context (on), or allocate all at once (off)"
+    group.add_argument("--kv-grow", choices=("on", "off"), help=grow_help)
+    idle_help = "without a question, after which the KV cache gives back what nothing needs (300)"
+    group.add_argument("--kv-idle", type=int, metavar="SECONDS", help=idle_help)
     group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
     group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
     group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
@@ -45,6 +50,8 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         kv_type_k=KVType(kv_type_k),
         kv_type_v=KVType(kv_type_v),
         kv_layout=KVLayout(arguments.kv_layout or defaults.kv_layout),
+        kv_grow=arguments.kv_grow == "on" if arguments.kv_grow else defaults.kv_grow,
+        kv_idle_seconds=_in_range("--kv-idle", arguments.kv_idle, 1, MAX_IDLE) or defaults.kv_idle_seconds,
         flash_attention=FlashAttention(arguments.flash_attn or defaults.flash_attention),
         draft=draft,
         draft_model=draft_model,

@@ -8,6 +8,7 @@ from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
 from app.server.api_error import MAX_QUOTED
 from backends.bounds import as_name
+from backends.protocol import Cells
 
 MAX_NAMED = 6  # known models that a sentence names
 
@@ -16,7 +17,7 @@ MAX_NAMED = 6  # known models that a sentence names
 class ModelFacts:
     """What a program may want to know before it chooses. None: not known. context: tokens, as trained and as loaded.
 
-    is_base: it completes text and has no chat format.
+    is_base: it completes text and has no chat format. cells: of its KV cache, while it is loaded.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ModelFacts:
     context_trained: int | None = None
     context: int | None = None
     is_base: bool | None = None
+    cells: Cells | None = None
 
 
 class ModelDirectory(Protocol):

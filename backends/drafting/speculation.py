@@ -96,6 +96,11 @@ class Speculation:
         for drafter in self._drafters:
             drafter.forget(seq)
 
+    def shrink(self) -> None:
+        """Nobody is answered for a while."""
+        for drafter in self._drafters:
+            drafter.shrink()
+
     @property
     def can_learn(self) -> bool:
         return bool(self._drafters) and self._fixed_length is None

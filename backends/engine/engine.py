@@ -8,6 +8,7 @@ from backends.drafting.calibration import Calibration
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
+from backends.engine.room import SHORTEST_REST, is_memory_short
 from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
@@ -15,7 +16,7 @@ from backends.engine.stops import NO_STOPS, Stops
 from backends.engine.text import TextStream
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
+from backends.protocol import Cells, DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -50,10 +51,14 @@ class Engine:
         draft: DraftMode = DraftMode.AUTO,
         draft_length: int | None = None,
         store: StateStore | None = None,
+        idle_seconds: float = 300.0,
     ):
+        """idle_seconds: after which memory that no conversation needs is given back."""
         self.model = model
         self.totals = Totals()
         self._store = store
+        self._idle_seconds = idle_seconds
+        self._stepped = time.perf_counter()
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
         cache = PrefixCache(model.runner, store, model.spell, own_adapters)
         self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
@@ -71,8 +76,9 @@ class Engine:
         return self.scheduler.is_blocked
 
     @property
-    def used_cells(self) -> int:
-        return sum(seq.num_computed for seq in self.scheduler.running)
+    def cells(self) -> Cells:
+        used = sum(seq.num_computed for seq in self.scheduler.running)
+        return self.scheduler.cache.room.cells(used)
 
     def add(self, seq: Sequence, stops: Stops = NO_STOPS) -> None:
         text = TextStream(stops.texts, stops.stand_ins.values())
@@ -98,7 +104,7 @@ class Engine:
 
     def step(self) -> tuple[Output | Failed, ...]:
         """Decode one batch and return what it adds to each answer, or why one cannot go on."""
-        begin = time.perf_counter()
+        begin = self._stepped = time.perf_counter()
         steps = self.scheduler.schedule()
         if not steps:  # all wait for the disk
             return ()
@@ -117,6 +123,16 @@ class Engine:
         self.totals.decode_us += round(1e6 * (now - decode_begin))
         self.totals.step_us += round(1e6 * (time.perf_counter() - begin))
         return outputs
+
+    def rest(self) -> bool:
+        """Called now and then while there is nothing to do; whether memory was given back: after a while, or when the
+        machine is short of it."""
+        seconds = time.perf_counter() - self._stepped
+        if seconds < self._idle_seconds and not (seconds > SHORTEST_REST and is_memory_short()):
+            return False
+        self._stepped = time.perf_counter()
+        self.speculation.shrink()
+        return self.scheduler.cache.room.shrink()
 
     def take(self, read: Read) -> None:
         """A state has come from disk, or has not."""
@@ -206,16 +222,20 @@ class Engine:
         finish = Finish.STOP if answer.text.stopped else seq.finish
         return Output(seq.uid, text, num_new, finish, seq.timings(), logprobs)
 
-    def _fail(self, answer: _Answer, failure: str) -> Failed:
+    def _fail(self, answer: _Answer, failure: str, kind: FailureKind = FailureKind.BAD_REQUEST) -> Failed:
         self.scheduler.finish(answer.seq, Finish.ABORT)
         del self._answers[answer.seq.uid]
         self._close(answer)
-        return Failed(answer.seq.uid, FailureKind.BAD_REQUEST, failure)
+        return Failed(answer.seq.uid, kind, failure)
 
-    def _say_finished(self) -> tuple[Output, ...]:
-        """A sequence that filled the whole cache has ended outside of a step."""
+    def _say_finished(self) -> tuple[Output | Failed, ...]:
+        """Sequences that have ended outside of a step: they filled the whole cache, or it could not grow for them."""
         finished = [a for a in self._answers.values() if a.seq.finish]
-        return tuple(self._last_output(answer, "") for answer in finished)
+        return tuple(map(self._say_end, finished))
+
+    def _say_end(self, answer: _Answer) -> Output | Failed:
+        failure = answer.seq.failure
+        return self._fail(answer, failure, FailureKind.OUT_OF_MEMORY) if failure else self._last_output(answer, "")
 
     def _count(self, steps: list[Step], sampled: list[list[int]]) -> None:
         totals = self.totals

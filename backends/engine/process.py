@@ -66,7 +66,7 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
     options = load.options
     with heartbeat:
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
-        engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
+        engine = Engine(model, options.parallel, options.draft, options.draft_length, store, options.kv_idle_seconds)
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
     Loop(sender, model, receiver.notes, engine, heartbeat).run()
@@ -116,6 +116,8 @@ class Loop:
             self._take_notes()
             if not self._engine.is_idle:
                 self._step()
+            elif self._engine.rest():
+                self._send_stats()
             elif not self._engine.calibration.is_done:
                 self._calibrate()
             if time.monotonic() - self._last_stats >= STATS_INTERVAL:
@@ -198,8 +200,7 @@ class Loop:
             Stats(
                 num_running=num_running,
                 num_waiting=num_waiting,
-                used_cells=engine.used_cells,
-                num_cells=self._model.runner.num_cells,
+                cells=engine.cells,
                 rss_bytes=self._memory(),
                 devices=self._model.devices(),
                 num_steps=totals.num_steps,

@@ -15,6 +15,7 @@ from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
+from backends.llama.allowance import Allowance
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammar import GrammarCompiler
@@ -141,7 +142,7 @@ class LlamaModel:
     def state_key(self) -> str:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
-        layout = "unified" if self.runner.shares_cells else f"streams={self.runner.num_slots}"
+        layout = self.runner.state_form
         adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
         lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
         return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full lora={lora}"
@@ -191,6 +192,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
     with ExitStack() as resources:
         rendering = resources.enter_context(rendering or Sandbox())
         target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
+        allowance = Allowance(shape.bytes_per_token(options.kv_type_k, options.kv_type_v), layers > 0)
         options = _with_defaults(target, options, layers)
         draft = None
         if context.max_draft != 0:
@@ -202,7 +204,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             architecture=target.metadata("general.architecture") or "unknown",
             num_parameters=target.num_parameters,
             model_bytes=target.num_bytes,
-            context=context.cells_per_slot,
+            context=layout.context,
             context_trained=target.context_trained,
             parallel=options.parallel,
             num_layers=target.num_layers,
@@ -220,9 +222,9 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
-            max_characters=context.cells_per_slot * target.longest_text(),
+            max_characters=layout.context * target.longest_text(),
         )
-        runner = LlamaRunner(context, layout.num_slots)
+        runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
         return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model)
 
 
@@ -346,11 +348,12 @@ def _open_draft(
             plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO)
             plain = _with_defaults(draft, plain, ALL_LAYERS if on_gpu else 0)
             context = attempt.enter_context(_context(draft, plain, layout))
-        except (NativeError, LoadError) as error:
+            per_token = KVShape.of(read_header(path)).bytes_per_token(plain.kv_type_k, plain.kv_type_v)
+        except (NativeError, LoadError, FormatError) as error:
             notes.append(f"The draft model {path.name} could not be loaded ({error}).")
             return None
         resources.enter_context(attempt.pop_all())
-    return LlamaRunner(context, layout.num_slots)
+    return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, on_gpu))
 
 
 def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
@@ -365,9 +368,10 @@ def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: 
 
 def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
     assert options.threads
+    size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
     params = ContextParams(
-        num_cells=layout.num_cells,
-        num_slots=layout.num_slots,
+        num_cells=size.total(layout.is_unified),
+        num_slots=size.slots,
         batch_tokens=MAX_BATCH_TOKENS,
         threads=options.threads,
         kv_type_k=options.kv_type_k,
@@ -376,9 +380,12 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
         is_unified=layout.is_unified,
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
-        copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
+        copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
         params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
-    return NativeContext(model, params)
+    context = NativeContext(model, params)
+    if not (context.is_unified or context.has_portable_states):  # states that go into as many streams alone
+        context.resize(size.cells * layout.num_slots, layout.num_slots)
+    return context
 
 
 def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:

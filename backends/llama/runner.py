@@ -5,10 +5,13 @@ from collections.abc import Sequence as Many
 import numpy as np
 import numpy.typing as npt
 
-from backends.engine.runner import KVFull, Step
+from backends.engine.runner import KVFull, NoMemory, Size, Step
+from backends.llama.allowance import Allowance
 from backends.llama.context import NativeContext
 from backends.llama.grammar import GrammarError
+from backends.llama.kv_layout import PADDING
 from backends.llama.logprobs import logprob
+from backends.llama.native import NativeError
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload
 
@@ -18,9 +21,14 @@ Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
 class LlamaRunner:
     """One context as the engine's Runner."""
 
-    def __init__(self, context: NativeContext, num_slots: int):
+    def __init__(
+        self, context: NativeContext, num_slots: int, limit: Size | None = None, allowance: Allowance | None = None
+    ):
+        """limit None: the context keeps its size. allowance None: as much memory as there is."""
         self.num_slots = num_slots
-        self.num_cells = context.num_cells
+        self.limit = limit or Size(context.cells_per_slot, num_slots)
+        self.cell_step = PADDING
+        self._allowance = allowance
         self.max_batch_tokens = context.batch_tokens
         self.shares_cells = context.is_unified
         self.max_draft = context.max_draft
@@ -28,6 +36,34 @@ class LlamaRunner:
         self.can_shift = self.can_cut_saved and context.can_shift
         self._context = context
         self._adapters: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> Size:
+        return Size(self._context.cells_per_slot, self.num_slots)
+
+    @property
+    def state_form(self) -> str:
+        """Of what `save` returns, in a word: another form cannot be restored."""
+        if self.shares_cells:
+            return "unified"
+        return "streams" if self._context.has_portable_states else f"streams={self.num_slots}"
+
+    @property
+    def num_cells(self) -> int:
+        return self._context.num_cells
+
+    def resize(self, size: Size) -> None:
+        num_cells = size.total(self.shares_cells)
+        if self._allowance:
+            self._allowance.check(self.num_cells, num_cells)
+        try:
+            self._context.resize(num_cells, size.slots)
+        except NativeError as error:
+            if not self._context.pointer:
+                raise SystemExit(f"The KV cache could not be made again as it was: {error}") from error
+            raise NoMemory(str(error)) from error
+        self.num_slots = size.slots
+        self._adapters = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
@@ -47,7 +83,7 @@ class LlamaRunner:
     def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
         self._context.rewind(slot, length, checkpoint)
 
-    def save(self, slot: int, length: int) -> bytearray:
+    def save(self, slot: int, length: int) -> Payload:
         return self._context.save(slot, length)
 
     def restore(self, slot: int, payload: Payload) -> None:
@@ -55,17 +91,23 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
+        groups = self._groups(steps)
+        if len(groups) > 1 and not all(map(self._fits, steps)):  # before anything is decoded
+            raise KVFull
         results: list[list[int]] = [[] for _ in steps]
-        for group in self._groups(steps):
+        for group in groups:
             for i, sampled in zip(group, self._run([steps[i] for i in group]), strict=True):
                 results[i] = sampled
         return results
+
+    def _fits(self, step: Step) -> bool:
+        return step.seq.num_computed + step.num_rows <= self._context.cells_per_slot
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:
         """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
 
         There a batch of different lengths is cut into micro-batches anyway, and all of one attend as far as its
-        deepest: so answers go apart from prompts. Streams hold whole contexts, so no later group finds them full.
+        deepest: so answers go apart from prompts.
         """
         order = sorted(range(len(steps)), key=lambda i: steps[i].seq.slot or 0)
         if self.shares_cells:

@@ -37,7 +37,7 @@ def test_a_thousand_answers_leave_no_object_behind() -> None:
     counts = []
     for numbers in (range(NUM_FIRST), range(NUM_FIRST, NUM_FIRST + NUM_REST)):
         answer(engine, numbers, random.Random(1))
-        assert engine.used_cells == 0
+        assert engine.cells.used == 0
         gc.collect()
         counts.append(len(gc.get_objects()))
     assert engine.totals.num_accepted > NUM_REST

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 MUTANTS = {
     "rejected guesses stay in the cache": (
         "engine/scheduler.py",
-        "            self._account_for_draft(step, len(tokens) - 1)",
-        "            pass",
+        "                self._guesses.account_for(step, len(tokens) - 1)",
+        "                pass",
     ),
     "accepted guesses are decoded again": (
         "engine/scheduler.py",
@@ -49,8 +49,8 @@ MUTANTS = {
     ),
     "the window waits for a place": (
         "engine/scheduler.py",
-        "return any(other.priority > seq.priority for other in self.running)",
-        "return False",
+        "        return self._outranks(seq)\n",
+        "        return False\n",
     ),
     "who gives way to the window is forgotten": (
         "engine/scheduler.py",
@@ -99,13 +99,13 @@ MUTANTS = {
         "seq.tokens  # the last",
     ),
     "other adapters share a batch": (
-        "engine/scheduler.py",
-        "turn = [seq for seq in self.running if seq.adapters == adapters]",
-        "turn = list(self.running)",
+        "engine/turns.py",
+        "turn = [seq for seq in running if seq.adapters == adapters]",
+        "turn = list(running)",
     ),
     "answers with other adapters wait for the end": (
-        "engine/scheduler.py",
-        "                self.running = others + turn\n",
+        "engine/turns.py",
+        "                running[:] = others + turn\n",
         "                pass\n",
     ),
     "a request's limit of guesses is not kept": (
@@ -114,32 +114,32 @@ MUTANTS = {
         "return left",
     ),
     "cells of other adapters are reused": (
-        "engine/prefix_cache.py",
-        "in self._held().items() if self._adapters[slot] == adapters)",
-        "in self._held().items())",
+        "engine/slots.py",
+        "in self.held().items() if self.adapters[slot] == adapters)",
+        "in self.held().items())",
     ),
     "who waited for a prompt takes cells of other adapters": (
         "engine/prefix_cache.py",
         "self.match(seq.tokens[:-1], seq.adapters)",
-        "max((self.match(seq.tokens[:-1], each) for each in set(self._adapters.values())), key=lambda m: m[1])",
+        "max((self.match(seq.tokens[:-1], each) for each in set(self.slots.adapters.values())), key=lambda m: m[1])",
     ),
     "a state of other adapters is kept for the load's own": (
-        "engine/prefix_cache.py",
-        "if adapters != self.own_adapters or (self.store",
+        "engine/keeper.py",
+        "if adapters != self._adapters or (self.store",
         "if (self.store",
     ),
     "a state of the load's own adapters serves others": (
-        "engine/prefix_cache.py",
-        "if self.store and seq.adapters == self.own_adapters else",
-        "if self.store else",
+        "engine/keeper.py",
+        "if self.store is None or seq.adapters != self._adapters:\n            return None",
+        "if self.store is None:\n            return None",
     ),
     "a slot is thought to hold the undecoded token": (
         "engine/prefix_cache.py",
-        "        held = seq.cached_tokens\n        if (head",
-        "        held = list(seq.tokens)\n        if (head",
+        "        held = seq.cached_tokens\n        self.rolls",
+        "        held = list(seq.tokens)\n        self.rolls",
     ),
     "a recurrent state is reused in part": (
-        "engine/slots.py",
+        "engine/cuts.py",
         "if shared == held or shared >= self._shortest(slot, held):",
         "if True:",
     ),
@@ -160,17 +160,17 @@ MUTANTS = {
     ),
     "checkpoints know no budget": ("engine/checkpoints.py", "while self.num_bytes > self.budget", "while False"),
     "a copied slot has no checkpoints": (
-        "engine/slots.py",
+        "engine/cuts.py",
         "        self._checkpoints.inherit(source, target)",
         "        pass",
     ),
     "recurrent sequences guess to different lengths": (
-        "engine/scheduler.py",
+        "engine/guesses.py",
         "tokens[:shortest] for seq",
         "tokens for seq",
     ),
     "recurrent sequences guess while prompts are read": (
-        "engine/scheduler.py",
+        "engine/guesses.py",
         "0 if is_beside_prompts else min(room, most)",
         "min(room, most)",
     ),
@@ -180,8 +180,8 @@ MUTANTS = {
         "if False",
     ),
     "a kept state returns with more than the prompt shares": (
-        "engine/prefix_cache.py",
-        "        self.runner.truncate(slot, found.length)\n",
+        "engine/keeper.py",
+        "        self._runner.truncate(slot, found.length)\n",
         "",
     ),
     "choices are aborted together": (
@@ -190,29 +190,75 @@ MUTANTS = {
         "if entry[2].tokens != seq.tokens]",
     ),
     "a rolled prefix is reused": (
-        "engine/prefix_cache.py",
-        "seq.cached_tokens[: self._heads.get(slot)] for",
+        "engine/slots.py",
+        "seq.cached_tokens[: self.heads.get(slot)] for",
         "seq.cached_tokens for",
     ),
     "what has rolled stays resident": (
-        "engine/prefix_cache.py",
-        "            self._heads[slot] = begin\n",
+        "engine/rolls.py",
+        "            self._slots.heads[slot] = begin\n",
         "            pass\n",
     ),
     "a cell shared with another sequence is moved": (
-        "engine/prefix_cache.py",
-        "        if any(other in self._busy for other in sharers):",
+        "engine/rolls.py",
+        "        if any(other in slots.busy for other in sharers):",
         "        if False:",
     ),
     "a cell shared with an earlier conversation is moved": (
-        "engine/prefix_cache.py",
+        "engine/rolls.py",
         "        for other in sharers:\n",
         "        for other in ():\n",
     ),
     "a rolled sequence thinks that it holds what is gone": (
-        "engine/prefix_cache.py",
+        "engine/rolls.py",
         "            seq.num_computed -= end - begin\n",
         "            pass\n",
+    ),
+    "new slots are in no list": ("engine/slots.py", "[*reversed(new), *self.free]", "self.free"),
+    "slots that have gone are handed out": (
+        "engine/slots.py",
+        "for slot in [*reversed(new), *self.free] if slot < num_slots]",
+        "for slot in [*reversed(new), *self.free]]",
+    ),
+    "a cache grows beyond its limit": (
+        "engine/room.py",
+        "max(size.slots, min(needed.slots, limit.slots))",
+        "max(size.slots, needed.slots)",
+    ),
+    "a full cache does not grow": (
+        "engine/scheduler.py",
+        "        if self.cache.room.grow():\n",
+        "        if False:\n",
+    ),
+    "a refused growth is believed in": (
+        "engine/room.py",
+        "        self._runner.resize(size)\n        self._slots.resize(size.slots)\n",
+        "        self._slots.resize(size.slots)\n        self._runner.resize(size)\n",
+    ),
+    "a cache shrinks to less than it holds": (
+        "engine/room.py",
+        "held = slots.num_held if",
+        "held = slots.num_tokens // 2 if",
+    ),
+    "a cache shrinks to fewer slots than hold something": (
+        "engine/room.py",
+        "max(self._least.slots, slots.num_needed)",
+        "self._least.slots",
+    ),
+    "nobody says that an answer ended for want of memory": (
+        "engine/scheduler.py",
+        "            seq.failure = REFUSAL\n",
+        "            pass\n",
+    ),
+    "where memory is short the window waits": (
+        "engine/scheduler.py",
+        "and not self._displace(seq):",
+        "and True:",
+    ),
+    "slots too short for their answers end them all": (
+        "engine/scheduler.py",
+        "if len(seq.tokens) > cells]",
+        "if True]",
     ),
     "guesses go beyond the window": (
         "engine/sequence.py",

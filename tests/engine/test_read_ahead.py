@@ -320,7 +320,7 @@ class DiskSchedule(Schedule):
         self._take()
 
     def _take(self) -> None:
-        store = self.scheduler.cache.store
+        store = self.scheduler.cache.keeper.store
         assert store
         store.take(self.inbox.get(timeout=SECONDS))
 

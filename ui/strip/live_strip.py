@@ -19,6 +19,7 @@ from ui.widgets.labels import label
 TEXT_MS = 250
 HEIGHT = 56
 REUSED = "Prompt tokens that the prefix cache already held"
+CONTEXT = "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer"
 DRAFTED = "Tokens guessed ahead, and how many of them the model confirmed"
 
 
@@ -68,10 +69,7 @@ class LiveStrip(QWidget):
         self.first = Figure("First token", "From asking to the first token of the last answer")
         self.reused = Figure("Prompt reused", REUSED)
         self.drafted = Figure("Guesses kept", DRAFTED)
-        self.context = Figure(
-            "Context",
-            "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer",
-        )
+        self.context = Figure("Context", CONTEXT)
         self.ram = Figure("Memory", "")
         self.vram = Figure("GPU memory", "")
         self._timer = QTimer(self, interval=TEXT_MS, singleShot=True)
@@ -135,6 +133,7 @@ class LiveStrip(QWidget):
         learnt = ["So far:", *sources(stats.drafting)] if stats else []
         self.drafted.setToolTip("\n".join([DRAFTED, *learnt]))
         self.context.set(self._context(stats))
+        self.context.setToolTip("\n".join([CONTEXT, *_cell_lines(stats)]))
         self._show_memory(stats)
 
     def _speed(self) -> float | None:
@@ -153,7 +152,7 @@ class LiveStrip(QWidget):
         if ready is None:
             return UNKNOWN
         if self._is_running and stats:
-            return _part(min(stats.used_cells, ready.context), ready.context)  # other answers have cells of their own
+            return _part(min(stats.cells.used, ready.context), ready.context)  # other answers have cells of their own
         last = self._timings
         return _part(last.cache_n + last.prompt_n + last.predicted_n if last else 0, ready.context)
 
@@ -192,6 +191,14 @@ def _reuse_lines(timings: Timings | None) -> list[str]:
         return []
     reason = timings.cache_miss_text
     return [f"Last answer: {reuse(timings)}", *([f"Why not more: {reason}"] if reason else [])]
+
+
+def _cell_lines(stats: Stats | None) -> list[str]:
+    if stats is None:
+        return []
+    cells = stats.cells
+    limit = "" if cells.allocated == cells.limit else f"; it grows with the conversations, up to {count(cells.limit)}"
+    return [f"KV cache: {count(cells.used)} of {count(cells.allocated)} cells in use by answers{limit}"]
 
 
 def _part(part: int, whole: int) -> str:

@@ -8,9 +8,11 @@ somebody who runs needs the slot or the cells. So a person at the window takes t
 once, and no place is kept empty for them meanwhile.
 """
 
+from backends.drafting.pace import Share
 from backends.drafting.speculation import Speculation
 from backends.engine.line import Line
 from backends.engine.prefix_cache import PrefixCache
+from backends.engine.prompt_turns import PromptTurns
 from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
 from backends.prompt_cache.state import common_prefix
@@ -48,6 +50,7 @@ class Scheduler:
         self._behind: set[Sequence] = set()  # prompts that had to wait: others may have read on for them
         self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
         self._turn_steps = 0
+        self._turns = PromptTurns()
 
     @property
     def is_idle(self) -> bool:
@@ -89,23 +92,7 @@ class Scheduler:
         answers = [seq for seq in turn if seq.num_pending == 1]
         prompts = [seq for seq in turn if seq.num_pending > 1]
         steps = self._answer_steps(answers[: self.max_batch_tokens], bool(prompts))
-        num_rows = sum(step.num_rows for step in steps)
-        room = self.max_batch_tokens - num_rows
-        if prompts and self._is_answering:
-            room = min(room, self.speculation.costs.pace.chunk)
-        readers: list[Sequence] = []
-        for seq in sorted(prompts, key=self._waiting.rank):
-            if room == 0 or self._follows(seq, readers):
-                self._behind.add(seq)
-                continue
-            if seq in self._behind:
-                self._behind.remove(seq)
-                self.cache.catch_up(seq)
-            readers.append(seq)
-            end = min(seq.num_computed + room, self.cache.checkpoints.chunk_end(seq))
-            steps.append(Step(seq, seq.tokens[seq.num_computed : end]))
-            room -= len(steps[-1].tokens)
-        return steps
+        return steps + self._prompt_steps(prompts, sum(step.num_rows for step in steps))
 
     def update(self, steps: list[Step], sampled: list[list[int]]) -> None:
         """Book the decoded tokens, take the accepted ones, let the finished go."""
@@ -264,6 +251,40 @@ class Scheduler:
     def _answer_steps(self, answers: list[Sequence], is_beside_prompts: bool) -> list[Step]:
         guesses = {} if self._is_crowded else self._guesses(answers, is_beside_prompts)
         return [Step(seq, seq.tokens[-1:], guesses.get(seq, [])) for seq in answers]
+
+    def _prompt_steps(self, prompts: list[Sequence], num_rows: int) -> list[Step]:
+        """Chunks beside so many rows of answers, as far as they go in the step's time."""
+        share = self._share(num_rows)
+        steps = []
+        for seq in self._turns.order(self._readers(prompts)):
+            if share.is_spent:
+                self._behind.add(seq)
+                continue
+            if seq in self._behind:
+                self._behind.remove(seq)
+                self.cache.catch_up(seq)
+            begin = seq.num_computed
+            num_tokens = share.take(begin, self.cache.checkpoints.chunk_end(seq) - begin)
+            if num_tokens:
+                self._turns.took(seq, self.speculation.costs.pace.seconds(num_tokens, begin))
+                steps.append(Step(seq, seq.tokens[begin : begin + num_tokens]))
+        return steps
+
+    def _share(self, num_rows: int) -> Share:
+        costs, room = self.speculation.costs, self.max_batch_tokens - num_rows
+        if not self._is_answering:
+            return costs.pace.alone(room)
+        return costs.pace.beside(costs.answers(num_rows or 1), room)  # those with other adapters wait for the step
+
+    def _readers(self, prompts: list[Sequence]) -> list[Sequence]:
+        """Those that do not wait for another one to read what they need, too."""
+        readers: list[Sequence] = []
+        for seq in sorted(prompts, key=self._waiting.rank):
+            if self._follows(seq, readers):
+                self._behind.add(seq)
+            else:
+                readers.append(seq)
+        return readers
 
     def _guesses(self, answers: list[Sequence], is_beside_prompts: bool) -> dict[Sequence, list[int]]:
         room, most = (self.max_batch_tokens - len(answers)) // max(1, len(answers)), self.cache.runner.max_draft

@@ -1,0 +1,42 @@
+"""Whose prompt goes first in a step, where several are read: they share the time alike, and a short one hardly waits.
+
+Every other step goes to the shortest that is short beside the longest, so that it takes at most twice the time that it
+would take alone. The other steps go to whoever has had the least time, so that many short ones in a row stop nobody.
+"""
+
+from backends.engine.sequence import Sequence
+
+SHORT = 0.5  # of the longest at most
+
+
+class PromptTurns:
+    def __init__(self) -> None:
+        self._sizes: dict[Sequence, int] = {}  # of the prompts being read: tokens that they lacked when they came
+        self._had: dict[Sequence, float] = {}  # seconds of steps; who comes later has had what the last of them had
+        self._is_for_short = False
+
+    def order(self, prompts: list[Sequence]) -> list[Sequence]:
+        """First whose turn it is; what he leaves of the step is for the next."""
+        self._meet(prompts)
+        ordered = sorted(prompts, key=lambda seq: (seq.priority, self._had[seq], self._sizes[seq]))
+        self._is_for_short = len(prompts) > 1 and not self._is_for_short
+        if self._is_for_short and (short := self._short(ordered)):
+            ordered.remove(short)
+            ordered.insert(0, short)
+        return ordered
+
+    def took(self, seq: Sequence, seconds: float) -> None:
+        self._had[seq] += seconds
+
+    def _meet(self, prompts: list[Sequence]) -> None:
+        known = [self._had[seq] for seq in prompts if seq in self._had]
+        least = min(known, default=0.0)
+        self._had = {seq: self._had.get(seq, least) for seq in prompts}
+        self._sizes = {seq: self._sizes.get(seq, seq.num_pending) for seq in prompts}
+
+    def _short(self, prompts: list[Sequence]) -> Sequence | None:
+        """Among those of the highest priority, who stand first."""
+        equals = [seq for seq in prompts if seq.priority == prompts[0].priority]
+        shortest = min(equals, key=lambda seq: self._sizes[seq])
+        longest = max(self._sizes[seq] for seq in equals)
+        return shortest if self._sizes[shortest] <= SHORT * longest else None

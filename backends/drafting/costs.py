@@ -25,10 +25,10 @@ class StepCosts:
     def observe(self, num_rows: int, seconds: float, chunks: list[Chunk] | None = None) -> None:
         """A step of `num_rows` sampled rows, and beside them these chunks of prompts, took so long."""
         if chunks:
-            added = max(0.0, seconds - self.answers(num_rows))
-            num_tokens = sum(num_tokens for num_tokens, _ in chunks)
-            self.prompt_token = running_median(self.prompt_token, added / num_tokens, FAST)
-            self.pace.observe(chunks, added)
+            alone = self.answers(num_rows)
+            per_token = max(0.0, seconds - alone) / sum(num_tokens for num_tokens, _ in chunks)
+            self.prompt_token = running_median(self.prompt_token, per_token, FAST)
+            self.pace.observe(chunks, seconds, alone)
             return
         self.most_rows = max(self.most_rows, num_rows)
         known = self._ratios.get(num_rows)

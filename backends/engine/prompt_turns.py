@@ -12,26 +12,27 @@ SHORT = 0.5  # of the longest at most
 class PromptTurns:
     def __init__(self) -> None:
         self._sizes: dict[Sequence, int] = {}  # of the prompts being read: tokens that they lacked when they came
-        self._had: dict[Sequence, float] = {}  # seconds of steps; who comes later has had what the last of them had
-        self._is_for_short = False
+        self._had: dict[Sequence, float] = {}  # seconds of steps; who comes later has had what all should have had
+        self._level = 0.0  # that
+        self._was_for_short = False  # the last step
 
     def order(self, prompts: list[Sequence]) -> list[Sequence]:
         """First whose turn it is; what he leaves of the step is for the next."""
         self._meet(prompts)
         ordered = sorted(prompts, key=lambda seq: (seq.priority, self._had[seq], self._sizes[seq]))
-        self._is_for_short = len(prompts) > 1 and not self._is_for_short
-        if self._is_for_short and (short := self._short(ordered)):
+        short = self._short(ordered) if len(ordered) > 1 and not self._was_for_short else None
+        if short:
             ordered.remove(short)
             ordered.insert(0, short)
+        self._was_for_short = short is not None
         return ordered
 
     def took(self, seq: Sequence, seconds: float) -> None:
         self._had[seq] += seconds
+        self._level += seconds / len(self._had)
 
     def _meet(self, prompts: list[Sequence]) -> None:
-        known = [self._had[seq] for seq in prompts if seq in self._had]
-        least = min(known, default=0.0)
-        self._had = {seq: self._had.get(seq, least) for seq in prompts}
+        self._had = {seq: self._had.get(seq, self._level) for seq in prompts}
         self._sizes = {seq: self._sizes.get(seq, seq.num_pending) for seq in prompts}
 
     def _short(self, prompts: list[Sequence]) -> Sequence | None:

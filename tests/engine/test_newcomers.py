@@ -1,5 +1,6 @@
 """Prompts beside streams, beside each other and alone, on simulated machines: who waits for whom, and how long."""
 
+import os
 import random
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ ENDLESS = 1_000_000
 SETTLED = 20  # chunks
 SMALL = Machine()
 LARGE = Machine(row=0.4, more_rows=0.02, fixed=0.3, token=0.04, pair=0.000002)
-MANY = range(60)
+MANY = range(6 * int(os.environ.get("SLIPSTREAM_CHUNKS", 10)))
 
 
 def machine(pick: random.Random) -> Machine:

@@ -71,7 +71,9 @@ GOALS = (
     Goal("A-B-A", "warm", "A-B-A ms", 1.1, True, if_missed=SHORT),
     Goal("after a restart, against own cold", "restart", "after a restart", 0.1, True),
     Goal("4k prompt beside 4 streams: worst stall", "stall", "worst stall ms", 0.25, True),
-    Goal("the same: worst over max(4 steady, 150 ms)", "stall", "worst stall over the allowed", 1.0, True, "slipstream"),
+    Goal(
+        "the same: worst over max(4 steady, 150 ms)", "stall", "worst stall over the allowed", 1.0, True, "slipstream"
+    ),
     Goal("the same: the newcomer's first token", "stall", "newcomer's first token ms", 1.25, True),
     Goal("3k prompt, vocabulary of 8k: worst stall", "stall-short", "worst stall ms", 0.25, True),
     Goal("the same: the newcomer's first token", "stall-short", "newcomer's first token ms", 1.25, True),

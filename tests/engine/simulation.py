@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 from backends.drafting.costs import StepCosts
 from backends.drafting.pace import Pace
@@ -54,7 +54,7 @@ class Reader:
     def intervals(self, begin: float, end: float) -> list[float]:
         """Between two tokens that both came in this time."""
         inside = [at for at in self.tokens if begin <= at <= end]
-        return [b - a for a, b in zip(inside, inside[1:], strict=False)]
+        return [b - a for a, b in pairwise(inside)]
 
 
 class Simulation:

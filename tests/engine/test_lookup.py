@@ -1,5 +1,6 @@
 """What look-ups cost and win, in steps of a known cost: on prose, on text that misleads, and on text that repeats."""
 
+import itertools
 import random
 import re
 from dataclasses import dataclass, field
@@ -67,7 +68,9 @@ def hash_of(word: str) -> int:
 
 def prose() -> list[str]:
     paragraphs = TEXTS.read_text("utf-8").split("\n\n")
-    return [text for text in paragraphs if len(text) > 300 and text[0].isalpha() and "{" not in text and "=" not in text]
+    return [
+        text for text in paragraphs if len(text) > 300 and text[0].isalpha() and "{" not in text and "=" not in text
+    ]
 
 
 def misleading(seed: int, length: int = 300) -> list[int]:
@@ -82,7 +85,9 @@ def misleading(seed: int, length: int = 300) -> list[int]:
 def test_on_prose_lookups_cost_next_to_nothing(slope: float, num_streams: int) -> None:
     bench, texts = Bench(slope), prose()
     assert len(texts) > 20
-    exchanges = [(words(asked, n)[:60], words(said, n)[1:200]) for n, (asked, said) in enumerate(zip(texts, texts[1:], strict=False))]
+    exchanges = [
+        (words(asked, n)[:60], words(said, n)[1:200]) for n, (asked, said) in enumerate(itertools.pairwise(texts))
+    ]
     for n in range(0, len(exchanges) - num_streams + 1, num_streams):
         bench.answer(*exchanges[n : n + num_streams])
     assert bench.gain > 0.985

@@ -92,9 +92,21 @@ MUTANTS = {
         "                self.cache.catch_up(seq)",
         "                pass",
     ),
-    "prompts are read one after the other": ("engine/prompt_turns.py", "seq.priority, self._had[seq]", "seq.priority, 0"),
-    "a short prompt waits like a long one": ("engine/prompt_turns.py", "            ordered.insert(0, short)\n", "            ordered.append(short)\n"),
-    "who comes later has had nothing": ("engine/prompt_turns.py", "self._had.get(seq, self._level)", "self._had.get(seq, 0.0)"),
+    "prompts are read one after the other": (
+        "engine/prompt_turns.py",
+        "seq.priority, self._had[seq]",
+        "seq.priority, 0",
+    ),
+    "a short prompt waits like a long one": (
+        "engine/prompt_turns.py",
+        "            ordered.insert(0, short)\n",
+        "            ordered.append(short)\n",
+    ),
+    "who comes later has had nothing": (
+        "engine/prompt_turns.py",
+        "self._had.get(seq, self._level)",
+        "self._had.get(seq, 0.0)",
+    ),
     "the depth of a prompt costs nothing": ("drafting/pace.py", "depth + n / 2) for", "0) for"),
     "a prompt alone takes whole batches": ("drafting/pace.py", "Share(self, ALONE_SECONDS,", "Share(self, 1000.0,"),
     "guesses may lose whatever they like": (
@@ -254,7 +266,10 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "costs", "schedules", "newcomers", "lookup")]
+    tests = [
+        f"tests/engine/test_{name}.py"
+        for name in ("checkpoints", "drafting", "costs", "schedules", "newcomers", "lookup")
+    ]
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found
     environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

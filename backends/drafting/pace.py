@@ -23,12 +23,13 @@ AIM = 0.75  # of what a step may take, because steps of one size differ
 ALONE_SECONDS = 1.0  # of a step with nobody beside its prompts
 LITTLE = 0.25  # of a step's time may go to others where a prompt ends
 WORTH = 4.0  # but a step is so many times as long as its fixed part at least, or most of it would go there
-MIN_CHUNK = 4  # tokens
+MIN_CHUNK = 8  # tokens
 FIRST_CHUNK, FIRST_ALONE = 16, 128  # before anything is known, and at most twice the largest chunk after that
 FIRST_GUESS = (0.008, 0.001, 0.000001)  # seconds: fixed, token, pair; the first step says how far off all of them are
 LEAST = 0.01  # of that
-SLOWER, QUICKER = 0.5, 0.25  # shares of an error that are learnt at once: who is late is late for somebody
-MOST_SLOWER, MOST_QUICKER = 3.0, 0.25  # a step that the system held up says no more than that
+SLOWER, QUICKER = 0.35, 0.25  # shares of an error that are learnt at once: who is late is late for somebody
+MOST = 1.5  # times slower or quicker than expected that a step may count: where programs hold up many, smaller chunks
+# would help nobody
 SURE = 2.0  # deviations of an estimate that a chunk allows for
 NOISE, DRIFT = 0.1, 0.02  # relative: of one step, and of what each part may change from step to step
 
@@ -81,7 +82,7 @@ class Pace:
             self._doubt = np.diag(self._costs**2)
         else:
             expected = answers_seconds + added
-            ratio = min(max(seconds / expected, MOST_QUICKER), MOST_SLOWER)
+            ratio = min(max(seconds / expected, 1 / MOST), MOST)
             self._learn(amounts, ratio * expected - answers_seconds, NOISE * expected)
             self._slowness *= ratio ** ((SLOWER if ratio > 1 else QUICKER) * added / expected)
         self._most_tokens = max(self._most_tokens, int(amounts[1]))

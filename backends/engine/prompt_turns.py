@@ -1,12 +1,13 @@
 """Whose prompt goes first in a step, where several are read: they share the time alike, and a short one hardly waits.
 
-Every other step goes to the shortest that is short beside the longest, so that it takes at most twice the time that it
-would take alone. The other steps go to whoever has had the least time, so that many short ones in a row stop nobody.
+Two steps of three go to the shortest that is short beside the longest, so that it takes half as long again as it would
+alone. The third goes to whoever has had the least time, so that short ones without end stop nobody.
 """
 
 from backends.engine.sequence import Sequence
 
 SHORT = 0.5  # of the longest at most
+MOST_IN_A_ROW = 2
 
 
 class PromptTurns:
@@ -14,17 +15,17 @@ class PromptTurns:
         self._sizes: dict[Sequence, int] = {}  # of the prompts being read: tokens that they lacked when they came
         self._had: dict[Sequence, float] = {}  # seconds of steps; who comes later has had what all should have had
         self._level = 0.0  # that
-        self._was_for_short = False  # the last step
+        self._num_in_a_row = 0  # steps for the shortest
 
     def order(self, prompts: list[Sequence]) -> list[Sequence]:
         """First whose turn it is; what he leaves of the step is for the next."""
         self._meet(prompts)
         ordered = sorted(prompts, key=lambda seq: (seq.priority, self._had[seq], self._sizes[seq]))
-        short = self._short(ordered) if len(ordered) > 1 and not self._was_for_short else None
+        short = self._short(ordered) if len(ordered) > 1 and self._num_in_a_row < MOST_IN_A_ROW else None
         if short:
             ordered.remove(short)
             ordered.insert(0, short)
-        self._was_for_short = short is not None
+        self._num_in_a_row = self._num_in_a_row + 1 if short else 0
         return ordered
 
     def took(self, seq: Sequence, seconds: float) -> None:

@@ -19,7 +19,7 @@ MAX_STEPS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Seconds. Steps of one size differ by `noise`, a share up or down."""
+    """Seconds. Steps of one size differ by `noise`, a share up or down, and a share of them takes four times as long."""
 
     row: float = 0.012  # a step of one answer
     more_rows: float = 0.001
@@ -27,6 +27,7 @@ class Machine:
     token: float = 0.0008
     pair: float = 0.0000004
     noise: float = 0.0
+    held_up: float = 0.0
 
     def answers(self, num_rows: int) -> float:
         return self.row + (num_rows - 1) * self.more_rows if num_rows else 0.0
@@ -103,6 +104,7 @@ class Simulation:
         num_rows = len(steps) - len(chunks)
         seconds = self.machine.answers(num_rows) + sum(self.machine.chunk(*chunk) for chunk in chunks)
         seconds *= 1 + self._random.uniform(-1, 1) * self.machine.noise
+        seconds *= 4 if self._random.random() < self.machine.held_up else 1
         self.steps.append((self.now, steps, seconds))
         self.now += seconds
         sampled = self.runner.run(steps)

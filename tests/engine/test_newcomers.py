@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from backends.drafting.pace import ALONE_SECONDS, STEADY_STEPS
+from backends.drafting.pace import ALONE_SECONDS, MIN_CHUNK, STEADY_STEPS
 from tests.engine.simulation import Machine, Reader, Simulation
 
 ENDLESS = 1_000_000
@@ -54,7 +54,7 @@ def test_once_the_pace_has_settled_no_stream_waits_longer_than_it_may(seed: int)
     while not all(prompt.tokens for prompt in prompts):
         simulation.run(until=simulation.now + 1.0)
     steady = simulation.machine.answers(num_streams)
-    allowed = max(STEADY_STEPS * steady, limit, 1.2 * (steady + simulation.machine.chunk(4, 6000)))
+    allowed = max(STEADY_STEPS * steady, limit, 1.2 * (steady + simulation.machine.chunk(MIN_CHUNK, 6000)))
     assert worst(streams, settled(simulation), simulation.now) <= allowed
 
 
@@ -149,6 +149,17 @@ def test_a_busy_machine_shrinks_the_chunks_and_a_quiet_one_lets_them_grow_again(
     simulation.machine = SMALL
     simulation.run(until=simulation.now + 2)
     assert worst(streams, simulation.now, _later(simulation, 3)) > 0.1
+
+
+def test_steps_that_the_system_holds_up_now_and_then_do_not_shrink_the_chunks() -> None:
+    steps = {}
+    for share in (0.0, 0.25):
+        simulation, _ = streaming(replace(SMALL, held_up=share), 4)
+        prompt = simulation.ask(4096, at=simulation.now)
+        simulation.run(until=simulation.now + 60)
+        assert prompt.tokens
+        steps[share] = sum(1 for _, steps, _ in simulation.steps if any(step.seq is prompt.seq for step in steps[4:]))
+    assert steps[0.25] < 2 * steps[0.0]
 
 
 def _later(simulation: Simulation, seconds: float) -> float:

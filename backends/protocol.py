@@ -151,6 +151,9 @@ class EngineOptions:
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
     draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
+    # seconds between two tokens of an answer, at most, while a prompt is read beside it; or 4 of its steps if they take
+    # longer. A longer one has the prompt read sooner
+    max_interval: float = 0.15
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
     flash_cost: float | None = None  # on the CPU, over that of a step without; the self-test measures it
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off

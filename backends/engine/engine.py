@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backends.drafting.calibration import Calibration
+from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.pace import MAX_INTERVAL, Pace
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.room import SHORTEST_REST, is_memory_short
@@ -52,8 +54,10 @@ class Engine:
         draft_length: int | None = None,
         store: StateStore | None = None,
         idle_seconds: float = 300.0,
+        max_interval: float = MAX_INTERVAL,
     ):
-        """idle_seconds: after which memory that no conversation needs is given back."""
+        """idle_seconds: after which memory that no conversation needs is given back. max_interval: seconds, as in
+        `EngineOptions`."""
         self.model = model
         self.totals = Totals()
         self._store = store
@@ -61,7 +65,8 @@ class Engine:
         self._stepped = time.perf_counter()
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
         cache = PrefixCache(model.runner, store, model.spell, own_adapters)
-        self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
+        costs = StepCosts(Pace(max_interval))
+        self.speculation = Speculation(_drafters(model, draft), costs, draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
         self.calibration = Calibration(cache, self.speculation)
         self._answers: dict[int, _Answer] = {}
@@ -164,14 +169,10 @@ class Engine:
                 self.totals.num_cached_tokens += seq.num_cached
 
     def _learn_cost(self, steps: list[Step], seconds: float) -> None:
-        num_rows = num_prompt_tokens = 0
-        for step in steps:
-            if len(step.tokens) == 1:
-                num_rows += step.num_rows
-            else:
-                num_prompt_tokens += len(step.tokens)
+        prompts = [step for step in steps if len(step.tokens) > 1]
+        num_rows = sum(step.num_rows for step in steps if len(step.tokens) == 1)
         costs = self.speculation.costs
-        costs.observe(num_rows, num_prompt_tokens, seconds)
+        costs.observe(num_rows, seconds, [(len(step.tokens), step.seq.num_computed) for step in prompts])
         if self._store:
             self._store.costs.prompt_token = costs.prompt_token
 

@@ -66,7 +66,15 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
     options = load.options
     with heartbeat:
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
-        engine = Engine(model, options.parallel, options.draft, options.draft_length, store, options.kv_idle_seconds)
+        engine = Engine(
+            model,
+            options.parallel,
+            options.draft,
+            options.draft_length,
+            store,
+            options.kv_idle_seconds,
+            options.max_interval,
+        )
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
     Loop(sender, model, receiver.notes, engine, heartbeat).run()

@@ -8,11 +8,13 @@ somebody who runs needs the slot or the cells. So a person at the window takes t
 once, and no place is kept empty for them meanwhile.
 """
 
+from backends.drafting.pace import Share
 from backends.drafting.speculation import Speculation
 from backends.engine.followers import MIN_SHARED, Followers
 from backends.engine.guesses import Guesses
 from backends.engine.line import Line
 from backends.engine.prefix_cache import PrefixCache
+from backends.engine.prompt_turns import PromptTurns
 from backends.engine.room import REFUSAL
 from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
@@ -42,6 +44,7 @@ class Scheduler:
         self._guesses = Guesses(cache.runner, speculation)
         self._behind: set[Sequence] = set()  # prompts that had to wait: others may have read on for them
         self._is_crowded = False  # no room was left: admit and guess nothing until a sequence finishes
+        self._prompt_turns = PromptTurns()
 
     @property
     def is_idle(self) -> bool:
@@ -83,23 +86,7 @@ class Scheduler:
         answers = [seq for seq in turn if seq.num_pending == 1]
         prompts = [seq for seq in turn if seq.num_pending > 1]
         steps = self._answer_steps(answers[: self.max_batch_tokens], bool(prompts))
-        num_rows = sum(step.num_rows for step in steps)
-        room = self.max_batch_tokens - num_rows
-        if prompts and self._is_answering:
-            room = min(room, self.speculation.costs.pace.chunk)
-        readers: list[Sequence] = []
-        for seq in sorted(prompts, key=self._waiting.rank):
-            if room == 0 or self._follows(seq, readers):
-                self._behind.add(seq)
-                continue
-            if seq in self._behind:
-                self._behind.remove(seq)
-                self.cache.catch_up(seq)
-            readers.append(seq)
-            end = min(seq.num_computed + room, self.cache.checkpoints.chunk_end(seq))
-            steps.append(Step(seq, seq.tokens[seq.num_computed : end]))
-            room -= len(steps[-1].tokens)
-        return steps
+        return steps + self._prompt_steps(prompts, sum(step.num_rows for step in steps))
 
     def update(self, steps: list[Step], sampled: list[list[int]]) -> None:
         """Book the decoded tokens, take the accepted ones, let the finished go."""
@@ -247,6 +234,40 @@ class Scheduler:
         if self._is_crowded:
             return [Step(seq, seq.tokens[-1:]) for seq in answers]
         return self._guesses.steps(answers, is_beside_prompts)
+
+    def _prompt_steps(self, prompts: list[Sequence], num_rows: int) -> list[Step]:
+        """Chunks beside so many rows of answers, as far as they go in the step's time."""
+        share = self._share(num_rows)
+        steps = []
+        for seq in self._prompt_turns.order(self._readers(prompts)):
+            if share.is_spent:
+                self._behind.add(seq)
+                continue
+            if seq in self._behind:
+                self._behind.remove(seq)
+                self.cache.catch_up(seq)
+            begin = seq.num_computed
+            num_tokens = share.take(begin, self.cache.checkpoints.chunk_end(seq) - begin)
+            if num_tokens:
+                self._prompt_turns.took(seq, self.speculation.costs.pace.seconds(num_tokens, begin))
+                steps.append(Step(seq, seq.tokens[begin : begin + num_tokens]))
+        return steps
+
+    def _share(self, num_rows: int) -> Share:
+        costs, room = self.speculation.costs, self.max_batch_tokens - num_rows
+        if not self._is_answering:
+            return costs.pace.alone(room)
+        return costs.pace.beside(costs.answers(num_rows or 1), room)  # those with other adapters wait for the step
+
+    def _readers(self, prompts: list[Sequence]) -> list[Sequence]:
+        """Those that do not wait for another one to read what they need, too."""
+        readers: list[Sequence] = []
+        for seq in sorted(prompts, key=self._waiting.rank):
+            if self._follows(seq, readers):
+                self._behind.add(seq)
+            else:
+                readers.append(seq)
+        return readers
 
     def _end_the_full(self) -> None:
         """Those whose slots cannot hold what they have yet to decode; if there are none, guesses were too many."""

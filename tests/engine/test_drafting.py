@@ -71,7 +71,7 @@ def test_guesses_grow_with_the_steps_whose_cost_is_known() -> None:
         steps = scheduler.schedule()
         lengths.append(len(steps[0].draft))
         scheduler.update(steps, runner.run(steps))
-        scheduler.speculation.costs.observe(steps[0].num_rows, 0, 0.1)  # as a GPU: a row more costs nothing
+        scheduler.speculation.costs.observe(steps[0].num_rows, 0.1)  # as a GPU: a row more costs nothing
     assert lengths[:5] == [0, 1, 3, 7, 15], "a plain step, then at most twice as far as is known"
     assert max(lengths) <= MAX_LENGTH
 
@@ -140,7 +140,7 @@ def test_idle_steps_teach_the_costs_and_leave_nothing_in_the_cache() -> None:
 
 def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
     scheduler, runner = make(LookupDrafter(), StepCosts())
-    scheduler.speculation.costs.observe(1, 0, 1.0)
+    scheduler.speculation.costs.observe(1, 1.0)
     calibration = Calibration(scheduler.cache, scheduler.speculation)
     while not calibration.is_done:
         calibration.step()

@@ -80,18 +80,40 @@ MUTANTS = {
     ),
     "a prompt is read at one go beside answers": (
         "engine/scheduler.py",
-        "        if prompts and self._is_answering:",
-        "        if False:",
+        "        if not self._is_answering:",
+        "        if True:",
     ),
     "prompts that begin alike are each read in full": (
         "engine/scheduler.py",
-        "if room == 0 or self._follows(seq, readers)",
-        "if room == 0",
+        "if self._follows(seq, readers)",
+        "if False",
     ),
     "who waited for a prompt starts from nothing": (
         "engine/scheduler.py",
         "                self.cache.catch_up(seq)",
         "                pass",
+    ),
+    "prompts are read one after the other": (
+        "engine/prompt_turns.py",
+        "seq.priority, self._had[seq]",
+        "seq.priority, 0",
+    ),
+    "a short prompt waits like a long one": (
+        "engine/prompt_turns.py",
+        "            ordered.insert(0, short)\n",
+        "            ordered.append(short)\n",
+    ),
+    "who comes later has had nothing": (
+        "engine/prompt_turns.py",
+        "self._had.get(seq, self._level)",
+        "self._had.get(seq, 0.0)",
+    ),
+    "the depth of a prompt costs nothing": ("drafting/pace.py", "depth + n / 2) for", "0) for"),
+    "a prompt alone takes whole batches": ("drafting/pace.py", "Share(self, ALONE_SECONDS,", "Share(self, 1000.0,"),
+    "guesses may lose whatever they like": (
+        "drafting/credit.py",
+        "self._added(lengths, draft_seconds)) > self._steps:",
+        "self._added(lengths, draft_seconds)) > 1e9:",
     ),
     "the last token is not decoded": (
         "engine/prefix_cache.py",
@@ -291,7 +313,8 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
+    names = ("checkpoints", "drafting", "costs", "schedules", "newcomers", "lookup")
+    tests = [f"tests/engine/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found
     environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -508,8 +508,8 @@ def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
     assert len(steps[1].tokens) == FIRST_CHUNK, "before anything is known of costs"
     scheduler.update(steps, runner.run(steps))
     scheduler.speculation.costs.measured(1, 0.010)
-    scheduler.speculation.costs.observe(1, FIRST_CHUNK, 0.018)
-    assert len(scheduler.schedule()[1].tokens) == FIRST_CHUNK * 5 // 4, "it was quicker than it might be"
+    scheduler.speculation.costs.observe(1, 0.018, [(FIRST_CHUNK, 0)])
+    assert len(scheduler.schedule()[1].tokens) == 2 * FIRST_CHUNK, "it was quicker than it might be"
 
 
 def test_prompts_that_arrive_together_and_begin_alike_are_read_once() -> None:

@@ -3,48 +3,56 @@
 Messages never use the child's stdout: file descriptors 1 and 2 go to the log, which is also the crash report.
 """
 
+import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
-
-import psutil
 
 from backends import registry
 from backends.child import settle
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
+from backends.engine.news import Counts, News, Stopped
 from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
 from backends.engine.sender import Sender
+from backends.engine.teller import Teller
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import open_store
 from backends.protocol import (
     Abort,
     Close,
     Failed,
-    FailureKind,
     Load,
     Loading,
     Output,
     Outputs,
     Pause,
     Resume,
-    Stats,
 )
 
 STATS_INTERVAL = 0.25  # seconds, while it works
 IDLE_INTERVAL = 1.0
+BEHIND_INTERVAL = 0.01  # until it is asked again whether the sender has caught up
 LOADING_STEP = 0.01  # of the weights, between two Loading events
+# that a thread may keep the interpreter's lock from one that wants it. The step thread wants it when a decode returns,
+# and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two decodes
+# takes 0.1 ms, and is not to be cut in two
+SWITCH_SECONDS = 0.0005
+
+Tell = Callable[[News], None]
 
 
 def main(connection: Connection, backend: str, log_path: str) -> None:
     """Serve one model over the pipe until Close or its end."""
     settle(Path(log_path))
+    sys.setswitchinterval(SWITCH_SECONDS)
     sender = Sender(connection)
     heartbeat = Heartbeat(sender)
     try:
@@ -59,6 +67,8 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         _serve(receiver, sender, heartbeat, load, model)
     heartbeat.close()
     sender.close()
+    if model is not None:  # not before: what was told last becomes text with its vocabulary
+        model.close()
 
 
 def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load, model: LoadedModel) -> None:
@@ -66,14 +76,15 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
     options = load.options
     with heartbeat:
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
-        engine = Engine(model, options.parallel, options.draft, options.draft_length, store)
+        teller = Teller(model, lambda uid: receiver.notes.put(Stopped(uid)))
+        tell = partial(sender.tell, teller.events)
+        engine = Engine(model, options.parallel, options.draft, options.draft_length, store, tell)
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
-    Loop(sender, model, receiver.notes, engine, heartbeat).run()
+    Loop(sender, receiver.notes, engine, heartbeat, tell).run()
     with heartbeat:
         engine.close()
         receiver.close()
-        model.close()
 
 
 def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> LoadedModel | None:
@@ -96,16 +107,12 @@ def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> Loa
 class Loop:
     """Steps while there is work, sleeps on the queue while there is none."""
 
-    def __init__(
-        self, sender: Sender, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat
-    ):
+    def __init__(self, sender: Sender, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat, tell: Tell):
         self._sender = sender
-        self._model = model
         self._notes = notes
         self._engine = engine
         self._heartbeat = heartbeat
-        self._process = psutil.Process()
-        self._rss = 0
+        self._tell = tell
         self._last_stats = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
@@ -114,6 +121,8 @@ class Loop:
         self._send_stats()
         while self._is_open:
             self._take_notes()
+            if self._sender.is_behind:
+                continue
             if not self._engine.is_idle:
                 self._step()
             elif not self._engine.calibration.is_done:
@@ -124,9 +133,9 @@ class Loop:
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
-            has_work = may_calibrate or not self._engine.is_blocked
-            if not has_work:
+            if self._sender.is_behind:
+                self._take(self._notes.get(timeout=BEHIND_INTERVAL))
+            elif not self._has_work:
                 if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
                     self._send_stats()
                 self._take(self._notes.get(timeout=IDLE_INTERVAL))
@@ -135,18 +144,27 @@ class Loop:
         while not self._notes.empty():  # the only reader: what is there stays there
             self._take(self._notes.get())
 
+    @property
+    def _has_work(self) -> bool:
+        may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
+        return may_calibrate or not self._engine.is_blocked
+
     def _take(self, note: Note) -> None:
         match note:
             case Close():
                 self._is_open = False
             case Abort():
-                self._send(self._engine.abort(note.uid))
+                self._engine.abort(note.uid)
+            case Stopped():
+                self._engine.stop(note.uid)
             case Pause():
                 self._engine.pause(note.uid)
             case Resume():
                 self._engine.resume(note.uid)
-            case Failed() | Output():
-                self._send((note,))
+            case Failed():
+                self._sender.send(note)
+            case Output():
+                self._sender.send(Outputs((note,)))
             case Read():
                 self._engine.take(note)
             case (seq, stops):
@@ -155,14 +173,11 @@ class Loop:
     def _step(self) -> None:
         try:
             with self._heartbeat:
-                outputs = self._engine.step()
+                self._engine.step()
         except Exception:  # the edge: the cause goes to the log, every reader gets a sentence
             traceback.print_exc()
-            sentence = "The engine met an error in a step and dropped this answer. Try again."
-            for uid in self._engine.fail_all():
-                self._sender.send(Failed(uid, FailureKind.INTERNAL, sentence))
+            self._engine.fail_all("The engine met an error in a step and dropped this answer. Try again.")
             return
-        self._send(outputs)
         if self._engine.is_idle:
             self._send_stats()
 
@@ -174,43 +189,20 @@ class Loop:
             traceback.print_exc()
             self._engine.calibration.give_up()
 
-    def _send(self, said: tuple[Output | Failed, ...]) -> None:
-        if outputs := tuple(event for event in said if isinstance(event, Output)):
-            self._sender.send(Outputs(outputs))
-        for event in said:
-            if isinstance(event, Failed):
-                self._sender.send(event)
-
-    def _memory(self) -> int:
-        """What was seen last, where no file is free to look again."""
-        with suppress(OSError, psutil.Error):
-            self._rss = self._process.memory_info().rss
-        return self._rss
-
     def _counts(self) -> tuple[int, int]:
         return len(self._engine.scheduler.running), self._engine.scheduler.num_waiting
 
     def _send_stats(self) -> None:
         self._last_stats = time.monotonic()
         self._said = num_running, num_waiting = self._counts()
-        engine, totals = self._engine, self._engine.totals
-        self._sender.send(
-            Stats(
+        model, engine = self._engine.model, self._engine
+        self._tell(
+            Counts(
                 num_running=num_running,
                 num_waiting=num_waiting,
                 used_cells=engine.used_cells,
-                num_cells=self._model.runner.num_cells,
-                rss_bytes=self._memory(),
-                devices=self._model.devices(),
-                num_steps=totals.num_steps,
-                num_tokens=totals.num_tokens,
-                num_prompt_tokens=totals.num_prompt_tokens,
-                num_cached_tokens=totals.num_cached_tokens,
-                num_drafted=totals.num_drafted,
-                num_accepted=totals.num_accepted,
-                decode_us=totals.decode_us,
-                step_us=totals.step_us,
+                num_cells=model.runner.num_cells,
                 drafting=engine.speculation.describe(),
-                kv_layout=self._model.ready.kv_layout,
+                kv_layout=model.ready.kv_layout,
             )
         )

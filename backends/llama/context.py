@@ -12,8 +12,9 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
+from backends.llama import quick
 from backends.llama.log import errors, failure
-from backends.llama.native import Closable, NativeError, NativeModel
+from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.rollback import Rollback
 
 GGML_TYPES = {
@@ -99,8 +100,16 @@ class NativeContext(Closable):
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
         self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
         self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
+        # the same memory, where one number is set in half the time
+        self._tokens, self._positions = (
+            memoryview(view).cast("B").cast("i")  # type: ignore[arg-type]
+            for view in (self.tokens, self.positions)
+        )
         self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
         self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
+        self._answering: list[int] = []  # the slots of the batch's rows, if it is one of answers
+        self._arguments = ctypes.c_void_p(self.pointer), self._batch
+        self._must_wait = has_gpu()  # a decode returns before a device has computed it
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
 
@@ -111,7 +120,21 @@ class NativeContext(Closable):
         self.outputs[row] = 1
         self.set_slots(row, row + 1, slot)
 
+    def set_answers(self, tokens: list[int], positions: list[int], slots: list[int]) -> None:
+        """The batch of a step in which each slot has one row, whose logits are wanted."""
+        for row, token in enumerate(tokens):
+            self._tokens[row] = token
+            self._positions[row] = positions[row]
+        if slots != self._answering:  # most steps have the rows of the last one
+            self.outputs[: len(slots)] = 1
+            for row, slot in enumerate(slots):
+                self.set_slots(row, row + 1, slot)
+            self._answering = slots
+        if self.max_draft:
+            self._num_rows = dict.fromkeys(slots, 1)
+
     def set_slots(self, begin: int, end: int, slot: int) -> None:
+        self._answering = []
         self._num_rows[slot] = end - begin
         for row in self._slots[begin:end]:
             row[0] = slot
@@ -131,20 +154,21 @@ class NativeContext(Closable):
         self._batch.n_tokens = num_rows
         decoded, self._num_rows = self._num_rows, {}
         mark = errors.mark()
-        code: int = lib.llama_decode(self.pointer, self._batch)
+        code: int = lib.llama_decode(*self._arguments)
         if code not in (0, 1):
             raise failure(mark, f"llama_decode returned {code}")
         if code == 0:
             if self.max_draft:
                 self._rollback.decoded(decoded)
-            lib.llama_synchronize(self.pointer)
+            if self._must_wait:
+                lib.llama_synchronize(self.pointer)
         return code
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
         """[num_outputs, vocabulary], a view that is valid until the next decode."""
-        pointer = lib.llama_get_logits(self.pointer)
-        key = (ctypes.addressof(pointer.contents), num_outputs)
+        key = quick.get_logits(self.pointer), num_outputs
         if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
+            pointer = ctypes.cast(key[0], ctypes.POINTER(ctypes.c_float))
             self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
             self._logits_key = key
         return self._logits

@@ -1,6 +1,7 @@
 """Runs the engine's steps on a llama.cpp context: fill the batch, decode, sample row by row."""
 
 from collections.abc import Sequence as Many
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +56,18 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
+        if self._is_in_order(steps):
+            return self._run(steps)
         results: list[list[int]] = [[] for _ in steps]
         for group in self._groups(steps):
             for i, sampled in zip(group, self._run([steps[i] for i in group]), strict=True):
                 results[i] = sampled
         return results
+
+    def _is_in_order(self, steps: Many[Step]) -> bool:
+        """Whether all can be decoded together, as they stand: so it is in most steps of answers."""
+        slots = [step.seq.slot or 0 for step in steps]
+        return slots == sorted(slots) and (self.shares_cells or len({len(step.tokens) == 1 for step in steps}) == 1)
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:
         """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
@@ -75,18 +83,15 @@ class LlamaRunner:
         return [group for group in (answers, prompts) if group]
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
-        firsts, num_rows = self._fill(steps)
+        num_rows, num_outputs = self._fill(steps)
         if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
             self._context.set_adapters(adapters)
             self._adapters = adapters
         if self._context.decode(num_rows):
             raise KVFull
-        num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)
         if not num_outputs:
             return [[] for _ in steps]
-        logits = self._context.logits(num_outputs)
-        greedy: list[int] = logits.argmax(axis=1).tolist()
-        return self._sample(steps, firsts, logits, greedy)
+        return self._sample(steps, self._context.logits(num_outputs))
 
     def close(self) -> None:
         self._context.close()
@@ -94,61 +99,67 @@ class LlamaRunner:
     def _piece(self, token: int) -> bytes:
         return self._context.model.piece(token, special=True)
 
-    def _fill(self, steps: Many[Step]) -> tuple[list[int | None], int]:
-        """For each step the batch row of its first wanted logits (None before a prompt's end); and all rows."""
-        context, begin = self._context, 0
-        firsts: list[int | None] = []
+    def _fill(self, steps: Many[Step]) -> tuple[int, int]:
+        """Make the batch. How many rows it has, and of how many of them the logits are wanted."""
+        if all(len(step.tokens) == 1 and not step.draft and step.samples for step in steps):
+            return self._fill_answers(steps)
+        context, begin, num_outputs = self._context, 0, 0
         for step in steps:
             seq, end = step.seq, begin + step.num_rows
             assert seq.slot is not None
-            if end - begin == 1 and step.samples:  # most steps: four numbers want no slices
-                context.set_row(begin, step.tokens[0], seq.num_computed, seq.slot)
-                firsts.append(begin)
-                begin = end
-                continue
             context.tokens[begin : begin + len(step.tokens)] = step.tokens
             if step.draft:
                 context.tokens[begin + len(step.tokens) : end] = step.draft
             context.positions[begin:end] = np.arange(seq.num_computed, seq.num_computed + end - begin)
             context.set_slots(begin, end, seq.slot)
             context.outputs[begin:end] = 0
-            first = begin + len(step.tokens) - 1 if step.samples else None
-            if first is not None:
-                context.outputs[first:end] = 1
-            firsts.append(first)
+            if step.samples:
+                context.outputs[begin + len(step.tokens) - 1 : end] = 1
+                num_outputs += len(step.draft) + 1
             begin = end
-        return firsts, begin
+        return begin, num_outputs
 
-    def _sample(
-        self, steps: Many[Step], firsts: list[int | None], logits: Logits, greedy: list[int]
-    ) -> list[list[int]]:
+    def _fill_answers(self, steps: Many[Step]) -> tuple[int, int]:
+        """Most batches: a token of each answer."""
+        tokens = [step.tokens[0] for step in steps]
+        positions = [step.seq.num_computed for step in steps]
+        self._context.set_answers(tokens, positions, [step.seq.slot or 0 for step in steps])
+        return len(tokens), len(tokens)
+
+    def _sample(self, steps: Many[Step], logits: Logits) -> list[list[int]]:
+        """logits: a row for each token that is sampled."""
+        greedy: list[int] = logits.argmax(axis=1).tolist()
         results: list[list[int]] = []
         output = 0
-        for step, first in zip(steps, firsts, strict=True):
-            if first is None:
+        for step in steps:
+            if not step.samples:
                 results.append([])
                 continue
             end = output + len(step.draft) + 1
-            results.append(self._sample_step(step, logits[output:end], greedy[output:end]))
+            is_plain = not step.draft and step.seq.sampler is None and step.seq.num_alternatives is None
+            results.append(
+                [greedy[output]] if is_plain else self._sample_step(step, logits[output:end], greedy[output:end])
+            )
             output = end
         return results
 
     def _sample_step(self, step: Step, logits: Logits, greedy: list[int]) -> list[int]:
         """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""
-        sampler = step.seq.sampler
+        sampler, num_alternatives = step.seq.sampler, step.seq.num_alternatives
         sampled: list[int] = []
         for i, guess in enumerate([*step.draft, None]):
             token = greedy[i]
             row = logits[i]
-            raw = row.copy() if step.seq.num_alternatives is not None else row  # the sampler edits its row
+            # the sampler edits its row, and the next decode writes over all of them
+            raw = row.copy() if num_alternatives is not None else row
             if isinstance(sampler, ChainSampler):
                 try:
                     token = sampler.sample(row)
                 except GrammarError as error:  # ends this answer alone: the engine drops it after the step
                     step.seq.failure = str(error)
             sampled.append(token)
-            if step.seq.num_alternatives is not None:
-                step.seq.logprobs.append(logprob(raw, token, step.seq.num_alternatives, self._piece))
+            if num_alternatives is not None:
+                step.logprobs.append(partial(logprob, raw, token, num_alternatives, self._piece))
             if token != guess or step.seq.failure:
                 break
         return sampled

@@ -7,7 +7,7 @@ step has begun: nothing of that is said, and the steps are told to let the answe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from backends.engine.news import Begun, Ended, Said, Stepped
+from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
 from backends.protocol import Finish, Output, Timings, TokenLogprob
 
@@ -62,6 +62,13 @@ class Answers:
         """What the step has added, but for those that have ended before."""
         answers, now = self._answers, stepped.now
         return tuple(self._output(answers[said.uid], said, now) for said in stepped.said if said.uid in answers)
+
+    def whole(self, again: Again) -> Stepped:
+        """All that could have been told of it."""
+        num_rolled = [self._answers[uid].num_rolled if uid in self._answers else 0 for uid in again.uids]
+        columns = zip(again.uids, again.sampled, num_rolled, strict=True)
+        said = [Said(uid, tokens, 0, rolled, None, [], None) for uid, tokens, rolled in columns]
+        return Stepped(said, len(said), 0, again.now, again.decode_seconds, again.step_seconds)
 
     def end(self, ended: Ended) -> tuple[Output, ...]:
         answer = self._answers.get(ended.uid)

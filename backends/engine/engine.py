@@ -6,11 +6,12 @@ from time import perf_counter
 from backends.drafting.calibration import Calibration
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.drafting.speculation import Speculation
-from backends.engine.news import Begun, Ended, Lost, News, Said, Stepped
+from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
+from backends.engine.steady import Steady
 from backends.engine.stops import NO_STOPS, Stops
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
@@ -38,8 +39,10 @@ class Engine:
         self._tell = tell
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
         cache = PrefixCache(model.runner, store, model.spell, own_adapters)
-        self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
+        drafters = _drafters(model, draft)
+        self.speculation = Speculation(drafters, fixed_length=draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
+        self._steady = Steady(self.scheduler, may_guess=bool(drafters))
         self.calibration = Calibration(cache, self.speculation)
         self._sequences: dict[int, Sequence] = {}
 
@@ -59,6 +62,7 @@ class Engine:
     def add(self, seq: Sequence, stops: Stops = NO_STOPS) -> None:
         self._sequences[seq.uid] = seq
         self._tell(Begun(seq.uid, seq.eos, stops))
+        self._steady.end()
         self.scheduler.add(seq)
 
     def abort(self, uid: int) -> None:
@@ -76,31 +80,32 @@ class Engine:
     def pause(self, uid: int) -> None:
         """Compute no more of an answer that nobody reads. Unknown uids are ignored."""
         if seq := self._sequences.get(uid):
+            self._steady.end()
             self.scheduler.pause(seq)
 
     def resume(self, uid: int) -> None:
         if seq := self._sequences.get(uid):
+            self._steady.end()
             self.scheduler.resume(seq)
 
     def step(self) -> None:
         """Decode one batch: between two decodes stands only what the second one needs."""
         begin = perf_counter()
-        steps = self.scheduler.schedule()
+        again = self._steady.next()
+        steps = again or self._schedule(begin)
         if not steps:  # all wait for the disk
             return
-        self._note_start(steps, begin)
         decode_begin = perf_counter()
         try:
             sampled = self.model.runner.run(steps)
         except KVFull:
-            self.scheduler.make_room()
-            self._tell_ends()
+            self._make_room()
             return
         now = perf_counter()
-        self._learn_cost(steps, now - decode_begin)
-        self.scheduler.update(steps, sampled)
-        said = [self._said(step, tokens, now) for step, tokens in zip(steps, sampled, strict=True) if tokens]
-        self._tell(_stepped(steps, sampled, said, now, now - decode_begin, perf_counter() - begin))
+        if again and self._steady.accept(sampled):
+            self._tell(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
+        else:
+            self._update(steps, sampled, now, now - decode_begin, begin)
 
     def take(self, read: Read) -> None:
         """A state has come from disk, or has not."""
@@ -119,12 +124,33 @@ class Engine:
             self.abort(uid)
         self.scheduler.cache.close()
 
-    def _note_start(self, steps: list[Step], now: float) -> None:
+    def _schedule(self, now: float) -> list[Step]:
+        steps = self.scheduler.schedule()
         for step in steps:
             seq = step.seq
             if seq.clock.started is None:
                 seq.clock.started = now
                 seq.num_cached = seq.num_computed
+        return steps
+
+    def _make_room(self) -> None:
+        self._steady.end()
+        self.scheduler.make_room()
+        for seq in [seq for seq in self._sequences.values() if seq.finish]:  # it filled the whole cache
+            self._tell_end(seq)
+
+    def _update(
+        self, steps: list[Step], sampled: list[list[int]], now: float, decode_seconds: float, begin: float
+    ) -> None:
+        """Whatever has come of a step."""
+        self._learn_cost(steps, decode_seconds)
+        self.scheduler.update(steps, sampled)
+        said = [self._said(step, tokens, now) for step, tokens in zip(steps, sampled, strict=True) if tokens]
+        prompts = [step for step, tokens in zip(steps, sampled, strict=True) if not tokens or len(step.tokens) > 1]
+        num_prompt_tokens = sum(len(step.tokens) for step in prompts)
+        num_sampled = sum(map(len, sampled))
+        self._tell(Stepped(said, num_sampled, num_prompt_tokens, now, decode_seconds, perf_counter() - begin))
+        self._steady.begin()
 
     def _learn_cost(self, steps: list[Step], seconds: float) -> None:
         num_rows = num_prompt_tokens = 0
@@ -150,11 +176,6 @@ class Engine:
             self._forget(seq)
         return Said(seq.uid, tokens, len(step.draft), seq.num_rolled, seq.finish, step.logprobs, timings)
 
-    def _tell_ends(self) -> None:
-        """A sequence that filled the whole cache has ended outside of a step."""
-        for seq in [seq for seq in self._sequences.values() if seq.finish]:
-            self._tell_end(seq)
-
     def _tell_end(self, seq: Sequence) -> None:
         assert seq.finish
         self._forget(seq)
@@ -166,18 +187,11 @@ class Engine:
         self._tell(Lost(Failed(seq.uid, kind, sentence)))
 
     def _forget(self, seq: Sequence) -> None:
+        self._steady.end()
         del self._sequences[seq.uid]
         if seq.sampler:
             seq.sampler.close()
             seq.sampler = None
-
-
-def _stepped(
-    steps: list[Step], sampled: list[list[int]], said: list[Said], now: float, decode_seconds: float, seconds: float
-) -> Stepped:
-    prompts = [step for step, tokens in zip(steps, sampled, strict=True) if not tokens or len(step.tokens) > 1]
-    num_prompt_tokens = sum(len(step.tokens) for step in prompts)
-    return Stepped(said, sum(map(len, sampled)), num_prompt_tokens, now, decode_seconds, seconds)
 
 
 def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:

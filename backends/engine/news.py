@@ -42,6 +42,16 @@ class Stepped(NamedTuple):
     step_seconds: float
 
 
+class Again(NamedTuple):
+    """A step that was like the one before: each of these answers has said a token more."""
+
+    uids: tuple[int, ...]
+    sampled: list[list[int]]
+    now: float
+    decode_seconds: float
+    step_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """An answer has ended outside of a step."""
@@ -70,7 +80,7 @@ class Counts:
     kv_layout: KVLayout
 
 
-News = Begun | Stepped | Ended | Lost | Counts
+News = Begun | Stepped | Again | Ended | Lost | Counts
 
 
 @dataclass(frozen=True, slots=True)

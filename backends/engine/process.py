@@ -6,9 +6,7 @@ Messages never use the child's stdout: file descriptors 1 and 2 go to the log, w
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -18,10 +16,10 @@ from backends.child import settle
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
-from backends.engine.news import Counts, News, Stopped
+from backends.engine.news import Counts, Stopped
 from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
-from backends.engine.sender import Sender
+from backends.engine.sender import MAX_BEHIND, Sender
 from backends.engine.teller import Teller
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import open_store
@@ -45,8 +43,6 @@ LOADING_STEP = 0.01  # of the weights, between two Loading events
 # and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two decodes
 # takes 0.1 ms, and is not to be cut in two
 SWITCH_SECONDS = 0.0005
-
-Tell = Callable[[News], None]
 
 
 def main(connection: Connection, backend: str, log_path: str) -> None:
@@ -77,11 +73,11 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
     with heartbeat:
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
         teller = Teller(model, lambda uid: receiver.notes.put(Stopped(uid)))
-        tell = partial(sender.tell, teller.events)
-        engine = Engine(model, options.parallel, options.draft, options.draft_length, store, tell)
+        sender.begin(teller.events)
+        engine = Engine(model, options.parallel, options.draft, options.draft_length, store, sender.tell)
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
-    Loop(sender, receiver.notes, engine, heartbeat, tell).run()
+    Loop(sender, receiver.notes, engine, heartbeat).run()
     with heartbeat:
         engine.close()
         receiver.close()
@@ -107,13 +103,12 @@ def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> Loa
 class Loop:
     """Steps while there is work, sleeps on the queue while there is none."""
 
-    def __init__(self, sender: Sender, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat, tell: Tell):
+    def __init__(self, sender: Sender, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat):
         self._sender = sender
         self._notes = notes
         self._engine = engine
         self._heartbeat = heartbeat
-        self._tell = tell
-        self._last_stats = 0.0
+        self._stats_due = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
 
@@ -121,19 +116,24 @@ class Loop:
         self._send_stats()
         while self._is_open:
             self._take_notes()
-            if self._sender.is_behind:
+            if self._is_behind:
                 continue
             if not self._engine.is_idle:
-                self._step()
+                self._work()
             elif not self._engine.calibration.is_done:
                 self._calibrate()
-            if time.monotonic() - self._last_stats >= STATS_INTERVAL:
+            if time.monotonic() >= self._stats_due:
                 self._send_stats()
+
+    @property
+    def _is_behind(self) -> bool:
+        """So much waits to be said that nothing more is made."""
+        return self._sender.num_behind() > MAX_BEHIND
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            if self._sender.is_behind:
+            if self._is_behind:
                 self._take(self._notes.get(timeout=BEHIND_INTERVAL))
             elif not self._has_work:
                 if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
@@ -170,15 +170,22 @@ class Loop:
             case (seq, stops):
                 self._engine.add(seq, stops)
 
-    def _step(self) -> None:
+    def _work(self) -> None:
+        """Step until there is something else to do. What stands here stands between two decodes."""
+        engine, notes, heartbeat, num_behind = self._engine, self._notes, self._heartbeat, self._sender.num_behind
+        now, due = time.monotonic(), self._stats_due
         try:
-            with self._heartbeat:
-                self._engine.step()
+            while True:
+                heartbeat.since = now
+                engine.step()
+                now = time.monotonic()
+                if now >= due or not notes.empty() or not engine.scheduler.running or num_behind() > MAX_BEHIND:
+                    break
         except Exception:  # the edge: the cause goes to the log, every reader gets a sentence
             traceback.print_exc()
-            self._engine.fail_all("The engine met an error in a step and dropped this answer. Try again.")
-            return
-        if self._engine.is_idle:
+            engine.fail_all("The engine met an error in a step and dropped this answer. Try again.")
+        heartbeat.since = None
+        if engine.is_idle:
             self._send_stats()
 
     def _calibrate(self) -> None:
@@ -193,10 +200,10 @@ class Loop:
         return len(self._engine.scheduler.running), self._engine.scheduler.num_waiting
 
     def _send_stats(self) -> None:
-        self._last_stats = time.monotonic()
+        self._stats_due = time.monotonic() + STATS_INTERVAL
         self._said = num_running, num_waiting = self._counts()
         model, engine = self._engine.model, self._engine
-        self._tell(
+        self._sender.tell(
             Counts(
                 num_running=num_running,
                 num_waiting=num_waiting,

@@ -23,33 +23,30 @@ from backends.protocol import Event, Pulse
 # logits of eight streams with a vocabulary of 128k they take 130 MB
 MAX_BEHIND = 32
 
-Letter = tuple[Callable[[News], Iterable[Event]], News] | Event
-
 
 class Sender:
     """The only writer of the connection. Messages arrive in the order of `send` and `tell`."""
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self._letters: SimpleQueue[Letter | None] = SimpleQueue()
+        self._letters: SimpleQueue[Event | News | None] = SimpleQueue()
+        self._events: Callable[[News], Iterable[Event]] | None = None
+        # no methods of ours: they stand between two decodes
+        self.tell: Callable[[News], None] = self._letters.put
+        self.num_behind: Callable[[], int] = self._letters.qsize
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
-    @property
-    def is_behind(self) -> bool:
-        """So much waits already that whoever has more had better wait."""
-        return self._letters.qsize() > MAX_BEHIND
+    def begin(self, events: Callable[[News], Iterable[Event]]) -> None:
+        """What the application is to be told of news; it is made in the sender's thread. Before the first `tell`."""
+        self._events = events
 
     def send(self, event: Event) -> None:
         self._letters.put(event)
 
-    def tell(self, events: Callable[[News], Iterable[Event]], news: News) -> None:
-        """Have `events` made of the news, in the sender's thread, and send them."""
-        self._letters.put((events, news))
-
     def send_pulse(self, pulse: Pulse) -> None:
         """Unless so much waits already that it would say nothing new."""
-        if not self.is_behind:
+        if self.num_behind() <= MAX_BEHIND:
             self._letters.put(pulse)
 
     def close(self) -> None:
@@ -61,7 +58,7 @@ class Sender:
         try:
             with suppress(OSError):  # nobody reads any more: the receiver ends the process
                 while (letter := self._letters.get()) is not None:
-                    for event in _events(letter):
+                    for event in self._said(letter):
                         # what Connection.send does, without its own pickler, which takes longer than all the rest
                         self._connection.send_bytes(pickle.dumps(event, pickle.HIGHEST_PROTOCOL))
         except BaseException:  # the edge: an engine that lives and says nothing would be waited for without end
@@ -69,9 +66,8 @@ class Sender:
             sys.stderr.flush()
             os._exit(1)
 
-
-def _events(letter: Letter) -> Iterable[Event]:
-    if not isinstance(letter, tuple):
-        return (letter,)
-    events, news = letter
-    return events(news)
+    def _said(self, letter: Event | News) -> Iterable[Event]:
+        if not isinstance(letter, News):
+            return (letter,)
+        assert self._events, "news before `begin`"
+        return self._events(letter)

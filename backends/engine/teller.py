@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from backends.engine.account import Account
 from backends.engine.answers import Answers
-from backends.engine.news import Begun, Counts, Ended, Lost, News, Stepped
+from backends.engine.news import Again, Begun, Counts, Ended, Lost, News, Stepped
 from backends.engine.runner import LoadedModel
 from backends.protocol import Event, Output, Outputs
 
@@ -18,8 +18,9 @@ class Teller:
     def events(self, news: News) -> Iterable[Event]:
         match news:
             case Stepped():
-                self._account.add(news)
-                return _together(self._answers.say(news))
+                return self._say(news)
+            case Again():
+                return self._say(self._answers.whole(news))
             case Begun():
                 self._answers.begin(news)
             case Ended():
@@ -29,6 +30,10 @@ class Teller:
             case Counts():
                 return (self._account.stats(news),)
         return ()
+
+    def _say(self, stepped: Stepped) -> Iterable[Event]:
+        self._account.add(stepped)
+        return _together(self._answers.say(stepped))
 
 
 def _together(outputs: tuple[Output, ...]) -> tuple[Event, ...]:

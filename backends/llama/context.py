@@ -107,8 +107,7 @@ class NativeContext(Closable):
         )
         self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
         self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
-        self._answering: list[int] = []  # the slots of the batch's rows, if it is one of answers
-        self._arguments = ctypes.c_void_p(self.pointer), self._batch
+        self._answering: list[int | None] = []  # the slots of the batch's rows, if it is one of answers
         self._must_wait = has_gpu()  # a decode returns before a device has computed it
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
@@ -120,7 +119,7 @@ class NativeContext(Closable):
         self.outputs[row] = 1
         self.set_slots(row, row + 1, slot)
 
-    def set_answers(self, tokens: list[int], positions: list[int], slots: list[int]) -> None:
+    def set_answers(self, tokens: list[int], positions: list[int], slots: list[int | None]) -> None:
         """The batch of a step in which each slot has one row, whose logits are wanted."""
         for row, token in enumerate(tokens):
             self._tokens[row] = token
@@ -128,10 +127,11 @@ class NativeContext(Closable):
         if slots != self._answering:  # most steps have the rows of the last one
             self.outputs[: len(slots)] = 1
             for row, slot in enumerate(slots):
+                assert slot is not None
                 self.set_slots(row, row + 1, slot)
             self._answering = slots
         if self.max_draft:
-            self._num_rows = dict.fromkeys(slots, 1)
+            self._num_rows = {slot: 1 for slot in slots if slot is not None}
 
     def set_slots(self, begin: int, end: int, slot: int) -> None:
         self._answering = []
@@ -154,7 +154,7 @@ class NativeContext(Closable):
         self._batch.n_tokens = num_rows
         decoded, self._num_rows = self._num_rows, {}
         mark = errors.mark()
-        code: int = lib.llama_decode(*self._arguments)
+        code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
             raise failure(mark, f"llama_decode returned {code}")
         if code == 0:

@@ -29,6 +29,7 @@ class LlamaRunner:
         self.can_shift = self.can_cut_saved and context.can_shift
         self._context = context
         self._adapters: tuple[float, ...] = ()
+        self._answers: Many[Step] | None = None  # the last steps, if all were of answers
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
@@ -56,18 +57,33 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
-        if self._is_in_order(steps):
-            return self._run(steps)
+        if steps is self._answers or self._are_answers(steps):
+            self._answers = steps
+            return self._run_answers(steps)
         results: list[list[int]] = [[] for _ in steps]
         for group in self._groups(steps):
             for i, sampled in zip(group, self._run([steps[i] for i in group]), strict=True):
                 results[i] = sampled
         return results
 
-    def _is_in_order(self, steps: Many[Step]) -> bool:
-        """Whether all can be decoded together, as they stand: so it is in most steps of answers."""
+    def _are_answers(self, steps: Many[Step]) -> bool:
+        """Whether each says a token, as most steps are; in the order of their slots. The same list stays so: only its
+        tokens may be others."""
+        if any(len(step.tokens) != 1 or step.draft or not step.samples for step in steps):
+            return False
         slots = [step.seq.slot or 0 for step in steps]
-        return slots == sorted(slots) and (self.shares_cells or len({len(step.tokens) == 1 for step in steps}) == 1)
+        return slots == sorted(slots)
+
+    def _run_answers(self, steps: Many[Step]) -> list[list[int]]:
+        tokens = [step.tokens[0] for step in steps]
+        self._context.set_answers(tokens, [step.seq.num_computed for step in steps], [step.seq.slot for step in steps])
+        self._decode(steps, len(tokens))
+        logits = self._context.logits(len(tokens))
+        greedy: list[int] = logits.argmax(axis=1).tolist()
+        for row, step in enumerate(steps):
+            if step.seq.sampler is not None or step.seq.num_alternatives is not None:
+                (greedy[row],) = self._sample_step(step, logits[row : row + 1], greedy[row : row + 1])
+        return [[token] for token in greedy]
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:
         """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
@@ -84,14 +100,15 @@ class LlamaRunner:
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
         num_rows, num_outputs = self._fill(steps)
+        self._decode(steps, num_rows)
+        return self._sample(steps, self._context.logits(num_outputs)) if num_outputs else [[] for _ in steps]
+
+    def _decode(self, steps: Many[Step], num_rows: int) -> None:
         if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
             self._context.set_adapters(adapters)
             self._adapters = adapters
         if self._context.decode(num_rows):
             raise KVFull
-        if not num_outputs:
-            return [[] for _ in steps]
-        return self._sample(steps, self._context.logits(num_outputs))
 
     def close(self) -> None:
         self._context.close()
@@ -101,8 +118,6 @@ class LlamaRunner:
 
     def _fill(self, steps: Many[Step]) -> tuple[int, int]:
         """Make the batch. How many rows it has, and of how many of them the logits are wanted."""
-        if all(len(step.tokens) == 1 and not step.draft and step.samples for step in steps):
-            return self._fill_answers(steps)
         context, begin, num_outputs = self._context, 0, 0
         for step in steps:
             seq, end = step.seq, begin + step.num_rows
@@ -119,27 +134,14 @@ class LlamaRunner:
             begin = end
         return begin, num_outputs
 
-    def _fill_answers(self, steps: Many[Step]) -> tuple[int, int]:
-        """Most batches: a token of each answer."""
-        tokens = [step.tokens[0] for step in steps]
-        positions = [step.seq.num_computed for step in steps]
-        self._context.set_answers(tokens, positions, [step.seq.slot or 0 for step in steps])
-        return len(tokens), len(tokens)
-
     def _sample(self, steps: Many[Step], logits: Logits) -> list[list[int]]:
         """logits: a row for each token that is sampled."""
         greedy: list[int] = logits.argmax(axis=1).tolist()
         results: list[list[int]] = []
         output = 0
         for step in steps:
-            if not step.samples:
-                results.append([])
-                continue
-            end = output + len(step.draft) + 1
-            is_plain = not step.draft and step.seq.sampler is None and step.seq.num_alternatives is None
-            results.append(
-                [greedy[output]] if is_plain else self._sample_step(step, logits[output:end], greedy[output:end])
-            )
+            end = output + len(step.draft) + 1 if step.samples else output
+            results.append(self._sample_step(step, logits[output:end], greedy[output:end]) if step.samples else [])
             output = end
         return results
 

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -73,30 +72,18 @@ def _measure(results: Connection, model: str, num_streams: int, sampling: Sampli
     notes: SimpleQueue[Note] = SimpleQueue()
     sender = Sender(pipe)
     teller = Teller(loaded, lambda uid: notes.put(Stopped(uid)))
-    tell = partial(sender.tell, teller.events)
-    engine = Engine(loaded, num_streams, DraftMode.OFF, tell=tell)
+    sender.begin(teller.events)
+    engine = Engine(loaded, num_streams, DraftMode.OFF, tell=sender.tell)
     for uid in range(num_streams):
         seq = Sequence(uid, list(range(300 + uid, 330 + uid)), max_tokens=2 * NUM_STEPS)
         seq.sampler = loaded.sampler(Generate("", sampling=sampling), seq.tokens) if sampling else None
         notes.put((seq, NO_STOPS))
     watch = Watch(lambda: notes.put(Close()))
     sys.setswitchinterval(SWITCH_SECONDS)
-    Loop(sender, notes, engine, Heartbeat(sender), tell).run()
+    Loop(sender, notes, engine, Heartbeat(sender)).run()
     results.send(watch.found())
     reader.terminate()
     os._exit(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Decode:
-    """In seconds: of time.perf_counter() when it was called and returned, of time.thread_time() likewise, and of the
-    processor that the whole process had had by its return."""
-
-    begin: float
-    end: float
-    begin_cpu: float
-    end_cpu: float
-    total_cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +100,31 @@ class Watch:
     """Sees every llama_decode, until there were enough."""
 
     def __init__(self, on_end: Callable[[], None]):
-        self._decodes: list[Decode] = []
+        # begin and end by time.perf_counter(), and by time.thread_time()
+        self._decodes: list[tuple[float, float, float, float]] = []
+        self._total_cpu = 0.0
         self._on_end = on_end
         self._decode = lib.llama_decode
         lib.llama_decode = self._watched
 
     def found(self) -> Found:
-        seen = self._decodes[NUM_WARM:]
-        inside = [decode.end_cpu - decode.begin_cpu for decode in seen]
-        waits = [decode.end - decode.begin - cpu for decode, cpu in zip(seen, inside, strict=True)]
-        between = [later.begin - earlier.end for earlier, later in pairwise(seen)]
-        between_cpu = [later.begin_cpu - earlier.end_cpu for earlier, later in pairwise(seen)]
-        cpu = (seen[-1].total_cpu - seen[0].total_cpu - sum(inside[1:])) / len(between)
-        return Found(between, between_cpu, waits, cpu)
+        begins, ends, begins_cpu, ends_cpu = map(np.array, zip(*self._decodes[NUM_WARM:NUM_STEPS], strict=True))
+        inside = ends_cpu - begins_cpu
+        between, between_cpu = begins[1:] - ends[:-1], begins_cpu[1:] - ends_cpu[:-1]
+        cpu = (self._total_cpu - inside.sum()) / len(inside)
+        return Found(between.tolist(), between_cpu.tolist(), (ends - begins - inside).tolist(), cpu)
 
     def _watched(self, *arguments: Any) -> int:
-        begin, begin_cpu = time.perf_counter(), time.thread_time()
+        """Its own time must not count: what else it has to do stands before the first look at the clock."""
+        if len(self._decodes) == NUM_WARM:
+            self._total_cpu -= time.process_time()
+        elif len(self._decodes) == NUM_STEPS:
+            self._total_cpu += time.process_time()
+            self._on_end()
+        begin_cpu, begin = time.thread_time(), time.perf_counter()
         code: int = self._decode(*arguments)
         end, end_cpu = time.perf_counter(), time.thread_time()
-        self._decodes.append(Decode(begin, end, begin_cpu, end_cpu, time.process_time()))
-        if len(self._decodes) == NUM_STEPS:
-            self._on_end()
+        self._decodes.append((begin, end, begin_cpu, end_cpu))
         return code
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -13,6 +14,7 @@ from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.news import Counts, Stopped
 from backends.engine.process import Loop
+from backends.engine.sender import MAX_BEHIND
 from backends.engine.sequence import Sequence
 from backends.engine.stops import NO_STOPS
 from backends.fake.loader import FakeModel
@@ -26,6 +28,9 @@ class Told:
         self.news: list[Any] = []
         self.send = self.tell = self.news.append
         self.is_behind = False
+
+    def num_behind(self) -> int:
+        return MAX_BEHIND + self.is_behind
 
     @property
     def counts(self) -> Counts:
@@ -43,7 +48,7 @@ def engine() -> Iterator[Engine]:
 
 
 def loop_of(engine: Engine, told: Told, notes: "SimpleQueue[Note]") -> Loop:
-    return Loop(told, notes, engine, threading.Lock(), told.tell)  # type: ignore[arg-type]
+    return Loop(told, notes, engine, nullcontext())  # type: ignore[arg-type]
 
 
 def question(engine: Engine) -> Sequence:
@@ -56,7 +61,9 @@ def test_an_engine_that_comes_to_rest_without_a_step_says_so_before_it_sleeps(en
     loop = loop_of(engine, told, notes)
     notes.put((question(engine), NO_STOPS))
     loop._take_notes()
-    loop._step()
+    told.is_behind = True  # one step
+    loop._work()
+    told.is_behind = False
     loop._send_stats()
     assert told.counts.num_running == 1
     notes.put(note)

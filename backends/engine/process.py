@@ -3,6 +3,7 @@
 Messages never use the child's stdout: file descriptors 1 and 2 go to the log, which is also the crash report.
 """
 
+import gc
 import sys
 import time
 import traceback
@@ -77,6 +78,7 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
         engine = Engine(model, options.parallel, options.draft, options.draft_length, store, sender.tell)
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
+    gc.freeze()  # what is there now stays: no collection between two decodes need look through all of it
     Loop(sender, receiver.notes, engine, heartbeat).run()
     with heartbeat:
         engine.close()

@@ -57,8 +57,7 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
-        if steps is self._answers or self._are_answers(steps):
-            self._answers = steps
+        if (steps is self._answers and self._context.answering) or self._begin_answers(steps):
             return self._run_answers(steps)
         results: list[list[int]] = [[] for _ in steps]
         for group in self._groups(steps):
@@ -66,24 +65,36 @@ class LlamaRunner:
                 results[i] = sampled
         return results
 
-    def _are_answers(self, steps: Many[Step]) -> bool:
-        """Whether each says a token, as most steps are; in the order of their slots. The same list stays so: only its
-        tokens may be others."""
-        if any(len(step.tokens) != 1 or step.draft or not step.samples for step in steps):
+    def _begin_answers(self, steps: Many[Step]) -> bool:
+        """Whether each says a token, as most steps do, and in the order of their slots. The same list stays so: only
+        its tokens may be others."""
+        self._answers = None
+        if self.max_draft or any(len(step.tokens) != 1 or step.draft or not step.samples for step in steps):
             return False
-        slots = [step.seq.slot or 0 for step in steps]
-        return slots == sorted(slots)
+        slots = [step.seq.slot for step in steps]
+        if slots != sorted(slots, key=lambda slot: slot or 0):
+            return False
+        if slots != self._context.answering:
+            self._context.set_answers(slots)
+        self._answers = steps
+        return True
 
     def _run_answers(self, steps: Many[Step]) -> list[list[int]]:
-        tokens = [step.tokens[0] for step in steps]
-        self._context.set_answers(tokens, [step.seq.num_computed for step in steps], [step.seq.slot for step in steps])
-        self._decode(steps, len(tokens))
-        logits = self._context.logits(len(tokens))
-        greedy: list[int] = logits.argmax(axis=1).tolist()
+        """What stands here stands between two decodes of most steps."""
+        context = self._context
+        tokens, positions = context.rows
+        for row, step in enumerate(steps):
+            tokens[row], positions[row] = step.tokens[0], step.seq.num_computed
+        if step.seq.adapters != self._adapters:  # all steps of a batch have the same
+            self._set_adapters(step.seq.adapters)
+        if context.decode(row + 1):
+            raise KVFull
+        logits = context.logits(row + 1)
+        sampled: list[list[int]] = [[token] for token in logits.argmax(1).tolist()]
         for row, step in enumerate(steps):
             if step.seq.sampler is not None or step.seq.num_alternatives is not None:
-                (greedy[row],) = self._sample_step(step, logits[row : row + 1], greedy[row : row + 1])
-        return [[token] for token in greedy]
+                sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
+        return sampled
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:
         """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
@@ -104,11 +115,14 @@ class LlamaRunner:
         return self._sample(steps, self._context.logits(num_outputs)) if num_outputs else [[] for _ in steps]
 
     def _decode(self, steps: Many[Step], num_rows: int) -> None:
-        if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
-            self._context.set_adapters(adapters)
-            self._adapters = adapters
+        if (adapters := steps[0].seq.adapters) != self._adapters:
+            self._set_adapters(adapters)
         if self._context.decode(num_rows):
             raise KVFull
+
+    def _set_adapters(self, adapters: tuple[float, ...]) -> None:
+        self._context.set_adapters(adapters)
+        self._adapters = adapters
 
     def close(self) -> None:
         self._context.close()

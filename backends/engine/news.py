@@ -1,5 +1,5 @@
-"""What the step thread tells the thread that speaks, and what that one answers. Values only: no sequence crosses, so each
-datum has one owner."""
+"""What the step thread tells the thread that speaks, and what that one answers. Values only: no sequence crosses, so
+each datum has one owner."""
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass

@@ -41,8 +41,8 @@ IDLE_INTERVAL = 1.0
 BEHIND_INTERVAL = 0.01  # until it is asked again whether the sender has caught up
 LOADING_STEP = 0.01  # of the weights, between two Loading events
 # that a thread may keep the interpreter's lock from one that wants it. The step thread wants it when a decode returns,
-# and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two decodes
-# takes 0.1 ms, and is not to be cut in two
+# and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two
+# decodes takes 0.1 ms, and is not to be cut in two
 SWITCH_SECONDS = 0.0005
 
 

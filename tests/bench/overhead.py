@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue

@@ -10,7 +10,7 @@ from backends.engine.stops import Stops
 from backends.fake.loader import FakeModel
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import DraftMode, Drafting, EngineOptions, Generate, KVLayout, Load, Stats
+from backends.protocol import Drafting, DraftMode, EngineOptions, Generate, KVLayout, Load, Stats
 from tests.engine.saying import Saying
 
 NUM_FIRST, NUM_REST = 200, 800

@@ -3,48 +3,53 @@
 Messages never use the child's stdout: file descriptors 1 and 2 go to the log, which is also the crash report.
 """
 
+import gc
+import sys
 import time
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
-
-import psutil
 
 from backends import registry
 from backends.child import settle
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
+from backends.engine.news import Counts, Stopped
 from backends.engine.receiver import Receiver
 from backends.engine.runner import LoadedModel, LoadError
-from backends.engine.sender import Sender
+from backends.engine.sender import MAX_BEHIND, Sender
+from backends.engine.teller import Teller
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import open_store
 from backends.protocol import (
     Abort,
     Close,
     Failed,
-    FailureKind,
     Load,
     Loading,
     Output,
     Outputs,
     Pause,
     Resume,
-    Stats,
 )
 
 STATS_INTERVAL = 0.25  # seconds, while it works
 IDLE_INTERVAL = 1.0
+BEHIND_INTERVAL = 0.01  # until it is asked again whether the sender has caught up
 LOADING_STEP = 0.01  # of the weights, between two Loading events
+# that a thread may keep the interpreter's lock from one that wants it. The step thread wants it when a decode returns,
+# and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two
+# decodes takes 0.1 ms, and is not to be cut in two
+SWITCH_SECONDS = 0.0005
 
 
 def main(connection: Connection, backend: str, log_path: str) -> None:
     """Serve one model over the pipe until Close or its end."""
     settle(Path(log_path))
+    sys.setswitchinterval(SWITCH_SECONDS)
     sender = Sender(connection)
     heartbeat = Heartbeat(sender)
     try:
@@ -59,6 +64,8 @@ def main(connection: Connection, backend: str, log_path: str) -> None:
         _serve(receiver, sender, heartbeat, load, model)
     heartbeat.close()
     sender.close()
+    if model is not None:  # not before: what was told last becomes text with its vocabulary
+        model.close()
 
 
 def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load, model: LoadedModel) -> None:
@@ -66,6 +73,8 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
     options = load.options
     with heartbeat:
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
+        teller = Teller(model, lambda uid: receiver.notes.put(Stopped(uid)))
+        sender.begin(teller.events)
         engine = Engine(
             model,
             options.parallel,
@@ -74,14 +83,15 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
             store,
             options.kv_idle_seconds,
             options.max_interval,
+            sender.tell,
         )
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
-    Loop(sender, model, receiver.notes, engine, heartbeat).run()
+    gc.freeze()  # what is there now stays: no collection between two decodes need look through all of it
+    Loop(sender, receiver.notes, engine, heartbeat).run()
     with heartbeat:
         engine.close()
         receiver.close()
-        model.close()
 
 
 def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> LoadedModel | None:
@@ -104,17 +114,12 @@ def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> Loa
 class Loop:
     """Steps while there is work, sleeps on the queue while there is none."""
 
-    def __init__(
-        self, sender: Sender, model: LoadedModel, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat
-    ):
+    def __init__(self, sender: Sender, notes: "SimpleQueue[Note]", engine: Engine, heartbeat: Heartbeat):
         self._sender = sender
-        self._model = model
         self._notes = notes
         self._engine = engine
         self._heartbeat = heartbeat
-        self._process = psutil.Process()
-        self._rss = 0
-        self._last_stats = 0.0
+        self._stats_due = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
 
@@ -122,21 +127,28 @@ class Loop:
         self._send_stats()
         while self._is_open:
             self._take_notes()
+            if self._is_behind:
+                continue
             if not self._engine.is_idle:
-                self._step()
+                self._work()
             elif self._engine.rest():
                 self._send_stats()
             elif not self._engine.calibration.is_done:
                 self._calibrate()
-            if time.monotonic() - self._last_stats >= STATS_INTERVAL:
+            if time.monotonic() >= self._stats_due:
                 self._send_stats()
+
+    @property
+    def _is_behind(self) -> bool:
+        """So much waits to be said that nothing more is made."""
+        return self._sender.num_behind() > MAX_BEHIND
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
         try:
-            may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
-            has_work = may_calibrate or not self._engine.is_blocked
-            if not has_work:
+            if self._is_behind:
+                self._take(self._notes.get(timeout=BEHIND_INTERVAL))
+            elif not self._has_work:
                 if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
                     self._send_stats()
                 self._take(self._notes.get(timeout=IDLE_INTERVAL))
@@ -145,35 +157,48 @@ class Loop:
         while not self._notes.empty():  # the only reader: what is there stays there
             self._take(self._notes.get())
 
+    @property
+    def _has_work(self) -> bool:
+        may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
+        return may_calibrate or not self._engine.is_blocked
+
     def _take(self, note: Note) -> None:
         match note:
             case Close():
                 self._is_open = False
             case Abort():
-                self._send(self._engine.abort(note.uid))
+                self._engine.abort(note.uid)
+            case Stopped():
+                self._engine.stop(note.uid)
             case Pause():
                 self._engine.pause(note.uid)
             case Resume():
                 self._engine.resume(note.uid)
-            case Failed() | Output():
-                self._send((note,))
+            case Failed():
+                self._sender.send(note)
+            case Output():
+                self._sender.send(Outputs((note,)))
             case Read():
                 self._engine.take(note)
             case (seq, stops):
                 self._engine.add(seq, stops)
 
-    def _step(self) -> None:
+    def _work(self) -> None:
+        """Step until there is something else to do. What stands here stands between two decodes."""
+        engine, notes, heartbeat, num_behind = self._engine, self._notes, self._heartbeat, self._sender.num_behind
+        now, due = time.monotonic(), self._stats_due
         try:
-            with self._heartbeat:
-                outputs = self._engine.step()
+            while True:
+                heartbeat.since = now
+                engine.step()
+                now = time.monotonic()
+                if now >= due or not notes.empty() or not engine.scheduler.running or num_behind() > MAX_BEHIND:
+                    break
         except Exception:  # the edge: the cause goes to the log, every reader gets a sentence
             traceback.print_exc()
-            sentence = "The engine met an error in a step and dropped this answer. Try again."
-            for uid in self._engine.fail_all():
-                self._sender.send(Failed(uid, FailureKind.INTERNAL, sentence))
-            return
-        self._send(outputs)
-        if self._engine.is_idle:
+            engine.fail_all("The engine met an error in a step and dropped this answer. Try again.")
+        heartbeat.since = None
+        if engine.is_idle:
             self._send_stats()
 
     def _calibrate(self) -> None:
@@ -184,42 +209,19 @@ class Loop:
             traceback.print_exc()
             self._engine.calibration.give_up()
 
-    def _send(self, said: tuple[Output | Failed, ...]) -> None:
-        if outputs := tuple(event for event in said if isinstance(event, Output)):
-            self._sender.send(Outputs(outputs))
-        for event in said:
-            if isinstance(event, Failed):
-                self._sender.send(event)
-
-    def _memory(self) -> int:
-        """What was seen last, where no file is free to look again."""
-        with suppress(OSError, psutil.Error):
-            self._rss = self._process.memory_info().rss
-        return self._rss
-
     def _counts(self) -> tuple[int, int]:
         return len(self._engine.scheduler.running), self._engine.scheduler.num_waiting
 
     def _send_stats(self) -> None:
-        self._last_stats = time.monotonic()
+        self._stats_due = time.monotonic() + STATS_INTERVAL
         self._said = num_running, num_waiting = self._counts()
-        engine, totals = self._engine, self._engine.totals
-        self._sender.send(
-            Stats(
+        model, engine = self._engine.model, self._engine
+        self._sender.tell(
+            Counts(
                 num_running=num_running,
                 num_waiting=num_waiting,
                 cells=engine.cells,
-                rss_bytes=self._memory(),
-                devices=self._model.devices(),
-                num_steps=totals.num_steps,
-                num_tokens=totals.num_tokens,
-                num_prompt_tokens=totals.num_prompt_tokens,
-                num_cached_tokens=totals.num_cached_tokens,
-                num_drafted=totals.num_drafted,
-                num_accepted=totals.num_accepted,
-                decode_us=totals.decode_us,
-                step_us=totals.step_us,
                 drafting=engine.speculation.describe(),
-                kv_layout=self._model.ready.kv_layout,
+                kv_layout=model.ready.kv_layout,
             )
         )

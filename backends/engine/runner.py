@@ -1,5 +1,6 @@
 """What the engine asks of a backend: decode a batch over slots, and turn text to tokens and back."""
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +9,9 @@ from typing import Protocol
 from backends.engine.sequence import Sampler, Sequence
 from backends.engine.stops import Stops
 from backends.prompt_cache.state import Payload
-from backends.protocol import DeviceMemory, FailureKind, Generate, Ready
+from backends.protocol import DeviceMemory, FailureKind, Generate, Ready, TokenLogprob
+
+Later = Callable[[], TokenLogprob]  # computed by whoever tells it, beside the next decode
 
 
 class KVFull(Exception):
@@ -73,6 +76,7 @@ class Step:
     seq: Sequence
     tokens: list[int]
     draft: list[int] = field(default_factory=list)
+    logprobs: list[Later] = field(default_factory=list)  # of its sampled tokens, if they are wanted; for who has run it
 
     @property
     def samples(self) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -243,7 +244,7 @@ class FakeRunner:
         for guess in [*step.draft, None]:
             sampled.append(self._sample(step, prefix))
             if seq.num_alternatives is not None:
-                seq.logprobs.append(scripted_logprob(sampled[-1], seq.num_alternatives))
+                step.logprobs.append(partial(scripted_logprob, sampled[-1], seq.num_alternatives))
             if sampled[-1] != guess:
                 break
             prefix.append(sampled[-1])

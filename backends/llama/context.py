@@ -12,8 +12,9 @@ import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
+from backends.llama import quick
 from backends.llama.log import errors, failure
-from backends.llama.native import Closable, NativeError, NativeModel
+from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.rollback import Rollback
 from backends.llama.states import States
 from backends.prompt_cache.state import Payload
@@ -74,8 +75,12 @@ class NativeContext(Closable):
         self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
         self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
         self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
+        # tokens and positions: the same memory, where one number is set in half the time
+        self.rows = tuple(memoryview(view).cast("B").cast("i") for view in (self.tokens, self.positions))
         self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
         self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
+        self.answering: list[int | None] = []  # the slots of the batch's rows, if it was made by `set_answers`
+        self._must_wait = has_gpu()  # a decode returns before a device has computed it
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
 
@@ -128,8 +133,18 @@ class NativeContext(Closable):
         self.outputs[row] = 1
         self.set_slots(row, row + 1, slot)
 
+    def set_answers(self, slots: list[int | None]) -> None:
+        """Make the batch one of a row for each slot, whose logits are wanted. Tokens and positions are the caller's."""
+        self.outputs[: len(slots)] = 1
+        for row, slot in enumerate(slots):
+            assert slot is not None
+            self.set_slots(row, row + 1, slot)
+        self.answering = slots
+
     def set_slots(self, begin: int, end: int, slot: int) -> None:
-        self._num_rows[slot] = end - begin
+        self.answering = []
+        if self.max_draft:
+            self._num_rows[slot] = end - begin
         for row in self._slots[begin:end]:
             row[0] = slot
             if self._shadow is not None:
@@ -147,22 +162,26 @@ class NativeContext(Closable):
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
         self._turning = None
-        decoded, self._num_rows = self._num_rows, {}
         mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
             raise failure(mark, f"llama_decode returned {code}")
-        if code == 0:
-            if self.max_draft:
-                self._rollback.decoded(decoded)
+        if code == 0 and self._must_wait:
             lib.llama_synchronize(self.pointer)
+        if self.max_draft:
+            self._note_rows(code == 0)
         return code
+
+    def _note_rows(self, were_decoded: bool) -> None:
+        decoded, self._num_rows = self._num_rows, {}
+        if were_decoded:
+            self._rollback.decoded(decoded)
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
         """[num_outputs, vocabulary], a view that is valid until the next decode."""
-        pointer = lib.llama_get_logits(self.pointer)
-        key = (ctypes.addressof(pointer.contents), num_outputs)
+        key = quick.get_logits(self.pointer), num_outputs
         if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
+            pointer = ctypes.cast(key[0], ctypes.POINTER(ctypes.c_float))
             self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
             self._logits_key = key
         return self._logits

@@ -137,7 +137,7 @@ class LlamaModel:
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
-        return tuple(DeviceMemory(d.name, d.free, d.total) for d in native.devices() if d.is_gpu)
+        return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
 
     def state_key(self) -> str:
         ready = self.ready
@@ -359,7 +359,7 @@ def _open_draft(
 def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
     """Decided with the weights in place, by the memory that is left where the cache will lie."""
     per_token = shape.bytes_per_token(options.kv_type_k, options.kv_type_v)
-    gpus = [device.free for device in native.devices() if device.is_gpu]
+    gpus = [gpu.free for gpu in native.gpus()]
     free = sum(gpus) if on_gpu else psutil.virtual_memory().available
     context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
     assert context

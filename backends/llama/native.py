@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,13 +67,29 @@ class NativeDevice:
 
 
 def devices() -> tuple[NativeDevice, ...]:
-    """All devices of the installed build, the CPU too. The binding has no wrapper: asked through its handle,
-    because another handle would open a second copy of the library with a registry of its own."""
-    ggml = _ggml()
-    return tuple(_device(ggml, ggml.ggml_backend_dev_get(i)) for i in range(ggml.ggml_backend_dev_count()))
+    """All devices of the installed build, the CPU too, with the memory that they have now."""
+    return tuple(map(_device, range(_ggml().ggml_backend_dev_count())))
 
 
+def gpus() -> tuple[NativeDevice, ...]:
+    """Those that are GPUs; without one nothing is asked."""
+    return tuple(map(_device, _gpus()))
+
+
+def has_gpu() -> bool:
+    return bool(_gpus())
+
+
+@cache
+def _gpus() -> tuple[int, ...]:
+    """Their places among the devices: none comes or goes."""
+    return tuple(at for at, device in enumerate(devices()) if device.is_gpu)
+
+
+@cache
 def _ggml() -> Any:
+    """The binding has no wrapper: asked through its handle, because another handle would open a second copy of the
+    library with a registry of its own."""
     ggml = lib.llama_cpp._lib
     if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
         folder = Path(lib.__file__).parent / "lib"
@@ -94,8 +110,9 @@ def _ggml() -> Any:
     return ggml
 
 
-def _device(ggml: Any, device: int) -> NativeDevice:
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+def _device(at: int) -> NativeDevice:
+    ggml, free, total = _ggml(), ctypes.c_size_t(), ctypes.c_size_t()
+    device = ggml.ggml_backend_dev_get(at)
     ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
     return NativeDevice(
         ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),

@@ -11,6 +11,7 @@ from typing import Any
 import llama_cpp as lib
 import numpy as np
 
+from backends.llama import quick
 from backends.llama.candidates import Ids, Row, best
 from backends.llama.grammar import GrammarError, Matcher
 from backends.llama.penalties import Penalties, edits_rows
@@ -19,6 +20,7 @@ from backends.protocol import SamplingParams
 
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+LEAST = float(np.finfo(np.float32).min)  # of all but −inf
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
 
 
@@ -81,6 +83,7 @@ class Chain:
             _add(self._pointer, stage)
         self._buffer = np.empty(self._cut, CANDIDATE)
         self._array = lib.llama_token_data_array()
+        self._array_reference = ctypes.byref(self._array)
         self._data = self._buffer.ctypes.data_as(lib.llama_token_data_p)
 
     def draw(self, row: Row, names: Ids | None = None) -> int:
@@ -92,13 +95,13 @@ class Chain:
         self._buffer["logit"][:size] = logits[:size]
         array = self._array
         array.data, array.size, array.selected, array.sorted = self._data, size, -1, True
-        lib.llama_sampler_apply(self._pointer, ctypes.byref(array))
+        quick.sampler_apply(self._pointer, self._array_reference)
         # a sampler may have moved the start or sorted anew, so it is asked where its choice stands
         return int(array.data[array.selected].id) if array.selected >= 0 else int(ids[0])
 
     def accept(self, token: int) -> None:
         if self._has_dry:
-            lib.llama_sampler_accept(self._pointer, token)
+            quick.sampler_accept(self._pointer, token)
 
     def close(self) -> None:
         if self._pointer:
@@ -108,7 +111,7 @@ class Chain:
     def _least(self, row: Row, logits: Row) -> float:
         """Top-nσ (Tang et al. 2024) keeps what lies within n deviations of all logits below the best."""
         if self._params.top_n_sigma is None:
-            return float(np.finfo(np.float32).min)  # all but −inf
+            return LEAST
         return float(logits[0] - self._params.top_n_sigma * row[np.isfinite(row)].std())
 
 

@@ -10,7 +10,7 @@ from backends.engine.stops import Stops
 from backends.fake.loader import FakeModel
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Drafting, DraftMode, EngineOptions, Generate, KVLayout, Load, Stats
+from backends.protocol import Cells, Drafting, DraftMode, EngineOptions, Generate, KVLayout, Load, Stats
 from tests.engine.saying import Saying
 
 NUM_FIRST, NUM_REST = 200, 800
@@ -33,7 +33,7 @@ def answer(saying: Saying, numbers: range, pick: random.Random) -> None:
 
 
 def num_accepted(saying: Saying) -> int:
-    saying.news.append(Counts(0, 0, 0, 0, Drafting(), KVLayout.UNIFIED))
+    saying.news.append(Counts(0, 0, Cells(0, 0, 0), Drafting(), KVLayout.UNIFIED))
     saying.tell_all()
     (stats,) = saying.told
     assert isinstance(stats, Stats)

@@ -9,7 +9,6 @@ from backends.drafting.drafter import LookupDrafter, ModelDrafter
 from backends.drafting.speculation import Speculation
 from backends.engine import engine as engine_module
 from backends.engine import room
-from backends.engine.engine import Engine
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.room import REFUSAL
 from backends.engine.runner import KVFull, Size
@@ -33,6 +32,7 @@ from backends.protocol import (
     Priority,
 )
 from tests.engine.costs import costs
+from tests.engine.saying import Saying
 from tests.engine.test_schedules import next_token
 
 LIMIT = Size(4096, 5)
@@ -230,14 +230,15 @@ class Machine:
     def __init__(self, **options: object):
         chosen = EngineOptions(context=4096, draft=DraftMode.OFF, kv_layout=KVLayout.STREAMS, **options)  # type: ignore[arg-type]
         self.model = FakeModel(Load(Path("fake"), "fake", chosen), 0.0)
-        self.engine = Engine(self.model, 4, DraftMode.OFF, idle_seconds=60)
+        self._saying = Saying(self.model, 4, DraftMode.OFF, None, None, 60.0)
+        self.engine = self._saying.engine
 
     def ask(self, prompt: str, max_tokens: int) -> list[Output | Failed]:
         tokens = self.model.encode(Generate(prompt))
         self.engine.add(Sequence(1, tokens, max_tokens))
         events: list[Output | Failed] = []
         while not self.engine.is_idle:
-            events += self.engine.step()
+            events += self._saying.step()
         return events
 
 

@@ -93,7 +93,7 @@ class Schedule:
             limit=limit,
             cell_step=pick.choice([1, 8, 32]),
         )
-        if pick.random() < 0.1:
+        if pick.random() < 0.25:
             self.runner.memory = pick.randint(self.runner.num_cells, limit.cells * limit.slots)
         draft_window = pick.choice([None, 6])
         draft_limit = Size(pick.randint(30, 220), num_slots)

@@ -21,6 +21,9 @@ class StepCosts:
         self._ratios: dict[int, float] = {1: 1.0}
         self.prompt_token: float | None = None  # seconds to read one of a prompt
         self.most_rows = 0  # the largest step of answers seen so far
+        # seconds that a step of another size than the last takes longer: llama.cpp plans its graph anew
+        self.change = 0.0
+        self._last_rows = 0
 
     def observe(self, num_rows: int, seconds: float, chunks: list[Chunk] | None = None) -> None:
         """A step of `num_rows` sampled rows, and beside them these chunks of prompts, took so long."""
@@ -29,15 +32,24 @@ class StepCosts:
             per_token = max(0.0, seconds - alone) / sum(num_tokens for num_tokens, _ in chunks)
             self.prompt_token = running_median(self.prompt_token, per_token, FAST)
             self.pace.observe(chunks, seconds, alone)
+            self._last_rows = 0
             return
         self.most_rows = max(self.most_rows, num_rows)
         known = self._ratios.get(num_rows)
+        if self._comes_after_more(num_rows) and known and self._row:
+            longer, most = seconds - self._row * known - self.change, SLOW * self._row
+            self.change = max(0.0, self.change + min(max(longer, -most), most))
+            return
         if known is None and self._row is not None:
             self._ratios[num_rows] = max(1.0, seconds / self._row)
             return
         self._row = running_median(self._row, seconds / self._ratio(num_rows), FAST)
         if num_rows > 1:
             self._ratios[num_rows] = running_median(known, seconds / self._row, SLOW)
+
+    def _comes_after_more(self, num_rows: int) -> bool:
+        last, self._last_rows = self._last_rows, num_rows
+        return num_rows < last
 
     def measured(self, num_rows: int, seconds: float) -> None:
         """A careful measurement on an idle machine, which is believed at once."""

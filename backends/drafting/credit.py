@@ -10,6 +10,7 @@ from backends.engine.sequence import Sequence
 
 SHARE = 0.01  # of the steps
 FIRST = 4.0  # steps
+CHANGES = 2  # of the size of steps that guesses bring: there and back
 MOST = 16.0  # that can be saved up: what a text costs at once that turns from repeating itself to something new
 
 
@@ -49,6 +50,7 @@ class Credit:
         """What these guesses add to the step."""
         rows = self._num_answers + self._num_guesses
         longer = self._costs.answers(rows + sum(lengths.values())) - self._costs.answers(rows)
+        longer += 0.0 if self._num_guesses else CHANGES * self._costs.change
         plain = self._costs.answers(self._num_answers)
         return (longer + max(lengths.values()) * draft_seconds) / plain if plain else 0.0
 

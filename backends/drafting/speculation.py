@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from backends.drafting.costs import FAST, StepCosts
-from backends.drafting.credit import Credit
+from backends.drafting.credit import CHANGES, Credit
 from backends.drafting.drafter import Drafter
 from backends.engine.sequence import Sequence
 from backends.median import running_median
@@ -204,6 +204,7 @@ class Speculation:
         for length in range(1, longest + 1):
             tokens += chance**length
             seconds = self.costs.answers(num_answers * (length + 1)) + length * source.draft_seconds
+            seconds += CHANGES * self.costs.change
             if (worth := tokens * plain / seconds) > gain:
                 best, gain = length, worth
         return best, gain

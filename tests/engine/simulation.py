@@ -19,7 +19,7 @@ MAX_STEPS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Seconds. Steps of one size differ by `noise`, a share up or down; some take four times as long."""
+    """Seconds. Steps of one size differ by `noise`, a share up or down, and some take four times as long."""
 
     row: float = 0.012  # a step of one answer
     more_rows: float = 0.001

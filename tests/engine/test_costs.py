@@ -45,6 +45,16 @@ def test_a_deeper_context_makes_every_size_dearer_at_once() -> None:
     assert costs.answers(4) == pytest.approx(0.060, rel=0.01), "though it has not been seen since"
 
 
+def test_what_a_change_of_size_costs_is_learnt_from_the_steps_after_guesses() -> None:
+    costs = taught((1, 0.010), (4, 0.020))
+    for _ in range(60):
+        costs.observe(1, 0.010)
+        costs.observe(4, 0.023)
+        costs.observe(1, 0.013)
+    assert 0.0015 < costs.change < 0.0035
+    assert costs.answers(1) == pytest.approx(0.010, rel=0.1), "of steps like the one before them"
+
+
 def test_noise_with_long_tails_leaves_the_ratio_near_the_truth() -> None:
     pick, costs = random.Random(3), StepCosts()
     for _ in range(600):

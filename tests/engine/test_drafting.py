@@ -105,6 +105,17 @@ def test_a_source_whose_guesses_fail_rests_and_is_tried_again() -> None:
     assert 2 < seq.num_drafted < 2 * 400 / PROBE_INTERVAL + 40
 
 
+def test_what_one_answer_wins_is_not_lost_on_another_that_cannot_be_guessed() -> None:
+    draft_runner = FakeRunner(lambda prefix: (counting if prefix[0] == 1 else wrong)(prefix), 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "one"), costs(slope=0.1))
+    right, lost = Sequence(1, [1], max_tokens=400), Sequence(2, [2], max_tokens=100)
+    for seq in (right, lost):
+        scheduler.add(seq)
+    finish(scheduler, runner)
+    assert right.num_accepted > 300
+    assert lost.num_drafted < 40
+
+
 def test_the_draft_model_gives_its_slots_back() -> None:
     drafter = ModelDrafter(FakeRunner(counting, num_slots=2, num_cells=1000), "small")
     scheduler, runner = make(drafter)

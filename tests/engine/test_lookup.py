@@ -74,10 +74,10 @@ def prose() -> list[str]:
 
 
 def misleading(seed: int, length: int = 300) -> list[int]:
-    """The same phrases again and again, each time followed by another one."""
+    """The same three words again and again, each time followed by another one."""
     pick = random.Random(seed)
-    phrases = [[100 * n + k for k in range(6)] for n in range(12)]
-    return [token for _ in range(length // 6) for token in pick.choice(phrases)]
+    phrases = [[100 * n + k for k in range(3)] for n in range(12)]
+    return [token for _ in range(length // 4) for token in (*pick.choice(phrases), pick.randrange(10_000, 900_000))]
 
 
 @pytest.mark.parametrize("slope", SLOPES)

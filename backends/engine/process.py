@@ -5,6 +5,7 @@ Messages never use the child's stdout: file descriptors 1 and 2 go to the log, w
 
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -14,7 +15,7 @@ from queue import Empty, SimpleQueue
 import psutil
 
 from backends import registry
-from backends.child import settle
+from backends.child import redirect_output, settle
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
@@ -39,22 +40,29 @@ from backends.protocol import (
 
 STATS_INTERVAL = 0.25  # seconds, while it works
 IDLE_INTERVAL = 1.0
+CALM = 0.3  # seconds without work before the engine measures its steps: the first question may be on its way
 LOADING_STEP = 0.01  # of the weights, between two Loading events
 
 
-def main(connection: Connection, backend: str, log_path: str) -> None:
-    """Serve one model over the pipe until Close or its end."""
-    settle(Path(log_path))
+def main(connection: Connection, backend: str, log_path: str | None) -> None:
+    """Serve one model over the pipe until Close or its end.
+
+    log_path: None for a process that stands by: it imports before its load comes, which names the log.
+    """
+    settle(Path(log_path) if log_path else None)
     sender = Sender(connection)
     heartbeat = Heartbeat(sender)
+    prepared = None if log_path else _Prepared(backend)
     try:
         load = connection.recv()
     except EOFError:
         return
     assert isinstance(load, Load)
+    if log_path is None and load.log:
+        redirect_output(load.log)
     receiver = Receiver(connection)
     with heartbeat:
-        model = _load(sender, heartbeat, backend, load)
+        model = _load(sender, heartbeat, prepared or _Prepared(backend), load)
     if model is not None:
         _serve(receiver, sender, heartbeat, load, model)
     heartbeat.close()
@@ -76,7 +84,23 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
         model.close()
 
 
-def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> LoadedModel | None:
+class _Prepared:
+    """The backend's loader. What keeps it from being imported is raised when it is called: then there is a log."""
+
+    def __init__(self, backend: str):
+        self._fault: Exception | None = None
+        try:
+            self._loader = registry.loader(backend)
+        except Exception as fault:
+            self._fault = fault
+
+    def __call__(self, load: Load, report: Callable[[float], None]) -> LoadedModel:
+        if self._fault:
+            raise self._fault
+        return self._loader(load, report)
+
+
+def _load(sender: Sender, heartbeat: Heartbeat, loader: registry.Loader, load: Load) -> LoadedModel | None:
     reported = 0.0
 
     def report(fraction: float) -> None:
@@ -87,7 +111,7 @@ def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> Loa
             sender.send(Loading(fraction))
 
     try:
-        return registry.loader(backend)(load, report)
+        return loader(load, report)
     except LoadError as error:
         sender.send(Failed(None, error.kind, str(error)))
         return None
@@ -109,6 +133,7 @@ class Loop:
         self._last_stats = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
+        self._calm_from = time.monotonic() + CALM
 
     def run(self) -> None:
         self._send_stats()
@@ -116,22 +141,20 @@ class Loop:
             self._take_notes()
             if not self._engine.is_idle:
                 self._step()
-            elif not self._engine.calibration.is_done:
+            elif not self._engine.calibration.is_done and time.monotonic() >= self._calm_from:
                 self._calibrate()
             if time.monotonic() - self._last_stats >= STATS_INTERVAL:
                 self._send_stats()
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
-        try:
-            may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
-            has_work = may_calibrate or not self._engine.is_blocked
-            if not has_work:
-                if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
-                    self._send_stats()
-                self._take(self._notes.get(timeout=IDLE_INTERVAL))
-        except Empty:
-            pass
+        may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
+        seconds = self._calm_from - time.monotonic() if may_calibrate else IDLE_INTERVAL
+        if seconds > 0 and self._engine.is_blocked:
+            if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
+                self._send_stats()
+            with suppress(Empty):
+                self._take(self._notes.get(timeout=seconds))
         while not self._notes.empty():  # the only reader: what is there stays there
             self._take(self._notes.get())
 
@@ -153,6 +176,7 @@ class Loop:
                 self._engine.add(seq, stops)
 
     def _step(self) -> None:
+        self._calm_from = time.monotonic() + CALM
         try:
             with self._heartbeat:
                 outputs = self._engine.step()

@@ -8,10 +8,10 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
+from backends.llama.binding import lib
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.rollback import Rollback

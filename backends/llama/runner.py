@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from backends.engine.runner import KVFull, Step
 from backends.llama.context import NativeContext
-from backends.llama.grammar import GrammarError
+from backends.llama.grammars import GrammarError
 from backends.llama.logprobs import logprob
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload

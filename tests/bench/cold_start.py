@@ -213,7 +213,7 @@ def open_window(services, asked):
         def click(self):
             if CLICKS and self.desk.entry is None:
                 tell("clicked")
-                self.desk.load(self.models.find(self.models.offered()[0].id))
+                self.desk.load(self.models.offered[0])
 
         def ask(self):
             if self.desk.is_ready and not self.is_asked:

@@ -15,16 +15,16 @@ import pytest
 from tests.inference.conftest import is_alive
 
 ROOT = Path(__file__).parents[2]
-NUM_KILLS = 20
 LOOK_EVERY = 4
 LIMIT = 60.0
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 
 
-def test_killed_at_twenty_random_moments_it_comes_back_with_its_chats(tmp_path: Path) -> None:
-    home, pick, num_chats = tmp_path / "home", random.Random(8), 0
-    for moment in range(NUM_KILLS):
+@pytest.mark.parametrize("num_kills", [8, pytest.param(20, marks=pytest.mark.real)])  # `make real` takes its time
+def test_killed_at_random_moments_it_comes_back_with_its_chats(num_kills: int, tmp_path: Path) -> None:
+    home, pick, num_chats = tmp_path / "home", random.Random(num_kills), 0
+    for moment in range(num_kills):
         engine = _kill_while_busy(home, pick.random() * 0.6)
         _assert_gone(engine, moment)
         if moment % LOOK_EVERY != LOOK_EVERY - 1:

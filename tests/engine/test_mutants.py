@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -245,7 +246,7 @@ MUTANTS = {
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
     tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found
     environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
@@ -261,31 +262,45 @@ def copy_of_the_engine(folder: Path) -> Path:
     return folder
 
 
-def run_with(bug: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_with(bug: str, sound: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     name, right, wrong = MUTANTS[bug]
-    source = copy_of_the_engine(folder) / "backends" / name
+    shutil.copytree(sound, folder, dirs_exist_ok=True)
+    source = folder / "backends" / name
     text = source.read_text("utf-8")
     assert right in text, "the code has changed: bring this mutant up to date"
     source.write_text(text.replace(right, wrong, 1), "utf-8")
     return run_tests(folder)
 
 
+@dataclass(frozen=True)
+class Sound:
+    """A copy without a bug, and what its tests said. They have compiled it: the other copies take its bytecode along."""
+
+    folder: Path
+    result: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    folder = copy_of_the_engine(tmp_path_factory.mktemp("sound"))
+    return Sound(folder, run_tests(folder))
+
+
 Runs = dict[str, "Future[subprocess.CompletedProcess[str]]"]
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sound: Sound) -> Runs:
     """Of the bugs that this session asks for: one on each core."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items]
     wanted = [spec.params["bug"] for spec in parameters if spec and "bug" in spec.params]
     folders = {bug: tmp_path_factory.mktemp("mutant") for bug in wanted}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # all have ended behind it: no thread stays for the tests to see
-        return {bug: pool.submit(run_with, bug, folder) for bug, folder in folders.items()}
+        return {bug: pool.submit(run_with, bug, sound.folder, folder) for bug, folder in folders.items()}
 
 
-def test_a_sound_copy_passes(tmp_path: Path) -> None:
-    result = run_tests(copy_of_the_engine(tmp_path))
-    assert result.returncode == 0, result.stdout[-2000:]
+def test_a_sound_copy_passes(sound: Sound) -> None:
+    assert sound.result.returncode == 0, sound.result.stdout[-2000:]
 
 
 @pytest.mark.parametrize("bug", MUTANTS)

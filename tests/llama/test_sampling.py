@@ -189,7 +189,7 @@ STATEFUL = [
 def test_samplers_with_a_state_say_the_same_alone_in_a_batch_and_with_drafts(
     load: Load, tiny: Path, tiny_draft: Path
 ) -> None:
-    handle = load(tiny, parallel=4, draft_model=tiny_draft, **EXACT)
+    handle = load(tiny, parallel=4, draft_model=tiny_draft, draft_length=3, **EXACT)
     cases = list(zip(PROMPTS, STATEFUL, strict=True))
     alone = [start(handle, prompt, sampling=params, draft=False).wait().text for prompt, params in cases]
     together = [start(handle, prompt, sampling=params) for prompt, params in cases]

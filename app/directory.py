@@ -19,8 +19,8 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
-from app.server.api_error import MAX_QUOTED
 from app.server.directory import ModelFacts, unknown_name
+from app.server.limits import MAX_QUOTED
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
@@ -55,6 +55,9 @@ class Directory:
         give the same answer."""
         with self._lock:
             return self._engine(name) if name else self._only()
+
+    def loading(self) -> float | None:
+        return self._supervisor.loading()
 
     def free_name(self, entry: ModelEntry, others: Iterable[ModelEntry] = ()) -> str:
         """For an engine of this model: its id, unless that means another model. A file from outside the library is

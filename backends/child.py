@@ -144,18 +144,27 @@ def _resolve(target: str) -> Callable[..., Any]:
     return function
 
 
-def settle(log_path: Path) -> None:
+def call(target: str, *arguments: Any) -> None:
+    """The whole life of a child that is no worker. The application names an engine's function, and imports nothing."""
+    _resolve(target)(*arguments)
+
+
+def settle(log_path: Path | None) -> None:
     """What every child does first, engines too: its words go to the log, and it ends only by its application."""
-    _redirect_output(log_path)
+    redirect_output(log_path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the application, which then ends this child
     os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
 
 
-def _redirect_output(log_path: Path) -> None:
-    """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr."""
+def redirect_output(log_path: Path | None) -> None:
+    """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr.
+
+    None: nowhere, until it is known."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     try:  # neither through a link nor into a pipe, which would wait for a reader
-        log = os.open(log_path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
+        log = os.open(
+            log_path or os.devnull, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600
+        )
     except OSError:
         log = os.open(os.devnull, os.O_WRONLY)
     for fd in (1, 2):

@@ -185,6 +185,7 @@ class Load:
     name: str
     options: EngineOptions = field(default_factory=EngineOptions)
     notes: tuple[str, ...] = ()  # sentences that the load event should repeat, e.g. the self-test's
+    log: Path | None = None  # where the words of a process go that was started before it was known whose they are
 
 
 @dataclass(frozen=True, slots=True)

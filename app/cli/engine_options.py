@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from app.errors import UsageError
-from app.library.gguf import leading_name
 from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
@@ -118,6 +117,8 @@ def _draft(text: str | None, defaults: EngineOptions) -> tuple[DraftMode, Path |
         return defaults.draft, defaults.draft_model
     if text in (DraftMode.AUTO, DraftMode.OFF, DraftMode.LOOKUP):
         return DraftMode(text), defaults.draft_model
+    from app.library.gguf import leading_name
+
     path = Path(leading_name(text))
     if not path.is_file():
         raise UsageError(f"--draft takes auto, off, lookup or a model file; there is no file {text}.")

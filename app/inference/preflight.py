@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import EngineError
+from app.inference.checked_models import CheckedModels
 from app.jobs.child import run_in_child
-from app.library.gguf import check_loadable
 from app.whole_file import replace_file, set_aside
 from backends.child import SelfTest
 from backends.protocol import EngineOptions
@@ -40,6 +40,7 @@ class Preflight:
     """Called on an engine's own thread before its process starts. Raises SlipstreamError with a sentence."""
 
     def __init__(self, cache: Path, logs: Path):
+        self._models = CheckedModels(cache / "checked-models.json")
         self._verdict_file = cache / "selftest.json"
         self._log_path = logs / "selftest.log"
         self._lock = threading.Lock()  # two engines that start together should test once
@@ -48,9 +49,9 @@ class Preflight:
         self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
     ) -> tuple[EngineOptions, tuple[str, ...]]:
         """The options to load with, and sentences for the load event. Raises Cancelled, too."""
-        check_loadable(model)
+        self._models.check(model)
         if options.draft_model is not None:
-            check_loadable(options.draft_model)
+            self._models.check(options.draft_model)
         verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
             return options, ()

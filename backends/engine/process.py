@@ -7,13 +7,15 @@ import gc
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from backends import registry
-from backends.child import settle
+from backends.child import redirect_output, settle
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
@@ -39,6 +41,7 @@ from backends.protocol import (
 STATS_INTERVAL = 0.25  # seconds, while it works
 IDLE_INTERVAL = 1.0
 BEHIND_INTERVAL = 0.01  # until it is asked again whether the sender has caught up
+CALM = 0.3  # seconds without work before the engine measures its steps: the first question may be on its way
 LOADING_STEP = 0.01  # of the weights, between two Loading events
 # that a thread may keep the interpreter's lock from one that wants it. The step thread wants it when a decode returns,
 # and others may be at work on a long prompt then (Python's own 5 ms are half a step); but what stands between two
@@ -46,20 +49,26 @@ LOADING_STEP = 0.01  # of the weights, between two Loading events
 SWITCH_SECONDS = 0.0005
 
 
-def main(connection: Connection, backend: str, log_path: str) -> None:
-    """Serve one model over the pipe until Close or its end."""
-    settle(Path(log_path))
+def main(connection: Connection, backend: str, log_path: str | None) -> None:
+    """Serve one model over the pipe until Close or its end.
+
+    log_path: None for a process that stands by: it imports before its load comes, which names the log.
+    """
+    settle(Path(log_path) if log_path else None)
     sys.setswitchinterval(SWITCH_SECONDS)
     sender = Sender(connection)
     heartbeat = Heartbeat(sender)
+    prepared = None if log_path else _Prepared(backend)
     try:
         load = connection.recv()
     except EOFError:
         return
     assert isinstance(load, Load)
+    if log_path is None and load.log:
+        redirect_output(load.log)
     receiver = Receiver(connection)
     with heartbeat:
-        model = _load(sender, heartbeat, backend, load)
+        model = _load(sender, heartbeat, prepared or _Prepared(backend), load)
     if model is not None:
         _serve(receiver, sender, heartbeat, load, model)
     heartbeat.close()
@@ -94,7 +103,23 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
         receiver.close()
 
 
-def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> LoadedModel | None:
+class _Prepared:
+    """The backend's loader. What keeps it from being imported is raised when it is called: then there is a log."""
+
+    def __init__(self, backend: str):
+        self._fault: Exception | None = None
+        try:
+            self._loader = registry.loader(backend)
+        except Exception as fault:
+            self._fault = fault
+
+    def __call__(self, load: Load, report: Callable[[float], None]) -> LoadedModel:
+        if self._fault:
+            raise self._fault
+        return self._loader(load, report)
+
+
+def _load(sender: Sender, heartbeat: Heartbeat, loader: registry.Loader, load: Load) -> LoadedModel | None:
     reported = 0.0
 
     def report(fraction: float) -> None:
@@ -105,7 +130,7 @@ def _load(sender: Sender, heartbeat: Heartbeat, backend: str, load: Load) -> Loa
             sender.send(Loading(fraction))
 
     try:
-        return registry.loader(backend)(load, report)
+        return loader(load, report)
     except LoadError as error:
         sender.send(Failed(None, error.kind, str(error)))
         return None
@@ -122,6 +147,7 @@ class Loop:
         self._stats_due = 0.0
         self._said: tuple[int, int] | None = None  # how many run and wait, as it was last told
         self._is_open = True
+        self._calm_from = time.monotonic() + CALM
 
     def run(self) -> None:
         self._send_stats()
@@ -133,7 +159,7 @@ class Loop:
                 self._work()
             elif self._engine.rest():
                 self._send_stats()
-            elif not self._engine.calibration.is_done:
+            elif not self._engine.calibration.is_done and time.monotonic() >= self._calm_from:
                 self._calibrate()
             if time.monotonic() >= self._stats_due:
                 self._send_stats()
@@ -145,22 +171,22 @@ class Loop:
 
     def _take_notes(self) -> None:
         """All that has arrived; when idle, wait for something."""
-        try:
-            if self._is_behind:
-                self._take(self._notes.get(timeout=BEHIND_INTERVAL))
-            elif not self._has_work:
-                if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
-                    self._send_stats()
-                self._take(self._notes.get(timeout=IDLE_INTERVAL))
-        except Empty:
-            pass
+        if (seconds := self._patience()) > 0:
+            if self._said != self._counts():  # it has come to rest without a step: by an abort or a pause
+                self._send_stats()
+            with suppress(Empty):
+                self._take(self._notes.get(timeout=seconds))
         while not self._notes.empty():  # the only reader: what is there stays there
             self._take(self._notes.get())
 
-    @property
-    def _has_work(self) -> bool:
+    def _patience(self) -> float:
+        """Seconds to wait for something; none where there is work."""
+        if self._is_behind:
+            return BEHIND_INTERVAL
+        if not self._engine.is_blocked:
+            return 0.0
         may_calibrate = self._engine.is_idle and not self._engine.calibration.is_done
-        return may_calibrate or not self._engine.is_blocked
+        return self._calm_from - time.monotonic() if may_calibrate else IDLE_INTERVAL
 
     def _take(self, note: Note) -> None:
         match note:
@@ -185,6 +211,7 @@ class Loop:
 
     def _work(self) -> None:
         """Step until there is something else to do. What stands here stands between two decodes."""
+        self._calm_from = time.monotonic() + CALM
         engine, notes, heartbeat, num_behind = self._engine, self._notes, self._heartbeat, self._sender.num_behind
         now, due = time.monotonic(), self._stats_due
         try:

@@ -126,6 +126,10 @@ class FakeModel:
         self.runner.close()
 
 
+def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
+    return load
+
+
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
     note to it, `…-base…` has no chat template, and `…20ms…` sleeps so long per step."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
 from backends.llama import quick
+from backends.llama.binding import lib
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.rollback import Rollback

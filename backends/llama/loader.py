@@ -18,7 +18,8 @@ from backends.llama import native
 from backends.llama.allowance import Allowance
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.fingerprint import fingerprint, other_parts
-from backends.llama.grammar import GrammarCompiler
+from backends.llama.grammars import Grammars
+from backends.llama.header import header_of
 from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
@@ -93,7 +94,7 @@ class LlamaModel:
         ends = find_ends(self._template, rendering, self._prompts.markers)
         self.eos = target.ends() | ends.tokens
         self._stops = (*self._template.stops, *ends.stops)
-        self._grammars = GrammarCompiler(target, self.eos)
+        self._grammars = Grammars(target, self.eos)
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
         self._trying = resources.enter_context(Sandbox())
         self._resources = resources
@@ -298,7 +299,7 @@ def _check_cache(
     """The cache's shape, judged before any native call: what a type does to a cache that it does not fit is not
     always a refusal, and what a context does that can never be held is not always one either."""
     try:
-        header = read_header(path)
+        header = header_of(path)
     except FormatError as error:
         raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)

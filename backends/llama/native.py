@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import llama_cpp as lib
-
+from backends.llama.binding import lib, libraries
+from backends.llama.binding import version as binding_version
 from backends.llama.log import NativeError as NativeError
 from backends.llama.log import errors, failure, write
 from backends.llama.special_tokens import SpecialTokens
@@ -52,7 +53,7 @@ def system_info() -> str:
 def version() -> str:
     """Version of llama.cpp and of the binding."""
     native: bytes = lib.llama_version()
-    return f"llama.cpp {native.decode()} (llama-cpp-python {lib.__version__})"
+    return f"llama.cpp {native.decode()} (llama-cpp-python {binding_version()})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,10 @@ def _gpus() -> tuple[int, ...]:
 def _ggml() -> Any:
     """The binding has no wrapper: asked through its handle, because another handle would open a second copy of the
     library with a registry of its own."""
-    ggml = lib.llama_cpp._lib
+    ggml = lib._lib
     if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
-        folder = Path(lib.__file__).parent / "lib"
-        ggml = ctypes.CDLL(str(folder / "ggml.dll"))
-        base = ctypes.CDLL(str(folder / "ggml-base.dll"))
+        ggml = ctypes.CDLL(str(libraries() / "ggml.dll"))
+        base = ctypes.CDLL(str(libraries() / "ggml-base.dll"))
         for name in ("name", "description", "type", "memory"):
             setattr(ggml, f"ggml_backend_dev_{name}", getattr(base, f"ggml_backend_dev_{name}"))
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
@@ -260,8 +260,8 @@ class NativeModel(Closable):
 
     def longest_text(self) -> int:
         """Of all tokens, in bytes as they lie in the vocabulary: of no text does one token hold more characters."""
-        text_of = lib.llama_vocab_get_text
-        return max(len(text_of(self.vocab, token) or b"") for token in range(self.num_tokens))
+        texts = map(lib.llama_vocab_get_text, repeat(self.vocab), range(self.num_tokens))
+        return max(map(len, filter(None, texts)), default=0)
 
     @property
     def bos(self) -> int:

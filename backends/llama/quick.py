@@ -4,9 +4,9 @@ waits until another thread gives it back. Never one that computes, or waits for 
 import ctypes
 from typing import Any
 
-import llama_cpp as lib
+from backends.llama.binding import lib
 
-_library = ctypes.PyDLL(lib.llama_cpp._lib._name, handle=lib.llama_cpp._lib._handle)
+_library = ctypes.PyDLL(lib._lib._name, handle=lib._lib._handle)
 
 
 def _quick(name: str, result: Any, *arguments: Any) -> Any:

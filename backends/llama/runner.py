@@ -9,7 +9,7 @@ import numpy.typing as npt
 from backends.engine.runner import KVFull, NoMemory, Size, Step
 from backends.llama.allowance import Allowance
 from backends.llama.context import NativeContext
-from backends.llama.grammar import GrammarError
+from backends.llama.grammars import GrammarError
 from backends.llama.kv_layout import PADDING
 from backends.llama.logprobs import logprob
 from backends.llama.native import NativeError

@@ -6,17 +6,20 @@ order; those that it places before top-k (DRY) see the best 1024.
 
 import ctypes
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llama_cpp as lib
 import numpy as np
 
 from backends.llama import quick
+from backends.llama.binding import lib
 from backends.llama.candidates import Ids, Row, best
-from backends.llama.grammar import GrammarError, Matcher
+from backends.llama.grammars import GrammarError
 from backends.llama.penalties import Penalties, edits_rows
 from backends.llama.ranges import check_ranges
 from backends.protocol import SamplingParams
+
+if TYPE_CHECKING:
+    from backends.llama.grammar import Matcher
 
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
@@ -28,7 +31,7 @@ class ChainSampler:
     """One answer's sampler. Random numbers, recent tokens and mirostat's estimate are its state, so that it sees
     each position once, in order: then a seed gives the same text in any batch, with drafts and without."""
 
-    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: Matcher | None):
+    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: "Matcher | None"):
         self._penalties = Penalties(params, tokens)
         self._chain = chain
         self._matcher = matcher
@@ -56,7 +59,7 @@ class ChainSampler:
         first = int(row.argmax())
         return first if ids is None else int(ids[first])
 
-    def _draw_allowed(self, row: Row, matcher: Matcher) -> int:
+    def _draw_allowed(self, row: Row, matcher: "Matcher") -> int:
         ids = matcher.allowed()
         token = self._draw(row[ids], ids)
         if not matcher.take(token):
@@ -116,7 +119,7 @@ class Chain:
 
 
 def sampler(
-    params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: Matcher | None = None
+    params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: "Matcher | None" = None
 ) -> ChainSampler | None:
     """None for plain greedy, which numpy does for all rows at once. Raises PromptError for numbers out of range."""
     check_ranges(params, lib.llama_vocab_n_tokens(vocab))

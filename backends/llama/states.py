@@ -3,9 +3,8 @@
 import ctypes
 from typing import Any
 
-import llama_cpp as lib
-
 from backends.llama import stream_state
+from backends.llama.binding import lib
 from backends.llama.native import NativeError
 from backends.prompt_cache.state import Payload
 

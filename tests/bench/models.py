@@ -52,7 +52,8 @@ def random_llama(shape: Shape, work: Path, type: str = "Q4_K_M") -> Path:
         checkpoint, full = work / shape.name, work / f"{shape.name}-F16.gguf"
         _write_checkpoint(shape, checkpoint)
         convert_checkpoint(checkpoint, full, "f16", logs=work)
-        quantize_file(full, target, type, logs=work)
+        if type != "F16":
+            quantize_file(full, target, type, logs=work)
     return target
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import SHORT, TEMPLATE, Render
-from backends.llama.compiled import CompiledTemplate, Template
+from backends.llama.chat_jobs import TEMPLATE, Render, Template
+from backends.llama.chat_writing import SHORT
+from backends.llama.compiled import CompiledTemplate
 from backends.llama.plain_chat import render as render_plainly
 from backends.llama.rendered import Rendered
 from backends.llama.said import Said, all_said, concat, spans_of

@@ -212,5 +212,6 @@ class Loop:
                 step_us=totals.step_us,
                 drafting=engine.speculation.describe(),
                 kv_layout=self._model.ready.kv_layout,
+                processor=self._model.processor(),
             )
         )

@@ -2,7 +2,12 @@
 
 import os
 
-# libgomp reads it when it is loaded, with the first module below this one. Its threads otherwise spin at each of ggml's
-# barriers for as long as another program runs on their core: with two other programs on two cores that took 98 % of the
-# speed. So many turns of a loop cost an idle machine nothing that could be measured.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+from backends.child import SPINS
+
+DEFAULT_SPINS = "20000"  # until the self-test has measured how long a turn takes on this processor
+
+# libgomp reads it when it is loaded, with the first module below this one: so often its threads look for each other at
+# one of ggml's barriers before they sleep. Its own default, 300,000, costs nearly all speed beside other programs. What
+# a person has chosen stays.
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = os.environ.setdefault(SPINS, DEFAULT_SPINS)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.rollback import Rollback
+from backends.llama.threads import Following
 
 GGML_TYPES = {
     "f32": 0,
@@ -46,6 +47,7 @@ class ContextParams:
     flash_attention: str = "auto"
     max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
     is_unified: bool = True  # else each slot has its part of the cells to itself
+    following: Following | None = None  # the machine's load; else always `threads`
 
 
 class NativeContext(Closable):
@@ -83,6 +85,8 @@ class NativeContext(Closable):
         self.pointer = lib.llama_init_from_model(model.pointer, native)
         if not self.pointer:
             raise failure(mark)
+        self.num_threads = params.threads
+        self._following = params.following
         self.is_unified = params.is_unified
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
         self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
@@ -130,6 +134,7 @@ class NativeContext(Closable):
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
         decoded, self._num_rows = self._num_rows, {}
+        begin = self._following.begin(self, num_rows) if self._following else 0.0
         mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
@@ -138,6 +143,8 @@ class NativeContext(Closable):
             if self.max_draft:
                 self._rollback.decoded(decoded)
             lib.llama_synchronize(self.pointer)
+            if self._following:
+                self._following.end(num_rows, begin)
         return code
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:

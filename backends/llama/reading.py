@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from backends.child import Refusal
 from backends.engine.runner import LoadError
@@ -25,9 +24,9 @@ from backends.llama.kv_types import refusal
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import (
     CUDA,
-    TINY_MODEL,
     Placement,
     check_context,
+    default_threads,
     device_name,
     free_bytes,
     place,
@@ -131,7 +130,7 @@ class TextReader:
                     num_cells=num_cells,
                     num_slots=self.num_side_by_side,
                     batch_tokens=min(BATCH_TOKENS, num_cells),
-                    threads=fitting_threads(self.model, options),
+                    threads=options.threads or default_threads(),
                     kv_type_k=options.kv_type_k,
                     kv_type_v=options.kv_type_v,
                     flash_attention=options.flash_attention,
@@ -139,15 +138,6 @@ class TextReader:
             )
         except NativeError as error:
             raise Refusal(f"{self.path.name} could not be given a context: {error}.") from error
-
-
-def fitting_threads(model: NativeModel, options: EngineOptions) -> int:
-    """As the engine decides: a tiny model's threads would wait for each other more than they work."""
-    return options.threads or (1 if model.num_parameters < TINY_MODEL else default_threads())
-
-
-def default_threads() -> int:
-    return psutil.cpu_count(logical=False) or 1
 
 
 def checked_header(path: Path, options: EngineOptions) -> Header:

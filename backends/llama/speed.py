@@ -15,8 +15,8 @@ from backends.child import Progress, Refusal, Report
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
-from backends.llama.placement import device_name
-from backends.llama.reading import checked_header, fitting_threads, open_model
+from backends.llama.placement import default_threads, device_name
+from backends.llama.reading import checked_header, open_model
 from backends.measurement import Speed
 from backends.protocol import EngineOptions
 
@@ -38,7 +38,7 @@ def measure(report: Report, model: Path, options: EngineOptions) -> Speed:
         opened, layers = open_model(header, options, resources)
         if not (opened.has_vocabulary and opened.has_decoder):
             raise Refusal(f"{model.name} is not a model that generates text, so it has no speed to measure.")
-        threads = fitting_threads(opened, options)
+        threads = options.threads or default_threads()
         context = resources.enter_context(_context(opened, options, threads))
         _decode(context, 0, 1)  # the first step allocates
         load_seconds = time.perf_counter() - begin

@@ -17,7 +17,7 @@ from backends.child import SPINS, SelfTest
 from backends.protocol import EngineOptions
 from backends.regular_file import read_regular
 
-SPIN_SECONDS = 0.0002
+SPIN_SECONDS = 0.00005
 MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
 SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine

@@ -131,7 +131,9 @@ class Threads:
 
     def _pace(self, kind: Hashable, seconds: float) -> float:
         """Times the usual. A kind that is new is as slow as the others are now."""
-        usual = self._usual.setdefault(kind, seconds / self._present)
+        usual = self._usual.get(kind)
+        if usual is None:
+            usual = self._usual[kind] = seconds / self._present
         return seconds / usual
 
     @property
@@ -158,9 +160,7 @@ class Threads:
         self._rest_until = now + max(0.0, trial.lost) / MAX_SHARE
         is_quiet = self._others is not None and self._others < BUSY
         room = 1 if is_quiet else self._room(direction)
-        self._reach[direction] = (
-            self._reach[direction] % room + 1
-        )  # the next may be worse than the present and the last
+        self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
         if self._reach[direction] == 1:  # all of them have been tried
             self._pauses[direction] = min(2 * self._pauses[direction], MAX_PAUSE)
             self._due[direction] = now + self._pause(direction)

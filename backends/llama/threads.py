@@ -29,6 +29,7 @@ class NativeThreads:
 
     def __init__(self, most: int, neighbours: Neighbours):
         self._waiting: Waiting = waiting()
+        self._waiting.spin()
         self._most = most
         modes = thread_modes(most, can_sleep=not self._waiting.problem)
         self._choice = Threads(modes, time.perf_counter(), neighbours)

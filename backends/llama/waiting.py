@@ -10,15 +10,14 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 import llama_cpp as lib
 
 from backends.child import SPINS
+from backends.llama import OURS, WAITING
 
-OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 BLOCK_MILLISECONDS = 1  # libomp's own default is 200
 NUM_RUNS, RUN_SECONDS = 5, 0.01
 PERSON = "{} is set, so the engine leaves it to that how its threads wait"
@@ -56,10 +55,10 @@ class GompWaiting:
         num_turns = int(os.environ[SPINS])
         spent = []
         for _ in range(NUM_RUNS):
-            begin = time.process_time()
+            begin = _others_time()
             _run_nothing(self._parallel, 2)
             time.sleep(RUN_SECONDS)  # it may have to wait for a core
-            spent.append(time.process_time() - begin)
+            spent.append(_others_time() - begin)
         return min(spent) / num_turns
 
     def spin(self) -> None:
@@ -127,20 +126,24 @@ class _Idlers:
         self._are_over.wait()
 
 
+def _others_time() -> float:
+    """Processor time of this process's other threads, in seconds."""
+    return time.process_time() - time.thread_time()
+
+
 def _run_nothing(parallel: Any, num_threads: int) -> None:
     """In a team of so many, which stays when it is done."""
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL)
     parallel(nothing, None, ctypes.c_uint(num_threads), ctypes.c_uint(0))
 
 
-def waiting(environment: MutableMapping[str, str] | None = None) -> Waiting:
+def waiting() -> Waiting:
     """Of the loaded build; the person's own choice is left alone."""
-    environment = os.environ if environment is None else environment
     runtime = _runtime()
-    own = next((name for name in OWN if name in environment and environment[name] != environment.get(SPINS)), None)
-    if own:
-        return FixedWaiting(runtime.name, PERSON.format(own))
-    return runtime
+    if OURS in os.environ:
+        return runtime
+    own = next(name for name in WAITING if name in os.environ)  # or it were ours
+    return FixedWaiting(runtime.name, PERSON.format(own))
 
 
 def _runtime() -> Waiting:

@@ -18,7 +18,7 @@ from ui.bridge import Bridge
 from ui.main_window import MainWindow
 from ui.theme import Theme
 
-ENTRIES = (entry("Quick"), entry("Slow", "slow-20ms.gguf"), entry("Broken", "bad.gguf"), entry("Crowded", "busy.gguf"))
+ENTRIES = (entry("Quick"), entry("Slow", "slow-20ms.gguf"), entry("Broken", "bad.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from pytestqt.qtbot import QtBot
 
 from app.telemetry import MemorySample
 from backends.protocol import CacheMiss, Drafting, DraftSource, Timings
-from tests.ui.conftest import load
 from tests.ui.hands import ask, wait_answer, wait_words
 from ui import figures
 from ui.main_window import MainWindow
@@ -62,14 +61,6 @@ def test_video_memory_names_its_source(window: MainWindow, qtbot: QtBot) -> None
     qtbot.waitUntil(lambda: window.strip.vram.value == "2.5 GB of 24.0 GB")
     assert "All programs on RTX 4090; source: NVML" in window.strip.vram.toolTip()
     assert window.strip.ram.value == "8.0 GB of 32.0 GB"
-
-
-def test_the_window_says_that_other_programs_are_in_the_way(window: MainWindow, qtbot: QtBot) -> None:
-    assert window.strip.notice.text() == ""
-    load(window, qtbot, "Crowded")
-    sentence = "The processor is busy with other programs: 1 of 2 threads compute."
-    qtbot.waitUntil(lambda: window.strip.notice.text() == sentence)
-    assert sentence in window.strip.speed.toolTip()
 
 
 def test_an_account_leaves_out_what_did_not_happen() -> None:

@@ -427,7 +427,8 @@ class Processor:
         """A sentence while other programs are in the way, else nothing."""
         if not self.is_crowded:
             return ""
-        return f"The processor is busy with other programs: {self.num_threads} of {self.most_threads} threads compute."
+        threads = f": {self.num_threads} of {self.most_threads} threads" if self.num_threads < self.most_threads else ""
+        return f"The processor is busy with other programs{threads}."
 
 
 @dataclass(frozen=True, slots=True)

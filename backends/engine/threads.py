@@ -87,7 +87,7 @@ class Threads:
         is_busy = self._others is not None and self._others >= BUSY
         self._at = 1 if is_busy and len(modes) > 1 and modes[1].num_threads == modes[0].num_threads else 0
         self._trial: _Trial | None = None
-        self._usual: dict[Hashable, float] = {}  # seconds of a step of one kind
+        self._usual: dict[Hashable, float] = {}  # seconds of a step of one kind and size 1
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._recent_seconds = 0.0  # since the last trial
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
@@ -112,11 +112,12 @@ class Threads:
         """Other programs are why not all threads work, or not as they would on a quiet machine."""
         return self._at > 0 and (self._others is None or self._others >= BUSY)
 
-    def observe(self, kind: Hashable, seconds: float, now: float) -> None:
-        """A step of that kind, as its number of rows, took so long in the present `mode`."""
+    def observe(self, kind: Hashable, seconds: float, now: float, size: float = 1.0) -> None:
+        """A step of that kind, as its number of rows, took so long in the present `mode`. Steps of one kind whose
+        `size` differs take as many times as long."""
         if len(self._modes) == 1 or seconds <= 0:
             return
-        pace = self._pace(kind, seconds)
+        pace = self._pace(kind, seconds / size)
         if self._trial:
             self._trial.add(pace, seconds)
             if self._trial.is_over:
@@ -124,7 +125,7 @@ class Threads:
             return
         self._recent.append(pace)
         self._recent_seconds += seconds
-        self._usual[kind] = running_median(self._usual[kind], seconds, LEARNING)
+        self._usual[kind] = running_median(self._usual[kind], seconds / size, LEARNING)
         if now - self._looked >= NEIGHBOURS_INTERVAL:
             self._look(now)
         self._begin_trial(now)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 
-from backends.engine.neighbours import Neighbours
 from backends.engine.runner import Lane, LoadError, PromptError, TooLong
 from backends.engine.stops import Stops
 from backends.formats import FormatError
@@ -192,13 +191,13 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
     options, notes = load.options, list(load.notes)
     check_options(options)
     _check_adapters(load.model, options)
-    devices, neighbours = native.devices(), Neighbours()
+    devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
     shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
         rendering = resources.enter_context(rendering or Sandbox())
-        threads = NativeThreads(options.threads or default_threads(), neighbours)
+        threads = NativeThreads(options.threads or default_threads())
         resources.callback(threads.close)
         target, context, layout, layers = _open(
             load.model, shape, options, placement, threads, notes, report, resources

@@ -32,6 +32,7 @@ from backends.llama.placement import (
     place,
     total_bytes,
 )
+from backends.llama.threads import NativeThreads
 from backends.protocol import EngineOptions
 
 BATCH_TOKENS = 512  # llama.cpp computes as many at once at most; shorter chunks are read side by side
@@ -62,6 +63,11 @@ class TextReader:
             self.model: NativeModel = loaded[0]
             self.layers: int = loaded[1]  # on GPUs
             _check_reads(self.model, path, options.context)
+            self._threads: NativeThreads = (
+                beside._threads if beside else NativeThreads(options.threads or default_threads())
+            )
+            if not beside:
+                attempt.callback(self._threads.close)
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
@@ -134,6 +140,7 @@ class TextReader:
                     kv_type_k=options.kv_type_k,
                     kv_type_v=options.kv_type_v,
                     flash_attention=options.flash_attention,
+                    following=self._threads.of_target(),
                 ),
             )
         except NativeError as error:

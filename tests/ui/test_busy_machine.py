@@ -22,7 +22,7 @@ def test_the_strip_says_that_other_programs_are_in_the_way(window: MainWindow, q
     load(window, qtbot, "Quick")
     assert window.strip.notice.text() == ""
     load(window, qtbot, "Crowded")
-    sentence = "The processor is busy with other programs: 1 of 2 threads compute."
+    sentence = "The processor is busy with other programs: 1 of 2 threads."
     qtbot.waitUntil(lambda: window.strip.notice.text() == sentence)
     assert sentence in window.strip.speed.toolTip()
     load(window, qtbot, "Quick")

@@ -17,14 +17,14 @@ QUICKER = 0.93  # of the time before, or a mode is not kept: steps of one mode d
 TRIAL_STEPS, TRIAL_SECONDS = 8, 1.0  # a trial ends with either
 RECENT = 8  # steps that a trial is compared with
 ENOUGH, ENOUGH_SECONDS = 4, 0.3  # of them before a trial; of slow steps two that took so long together
-HOPELESS = 2.0  # times the time before, which two steps tell
+HOPELESS = 2.0  # times the time before, which two steps tell, or a long one
 SLOW = 1.5  # times the usual: something has changed, so the next mode is due
 LEARNING = 0.02  # share that one step moves what is usual
 MAX_SHARE = 0.01  # of the time, for trials that fail
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between rounds of trials in one direction; doubled by each that fails
 QUIET_PAUSE = 10.0
 NEIGHBOURS_INTERVAL = 1.0  # seconds between two looks at other programs
-OLD = 3.0  # times as much is too long ago
+IDLE = 1.0  # seconds between two steps
 BUSY = 0.5  # cores that other programs use
 
 FEWER, MORE = 1, -1  # towards modes for a busier machine, or for a quieter one
@@ -68,13 +68,14 @@ class _Trial:
 
     @property
     def is_over(self) -> bool:
-        is_hopeless = len(self.paces) > 1 and min(self.paces) > HOPELESS * self.before
+        is_long = len(self.paces) > 1 or self.seconds > TRIAL_SECONDS
+        is_hopeless = is_long and min(self.paces) > HOPELESS * self.before
         return is_hopeless or len(self.paces) > TRIAL_STEPS or (self.seconds > TRIAL_SECONDS and len(self.paces) > 2)
 
     @property
     def factor(self) -> float:
         """How many times as long its steps took. The first one still wakes or makes threads."""
-        return median(self.paces[1:]) / self.before
+        return median(self.paces[1:] or self.paces) / self.before
 
 
 class Threads:
@@ -94,7 +95,8 @@ class Threads:
         self._due = {FEWER: now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
         self._rest_until = now  # no trial before, or they would cost more than their share
         self._last_won: int | None = None
-        self._looked = now
+        self._looked = self._last = now  # at others; the end of the last step
+        self._was_idle = False  # since the last look
         self._reach = {FEWER: 1, MORE: 1}  # how many modes further the next trial of a direction goes
 
     @property
@@ -117,6 +119,8 @@ class Threads:
         `size` differs take as many times as long."""
         if len(self._modes) == 1 or seconds <= 0:
             return
+        self._was_idle |= now - seconds - self._last > IDLE
+        self._last = now
         pace = self._pace(kind, seconds / size)
         if self._trial:
             self._trial.add(pace, seconds)
@@ -196,13 +200,15 @@ class Threads:
 
     def _look(self, now: float) -> None:
         """When others begin or end, what was found before holds no longer."""
-        is_old, self._looked = now - self._looked > OLD * NEIGHBOURS_INTERVAL, now
-        before, self._others = self._others, self._neighbours()
-        if is_old:  # the engine has been idle, and what ran meanwhile says nothing of now
-            self._others = None
-        if self._others is None or (before is not None and (before >= BUSY) == (self._others >= BUSY)):
+        self._looked = now
+        others, was_idle, self._was_idle = self._neighbours(), self._was_idle, False
+        if others is None or was_idle:  # what ran while the engine had nothing to do says nothing of now
             return
-        changed, other = (FEWER, MORE) if self._others >= BUSY else (MORE, FEWER)
+        is_first, was_busy = self._others is None, self._others is not None and self._others >= BUSY
+        self._others = others
+        if not is_first and was_busy == (others >= BUSY):
+            return
+        changed, other = (FEWER, MORE) if others >= BUSY else (MORE, FEWER)
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
         self._reach = {FEWER: self._first_reach(), MORE: 1}
         self._due[changed] = self._rest_until = now

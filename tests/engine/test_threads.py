@@ -43,8 +43,8 @@ def test_a_quiet_machine_pays_little_for_the_trials(machine: dict[str, object], 
 def test_beside_others_it_is_soon_as_quick_as_the_best_mode(machine: dict[str, object], others: int) -> None:
     busy = Machine(others=lambda _: others, **machine)  # type: ignore[arg-type]
     threads = busy.threads()
-    busy.drive(threads, 20.0)
-    steps = busy.drive(threads, 140.0)
+    busy.drive(threads, 30.0)
+    steps = busy.drive(threads, 180.0)
     assert sum(step[2] for step in steps) < 1.12 * NOISE * sum(step[3] for step in steps)
 
 

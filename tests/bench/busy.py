@@ -8,6 +8,7 @@ results/busy.json; results/busy.md is drawn from them.
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -25,7 +26,6 @@ from tests.real import things
 
 RESULTS = Path(__file__).parent / "results"
 CONTEXT, MAX_TOKENS, PROMPT = 2048, 1900, 32
-STREAMS = (1, 8)
 PAUSE = 1.0  # between two figures: what was called off comes to its end
 NO_DRAFT = ("--draft", "off", "--prompt-cache-disk", "0")
 AS_BEFORE = {"GOMP_SPINCOUNT": "300000"}  # libgomp's default; set by a person, so the engine follows nothing
@@ -37,11 +37,12 @@ class Bench:
     """What is measured of each server."""
 
     counts: tuple[int, ...]  # of neighbours
+    streams: tuple[int, ...]
     seconds: float  # a figure
 
     def measure(self, program: Program, setting: Setting) -> Figures:
         figures = {}
-        for num_streams in STREAMS:
+        for num_streams in self.streams:
             with running(program, replace(setting, parallel=num_streams)) as server:
                 for count in self.counts:
                     prompts = [prompt(PROMPT) for _ in range(num_streams)]
@@ -58,6 +59,8 @@ def _figure(num_streams: int, count: int) -> str:
 
 def main() -> int:
     options = _options()
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):  # as the tests set them; they would rule both sides
+        os.environ.pop(name, None)
     options.work.mkdir(parents=True, exist_ok=True)
     for name in options.models:
         model = things.smollm2() if name == "SmolLM2" else random_llama(SMALL, options.work)
@@ -66,7 +69,7 @@ def main() -> int:
 
 
 def _compared(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
-    bench = Bench(tuple(options.neighbours), options.seconds)
+    bench = Bench(tuple(options.neighbours), tuple(options.streams), options.seconds)
     us, ours = slipstream(), replace(setting, extra=NO_DRAFT)
     if options.peers:
         peer, theirs = llama_server(options.peers / "build"), setting
@@ -81,6 +84,7 @@ def _compared(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
         "same": same.rows() if options.same else [],
         "rows": measured.rows(),
     }
@@ -92,6 +96,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="a folder for models; kept")
     parser.add_argument("--models", nargs="*", choices=("SmolLM2", SMALL.name), default=("SmolLM2", SMALL.name))
     parser.add_argument("--neighbours", nargs="*", type=int, default=(0, 1, 2, 4))
+    parser.add_argument("--streams", nargs="*", type=int, default=(1, 8))
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--same", type=int, default=2, help="pairs of the peer against itself")
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -117,7 +122,13 @@ def _page(known: dict[str, Any]) -> str:
     ]
     for model, figures in known.items():
         where = figures["machine"]
-        lines += ["", f"## {model}", "", f"{figures['measured']}, {where['processor']}, {where['cores']} cores", ""]
+        lines += [
+            "",
+            f"## {model}",
+            "",
+            f"{figures['measured']}, {where['processor']}, {where['cores']} cores, load {figures['load']}",
+            "",
+        ]
         lines += _table(figures["rows"], goal=True)
         if figures["same"]:
             lines += ["", "What two equal sides differ by:", "", *_table(figures["same"], goal=False)]

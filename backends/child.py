@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from backends.bounds import sentence
 
+SPINS = "SLIPSTREAM_SPINS"  # in children's environment: turns that a thread of ggml's spins before it sleeps
 EXIT_ORPHANED = 75  # the application died first
 
 
@@ -70,10 +71,17 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What the build says of itself, and the cost of a step with flash attention on the CPU over one without."""
+    """What the build says of itself, and the cost of a step with flash attention on the CPU over one without.
+
+    waiting: the runtime whose threads wait for each other. turn_seconds: of a thread that spins, None where its turns
+    are not counted. waiting_problem: why the engine cannot choose how they wait; empty where it can.
+    """
 
     system_info: str
     flash_cost: float
+    waiting: str = ""
+    turn_seconds: float | None = None
+    waiting_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

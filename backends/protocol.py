@@ -452,6 +452,22 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Processor:
+    """How many threads compute a step now. is_crowded: it would be all of them, were there no other programs."""
+
+    num_threads: int
+    most_threads: int
+    is_crowded: bool = False
+
+    def __str__(self) -> str:
+        """A sentence while other programs are in the way, else nothing."""
+        if not self.is_crowded:
+            return ""
+        threads = f": {self.num_threads} of {self.most_threads} threads" if self.num_threads < self.most_threads else ""
+        return f"The processor is busy with other programs{threads}."
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
 
@@ -470,6 +486,7 @@ class Stats:
     step_us: int  # whole steps, decode included
     drafting: Drafting = Drafting()
     kv_layout: KVLayout = KVLayout.UNIFIED
+    processor: Processor | None = None  # None: the GPU computes
 
 
 @dataclass(frozen=True, slots=True)

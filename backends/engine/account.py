@@ -41,6 +41,7 @@ class Account:
             num_running=counts.num_running,
             num_waiting=counts.num_waiting,
             cells=counts.cells,
+            processor=counts.processor,
             rss_bytes=self._memory(),
             devices=self._devices(),
             num_steps=self._num_steps,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from backends.engine.runner import Later
 from backends.engine.stops import Stops
-from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Timings
+from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Processor, Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Counts:
     cells: Cells
     drafting: Drafting
     kv_layout: KVLayout
+    processor: Processor | None = None
 
 
 News = Begun | Stepped | Again | Ended | Lost | Counts

@@ -250,5 +250,6 @@ class Loop:
                 cells=engine.cells,
                 drafting=engine.speculation.describe(),
                 kv_layout=model.ready.kv_layout,
+                processor=model.processor(),
             )
         )

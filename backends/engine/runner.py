@@ -9,7 +9,7 @@ from typing import Protocol
 from backends.engine.sequence import Sampler, Sequence
 from backends.engine.stops import Stops
 from backends.prompt_cache.state import Payload
-from backends.protocol import DeviceMemory, FailureKind, Generate, Ready, TokenLogprob
+from backends.protocol import DeviceMemory, FailureKind, Generate, Processor, Ready, TokenLogprob
 
 Later = Callable[[], TokenLogprob]  # computed by whoever tells it, beside the next decode
 
@@ -169,6 +169,9 @@ class LoadedModel(Protocol):
         """None: greedy. Raises PromptError for what it cannot follow."""
 
     def devices(self) -> tuple[DeviceMemory, ...]: ...
+
+    def processor(self) -> Processor | None:
+        """How many of its threads compute now; None where they do not."""
 
     def state_key(self) -> str:
         """One line that differs for any two loads of which one could not continue the other's saved state."""

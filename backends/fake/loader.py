@@ -16,6 +16,7 @@ from backends.protocol import (
     KVLayout,
     Load,
     Message,
+    Processor,
     Ready,
 )
 
@@ -55,6 +56,7 @@ class FakeModel:
             self.draft_runner = FakeRunner(
                 careless_token, start.slots, cells, shares_cells=not in_streams, limit=limit, cell_step=STEP
             )
+        self._processor = Processor(1, 2, is_crowded=True) if "busy" in load.model.name else None
         self.ready = Ready(
             name=load.name,
             architecture="fake",
@@ -119,6 +121,9 @@ class FakeModel:
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()
 
+    def processor(self) -> Processor | None:
+        return self._processor
+
     def state_key(self) -> str:
         return f"fake {self.ready.name}"
 
@@ -132,7 +137,8 @@ def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
-    note to it, `…-base…` has no chat template, and `…20ms…` sleeps so long per step."""
+    note to it, `…-base…` has no chat template, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long
+    per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

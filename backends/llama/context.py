@@ -17,6 +17,7 @@ from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.rollback import Rollback
 from backends.llama.states import States
+from backends.llama.threads import Following
 from backends.prompt_cache.state import Payload
 
 GGML_TYPES = {
@@ -48,6 +49,7 @@ class ContextParams:
     flash_attention: str = "auto"
     max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
     is_unified: bool = True  # else each slot has its part of the cells to itself
+    following: Following | None = None  # the machine's load; else always `threads`
 
 
 class NativeContext(Closable):
@@ -67,7 +69,7 @@ class NativeContext(Closable):
         self.is_unified = params.is_unified
         has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
         self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
-        self._params, self._eval_callback = params, eval_callback
+        self._params, self._eval_callback, self._following = params, eval_callback, params.following
         self.generation = 0  # counts how often the context was made: adapters and samplers are set to each anew
         self._make(params)
         self._num_rows: dict[int, int] = {}  # of each slot in the batch
@@ -92,6 +94,7 @@ class NativeContext(Closable):
             raise failure(mark)
         self._params = params
         self.generation += 1
+        self.num_threads = params.threads
         self.num_slots = params.num_slots
         self.num_cells: int = lib.llama_n_ctx(self.pointer)
         self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
@@ -162,6 +165,7 @@ class NativeContext(Closable):
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
         self._turning = None
+        begin = self._following.begin(self, num_rows) if self._following else 0.0
         mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
@@ -170,6 +174,8 @@ class NativeContext(Closable):
             lib.llama_synchronize(self.pointer)
         if self.max_draft:
             self._note_rows(code == 0)
+        if code == 0 and self._following:
+            self._following.end(num_rows, begin)
         return code
 
     def _note_rows(self, were_decoded: bool) -> None:

@@ -28,9 +28,9 @@ from backends.llama.native import NativeDevice, NativeError, NativeModel
 from backends.llama.placement import (
     ALL_LAYERS,
     CUDA,
-    TINY_MODEL,
     Placement,
     check_context,
+    default_threads,
     device_name,
     free_bytes,
     place,
@@ -42,6 +42,7 @@ from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate, chat_template
 from backends.llama.template_ends import find_ends
+from backends.llama.threads import Following, NativeThreads
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -52,6 +53,7 @@ from backends.protocol import (
     KVType,
     Load,
     Message,
+    Processor,
     Ready,
 )
 from backends.sandbox.sandbox import Sandbox
@@ -82,8 +84,10 @@ class LlamaModel:
         rendering: Sandbox,
         resources: ExitStack,
         path: Path,
+        threads: NativeThreads | None,
     ):
         self.ready = ready
+        self._threads = threads
         self._path = path
         self.runner = runner
         self.draft_runner = draft_runner
@@ -140,6 +144,9 @@ class LlamaModel:
         """The build's GPUs as the backend itself sees them."""
         return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
 
+    def processor(self) -> Processor | None:
+        return self._threads.processor if self._threads else None
+
     def state_key(self) -> str:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
@@ -192,12 +199,16 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
     shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
         rendering = resources.enter_context(rendering or Sandbox())
-        target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
+        threads = NativeThreads(options.threads or default_threads())
+        resources.callback(threads.close)
+        target, context, layout, layers = _open(
+            load.model, shape, options, placement, threads, notes, report, resources
+        )
         allowance = Allowance(shape.bytes_per_token(options.kv_type_k, options.kv_type_v), layers > 0)
         options = _with_defaults(target, options, layers)
         draft = None
         if context.max_draft != 0:
-            draft = _open_draft(target, options, layout, layers > 0, notes, resources)
+            draft = _open_draft(target, options, layout, layers > 0, threads, notes, resources)
         template = chat_template(target.chat_template, target.named_tokens(), target.has_control)
         notes += template.probe(rendering)
         ready = Ready(
@@ -226,7 +237,8 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             max_characters=layout.context * target.longest_text(),
         )
         runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
-        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model)
+        follows = None if _is_on_gpu(target, layers) else threads
+        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model, follows)
 
 
 def _is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:
@@ -246,11 +258,10 @@ def _default_context(trained: int | None) -> int:
 
 def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
     """Everything the person left open, decided for this model."""
-    cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
         context=options.context or _default_context(model.context_trained),
-        threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
+        threads=options.threads or default_threads(),
         flash_attention=_flash_attention(options, gpu_layers),
     )
 
@@ -268,6 +279,7 @@ def _open(
     shape: KVShape,
     options: EngineOptions,
     placement: Placement,
+    threads: NativeThreads,
     notes: list[str],
     report: Callable[[float], None],
     resources: ExitStack,
@@ -281,7 +293,9 @@ def _open(
                 for adapter in options.adapters:
                     model.add_adapter(adapter.path)
                 layout = _layout(shape, model, options, layers > 0)
-                context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
+                following = None if _is_on_gpu(model, layers) else threads.of_target()
+                chosen = _with_defaults(model, options, layers)
+                context = attempt.enter_context(_context(model, chosen, layout, following))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
                     kind = FailureKind.OUT_OF_MEMORY if error.is_of_memory else FailureKind.BAD_MODEL
@@ -332,6 +346,7 @@ def _open_draft(
     options: EngineOptions,
     layout: Layout,
     on_gpu: bool,
+    threads: NativeThreads,
     notes: list[str],
     resources: ExitStack,
 ) -> LlamaRunner | None:
@@ -348,7 +363,8 @@ def _open_draft(
                 return None
             plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO)
             plain = _with_defaults(draft, plain, ALL_LAYERS if on_gpu else 0)
-            context = attempt.enter_context(_context(draft, plain, layout))
+            following = None if on_gpu else threads.of_draft()
+            context = attempt.enter_context(_context(draft, plain, layout, following))
             per_token = KVShape.of(read_header(path)).bytes_per_token(plain.kv_type_k, plain.kv_type_v)
         except (NativeError, LoadError, FormatError) as error:
             notes.append(f"The draft model {path.name} could not be loaded ({error}).")
@@ -367,7 +383,12 @@ def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: 
     return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)
 
 
-def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
+def _is_on_gpu(model: NativeModel, layers: int) -> bool:
+    """All of it: no thread of the processor's computes."""
+    return layers > model.num_layers and any(device.is_gpu for device in native.devices())
+
+
+def _context(model: NativeModel, options: EngineOptions, layout: Layout, following: Following | None) -> NativeContext:
     assert options.threads
     size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
     params = ContextParams(
@@ -379,6 +400,7 @@ def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> Nati
         kv_type_v=options.kv_type_v,
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
+        following=following,
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
         copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.conversation import Turn
 from app.telemetry import MemorySample
@@ -18,6 +18,7 @@ from ui.widgets.labels import label
 
 TEXT_MS = 250
 HEIGHT = 56
+SPEED = "Tokens per second over the last second; of the last answer when idle"
 REUSED = "Prompt tokens that the prefix cache already held"
 CONTEXT = "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer"
 DRAFTED = "Tokens guessed ahead, and how many of them the model confirmed"
@@ -64,8 +65,10 @@ class LiveStrip(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedHeight(HEIGHT)
         self.setAccessibleName("Live figures")
-        self.speed = Figure("Speed", "Tokens per second over the last second; of the last answer when idle")
+        self.speed = Figure("Speed", SPEED)
         self.sparkline = Sparkline(theme, "Tokens per second, recent curve")
+        self.notice = label("", "caption", wraps=True)  # why it is slower than usual
+        self.notice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.first = Figure("First token", "From asking to the first token of the last answer")
         self.reused = Figure("Prompt reused", REUSED)
         self.drafted = Figure("Guesses kept", DRAFTED)
@@ -78,7 +81,7 @@ class LiveStrip(QWidget):
         layout.setSpacing(24)
         for widget in (self.speed, self.sparkline, self.first, self.reused, self.drafted):
             layout.addWidget(widget)
-        layout.addStretch(1)
+        layout.addWidget(self.notice, 1)
         for widget in (self.context, self.ram, self.vram):
             layout.addWidget(widget)
         self.speed.setMinimumWidth(80)
@@ -134,6 +137,7 @@ class LiveStrip(QWidget):
         self.drafted.setToolTip("\n".join([DRAFTED, *learnt]))
         self.context.set(self._context(stats))
         self.context.setToolTip("\n".join([CONTEXT, *_cell_lines(stats)]))
+        self._show_processor(str(stats.processor or "") if stats else "")
         self._show_memory(stats)
 
     def _speed(self) -> float | None:
@@ -155,6 +159,11 @@ class LiveStrip(QWidget):
             return _part(min(stats.cells.used, ready.context), ready.context)  # other answers have cells of their own
         last = self._timings
         return _part(last.cache_n + last.prompt_n + last.predicted_n if last else 0, ready.context)
+
+    def _show_processor(self, sentence: str) -> None:
+        if sentence != self.notice.text():
+            self.notice.setText(sentence)
+            self.speed.setToolTip("\n".join(filter(None, (SPEED, sentence))))
 
     def _show_memory(self, stats: Stats | None) -> None:
         memory = self._memory

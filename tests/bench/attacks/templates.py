@@ -185,7 +185,7 @@ WIDE = {
     "rjust": "(messages|string).rjust({})",
     "zfill": "(messages|string).zfill({})",
     "expandtabs": "('\\t' ~ messages).expandtabs({})",
-    "json indent": "messages|tojson({})",
+    "json indent": "messages|tojson(indent={})",
     "times": "messages|string * {}",
     "list times": "messages * {}",
 }
@@ -292,7 +292,7 @@ COMPILING = {
 # what jinja2 makes of these in time is a prompt like any other, if it is not empty or too long
 MAY_FINISH = {
     "outputs", "elifs", "ands", "comparisons", "variables", "macros", "blocks", "arguments", "blank", "tests", "slices",
-    "json indent of 1e+08", "urls", "string doubled by replace", "lists compared in depth", "pages of lorem",
+    "urls", "string doubled by replace", "lists compared in depth", "pages of lorem",
     "refusal of nothing", "way out 9", "way out 11", "folded products", "tildes", "conditions", "minuses", "nots",
     "long name", "opened a hundred thousand times", "attributes", "filters", "withs in withs",
     "filters in filters", "sets in sets", "date that is long", "zero bytes",

@@ -92,7 +92,7 @@ class Threads:
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._recent_seconds = 0.0  # since the last trial
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
-        self._due = {FEWER: now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
+        self._due = {FEWER: now if is_busy else now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
         self._rest_until = now  # no trial before, or they would cost more than their share
         self._last_won: int | None = None
         self._looked = self._last = now  # at others; the end of the last step

@@ -129,3 +129,13 @@ def test_an_engine_that_starts_beside_others_does_not_begin_with_spinning(others
     busy = Machine(2, 0.02, lambda _: others)
     busy.run(ThreadMode(1, False))  # as its model is loaded
     assert not busy.threads().mode.is_spinning
+
+
+def test_there_a_tiny_model_computes_on_one_thread_after_some_steps() -> None:
+    """Two asleep take three times as long as one."""
+    busy = Machine(2, 0.004, lambda _: 4, asleep=6.0)
+    busy.run(ThreadMode(1, False))
+    threads = busy.threads()
+    modes = [step[1] for step in busy.drive(threads, 1.0)]
+    assert modes.count(ThreadMode(1, False)) > 0.5 * len(modes)
+    assert threads.settled == ThreadMode(1, False)

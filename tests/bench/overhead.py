@@ -34,7 +34,7 @@ from backends.engine.teller import Teller
 from backends.llama.loader import load
 from backends.protocol import Close, DraftMode, EngineOptions, Generate, Load, SamplingParams
 
-NUM_STEPS, NUM_WARM = int(os.environ.get("STEPS", 400)), 50
+NUM_STEPS, NUM_WARM = 400, 50
 THREADS = 1  # the other core is for the reader of the pipe; and all of a decode is done by its own thread
 
 

@@ -33,8 +33,9 @@ from backends.engine.stops import NO_STOPS
 from backends.engine.teller import Teller
 from backends.llama.loader import load
 from backends.protocol import Close, DraftMode, EngineOptions, Generate, Load, SamplingParams
+from tests.bench.table import BETWEEN
 
-NUM_STEPS, NUM_WARM = int(os.environ.get("STEPS", 400)), 50
+NUM_STEPS, NUM_WARM = 400, 50
 THREADS = 1  # the other core is for the reader of the pipe; and all of a decode is done by its own thread
 
 
@@ -48,7 +49,7 @@ def engine_time(model: Path, num_streams: int, sampling: SamplingParams | None =
     found: Found = receiver.recv()
     child.join()
     return {
-        "figure": f"engine µs between two decodes, per stream, {num_streams} stream{'s' if num_streams > 1 else ''}",
+        "figure": f"{BETWEEN}, {num_streams} stream{'s' if num_streams > 1 else ''}",
         **_percentiles("", found.between, num_streams),
         **_percentiles("cpu_", found.between_cpu, num_streams),
         **_percentiles("wait_", found.waits, 1),

@@ -175,6 +175,15 @@ def test_what_cannot_be_followed_is_said(name: str) -> None:
     assert rendered(UNFOLLOWED[name], tracked=True) == Rendered(plain.text, None)
 
 
+def test_a_chat_for_which_knowing_who_wrote_what_changes_the_text_is_written_without() -> None:
+    """No template is known to be safe from that: here the chat brings the marks that our formatting leaves in a text.
+    So a short chat is written twice."""
+    chat = (Message("user", "\x000\x00{}"),)
+    template = Template("{{ messages[0].content.format('p1') }}").unpack()
+    it = Render(chat, ChatFormat(), tracked=True).run({TEMPLATE: template})
+    assert it == Rendered("\x000\x00p1", None)
+
+
 def test_a_clock_stands_still_while_a_chat_is_written() -> None:
     """So that it is seen that knowing who wrote what changes nothing."""
     source = "{{ strftime_now('%f') }}{% for i in range(20000) %}{% endfor %}{{ strftime_now('%f') }}"

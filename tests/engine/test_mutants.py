@@ -291,7 +291,7 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "schedules")]
+    tests = [f"tests/engine/test_{name}.py" for name in ("checkpoints", "drafting", "room", "schedules")]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found
     environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

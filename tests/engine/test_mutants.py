@@ -320,7 +320,7 @@ def run_with(bug: str, sound: Path, folder: Path) -> subprocess.CompletedProcess
 
 @dataclass(frozen=True)
 class Sound:
-    """A copy without a bug, and what its tests said. They have compiled it: the other copies take its bytecode along."""
+    """A copy without a bug, and what its tests said. They have compiled it: other copies take its bytecode along."""
 
     folder: Path
     result: subprocess.CompletedProcess[str]

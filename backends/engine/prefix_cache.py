@@ -112,6 +112,14 @@ class PrefixCache:
         self._empty(next(iter(self.slots.idle)))
         return True
 
+    def trade(self) -> bool:
+        """Give the memory of idle slots to the others. False when that makes none of them longer."""
+        if not self.room.is_short:  # they are as long as they may be
+            return False
+        while self.evict():
+            pass
+        return self.room.trade()
+
     def lend(self, num_tokens: int) -> tuple[int, list[int]] | None:
         """A slot in which so many tokens may be tried out behind those that it holds, if they are truncated at once.
         No room is made for that."""

@@ -59,13 +59,22 @@ class Room:
         needed = slots.num_tokens + num_tokens - num_known if self._runner.shares_cells else num_tokens
         num_slots = size.slots
         if wants_slot or self.num_expected > size.slots:
-            num_slots = max(len(slots.busy) + 1, self.num_expected) + self._num_spare(max(needed, size.cells))
-        self._hold(Size(needed + 1, num_slots))  # and the answer's first token
+            num_slots = max(len(slots.busy) + 1, self.num_expected)
+        spare = self._num_spare(max(needed, size.cells)) if wants_slot else 0
+        needed += 1  # the answer's first token
+        if not self._hold(Size(needed, num_slots + spare)) and spare:
+            self._hold(Size(needed, num_slots))
 
     def grow(self) -> bool:
         """After KVFull: some more cells. False when there are none to be had."""
         size = self._runner.size
         return self._hold(Size(size.cells + 1, size.slots))
+
+    def trade(self) -> bool:
+        """Where slots share no cells and there is no memory: longer ones instead of those that hold nothing."""
+        size = self._runner.size
+        wanted = Size(self._padded(size.cells + 1), max(1, self._slots.num_needed))
+        return wanted.slots < size.slots and wanted.cells > size.cells and self._try(wanted)
 
     def resize(self, size: Size) -> None:
         """Raises NoMemory, and nothing has changed."""

@@ -109,11 +109,12 @@ class Scheduler:
 
     def make_room(self) -> None:
         """The KV cache is full: let it grow, else forget an old conversation, else one that is parked, else pause the
-        newest sequence. Where slots share no cells nobody can make room for another."""
+        newest sequence. Where slots share no cells, idle ones can only go altogether."""
         if self.cache.room.grow():
             return
         if not self.cache.runner.shares_cells:
-            self._end_the_full()
+            if not self.cache.trade():
+                self._end_the_full()
             return
         if self.cache.evict() or (self._give_up_parked() and self.cache.evict()):
             return

@@ -313,7 +313,7 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    names = ("checkpoints", "drafting", "costs", "schedules", "newcomers", "lookup")
+    names = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
     tests = [f"tests/engine/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found
@@ -343,7 +343,7 @@ def run_with(bug: str, sound: Path, folder: Path) -> subprocess.CompletedProcess
 
 @dataclass(frozen=True)
 class Sound:
-    """A copy without a bug, and what its tests said. They compiled it: the other copies take its bytecode along."""
+    """A copy without a bug, and what its tests said. They have compiled it: other copies take its bytecode along."""
 
     folder: Path
     result: subprocess.CompletedProcess[str]

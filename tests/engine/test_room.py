@@ -17,6 +17,7 @@ from backends.engine.sequence import Sequence
 from backends.fake.loader import FakeModel
 from backends.fake.runner import FakeRunner
 from backends.prompt_cache.host_cache import HostCache
+from backends.prompt_cache.state import Tier
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import (
     Cells,
@@ -175,6 +176,20 @@ def test_who_needs_more_than_there_is_ends_and_the_others_go_on() -> None:
     assert (long.finish, long.failure) == (Finish.LENGTH, REFUSAL)
     assert 400 + long.num_completion == 512 + 1
     assert (short.num_completion, short.failure) == (300, None)
+
+
+def test_an_answer_takes_the_memory_of_idle_slots() -> None:
+    desk = Desk(shares_cells=False, slots=2)
+    desk.runner.memory = 1024
+    first = desk.add(100)
+    desk.finish()
+    long = desk.add(400, max_tokens=500, begin=3)
+    desk.finish()
+    assert (long.num_completion, long.failure) == (500, None)
+    assert desk.runner.size == Size(1024, 1)
+    again = desk.add(100)
+    desk.finish()
+    assert (again.completion, again.reuse.tier) == (first.completion, Tier.RAM), "it went to RAM"
 
 
 def test_an_answer_at_its_limit_ends_without_a_complaint() -> None:

@@ -11,7 +11,7 @@ from backends.engine.threads import ThreadMode, thread_modes
 from tests.engine.busy_machine import Machine
 
 NOISE = 1.05  # what hiccups alone add
-BACK_SECONDS = 20.0
+BACK_SECONDS = 90.0  # a pause between trials is a minute at most
 
 machines = st.fixed_dictionaries(
     {

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import psutil
-
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +39,8 @@ def _close(name: str, close: Callable[[], None]) -> None:
 def _kill_children() -> None:
     """Those that this program has started, and theirs; what a person has opened with it is no child of it."""
     for child in multiprocessing.active_children():
+        import psutil  # most commands leave none, and start sooner without it
+
         with suppress(psutil.Error):
             for grandchild in psutil.Process(child.pid).children(recursive=True):
                 with suppress(psutil.Error):

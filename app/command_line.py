@@ -1,4 +1,4 @@
-"""Parses the command line and hands it to one of the commands in app.cli."""
+"""Parses the command line and hands it to one of the commands in app.cli, the only one that is imported."""
 
 import argparse
 import multiprocessing
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
+from typing import Any
 
 from app.cli.terminal import guard_log, warn
 from app.closing import kill_children_at_exit
@@ -55,15 +55,30 @@ def execute(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+class _Command(argparse.ArgumentParser):
+    """One of COMMANDS, whose arguments nobody knows before it is the one that is asked for."""
+
+    def parse_known_args(self, *given: Any, **named: Any) -> Any:
+        import_module(f"app.cli.{self.get_default('command')}").add_arguments(self)
+        return super().parse_known_args(*given, **named)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"slipstream {version('slipstream')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="slipstream", description="Run language models on your own machine. Without a command: the window."
     )
-    parser.add_argument("--version", action="version", version=f"slipstream {version('slipstream')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     parser.set_defaults(command="window")
-    commands = parser.add_subparsers(metavar="command")
+    commands = parser.add_subparsers(metavar="command", parser_class=_Command)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         command.set_defaults(command=name)
-        import_module(f"app.cli.{name}").add_arguments(command)
     return parser

@@ -19,8 +19,8 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
-from app.server.api_error import MAX_QUOTED
 from app.server.directory import ModelFacts, unknown_name
+from app.server.limits import MAX_QUOTED
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
@@ -55,6 +55,9 @@ class Directory:
         give the same answer."""
         with self._lock:
             return self._engine(name) if name else self._only()
+
+    def loading(self) -> float | None:
+        return self._supervisor.loading()
 
     def free_name(self, entry: ModelEntry, others: Iterable[ModelEntry] = ()) -> str:
         """For an engine of this model: its id, unless that means another model. A file from outside the library is
@@ -153,7 +156,7 @@ def _names(entry: ModelEntry) -> Iterator[str]:
 
 def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = None) -> ModelFacts:
     """What the engine says of itself counts more than what its file's header said."""
-    ready = handle.snapshot.ready if handle else None
+    ready, stats = (handle.snapshot.ready, handle.snapshot.stats) if handle else (None, None)
     is_loaded = handle is not None and handle.snapshot.state is EngineState.READY
     return ModelFacts(
         entry.name if entry else name,
@@ -164,6 +167,7 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         bytes=entry.bytes if entry else ready.model_bytes if ready else None,  # the file's, if it is known
         context_trained=ready.context_trained if ready else entry.context if entry else None,
         context=ready.context if ready and is_loaded else None,
+        cells=stats.cells if stats and is_loaded else None,
         is_base=not ready.has_chat_template if ready else entry.is_base if entry and entry.is_read else None,
     )
 

@@ -24,7 +24,7 @@ KNOWN = (
     *("model-ids.json*", ".model-ids.json.*"),
     *("cards", "*.card.json", "models", "chat-history"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
-    *("selftest*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
+    *("selftest*", "checked-models.json*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
 )
 
 

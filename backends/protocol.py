@@ -7,9 +7,26 @@ a request it refuses, and `Stats` about four times a second while it works. From
 second and whatever it does, it says with a `Pulse` that it lives.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def quickly_packed(kind: type[T]) -> type[T]:
+    """Pickled as a call with its fields: dataclasses with slots look each one up by its name, both ways, which takes
+    several times as long. For what goes over the pipe with every token."""
+    get = attrgetter(*(each.name for each in fields(kind)))  # type: ignore[arg-type]
+    has_one = len(fields(kind)) == 1  # type: ignore[arg-type]
+
+    def reduce(value: T) -> tuple[type[T], tuple[Any, ...]]:
+        return kind, (get(value),) if has_one else get(value)
+
+    kind.__reduce__ = reduce  # type: ignore[method-assign, assignment]
+    return kind
 
 
 class KVType(StrEnum):
@@ -145,10 +162,15 @@ class EngineOptions:
     kv_type_k: KVType = KVType.F16
     kv_type_v: KVType = KVType.F16
     kv_layout: KVLayout = KVLayout.AUTO
+    kv_grow: bool = True  # the KV cache is as large as its conversations need; False: all of it at once
+    kv_idle_seconds: float = 300.0  # without a question, after which what no conversation holds is given back
     flash_attention: FlashAttention = FlashAttention.AUTO
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
     draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays
+    # seconds between two tokens of an answer, at most, while a prompt is read beside it; or 4 of its steps if they take
+    # longer. A longer one has the prompt read sooner
+    max_interval: float = 0.15
     extra_buffer_types: bool = True  # the self-test turns it off where a build would crash with it
     flash_cost: float | None = None  # on the CPU, over that of a step without; the self-test measures it
     prompt_cache_ram: int = 512 << 20  # bytes for the states of prompts that left the KV cache; 0: off
@@ -163,6 +185,7 @@ class Load:
     name: str
     options: EngineOptions = field(default_factory=EngineOptions)
     notes: tuple[str, ...] = ()  # sentences that the load event should repeat, e.g. the self-test's
+    log: Path | None = None  # where the words of a process go that was started before it was known whose they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +364,7 @@ class Ready:
     max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
 
 
+@quickly_packed
 @dataclass(frozen=True, slots=True)
 class Chance:
     """A token that could have come, and the natural logarithm of its probability."""
@@ -349,6 +373,7 @@ class Chance:
     logprob: float
 
 
+@quickly_packed
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A token that came, by the model's own distribution: before temperature, penalties, filters and grammar."""
@@ -358,6 +383,7 @@ class TokenLogprob:
     alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
 
 
+@quickly_packed
 @dataclass(frozen=True, slots=True)
 class Output:
     """What one step added to one answer. `timings` comes with the first and with the last output."""
@@ -370,6 +396,7 @@ class Output:
     logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
 
 
+@quickly_packed
 @dataclass(frozen=True, slots=True)
 class Outputs:
     outputs: tuple[Output, ...]
@@ -416,13 +443,37 @@ class Drafting:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """Of a KV cache: tokens that it has place for, over all answers."""
+
+    used: int  # by the answers that run
+    allocated: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """How many threads compute a step now. is_crowded: it would be all of them, were there no other programs."""
+
+    num_threads: int
+    most_threads: int
+    is_crowded: bool = False
+
+    def __str__(self) -> str:
+        """A sentence while other programs are in the way, else nothing."""
+        if not self.is_crowded:
+            return ""
+        threads = f": {self.num_threads} of {self.most_threads} threads" if self.num_threads < self.most_threads else ""
+        return f"The processor is busy with other programs{threads}."
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
 
     num_running: int
     num_waiting: int
-    used_cells: int
-    num_cells: int
+    cells: Cells
     rss_bytes: int
     devices: tuple[DeviceMemory, ...]  # empty on a build without a GPU backend
     num_steps: int
@@ -435,6 +486,7 @@ class Stats:
     step_us: int  # whole steps, decode included
     drafting: Drafting = Drafting()
     kv_layout: KVLayout = KVLayout.UNIFIED
+    processor: Processor | None = None  # None: the GPU computes
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ BACKENDS = {
 
 
 def loader(backend: str) -> Loader:
-    """The function that loads a model with this backend. Raises KeyError for a name that is not listed."""
+    """The function that loads a model with this backend, with everything imported that a load needs.
+
+    Raises KeyError for a name that is not listed."""
     module = import_module(BACKENDS[backend])
-    return module.load  # type: ignore[no-any-return]
+    return module.prepare()  # type: ignore[no-any-return]

@@ -186,7 +186,8 @@ def build_engine(line: StepLine, *, environment: dict[str, str], use_cache: bool
 
 
 def install_slipstream(line: StepLine) -> None:
-    pip(line, "-e", f"{ROOT}[dev]")
+    # a plain path entry: setuptools' own finder costs each of our processes 15 ms of its start
+    pip(line, "--config-settings", "editable_mode=compat", "-e", f"{ROOT}[dev]")
 
 
 def judge_engine(environment: dict[str, str], line: StepLine) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.cli.talk.choices import Choices
     from app.cli.talk.interrupts import Interrupts
     from app.cli.talk.session import Session
+    from app.inference.standby import Standby
     from app.library.entry import ModelEntry
     from app.services import Services
 
@@ -47,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises SlipstreamError."""
     from app.cli.talk.interrupts import Interrupts
-    from app.cli.talk.session import Session
-    from app.paths import Paths
-    from app.services import Services
+    from app.inference.standby import Standby
 
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
     interrupts, is_one = Interrupts(), bool(arguments.question) or not _is_typed()
@@ -58,7 +57,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json and not is_one:
         raise UsageError("--json is for one question: write it after the model's name, or pipe it in.")
     question = _question(arguments.question, interrupts) if is_one else ""
-    services = Services(Paths.from_environment())
+    standby = Standby()
+    try:
+        return _chat(arguments, interrupts, question if is_one else None, standby)
+    finally:
+        standby.close()
+
+
+def _chat(arguments: argparse.Namespace, interrupts: "Interrupts", question: str | None, standby: "Standby") -> int:
+    """question: None for a conversation."""
+    from app.cli.talk.session import Session
+    from app.paths import Paths
+    from app.services import Services
+
+    services = Services(Paths.from_environment(), standby)
     try:
         choices, system = _choices(arguments, services)
         entry = _model(arguments.model, services)
@@ -71,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             warn(note)
         if not (ready.has_chat_template or session.is_raw):
             warn(f"{BASE_MODEL} A chat with it is a plain dialogue; --raw completes your text.")
-        if is_one:
+        if question is not None:
             return _answer_one(session, question, is_json=arguments.json)
         return converse(session, None if arguments.no_history else services.paths.chat_history)
     finally:

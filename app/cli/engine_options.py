@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 from app.errors import UsageError
-from app.library.gguf import leading_name
 from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
 MAX_SIZE = 1 << 50  # bytes
+MAX_IDLE = 365 * 24 * 3600  # seconds
 MAX_SCALE = 100.0
+MAX_MILLISECONDS = 60_000
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +26,14 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     layouts = [layout.value for layout in KVLayout]
     layout_help = "one pool of cells for all answers, or a stream for each (auto)"
     group.add_argument("--kv-layout", choices=layouts, help=layout_help)
+    grow_help = "let the KV cache grow with the conversations, up to the context (on), or allocate all at once (off)"
+    group.add_argument("--kv-grow", choices=("on", "off"), help=grow_help)
+    idle_help = "without a question, after which the KV cache gives back what nothing needs (300)"
+    group.add_argument("--kv-idle", type=int, metavar="SECONDS", help=idle_help)
     group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
     group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
+    interval_help = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer (150)"
+    group.add_argument("--max-interval", type=int, metavar="MS", help=interval_help)
     group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
     group.add_argument("--prompt-cache-disk", metavar="SIZE", help="disk for prompts kept over restarts (4GiB; 0: off)")
     group.add_argument("--lora", action="append", metavar="FILE[:SCALE]", help="a LoRA adapter (GGUF); may be repeated")
@@ -45,9 +52,12 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         kv_type_k=KVType(kv_type_k),
         kv_type_v=KVType(kv_type_v),
         kv_layout=KVLayout(arguments.kv_layout or defaults.kv_layout),
+        kv_grow=arguments.kv_grow == "on" if arguments.kv_grow else defaults.kv_grow,
+        kv_idle_seconds=_in_range("--kv-idle", arguments.kv_idle, 1, MAX_IDLE) or defaults.kv_idle_seconds,
         flash_attention=FlashAttention(arguments.flash_attn or defaults.flash_attention),
         draft=draft,
         draft_model=draft_model,
+        max_interval=_seconds("--max-interval", arguments.max_interval, defaults.max_interval),
         prompt_cache_ram=_size("--prompt-cache-ram", arguments.prompt_cache_ram, defaults.prompt_cache_ram),
         prompt_cache_folder=defaults.prompt_cache_folder,
         prompt_cache_disk=_size("--prompt-cache-disk", arguments.prompt_cache_disk, defaults.prompt_cache_disk or 0)
@@ -74,6 +84,10 @@ def _in_range(flag: str, number: int | None, low: int, high: int) -> int | None:
     if number is not None and not low <= number <= high:
         raise UsageError(f"{flag} must lie between {low} and {high}, not {number}.")
     return number
+
+
+def _seconds(flag: str, milliseconds: int | None, default: float) -> float:
+    return default if milliseconds is None else (_in_range(flag, milliseconds, 0, MAX_MILLISECONDS) or 0) / 1000
 
 
 def _gpu_layers(text: str | None, defaults: EngineOptions) -> int | None:
@@ -103,6 +117,8 @@ def _draft(text: str | None, defaults: EngineOptions) -> tuple[DraftMode, Path |
         return defaults.draft, defaults.draft_model
     if text in (DraftMode.AUTO, DraftMode.OFF, DraftMode.LOOKUP):
         return DraftMode(text), defaults.draft_model
+    from app.library.gguf import leading_name
+
     path = Path(leading_name(text))
     if not path.is_file():
         raise UsageError(f"--draft takes auto, off, lookup or a model file; there is no file {text}.")

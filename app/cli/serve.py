@@ -3,22 +3,19 @@
 import argparse
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import ending
-from app.cli.engine_news import EngineNews
 from app.cli.engine_options import add_engine_options, engine_options
-from app.cli.model_name import find_model
 from app.cli.terminal import warn
 from app.errors import UsageError
-from app.inference.engine_handle import EngineState
-from app.jobs.job import JobState
-from app.library.entry import BASE_MODEL
-from app.library.own_models import FIRST_MODEL
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
+    from app.inference.engine_handle import EngineHandle
+    from app.inference.standby import Standby
     from app.server.server import Server
     from app.services import Services
 
@@ -34,11 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from app.paths import Paths
-    from app.server.address import require_bindable
-    from app.server.auth import is_loopback, new_api_key
-    from app.services import Services
-
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
@@ -46,41 +38,62 @@ def run(arguments: argparse.Namespace) -> int:
     key, notes = wanted_key(arguments.api_key, arguments.api_key_file)
     for note in notes:
         print(f"slipstream: {note}", file=sys.stderr)
-    services = Services(Paths.from_environment())
+    from app.inference.standby import Standby
+
+    standby = Standby(len(arguments.model or ()))  # first of all: it imports for as long as what follows
     try:
-        services.recover_installs()
+        return _serve(arguments, key, asked, standby)
+    finally:
+        standby.close()
+
+
+def _serve(arguments: argparse.Namespace, key: str | None, asked: threading.Event, standby: "Standby") -> int:
+    from app.paths import Paths
+    from app.server.auth import is_loopback, new_api_key
+    from app.services import Services
+
+    services = Services(Paths.from_environment(), standby)
+    try:
         for notice in services.take_notices():
             warn(notice)
-        for job in services.jobs.jobs():
-            is_paused = job.state is JobState.PAUSED
-            warn(f"{job.title} {'is paused' if is_paused else 'goes on where it stopped'}")
-        require_bindable(arguments.host, arguments.port or services.settings.port)  # told before minutes of loading
-        _load(services, arguments, asked)
-        if asked.is_set():
-            return 0
         is_new = not key and not services.settings.api_key and not is_loopback(arguments.host)
         key = new_api_key() if is_new else key
-        if not arguments.window:
-            services.supervisor.subscribe(EngineNews().hear)
-        url = services.start_server(arguments.host, arguments.port, key)
+        url = services.open_server(arguments.host, arguments.port, key)  # told before minutes of loading
+        handles = _load(services, arguments)
+        if not handles:
+            _take_up(services)
+        services.server.answer()
         if is_new:
             print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
         print(f"Slipstream is listening on {url}", flush=True)
-        if not services.directory.names():
-            warn(f"There is no model to answer with yet. {FIRST_MODEL}")
-        return _open_window(services, asked) if arguments.window else wait(asked, services.server)
+        _wait_for(handles, asked)
+        standby.close()
+        if asked.is_set():
+            return 0
+        if handles:
+            _take_up(services)  # what is left of earlier runs has time until the models are there
+        return _stay(services, arguments, asked)
     finally:
         services.close()
 
 
-def _load(services: "Services", arguments: argparse.Namespace, asked: threading.Event) -> None:
-    """All models named, side by side; raises with the first one that fails."""
+def _load(services: "Services", arguments: argparse.Namespace) -> "list[EngineHandle]":
+    """Begin to load all models named, side by side. Raises for the first name that stands for none."""
+    from app.cli.model_name import find_model
+
     entries = {entry.path: entry for entry in (find_model(name, services) for name in arguments.model or [])}
     names = {path: services.directory.free_name(entry, entries.values()) for path, entry in entries.items()}
-    handles = [
+    return [
         services.supervisor.load(names[path], path, engine_options(arguments, services.options_for(entry)))
         for path, entry in entries.items()
     ]
+
+
+def _wait_for(handles: "Sequence[EngineHandle]", asked: threading.Event) -> None:
+    """Until all are loaded; raises with the first one that fails."""
+    from app.inference.engine_handle import EngineState
+    from app.library.entry import BASE_MODEL
+
     for handle in handles:
         while handle.snapshot.state is EngineState.LOADING:
             if asked.wait(0.05):
@@ -89,6 +102,31 @@ def _load(services: "Services", arguments: argparse.Namespace, asked: threading.
         warn(f"{ready.name} is loaded on {ready.device}{'' if ready.has_chat_template else f'. {BASE_MODEL}'}")
         for note in ready.notes:
             warn(note)
+
+
+def _take_up(services: "Services") -> None:
+    """Installs that an earlier run has left unfinished."""
+    from app.jobs.job import JobState
+
+    services.recover_installs()
+    for notice in services.take_notices():
+        warn(notice)
+    for job in services.jobs.jobs():
+        is_paused = job.state is JobState.PAUSED
+        warn(f"{job.title} {'is paused' if is_paused else 'goes on where it stopped'}")
+
+
+def _stay(services: "Services", arguments: argparse.Namespace, asked: threading.Event) -> int:
+    """Until the end: the exit code."""
+    from app.cli.engine_news import EngineNews
+    from app.library.own_models import FIRST_MODEL
+
+    if not services.directory.names():
+        warn(f"There is no model to answer with yet. {FIRST_MODEL}")
+    if arguments.window:
+        return _open_window(services, asked)
+    services.supervisor.subscribe(EngineNews().hear)
+    return wait(asked, services.server)
 
 
 def _open_window(services: "Services", asked: threading.Event) -> int:

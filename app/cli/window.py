@@ -23,16 +23,22 @@ def run(_arguments: argparse.Namespace) -> int:
         print(NO_DISPLAY, file=sys.stderr)
         return 1
     from app.cli.ending import ending
-    from app.paths import Paths
-    from app.services import Services
+    from app.inference.standby import Standby
 
     asked = ending()
-    services = Services(Paths.from_environment())
+    standby = Standby()  # for the model of last time, or the one that is clicked first
     try:
-        services.recover_installs()
-        return open_window(services, asked)
+        from app.paths import Paths
+        from app.services import Services
+
+        services = Services(Paths.from_environment(), standby)
+        try:
+            services.recover_installs()
+            return open_window(services, asked)
+        finally:
+            services.close()
     finally:
-        services.close()
+        standby.close()
 
 
 def open_window(services: "Services", asked: threading.Event) -> int:

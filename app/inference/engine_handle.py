@@ -22,6 +22,7 @@ from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.outbox import Outbox
 from app.inference.snapshot import EngineSnapshot, EngineState
+from app.inference.standby import Standby
 from app.inference.watchdog import Vitals
 from app.library.gguf import UnreadableFileError
 from backends.protocol import (
@@ -81,6 +82,7 @@ class EngineHandle:
         preflight: Preflight | None,
         notify: Callable[[EngineSnapshot], None],
         alarm: Alarm,
+        standby: Standby | None = None,
     ):
         self.name = name
         self.model = model
@@ -91,6 +93,7 @@ class EngineHandle:
         self._preflight = preflight
         self._notify = notify
         self._alarm = alarm
+        self._standby = standby
         # several threads submit, one reads: who finds it ready must find its outbox as well
         self._changed = threading.Condition(threading.RLock())
         self._snapshot = EngineSnapshot(name, model, EngineState.LOADING, 0.0, None, None, None, None)
@@ -223,7 +226,7 @@ class EngineHandle:
         options, notes = self.options, tuple[str, ...]()
         if self._preflight:
             options, notes = self._preflight(self.model, self.options, self._is_closing)
-        load = Load(self.model, self.name, options, notes)
+        load = Load(self.model, self.name, options, notes, self.log_path)
         while self._snapshot.state is EngineState.LOADING:
             process = self._start_process()
             try:
@@ -236,13 +239,15 @@ class EngineHandle:
 
     def _start_process(self) -> EngineProcess:
         """One that has worked before is tried again while the system lacks files, processes or memory for it."""
+        if self._standby and (process := self._standby.take(self.backend, self.log_path)):
+            return process
         for pause in PAUSES if self._snapshot.ready else ():
             try:
-                return EngineProcess(self.name, self.backend, self.log_path)
+                return EngineProcess(self.backend, self.log_path)
             except OSError as error:
                 if error.errno not in SHORTAGES or self._is_closing.wait(pause):
                     raise
-        return EngineProcess(self.name, self.backend, self.log_path)
+        return EngineProcess(self.backend, self.log_path)
 
     def _attend(self, process: EngineProcess, load: Load) -> None:
         """From the process's first word to its last."""

@@ -3,13 +3,13 @@
 import multiprocessing
 import threading
 from contextlib import suppress
-from importlib import import_module
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 
+from backends.child import call
 from backends.ownership.private import make_private_folder
+from backends.quiet_start import start_quietly
 
 ENTRY = "backends.engine.process:main"  # by its name only: the application imports nothing of an engine
 KILL_SECONDS = 1.0  # that the system may take to end what was killed
@@ -18,28 +18,32 @@ KILL_SECONDS = 1.0  # that the system may take to end what was killed
 class EngineProcess:
     """Any thread may `kill`; the one that made it reads from the connection and calls `end`."""
 
-    def __init__(self, name: str, backend: str, log_path: Path):
-        """Starts it. Raises OSError when there is no room for its pipe, its log or itself."""
-        _rotate(log_path)
+    def __init__(self, backend: str, log_path: Path | None = None):
+        """Starts it. Raises OSError when there is no room for its pipe, its log or itself.
+
+        log_path: None for one that stands by until its load names the log.
+        """
+        if log_path:
+            rotate(log_path)
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_engine_main,
-            args=(theirs, ENTRY, backend, str(log_path)),
-            name=f"slipstream-engine-{name}",
-            daemon=True,
-        )
+        log = log_path and str(log_path)
+        self._process = context.Process(target=call, args=(ENTRY, theirs, backend, log), daemon=True)
         self._is_over = False
         self._children: set[psutil.Process] = set()
         self._lock = threading.Lock()  # a pid must not be given away between the look and the kill
         try:
-            self._process.start()
+            start_quietly(self._process)
         except BaseException:
             self.connection.close()
             raise
         finally:
             theirs.close()  # or the pipe would never report the child's death
         self.pid = self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     @property
     def is_stopped(self) -> bool:
@@ -84,13 +88,7 @@ class EngineProcess:
                 child.kill()  # psutil looks at the time of its start first: the pid may be another's by now
 
 
-def _engine_main(connection: Connection, entry: str, backend: str, log_path: str) -> None:
-    """Runs in the child."""
-    module, _, function = entry.partition(":")
-    getattr(import_module(module), function)(connection, backend, log_path)
-
-
-def _rotate(log_path: Path) -> None:
+def rotate(log_path: Path) -> None:
     """Keep the log of the process before: it may be the one that says why it died."""
     make_private_folder(log_path.parent)
     with suppress(OSError):  # there was none; or, on Windows, somebody reads it

@@ -10,13 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import EngineError
+from app.inference.checked_models import CheckedModels
 from app.jobs.child import run_in_child
-from app.library.gguf import check_loadable
 from app.whole_file import replace_file, set_aside
-from backends.child import SelfTest
+from backends.child import SPINS, SelfTest
 from backends.protocol import EngineOptions
 from backends.regular_file import read_regular
 
+SPIN_SECONDS = 0.00005
 MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
 SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
@@ -34,12 +35,26 @@ class Verdict:
 
     extra_buffer_types: bool  # whether it survives with them
     flash_cost: float  # of a step with flash attention on the CPU, over one without
+    turn_seconds: float | None = None  # of a thread that spins at a barrier, where the runtime counts turns
+    waiting_problem: str = ""  # why the engine cannot choose how its threads wait
+
+    @property
+    def spins(self) -> int | None:
+        """Turns before a thread sleeps: about as long as waking it takes."""
+        return round(SPIN_SECONDS / self.turn_seconds) if self.turn_seconds else None
+
+    @property
+    def is_sound(self) -> bool:
+        is_turn = self.turn_seconds is None or (type(self.turn_seconds) is float and 0 < self.turn_seconds < 1)
+        is_cost = type(self.flash_cost) is float and 0 < self.flash_cost < MAX_COST
+        return type(self.extra_buffer_types) is bool and is_cost and is_turn and type(self.waiting_problem) is str
 
 
 class Preflight:
     """Called on an engine's own thread before its process starts. Raises SlipstreamError with a sentence."""
 
     def __init__(self, cache: Path, logs: Path):
+        self._models = CheckedModels(cache / "checked-models.json")
         self._verdict_file = cache / "selftest.json"
         self._log_path = logs / "selftest.log"
         self._lock = threading.Lock()  # two engines that start together should test once
@@ -48,9 +63,9 @@ class Preflight:
         self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
     ) -> tuple[EngineOptions, tuple[str, ...]]:
         """The options to load with, and sentences for the load event. Raises Cancelled, too."""
-        check_loadable(model)
+        self._models.check(model)
         if options.draft_model is not None:
-            check_loadable(options.draft_model)
+            self._models.check(options.draft_model)
         verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
             return options, ()
@@ -66,17 +81,19 @@ class Preflight:
             if verdict is None:
                 verdict = self._test(cancelled)
                 self._write(key, verdict)
+        if verdict.spins:
+            os.environ[SPINS] = str(verdict.spins)  # for the children to come; a person's own variable goes before it
         return verdict
 
     def _test(self, cancelled: threading.Event | None) -> Verdict:
         try:
-            return Verdict(True, self._run(True, cancelled).flash_cost)
+            return self._run(True, cancelled)
         except EngineError as error:
             if error.crash is None:
                 raise
-            return Verdict(False, self._run(False, cancelled).flash_cost)
+            return self._run(False, cancelled)
 
-    def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> SelfTest:
+    def _run(self, extra_buffer_types: bool, cancelled: threading.Event | None) -> Verdict:
         result = run_in_child(
             SELF_TEST,
             log_path=self._log_path,
@@ -85,15 +102,14 @@ class Preflight:
             extra_buffer_types=extra_buffer_types,
         )
         assert isinstance(result, SelfTest)
-        return result
+        return Verdict(extra_buffer_types, result.flash_cost, result.turn_seconds, result.waiting_problem)
 
     def _read(self, key: str) -> Verdict | None:
         try:
             verdict = Verdict(**json.loads(read_regular(self._verdict_file, MAX_VERDICT))[key])
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
-        is_sound = type(verdict.extra_buffer_types) is bool and type(verdict.flash_cost) is float
-        return verdict if is_sound and 0 < verdict.flash_cost < MAX_COST else None
+        return verdict if verdict.is_sound else None
 
     def _write(self, key: str, verdict: Verdict) -> None:
         """Without room for it, it is found again at the next start."""
@@ -113,7 +129,7 @@ def _build_key() -> str:
     folder = Path(spec.origin).parent / "lib"
     files = sorted(folder.glob("*")) if folder.is_dir() else []
     stamps = [f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files]
-    return " ".join([platform.machine(), _processor(), *stamps])
+    return " ".join([platform.machine(), _processor(), f"{os.cpu_count()} cores", *stamps])
 
 
 def _processor() -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 from app.errors import EngineError, UnknownModelError
 from app.inference.alarm import Alarm
 from app.inference.engine_handle import CLOSE_SECONDS, EngineHandle, EngineSnapshot, EngineState, Preflight
+from app.inference.standby import Standby
 from app.inference.watchdog import Patience, Watchdog
 from backends.protocol import EngineOptions
 
 Listener = Callable[[EngineSnapshot], None]
+
+STANDBY_SECONDS = 60.0  # that a person may take to choose a model: a process that waits has its memory
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +23,16 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Window and port ask it for engines. Listeners are called on the engines' own threads."""
 
-    def __init__(self, logs: Path, preflight: Preflight | None = None, patience: Patience | None = None):
+    def __init__(
+        self,
+        logs: Path,
+        preflight: Preflight | None = None,
+        patience: Patience | None = None,
+        standby: Standby | None = None,
+    ):
+        """standby: processes for its first engines; it ends those that none of them takes."""
         self._logs = logs
+        self._standby = standby
         self._preflight = preflight
         self._patience = patience or Patience()
         self._handles: dict[str, EngineHandle] = {}
@@ -32,6 +43,8 @@ class Supervisor:
         self._alarm = Alarm()
         watchdog = Watchdog(self.engines, lambda: self._num_attendants > 0, self._patience)
         self._watch: Callable[[], None] | None = watchdog.look
+        if standby:
+            self._alarm.after(STANDBY_SECONDS, standby.close)
 
     def load(
         self, name: str, model: Path, options: EngineOptions | None = None, backend: str = "llama"
@@ -42,7 +55,15 @@ class Supervisor:
         """
         preflight = self._preflight if backend == "llama" else None
         handle = EngineHandle(
-            name, model, options or EngineOptions(), backend, self._logs, preflight, self._notify, self._alarm
+            name,
+            model,
+            options or EngineOptions(),
+            backend,
+            self._logs,
+            preflight,
+            self._notify,
+            self._alarm,
+            self._standby,
         )
         with self._lock:
             if self._is_closed:
@@ -91,6 +112,13 @@ class Supervisor:
         ended = (EngineState.FAILED, EngineState.CLOSED)
         return [handle for handle in self.engines() if handle.snapshot.state not in ended]
 
+    def loading(self) -> float | None:
+        """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
+        snapshots = [handle.snapshot for handle in self.engines()]
+        if any(snapshot.state is EngineState.READY for snapshot in snapshots):
+            return None
+        return max((each.fraction for each in snapshots if each.state is EngineState.LOADING), default=None)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call listener at every change of any engine; the function returned ends that."""
         self._listeners.append(listener)
@@ -111,6 +139,8 @@ class Supervisor:
             handle.ask_to_close()
         for handle in handles:
             handle.close(max(0.0, until - time.monotonic()))
+        if self._standby:
+            self._standby.close()
         self._alarm.close()
 
     def _count_attendants(self, change: int) -> None:

@@ -16,6 +16,7 @@ from app.inference.crash import crash_report
 from backends import child
 from backends.child import Done, Message, Progress, Refused
 from backends.ownership.private import make_private_folder
+from backends.quiet_start import start_quietly
 
 TICK_SECONDS = 0.1  # how often a cancel is looked for
 EXIT_SECONDS = 1.0  # a child that has sent its result may take this long to leave
@@ -57,7 +58,7 @@ def run_in_child(
     )
     ear = Ear(results)
     try:
-        process.start()
+        start_quietly(process)
         child_results.close()  # else the end of the child would not be the end of the pipe
         child_lifeline.close()
         ear.start()

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from app.server.disconnect import unless_disconnected
 from app.server.exchange import Exchange

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from starlette.responses import JSONResponse
 
 from app.errors import (
     EngineError,
@@ -15,13 +15,13 @@ from app.errors import (
     UnloadableError,
 )
 from app.library.gguf import UnreadableFileError
+from app.server.limits import MAX_QUOTED
 from backends.bounds import as_name, sentence
 from backends.protocol import FailureKind
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 BODY_TOO_LARGE = "body_too_large"
-MAX_QUOTED = 80  # of what a request said, within a sentence
 NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
 NOT_SUPPORTED = "not_supported"  # the type of our own validation errors that are a 400
 

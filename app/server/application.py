@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from app.errors import SlipstreamError
@@ -31,8 +31,11 @@ def create_application(
     app.include_router(completions_router(switchboard))
 
     @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health() -> Response:
+        loading = switchboard.loading()
+        if loading is None:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "loading", "progress": round(loading, 2)}, 503)  # as with llama-server
 
     _handle_errors(app)
     return Guard(app, host, api_key, max_body, limits)

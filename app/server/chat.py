@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from starlette.responses import Response
 
 from app.server.answer import answer
-from app.server.api_error import MAX_QUOTED
 from app.server.fields import MAX_ALTERNATIVES, Prompt, TextFields, not_supported
 from app.server.form import Choice, Chunk, Form
+from app.server.limits import MAX_QUOTED
 from app.server.logprobs import chat_logprobs
 from app.server.sampling import text
 from app.server.switchboard import Switchboard

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
-from app.server.api_error import MAX_QUOTED
+from app.server.limits import MAX_QUOTED
 from backends.bounds import as_name
+from backends.protocol import Cells
 
 MAX_NAMED = 6  # known models that a sentence names
 
@@ -16,7 +17,7 @@ MAX_NAMED = 6  # known models that a sentence names
 class ModelFacts:
     """What a program may want to know before it chooses. None: not known. context: tokens, as trained and as loaded.
 
-    is_base: it completes text and has no chat format.
+    is_base: it completes text and has no chat format. cells: of its KV cache, while it is loaded.
     """
 
     name: str
@@ -28,10 +29,11 @@ class ModelFacts:
     context_trained: int | None = None
     context: int | None = None
     is_base: bool | None = None
+    cells: Cells | None = None
 
 
 class ModelDirectory(Protocol):
-    """The methods may block, and are called on threads of the port, several at a time."""
+    """The methods but `loading` may block, and are called on threads of the port, several at a time."""
 
     def names(self) -> list[str]:
         """Every model that a request may name, loaded or not."""
@@ -41,6 +43,9 @@ class ModelDirectory(Protocol):
 
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
+
+    def loading(self) -> float | None:
+        """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:

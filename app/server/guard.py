@@ -14,9 +14,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import BODY_TOO_LARGE, MAX_QUOTED, ApiError
+from app.server.api_error import BODY_TOO_LARGE, ApiError
 from app.server.auth import is_authorized
-from app.server.limits import Limits
+from app.server.limits import MAX_QUOTED, Limits
 from app.server.server import MAX_BODY
 from backends.bounds import as_name
 

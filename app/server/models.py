@@ -1,6 +1,7 @@
 """GET /v1/models: what may be named in a request, and what is known of it beside OpenAI's fields."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -40,6 +41,7 @@ def _model(id_: str, facts: ModelFacts, created: int) -> dict[str, Any]:
         "size": facts.bytes,
         "n_ctx_train": facts.context_trained,
         "n_ctx": facts.context,
+        "kv_cells": asdict(facts.cells) if facts.cells else None,
         "is_loaded": facts.is_loaded,
         "is_base": facts.is_base,
         "note": BASE_MODEL if facts.is_base else None,

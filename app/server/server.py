@@ -1,8 +1,9 @@
 """The port as the application sees it: opens, tells its address, closes; and says when it has failed."""
 
+import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,30 @@ from app.server import address
 from app.server.auth import is_loopback
 from app.server.directory import ModelDirectory
 from app.server.limits import Limits, limits_of_this_process
-from app.server.switchboard import Switchboard
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from app.server.listener import Listener
+    from app.server.switchboard import Switchboard
 
 LOAD_SECONDS = 600.0
 MAX_BODY = 8 * 2**20
 MAX_REASON = 200
 
 
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """An open port that nobody answers yet: who comes waits in the system's queue."""
+
+    socket: socket.socket
+    host: str
+    api_key: str | None
+
+
 class Server:
-    """start() and stop() may alternate; both are called from one thread, and return when it is done."""
+    """`start`, which is `open` and then `answer`, alternates with `stop`; all are called from one thread, and return
+    when it is done."""
 
     def __init__(
         self,
@@ -35,6 +48,7 @@ class Server:
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
+        self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
         self._address: str | None = None
@@ -65,25 +79,50 @@ class Server:
 
     def start(self, host: str = "127.0.0.1", port: int = 8642, api_key: str | None = None) -> str:
         """Listen, and return the base URL. Raises PortInUseError, and UsageError for an open door without a key."""
-        assert not self._listener, "started twice"
+        url = self.open(host, port, api_key)
+        self.answer()
+        return url
+
+    def open(self, host: str, port: int, api_key: str | None) -> str:
+        """Take the port, and return the base URL: who connects waits for `answer`. Raises as `start`."""
+        assert not self._address, "started twice"
         if not is_loopback(host) and not api_key:
             raise UsageError(f"“{host}” can be reached from other machines, so the port needs an API key.")
-        socket = address.bind(host, port)
-        url = address.url(host, socket.getsockname()[1])
-        from app.server.listener import Listener  # FastAPI takes half a second to import
+        door = _Door(address.bind(host, port), host, api_key or None)
+        url = address.url(host, door.socket.getsockname()[1])
+        with self._lock:
+            self._door, self._address, self._trouble = door, url, None
+        return url
+
+    def answer(self) -> None:
+        """Those who wait and those who come, at the port that is open."""
+        door, self._door = self._door, None
+        assert door, "the port is not open, or is answered already"
+        try:
+            listener, switchboard = self._listen(door)
+        except BaseException:
+            self._forget()
+            door.socket.close()
+            raise
+        with self._lock:
+            self._listener, self._switchboard = listener, switchboard
+        listener.ended.add_done_callback(partial(self._note_end, listener))
+
+    def _listen(self, door: _Door) -> "tuple[Listener, Switchboard]":
+        from app.server.listener import Listener  # FastAPI takes a quarter of a second to import
+        from app.server.switchboard import Switchboard
 
         switchboard = Switchboard(self._directory, self._load_seconds)
         limits = self._limits or limits_of_this_process()
-        listener = Listener(switchboard, socket, host, api_key or None, self._max_body, limits)
-        with self._lock:
-            self._listener, self._switchboard, self._address, self._trouble = listener, switchboard, url, None
-        listener.ended.add_done_callback(partial(self._note_end, listener))
-        return url
+        return Listener(switchboard, door.socket, door.host, door.api_key, self._max_body, limits), switchboard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""
+        door, self._door = self._door, None
         if listener := self._forget():
             listener.stop()
+        elif door:
+            door.socket.close()
 
     def _forget(self, trouble: str | None = None) -> "Listener | None":
         with self._lock:

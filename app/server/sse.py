@@ -18,6 +18,8 @@ from app.server.form import Form
 log = logging.getLogger(__name__)
 
 DONE = b"data: [DONE]\n\n"
+# json.dumps makes one for every call that asks for anything
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -61,4 +63,4 @@ async def _send_chunks(send: Send, chunks: list[dict[str, Any]]) -> None:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    return f"data: {encode(data)}\n\n".encode()

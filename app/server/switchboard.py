@@ -34,6 +34,10 @@ class Switchboard:
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
 
+    def loading(self) -> float | None:
+        """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
+        return self._directory.loading()
+
     def hang_up(self) -> None:
         for exchange in list(self._exchanges):
             exchange.hang_up()

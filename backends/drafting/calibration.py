@@ -1,4 +1,4 @@
-"""Learns what steps cost before anyone asks: dummy steps in a free slot, one at a time, while the engine idles."""
+"""Learns what steps cost before anyone asks: dummy steps in a lent slot, one at a time, while the engine idles."""
 
 from math import inf
 from time import perf_counter
@@ -43,12 +43,13 @@ class Calibration:
         self._todo, self._drafters_todo = [], 0
 
     def _measure(self, num_rows: int, round_: int) -> None:
-        slot = self._cache.free_slot
-        if slot is None or self._speculation.costs.answers(num_rows) > MAX_SECONDS:
+        lent = self._cache.lend(num_rows)
+        if lent is None or self._speculation.costs.answers(num_rows) > MAX_SECONDS:
             self._todo.clear()
             return
-        runner = self._cache.runner
-        dummy = Sequence(0, [1], max_tokens=num_rows, slot=slot, adapters=self._cache.own_adapters)
+        runner, (slot, held) = self._cache.runner, lent
+        dummy = Sequence(0, [*held, 1], max_tokens=num_rows, slot=slot, adapters=self._cache.own_adapters)
+        dummy.num_computed = len(held)
         begin = perf_counter()
         try:
             runner.run([Step(dummy, [1], list(range(2, num_rows + 1)))])
@@ -56,7 +57,7 @@ class Calibration:
             self._todo.clear()
             return
         seconds = perf_counter() - begin
-        runner.truncate(slot, 0)
+        runner.truncate(slot, len(held))
         if round_:
             self._quickest = min(self._quickest, seconds)
         if round_ == NUM_ROUNDS - 1:

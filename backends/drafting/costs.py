@@ -1,4 +1,4 @@
-"""What a step costs, learnt from the steps themselves: by rows of answers, and by tokens of prompts beside them.
+"""What a step costs, learnt from the steps themselves: by rows of answers, and by chunks of prompts beside them.
 
 Two things change at different paces: how much more a step of n rows costs than one of one row, V(n), which is the
 model's and the machine's; and what one row costs now, which the depth of the context and other programs change all
@@ -6,7 +6,7 @@ the time. So they are kept apart, and what a step of one size teaches of the mom
 Seconds are wall time of Runner.run.
 """
 
-from backends.drafting.pace import Pace
+from backends.drafting.pace import Chunk, Pace
 from backends.median import running_median
 
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)
@@ -15,31 +15,41 @@ FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, a
 class StepCosts:
     """Seconds of a step by its number of rows, where every row is sampled."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
         self._row: float | None = None  # seconds of a step of one row
         self._ratios: dict[int, float] = {1: 1.0}
-        self.pace = Pace()
         self.prompt_token: float | None = None  # seconds to read one of a prompt
         self.most_rows = 0  # the largest step of answers seen so far
+        # seconds that a step of another size than the last takes longer: llama.cpp plans its graph anew
+        self.change = 0.0
+        self._last_rows = 0
 
-    def observe(self, num_rows: int, num_prompt_tokens: int, seconds: float) -> None:
-        """A step of `num_rows` sampled rows and so many prompt tokens beside them took so long."""
-        if num_prompt_tokens:
+    def observe(self, num_rows: int, seconds: float, chunks: list[Chunk] | None = None) -> None:
+        """A step of `num_rows` sampled rows, and beside them these chunks of prompts, took so long."""
+        if chunks:
             alone = self.answers(num_rows)
-            per_token = max(0.0, seconds - alone) / num_prompt_tokens
+            per_token = max(0.0, seconds - alone) / sum(num_tokens for num_tokens, _ in chunks)
             self.prompt_token = running_median(self.prompt_token, per_token, FAST)
-            beside = alone or self.answers(1)  # none in this step: those with other adapters waited for it
-            if beside and (alone or num_prompt_tokens <= self.pace.chunk):
-                self.pace.observe(num_prompt_tokens, seconds, beside)
+            self.pace.observe(chunks, seconds, alone)
+            self._last_rows = 0
             return
         self.most_rows = max(self.most_rows, num_rows)
         known = self._ratios.get(num_rows)
+        if self._comes_after_more(num_rows) and known and self._row:
+            longer, most = seconds - self._row * known - self.change, SLOW * self._row
+            self.change = max(0.0, self.change + min(max(longer, -most), most))
+            return
         if known is None and self._row is not None:
             self._ratios[num_rows] = max(1.0, seconds / self._row)
             return
         self._row = running_median(self._row, seconds / self._ratio(num_rows), FAST)
         if num_rows > 1:
             self._ratios[num_rows] = running_median(known, seconds / self._row, SLOW)
+
+    def _comes_after_more(self, num_rows: int) -> bool:
+        last, self._last_rows = self._last_rows, num_rows
+        return num_rows < last
 
     def measured(self, num_rows: int, seconds: float) -> None:
         """A careful measurement on an idle machine, which is believed at once."""

@@ -31,6 +31,9 @@ class Drafter(Protocol):
     def forget(self, seq: Sequence) -> None:
         """The sequence has ended or is paused."""
 
+    def shrink(self) -> None:
+        """Give memory back that is not needed now."""
+
 
 class LookupDrafter:
     """Prompt lookup: what followed the last n tokens the last time they occurred in prompt or answer."""
@@ -60,6 +63,9 @@ class LookupDrafter:
 
     def forget(self, seq: Sequence) -> None:
         self._indices.pop(seq, None)
+
+    def shrink(self) -> None:
+        pass
 
 
 def _kind(size: int) -> str:
@@ -116,7 +122,7 @@ class ModelDrafter:
             guesses = self._draft({seq: wanted[seq] for seq in ready})
             return {seq: Guess(tokens, self._kind) for seq, tokens in guesses.items()}
         except KVFull:  # no guesses this time, and room for the next
-            if not self._cache.evict():
+            if not self._cache.room.grow() and not self._cache.evict():
                 self._drop_all()
             return {}
 
@@ -128,6 +134,9 @@ class ModelDrafter:
     def forget(self, seq: Sequence) -> None:
         if mirror := self._mirrors.pop(seq, None):
             self._cache.release(mirror)
+
+    def shrink(self) -> None:
+        self._cache.room.shrink()
 
     def _follow(self, seq: Sequence) -> Sequence | None:
         """The mirror of seq, cut back to what both have in common. None when all slots are busy."""

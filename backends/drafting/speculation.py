@@ -6,13 +6,15 @@ draft step, a guess of length g says (1 - a^(g+1)) / (1 - a) tokens per step (Le
     S(g) = (1 - a^(g+1)) / (1 - a) * V(B) / (V(B (g+1)) + g c)
 
 The best g is taken, none when S < MIN_GAIN. A source that does not pay is tried again now and then: often enough to
-notice when the text changes, not at all while even perfect guesses could not pay.
+notice when the text changes, not at all while even perfect guesses could not pay. What chances are thought to be may be
+wrong, so guesses live on what they have earned (Credit).
 """
 
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from backends.drafting.costs import FAST, StepCosts
+from backends.drafting.credit import CHANGES, Credit
 from backends.drafting.drafter import Drafter
 from backends.engine.sequence import Sequence
 from backends.median import running_median
@@ -64,6 +66,7 @@ class Speculation:
         self._sources = {kind: Source(prior) for drafter in drafters for kind, prior in drafter.kinds.items()}
         self._kind_of: dict[Sequence, str] = {}
         self._decisions: dict[tuple[int, int, int], tuple[int, float]] = {}
+        self._credit = Credit(self.costs)
         self._age = 0
         self._most_rows = 0
 
@@ -74,6 +77,7 @@ class Speculation:
         if not limits or is_blind:  # one plain step first, to compare with
             return guesses
         self._age += 1
+        self._credit.step(len(limits))
         if self._age % PLAIN_INTERVAL == 0 and self._fixed_length is None:
             return guesses
         if self._age % DECISION_STEPS == 0 or self.costs.most_rows != self._most_rows:
@@ -87,7 +91,11 @@ class Speculation:
 
     def observe(self, seq: Sequence, num_drafted: int, num_accepted: int) -> None:
         """Learn what became of a guess."""
-        self._sources[self._kind_of[seq]].observe(seq, num_drafted, num_accepted)
+        source = self._sources[self._kind_of[seq]]
+        source.observe(seq, num_drafted, num_accepted)
+        self._credit.settle(num_drafted, num_accepted)
+        if num_accepted == num_drafted:
+            source.tried = -PROBE_INTERVAL  # a trial that succeeds is repeated at once
 
     def forget(self, seq: Sequence) -> None:
         self._kind_of.pop(seq, None)
@@ -95,6 +103,11 @@ class Speculation:
             source.by_sequence.pop(seq, None)
         for drafter in self._drafters:
             drafter.forget(seq)
+
+    def shrink(self) -> None:
+        """Nobody is answered for a while."""
+        for drafter in self._drafters:
+            drafter.shrink()
 
     @property
     def can_learn(self) -> bool:
@@ -124,6 +137,7 @@ class Speculation:
         wanted = {seq: min(limit, self._length(source, seq, num_answers)) for seq, limit in waiting.items()}
         wanted = {seq: length for seq, length in wanted.items() if length}
         wanted = {seq: length for seq, length in wanted.items() if self._repays(drafter, source, seq)}
+        wanted = self._paid(wanted, source.draft_seconds)
         if not wanted:
             return {}
         found = self._timed(drafter, wanted)
@@ -144,13 +158,17 @@ class Speculation:
 
     def _ask_free(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
         """A look-up costs nothing, so it comes first; how much of it is decoded depends on what matched."""
-        found = {}
-        for seq, guess in drafter.propose({seq: min(n, MAX_LENGTH) for seq, n in waiting.items()}).items():
-            length = self._length(self._sources[guess.kind], seq, num_answers)
-            if length:
-                found[seq] = guess.tokens[:length]
-                self._kind_of[seq] = guess.kind
-        return found
+        guesses = drafter.propose({seq: min(n, MAX_LENGTH) for seq, n in waiting.items()})
+        lengths = {
+            seq: min(len(guess.tokens), self._length(self._sources[guess.kind], seq, num_answers))
+            for seq, guess in guesses.items()
+        }
+        lengths = self._paid({seq: length for seq, length in lengths.items() if length})
+        self._kind_of |= {seq: guesses[seq].kind for seq in lengths}
+        return {seq: guesses[seq].tokens[:length] for seq, length in lengths.items()}
+
+    def _paid(self, lengths: dict[Sequence, int], draft_seconds: float = 0.0) -> dict[Sequence, int]:
+        return lengths if self._fixed_length is not None else self._credit.grant(lengths, draft_seconds)
 
     def _may_pay(self, drafter: Drafter, num_answers: int) -> bool:
         """Whether perfect guesses would pay. If not, only a rare look at what they cost by now."""
@@ -186,6 +204,7 @@ class Speculation:
         for length in range(1, longest + 1):
             tokens += chance**length
             seconds = self.costs.answers(num_answers * (length + 1)) + length * source.draft_seconds
+            seconds += CHANGES * self.costs.change
             if (worth := tokens * plain / seconds) > gain:
                 best, gain = length, worth
         return best, gain

@@ -6,6 +6,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from backends.engine.adapters import scales
+from backends.engine.news import Stopped
 from backends.engine.runner import Lane, LoadedModel, PromptError, TooLong
 from backends.engine.sequence import Clock, Sequence
 from backends.engine.stops import Stops
@@ -28,7 +29,7 @@ from backends.protocol import (
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
 Encoded = tuple[Sequence, Stops]
-Note = Encoded | Abort | Close | Pause | Resume | Failed | Output | Read
+Note = Encoded | Abort | Close | Pause | Resume | Stopped | Failed | Output | Read
 
 
 class Encoder:

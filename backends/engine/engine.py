@@ -1,48 +1,33 @@
-"""The loop's body: schedule, run, update, say. One thread owns it."""
+"""The loop's body: schedule, run, update, tell. One thread owns it; what is told are values, for another one."""
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from time import perf_counter
 
 from backends.drafting.calibration import Calibration
+from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
+from backends.drafting.pace import MAX_INTERVAL, Pace
 from backends.drafting.speculation import Speculation
+from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped
 from backends.engine.prefix_cache import PrefixCache
+from backends.engine.room import SHORTEST_REST, is_memory_short
 from backends.engine.runner import KVFull, LoadedModel, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
+from backends.engine.steady import Steady
 from backends.engine.stops import NO_STOPS, Stops
-from backends.engine.text import TextStream
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import DraftMode, Failed, FailureKind, Finish, Output, TokenLogprob
+from backends.protocol import Cells, DraftMode, Failed, FailureKind, Finish
 
 
-@dataclass(slots=True)
-class Totals:
-    """Counted since the load; what Stats carries."""
-
-    num_steps: int = 0
-    num_tokens: int = 0
-    num_prompt_tokens: int = 0
-    num_cached_tokens: int = 0
-    num_drafted: int = 0
-    num_accepted: int = 0
-    decode_us: int = 0
-    step_us: int = 0
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What of a sequence has been said."""
-
-    seq: Sequence
-    text: TextStream
-    signs: Mapping[int, str]  # of control tokens that stop strings name
-    num_said: int = 0
+def _to_nobody(_news: News) -> None:
+    pass
 
 
 class Engine:
+    """What its steps add to the answers is told to `tell`, which returns at once; text is made of it elsewhere."""
+
     def __init__(
         self,
         model: LoadedModel,
@@ -50,16 +35,25 @@ class Engine:
         draft: DraftMode = DraftMode.AUTO,
         draft_length: int | None = None,
         store: StateStore | None = None,
+        idle_seconds: float = 300.0,
+        max_interval: float = MAX_INTERVAL,
+        tell: Callable[[News], None] = _to_nobody,
     ):
+        """idle_seconds: after which memory that no conversation needs is given back. max_interval: seconds, as in
+        `EngineOptions`."""
         self.model = model
-        self.totals = Totals()
         self._store = store
+        self._tell = tell
+        self._idle_seconds = idle_seconds
+        self._stepped = perf_counter()
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
         cache = PrefixCache(model.runner, store, model.spell, own_adapters)
-        self.speculation = Speculation(_drafters(model, draft), fixed_length=draft_length)
+        drafters = _drafters(model, draft)
+        self.speculation = Speculation(drafters, StepCosts(Pace(max_interval)), draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
+        self._steady = Steady(self.scheduler, may_guess=bool(drafters))
         self.calibration = Calibration(cache, self.speculation)
-        self._answers: dict[int, _Answer] = {}
+        self._sequences: dict[int, Sequence] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -71,165 +65,151 @@ class Engine:
         return self.scheduler.is_blocked
 
     @property
-    def used_cells(self) -> int:
-        return sum(seq.num_computed for seq in self.scheduler.running)
+    def cells(self) -> Cells:
+        used = sum(seq.num_computed for seq in self.scheduler.running)
+        return self.scheduler.cache.room.cells(used)
 
     def add(self, seq: Sequence, stops: Stops = NO_STOPS) -> None:
-        text = TextStream(stops.texts, stops.stand_ins.values())
-        self._answers[seq.uid] = _Answer(seq, text, stops.stand_ins)
+        self._sequences[seq.uid] = seq
+        self._tell(Begun(seq.uid, seq.eos, stops))
+        self._steady.end()
         self.scheduler.add(seq)
 
-    def abort(self, uid: int) -> tuple[Output, ...]:
+    def abort(self, uid: int) -> None:
         """Call an answer off; its cells are free for the very next step. Unknown uids are ignored."""
-        answer = self._answers.get(uid)
-        if answer is None:
-            return ()
-        self.scheduler.finish(answer.seq, Finish.ABORT)
-        return (self._last_output(answer, ""),)
+        if seq := self._sequences.get(uid):
+            self.scheduler.finish(seq, Finish.ABORT)
+            self._tell_end(seq)
+
+    def stop(self, uid: int) -> None:
+        """A stop string was found in its text, and that was told. Unknown uids are ignored: it has ended meanwhile."""
+        if seq := self._sequences.get(uid):
+            self.scheduler.finish(seq, Finish.STOP)
+            self._forget(seq)
 
     def pause(self, uid: int) -> None:
         """Compute no more of an answer that nobody reads. Unknown uids are ignored."""
-        if answer := self._answers.get(uid):
-            self.scheduler.pause(answer.seq)
+        if seq := self._sequences.get(uid):
+            self._steady.end()
+            self.scheduler.pause(seq)
 
     def resume(self, uid: int) -> None:
-        if answer := self._answers.get(uid):
-            self.scheduler.resume(answer.seq)
+        if seq := self._sequences.get(uid):
+            self._steady.end()
+            self.scheduler.resume(seq)
 
-    def step(self) -> tuple[Output | Failed, ...]:
-        """Decode one batch and return what it adds to each answer, or why one cannot go on."""
-        begin = time.perf_counter()
-        steps = self.scheduler.schedule()
+    def step(self) -> None:
+        """Decode one batch: between two decodes stands only what the second one needs."""
+        begin = self._stepped = perf_counter()
+        again = self._steady.next()
+        steps = again or self._schedule(begin)
         if not steps:  # all wait for the disk
-            return ()
-        self._note_start(steps, begin)
-        decode_begin = time.perf_counter()
+            return
+        decode_begin = perf_counter()
         try:
             sampled = self.model.runner.run(steps)
         except KVFull:
-            self.scheduler.make_room()
-            return self._say_finished()
-        now = time.perf_counter()
-        self._learn_cost(steps, now - decode_begin)
-        self.scheduler.update(steps, sampled)
-        outputs = self._say(steps, now)
-        self._count(steps, sampled)
-        self.totals.decode_us += round(1e6 * (now - decode_begin))
-        self.totals.step_us += round(1e6 * (time.perf_counter() - begin))
-        return outputs
+            self._make_room()
+            return
+        now = perf_counter()
+        if again and self._steady.accept(sampled):
+            self._tell(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
+        else:
+            self._update(steps, sampled, now, now - decode_begin, begin)
+
+    def rest(self) -> bool:
+        """Called now and then while there is nothing to do; whether memory was given back: after a while, or when the
+        machine is short of it."""
+        seconds = perf_counter() - self._stepped
+        if seconds < self._idle_seconds and not (seconds > SHORTEST_REST and is_memory_short()):
+            return False
+        self._stepped = perf_counter()
+        self.speculation.shrink()
+        return self.scheduler.cache.room.shrink()
 
     def take(self, read: Read) -> None:
         """A state has come from disk, or has not."""
         assert self._store
         self._store.take(read)
 
-    def fail_all(self) -> list[int]:
-        """After a broken decode: drop every answer and forget the cache. Returns the uids to apologise to."""
-        uids = list(self._answers)
-        for answer in self._answers.values():
-            self.scheduler.finish(answer.seq, Finish.ABORT)
-            self._close(answer)
-        self._answers.clear()
+    def fail_all(self, sentence: str) -> None:
+        """After a broken decode: drop every answer, with an apology, and forget the cache."""
+        for seq in list(self._sequences.values()):
+            self._lose(seq, FailureKind.INTERNAL, sentence)
         self.scheduler.cache.clear()
-        return uids
 
     def close(self) -> None:
         """Before the model is closed: what is resident outlives it on disk."""
-        for uid in list(self._answers):
+        for uid in list(self._sequences):
             self.abort(uid)
         self.scheduler.cache.close()
 
-    def _note_start(self, steps: list[Step], now: float) -> None:
+    def _schedule(self, now: float) -> list[Step]:
+        steps = self.scheduler.schedule()
         for step in steps:
             seq = step.seq
             if seq.clock.started is None:
                 seq.clock.started = now
                 seq.num_cached = seq.num_computed
-                self.totals.num_cached_tokens += seq.num_cached
+        return steps
+
+    def _make_room(self) -> None:
+        self._steady.end()
+        self.scheduler.make_room()
+        for seq in [seq for seq in self._sequences.values() if seq.finish]:  # it filled the whole cache
+            if seq.failure:  # the cache could not grow for it
+                self._lose(seq, FailureKind.OUT_OF_MEMORY, seq.failure)
+            else:
+                self._tell_end(seq)
+
+    def _update(
+        self, steps: list[Step], sampled: list[list[int]], now: float, decode_seconds: float, begin: float
+    ) -> None:
+        """Whatever has come of a step."""
+        self._learn_cost(steps, decode_seconds)
+        self.scheduler.update(steps, sampled)
+        said = [self._said(step, tokens, now) for step, tokens in zip(steps, sampled, strict=True) if tokens]
+        prompts = [step for step, tokens in zip(steps, sampled, strict=True) if not tokens or len(step.tokens) > 1]
+        num_prompt_tokens = sum(len(step.tokens) for step in prompts)
+        num_sampled = sum(map(len, sampled))
+        self._tell(Stepped(said, num_sampled, num_prompt_tokens, now, decode_seconds, perf_counter() - begin))
+        self._steady.begin()
 
     def _learn_cost(self, steps: list[Step], seconds: float) -> None:
-        num_rows = num_prompt_tokens = 0
-        for step in steps:
-            if len(step.tokens) == 1:
-                num_rows += step.num_rows
-            else:
-                num_prompt_tokens += len(step.tokens)
+        prompts = [(len(step.tokens), step.seq.num_computed) for step in steps if len(step.tokens) > 1]
+        num_rows = sum(step.num_rows for step in steps if len(step.tokens) == 1)
         costs = self.speculation.costs
-        costs.observe(num_rows, num_prompt_tokens, seconds)
+        costs.observe(num_rows, seconds, prompts)
         if self._store:
             self._store.costs.prompt_token = costs.prompt_token
 
-    def _say(self, steps: list[Step], now: float) -> tuple[Output | Failed, ...]:
-        outputs: list[Output | Failed] = []
-        for step in steps:
-            answer = self._answers[step.seq.uid]
-            if step.seq.failure:
-                outputs.append(self._fail(answer, step.seq.failure))
-            elif step.seq.num_completion > answer.num_said:
-                outputs.append(self._output(answer, now))
-        return tuple(outputs)
-
-    def _output(self, answer: _Answer, now: float) -> Output:
-        seq = answer.seq
-        is_first = seq.clock.first_token is None
-        if is_first:
+    def _said(self, step: Step, tokens: list[int], now: float) -> Said:
+        seq, timings = step.seq, None
+        if seq.clock.first_token is None:
             seq.clock.first_token = now
-        seq.clock.last_token = now
-        text, new = self._read(answer)
-        if answer.text.stopped and not seq.finish:
-            self.scheduler.finish(seq, Finish.STOP)
-        logprobs = seq.take_logprobs(new)
-        if seq.finish:
-            return self._last_output(answer, text, len(new), logprobs)
-        return Output(seq.uid, text, len(new), timings=seq.timings() if is_first else None, logprobs=logprobs)
+            timings = seq.timings()
+        if seq.failure:
+            self._lose(seq, FailureKind.BAD_REQUEST, seq.failure)
+        elif seq.finish:
+            self._forget(seq)
+        return Said(seq.uid, tokens, len(step.draft), seq.num_rolled, seq.finish, step.logprobs, timings)
 
-    def _read(self, answer: _Answer) -> tuple[str, list[int]]:
-        """What the new tokens say, and which they are. Guesses that held behind a stop string were not asked for."""
-        seq, text = answer.seq, ""
-        begin = end = answer.num_said
-        while end < seq.num_completion and not answer.text.stopped:
-            token = seq.completion[end]
-            if token not in seq.eos:
-                text += answer.text.push(self.model.piece(token), answer.signs.get(token, ""))
-            end += 1
-        del seq.completion[end:]
-        answer.num_said = end
-        return text, seq.completion[begin:]
+    def _tell_end(self, seq: Sequence) -> None:
+        assert seq.finish
+        self._forget(seq)
+        self._tell(Ended(seq.uid, seq.finish, seq.timings()))
 
-    def _last_output(
-        self, answer: _Answer, text: str, num_new: int = 0, logprobs: tuple[TokenLogprob, ...] = ()
-    ) -> Output:
-        seq = answer.seq
-        text += answer.text.finish()
-        del self._answers[seq.uid]
-        self._close(answer)
-        finish = Finish.STOP if answer.text.stopped else seq.finish
-        return Output(seq.uid, text, num_new, finish, seq.timings(), logprobs)
+    def _lose(self, seq: Sequence, kind: FailureKind, sentence: str) -> None:
+        self.scheduler.finish(seq, Finish.ABORT)
+        self._forget(seq)
+        self._tell(Lost(Failed(seq.uid, kind, sentence)))
 
-    def _fail(self, answer: _Answer, failure: str) -> Failed:
-        self.scheduler.finish(answer.seq, Finish.ABORT)
-        del self._answers[answer.seq.uid]
-        self._close(answer)
-        return Failed(answer.seq.uid, FailureKind.BAD_REQUEST, failure)
-
-    def _say_finished(self) -> tuple[Output, ...]:
-        """A sequence that filled the whole cache has ended outside of a step."""
-        finished = [a for a in self._answers.values() if a.seq.finish]
-        return tuple(self._last_output(answer, "") for answer in finished)
-
-    def _count(self, steps: list[Step], sampled: list[list[int]]) -> None:
-        totals = self.totals
-        totals.num_steps += 1
-        for step, tokens in zip(steps, sampled, strict=True):
-            totals.num_tokens += len(tokens)
-            totals.num_prompt_tokens += len(step.tokens) if not tokens or len(step.tokens) > 1 else 0
-            totals.num_drafted += len(step.draft)
-            totals.num_accepted += len(tokens) - 1 if step.draft else 0
-
-    def _close(self, answer: _Answer) -> None:
-        if answer.seq.sampler:
-            answer.seq.sampler.close()
-            answer.seq.sampler = None
+    def _forget(self, seq: Sequence) -> None:
+        self._steady.end()
+        del self._sequences[seq.uid]
+        if seq.sampler:
+            seq.sampler.close()
+            seq.sampler = None
 
 
 def _drafters(model: LoadedModel, mode: DraftMode) -> list[Drafter]:

@@ -15,20 +15,21 @@ class Heartbeat:
 
     def __init__(self, sender: Sender):
         self._sender = sender
-        self._since: float | None = None  # written by the thread that works, read by the one that beats
+        # of time.monotonic(), when what it is at began; written by the thread that works, read by the one that beats
+        self.since: float | None = None
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
+        self.since = time.monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._since = None
+        self.since = None
 
     def go_on(self) -> None:
         """The next stage begins."""
-        self._since = time.monotonic()
+        self.since = time.monotonic()
 
     def close(self) -> None:
         self._is_over.set()
@@ -36,7 +37,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            since = self._since
+            since = self.since
             self._sender.send_pulse(Pulse(0.0 if since is None else time.monotonic() - since))
             if self._is_over.wait(INTERVAL):
                 return

@@ -1,5 +1,6 @@
 """What the engine asks of a backend: decode a batch over slots, and turn text to tokens and back."""
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,11 +9,32 @@ from typing import Protocol
 from backends.engine.sequence import Sampler, Sequence
 from backends.engine.stops import Stops
 from backends.prompt_cache.state import Payload
-from backends.protocol import DeviceMemory, FailureKind, Generate, Ready
+from backends.protocol import DeviceMemory, FailureKind, Generate, Processor, Ready, TokenLogprob
+
+Later = Callable[[], TokenLogprob]  # computed by whoever tells it, beside the next decode
 
 
 class KVFull(Exception):
     """No free cells for this batch. The KV cache is as it was before the call."""
+
+
+class NoMemory(Exception):
+    """The KV cache cannot be made as large as that. It is as it was before the call; str() says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a KV cache."""
+
+    cells: int  # of the pool that the slots share, or of each slot where they share none
+    slots: int
+
+    def total(self, shares_cells: bool) -> int:
+        """Cells of all slots together."""
+        return self.cells if shares_cells else self.cells * self.slots
+
+    def covers(self, other: "Size") -> bool:
+        return self.cells >= other.cells and self.slots >= other.slots
 
 
 class LoadError(Exception):
@@ -54,6 +76,7 @@ class Step:
     seq: Sequence
     tokens: list[int]
     draft: list[int] = field(default_factory=list)
+    logprobs: list[Later] = field(default_factory=list)  # of its sampled tokens, if they are wanted; for who has run it
 
     @property
     def samples(self) -> bool:
@@ -65,17 +88,23 @@ class Step:
 
 
 class Runner(Protocol):
-    """A KV cache of `num_cells` cells for `num_slots` slots, and the forward pass that fills it."""
+    """A KV cache of a size that changes, and the forward pass that fills it."""
 
-    num_slots: int
-    num_cells: int
-    max_batch_tokens: int
+    size: Size  # what is allocated
+    limit: Size  # what it may become
+    cell_step: int  # cells come in multiples of it, but for the limit
+    max_batch_tokens: int  # at every size
     shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
     # guesses that a step can take back; None: any number. If it is a number the model is recurrent: slots go back to
     # checkpoints alone, and where one sequence of a step guesses, all guess alike
     max_draft: int | None
     can_cut_saved: bool  # whether what `restore` brings back can be cut
     can_shift: bool  # whether `roll` may be called; a slot can be cut anywhere then
+
+    def resize(self, size: Size) -> None:
+        """Make the cache of this size, up to the limit. Every slot holds what it held, in shared cells what it shared;
+        those that go must be empty, and what is left must fit. Guesses cannot be taken back over it. Raises NoMemory,
+        and all is as before."""
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let the empty slot `target` hold the first `length` tokens of `source`, at least `shortest` of it: in the
@@ -98,7 +127,7 @@ class Runner(Protocol):
         """Forget the tokens from begin to end, and move those behind them there. The cells from end on must be the
         slot's alone: a cell has one position. Nobody may copy what was moved, it has seen what is gone."""
 
-    def save(self, slot: int, length: int) -> bytearray:
+    def save(self, slot: int, length: int) -> Payload:
         """The state of `slot`, which holds `length` tokens, as bytes that `restore` takes. Logits are not in it."""
 
     def restore(self, slot: int, payload: Payload) -> None:
@@ -140,6 +169,9 @@ class LoadedModel(Protocol):
         """None: greedy. Raises PromptError for what it cannot follow."""
 
     def devices(self) -> tuple[DeviceMemory, ...]: ...
+
+    def processor(self) -> Processor | None:
+        """How many of its threads compute now; None where they do not."""
 
     def state_key(self) -> str:
         """One line that differs for any two loads of which one could not continue the other's saved state."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.prompt_cache.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Overflow, Priority, Timings, TokenLogprob
+from backends.protocol import Finish, Generate, Overflow, Priority, Timings
 
 MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so many times its context
 
@@ -22,7 +22,6 @@ class Clock:
     arrived: float = 0.0
     started: float | None = None
     first_token: float | None = None
-    last_token: float | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -37,7 +36,6 @@ class Sequence:
     max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
-    logprobs: list[TokenLogprob] = field(default_factory=list)  # of the sampled tokens that are not said yet
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
     window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
     head: int = 0  # tokens at the beginning that stay
@@ -139,17 +137,11 @@ class Sequence:
         self.num_rolled += end - begin
         return begin, end
 
-    def take_logprobs(self, new: list[int]) -> tuple[TokenLogprob, ...]:
-        """Those of the new tokens; guesses that were accepted after the answer's end go with them."""
-        taken = tuple(found for token, found in zip(new, self.logprobs, strict=False) if token not in self.eos)
-        self.logprobs.clear()
-        return taken
-
     def timings(self) -> Timings:
+        """Up to its first token; what comes then is counted by who says it."""
         clock = self.clock
         started = clock.started if clock.started is not None else clock.arrived
         first = clock.first_token if clock.first_token is not None else started
-        last = clock.last_token if clock.last_token is not None else first
         return Timings(
             prompt_n=self.num_prompt - self.num_cached,
             cache_n=self.num_cached,
@@ -158,7 +150,6 @@ class Sequence:
             draft_accepted_n=self.num_accepted,
             queue_ms=1000 * (started - clock.arrived),
             prompt_ms=1000 * (first - started),
-            predicted_ms=1000 * (last - first),
             cache_ram_n=self.num_cached if self.reuse.tier is Tier.RAM else 0,
             cache_disk_n=self.num_cached if self.reuse.tier is Tier.DISK else 0,
             cache_miss=self.reuse.miss,

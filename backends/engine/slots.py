@@ -1,41 +1,94 @@
-"""Copies and cuts slots, each model as it can: by cells, or from a checkpoint where cells do not tell the state."""
+"""The table of the slots: whether each is free, idle or busy, and what it holds. Decides nothing."""
 
-from backends.engine.checkpoints import Checkpoints
-from backends.engine.runner import Runner
+from collections.abc import Iterator
+from itertools import pairwise
+
+from backends.engine.sequence import Sequence
+from backends.prompt_cache.state import common_prefix
+
+Adapters = tuple[float, ...]  # the scale of each
 
 
 class Slots:
-    """`held` is everywhere the number of tokens that a slot holds."""
+    """A slot is one sequence id of the runner.
 
-    def __init__(self, runner: Runner, checkpoints: Checkpoints):
-        self._runner = runner
-        self._checkpoints = checkpoints
+    Free: it holds nothing. Idle: it holds the tokens of an earlier answer. Busy: it is a sequence's, running or parked.
+    A cell depends on the adapters that were set when it was made, so a slot serves sequences with the same alone.
+    """
 
-    def reach(self, slot: int, shared: int, held: int) -> int:
-        """How much of the first `shared` of its tokens the slot can be cut back to."""
-        if shared == held or shared >= self._shortest(slot, held):
-            return shared
-        checkpoint = self._checkpoints.nearest(slot, shared)
-        return checkpoint.length if checkpoint else 0
+    def __init__(self, num_slots: int, adapters: Adapters = ()):
+        """adapters: of what the free ones are thought to hold."""
+        self.free = list(range(num_slots))
+        self.idle: dict[int, list[int]] = {}  # least recently used first
+        self.busy: dict[int, Sequence] = {}
+        self.heads: dict[int, int] = {}  # of busy ones whose tokens have moved: how many at the beginning have not
+        self.adapters = dict.fromkeys(self.free, adapters)
+        self._own_adapters = adapters
 
-    def copy(self, source: int, held: int, target: int, length: int) -> None:
-        """Fill an empty slot: at once where the copy may be cut short, else with all of it to go back from there."""
-        num_copied = length if length >= self._shortest(source, held) else held
-        self._runner.copy(source, target, num_copied)
-        self._checkpoints.inherit(source, target)
-        self.cut(target, num_copied, length)
+    @property
+    def num_slots(self) -> int:
+        return len(self.adapters)
 
-    def cut(self, slot: int, held: int, length: int) -> None:
-        """Leave the first `length` tokens: 0, or what `reach` has promised."""
-        if length in (0, held) or length >= self._shortest(slot, held):
-            self._runner.truncate(slot, length)
-        else:
-            checkpoint = self._checkpoints.nearest(slot, length)
-            assert checkpoint, "nothing to go back to"
-            assert checkpoint.length == length
-            self._runner.rewind(slot, length, checkpoint.payload)
-        self._checkpoints.cut(slot, length)
+    @property
+    def num_needed(self) -> int:
+        """How few slots there could be: none above them holds anything."""
+        return max([*self.idle, *self.busy], default=-1) + 1
 
-    def _shortest(self, slot: int, held: int) -> int:
-        """The least that can be left; any number where cells can be moved."""
-        return 0 if self._runner.can_shift else self._runner.shortest(slot, held)
+    @property
+    def num_held(self) -> int:
+        """Tokens of all slots: no fewer than there are cells in use."""
+        return sum(map(len, self._whole().values()))
+
+    @property
+    def num_tokens(self) -> int:
+        """Of all slots, a beginning that several hold counted once, as if they shared its cells."""
+        held = sorted(self._whole().values())
+        shared = (common_prefix(a, b) for a, b in pairwise(held))
+        return sum(map(len, held)) - sum(shared)
+
+    @property
+    def longest(self) -> int:
+        return max(map(len, self._whole().values()), default=0)
+
+    def held(self) -> dict[int, list[int]]:
+        """What others may have of each slot: what a roll has moved is its own sequence's alone."""
+        return self.idle | {slot: seq.cached_tokens[: self.heads.get(slot)] for slot, seq in self.busy.items()}
+
+    def resident(self, adapters: Adapters) -> Iterator[tuple[int, list[int]]]:
+        """The slots whose cells a sequence with these adapters may use, and their tokens."""
+        return ((slot, held) for slot, held in self.held().items() if self.adapters[slot] == adapters)
+
+    def foreign(self, adapters: Adapters) -> Iterator[list[int]]:
+        """The tokens of the others."""
+        return (held for slot, held in self.held().items() if self.adapters[slot] != adapters)
+
+    def give(self, slot: int, seq: Sequence) -> None:
+        """A slot that is in no list any more becomes the sequence's."""
+        self.busy[slot] = seq
+        self.adapters[slot] = seq.adapters
+        seq.slot = slot
+
+    def touch(self, slot: int) -> None:
+        """An idle one has just been of use."""
+        if slot in self.idle:
+            self.idle[slot] = self.idle.pop(slot)
+
+    def resize(self, num_slots: int) -> None:
+        """Those beyond `num_slots` are free, and go; new ones are free."""
+        assert self.num_needed <= num_slots, "a slot that holds something would go"
+        new = range(self.num_slots, num_slots)
+        self.free = [slot for slot in [*reversed(new), *self.free] if slot < num_slots]
+        self.adapters |= dict.fromkeys(new, self._own_adapters)
+        self.adapters = {slot: adapters for slot, adapters in self.adapters.items() if slot < num_slots}
+
+    def check_integrity(self) -> None:
+        """Every slot is in one place, and no sequence thinks that it has more than its tokens."""
+        slots = sorted([*self.free, *self.idle, *self.busy])
+        assert slots == sorted(self.adapters) == list(range(self.num_slots)), "a slot is lost or counted twice"
+        assert set(self.heads) <= set(self.busy)
+        for slot, seq in self.busy.items():
+            assert seq.slot == slot
+            assert seq.num_computed < len(seq.tokens) or seq.finish
+
+    def _whole(self) -> dict[int, list[int]]:
+        return self.idle | {slot: seq.cached_tokens for slot, seq in self.busy.items()}

@@ -34,6 +34,9 @@ class TextStream:
         return text.translate(self._signs) if self._signs else text
 
     def _release(self) -> str:
+        if not self._stop:
+            text, self._held = self._held, ""
+            return text
         found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
         if found:
             self.stopped = True

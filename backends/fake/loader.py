@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 
-from backends.engine.runner import Lane, LoadError, PromptError
+from backends.engine.runner import Lane, LoadError, PromptError, Size
 from backends.engine.sequence import Sampler
 from backends.engine.stops import Stops
 from backends.fake.runner import FakeRunner, die
@@ -16,12 +16,14 @@ from backends.protocol import (
     KVLayout,
     Load,
     Message,
+    Processor,
     Ready,
 )
 
 END, ANSWER, NUM_TOKENS = 256, 257, 258
 DEFAULT_CONTEXT = 4096
 NUM_RESIDENT = 8
+START, STEP = 512, 256  # cells, as with llama.cpp
 LONGEST_PIECE = 32  # as if; tokens are bytes
 
 LOREM = "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
@@ -36,19 +38,25 @@ class FakeModel:
         options = load.options
         context = options.context or DEFAULT_CONTEXT
         in_streams = options.kv_layout is KVLayout.STREAMS
-        slots = options.parallel + (1 if in_streams else NUM_RESIDENT)
-        cells = context * (slots if in_streams else 1)
+        limit = Size(context, options.parallel + (1 if in_streams else NUM_RESIDENT))
+        start = Size(min(START, context), 1 if in_streams else limit.slots) if options.kv_grow else limit
+        cells = start.cells * (start.slots if in_streams else 1)
         self.runner = FakeRunner(
             next_token,
-            slots,
+            start.slots,
             cells,
             seconds_per_step=seconds_per_step,
             shares_cells=not in_streams,
             adapters=tuple(adapter.scale for adapter in options.adapters),
+            limit=limit,
+            cell_step=STEP,
         )
         self.draft_runner: FakeRunner | None = None
         if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
-            self.draft_runner = FakeRunner(careless_token, slots, cells, shares_cells=not in_streams)
+            self.draft_runner = FakeRunner(
+                careless_token, start.slots, cells, shares_cells=not in_streams, limit=limit, cell_step=STEP
+            )
+        self._processor = Processor(1, 2, is_crowded=True) if "busy" in load.model.name else None
         self.ready = Ready(
             name=load.name,
             architecture="fake",
@@ -113,6 +121,9 @@ class FakeModel:
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()
 
+    def processor(self) -> Processor | None:
+        return self._processor
+
     def state_key(self) -> str:
         return f"fake {self.ready.name}"
 
@@ -120,9 +131,14 @@ class FakeModel:
         self.runner.close()
 
 
+def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
+    return load
+
+
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
-    note to it, `…-base…` has no chat template, and `…20ms…` sleeps so long per step."""
+    note to it, `…-base…` has no chat template, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long
+    per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from backends.engine.runner import KVFull, Step
+from backends.engine.runner import KVFull, NoMemory, Size, Step
 from backends.prompt_cache.state import Payload
 from backends.protocol import Chance, TokenLogprob
 
@@ -61,14 +62,21 @@ class FakeRunner:
         shares_cells: bool = True,
         adapters: tuple[float, ...] = (),
         can_shift: bool = True,
+        limit: Size | None = None,
+        cell_step: int = 1,
     ):
-        self.num_slots = num_slots
-        self.num_cells = num_cells
+        """num_cells: of all slots together. limit None: the cache keeps its size."""
+        self.shares_cells = shares_cells  # else each slot has an equal part of them
+        self.size = Size(num_cells if shares_cells else num_cells // num_slots, num_slots)
+        self.limit = limit or self.size
+        self.cell_step = cell_step
+        self.memory: int | None = None  # cells of all slots that there is memory for; None: for any number
+        self.num_resizes = 0
+        self.num_refused = 0
         self.max_batch_tokens = max_batch_tokens
         self.max_draft = max_draft
         self.window = window
         self.can_cut_saved = max_draft is None and window is None
-        self.shares_cells = shares_cells  # else each slot has an equal part of them
         self.can_shift = can_shift and self.can_cut_saved
         self.num_runs = 0
         self.num_rolls = 0
@@ -86,6 +94,14 @@ class FakeRunner:
         self._issued: set[bytes] = set()
 
     @property
+    def num_slots(self) -> int:
+        return self.size.slots
+
+    @property
+    def num_cells(self) -> int:
+        return self.size.total(self.shares_cells)
+
+    @property
     def used_cells(self) -> int:
         return len({id(cell) for held in self._kv.values() for cell in held})
 
@@ -93,6 +109,20 @@ class FakeRunner:
     def num_held(self) -> int:
         """Cells as the slots see them: a shared one counts for each."""
         return sum(map(len, self._kv.values()))
+
+    def resize(self, size: Size) -> None:
+        assert self.limit.covers(size), "larger than the limit"
+        assert not any(held for slot, held in self._kv.items() if slot >= size.slots), "a slot that holds tokens goes"
+        longest = self.used_cells if self.shares_cells else max(map(len, self._kv.values()))
+        assert longest <= size.cells, "what is held does not fit"
+        if self.memory is not None and size.total(self.shares_cells) > self.memory:
+            self.num_refused += 1
+            raise NoMemory("The fake runner was told to have no memory for that.")
+        self.num_resizes += 1
+        self.size = size
+        self._kv = {slot: self._kv.get(slot, []) for slot in range(size.slots)}
+        self._firsts = {slot: self._firsts.get(slot, 0) for slot in range(size.slots)}
+        self._undoable = {}
 
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self._kv[target], "a copy into a slot that still holds tokens"
@@ -186,8 +216,7 @@ class FakeRunner:
         """more: new cells by slot."""
         if self.shares_cells:
             return self.used_cells + sum(more.values()) > self.num_cells
-        room = self.num_cells // self.num_slots
-        return any(len(self._kv[slot]) + count > room for slot, count in more.items() if slot is not None)
+        return any(len(self._kv[slot]) + count > self.size.cells for slot, count in more.items() if slot is not None)
 
     def _set_adapters(self, steps: Many[Step]) -> None:
         adapters, *others = {step.seq.adapters for step in steps}
@@ -215,7 +244,7 @@ class FakeRunner:
         for guess in [*step.draft, None]:
             sampled.append(self._sample(step, prefix))
             if seq.num_alternatives is not None:
-                seq.logprobs.append(scripted_logprob(sampled[-1], seq.num_alternatives))
+                step.logprobs.append(partial(scripted_logprob, sampled[-1], seq.num_alternatives))
             if sampled[-1] != guess:
                 break
             prefix.append(sampled[-1])

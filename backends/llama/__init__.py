@@ -2,7 +2,18 @@
 
 import os
 
-# libgomp reads it when it is loaded, with the first module below this one. Its threads otherwise spin at each of ggml's
-# barriers for as long as another program runs on their core: with two other programs on two cores that took 98 % of the
-# speed. So many turns of a loop cost an idle machine nothing that could be measured.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+from backends.child import SPINS
+
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
+OURS = "SLIPSTREAM_WAITING"  # set where these are not a person's
+DEFAULT_SPINS = "2000"  # until the self-test has measured how long a turn takes on this processor
+
+# libgomp reads them when it is loaded, with the first module below this one: so often its threads look for each other
+# at one of ggml's barriers before they sleep, and not at all while there are more threads than processors (see
+# backends.llama.waiting). Its own default, 300,000, costs nearly all speed beside other programs.
+if not any(name in os.environ for name in WAITING):
+    os.environ |= {
+        "GOMP_SPINCOUNT": os.environ.setdefault(SPINS, DEFAULT_SPINS),
+        "OMP_WAIT_POLICY": "passive",
+        OURS: "1",
+    }

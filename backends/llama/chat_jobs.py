@@ -1,22 +1,33 @@
-"""What is asked of a chat template inside a sandbox: what it can take, and to write a chat."""
+"""What is asked of a chat template inside a sandbox: what it can take, and to write a chat.
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+Values alone, which the engine makes: what reads templates is imported where they run.
+"""
 
-from backends.llama.chat_format import ASSISTANT, EVERYBODY, SYSTEM, USER, ChatFormat, fit, strictest
-from backends.llama.compiled import CompiledTemplate
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from backends.llama.chat_format import ChatFormat
 from backends.llama.rendered import Rendered
-from backends.llama.said import all_said, concat, spans_of
 from backends.protocol import Message
-from backends.sandbox.job import Refused
+
+if TYPE_CHECKING:
+    from backends.llama.compiled import CompiledTemplate
 
 TEMPLATE = "template"  # its name among the tools
-# at the end of a text that is to be continued; the blank shows whether the template trims
-MARK = "CONTINUE_FINAL_MESSAGE_TAG "
-SHORT = 20_000  # characters of a chat that is written twice, to see that knowing who wrote what changes nothing
-ROLES = frozenset({SYSTEM, USER, ASSISTANT, "tool", "developer"})  # words of the format; others are people's
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template's source as a sandbox gets it, and the model's tokens that it may name (`bos_token` …)."""
+
+    source: str
+    tokens: Mapping[str, str] = field(default_factory=dict)
+
+    def unpack(self) -> "CompiledTemplate":
+        from backends.llama.compiled import CompiledTemplate
+
+        return CompiledTemplate(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +41,9 @@ class Render:
     tracked: bool = False
 
     def run(self, tools: Mapping[str, Any]) -> Rendered:
-        template: CompiledTemplate = tools[TEMPLATE]
-        template.clock.set()
-        refusal: Refused | None = None
-        for turns in self._fitted():
-            try:
-                return self._written(template, turns)
-            except Refused as reason:
-                refusal = refusal or reason
-        assert refusal
-        raise refusal
+        from backends.llama.chat_writing import render
 
-    def _fitted(self) -> Iterator[tuple[Message, ...]]:
-        """As the template takes it by what is known, and where it is refused all the same, by the strictest rules."""
-        first = fit(self.messages, self.form, self.continues)
-        yield first
-        if (second := fit(self.messages, strictest(self.form), self.continues)) != first:
-            yield second
-
-    def _written(self, template: CompiledTemplate, turns: tuple[Message, ...]) -> Rendered:
-        """Where origins are told, they are told by the text that is used; a long chat has no time for two."""
-        if not self.tracked:
-            return Rendered(_text(template, turns, self.form, self.continues))
-        try:
-            said = _text(template, turns, self.form, self.continues, tracked=True)
-        except Refused:  # the chat, or what origins do not survive
-            return Rendered(_text(template, turns, self.form, self.continues), None)
-        if sum(len(turn.content) for turn in turns) <= SHORT:
-            text = _text(template, turns, self.form, self.continues)
-            if said != text:
-                return Rendered(text, None)
-        return Rendered(str.__str__(said), spans_of(said))
+        return render(self, tools[TEMPLATE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +51,9 @@ class Probe:
     """Its result is a ChatFormat. Raises Refused if the template cannot even write a question."""
 
     def run(self, tools: Mapping[str, Any]) -> ChatFormat:
-        template: CompiledTemplate = tools[TEMPLATE]
-        template.clock.set()
-        return _Trial(template).form()
+        from backends.llama.chat_writing import form_of
+
+        return form_of(tools[TEMPLATE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,101 +64,6 @@ class Inside:
     form: ChatFormat
 
     def run(self, tools: Mapping[str, Any]) -> tuple[str, ...]:
-        template: CompiledTemplate = tools[TEMPLATE]
-        template.clock.set()
-        (ask,) = _shown((Message(USER, "qqask"),), self.form, tracked=False)
-        inside = []
-        with suppress(Refused):
-            whole, alone = (template.write([ask], is_answered, self.form.wants_lists) for is_answered in (True, False))
-            inside.append(whole.removeprefix(alone) if whole.startswith(alone) else "")
-        for answer in _thoughtful():
-            with suppress(Refused):
-                text = template.write([ask, answer], False, self.form.wants_lists)
-                between, found, _ = text.partition("qqthoughts")[2].rpartition("qqanswer")
-                inside += [between] if found else []
-        return tuple(inside)
+        from backends.llama.chat_writing import texts_inside
 
-
-def _thoughtful() -> Iterator[dict[str, Any]]:
-    """An answer with thoughts, in every way in which templates expect them."""
-    for field in ("reasoning_content", "reasoning", "thinking"):
-        yield {"role": ASSISTANT, "content": "qqanswer", field: "qqthoughts"}
-    parts = [{"type": "thinking", "thinking": "qqthoughts"}, {"type": "text", "text": "qqanswer"}]
-    yield {"role": ASSISTANT, "content": parts}
-    yield {"role": ASSISTANT, "content": "<think>\nqqthoughts\n</think>\n\nqqanswer"}
-
-
-class _Trial:
-    """Chats of words that no template writes by itself: where one is missing in the text, its turn was left out."""
-
-    def __init__(self, template: CompiledTemplate):
-        self._template = template
-        self._needs = ChatFormat()
-
-    def form(self) -> ChatFormat:
-        ask, answer, again, more = (USER, "qqask"), (ASSISTANT, "qqanswer"), (USER, "qqagain"), (ASSISTANT, "qqmore")
-        system = (SYSTEM, "qqsystem")
-        self._need(Message(*ask))
-        if not self._needs.takes_words:
-            return self._needs
-        pairs = {USER: (ask, again), ASSISTANT: (ask, answer, more, again)}
-        with suppress(Refused):  # compiled for the first chat
-            _text(self._template, (Message(*ask),), self._needs, tracked=True)
-        voids = {USER: ((USER, ""), answer, again), ASSISTANT: (ask, (ASSISTANT, ""), again)}
-        return replace(
-            self._needs,
-            takes_system=self._writes(system, ask),
-            takes_late_system=self._writes(ask, answer, system, again),
-            takes_opening=self._writes(answer, ask),
-            alternating=frozenset(role for role in EVERYBODY if not self._writes(*pairs[role])),
-            filled=frozenset(role for role in EVERYBODY if not self._writes(*voids[role])),
-        )
-
-    def _need(self, question: Message) -> None:
-        """What it wants with every chat. Raises Refused, with its own reason."""
-        for parts, lists in ((False, False), (True, False), (False, True), (True, True)):
-            self._needs = ChatFormat(wants_parts=parts, wants_lists=lists)
-            if self._writes((question.role, question.content)):
-                return
-        self._needs = ChatFormat(takes_words=False)
-        _text(self._template, (question,), self._needs)
-
-    def _writes(self, *turns: tuple[str, str]) -> bool:
-        try:
-            text = _text(self._template, tuple(Message(*turn) for turn in turns), self._needs)
-        except Refused:
-            return False
-        written = text.casefold()  # some write all in capitals
-        return all(content in written for _, content in turns)
-
-
-def _text(
-    template: CompiledTemplate,
-    turns: tuple[Message, ...],
-    form: ChatFormat,
-    continues: bool = False,
-    tracked: bool = False,
-) -> str:
-    if not continues:
-        return template.write(_shown(turns, form, tracked), True, form.wants_lists, tracked)
-    text = template.write(_shown(turns, form, tracked, MARK), False, form.wants_lists, tracked)
-    at = text.rfind(MARK.strip())
-    if at >= 0 and turns[-1].content.strip() in text:
-        is_kept = text[at : at + len(MARK)] == MARK
-        return text[:at] if is_kept else text[:at].rstrip()
-    # the template leaves out, or changes, the answer that it is given
-    head = template.write(_shown(turns[:-1], form, tracked), True, form.wants_lists, tracked)
-    return concat((head, all_said(turns[-1].content))) if tracked else head + turns[-1].content
-
-
-def _shown(turns: tuple[Message, ...], form: ChatFormat, tracked: bool, mark: str = "") -> list[dict[str, Any]]:
-    """What the template sees."""
-    shown: list[dict[str, Any]] = []
-    for at, turn in enumerate(turns):
-        role, text = turn.role, turn.content
-        if tracked:
-            role = role if role in ROLES else all_said(role)
-            text = all_said(text)
-        text = text + mark if at == len(turns) - 1 else text
-        shown.append({"role": role, "content": [{"type": "text", "text": text}] if form.wants_parts else text})
-    return shown
+        return texts_inside(self.form, tools[TEMPLATE])

@@ -2,9 +2,9 @@
 the child's bounds keep it from taking time and memory."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from backends.llama.chat_jobs import Template
 from backends.llama.jinja import TEMPLATE_FAULTS, Clock, Environment, Own, reason
 from backends.llama.said import concat
 from backends.llama.tracking import TrackingEnvironment
@@ -13,17 +13,6 @@ from backends.sandbox.job import Refused
 MAX_TEMPLATE = 256 * 1024  # characters; the longest known one has 20,000
 # characters that a template may write: those of the chat several times, and texts of its own
 MAX_RENDERED, MAX_COPIES = 1024 * 1024, 4
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A template's source as a sandbox gets it, and the model's tokens that it may name (`bos_token` …)."""
-
-    source: str
-    tokens: Mapping[str, str] = field(default_factory=dict)
-
-    def unpack(self) -> "CompiledTemplate":
-        return CompiledTemplate(self)
 
 
 class CompiledTemplate:

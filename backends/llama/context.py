@@ -5,16 +5,20 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 
 import ctypes
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
+from backends.llama import quick
+from backends.llama.binding import lib
 from backends.llama.log import errors, failure
-from backends.llama.native import Closable, NativeError, NativeModel
+from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.rollback import Rollback
+from backends.llama.states import States
+from backends.llama.threads import Following
+from backends.prompt_cache.state import Payload
 
 GGML_TYPES = {
     "f32": 0,
@@ -32,7 +36,6 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 # rounded again, others' too, and bf16 ends the process
 TURNABLE = ("f32", "f16")
 MIN_CELLS = 256  # what llama.cpp makes of fewer; but it would not allow as many in a batch, and end the process
-RECURRENT_PART = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class ContextParams:
     flash_attention: str = "auto"
     max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
     is_unified: bool = True  # else each slot has its part of the cells to itself
+    following: Following | None = None  # the machine's load; else always `threads`
 
 
 class NativeContext(Closable):
@@ -61,13 +65,58 @@ class NativeContext(Closable):
 
     def __init__(self, model: NativeModel, params: ContextParams, eval_callback: Any = None):
         """eval_callback: a ggml_backend_sched_eval_callback that sees every tensor; its owner keeps it alive."""
-        native = lib.llama_context_default_params()
-        if eval_callback is not None:
-            native.cb_eval = eval_callback
-        native.n_ctx = max(params.num_cells, MIN_CELLS)
+        self.model = model
+        self.is_unified = params.is_unified
         has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
         self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
-        native.n_seq_max = 2 * params.num_slots if has_shadows else params.num_slots
+        self._params, self._eval_callback, self._following = params, eval_callback, params.following
+        self.generation = 0  # counts how often the context was made: adapters and samplers are set to each anew
+        self._make(params)
+        self._num_rows: dict[int, int] = {}  # of each slot in the batch
+        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 2)
+        self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
+        self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
+        self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
+        # tokens and positions: the same memory, where one number is set in half the time
+        self.rows = tuple(memoryview(view).cast("B").cast("i") for view in (self.tokens, self.positions))
+        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
+        self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
+        self.answering: list[int | None] = []  # the slots of the batch's rows, if it was made by `set_answers`
+        self._must_wait = has_gpu()  # a decode returns before a device has computed it
+        self._logits: npt.NDArray[np.float32] | None = None
+        self._logits_key: tuple[int, int] | None = None
+
+    def _make(self, params: ContextParams) -> None:
+        """Of other sizes, or for the first time."""
+        mark = errors.mark()
+        self.pointer = lib.llama_init_from_model(self.model.pointer, self._native(params))
+        if not self.pointer:
+            raise failure(mark)
+        self._params = params
+        self.generation += 1
+        self.num_threads = params.threads
+        self.num_slots = params.num_slots
+        self.num_cells: int = lib.llama_n_ctx(self.pointer)
+        self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
+        # at most the context, whatever was asked for; one row more aborts the process
+        self.batch_tokens: int = lib.llama_n_batch(self.pointer)
+        self._memory = lib.llama_get_memory(self.pointer)
+        self.can_shift = (
+            bool(lib.llama_memory_can_shift(self._memory))
+            and params.kv_type_k in TURNABLE
+            and self.model.has_plain_rope
+        )
+        self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if self.model.is_recurrent else None
+        self._rollback = Rollback()
+        self._states = States(self.pointer, self.num_slots, self.is_unified)
+        self._turning: int | None = None  # a slot whose keys are turned in the next decode
+
+    def _native(self, params: ContextParams) -> Any:
+        native = lib.llama_context_default_params()
+        if self._eval_callback is not None:
+            native.cb_eval = self._eval_callback
+        native.n_ctx = max(params.num_cells, MIN_CELLS)
+        native.n_seq_max = params.num_slots if self._shadow is None else 2 * params.num_slots
         native.n_batch = params.batch_tokens
         native.n_ubatch = min(512, params.batch_tokens)
         native.n_threads = native.n_threads_batch = params.threads
@@ -78,31 +127,7 @@ class NativeContext(Closable):
         native.swa_full = True
         native.n_rs_seq = params.max_draft
         native.no_perf = True
-        self.model = model
-        mark = errors.mark()
-        self.pointer = lib.llama_init_from_model(model.pointer, native)
-        if not self.pointer:
-            raise failure(mark)
-        self.is_unified = params.is_unified
-        self.num_cells: int = lib.llama_n_ctx(self.pointer)
-        self.cells_per_slot: int = lib.llama_n_ctx_seq(self.pointer)  # all of them in one pool
-        # at most the context, whatever was asked for; one row more aborts the process
-        self.batch_tokens: int = lib.llama_n_batch(self.pointer)
-        self._memory = lib.llama_get_memory(self.pointer)
-        self.can_shift = (
-            bool(lib.llama_memory_can_shift(self._memory)) and params.kv_type_k in TURNABLE and model.has_plain_rope
-        )
-        self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if model.is_recurrent else None
-        self._rollback = Rollback()
-        self._num_rows: dict[int, int] = {}  # of each slot in the batch
-        self._batch = lib.llama_batch_init(params.batch_tokens, 0, 2)
-        self.tokens = self._view(self._batch.token, ctypes.c_int32, params.batch_tokens)
-        self.positions = self._view(self._batch.pos, ctypes.c_int32, params.batch_tokens)
-        self.outputs = self._view(self._batch.logits, ctypes.c_int8, params.batch_tokens)
-        self._view(self._batch.n_seq_id, ctypes.c_int32, params.batch_tokens)[:] = 1 if self._shadow is None else 2
-        self._slots = [self._batch.seq_id[i] for i in range(params.batch_tokens)]  # one malloc per row
-        self._logits: npt.NDArray[np.float32] | None = None
-        self._logits_key: tuple[int, int] | None = None
+        return native
 
     def set_row(self, row: int, token: int, position: int, slot: int) -> None:
         """One whole row, whose logits are wanted."""
@@ -111,8 +136,18 @@ class NativeContext(Closable):
         self.outputs[row] = 1
         self.set_slots(row, row + 1, slot)
 
+    def set_answers(self, slots: list[int | None]) -> None:
+        """Make the batch one of a row for each slot, whose logits are wanted. Tokens and positions are the caller's."""
+        self.outputs[: len(slots)] = 1
+        for row, slot in enumerate(slots):
+            assert slot is not None
+            self.set_slots(row, row + 1, slot)
+        self.answering = slots
+
     def set_slots(self, begin: int, end: int, slot: int) -> None:
-        self._num_rows[slot] = end - begin
+        self.answering = []
+        if self.max_draft:
+            self._num_rows[slot] = end - begin
         for row in self._slots[begin:end]:
             row[0] = slot
             if self._shadow is not None:
@@ -129,22 +164,30 @@ class NativeContext(Closable):
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
         self._batch.n_tokens = num_rows
-        decoded, self._num_rows = self._num_rows, {}
+        self._turning = None
+        begin = self._following.begin(self, num_rows) if self._following else 0.0
         mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._batch)
         if code not in (0, 1):
             raise failure(mark, f"llama_decode returned {code}")
-        if code == 0:
-            if self.max_draft:
-                self._rollback.decoded(decoded)
+        if code == 0 and self._must_wait:
             lib.llama_synchronize(self.pointer)
+        if self.max_draft:
+            self._note_rows(code == 0)
+        if code == 0 and self._following:
+            self._following.end(num_rows, begin)
         return code
+
+    def _note_rows(self, were_decoded: bool) -> None:
+        decoded, self._num_rows = self._num_rows, {}
+        if were_decoded:
+            self._rollback.decoded(decoded)
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
         """[num_outputs, vocabulary], a view that is valid until the next decode."""
-        pointer = lib.llama_get_logits(self.pointer)
-        key = (ctypes.addressof(pointer.contents), num_outputs)
+        key = quick.get_logits(self.pointer), num_outputs
         if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
+            pointer = ctypes.cast(key[0], ctypes.POINTER(ctypes.c_float))
             self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
             self._logits_key = key
         return self._logits
@@ -180,11 +223,11 @@ class NativeContext(Closable):
 
     def checkpoint(self, slot: int) -> bytearray:
         """The recurrent state alone."""
-        return self._get(slot, RECURRENT_PART)
+        return self._states.checkpoint(slot)
 
     def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
-        if not self._set(slot, checkpoint, RECURRENT_PART):
-            raise NativeError(f"llama_state_seq_set_data refused a checkpoint of slot {slot}")
+        self._rollback.forget(slot)
+        self._states.rewind(slot, checkpoint)
         self.truncate(slot, length)  # the cells of the attention layers
 
     def roll(self, slot: int, begin: int, end: int) -> None:
@@ -192,27 +235,62 @@ class NativeContext(Closable):
         if not lib.llama_memory_seq_rm(self._memory, slot, begin, end):
             raise NativeError(f"llama_memory_seq_rm could not cut {begin} to {end} out of slot {slot}")
         lib.llama_memory_seq_add(self._memory, slot, end, -1, begin - end)
+        self._turning = slot
 
-    def save(self, slot: int, length: int) -> bytearray:
+    def save(self, slot: int, length: int) -> Payload:
         """The slot's cells as llama.cpp writes them (`llama_state_seq_get_data`). Logits are not among them."""
         assert self._num_held(slot) == length, "the slot holds other tokens"
-        return self._get(slot, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
+        return self._states.save(slot)
 
-    def restore(self, slot: int, payload: bytearray | memoryview) -> bool:
+    def restore(self, slot: int, payload: Payload) -> bool:
         """False when no cells are free, or it does not fit this context; the slot is empty then.
         A payload cut short ENDS THE PROCESS: whoever reads one from a file checks it first."""
-        is_read = self._set(slot, payload, lib.LLAMA_STATE_SEQ_FLAGS_NONE)
+        self._rollback.forget(slot)
+        is_read = self._states.restore(slot, payload)
         if not is_read:
             lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         elif self._shadow is not None:
             lib.llama_memory_seq_cp(self._memory, slot, slot + self._shadow, -1, -1)
         return is_read
 
+    @property
+    def has_portable_states(self) -> bool:
+        """Whether a slot's state goes into streams of any number."""
+        return self._states.are_portable
+
+    def resize(self, num_cells: int, num_slots: int) -> None:
+        """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError when
+        it cannot be made; it is as it was then."""
+        assert self._shadow is None or num_slots == self.num_slots, "shadows keep their distance"
+        self._turn_keys()
+        before = self._params
+        states = self._states.take([slot for slot in range(self.num_slots) if self._num_held(slot)])
+        self._free()
+        try:
+            self._make(replace(before, num_cells=num_cells, num_slots=num_slots))
+        except NativeError:
+            self._make(before)
+            self._states.put_back(states)
+            raise
+        self._states.put_back(states)
+
+    def _turn_keys(self) -> None:
+        """A state has the keys as they are: those of a roll are turned by a decode, if only of a token to forget."""
+        if (slot := self._turning) is None:
+            return
+        length = self._num_held(slot)
+        self.set_row(0, 0, length, slot)
+        if self.decode(1) == 0:  # they are turned as well if there is no cell for it
+            self.truncate(slot, length)
+
     def close(self) -> None:
         if self.pointer:
             lib.llama_batch_free(self._batch)
-            lib.llama_free(self.pointer)
-            self.pointer = None
+            self._free()
+
+    def _free(self) -> None:
+        lib.llama_free(self.pointer)
+        self.pointer = None
 
     @property
     def _distances(self) -> tuple[int, ...]:
@@ -222,24 +300,6 @@ class NativeContext(Closable):
     def _num_held(self, slot: int) -> int:
         return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
-    def _get(self, slot: int, flags: int) -> bytearray:
-        size: int = lib.llama_state_seq_get_size_ext(self.pointer, slot, flags)
-        payload = bytearray(size)
-        written = lib.llama_state_seq_get_data_ext(self.pointer, _as_array(payload), size, slot, flags)
-        if written != size:
-            raise NativeError(f"llama_state_seq_get_data wrote {written} of {size} bytes")
-        return payload
-
-    def _set(self, slot: int, payload: bytearray | memoryview, flags: int) -> bool:
-        self._rollback.forget(slot)
-        read = lib.llama_state_seq_set_data_ext(self.pointer, _as_array(payload), len(payload), slot, flags)
-        return bool(read == len(payload))
-
     @staticmethod
     def _view(pointer: Any, kind: type, length: int) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))
-
-
-def _as_array(payload: bytearray | memoryview) -> Any:
-    """Its own memory, not a copy."""
-    return (ctypes.c_uint8 * len(payload)).from_buffer(payload)

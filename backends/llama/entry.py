@@ -10,17 +10,27 @@ from backends.sandbox.sandbox import Sandbox
 if TYPE_CHECKING:
     from backends.llama.loader import LlamaModel
 
-TEMPLATES = ("backends.llama.chat_jobs",)  # what its jobs import
+TEMPLATES = ("backends.llama.chat_writing",)  # what its jobs import
 
 
-def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":
-    """Raises LoadError."""
+def prepare() -> "Callable[[Load, Callable[[float], None]], LlamaModel]":
+    """All that needs no model yet; then the function that loads one, once. It raises LoadError."""
     rendering = Sandbox(imports=TEMPLATES)
     rendering.start()
     try:
-        from backends.llama import loader
+        from backends.llama import fingerprint, loader, native
 
-        return loader.load(load, report, rendering)
+        native.start()
     except BaseException:
         rendering.close()
         raise
+
+    def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":
+        fingerprint.take_fingerprint(load.model)
+        try:
+            return loader.load(load, report, rendering)
+        except BaseException:
+            rendering.close()
+            raise
+
+    return load

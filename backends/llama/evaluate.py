@@ -22,7 +22,8 @@ from backends.llama import native
 from backends.llama.choosing import Chooser
 from backends.llama.kernel_noise import kernel_noise
 from backends.llama.passes import record, score
-from backends.llama.reading import Int32s, TextReader, default_threads, fitting_threads
+from backends.llama.placement import default_threads
+from backends.llama.reading import Int32s, TextReader
 from backends.measurement import Evaluation, Noise
 from backends.protocol import EngineOptions, KVType
 from backends.quality import statistics
@@ -73,8 +74,7 @@ class Work:
             return [], 0.0
         begin, name = time.perf_counter(), reader.path.name
         advance = self._advance(self.stages.next(), name, len(self.items), "multiple-choice items answered")
-        threads = fitting_threads(reader.model, self.options)
-        with Chooser(reader.model, name, threads, self.options.flash_attention) as chooser:
+        with Chooser(reader.model, name, self.threads, self.options.flash_attention) as chooser:
             return chooser.answers(self.items, advance), time.perf_counter() - begin
 
     def noise(self, reader: TextReader, chunks: Int32s) -> Noise | None:

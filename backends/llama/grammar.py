@@ -10,12 +10,12 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import llama_cpp as lib
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
 from backends.bounds import MAX_REASON, sentence
 from backends.engine.runner import PromptError
+from backends.llama.binding import lib
 from backends.llama.candidates import Ids
 from backends.llama.grammar_trial import (
     LIMITS,
@@ -25,6 +25,7 @@ from backends.llama.grammar_trial import (
     is_dead_end,
     reason_of,
 )
+from backends.llama.grammars import GrammarError
 from backends.llama.native import NativeModel
 from backends.llama.verdicts import Verdict, Verdicts
 from backends.protocol import FailureKind, Grammar
@@ -33,10 +34,6 @@ from backends.sandbox.sandbox import Sandbox
 
 # seconds of the step thread that an answer's grammar may take: the other streams wait for it
 PATIENCE, PATIENCE_PER_TOKEN = 1.0, 0.05
-
-
-class GrammarError(Exception):
-    """The grammar gave out in the middle of an answer: too ambiguous to follow, or without a way on."""
 
 
 class Matcher:

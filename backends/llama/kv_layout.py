@@ -7,10 +7,12 @@ that are kept beside it. Streams cost the memory of a full context each.
 
 from dataclasses import dataclass
 
+from backends.engine.runner import Size
 from backends.llama.ranges import MAX_SLOTS
 from backends.protocol import EngineOptions, KVLayout
 
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
+START = 512  # cells, of which a step may fill all
 PADDING = 256  # llama.cpp makes contexts a multiple of it
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations: in one pool they cost nothing
 NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM
@@ -32,8 +34,12 @@ class Layout:
         return self.kind is KVLayout.UNIFIED
 
     @property
-    def num_cells(self) -> int:
-        return self.context if self.is_unified else self.context * self.num_slots
+    def limit(self) -> Size:
+        return Size(self.context, self.num_slots)
+
+    def start(self, is_recurrent: bool) -> Size:
+        """What a first question needs: in one pool more slots cost nothing, if they hold no states."""
+        return Size(min(START, self.context), self.num_slots if self.is_unified and not is_recurrent else 1)
 
 
 def choose(

@@ -15,9 +15,11 @@ from backends.formats import FormatError
 from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
+from backends.llama.allowance import Allowance
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.fingerprint import fingerprint, other_parts
-from backends.llama.grammar import GrammarCompiler
+from backends.llama.grammars import Grammars
+from backends.llama.header import header_of
 from backends.llama.kv_layout import Layout, choose
 from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
@@ -26,9 +28,9 @@ from backends.llama.native import NativeDevice, NativeError, NativeModel
 from backends.llama.placement import (
     ALL_LAYERS,
     CUDA,
-    TINY_MODEL,
     Placement,
     check_context,
+    default_threads,
     device_name,
     free_bytes,
     place,
@@ -40,6 +42,7 @@ from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate, chat_template
 from backends.llama.template_ends import find_ends
+from backends.llama.threads import Following, NativeThreads
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -50,6 +53,7 @@ from backends.protocol import (
     KVType,
     Load,
     Message,
+    Processor,
     Ready,
 )
 from backends.sandbox.sandbox import Sandbox
@@ -80,8 +84,10 @@ class LlamaModel:
         rendering: Sandbox,
         resources: ExitStack,
         path: Path,
+        threads: NativeThreads | None,
     ):
         self.ready = ready
+        self._threads = threads
         self._path = path
         self.runner = runner
         self.draft_runner = draft_runner
@@ -92,7 +98,7 @@ class LlamaModel:
         ends = find_ends(self._template, rendering, self._prompts.markers)
         self.eos = target.ends() | ends.tokens
         self._stops = (*self._template.stops, *ends.stops)
-        self._grammars = GrammarCompiler(target, self.eos)
+        self._grammars = Grammars(target, self.eos)
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
         self._trying = resources.enter_context(Sandbox())
         self._resources = resources
@@ -136,12 +142,15 @@ class LlamaModel:
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
-        return tuple(DeviceMemory(d.name, d.free, d.total) for d in native.devices() if d.is_gpu)
+        return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
+
+    def processor(self) -> Processor | None:
+        return self._threads.processor if self._threads else None
 
     def state_key(self) -> str:
         ready = self.ready
         kinds = f"k={ready.kv_type_k} v={ready.kv_type_v} flash={ready.flash_attention}"
-        layout = "unified" if self.runner.shares_cells else f"streams={self.runner.num_slots}"
+        layout = self.runner.state_form
         adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
         lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
         return f"{fingerprint(self._path)} {ready.build} {ready.device} {kinds} {layout} swa-full lora={lora}"
@@ -190,11 +199,16 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
     shape = _check_cache(load.model, options, placement, devices)
     with ExitStack() as resources:
         rendering = resources.enter_context(rendering or Sandbox())
-        target, context, layout, layers = _open(load.model, shape, options, placement, notes, report, resources)
+        threads = NativeThreads(options.threads or default_threads())
+        resources.callback(threads.close)
+        target, context, layout, layers = _open(
+            load.model, shape, options, placement, threads, notes, report, resources
+        )
+        allowance = Allowance(shape.bytes_per_token(options.kv_type_k, options.kv_type_v), layers > 0)
         options = _with_defaults(target, options, layers)
         draft = None
         if context.max_draft != 0:
-            draft = _open_draft(target, options, layout, layers > 0, notes, resources)
+            draft = _open_draft(target, options, layout, layers > 0, threads, notes, resources)
         template = chat_template(target.chat_template, target.named_tokens(), target.has_control)
         notes += template.probe(rendering)
         ready = Ready(
@@ -202,7 +216,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             architecture=target.metadata("general.architecture") or "unknown",
             num_parameters=target.num_parameters,
             model_bytes=target.num_bytes,
-            context=context.cells_per_slot,
+            context=layout.context,
             context_trained=target.context_trained,
             parallel=options.parallel,
             num_layers=target.num_layers,
@@ -220,10 +234,11 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             notes=tuple(notes),
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
-            max_characters=context.cells_per_slot * target.longest_text(),
+            max_characters=layout.context * target.longest_text(),
         )
-        runner = LlamaRunner(context, layout.num_slots)
-        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model)
+        runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
+        follows = None if _is_on_gpu(target, layers) else threads
+        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model, follows)
 
 
 def _is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:
@@ -243,11 +258,10 @@ def _default_context(trained: int | None) -> int:
 
 def _with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:
     """Everything the person left open, decided for this model."""
-    cores = psutil.cpu_count(logical=False) or 1
     return replace(
         options,
         context=options.context or _default_context(model.context_trained),
-        threads=options.threads or (1 if model.num_parameters < TINY_MODEL else cores),
+        threads=options.threads or default_threads(),
         flash_attention=_flash_attention(options, gpu_layers),
     )
 
@@ -265,6 +279,7 @@ def _open(
     shape: KVShape,
     options: EngineOptions,
     placement: Placement,
+    threads: NativeThreads,
     notes: list[str],
     report: Callable[[float], None],
     resources: ExitStack,
@@ -278,7 +293,9 @@ def _open(
                 for adapter in options.adapters:
                     model.add_adapter(adapter.path)
                 layout = _layout(shape, model, options, layers > 0)
-                context = attempt.enter_context(_context(model, _with_defaults(model, options, layers), layout))
+                following = None if _is_on_gpu(model, layers) else threads.of_target()
+                chosen = _with_defaults(model, options, layers)
+                context = attempt.enter_context(_context(model, chosen, layout, following))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
                     kind = FailureKind.OUT_OF_MEMORY if error.is_of_memory else FailureKind.BAD_MODEL
@@ -296,7 +313,7 @@ def _check_cache(
     """The cache's shape, judged before any native call: what a type does to a cache that it does not fit is not
     always a refusal, and what a context does that can never be held is not always one either."""
     try:
-        header = read_header(path)
+        header = header_of(path)
     except FormatError as error:
         raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
@@ -329,6 +346,7 @@ def _open_draft(
     options: EngineOptions,
     layout: Layout,
     on_gpu: bool,
+    threads: NativeThreads,
     notes: list[str],
     resources: ExitStack,
 ) -> LlamaRunner | None:
@@ -345,40 +363,52 @@ def _open_draft(
                 return None
             plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO)
             plain = _with_defaults(draft, plain, ALL_LAYERS if on_gpu else 0)
-            context = attempt.enter_context(_context(draft, plain, layout))
-        except (NativeError, LoadError) as error:
+            following = None if on_gpu else threads.of_draft()
+            context = attempt.enter_context(_context(draft, plain, layout, following))
+            per_token = KVShape.of(read_header(path)).bytes_per_token(plain.kv_type_k, plain.kv_type_v)
+        except (NativeError, LoadError, FormatError) as error:
             notes.append(f"The draft model {path.name} could not be loaded ({error}).")
             return None
         resources.enter_context(attempt.pop_all())
-    return LlamaRunner(context, layout.num_slots)
+    return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, on_gpu))
 
 
 def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
     """Decided with the weights in place, by the memory that is left where the cache will lie."""
     per_token = shape.bytes_per_token(options.kv_type_k, options.kv_type_v)
-    gpus = [device.free for device in native.devices() if device.is_gpu]
+    gpus = [gpu.free for gpu in native.gpus()]
     free = sum(gpus) if on_gpu else psutil.virtual_memory().available
     context = _with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
     assert context
     return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)
 
 
-def _context(model: NativeModel, options: EngineOptions, layout: Layout) -> NativeContext:
+def _is_on_gpu(model: NativeModel, layers: int) -> bool:
+    """All of it: no thread of the processor's computes."""
+    return layers > model.num_layers and any(device.is_gpu for device in native.devices())
+
+
+def _context(model: NativeModel, options: EngineOptions, layout: Layout, following: Following | None) -> NativeContext:
     assert options.threads
+    size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
     params = ContextParams(
-        num_cells=layout.num_cells,
-        num_slots=layout.num_slots,
+        num_cells=size.total(layout.is_unified),
+        num_slots=size.slots,
         batch_tokens=MAX_BATCH_TOKENS,
         threads=options.threads,
         kv_type_k=options.kv_type_k,
         kv_type_v=options.kv_type_v,
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
+        following=following,
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
-        copies = params.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
+        copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
         params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
-    return NativeContext(model, params)
+    context = NativeContext(model, params)
+    if not (context.is_unified or context.has_portable_states):  # states that go into as many streams alone
+        context.resize(size.cells * layout.num_slots, layout.num_slots)
+    return context
 
 
 def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:

@@ -9,13 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import llama_cpp as lib
-
+from backends.llama.binding import lib, libraries
+from backends.llama.binding import version as binding_version
 from backends.llama.log import NativeError as NativeError
 from backends.llama.log import errors, failure, write
 from backends.llama.special_tokens import SpecialTokens
@@ -52,7 +53,7 @@ def system_info() -> str:
 def version() -> str:
     """Version of llama.cpp and of the binding."""
     native: bytes = lib.llama_version()
-    return f"llama.cpp {native.decode()} (llama-cpp-python {lib.__version__})"
+    return f"llama.cpp {native.decode()} (llama-cpp-python {binding_version()})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,33 @@ class NativeDevice:
 
 
 def devices() -> tuple[NativeDevice, ...]:
-    """All devices of the installed build, the CPU too. The binding has no wrapper: asked through its handle,
-    because another handle would open a second copy of the library with a registry of its own."""
-    ggml = _ggml()
-    return tuple(_device(ggml, ggml.ggml_backend_dev_get(i)) for i in range(ggml.ggml_backend_dev_count()))
+    """All devices of the installed build, the CPU too, with the memory that they have now."""
+    return tuple(map(_device, range(_ggml().ggml_backend_dev_count())))
 
 
+def gpus() -> tuple[NativeDevice, ...]:
+    """Those that are GPUs; without one nothing is asked."""
+    return tuple(map(_device, _gpus()))
+
+
+def has_gpu() -> bool:
+    return bool(_gpus())
+
+
+@cache
+def _gpus() -> tuple[int, ...]:
+    """Their places among the devices: none comes or goes."""
+    return tuple(at for at, device in enumerate(devices()) if device.is_gpu)
+
+
+@cache
 def _ggml() -> Any:
-    ggml = lib.llama_cpp._lib
+    """The binding has no wrapper: asked through its handle, because another handle would open a second copy of the
+    library with a registry of its own."""
+    ggml = lib._lib
     if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
-        folder = Path(lib.__file__).parent / "lib"
-        ggml = ctypes.CDLL(str(folder / "ggml.dll"))
-        base = ctypes.CDLL(str(folder / "ggml-base.dll"))
+        ggml = ctypes.CDLL(str(libraries() / "ggml.dll"))
+        base = ctypes.CDLL(str(libraries() / "ggml-base.dll"))
         for name in ("name", "description", "type", "memory"):
             setattr(ggml, f"ggml_backend_dev_{name}", getattr(base, f"ggml_backend_dev_{name}"))
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
@@ -94,8 +110,9 @@ def _ggml() -> Any:
     return ggml
 
 
-def _device(ggml: Any, device: int) -> NativeDevice:
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+def _device(at: int) -> NativeDevice:
+    ggml, free, total = _ggml(), ctypes.c_size_t(), ctypes.c_size_t()
+    device = ggml.ggml_backend_dev_get(at)
     ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
     return NativeDevice(
         ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
@@ -243,8 +260,8 @@ class NativeModel(Closable):
 
     def longest_text(self) -> int:
         """Of all tokens, in bytes as they lie in the vocabulary: of no text does one token hold more characters."""
-        text_of = lib.llama_vocab_get_text
-        return max(len(text_of(self.vocab, token) or b"") for token in range(self.num_tokens))
+        texts = map(lib.llama_vocab_get_text, repeat(self.vocab), range(self.num_tokens))
+        return max(map(len, filter(None, texts)), default=0)
 
     @property
     def bos(self) -> int:

@@ -17,9 +17,6 @@ from backends.protocol import EngineOptions, FailureKind
 
 ALL_LAYERS = 999
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
-# a tiny model gains 1.5 times from a second thread on an idle machine, and loses 100 times from it on a busy one,
-# where every barrier between two operations waits for the scheduler
-TINY_MODEL = 32_000_000
 # beside the weights a GPU holds the KV cache, the compute buffers and the driver's own context
 OVERHEAD_FACTOR = 1.15
 OVERHEAD_BYTES = 1 << 30
@@ -73,6 +70,11 @@ def device_name(gpu_layers: int, devices: tuple[NativeDevice, ...]) -> str:
     """ "CPU", or the GPUs that hold the layers."""
     gpus = [f"{device.name} ({device.description})" for device in devices if device.is_gpu]
     return " + ".join(gpus) if gpu_layers and gpus else "CPU"
+
+
+def default_threads() -> int:
+    """One for each core: a core's second thread of the processor's own adds little."""
+    return psutil.cpu_count(logical=False) or 1
 
 
 def total_bytes(*files: Path | None) -> int:

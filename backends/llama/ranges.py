@@ -15,6 +15,7 @@ OPTION_RANGES = {
     "gpu_layers": (0, 10_000),
     "threads": (1, 1024),
     "draft_length": (0, 64),
+    "kv_idle_seconds": (0, 2**31),
     "prompt_cache_ram": (0, 2**60),
     "prompt_cache_disk": (0, 2**60),
 }

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from backends.child import Refusal
 from backends.engine.runner import LoadError
@@ -25,14 +24,15 @@ from backends.llama.kv_types import refusal
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import (
     CUDA,
-    TINY_MODEL,
     Placement,
     check_context,
+    default_threads,
     device_name,
     free_bytes,
     place,
     total_bytes,
 )
+from backends.llama.threads import NativeThreads
 from backends.protocol import EngineOptions
 
 BATCH_TOKENS = 512  # llama.cpp computes as many at once at most; shorter chunks are read side by side
@@ -63,6 +63,11 @@ class TextReader:
             self.model: NativeModel = loaded[0]
             self.layers: int = loaded[1]  # on GPUs
             _check_reads(self.model, path, options.context)
+            self._threads: NativeThreads = (
+                beside._threads if beside else NativeThreads(options.threads or default_threads())
+            )
+            if not beside:
+                attempt.callback(self._threads.close)
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
@@ -131,23 +136,15 @@ class TextReader:
                     num_cells=num_cells,
                     num_slots=self.num_side_by_side,
                     batch_tokens=min(BATCH_TOKENS, num_cells),
-                    threads=fitting_threads(self.model, options),
+                    threads=options.threads or default_threads(),
                     kv_type_k=options.kv_type_k,
                     kv_type_v=options.kv_type_v,
                     flash_attention=options.flash_attention,
+                    following=self._threads.of_target(),
                 ),
             )
         except NativeError as error:
             raise Refusal(f"{self.path.name} could not be given a context: {error}.") from error
-
-
-def fitting_threads(model: NativeModel, options: EngineOptions) -> int:
-    """As the engine decides: a tiny model's threads would wait for each other more than they work."""
-    return options.threads or (1 if model.num_parameters < TINY_MODEL else default_threads())
-
-
-def default_threads() -> int:
-    return psutil.cpu_count(logical=False) or 1
 
 
 def checked_header(path: Path, options: EngineOptions) -> Header:

@@ -1,14 +1,18 @@
 """Runs the engine's steps on a llama.cpp context: fill the batch, decode, sample row by row."""
 
 from collections.abc import Sequence as Many
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from backends.engine.runner import KVFull, Step
+from backends.engine.runner import KVFull, NoMemory, Size, Step
+from backends.llama.allowance import Allowance
 from backends.llama.context import NativeContext
-from backends.llama.grammar import GrammarError
+from backends.llama.grammars import GrammarError
+from backends.llama.kv_layout import PADDING
 from backends.llama.logprobs import logprob
+from backends.llama.native import NativeError
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload
 
@@ -18,9 +22,14 @@ Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
 class LlamaRunner:
     """One context as the engine's Runner."""
 
-    def __init__(self, context: NativeContext, num_slots: int):
+    def __init__(
+        self, context: NativeContext, num_slots: int, limit: Size | None = None, allowance: Allowance | None = None
+    ):
+        """limit None: the context keeps its size. allowance None: as much memory as there is."""
         self.num_slots = num_slots
-        self.num_cells = context.num_cells
+        self.limit = limit or Size(context.cells_per_slot, num_slots)
+        self.cell_step = PADDING
+        self._allowance = allowance
         self.max_batch_tokens = context.batch_tokens
         self.shares_cells = context.is_unified
         self.max_draft = context.max_draft
@@ -28,6 +37,35 @@ class LlamaRunner:
         self.can_shift = self.can_cut_saved and context.can_shift
         self._context = context
         self._adapters: tuple[float, ...] = ()
+        self._answers: Many[Step] | None = None  # the last steps, if all were of answers
+
+    @property
+    def size(self) -> Size:
+        return Size(self._context.cells_per_slot, self.num_slots)
+
+    @property
+    def state_form(self) -> str:
+        """Of what `save` returns, in a word: another form cannot be restored."""
+        if self.shares_cells:
+            return "unified"
+        return "streams" if self._context.has_portable_states else f"streams={self.num_slots}"
+
+    @property
+    def num_cells(self) -> int:
+        return self._context.num_cells
+
+    def resize(self, size: Size) -> None:
+        num_cells = size.total(self.shares_cells)
+        if self._allowance:
+            self._allowance.check(self.num_cells, num_cells)
+        try:
+            self._context.resize(num_cells, size.slots)
+        except NativeError as error:
+            if not self._context.pointer:
+                raise SystemExit(f"The KV cache could not be made again as it was: {error}") from error
+            raise NoMemory(str(error)) from error
+        self.num_slots = size.slots
+        self._adapters = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.copy(source, target, length)
@@ -47,7 +85,7 @@ class LlamaRunner:
     def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
         self._context.rewind(slot, length, checkpoint)
 
-    def save(self, slot: int, length: int) -> bytearray:
+    def save(self, slot: int, length: int) -> Payload:
         return self._context.save(slot, length)
 
     def restore(self, slot: int, payload: Payload) -> None:
@@ -55,17 +93,56 @@ class LlamaRunner:
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
+        if (steps is self._answers and self._context.answering) or self._begin_answers(steps):
+            return self._run_answers(steps)
+        groups = self._groups(steps)
+        if len(groups) > 1 and not all(map(self._fits, steps)):  # before anything is decoded
+            raise KVFull
         results: list[list[int]] = [[] for _ in steps]
-        for group in self._groups(steps):
+        for group in groups:
             for i, sampled in zip(group, self._run([steps[i] for i in group]), strict=True):
                 results[i] = sampled
         return results
+
+    def _fits(self, step: Step) -> bool:
+        return step.seq.num_computed + step.num_rows <= self._context.cells_per_slot
+
+    def _begin_answers(self, steps: Many[Step]) -> bool:
+        """Whether each says a token, as most steps do, and in the order of their slots. The same list stays so: only
+        its tokens may be others."""
+        self._answers = None
+        if self.max_draft or any(len(step.tokens) != 1 or step.draft or not step.samples for step in steps):
+            return False
+        slots = [step.seq.slot for step in steps]
+        if slots != sorted(slots, key=lambda slot: slot or 0):
+            return False
+        if slots != self._context.answering:
+            self._context.set_answers(slots)
+        self._answers = steps
+        return True
+
+    def _run_answers(self, steps: Many[Step]) -> list[list[int]]:
+        """What stands here stands between two decodes of most steps."""
+        context = self._context
+        tokens, positions = context.rows
+        for row, step in enumerate(steps):
+            tokens[row], positions[row] = step.tokens[0], step.seq.num_computed
+        if step.seq.adapters != self._adapters:  # all steps of a batch have the same
+            self._set_adapters(step.seq.adapters)
+        if context.decode(row + 1):
+            raise KVFull
+        logits = context.logits(row + 1)
+        sampled: list[list[int]] = [[token] for token in logits.argmax(1).tolist()]
+        for row, step in enumerate(steps):
+            if step.seq.sampler is not None or step.seq.num_alternatives is not None:
+                sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
+        return sampled
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:
         """Which steps are decoded together, by ascending slot: in streams only such neighbours share a micro-batch.
 
         There a batch of different lengths is cut into micro-batches anyway, and all of one attend as far as its
-        deepest: so answers go apart from prompts. Streams hold whole contexts, so no later group finds them full.
+        deepest: so answers go apart from prompts.
         """
         order = sorted(range(len(steps)), key=lambda i: steps[i].seq.slot or 0)
         if self.shares_cells:
@@ -75,18 +152,19 @@ class LlamaRunner:
         return [group for group in (answers, prompts) if group]
 
     def _run(self, steps: Many[Step]) -> list[list[int]]:
-        firsts, num_rows = self._fill(steps)
-        if (adapters := steps[0].seq.adapters) != self._adapters:  # all steps of a batch have the same
-            self._context.set_adapters(adapters)
-            self._adapters = adapters
+        num_rows, num_outputs = self._fill(steps)
+        self._decode(steps, num_rows)
+        return self._sample(steps, self._context.logits(num_outputs)) if num_outputs else [[] for _ in steps]
+
+    def _decode(self, steps: Many[Step], num_rows: int) -> None:
+        if (adapters := steps[0].seq.adapters) != self._adapters:
+            self._set_adapters(adapters)
         if self._context.decode(num_rows):
             raise KVFull
-        num_outputs = sum(len(step.draft) + 1 for step, first in zip(steps, firsts, strict=True) if first is not None)
-        if not num_outputs:
-            return [[] for _ in steps]
-        logits = self._context.logits(num_outputs)
-        greedy: list[int] = logits.argmax(axis=1).tolist()
-        return self._sample(steps, firsts, logits, greedy)
+
+    def _set_adapters(self, adapters: tuple[float, ...]) -> None:
+        self._context.set_adapters(adapters)
+        self._adapters = adapters
 
     def close(self) -> None:
         self._context.close()
@@ -94,61 +172,52 @@ class LlamaRunner:
     def _piece(self, token: int) -> bytes:
         return self._context.model.piece(token, special=True)
 
-    def _fill(self, steps: Many[Step]) -> tuple[list[int | None], int]:
-        """For each step the batch row of its first wanted logits (None before a prompt's end); and all rows."""
-        context, begin = self._context, 0
-        firsts: list[int | None] = []
+    def _fill(self, steps: Many[Step]) -> tuple[int, int]:
+        """Make the batch. How many rows it has, and of how many of them the logits are wanted."""
+        context, begin, num_outputs = self._context, 0, 0
         for step in steps:
             seq, end = step.seq, begin + step.num_rows
             assert seq.slot is not None
-            if end - begin == 1 and step.samples:  # most steps: four numbers want no slices
-                context.set_row(begin, step.tokens[0], seq.num_computed, seq.slot)
-                firsts.append(begin)
-                begin = end
-                continue
             context.tokens[begin : begin + len(step.tokens)] = step.tokens
             if step.draft:
                 context.tokens[begin + len(step.tokens) : end] = step.draft
             context.positions[begin:end] = np.arange(seq.num_computed, seq.num_computed + end - begin)
             context.set_slots(begin, end, seq.slot)
             context.outputs[begin:end] = 0
-            first = begin + len(step.tokens) - 1 if step.samples else None
-            if first is not None:
-                context.outputs[first:end] = 1
-            firsts.append(first)
+            if step.samples:
+                context.outputs[begin + len(step.tokens) - 1 : end] = 1
+                num_outputs += len(step.draft) + 1
             begin = end
-        return firsts, begin
+        return begin, num_outputs
 
-    def _sample(
-        self, steps: Many[Step], firsts: list[int | None], logits: Logits, greedy: list[int]
-    ) -> list[list[int]]:
+    def _sample(self, steps: Many[Step], logits: Logits) -> list[list[int]]:
+        """logits: a row for each token that is sampled."""
+        greedy: list[int] = logits.argmax(axis=1).tolist()
         results: list[list[int]] = []
         output = 0
-        for step, first in zip(steps, firsts, strict=True):
-            if first is None:
-                results.append([])
-                continue
-            end = output + len(step.draft) + 1
-            results.append(self._sample_step(step, logits[output:end], greedy[output:end]))
+        for step in steps:
+            end = output + len(step.draft) + 1 if step.samples else output
+            results.append(self._sample_step(step, logits[output:end], greedy[output:end]) if step.samples else [])
             output = end
         return results
 
     def _sample_step(self, step: Step, logits: Logits, greedy: list[int]) -> list[int]:
         """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""
-        sampler = step.seq.sampler
+        sampler, num_alternatives = step.seq.sampler, step.seq.num_alternatives
         sampled: list[int] = []
         for i, guess in enumerate([*step.draft, None]):
             token = greedy[i]
             row = logits[i]
-            raw = row.copy() if step.seq.num_alternatives is not None else row  # the sampler edits its row
+            # the sampler edits its row, and the next decode writes over all of them
+            raw = row.copy() if num_alternatives is not None else row
             if isinstance(sampler, ChainSampler):
                 try:
                     token = sampler.sample(row)
                 except GrammarError as error:  # ends this answer alone: the engine drops it after the step
                     step.seq.failure = str(error)
             sampled.append(token)
-            if step.seq.num_alternatives is not None:
-                step.seq.logprobs.append(logprob(raw, token, step.seq.num_alternatives, self._piece))
+            if num_alternatives is not None:
+                step.logprobs.append(partial(logprob, raw, token, num_alternatives, self._piece))
             if token != guess or step.seq.failure:
                 break
         return sampled

@@ -6,19 +6,24 @@ order; those that it places before top-k (DRY) see the best 1024.
 
 import ctypes
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llama_cpp as lib
 import numpy as np
 
+from backends.llama import quick
+from backends.llama.binding import lib
 from backends.llama.candidates import Ids, Row, best
-from backends.llama.grammar import GrammarError, Matcher
+from backends.llama.grammars import GrammarError
 from backends.llama.penalties import Penalties, edits_rows
 from backends.llama.ranges import check_ranges
 from backends.protocol import SamplingParams
 
+if TYPE_CHECKING:
+    from backends.llama.grammar import Matcher
+
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+LEAST = float(np.finfo(np.float32).min)  # of all but −inf
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
 
 
@@ -26,7 +31,7 @@ class ChainSampler:
     """One answer's sampler. Random numbers, recent tokens and mirostat's estimate are its state, so that it sees
     each position once, in order: then a seed gives the same text in any batch, with drafts and without."""
 
-    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: Matcher | None):
+    def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: "Matcher | None"):
         self._penalties = Penalties(params, tokens)
         self._chain = chain
         self._matcher = matcher
@@ -54,7 +59,7 @@ class ChainSampler:
         first = int(row.argmax())
         return first if ids is None else int(ids[first])
 
-    def _draw_allowed(self, row: Row, matcher: Matcher) -> int:
+    def _draw_allowed(self, row: Row, matcher: "Matcher") -> int:
         ids = matcher.allowed()
         token = self._draw(row[ids], ids)
         if not matcher.take(token):
@@ -81,6 +86,7 @@ class Chain:
             _add(self._pointer, stage)
         self._buffer = np.empty(self._cut, CANDIDATE)
         self._array = lib.llama_token_data_array()
+        self._array_reference = ctypes.byref(self._array)
         self._data = self._buffer.ctypes.data_as(lib.llama_token_data_p)
 
     def draw(self, row: Row, names: Ids | None = None) -> int:
@@ -92,13 +98,13 @@ class Chain:
         self._buffer["logit"][:size] = logits[:size]
         array = self._array
         array.data, array.size, array.selected, array.sorted = self._data, size, -1, True
-        lib.llama_sampler_apply(self._pointer, ctypes.byref(array))
+        quick.sampler_apply(self._pointer, self._array_reference)
         # a sampler may have moved the start or sorted anew, so it is asked where its choice stands
         return int(array.data[array.selected].id) if array.selected >= 0 else int(ids[0])
 
     def accept(self, token: int) -> None:
         if self._has_dry:
-            lib.llama_sampler_accept(self._pointer, token)
+            quick.sampler_accept(self._pointer, token)
 
     def close(self) -> None:
         if self._pointer:
@@ -108,12 +114,12 @@ class Chain:
     def _least(self, row: Row, logits: Row) -> float:
         """Top-nσ (Tang et al. 2024) keeps what lies within n deviations of all logits below the best."""
         if self._params.top_n_sigma is None:
-            return float(np.finfo(np.float32).min)  # all but −inf
+            return LEAST
         return float(logits[0] - self._params.top_n_sigma * row[np.isfinite(row)].std())
 
 
 def sampler(
-    params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: Matcher | None = None
+    params: SamplingParams, tokens: list[int], vocab: Any, context: int, matcher: "Matcher | None" = None
 ) -> ChainSampler | None:
     """None for plain greedy, which numpy does for all rows at once. Raises PromptError for numbers out of range."""
     check_ranges(params, lib.llama_vocab_n_tokens(vocab))

@@ -3,7 +3,8 @@
 A build made by gcc 12 with AMX crashes at the first quantized batch of more than one row (llama.cpp issue #20824);
 a build for another processor dies of an unknown instruction. Better here than under a person's chat.
 It also measures whether flash attention pays on this processor: llama.cpp's kernel for it is quick for prompts, and
-for single tokens far behind a long context it can be several times slower than none.
+for single tokens far behind a long context it can be several times slower than none. And how long a turn of a spinning
+thread takes, which differs by twenty times between processors.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from backends.child import Progress, Refusal, SelfTest
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
+from backends.llama.waiting import waiting
 
 NUM_TOKENS = 16
 DEPTH, NUM_STEPS = 1024, 15  # where and how often a step is timed
@@ -37,7 +39,8 @@ def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> SelfTes
             with NativeContext(model, params) as context:
                 check_batch(context)
             with_flash, without = (_step_seconds(model, flash) for flash in ("on", "off"))
-    return SelfTest(native.system_info(), with_flash / without)
+    runtime = waiting()
+    return SelfTest(native.system_info(), with_flash / without, runtime.name, runtime.turn_seconds(), runtime.problem)
 
 
 def check_batch(context: NativeContext) -> None:

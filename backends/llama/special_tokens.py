@@ -1,9 +1,9 @@
 """What llama.cpp says of a vocabulary's special tokens: which ones are read by their text, and which end an answer."""
 
+from itertools import repeat
 from typing import Any
 
-import llama_cpp as lib
-
+from backends.llama.binding import lib
 from backends.llama.markers import Marker
 
 CONTROL = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -22,8 +22,7 @@ class SpecialTokens:
 
     def __init__(self, vocab: Any, num_tokens: int, eom: str | None):
         self._vocab = vocab
-        attribute_of = lib.llama_vocab_get_attr
-        attributes = ((token, attribute_of(vocab, token)) for token in range(num_tokens))
+        attributes = enumerate(map(lib.llama_vocab_get_attr, repeat(vocab), range(num_tokens)))
         self._attributes = {token: found for token, found in attributes if found & SPECIAL}
         named = [end(vocab) for end in NAMED_ENDS]
         named += [int(eom)] if eom and eom.isdecimal() else []

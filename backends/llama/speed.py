@@ -15,8 +15,9 @@ from backends.child import Progress, Refusal, Report
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
-from backends.llama.placement import device_name
-from backends.llama.reading import checked_header, fitting_threads, open_model
+from backends.llama.placement import default_threads, device_name
+from backends.llama.reading import checked_header, open_model
+from backends.llama.threads import Following, NativeThreads
 from backends.measurement import Speed
 from backends.protocol import EngineOptions
 
@@ -38,8 +39,10 @@ def measure(report: Report, model: Path, options: EngineOptions) -> Speed:
         opened, layers = open_model(header, options, resources)
         if not (opened.has_vocabulary and opened.has_decoder):
             raise Refusal(f"{model.name} is not a model that generates text, so it has no speed to measure.")
-        threads = fitting_threads(opened, options)
-        context = resources.enter_context(_context(opened, options, threads))
+        threads = options.threads or default_threads()
+        following = NativeThreads(threads)
+        resources.callback(following.close)
+        context = resources.enter_context(_context(opened, options, following.of_target(), threads))
         _decode(context, 0, 1)  # the first step allocates
         load_seconds = time.perf_counter() - begin
         size = min(PROMPT, opened.context_trained - ANSWER, context.batch_tokens)
@@ -97,8 +100,8 @@ def _decode(context: NativeContext, position: int, count: int) -> None:
         raise Refusal("The KV cache has no room for a short run.")
 
 
-def _context(model: NativeModel, options: EngineOptions, threads: int) -> NativeContext:
-    params = ContextParams(CONTEXT, 1, PROMPT, threads, options.kv_type_k, options.kv_type_v)
+def _context(model: NativeModel, options: EngineOptions, following: Following, threads: int) -> NativeContext:
+    params = ContextParams(CONTEXT, 1, PROMPT, threads, options.kv_type_k, options.kv_type_v, following=following)
     try:
         return NativeContext(model, params)
     except NativeError as error:

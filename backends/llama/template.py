@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from backends.engine.runner import PromptError
 from backends.llama import plain_chat
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import TEMPLATE, Inside, Probe, Render
-from backends.llama.compiled import Template
+from backends.llama.chat_jobs import TEMPLATE, Inside, Probe, Render, Template
 from backends.llama.rendered import Rendered
 from backends.protocol import FailureKind, Message
 from backends.sandbox.job import Fault

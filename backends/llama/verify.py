@@ -19,6 +19,7 @@ from backends.convert.reference_tokenizer import ReferenceTokenizer, read_refere
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
+from backends.llama.placement import default_threads
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
@@ -95,8 +96,7 @@ def shortened(value: object) -> str:
 
 
 def _try_forward(model: NativeModel, ids: list[int]) -> None:
-    threads = psutil.cpu_count(logical=False) or 1
-    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=threads)
+    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads())
     try:
         with NativeContext(model, params) as context:
             tokens = ids[:NUM_TOKENS] or [0]

@@ -2,9 +2,9 @@
 
 import random
 import statistics
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +15,11 @@ from tests.bench.servers import Program, Server, Setting, running
 from tests.bench.workloads import chats
 
 Case = Callable[[Program, Setting], Figures]
-FIRST_TOKEN, LAST_TOKEN = 300, 31_000  # ids that every vocabulary here has
+FIRST_TOKEN, LAST_TOKEN = 300, 8_000  # ids that every vocabulary here has
 LAST_GUIDE_TOKEN = 1000  # but the guide's
 CHAT = "/v1/chat/completions"
+ALLOWED = 0.15  # seconds between two tokens, if 4 steady steps are no longer
+NUM_STREAMED = 800  # tokens of a stream beside newcomers; their context has room for as many
 
 _seeds = iter(range(1, 1 << 30))
 
@@ -96,36 +98,61 @@ def warm_prompts(program: Program, setting: Setting) -> Figures:
     return {"cold 4k ms": 1000 * cold, "warm ms": 1000 * warm, "A-B-A ms": 1000 * statistics.median(returned)}
 
 
-def prompt_beside_streams(program: Program, setting: Setting) -> Figures:
-    """A cold prompt of 4,096 tokens arrives while 4 answers stream: what the streams notice, and the newcomer."""
-    with running(program, replace(setting, parallel=5)) as server:
+def prompt_beside_streams(length: int = 4096) -> Case:
+    """A cold prompt of so many tokens arrives while 4 answers stream: what the streams notice, and the newcomer."""
+
+    def case(program: Program, setting: Setting) -> Figures:
+        with running(program, replace(setting, parallel=5)) as server:
+            _warm_up(server)
+            streams, (late,) = _beside(server, 4, [(2.0, length)])
+        before = [gap for gap, at in _gaps(streams) if at < late.sent - 0.1]
+        during = sorted(gap for gap, at in _gaps(streams) if late.sent <= at <= late.arrivals[0])
+        steady, p99 = statistics.median(before), during[int(0.99 * (len(during) - 1))]
+        return {
+            "steady ms": 1000 * steady,
+            "worst stall ms": 1000 * during[-1],
+            "p99 ms": 1000 * p99,
+            "worst stall over the allowed": during[-1] / max(4 * steady, ALLOWED),
+            "newcomer's first token ms": 1000 * late.first_token_seconds,
+        }
+
+    return case
+
+
+def prompts_beside_prompts(program: Program, setting: Setting) -> Figures:
+    """A prompt of 64 tokens beside 2 streams; then again, while 3 of 3,072 are being read."""
+    with running(program, replace(setting, parallel=6)) as server:
         _warm_up(server)
-        late: list[Reply] = []
-
-        def arrive() -> None:
-            time.sleep(2.0)
-            late.extend(ask(server.port, completion(prompt(4096), 4)))
-
-        newcomer = threading.Thread(target=arrive)
-        newcomer.start()
-        replies = ask(server.port, *(completion(prompt(64), 640) for _ in range(4)))
-        newcomer.join()
-    before = [gap for r in replies for gap, at in zip(r.intervals, r.arrivals, strict=False) if at < late[0].sent - 0.1]
-    during = [
-        gap
-        for r in replies
-        for gap, at in zip(r.intervals, r.arrivals, strict=False)
-        if late[0].sent <= at <= late[0].arrivals[0]
-    ]
-    steady = statistics.median(before)
-    ordered = sorted(during)
+        _, (alone,) = _beside(server, 2, [(1.0, 64)])
+        _, (*long, short) = _beside(server, 2, [*[(1.0, 3072)] * 3, (3.0, 64)])
+    waits = [reply.first_token_seconds for reply in long]
     return {
-        "steady ms": 1000 * steady,
-        "worst stall ms": 1000 * max(during),
-        "p99 ms": 1000 * ordered[int(0.99 * (len(ordered) - 1))],
-        "p99 over steady": ordered[int(0.99 * (len(ordered) - 1))] / steady,
-        "newcomer's first token ms": 1000 * late[0].first_token_seconds,
+        "short's first token ms": 1000 * short.first_token_seconds,
+        "short's first token alone ms": 1000 * alone.first_token_seconds,
+        "long ones' last first token ms": 1000 * max(waits),
+        "long ones, first over last": min(waits) / max(waits),
     }
+
+
+def _beside(server: Server, num_streams: int, late: list[tuple[float, int]]) -> tuple[list[Reply], list[Reply]]:
+    """Streams that last until the prompts have been answered, which come after so many seconds, of so many tokens."""
+    with ThreadPoolExecutor(len(late)) as pool:
+        newcomers = [pool.submit(_ask_later, server, seconds, length) for seconds, length in late]
+        streams = ask(server.port, *(completion(prompt(64), NUM_STREAMED) for _ in range(num_streams)))
+        replies = [newcomer.result() for newcomer in newcomers]
+    if any(reply.arrivals[0] > stream.arrivals[-1] for reply in replies for stream in streams):
+        raise RuntimeError("the streams ended before the newcomers were answered")
+    return streams, replies
+
+
+def _ask_later(server: Server, seconds: float, length: int) -> Reply:
+    time.sleep(seconds)
+    return ask(server.port, completion(prompt(length), 4))[0]
+
+
+def _gaps(streams: list[Reply]) -> list[tuple[float, float]]:
+    """Of all streams, each with when it began."""
+    return [pair for reply in streams for pair in zip(reply.intervals, reply.arrivals, strict=False)]
 
 
 def restart(program: Program, setting: Setting) -> Figures:

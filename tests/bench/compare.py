@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import cases
-from tests.bench.models import GROWTH, LARGE, SMALL, guide, guide_draft, random_llama, tokenizer
+from tests.bench.models import GROWTH, LARGE, SHORT, SMALL, guide, guide_draft, random_llama, tokenizer
 from tests.bench.overhead import engine_time
 from tests.bench.pairs import Comparison, Measure, compare
 from tests.bench.quality import kv_cache
@@ -85,6 +85,17 @@ def one_stream_large(bench: Bench) -> Rows:
     return bench.against(cases.decode_and_prefill, setting, setting, pairs=2)
 
 
+def one_stream_short(bench: Bench) -> Rows:
+    """A vocabulary of 8,192: less of a step is the output layer, more of it what every layer costs."""
+    setting = Setting(random_llama(SHORT, bench.work), CONTEXT)
+    return bench.against(cases.decode_and_prefill, setting, setting)
+
+
+def streams_short(bench: Bench) -> Rows:
+    setting = Setting(random_llama(SHORT, bench.work), 512)
+    return bench.against(cases.eight_streams, setting, setting)
+
+
 def deep(bench: Bench) -> Rows:
     return bench.against(cases.deep_decode, bench.small, bench.small)
 
@@ -111,7 +122,17 @@ def warm(bench: Bench) -> Rows:
 
 
 def stall(bench: Bench) -> Rows:
-    return bench.against(cases.prompt_beside_streams, bench.small, bench.small, pairs=2)
+    return bench.against(cases.prompt_beside_streams(4096), bench.small, bench.small, pairs=2)
+
+
+def stall_short(bench: Bench) -> Rows:
+    """3k, with the small vocabulary."""
+    setting = Setting(random_llama(SHORT, bench.work), CONTEXT)
+    return bench.against(cases.prompt_beside_streams(3072), setting, setting, pairs=2)
+
+
+def newcomers(bench: Bench) -> Rows:
+    return bench.against(cases.prompts_beside_prompts, bench.small, bench.small, pairs=2)
 
 
 def restart(bench: Bench) -> Rows:
@@ -189,13 +210,17 @@ GROUPS: dict[str, Callable[[Bench], Rows]] = {
     "same": same,
     "one-stream": one_stream,
     "one-stream-flash": one_stream_flash,
+    "one-stream-short": one_stream_short,
     "one-stream-0.5b": one_stream_large,
     "deep": deep,
     "streams": streams,
+    "streams-short": streams_short,
     "streams-serial": streams_serial,
     "cold-clients": cold,
     "warm": warm,
     "stall": stall,
+    "stall-short": stall_short,
+    "newcomers": newcomers,
     "restart": restart,
     "drafting": drafting,
     "drafting-peer": drafting_peer,

@@ -41,6 +41,7 @@ class Shape:
 
 
 SMALL = Shape("llama-110m", 768, 2304, 12, 12, 4, 32_256, is_tied=True)
+SHORT = Shape("llama-110m-8k", 768, 2304, 15, 12, 4, 8_192, is_tied=True)  # as many weights, more of them in layers
 LARGE = Shape("llama-0.5b", 1024, 2816, 24, 16, 4, 128_256, is_tied=False)
 
 
@@ -51,7 +52,8 @@ def random_llama(shape: Shape, work: Path, type: str = "Q4_K_M") -> Path:
         checkpoint, full = work / shape.name, work / f"{shape.name}-F16.gguf"
         _write_checkpoint(shape, checkpoint)
         convert_checkpoint(checkpoint, full, "f16", logs=work)
-        quantize_file(full, target, type, logs=work)
+        if type != "F16":
+            quantize_file(full, target, type, logs=work)
     return target
 
 
@@ -77,15 +79,15 @@ def guide_draft(work: Path) -> Path:
     return target
 
 
-def tokenizer(work: Path) -> Tokenizer:
+def tokenizer(work: Path, num_tokens: int = NUM_TRAINED) -> Tokenizer:
     """Byte-level BPE, trained on the standard library."""
-    path = work / "tokenizer.json"
+    path = work / f"tokenizer-{num_tokens}.json"
     if not path.exists():
         made = Tokenizer(models.BPE())
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=NUM_TRAINED,
+            vocab_size=num_tokens,
             special_tokens=SPECIAL,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
@@ -111,7 +113,8 @@ def _write_checkpoint(shape: Shape, folder: Path) -> None:
         values = random.standard_normal((rows, columns), dtype=np.float32)
         return (values * columns**-0.5).astype(np.float16)
 
-    num_tokens = tokenizer(folder.parent).get_vocab_size()
+    words = tokenizer(folder.parent, min(NUM_TRAINED, shape.vocab_size))
+    num_tokens = words.get_vocab_size()
     embedding = matrix(shape.vocab_size, shape.hidden)
     embedding[num_tokens:] = 0  # the padding is never said
     tensors = {"model.embed_tokens.weight": embedding, "model.norm.weight": np.ones(shape.hidden, np.float16)}
@@ -148,6 +151,6 @@ def _write_checkpoint(shape: Shape, folder: Path) -> None:
         "hidden_act": "silu",
     }
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    tokenizer(folder.parent).save(str(folder / "tokenizer.json"))
+    words.save(str(folder / "tokenizer.json"))
     settings = {"eos_token": SPECIAL[0], "chat_template": CHATML}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")

@@ -15,8 +15,8 @@ from typing import Any
 
 from backends.formats.gguf import read_header
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import TEMPLATE, Probe, Render
-from backends.llama.compiled import CompiledTemplate, Template
+from backends.llama.chat_jobs import TEMPLATE, Probe, Render, Template
+from backends.llama.compiled import CompiledTemplate
 from backends.protocol import Message
 from backends.sandbox.job import Refused
 from tests.real import things

@@ -293,7 +293,7 @@ def test_a_base_model_is_told_to_complete_too(base: Path) -> None:
         assert (result.returncode, told in result.stderr) == (0, is_told), result.stderr
 
 
-@pytest.mark.parametrize("module", ["app.errors", "app.cli.chat", "app.services"])
+@pytest.mark.parametrize("module", ["app.errors", "app.cli.models", "app.services"])
 def test_ctrl_c_while_it_starts_is_no_traceback(module: str) -> None:
     code = f"""if True:
         import sys

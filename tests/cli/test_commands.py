@@ -60,6 +60,9 @@ class NoModels:
     def engine(self, name: str | None) -> EngineHandle:
         raise AssertionError(name)
 
+    def loading(self) -> float | None:
+        return None
+
 
 def free_port() -> int:
     with socket.socket() as probe:

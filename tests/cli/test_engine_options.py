@@ -42,6 +42,22 @@ def test_the_layout_of_the_kv_cache_is_a_flag() -> None:
         parse("--kv-layout", "heaps")
 
 
+def test_the_kv_cache_grows_unless_all_of_it_is_wanted_at_once() -> None:
+    assert (parse().kv_grow, parse().kv_idle_seconds) == (True, 300)
+    assert parse("--kv-grow", "off").kv_grow is False
+    assert parse("--kv-idle", "20").kv_idle_seconds == 20
+    with pytest.raises(UsageError, match="--kv-idle must lie between 1 and"):
+        parse("--kv-idle", "0")
+
+
+def test_how_long_a_prompt_may_hold_answers_up_is_given_in_milliseconds() -> None:
+    assert parse().max_interval == DEFAULTS.max_interval == 0.15
+    assert parse("--max-interval", "400").max_interval == 0.4
+    assert parse("--max-interval", "0").max_interval == 0, "four steps of the answers, whatever they take"
+    with pytest.raises(UsageError, match="--max-interval must lie between 0 and 60000"):
+        parse("--max-interval", "60001")
+
+
 def test_without_the_flags_the_defaults_stand() -> None:
     options = parse()
     assert (options.prompt_cache_ram, options.prompt_cache_disk) == (512 << 20, 4 << 30)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def serving(
     with log.open("w") as errors:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
-        yield Serving(process, _url(process, log), port, log)
+        url = _url(process, log)
+        _until_loaded(url, len(models), log)
+        yield Serving(process, url, port, log)
     finally:
         _end(process)
 
@@ -92,6 +95,17 @@ def _url(process: "subprocess.Popen[str]", log: Path) -> str:
         watch.join()
     assert "listening on" in line, log.read_text()
     return line.split()[-1]
+
+
+def _until_loaded(url: str, num_models: int, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=READY_SECONDS) as answer:
+            listed = json.load(answer)["data"]
+        if sum(model["meta"]["is_loaded"] for model in listed) >= num_models:
+            return
+        time.sleep(0.02)
+    raise AssertionError(log.read_text())
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -71,7 +71,7 @@ def test_guesses_grow_with_the_steps_whose_cost_is_known() -> None:
         steps = scheduler.schedule()
         lengths.append(len(steps[0].draft))
         scheduler.update(steps, runner.run(steps))
-        scheduler.speculation.costs.observe(steps[0].num_rows, 0, 0.1)  # as a GPU: a row more costs nothing
+        scheduler.speculation.costs.observe(steps[0].num_rows, 0.1)  # as a GPU: a row more costs nothing
     assert lengths[:5] == [0, 1, 3, 7, 15], "a plain step, then at most twice as far as is known"
     assert max(lengths) <= MAX_LENGTH
 
@@ -103,6 +103,17 @@ def test_a_source_whose_guesses_fail_rests_and_is_tried_again() -> None:
     finish(scheduler, runner)
     assert seq.num_accepted == 0
     assert 2 < seq.num_drafted < 2 * 400 / PROBE_INTERVAL + 40
+
+
+def test_what_one_answer_wins_is_not_lost_on_another_that_cannot_be_guessed() -> None:
+    draft_runner = FakeRunner(lambda prefix: (counting if prefix[0] == 1 else wrong)(prefix), 3, 1000)
+    scheduler, runner = make(ModelDrafter(draft_runner, "one"), costs(slope=0.1))
+    right, lost = Sequence(1, [1], max_tokens=400), Sequence(2, [2], max_tokens=100)
+    for seq in (right, lost):
+        scheduler.add(seq)
+    finish(scheduler, runner)
+    assert right.num_accepted > 300
+    assert lost.num_drafted < 40
 
 
 def test_the_draft_model_gives_its_slots_back() -> None:
@@ -140,7 +151,7 @@ def test_idle_steps_teach_the_costs_and_leave_nothing_in_the_cache() -> None:
 
 def test_nothing_is_measured_where_a_dummy_step_would_take_long() -> None:
     scheduler, runner = make(LookupDrafter(), StepCosts())
-    scheduler.speculation.costs.observe(1, 0, 1.0)
+    scheduler.speculation.costs.observe(1, 1.0)
     calibration = Calibration(scheduler.cache, scheduler.speculation)
     while not calibration.is_done:
         calibration.step()

@@ -1,6 +1,9 @@
 """What the loop tells of itself, without a process around it."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -9,41 +12,79 @@ import pytest
 
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
+from backends.engine.news import Counts, Stopped
 from backends.engine.process import Loop
+from backends.engine.sender import MAX_BEHIND
 from backends.engine.sequence import Sequence
 from backends.engine.stops import NO_STOPS
 from backends.fake.loader import FakeModel
-from backends.protocol import Abort, DraftMode, EngineOptions, Generate, Load, Pause, Stats
+from backends.protocol import Abort, Close, DraftMode, EngineOptions, Generate, Load, Pause
 
 
 class Told:
-    """A sender that keeps what it is given."""
+    """A sender that keeps what it is given, and is behind when a test says so."""
 
     def __init__(self) -> None:
-        self.events: list[Any] = []
-        self.send = self.events.append
+        self.news: list[Any] = []
+        self.send = self.tell = self.news.append
+        self.is_behind = False
+
+    def num_behind(self) -> int:
+        return MAX_BEHIND + self.is_behind
 
     @property
-    def stats(self) -> Stats:
-        return next(event for event in reversed(self.events) if isinstance(event, Stats))
+    def counts(self) -> Counts:
+        return next(news for news in reversed(self.news) if isinstance(news, Counts))
 
 
-@pytest.mark.parametrize("note", [Abort(1), Pause(1)])
-def test_an_engine_that_comes_to_rest_by_an_abort_or_a_pause_says_so_before_it_sleeps(note: Abort | Pause) -> None:
+@pytest.fixture
+def engine() -> Iterator[Engine]:
     model = FakeModel(Load(Path("fake"), "fake", EngineOptions(context=256)), 0.0)
-    told, notes = Told(), SimpleQueue[Note]()
     engine = Engine(model, 2, DraftMode.OFF)
     engine.calibration.give_up()
-    loop = Loop(told, model, notes, engine, threading.Lock())  # type: ignore[arg-type]
-    seq = Sequence.of(Generate("a question", 1), list(b"a question"), 256, model.eos)
-    notes.put((seq, NO_STOPS))
+    yield engine
+    engine.close()
+    model.close()
+
+
+def loop_of(engine: Engine, told: Told, notes: "SimpleQueue[Note]") -> Loop:
+    return Loop(told, notes, engine, nullcontext())  # type: ignore[arg-type]
+
+
+def question(engine: Engine) -> Sequence:
+    return Sequence.of(Generate("a question", 1), list(b"a question"), 256, engine.model.eos)
+
+
+@pytest.mark.parametrize("note", [Abort(1), Pause(1), Stopped(1)])
+def test_an_engine_that_comes_to_rest_without_a_step_says_so_before_it_sleeps(engine: Engine, note: Note) -> None:
+    told, notes = Told(), SimpleQueue[Note]()
+    loop = loop_of(engine, told, notes)
+    notes.put((question(engine), NO_STOPS))
     loop._take_notes()
-    loop._step()
+    told.is_behind = True  # one step
+    loop._work()
+    told.is_behind = False
     loop._send_stats()
-    assert told.stats.num_running == 1
+    assert told.counts.num_running == 1
     notes.put(note)
     loop._take_notes()
     loop._take_notes()
-    assert told.stats.num_running == 0
-    engine.close()
-    model.close()
+    assert told.counts.num_running == 0
+
+
+def test_nothing_is_computed_while_nobody_takes_what_was_said(engine: Engine) -> None:
+    told, notes = Told(), SimpleQueue[Note]()
+    loop = loop_of(engine, told, notes)
+    seq = question(engine)
+    notes.put((seq, NO_STOPS))
+    told.is_behind = True
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    for uid in (2, 3):  # notes are taken all the same, so it has come round
+        notes.put(Pause(uid))
+        while not notes.empty():
+            time.sleep(0.001)
+    assert not seq.completion
+    told.is_behind = False
+    notes.put(Close())
+    thread.join()

@@ -289,7 +289,7 @@ def test_every_copy_teaches_what_it_costs(start: Callable[..., Engine], monkeypa
         engine.add(prompt)
         engine.finish()
     assert ways.count(Way.SAVE) == engine.runner.num_saves > 0
-    assert ways.count(Way.RESTORE) == engine.runner.num_restores > 1
+    assert ways.count(Way.RESTORE) == engine.runner.num_restores > 0
     assert ways.count(Way.READ) >= 1
 
 
@@ -320,7 +320,7 @@ class DiskSchedule(Schedule):
         self._take()
 
     def _take(self) -> None:
-        store = self.scheduler.cache.store
+        store = self.scheduler.cache.keeper.store
         assert store
         store.take(self.inbox.get(timeout=SECONDS))
 

@@ -13,9 +13,10 @@ from backends.drafting.pace import FIRST_CHUNK
 from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import KVFull
-from backends.engine.scheduler import TURN_STEPS, Scheduler
+from backends.engine.runner import KVFull, NoMemory, Size
+from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
+from backends.engine.turns import TURN_STEPS
 from backends.fake.runner import FakeRunner, FakeSampler, adapted
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
@@ -75,22 +76,32 @@ class Schedule:
         self.shares_cells = max_draft is not None or window is not None or pick.random() < 0.7
         batch = pick.randint(2, 24)
         spare = pick.choice([0, 0, self.context])
-        num_cells = self.context + spare if self.shares_cells else self.context * num_slots
+        limit = Size(self.context + spare if self.shares_cells else self.context, num_slots)
         self.scales = pick.choice([[()], [(0.5,)], [(0.5,), (0.0,), (1.0,)]])  # of one adapter, the load's own first
         own = self.scales[0]
+        start = self._start(limit)
         self.runner = FakeRunner(
             next_token,
-            num_slots,
-            num_cells,
+            start.slots,
+            start.cells * (1 if self.shares_cells else start.slots),
             batch,
             max_draft,
             window,
             shares_cells=self.shares_cells,
             can_shift=pick.random() < 0.8,
             adapters=own,
+            limit=limit,
+            cell_step=pick.choice([1, 8, 32]),
         )
+        if pick.random() < 0.25:
+            self.runner.memory = pick.randint(self.runner.num_cells, limit.cells * limit.slots)
         draft_window = pick.choice([None, 6])
-        self.draft_runner = FakeRunner(careless_token, num_slots, pick.randint(30, 220), batch, window=draft_window)
+        draft_limit = Size(pick.randint(30, 220), num_slots)
+        start = self._start(draft_limit)
+        self.draft_runner = FakeRunner(
+            careless_token, start.slots, start.cells, batch, window=draft_window, limit=draft_limit, cell_step=4
+        )
+        self.caches: list[PrefixCache] = []
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
         checkpoints = Checkpoints(
@@ -101,6 +112,8 @@ class Schedule:
         )
         store = self._store(self.runner.can_cut_saved)
         cache = PrefixCache(self.runner, store, adapters=own, checkpoints=checkpoints)
+        self.caches.append(cache)
+        self.num_forced = 0
         self.scheduler = Scheduler(
             cache, speculation, pick.randint(1, num_slots), pick.randint(1, 8), pick.choice([1024, pick.randint(1, 9)])
         )
@@ -112,9 +125,17 @@ class Schedule:
         self.cases = [case for choices in self.todo for case in choices]
         self.counts: Counter[str] = Counter()
 
+    def _start(self, limit: Size) -> Size:
+        """All of it at once, or a part that grows."""
+        if self.random.random() < 0.3:
+            return limit
+        return Size(self.random.randint(1, limit.cells), self.random.randint(1, limit.slots))
+
     def run(self) -> None:
         for _ in range(MAX_STEPS):
             self._interfere()
+            if self.random.random() < 0.05:
+                self._resize(self.random.choice(self.caches))
             if not self.scheduler.is_idle:
                 self._step()
             elif not self.todo and not self.unread:
@@ -135,7 +156,8 @@ class Schedule:
         if kind in ("lookup", "both"):
             drafters.append(LookupDrafter(ngram=self.random.randint(1, 3), longest=3))
         if kind in ("model", "both"):
-            drafters.append(ModelDrafter(self.draft_runner, "careless"))
+            drafters.append(drafter := ModelDrafter(self.draft_runner, "careless"))
+            self.caches.append(drafter._cache)
         return drafters
 
     def _tokens(self, length: int) -> list[int]:
@@ -185,6 +207,25 @@ class Schedule:
             elif seq.window and self.random.random() < (0.2 if seq.window - len(seq.tokens) < 4 else 0.02):
                 self._imitate(seq)
 
+    def _resize(self, cache: PrefixCache) -> None:
+        """To any size that holds what is held, smaller or larger."""
+        runner, slots, limit = cache.runner, cache.slots, cache.runner.limit
+        assert isinstance(runner, FakeRunner)
+        held = runner.used_cells if runner.shares_cells else slots.longest
+        size = Size(
+            self.random.randint(max(1, held), limit.cells), self.random.randint(max(1, slots.num_needed), limit.slots)
+        )
+        try:
+            if self.random.random() < 0.3:
+                self.counts["shrunk"] += cache.room.shrink()
+            else:
+                cache.room.resize(size)
+        except NoMemory:
+            return
+        self.num_forced += runner is self.runner
+        self.counts["forced"] += bool(slots.busy)
+        self.scheduler.check_integrity()
+
     def _read_or_not(self, seq: Sequence) -> None:
         """A reader stops, or goes on."""
         if seq in self.unread:
@@ -212,7 +253,7 @@ class Schedule:
         self.counts["kept their slots"] += any(seq.slot is not None for seq in gone)
         assert not self.unread & self._running(), "what nobody reads is computed"
         waiting = set(self.scheduler.sequences()) - self._running() - self.unread
-        is_held_back = self.scheduler.cache.is_held_back
+        is_held_back = self.scheduler.cache.keeper.is_held_back
         if any(seq.priority is Priority.WINDOW and not is_held_back(seq) for seq in waiting):
             assert not any(seq.priority is Priority.BATCH for seq in self._running()), "the window waits for batch work"
         if not steps:
@@ -225,7 +266,8 @@ class Schedule:
         try:
             sampled = self.runner.run(steps)
         except KVFull:
-            assert self.shares_cells, "a slot of its own has cells for all that its sequence may have"
+            if not self.shares_cells:
+                assert self.runner.size.cells < self.runner.limit.cells, "a slot has cells for all of its sequence"
             self.counts["full"] += 1
             num_waiting = self.scheduler.num_waiting
             self.scheduler.make_room()
@@ -244,9 +286,10 @@ class Schedule:
     def check(self) -> None:
         for case in self.cases:
             expected = case.alone()
-            if case.seq.finish is Finish.ABORT:
+            if case.seq.finish is Finish.ABORT or case.seq.failure:
                 expected = expected[: case.seq.num_completion]
-                self.counts["aborted"] += 1
+                self.counts["aborted"] += case.seq.finish is Finish.ABORT
+                self.counts["ended for want of memory"] += case.seq.failure is not None
             assert case.seq.completion == expected
             self.counts["drafted"] += case.seq.num_drafted
             self.counts["accepted"] += case.seq.num_accepted
@@ -257,6 +300,9 @@ class Schedule:
         self.scheduler.cache.clear()
         assert self.runner.used_cells == 0
         self.counts["in streams"] += not self.shares_cells
+        self.counts["grown"] += self.runner.num_resizes > self.num_forced
+        self.counts["draft grown"] += self.draft_runner.num_resizes > 0
+        self.counts["refused"] += self.runner.num_refused > 0
         self.counts["adapters changed"] += self.runner.num_adapter_changes
         self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
@@ -462,8 +508,8 @@ def test_a_prompt_that_arrives_beside_an_answer_is_read_in_chunks() -> None:
     assert len(steps[1].tokens) == FIRST_CHUNK, "before anything is known of costs"
     scheduler.update(steps, runner.run(steps))
     scheduler.speculation.costs.measured(1, 0.010)
-    scheduler.speculation.costs.observe(1, FIRST_CHUNK, 0.018)
-    assert len(scheduler.schedule()[1].tokens) == FIRST_CHUNK * 5 // 4, "it was quicker than it might be"
+    scheduler.speculation.costs.observe(1, 0.018, [(FIRST_CHUNK, 0)])
+    assert len(scheduler.schedule()[1].tokens) == 2 * FIRST_CHUNK, "it was quicker than it might be"
 
 
 def test_prompts_that_arrive_together_and_begin_alike_are_read_once() -> None:
@@ -589,6 +635,9 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     always = ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed")
     for event in (*always, "unread", "gave way", "kept their slots"):
         assert counts[event] > CHUNK / 4, counts
+    for event in ("forced", "grown", "draft grown", "shrunk"):
+        assert counts[event] > CHUNK / 10, counts
+    assert counts["refused"] > CHUNK / 500, counts
     misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
     often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
     for event in (*often, *misses):

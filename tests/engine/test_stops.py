@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from backends.engine.engine import Engine
 from backends.engine.sequence import Sequence
 from backends.engine.stops import Stops
 from backends.fake.loader import FakeModel
 from backends.protocol import DraftMode, EngineOptions, Finish, Generate, Load, Output
+from tests.engine.saying import Saying
 
 STOP = "every prefix"
 
@@ -14,16 +14,16 @@ STOP = "every prefix"
 def last_output(mode: DraftMode, stops: Stops, **fields: object) -> tuple[str, Output]:
     """All that is said, and the last of it."""
     model = FakeModel(Load(Path("fake"), "fake", EngineOptions(context=1024, draft=mode)), 0.0)
-    engine = Engine(model, 1, mode, draft_length=4 if mode is not DraftMode.OFF else None)
+    saying = Saying(model, 1, mode, 4 if mode is not DraftMode.OFF else None)
     request = Generate("user: long 3", 1, stop=stops.texts, **fields)  # type: ignore[arg-type]
-    engine.add(Sequence.of(request, model.encode(request), 1024, model.eos, stops.tokens), stops)
+    saying.engine.add(Sequence.of(request, model.encode(request), 1024, model.eos, stops.tokens), stops)
     text = ""
     while True:
-        for output in engine.step():
+        for output in saying.step():
             assert isinstance(output, Output)
             text += output.text
             if output.finish:
-                engine.close()
+                saying.engine.close()
                 model.close()
                 return text, output
 

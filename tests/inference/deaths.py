@@ -20,3 +20,7 @@ def dies_always(_report: Report, extra_buffer_types: bool) -> SelfTest:  # noqa:
 
 def refuses(_report: Report, extra_buffer_types: bool) -> SelfTest:  # noqa: ARG001
     raise Refusal("This build computes nonsense.")
+
+
+def counts_turns(_report: Report, extra_buffer_types: bool) -> SelfTest:  # noqa: ARG001
+    return SelfTest("a build with libgomp", 1.0, "libgomp", 2e-8)

@@ -22,6 +22,18 @@ def never_speaks(connection: Connection, _backend: str, _log_path: str) -> None:
     time.sleep(60)
 
 
+def cannot_import(connection: Connection, backend: str, log_path: str | None) -> None:
+    """The engine's own entry, where a library is missing."""
+    from backends import registry
+    from backends.engine.process import main
+
+    def missing(_backend: str) -> None:
+        raise ImportError("NoSuchLibrary")
+
+    registry.loader = missing  # type: ignore[assignment]
+    main(connection, backend, log_path)
+
+
 def stops_itself(_report: Report) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -1,5 +1,6 @@
 """What is found out before native code sees a model: about the file, and once about the build."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from app.errors import EngineError, ModelFileError
 from app.inference import preflight
 from app.inference.preflight import Preflight
+from backends.child import SPINS
 from backends.llama.selftest import write_tiny_model
 from backends.protocol import EngineOptions
 
@@ -87,3 +89,15 @@ def test_a_bad_draft_is_found_before_the_engine_starts(check: Preflight, model: 
     draft.write_text("no model")
     with pytest.raises(ModelFileError, match=r"draft\.gguf"):
         check(model, EngineOptions(draft_model=draft))
+
+
+def test_children_are_told_how_often_a_thread_spins_on_this_processor(
+    check: Preflight, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "SELF_TEST", "tests.inference.deaths:counts_turns")
+    monkeypatch.setenv(SPINS, "1")
+    check(model, EngineOptions())
+    assert os.environ[SPINS] == "2500", "50 µs of 20 ns"
+    monkeypatch.setenv(SPINS, "1")
+    Preflight(tmp_path / "cache", tmp_path / "logs")(model, EngineOptions())
+    assert os.environ[SPINS] == "2500", "by the kept verdict, too"

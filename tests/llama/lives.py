@@ -10,7 +10,7 @@ from backends.drafting.drafter import Guess
 from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import KVFull, Step
+from backends.engine.runner import KVFull, Size, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import native
@@ -24,6 +24,7 @@ from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
 
 NUM_CELLS, NUM_SLOTS, MAX_DRAFT = 256, 4, 3
+LIMITS = Size(NUM_CELLS, NUM_SLOTS), Size(2 * NUM_CELLS, NUM_SLOTS)
 NUM_SEQUENCES, NUM_TOKENS, LONGEST = 10, 16, 110
 
 
@@ -40,7 +41,7 @@ def live(_report: Report, path: Path, num_lives: int) -> Lived:
     lived = Lived([], Counter())
     with NativeModel(path) as model, _context(model, 1) as alone, _context(model, NUM_SLOTS) as context:
         for seed in range(num_lives):
-            Life(seed, LlamaRunner(context, NUM_SLOTS), LlamaRunner(alone, 1)).run(lived)
+            Life(seed, LlamaRunner(context, NUM_SLOTS, LIMITS[seed % 2]), LlamaRunner(alone, 1)).run(lived)
     return lived
 
 
@@ -110,6 +111,16 @@ class Life:
             lived.counts["accepted"] += seq.num_accepted
             lived.counts["rejected"] += seq.num_drafted - seq.num_accepted
         self.cache.clear()
+        self.cache.room.resize(Size(NUM_CELLS, NUM_SLOTS))  # the context is the next life's, too
+
+    def _resize(self) -> None:
+        """To more cells, or fewer where they suffice; and where no slot has a shadow, to fewer slots or all."""
+        slots = self.cache.slots
+        sizes = (NUM_CELLS, self.runner.limit.cells)
+        cells = self.random.choice([size for size in sizes if size >= slots.num_held] or [self.runner.size.cells])
+        has_shadows = not self.runner.can_cut_saved and self.runner.max_draft is None
+        least = NUM_SLOTS if has_shadows else max(1, slots.num_needed)
+        self.cache.room.resize(Size(cells, self.random.randint(least, NUM_SLOTS)))
 
     def _read_or_not(self, seq: Sequence) -> None:
         if seq in self.unread:
@@ -120,6 +131,9 @@ class Life:
             self.scheduler.pause(seq)
 
     def _step(self, counts: Counter[str]) -> None:
+        if self.random.random() < 0.1:
+            self._resize()
+            counts["resized"] += 1
         steps = self.scheduler.schedule()
         if not steps:
             return

@@ -40,7 +40,7 @@ class Vocabulary:
         template = ChatTemplate(source, {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"})
         template.probe(sandbox)
         nothing: Any = None  # what tokens are made without
-        self._model = LlamaModel(target, nothing, nothing, nothing, template, sandbox, resources, path)
+        self._model = LlamaModel(target, nothing, nothing, nothing, template, sandbox, resources, path, None)
         self._controls = {marker.token for marker in target.special.markers() if marker.is_control}
 
     def controls(self, *turns: Message, **how: Any) -> list[int]:

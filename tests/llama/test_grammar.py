@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from backends.llama.grammar import GrammarError, Matcher
+from backends.llama.grammar import Matcher
+from backends.llama.grammars import GrammarError
 from backends.protocol import (
     DraftMode,
     Failed,

@@ -124,7 +124,7 @@ def test_in_random_lives_all_say_what_they_say_alone(models: dict[str, Path], ki
         "tests.llama.lives:live", log_path=tmp_path / "log", path=models[kind], num_lives=NUM_LIVES
     )
     assert lived.wrong == []
-    events = ["batched", "reused", "from ram", "unread"]
+    events = ["batched", "reused", "from ram", "unread", "resized"]
     events += [] if kind == "recurrent" else ["full", "accepted", "rejected", "guessed side by side"]
     assert all(lived.counts[event] for event in events), lived.counts
 

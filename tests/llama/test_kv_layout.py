@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.inference.supervisor import EngineHandle, Supervisor
-from backends.engine.runner import KVFull, Step
+from backends.engine.runner import KVFull, Size, Step
 from backends.engine.sequence import Sequence
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
@@ -44,9 +44,9 @@ def test_streams_are_chosen_when_a_quarter_of_the_free_memory_holds_them() -> No
 
 def test_each_stream_has_the_whole_context_and_few_slots_stay_resident() -> None:
     streams = chosen(KVLayout.STREAMS, parallel=3, context=1000)
-    assert (streams.context, streams.num_slots, streams.num_cells) == (1024, 4, 4096)
+    assert (streams.limit, streams.limit.total(streams.is_unified)) == (Size(1024, 4), 4096)
     unified = chosen(KVLayout.UNIFIED, parallel=3, context=1000)
-    assert (unified.context, unified.num_cells) == (1024, 1024)
+    assert (unified.context, unified.limit.total(unified.is_unified)) == (1024, 1024)
     assert unified.num_slots > 10
     assert chosen(KVLayout.UNIFIED, parallel=256).num_slots == 256, "llama.cpp takes no more"
 
@@ -60,6 +60,13 @@ def test_what_a_person_asks_for_is_done_but_for_a_state_of_fixed_size(kind: KVLa
     recurrent = chosen(kind, parallel, is_recurrent=True)
     assert recurrent.kind is KVLayout.UNIFIED
     assert "fixed size" in recurrent.reason
+
+
+def test_a_context_begins_with_what_a_first_question_needs() -> None:
+    assert chosen(KVLayout.STREAMS, parallel=3).start(is_recurrent=False) == Size(512, 1)
+    assert chosen(KVLayout.STREAMS, parallel=3, context=200).start(is_recurrent=False) == Size(256, 1)
+    assert chosen(KVLayout.UNIFIED, parallel=3).start(is_recurrent=False) == Size(512, 15), "slots cost nothing"
+    assert chosen(KVLayout.UNIFIED, parallel=3).start(is_recurrent=True) == Size(512, 1), "each holds a state"
 
 
 def test_the_reason_has_the_numbers() -> None:
@@ -86,7 +93,8 @@ def test_both_layouts_give_the_same_greedy_text(load: Load, tiny: Path, tiny_dra
         stats = handle.snapshot.stats
         assert stats is not None
         assert stats.kv_layout is kind
-        assert stats.num_cells == (2048 if kind is KVLayout.UNIFIED else 7 * 2048)
+        assert stats.cells.limit == (2048 if kind is KVLayout.UNIFIED else 7 * 2048)
+        assert 512 <= stats.cells.allocated < stats.cells.limit
     assert texts[0] == texts[1]
 
 

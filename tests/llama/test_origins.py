@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from backends.llama.chat_format import ChatFormat
-from backends.llama.chat_jobs import SHORT, TEMPLATE, Render
-from backends.llama.compiled import CompiledTemplate, Template
+from backends.llama.chat_jobs import TEMPLATE, Render, Template
+from backends.llama.chat_writing import SHORT
+from backends.llama.compiled import CompiledTemplate
 from backends.llama.plain_chat import render as render_plainly
 from backends.llama.rendered import Rendered
 from backends.llama.said import Said, all_said, concat, spans_of
@@ -172,6 +173,15 @@ def test_what_cannot_be_followed_is_said(name: str) -> None:
     plain = rendered(UNFOLLOWED[name])
     assert "p1" in plain.text
     assert rendered(UNFOLLOWED[name], tracked=True) == Rendered(plain.text, None)
+
+
+def test_a_chat_for_which_knowing_who_wrote_what_changes_the_text_is_written_without() -> None:
+    """No template is known to be safe from that: here the chat brings the marks that our formatting leaves in a text.
+    So a short chat is written twice."""
+    chat = (Message("user", "\x000\x00{}"),)
+    template = Template("{{ messages[0].content.format('p1') }}").unpack()
+    it = Render(chat, ChatFormat(), tracked=True).run({TEMPLATE: template})
+    assert it == Rendered("\x000\x00p1", None)
 
 
 def test_a_clock_stands_still_while_a_chat_is_written() -> None:

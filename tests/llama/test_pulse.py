@@ -16,7 +16,7 @@ SILENT = 5.0  # seconds; a pulse is due every half second, and this machine may 
 
 
 def test_it_pulses_from_its_start_to_its_end(tiny: Path, tmp_path: Path) -> None:
-    process = EngineProcess("tiny", "llama", tmp_path / "engine.log")
+    process = EngineProcess("llama", tmp_path / "engine.log")
     process.connection.send(Load(tiny, "tiny", EngineOptions(context=2048)))
     heard: list[tuple[float, object]] = []
     has_asked = False

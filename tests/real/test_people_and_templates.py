@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.llama.compiled import Template
+from backends.llama.chat_jobs import Template
 from backends.llama.markers import Marker, Markers
 from backends.llama.rendered import Rendered
 from backends.llama.template import ChatTemplate

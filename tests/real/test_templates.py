@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.inference.supervisor import Supervisor
-from backends.llama.compiled import Template
+from backends.llama.chat_jobs import Template
 from backends.protocol import GREEDY, DraftMode, EngineOptions, Finish, Generate, Message, Output
 from tests.bench import templates
 from tests.bench.templates import UNEXPLAINED, Real

@@ -36,6 +36,9 @@ class Directory:
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
 
+    def loading(self) -> float | None:
+        return self._supervisor.loading()
+
 
 class Watch:
     """Waits for what the supervisor says of its engines."""

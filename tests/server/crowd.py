@@ -69,7 +69,7 @@ def wait_until_free(handle: EngineHandle) -> None:
     deadline = time.monotonic() + SOON
     while time.monotonic() < deadline:
         stats = handle.snapshot.stats
-        if stats and (stats.num_running, stats.num_waiting, stats.used_cells) == (0, 0, 0):
+        if stats and (stats.num_running, stats.num_waiting, stats.cells.used) == (0, 0, 0):
             return
         time.sleep(0.02)
     raise AssertionError(f"not free after {SOON} s: {handle.snapshot.stats}")

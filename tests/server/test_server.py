@@ -94,6 +94,9 @@ class OneEngine:
             raise UnknownModelError("No model is loaded.")
         return self._engine
 
+    def loading(self) -> float | None:
+        return None
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:

@@ -6,7 +6,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.telemetry import MemorySample
-from backends.protocol import CacheMiss, Drafting, DraftSource, Timings
+from backends.protocol import CacheMiss, Cells, Drafting, DraftSource, Timings
 from tests.ui.hands import ask, wait_answer, wait_words
 from ui import figures
 from ui.main_window import MainWindow
@@ -46,8 +46,9 @@ def test_the_figures_move_while_it_runs_and_stay_after(slow: MainWindow, qtbot: 
     qtbot.waitUntil(lambda: not strip.context.value.startswith("0 "))  # what runs now is known
     assert slow.desk.snapshot
     assert slow.desk.snapshot.stats
-    several = replace(slow.desk.snapshot.stats, used_cells=38, num_cells=40_960)
+    several = replace(slow.desk.snapshot.stats, cells=Cells(used=38, allocated=8192, limit=40_960))
     assert strip._context(several) == "38 / 4,096", "as when idle"
+    qtbot.waitUntil(lambda: "; it grows with the conversations, up to 4,096" in strip.context.toolTip())
     widget = wait_answer(slow, qtbot)
     assert widget.turn.timings
     qtbot.waitUntil(lambda: strip.speed.value == figures.rate(widget.turn.timings.predicted_per_second))  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.conversation import Turn
 from app.telemetry import MemorySample
@@ -18,7 +18,9 @@ from ui.widgets.labels import label
 
 TEXT_MS = 250
 HEIGHT = 56
+SPEED = "Tokens per second over the last second; of the last answer when idle"
 REUSED = "Prompt tokens that the prefix cache already held"
+CONTEXT = "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer"
 DRAFTED = "Tokens guessed ahead, and how many of them the model confirmed"
 
 
@@ -63,15 +65,14 @@ class LiveStrip(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedHeight(HEIGHT)
         self.setAccessibleName("Live figures")
-        self.speed = Figure("Speed", "Tokens per second over the last second; of the last answer when idle")
+        self.speed = Figure("Speed", SPEED)
         self.sparkline = Sparkline(theme, "Tokens per second, recent curve")
+        self.notice = label("", "caption", wraps=True)  # why it is slower than usual
+        self.notice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.first = Figure("First token", "From asking to the first token of the last answer")
         self.reused = Figure("Prompt reused", REUSED)
         self.drafted = Figure("Guesses kept", DRAFTED)
-        self.context = Figure(
-            "Context",
-            "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer",
-        )
+        self.context = Figure("Context", CONTEXT)
         self.ram = Figure("Memory", "")
         self.vram = Figure("GPU memory", "")
         self._timer = QTimer(self, interval=TEXT_MS, singleShot=True)
@@ -80,7 +81,7 @@ class LiveStrip(QWidget):
         layout.setSpacing(24)
         for widget in (self.speed, self.sparkline, self.first, self.reused, self.drafted):
             layout.addWidget(widget)
-        layout.addStretch(1)
+        layout.addWidget(self.notice, 1)
         for widget in (self.context, self.ram, self.vram):
             layout.addWidget(widget)
         self.speed.setMinimumWidth(80)
@@ -135,6 +136,8 @@ class LiveStrip(QWidget):
         learnt = ["So far:", *sources(stats.drafting)] if stats else []
         self.drafted.setToolTip("\n".join([DRAFTED, *learnt]))
         self.context.set(self._context(stats))
+        self.context.setToolTip("\n".join([CONTEXT, *_cell_lines(stats)]))
+        self._show_processor(str(stats.processor or "") if stats else "")
         self._show_memory(stats)
 
     def _speed(self) -> float | None:
@@ -153,9 +156,14 @@ class LiveStrip(QWidget):
         if ready is None:
             return UNKNOWN
         if self._is_running and stats:
-            return _part(min(stats.used_cells, ready.context), ready.context)  # other answers have cells of their own
+            return _part(min(stats.cells.used, ready.context), ready.context)  # other answers have cells of their own
         last = self._timings
         return _part(last.cache_n + last.prompt_n + last.predicted_n if last else 0, ready.context)
+
+    def _show_processor(self, sentence: str) -> None:
+        if sentence != self.notice.text():
+            self.notice.setText(sentence)
+            self.speed.setToolTip("\n".join(filter(None, (SPEED, sentence))))
 
     def _show_memory(self, stats: Stats | None) -> None:
         memory = self._memory
@@ -192,6 +200,14 @@ def _reuse_lines(timings: Timings | None) -> list[str]:
         return []
     reason = timings.cache_miss_text
     return [f"Last answer: {reuse(timings)}", *([f"Why not more: {reason}"] if reason else [])]
+
+
+def _cell_lines(stats: Stats | None) -> list[str]:
+    if stats is None:
+        return []
+    cells = stats.cells
+    limit = "" if cells.allocated == cells.limit else f"; it grows with the conversations, up to {count(cells.limit)}"
+    return [f"KV cache: {count(cells.used)} of {count(cells.allocated)} cells in use by answers{limit}"]
 
 
 def _part(part: int, whole: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.formats.quantizations import COPY, TENSOR_NUMBERS
 from backends.formats.recipe import Recipe
-from backends.llama.quantization.binding import lib
+from backends.llama.binding import lib
 from backends.llama.quantization.importance import Importance, cut
 
 KV_INT, KV_STR = 0, 3  # llama.h's llama_model_kv_override_type

@@ -9,14 +9,13 @@ import sys
 from dataclasses import dataclass
 from itertools import count
 from math import prod
-from pathlib import Path
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
 from backends.child import Refusal
+from backends.llama.binding import lib, libraries
 
 MIN_ROWS = 16  # smaller products are those of single tokens
 F32 = 0  # of ggml.h's ggml_type
@@ -177,9 +176,9 @@ def _name(tensor: Tensor) -> str:
 
 def _ggml() -> Any:
     """Through the binding's handle: another one would open a second copy of the library."""
-    ggml: Any = lib.llama_cpp._lib
+    ggml: Any = lib._lib
     if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
-        ggml = ctypes.CDLL(str(Path(lib.__file__).parent / "lib" / "ggml-base.dll"))
+        ggml = ctypes.CDLL(str(libraries() / "ggml-base.dll"))
     ggml.ggml_op_name.restype, ggml.ggml_op_name.argtypes = ctypes.c_char_p, [ctypes.c_int]
     ggml.ggml_get_name.restype, ggml.ggml_get_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
     ggml.ggml_nelements.restype, ggml.ggml_nelements.argtypes = ctypes.c_int64, [ctypes.c_void_p]

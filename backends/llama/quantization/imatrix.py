@@ -5,18 +5,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from backends.child import ImatrixResult, Progress, Refusal, Report
 from backends.convert.files import part_of, publish, require_space
 from backends.formats import FormatError
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
-from backends.llama.placement import place
+from backends.llama.placement import default_threads, place
 from backends.llama.quantization.collector import Collector, Entry
 from backends.llama.quantization.importance_file import write_matrix
 from backends.llama.quantization.source import read_source
+from backends.llama.threads import NativeThreads
 from backends.ownership.files import delete_file
 from backends.protocol import EngineOptions
 from backends.regular_file import OddFileError, read_regular
@@ -117,8 +116,10 @@ def _open(
                 model = attempt.enter_context(NativeModel(path, layers, extra_buffer_types=False))
                 _check_generates(model, path)
                 size = min(CHUNK, model.context_trained)
-                cores = threads or psutil.cpu_count(logical=False) or 1
-                params = ContextParams(num_cells=size, num_slots=1, batch_tokens=size, threads=cores)
+                cores = threads or default_threads()
+                following = NativeThreads(cores)
+                attempt.callback(following.close)
+                params = ContextParams(size, 1, batch_tokens=size, threads=cores, following=following.of_target())
                 context = attempt.enter_context(NativeContext(model, params, collector.callback))
             except NativeError:
                 if layers == attempts[-1]:

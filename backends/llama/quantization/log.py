@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from backends.llama.quantization.binding import lib
+from backends.llama.binding import lib
 
 
 class LogLines:

@@ -36,6 +36,9 @@ class OneEngine:
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
 
+    def loading(self) -> float | None:
+        return self._supervisor.loading()
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -1,0 +1,124 @@
+"""What has been said of each answer, and what is said next. Knows tokens and texts, no sequence and no step.
+
+It belongs to the thread that speaks, which works beside the next decode. So a stop string may be found when the next
+step has begun: nothing of that is said, and the steps are told to let the answer go.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from backends.engine.news import Again, Begun, Ended, Said, Stepped
+from backends.engine.text import TextStream
+from backends.protocol import Finish, Output, Timings, TokenLogprob
+
+
+@dataclass(slots=True)
+class _Answer:
+    eos: frozenset[int]
+    text: TextStream
+    signs: Mapping[int, str]  # of control tokens that stop strings name
+    timings: Timings | None = None  # of the first tokens; none have come while it is None
+    first_token: float = 0.0
+    last_token: float = 0.0
+    num_said: int = 0
+    num_drafted: int = 0
+    num_accepted: int = 0
+    num_rolled: int = 0
+
+    def take(self, said: Said, now: float) -> None:
+        """The account of them."""
+        if said.timings:
+            self.timings, self.first_token = said.timings, now
+        self.last_token = now
+        self.num_rolled = said.num_rolled
+        if said.num_drafted:
+            self.num_drafted += said.num_drafted
+            self.num_accepted += len(said.tokens) - 1
+
+    def account(self, prompt: Timings) -> Timings:
+        return replace(
+            prompt,
+            predicted_n=self.num_said,
+            predicted_ms=1000 * (self.last_token - self.first_token),
+            draft_n=self.num_drafted,
+            draft_accepted_n=self.num_accepted,
+            rolled_n=max(self.num_rolled, prompt.rolled_n),
+        )
+
+
+class Answers:
+    def __init__(self, piece: Callable[[int], bytes], on_stop: Callable[[int], None]):
+        """piece: the bytes of a token as they are shown. on_stop: told the uid whose stop string was found."""
+        self._piece = piece
+        self._on_stop = on_stop
+        self._answers: dict[int, _Answer] = {}
+
+    def begin(self, begun: Begun) -> None:
+        stops = begun.stops
+        text = TextStream(stops.texts, stops.stand_ins.values())
+        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins)
+
+    def say(self, stepped: Stepped) -> tuple[Output, ...]:
+        """What the step has added, but for those that have ended before."""
+        answers, now = self._answers, stepped.now
+        return tuple(self._output(answers[said.uid], said, now) for said in stepped.said if said.uid in answers)
+
+    def whole(self, again: Again) -> Stepped:
+        """All that could have been told of it."""
+        num_rolled = [self._answers[uid].num_rolled if uid in self._answers else 0 for uid in again.uids]
+        columns = zip(again.uids, again.sampled, num_rolled, strict=True)
+        said = [Said(uid, tokens, 0, rolled, None, [], None) for uid, tokens, rolled in columns]
+        return Stepped(said, len(said), 0, again.now, again.decode_seconds, again.step_seconds)
+
+    def end(self, ended: Ended) -> tuple[Output, ...]:
+        answer = self._answers.get(ended.uid)
+        return (self._last(ended.uid, answer, ended.finish, ended.timings),) if answer else ()
+
+    def lose(self, uid: int) -> bool:
+        """False when it has ended before."""
+        return self._answers.pop(uid, None) is not None
+
+    def _output(self, answer: _Answer, said: Said, now: float) -> Output:
+        answer.take(said, now)
+        text, new = self._read(answer, said.tokens)
+        logprobs = _logprobs(answer, said, new) if said.logprobs else ()
+        if answer.text.stopped and not said.finish:
+            self._on_stop(said.uid)
+        if said.finish or answer.text.stopped:
+            assert answer.timings, "its first tokens came with the prompt's account"
+            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, logprobs)
+        return Output(said.uid, text, new, None, said.timings, logprobs)
+
+    def _read(self, answer: _Answer, tokens: list[int]) -> tuple[str, int]:
+        """What the tokens say, and how many of them belong to the answer: none behind its end."""
+        text, read, num_new = "", answer.text, 0
+        for token in tokens:
+            num_new += 1
+            if token in answer.eos:
+                break
+            text += read.push(self._piece(token), answer.signs.get(token, ""))
+            if read.stopped:
+                break
+        answer.num_said += num_new
+        return text, num_new
+
+    def _last(
+        self,
+        uid: int,
+        answer: _Answer,
+        finish: Finish,
+        prompt: Timings,
+        text: str = "",
+        num_new: int = 0,
+        logprobs: tuple[TokenLogprob, ...] = (),
+    ) -> Output:
+        del self._answers[uid]
+        text += answer.text.finish()
+        finish = Finish.STOP if answer.text.stopped else finish
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs)
+
+
+def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:
+    """Of the new tokens but the one that ends it."""
+    pairs = zip(said.tokens[:num_new], said.logprobs, strict=False)
+    return tuple(logprob() for token, logprob in pairs if token not in answer.eos)

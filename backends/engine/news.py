@@ -1,0 +1,90 @@
+"""What the step thread tells the thread that speaks, and what that one answers. Values only: no sequence crosses, so
+each datum has one owner."""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from backends.engine.runner import Later
+from backends.engine.stops import Stops
+from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Processor, Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer is wanted. eos: its tokens that say nothing."""
+
+    uid: int
+    eos: frozenset[int]
+    stops: Stops
+
+
+class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen dataclass takes three times as long
+    """What one step has added to one answer."""
+
+    uid: int
+    tokens: list[int]  # guesses that held behind its end are among them
+    num_drafted: int
+    num_rolled: int  # since it began
+    finish: Finish | None
+    logprobs: list[Later]  # of all tokens, if they are wanted
+    timings: Timings | None  # with its first tokens: the prompt's account
+
+
+class Stepped(NamedTuple):
+    """A step was decoded. now: seconds of time.perf_counter(), when its tokens were known."""
+
+    said: Many[Said]
+    num_sampled: int
+    num_prompt_tokens: int
+    now: float
+    decode_seconds: float
+    step_seconds: float
+
+
+class Again(NamedTuple):
+    """A step that was like the one before: each of these answers has said a token more."""
+
+    uids: tuple[int, ...]
+    sampled: list[list[int]]
+    now: float
+    decode_seconds: float
+    step_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An answer has ended outside of a step."""
+
+    uid: int
+    finish: Finish
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An answer cannot go on."""
+
+    failed: Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What Stats says of this moment."""
+
+    num_running: int
+    num_waiting: int
+    cells: Cells
+    drafting: Drafting
+    kv_layout: KVLayout
+    processor: Processor | None = None
+
+
+News = Begun | Stepped | Again | Ended | Lost | Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The way back: a stop string was found in what an answer has said. What it says from now on, nobody hears."""
+
+    uid: int

@@ -1,0 +1,223 @@
+"""How many threads compute a step, and whether they spin while they wait for each other. Knows clocks, no runtime.
+
+On a quiet machine a thread for each core is quickest, and spinning at the barriers between operations. Beside other
+programs a spinning thread takes the time of the very thread it waits for, which can cost all of the speed; then
+sleeping is quicker, or fewer threads. No figure says beforehand which: so the next mode is tried for a few steps and
+kept if these were quicker. A trial that failed is followed by so long a pause that trials cost MAX_SHARE of the time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from statistics import median
+
+from backends.median import running_median
+
+QUICKER = 0.93  # of the time before, or a mode is not kept: steps of one mode differ by some percent
+TRIAL_STEPS, TRIAL_SECONDS = 8, 1.0  # a trial ends with either
+RECENT = 8  # steps that a trial is compared with
+ENOUGH, ENOUGH_SECONDS = 4, 0.3  # of them before a trial; of slow steps two that took so long together
+HOPELESS = 2.0  # times the time before, which two steps tell, or a long one
+SLOW = 1.5  # times the usual: something has changed, so the next mode is due
+LEARNING = 0.02  # share that one step moves what is usual
+MAX_SHARE = 0.01  # of the time, for trials that fail
+FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between rounds of trials in one direction; doubled by each that fails
+QUIET_PAUSE = 10.0
+NEIGHBOURS_INTERVAL = 1.0  # seconds between two looks at other programs
+IDLE = 1.0  # seconds between two steps
+BUSY = 0.5  # cores that other programs use
+
+FEWER, MORE = 1, -1  # towards modes for a busier machine, or for a quieter one
+
+Neighbours = Callable[[], float | None]  # cores that other programs have used since the last call; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMode:
+    """is_spinning: threads look for each other at a barrier for a while before they sleep."""
+
+    num_threads: int
+    is_spinning: bool
+
+
+def thread_modes(most: int, can_sleep: bool) -> tuple[ThreadMode, ...]:
+    """From the one for a quiet machine to the one for the busiest."""
+    fewer = sorted({max(1, most * quarters // 4) for quarters in (1, 2, 3)} | {1}, reverse=True)
+    asleep = (ThreadMode(most, False),) if can_sleep and most > 1 else ()
+    return (ThreadMode(most, True), *asleep, *(ThreadMode(n, not can_sleep) for n in fewer if n < most))
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Of another mode, `distance` further on; paces are times the usual, `before` those of the present mode."""
+
+    distance: int
+    before: float
+    paces: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    lost: float = 0.0  # seconds more than the mode before would have taken
+
+    def add(self, pace: float, seconds: float) -> None:
+        self.paces.append(pace)
+        self.seconds += seconds
+        self.lost += seconds * (1 - self.before / pace)
+
+    @property
+    def direction(self) -> int:
+        return FEWER if self.distance > 0 else MORE
+
+    @property
+    def is_over(self) -> bool:
+        is_long = len(self.paces) > 1 or self.seconds > TRIAL_SECONDS
+        is_hopeless = is_long and min(self.paces) > HOPELESS * self.before
+        return is_hopeless or len(self.paces) > TRIAL_STEPS or (self.seconds > TRIAL_SECONDS and len(self.paces) > 2)
+
+    @property
+    def factor(self) -> float:
+        """How many times as long its steps took. The first one still wakes or makes threads."""
+        return median(self.paces[1:] or self.paces) / self.before
+
+
+class Threads:
+    """Told of each step, it says in which mode the next one is computed. `now` is of any clock, in seconds."""
+
+    def __init__(self, modes: tuple[ThreadMode, ...], now: float, neighbours: Neighbours = lambda: None):
+        self._modes = modes
+        self._neighbours = neighbours
+        self._others = neighbours()
+        is_busy = self._others is not None and self._others >= BUSY
+        self._at = 1 if is_busy and len(modes) > 1 and modes[1].num_threads == modes[0].num_threads else 0
+        self._trial: _Trial | None = None
+        self._usual: dict[Hashable, float] = {}  # seconds of a step of one kind and size 1
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._recent_seconds = 0.0  # since the last trial
+        self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
+        self._due = {FEWER: now if is_busy else now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
+        self._rest_until = now  # no trial before, or they would cost more than their share
+        self._last_won: int | None = None
+        self._looked = self._last = now  # at others; the end of the last step
+        self._was_idle = False  # since the last look
+        self._reach = {FEWER: 1, MORE: 1}  # how many modes further the next trial of a direction goes
+
+    @property
+    def mode(self) -> ThreadMode:
+        """For the next step."""
+        return self._modes[self._at + (self._trial.distance if self._trial else 0)]
+
+    @property
+    def settled(self) -> ThreadMode:
+        """The best so far; `mode` may be a trial of another."""
+        return self._modes[self._at]
+
+    @property
+    def is_crowded(self) -> bool:
+        """Other programs are why not all threads work, or not as they would on a quiet machine."""
+        return self._at > 0 and (self._others is None or self._others >= BUSY)
+
+    def observe(self, kind: Hashable, seconds: float, now: float, size: float = 1.0) -> None:
+        """A step of that kind, as its number of rows, took so long in the present `mode`. Steps of one kind whose
+        `size` differs take as many times as long."""
+        if len(self._modes) == 1 or seconds <= 0:
+            return
+        self._was_idle |= now - seconds - self._last > IDLE
+        self._last = now
+        pace = self._pace(kind, seconds / size)
+        if self._trial:
+            self._trial.add(pace, seconds)
+            if self._trial.is_over:
+                self._judge(self._trial, now)
+            return
+        self._recent.append(pace)
+        self._recent_seconds += seconds
+        self._usual[kind] = running_median(self._usual[kind], seconds / size, LEARNING)
+        if now - self._looked >= NEIGHBOURS_INTERVAL:
+            self._look(now)
+        self._begin_trial(now)
+
+    def _pace(self, kind: Hashable, seconds: float) -> float:
+        """Times the usual. A kind that is new is as slow as the others are now."""
+        usual = self._usual.get(kind)
+        if usual is None:
+            usual = self._usual[kind] = seconds / self._present
+        return seconds / usual
+
+    @property
+    def _present(self) -> float:
+        return median(self._recent) if self._recent else 1.0
+
+    def _begin_trial(self, now: float) -> None:
+        enough = 2 if self._recent_seconds > ENOUGH_SECONDS else ENOUGH
+        if now < self._rest_until or len(self._recent) < enough:
+            return
+        present = self._present
+        jumped = FEWER if present > SLOW else MORE if present < 1 / SLOW else None
+        due = [d for d in (MORE, FEWER) if self._room(d) and (now >= self._due[d] or d == jumped)]
+        if due:
+            direction = max(due, key=lambda d: now - self._due[d])
+            self._trial = _Trial(direction * self._reach[direction], present)
+
+    def _judge(self, trial: _Trial, now: float) -> None:
+        self._trial, self._recent_seconds = None, 0.0
+        direction = trial.direction
+        if trial.factor < QUICKER:
+            self._keep(trial, now)
+            return
+        self._rest_until = now + max(0.0, trial.lost) / MAX_SHARE
+        is_quiet = self._others is not None and self._others < BUSY
+        room = 1 if is_quiet else self._room(direction)
+        self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
+        if self._reach[direction] == 1:  # all of them have been tried
+            self._pauses[direction] = min(2 * self._pauses[direction], MAX_PAUSE)
+            self._due[direction] = now + self._pause(direction)
+
+    def _keep(self, trial: _Trial, now: float) -> None:
+        """Further the same way at once, but back only after a pause that grows with each turn."""
+        self._at += trial.distance
+        self._recent = deque((pace / trial.factor for pace in trial.paces[1:]), maxlen=RECENT)
+        self._usual = {kind: seconds * trial.factor for kind, seconds in self._usual.items()}
+        self._reach = {FEWER: 1, MORE: 1}
+        if trial.direction == self._last_won:
+            self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
+        else:
+            self._pauses = {d: min(2 * pause, MAX_PAUSE) for d, pause in self._pauses.items()}
+        self._last_won = trial.direction
+        self._due = {d: now + self._pause(d) for d in (FEWER, MORE)}
+        self._due[trial.direction] = now
+
+    def _pause(self, direction: int) -> float:
+        """Until the next round of trials: rarely for fewer threads while nobody else is known to be there, and rarely
+        for spinning while somebody is."""
+        if self._others is None or not self._room(direction):
+            return self._pauses[direction]
+        if direction == FEWER:
+            return self._pauses[FEWER] if self._others >= BUSY else max(QUIET_PAUSE, self._pauses[FEWER])
+        is_hopeless = self._others >= BUSY and self._modes[self._at - self._reach[MORE]].is_spinning
+        return MAX_PAUSE if is_hopeless else self._pauses[MORE]
+
+    def _room(self, direction: int) -> int:
+        """How many modes there are that way."""
+        return self._at if direction == MORE else len(self._modes) - 1 - self._at
+
+    def _look(self, now: float) -> None:
+        """When others begin or end, what was found before holds no longer."""
+        self._looked = now
+        others, was_idle, self._was_idle = self._neighbours(), self._was_idle, False
+        if others is None or was_idle:  # what ran while the engine had nothing to do says nothing of now
+            return
+        is_first, was_busy = self._others is None, self._others is not None and self._others >= BUSY
+        self._others = others
+        if not is_first and was_busy == (others >= BUSY):
+            return
+        changed, other = (FEWER, MORE) if others >= BUSY else (MORE, FEWER)
+        self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
+        self._reach = {FEWER: self._first_reach(), MORE: 1}
+        self._due[changed] = self._rest_until = now
+        self._due[other] = now + self._pause(other)
+
+    def _first_reach(self) -> int:
+        """Where threads cannot sleep, as many fewer as leave the others' cores alone."""
+        if self._at > 0 or not self._modes[-1].is_spinning or self._others is None:
+            return 1
+        free = self._modes[0].num_threads - self._others
+        fitting = [distance for distance, mode in enumerate(self._modes) if distance and mode.num_threads <= free]
+        return fitting[0] if fitting else len(self._modes) - 1

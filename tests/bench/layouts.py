@@ -1,0 +1,121 @@
+"""What a bare decode takes with one pool of cells and with streams, with flash attention and without:
+`python -m tests.bench.layouts MODEL [--json FILE]`.
+
+All four contexts lie side by side in one process and are stepped in turn, so that whatever slows the machine slows all.
+Each answer has so many tokens behind it; `gap`: streams of which one in the middle is idle. With GOMP_SPINCOUNT=0 and
+--cpu, the processor's time tells nearly the same on a machine that does other things as well.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
+
+STREAMS, DEPTHS = (1, 4, 8), (64, 256, 512, 1024, 2048)
+ROUNDS, WARM = 25, 3
+BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """threads: of a decode; counts_cpu: seconds are the processor's, of all threads."""
+
+    threads: int
+    counts_cpu: bool
+
+
+class Cache:
+    """A context whose slots hold `depth` tokens each; steps decode one more in some of them and forget it again."""
+
+    def __init__(self, model: NativeModel, num_slots: int, depth: int, is_unified: bool, flash: str, how: How):
+        per_slot = -(-(depth + 2) // 256) * 256
+        params = ContextParams(
+            per_slot * num_slots, num_slots, BATCH, how.threads, flash_attention=flash, is_unified=is_unified
+        )
+        self._now = time.process_time if how.counts_cpu else time.perf_counter
+        self._context = NativeContext(model, params)
+        self._depth = depth
+        self._fill(num_slots)
+
+    def step(self, slots: list[int]) -> float:
+        context = self._context
+        for row, slot in enumerate(slots):
+            context.set_row(row, 300 + slot, self._depth, slot)
+        begin = self._now()
+        assert context.decode(len(slots)) == 0
+        seconds = self._now() - begin
+        for slot in slots:
+            context.truncate(slot, self._depth)
+        return seconds
+
+    def close(self) -> None:
+        self._context.close()
+
+    def _fill(self, num_slots: int) -> None:
+        """The same tokens for all, read once; each in cells of its own."""
+        context = self._context
+        for begin in range(0, self._depth, BATCH):
+            size = min(BATCH, self._depth - begin)
+            for row in range(size):
+                context.set_row(row, 300 + (begin + row) % 7000, begin + row, 0)
+            context.outputs[: size - 1] = 0
+            assert context.decode(size) == 0
+        saved = context.save(0, self._depth)
+        for slot in range(1, num_slots):
+            assert context.restore(slot, saved)
+
+
+def measure(path: Path, how: How, depths: list[int]) -> list[dict[str, float]]:
+    native.start()
+    rows = []
+    with NativeModel(path, 0, True) as model:
+        for depth in depths:
+            for num in STREAMS:
+                rows.append(_row(model, num, depth, how))
+                sys.stdout.write(f"{json.dumps(rows[-1])}\n")
+                sys.stdout.flush()
+    return rows
+
+
+def _row(model: NativeModel, num: int, depth: int, how: How) -> dict[str, float]:
+    """Milliseconds of a step, medians."""
+    caches = {
+        f"{'pool' if is_unified else 'streams'}, {flash}": Cache(model, num + 1, depth, is_unified, flash, how)
+        for is_unified in (True, False)
+        for flash in ("on", "off")
+    }
+    whole = list(range(num))
+    gap = [*whole[: num // 2], *range(num // 2 + 1, num + 1)]
+    taken: dict[str, list[float]] = {}
+    for _ in range(ROUNDS + WARM):
+        for name, cache in caches.items():
+            taken.setdefault(name, []).append(1000 * cache.step(whole))
+        taken.setdefault("gap, on", []).append(1000 * caches["streams, on"].step(gap))
+    for cache in caches.values():
+        cache.close()
+    return {"answers": num, "depth": depth} | {name: statistics.median(each[WARM:]) for name, each in taken.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
+    parser.add_argument("--depths", type=int, nargs="*", default=DEPTHS)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = measure(options.model, How(options.threads, options.cpu), options.depths)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Contexts compute in the mode that is chosen for the moment, and say the same in each."""
+
+from pathlib import Path
+
+import llama_cpp as lib
+import numpy as np
+import pytest
+
+from backends.engine.threads import ThreadMode
+from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeModel
+from backends.llama.threads import NativeThreads
+from backends.protocol import Processor
+
+
+class Choice:
+    """In place of one that measures: the test says which mode it is."""
+
+    is_crowded = False
+
+    def __init__(self) -> None:
+        self.mode = self.settled = ThreadMode(2, True)
+        self.kinds: list[tuple[object, float]] = []
+
+    def observe(self, kind: object, seconds: float, now: float, size: float = 1.0) -> None:
+        assert 0 < seconds <= now
+        self.kinds.append((kind, size))
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> NativeThreads:
+    result = NativeThreads(2)
+    for name in ("_few", "_many"):
+        monkeypatch.setitem(result.__dict__, name, Choice())
+    return result
+
+
+def decode(context: NativeContext, first: int, count: int) -> np.ndarray:
+    for row in range(count):
+        context.set_row(row, 300 + first + row, first + row, 0)
+    context.set_slots(0, count, 0)
+    assert context.decode(count) == 0
+    return context.logits(count)[-1].copy()
+
+
+def test_each_batch_is_computed_with_the_threads_of_its_mode(smollm2: Path, threads: NativeThreads) -> None:
+    native.start()
+    few, many = threads._few, threads._many
+    assert isinstance(few, Choice)
+    assert isinstance(many, Choice)
+    with NativeModel(smollm2) as model:
+        with NativeContext(model, ContextParams(256, 1, 64, 2, following=threads.of_target())) as target:
+            decode(target, 0, 20)
+            alone = decode(target, 20, 1)
+            assert lib.llama_n_threads(target.pointer) == 2
+            few.mode = ThreadMode(1, False)
+            target.truncate(0, 20)
+            assert np.array_equal(decode(target, 20, 1), alone)
+            assert lib.llama_n_threads(target.pointer) == 1
+            decode(target, 21, 20)
+            assert lib.llama_n_threads(target.pointer) == 2, "a prompt has a mode of its own"
+        assert few.kinds == [(1, 1.0), (1, 1.0)]
+        assert many.kinds == [(5, 20), (5, 20)]
+        with NativeContext(model, ContextParams(256, 1, 64, 2, following=threads.of_draft())) as draft:
+            decode(draft, 0, 1)
+            assert lib.llama_n_threads(draft.pointer) == 1
+        assert len(few.kinds) == 2, "a draft says nothing of the target"
+    threads.close()
+
+
+def test_a_sentence_says_what_is_in_the_way() -> None:
+    assert str(Processor(2, 2)) == ""
+    assert str(Processor(2, 2, is_crowded=True)) == "The processor is busy with other programs."
+    assert str(Processor(1, 2, is_crowded=True)) == "The processor is busy with other programs: 1 of 2 threads."

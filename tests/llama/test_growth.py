@@ -1,0 +1,232 @@
+"""A KV cache that grows: the same text as one that was allocated at once, with less memory until it is needed."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.inference.supervisor import EngineHandle
+from backends.engine.runner import NoMemory, Size
+from backends.engine.sequence import Sequence
+from backends.llama import allowance, context, native
+from backends.llama.allowance import Allowance
+from backends.llama.native import NativeModel
+from backends.llama.runner import LlamaRunner
+from backends.protocol import Cells, DraftMode, KVLayout, Overflow
+from tests.inference.conftest import SECONDS, Answer
+from tests.llama import tiny_models
+from tests.llama.conftest import Load
+from tests.llama.test_engine import EXACT, start, timings
+from tests.llama.test_kv_layout import LAYOUTS, make, sequence, step
+
+LONG = tuple(20 + 7 * n % 400 for n in range(700))
+MANY = 4096  # cells for which there is no memory
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path) -> Iterator[NativeModel]:
+    native.start()
+    with NativeModel(tiny) as model:
+        yield model
+
+
+def runner_of(model: NativeModel, size: Size, *, is_unified: bool) -> LlamaRunner:
+    num_cells = size.cells * (1 if is_unified else size.slots)
+    return LlamaRunner(make(model, size.slots, num_cells, is_unified), size.slots, Size(2048, 6))
+
+
+def say(runner: LlamaRunner, seqs: list[Sequence], num_tokens: int) -> None:
+    for _ in range(num_tokens):
+        step(runner, *seqs)
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_every_slot_goes_on_in_a_context_of_another_size(model: NativeModel, is_unified: bool) -> None:
+    texts: list[list[list[int]]] = []
+    for sizes in ([], [Size(512, 4), Size(1024, 6), Size(256, 3), Size(512, 3)]):
+        runner = runner_of(model, Size(512, 3), is_unified=is_unified)
+        seqs = [sequence(0, list(range(20, 90))), sequence(2, list(range(120, 150)))]
+        say(runner, seqs, 5)
+        for size in sizes:
+            runner.resize(size)
+            assert runner.size == size
+            say(runner, seqs, 5)
+        say(runner, seqs, 20 - 5 * len(sizes))
+        texts.append([seq.tokens for seq in seqs])
+        runner.close()
+    assert texts[0] == texts[1]
+
+
+def test_shared_cells_stay_shared(model: NativeModel) -> None:
+    """Nine tenths of the pool belong to four slots: four copies of it would not fit."""
+    runner = runner_of(model, Size(256, 5), is_unified=True)
+    prompt = list(range(20, 240))
+    first = sequence(0, prompt)
+    step(runner, first)
+    seqs = [first]
+    for slot in range(1, 4):
+        runner.copy(0, slot, len(prompt))
+        seqs.append(sequence(slot, [*prompt, 7 * slot]))
+        seqs[-1].num_computed = len(prompt)
+    runner.resize(Size(256, 4))
+    say(runner, seqs, 8)
+    runner.close()
+    for seq in seqs:
+        alone = runner_of(model, Size(512, 1), is_unified=True)
+        other = sequence(0, [*prompt, *([7 * seq.slot] if seq.slot else [])])
+        say(alone, [other], 8 if seq.slot else 9)
+        assert other.tokens == seq.tokens
+        alone.close()
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+@pytest.mark.parametrize("is_decoded", [True, False], ids=["after a step", "at once"])
+def test_moved_cells_are_moved_in_the_next_context_too(model: NativeModel, is_unified: bool, is_decoded: bool) -> None:
+    """llama.cpp turns their keys in the next decode alone: a state saved before it has them as they were."""
+    texts = []
+    for resizes in (False, True):
+        runner = runner_of(model, Size(512, 2), is_unified=is_unified)
+        seq = sequence(0, list(range(20, 200)))
+        step(runner, seq)
+        runner.roll(0, 40, 100)
+        del seq.tokens[40:100]
+        seq.num_computed -= 60
+        if is_decoded:
+            step(runner, seq)
+        if resizes:
+            runner.resize(Size(1024, 2))
+        say(runner, [seq], 20 - is_decoded)
+        texts.append(seq.tokens)
+        runner.close()
+    assert texts[0] == texts[1]
+
+
+def test_a_full_pool_grows_with_keys_that_have_yet_to_be_turned(model: NativeModel) -> None:
+    """The one token whose decode turns them finds no cell."""
+    texts = []
+    for size in (512, 256):
+        runner = runner_of(model, Size(size, 3), is_unified=True)
+        short, seq, other = sequence(0, [7, 8, 9, 10]), sequence(1, list(range(20, 200))), sequence(2, list(range(76)))
+        step(runner, short)
+        state = runner.save(0, 4)
+        runner.truncate(0, 0)
+        step(runner, seq)
+        step(runner, other)
+        runner.roll(1, 40, 44)
+        del seq.tokens[40:44]
+        seq.num_computed -= 4
+        runner.restore(0, state)
+        if size == 256:
+            runner.resize(Size(512, 3))
+        say(runner, [short, seq, other], 20)
+        texts.append([each.tokens for each in (short, seq, other)])
+        runner.close()
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_a_context_that_cannot_be_made_leaves_the_one_that_was(
+    model: NativeModel, is_unified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_of(model, Size(512, 2), is_unified=is_unified)
+    seq, undisturbed = sequence(0, list(range(20, 90))), sequence(1, list(range(20, 90)))
+    say(runner, [seq], 5)
+    make_context = context.lib.llama_init_from_model
+    monkeypatch.setattr(
+        context.lib, "llama_init_from_model", lambda model, params: params.n_ctx < MANY and make_context(model, params)
+    )
+    with pytest.raises(NoMemory):
+        runner.resize(Size(MANY, 2))
+    assert runner.size == Size(512, 2)
+    say(runner, [seq], 5)
+    say(runner, [undisturbed], 10)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+def test_more_is_not_asked_for_than_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = Allowance(bytes_per_cell=1024, on_gpu=False)
+    monkeypatch.setattr(Allowance, "free", 4096 * 1024 + allowance.MARGIN)
+    purse.check(1024, 4096)  # 3 MiB more, and 1 MiB that is copied
+    with pytest.raises(NoMemory, match="5,121 cells of KV cache need 5 MiB more, and 36 MiB are free"):
+        purse.check(1024, 5121)
+    purse.check(4096, 1024)
+
+
+@pytest.fixture(scope="session")
+def windowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.write_sliding(tmp_path_factory.mktemp("growth") / "sliding.gguf")
+
+
+def allocated(handle: EngineHandle, expected: Callable[[int], bool]) -> int:
+    """Once it is as expected, or after all the time in which it might have become so."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        stats = handle.snapshot.stats
+        if stats and expected(stats.cells.allocated):
+            return stats.cells.allocated
+        time.sleep(0.02)
+    raise AssertionError(f"never as expected: {handle.snapshot.stats}")
+
+
+def conversation(handle: EngineHandle) -> list[str]:
+    """One at a time, then several at once, then the first goes on."""
+    texts = [start(handle, LONG[:60]).wait().text, start(handle, LONG[:500]).wait().text]
+    together: list[Answer] = [start(handle, LONG[n : 300 + 90 * n], max_tokens=40 + 30 * n) for n in range(5)]
+    texts += [answer.wait().text for answer in together]
+    return [*texts, start(handle, LONG, max_tokens=300).wait().text]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["tiny", "windowed"])
+def test_a_cache_that_grows_gives_the_same_text(
+    load: Load, request: pytest.FixtureRequest, tiny_draft: Path, name: str, layout: KVLayout
+) -> None:
+    path = request.getfixturevalue(name)
+    options = {"kv_layout": layout, "draft_length": 3, "context": 2048, **EXACT}
+    if name == "tiny":
+        options["draft_model"] = tiny_draft
+    plain = load(path, name="at once", kv_grow=False, **options)
+    expected = conversation(plain)
+    allocated(plain, lambda cells: cells >= 2048)
+    handle = load(path, name="growing", **options)
+    allocated(handle, lambda cells: cells == 512)
+    assert conversation(handle) == expected
+    allocated(handle, lambda cells: cells > 1024)
+
+
+def test_a_first_question_takes_one_slot_and_a_long_one_what_it_needs(load: Load, tiny: Path) -> None:
+    handle = load(tiny, kv_layout=KVLayout.STREAMS, draft=DraftMode.OFF)
+    start(handle, LONG[:100], max_tokens=9).wait()
+    start(handle, LONG[:160], max_tokens=9).wait()
+    stats = handle.snapshot.stats
+    assert stats
+    assert stats.cells == Cells(stats.cells.used, 512, 5 * 2048), "the next turn goes on in its slot"
+    assert timings(start(handle, LONG[:600], max_tokens=9)).cache_n == 160
+    allocated(handle, lambda cells: cells == 768)
+    start(handle, LONG[300:400], max_tokens=9).wait()
+    allocated(handle, lambda cells: cells == 2 * 768)  # the first conversation stays beside the second
+    start(handle, LONG[200:290], max_tokens=9).wait()
+    assert timings(start(handle, LONG[:600], max_tokens=9)).cache_ram_n > 0, "the third one took its place"
+    allocated(handle, lambda cells: cells == 2 * 768)
+
+
+def test_an_answer_that_rolls_is_the_same_in_a_cache_that_grows(load: Load, tiny: Path) -> None:
+    texts = []
+    for grows in (False, True):
+        handle = load(tiny, name=f"{grows}", context=512, draft=DraftMode.OFF, kv_grow=grows, **EXACT)
+        answers = [start(handle, LONG[n : 100 + n], max_tokens=700, overflow=Overflow.ROLL) for n in range(3)]
+        texts.append([answer.wait().text for answer in answers])
+    assert texts[0] == texts[1]
+
+
+def test_what_nothing_needs_is_given_back_after_a_while(load: Load, tiny: Path) -> None:
+    handle = load(tiny, draft=DraftMode.OFF, kv_idle_seconds=1)
+    first = start(handle, LONG, max_tokens=1000).wait().text
+    for begin in (100, 200):  # the second one displaces it
+        start(handle, LONG[begin : begin + 80]).wait()
+    allocated(handle, lambda cells: cells > 2 * 1700)
+    allocated(handle, lambda cells: cells == 2 * 512)
+    again = start(handle, LONG, max_tokens=1000)
+    assert again.wait().text == first

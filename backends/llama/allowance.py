@@ -1,7 +1,10 @@
 """What a KV cache may take of the memory that it lies in, asked before it is made larger.
 
-Some systems promise more memory than they have, and end the process that believes them.
+Some systems promise more memory than they have, and end the process that believes them; others refuse a process what
+the machine still has (`ulimit -v`, Windows' commit limit). So both are asked before the present cache is freed.
 """
+
+import mmap
 
 import psutil
 
@@ -9,6 +12,8 @@ from backends.engine.runner import NoMemory
 from backends.llama import native
 
 MARGIN = 32 << 20  # bytes that are left to others
+# and that this process must be able to get: compute buffers are made anew as well, and what was freed lies in fragments
+HEADROOM = 256 << 20
 
 
 class Allowance:
@@ -24,11 +29,20 @@ class Allowance:
 
     def check(self, num_cells: int, wanted: int) -> None:
         """Raises NoMemory. Cells of all slots together, now and after; what they hold goes through RAM meanwhile."""
-        copied = 0 if self._on_gpu else min(num_cells, wanted)
-        needed = round((max(0, wanted - num_cells) + copied) * self._bytes_per_cell)
+        copied = min(num_cells, wanted)
+        needed = round((max(0, wanted - num_cells) + (0 if self._on_gpu else copied)) * self._bytes_per_cell)
         free = self.free
         if wanted > num_cells and needed + MARGIN > free:
             raise NoMemory(f"{wanted:,} cells of KV cache need {_mib(needed)} more, and {_mib(free)} are free.")
+        self._try(round(copied * self._bytes_per_cell) if self._on_gpu else needed)
+
+    @staticmethod
+    def _try(num_bytes: int) -> None:
+        """Whether this process would be given so much RAM. It goes back at once, and untouched it costs none."""
+        try:
+            mmap.mmap(-1, num_bytes + HEADROOM).close()
+        except (OSError, ValueError) as error:
+            raise NoMemory(f"This process is given no {_mib(num_bytes)} more: {error}") from error
 
 
 def _mib(size: int) -> str:

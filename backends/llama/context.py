@@ -259,20 +259,27 @@ class NativeContext(Closable):
         return self._states.are_portable
 
     def resize(self, num_cells: int, num_slots: int) -> None:
-        """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError when
-        it cannot be made; it is as it was then."""
+        """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError or
+        MemoryError when it cannot be made; it is as it was then, or there is none (`pointer`)."""
         assert self._shadow is None or num_slots == self.num_slots, "shadows keep their distance"
         self._turn_keys()
         before = self._params
         states = self._states.take([slot for slot in range(self.num_slots) if self._num_held(slot)])
         self._free()
         try:
-            self._make(replace(before, num_cells=num_cells, num_slots=num_slots))
-        except NativeError:
-            self._make(before)
-            self._states.put_back(states)
+            self._make_with(replace(before, num_cells=num_cells, num_slots=num_slots), states)
+        except (NativeError, MemoryError):
+            self._make_with(before, states)
             raise
-        self._states.put_back(states)
+
+    def _make_with(self, params: ContextParams, states: dict[int, Payload]) -> None:
+        """Where they cannot be put back there is no context: an empty one would be taken for what it was."""
+        self._make(params)
+        try:
+            self._states.put_back(states)
+        except (NativeError, MemoryError):
+            self._free()
+            raise
 
     def _turn_keys(self) -> None:
         """A state has the keys as they are: those of a roll are turned by a decode, if only of a token to forget."""

@@ -60,7 +60,7 @@ class LlamaRunner:
             self._allowance.check(self.num_cells, num_cells)
         try:
             self._context.resize(num_cells, size.slots)
-        except NativeError as error:
+        except (NativeError, MemoryError) as error:
             if not self._context.pointer:
                 raise SystemExit(f"The KV cache could not be made again as it was: {error}") from error
             raise NoMemory(str(error)) from error

@@ -1,9 +1,11 @@
 """A KV cache that grows: the same text as one that was allocated at once, with less memory until it is needed."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.inference.supervisor import EngineHandle
@@ -11,8 +13,9 @@ from backends.engine.runner import NoMemory, Size
 from backends.engine.sequence import Sequence
 from backends.llama import allowance, context, native
 from backends.llama.allowance import Allowance
-from backends.llama.native import NativeModel
+from backends.llama.native import NativeError, NativeModel
 from backends.llama.runner import LlamaRunner
+from backends.llama.states import States
 from backends.protocol import Cells, DraftMode, KVLayout, Overflow
 from tests.inference.conftest import SECONDS, Answer
 from tests.llama import tiny_models
@@ -143,6 +146,63 @@ def test_a_context_that_cannot_be_made_leaves_the_one_that_was(
     say(runner, [undisturbed], 10)
     assert seq.tokens == undisturbed.tokens
     runner.close()
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+@pytest.mark.parametrize("call", ["take", "put_back"])
+@pytest.mark.parametrize("error", [MemoryError, NativeError])
+def test_without_memory_for_what_the_slots_hold_the_context_stays(
+    model: NativeModel, is_unified: bool, call: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_of(model, Size(512, 2), is_unified=is_unified)
+    seq, undisturbed = sequence(0, list(range(20, 90))), sequence(1, list(range(20, 90)))
+    say(runner, [seq], 5)
+    faults, works = [error("no memory is left")], getattr(States, call)
+
+    def fail_once(*args: object) -> object:
+        if faults:
+            raise faults.pop()
+        return works(*args)
+
+    monkeypatch.setattr(States, call, fail_once)
+    with pytest.raises(NoMemory):
+        runner.resize(Size(1024, 2))
+    assert runner.size == Size(512, 2)
+    say(runner, [seq], 5)
+    say(runner, [undisturbed], 10)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+def test_slots_that_nothing_gives_back_end_the_process(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would go on without what they had read."""
+    runner = runner_of(model, Size(512, 2), is_unified=True)
+    say(runner, [sequence(0, list(range(20, 90)))], 5)
+
+    def refuse(_states: States, _payloads: object) -> None:
+        raise NativeError("what the slots held could not be put back")
+
+    monkeypatch.setattr(States, "put_back", refuse)
+    with pytest.raises(SystemExit, match="could not be made again"):
+        runner.resize(Size(1024, 2))
+    runner.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is limited so on Linux")
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_what_this_process_is_not_given_is_refused(on_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(Allowance, "free", 1 << 40)
+    purse = Allowance(bytes_per_cell=1 << 16, on_gpu=on_gpu)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (336 << 20), hard))
+    try:
+        with pytest.raises(NoMemory, match="This process is given no"):
+            purse.check(2048, 4096)
+        purse.check(256, 512)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_more_is_not_asked_for_than_is_free(monkeypatch: pytest.MonkeyPatch) -> None:

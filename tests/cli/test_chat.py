@@ -15,13 +15,16 @@ import pytest
 from app.cli.talk.answer import Said, told_of_limit
 from app.cli.talk.choices import Choices
 from app.cli.talk.entry import Dropped, read_entry
+from app.cli.talk.interrupts import Interrupts
 from app.cli.talk.saved import load_chat, save_chat
+from app.cli.talk.session import Session
 from app.cli.terminal import stream
-from app.errors import SettingsError, UsageError
+from app.errors import Cancelled, SettingsError, UsageError
+from app.inference.supervisor import Supervisor
 from app.paths import Paths
 from backends.bounds import UNPRINTABLE
 from backends.convert.converter import convert
-from backends.protocol import Finish, Message, Priority, Timings
+from backends.protocol import EngineOptions, Finish, Message, Priority, Timings
 from tests.cli.terminals import Terminal, terminal
 from tests.cli.test_commands import SECONDS
 from tests.convert import checkpoints
@@ -291,6 +294,26 @@ def test_a_base_model_is_told_to_complete_too(base: Path) -> None:
     for flags, is_told in (([], True), (["--raw"], False)):
         result = subprocess.run([*command, *flags], input="a", capture_output=True, text=True, check=False)
         assert (result.returncode, told in result.stderr) == (0, is_told), result.stderr
+
+
+def test_ctrl_c_before_the_load_has_begun_counts(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    model, supervisor = tmp_path / "fake.gguf", Supervisor(tmp_path / "logs")
+    model.touch()
+    try:
+        interrupts = Interrupts()
+        supervisor.load("fake", model, EngineOptions(), backend="fake")
+        signal.raise_signal(signal.SIGINT)
+        session = Session(supervisor, "fake", interrupts, Choices())
+        with pytest.raises(Cancelled):
+            session.ready()
+        assert supervisor.get("fake").wait_ready(SECONDS)
+        assert session.ask("Say something long").finish is Finish.ABORT
+        assert not interrupts.leave.is_set()
+    finally:
+        supervisor.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("module", ["app.errors", "app.cli.models", "app.services"])

@@ -26,7 +26,6 @@ class Said:
 def answer(handle: EngineHandle, request: Generate, interrupts: Interrupts, *, is_shown: bool = True) -> Said:
     """Returns once it has ended, by itself or by Ctrl+C. Raises nothing of the engine's."""
     events: SimpleQueue[Output | Failed] = SimpleQueue()
-    interrupts.begin()
     try:
         uid = handle.submit(request, events.put)
     except (EngineError, RequestError) as error:

@@ -11,24 +11,22 @@ class Interrupts:
     """Of the main thread. A polite signal from outside leaves, whatever is going on."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()  # the answer, or the load, that is running
+        self.stop = threading.Event()  # what was asked for last: the start, a load, an answer
         self.leave = threading.Event()
         self._is_reading = False
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
             if number := getattr(signal, name, None):
                 signal.signal(number, self._hear)
 
-    def begin(self) -> None:
-        """Something that a first Ctrl+C should end."""
-        self.stop.clear()
-
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Meanwhile a signal raises KeyboardInterrupt: nothing else ends a read."""
+        """Meanwhile a signal raises KeyboardInterrupt: nothing else ends a read. What is read here begins anew, so
+        that a signal after it counts however long the work takes to begin."""
         self._is_reading = True
         try:
             if self.leave.is_set():
                 raise KeyboardInterrupt
+            self.stop.clear()
             yield
         finally:
             self._is_reading = False

@@ -69,7 +69,6 @@ class Session:
         return answer(self._supervisor.get(self.name), request, self.interrupts, is_shown=is_shown)
 
     def _wait(self, handle: EngineHandle) -> None:
-        self.interrupts.begin()
         line: ProgressLine | None = None
         try:
             while handle.snapshot.state is EngineState.LOADING:

@@ -29,7 +29,8 @@ LOG = VENV / "setup.log"
 STAMP = VENV / "slipstream.stamp"
 ENGINE_STAMP = VENV / "engine.stamp"
 # a module's tests stay together and share what it makes ready once; in the order of the folders, for the last are short
-PARALLEL = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
+# one worker more than cores: tests wait for processes, windows and clocks, too
+PARALLEL = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 # gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
 AMX_OFF = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"

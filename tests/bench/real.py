@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).parent / "results" / "real.md"
 KINDS = ("failure", "error", "skipped")
 CHOICE = ("-m", "real", "tests")  # the others of tests/real, on SmolLM2, belong to `make test`
-PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *CHOICE)
+PYTEST = (sys.executable, "-m", "pytest", "-n", "3", "--dist", "loadfile", *CHOICE)
 
 
 def main(arguments: list[str]) -> int:

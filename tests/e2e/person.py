@@ -200,7 +200,7 @@ def _play_the_guide() -> None:
     installed = home / "installed"
 
     class PlayedServices(StageServices):
-        def __init__(self, _paths: object):
+        def __init__(self, _paths: object, _standby: object):
             from app.guide import GUIDE_NAME
 
             guide = entry(GUIDE_NAME, "guide-20ms.gguf")

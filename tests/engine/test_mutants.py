@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 300  # a bug may let a test wait for its own limit
-SAMPLE = 4  # one in so many by default, all of them in `make real`: each takes three to twenty seconds
+SAMPLE = 8  # one in so many by default, all of them in `make real`: each takes three to twenty seconds
 PYTEST_INI = "[pytest]\npythonpath = .\naddopts = -q --import-mode=importlib\ntimeout = 60\n"
 pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 

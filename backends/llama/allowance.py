@@ -24,7 +24,7 @@ class Allowance:
     def free(self) -> int:
         """Bytes on the device of the cache."""
         if self._on_gpu:
-            return sum(device.free for device in native.devices() if device.is_gpu)
+            return sum(gpu.free for gpu in native.gpus())
         return psutil.virtual_memory().available
 
     def check(self, num_cells: int, wanted: int) -> None:

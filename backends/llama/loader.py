@@ -385,7 +385,7 @@ def _layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: 
 
 def _is_on_gpu(model: NativeModel, layers: int) -> bool:
     """All of it: no thread of the processor's computes."""
-    return layers > model.num_layers and any(device.is_gpu for device in native.devices())
+    return layers > model.num_layers and native.has_gpu()
 
 
 def _context(model: NativeModel, options: EngineOptions, layout: Layout, following: Following | None) -> NativeContext:

@@ -109,7 +109,7 @@ def _context(model: NativeModel, options: EngineOptions, following: Following, t
 
 
 def _free_vram() -> int | None:
-    gpus = [device.free for device in native.devices() if device.is_gpu]
+    gpus = [gpu.free for gpu in native.gpus()]
     return sum(gpus) if gpus else None
 
 

@@ -1,4 +1,4 @@
-"""`make real`: every test on real models, tokenizers and templates, and a table of what was run.
+"""`make real`: the tests on real models, tokenizers and templates, the long ones, and a table of what was run.
 
 Writes tests/bench/results/real.md; the exit code is pytest's.
 """

@@ -148,8 +148,8 @@ MUTANTS = {
     ),
     "a state of other adapters is kept for the load's own": (
         "engine/keeper.py",
-        "if adapters != self._adapters or (self.store",
-        "if (self.store",
+        "if self.store is None or not held or adapters != self._adapters:",
+        "if self.store is None or not held:",
     ),
     "a state of the load's own adapters serves others": (
         "engine/keeper.py",

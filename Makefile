@@ -15,8 +15,8 @@ real:     ## tests on more real models, tokenizers and templates (700 MB, once),
 check:    ## lint, format, types, import contracts, tests
 	@$(PYTHON) packaging/bootstrap.py check
 
-bench:    ## measurements on this machine
-	@$(PYTHON) packaging/bootstrap.py bench
+bench:    ## what your models do on this machine, a page each; or MODEL=an id or a GGUF file
+	@$(PYTHON) packaging/bootstrap.py bench $(if $(MODEL),"$(MODEL)")
 
 engine:   ## build llama.cpp anew with our flags (CMAKE_ARGS="-DGGML_CUDA=on" for CUDA)
 	@$(PYTHON) packaging/bootstrap.py engine

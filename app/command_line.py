@@ -23,6 +23,7 @@ COMMANDS = {
     "search": "find models on the Hub",
     "models": "the library: everything on this disk, its hashes and duplicates",
     "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
+    "bench": "what a model does on this machine: speed, memory, and what each optimization gains, told in words",
     "chat": "talk to a model in this terminal, or have one question from a pipe answered",
     "serve": "open the local OpenAI-compatible port, without a window",
 }

@@ -22,9 +22,19 @@ KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
     *("model-ids.json*", ".model-ids.json.*"),
-    *("cards", "*.card.json", "models", "chat-history"),
+    *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
-    *("selftest*", "checked-models.json*", "guide-*", "demo-*", ".slipstream-folder", "logs", "Logs", "*.log"),
+    *(
+        "selftest*",
+        "checked-models.json*",
+        "guide-*",
+        "demo-*",
+        "bench-*",
+        ".slipstream-folder",
+        "logs",
+        "Logs",
+        "*.log",
+    ),
 )
 
 
@@ -78,6 +88,11 @@ class Paths:
     @property
     def cards(self) -> Path:
         return self.data / "cards"
+
+    @property
+    def benchmarks(self) -> Path:
+        """Pages of `slipstream bench`."""
+        return self.data / "benchmarks"
 
     @property
     def prompt_cache(self) -> Path:

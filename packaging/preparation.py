@@ -94,7 +94,7 @@ def perform(task: str, arguments: list[str]) -> int:
     if task == "check":
         return check()
     if task == "bench":
-        return call(tool("python"), "-m", "tests.bench.run", *arguments)
+        return call(tool("slipstream"), "bench", *arguments)
     return 0
 
 

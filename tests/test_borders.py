@@ -13,7 +13,9 @@ QT = {"PySide6", "shiboken6", "ui"}
 
 LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not by the start
 
-COMMANDS = "app.cli.cache, app.cli.convert, app.cli.demo, app.cli.evaluate, app.cli.install, app.cli.models"
+COMMANDS = (
+    "app.cli.bench, app.cli.cache, app.cli.convert, app.cli.demo, app.cli.evaluate, app.cli.install, app.cli.models"
+)
 COMMANDS += ", app.cli.pull, app.cli.quantize, app.cli.search, app.cli.serve, app.cli.window"
 APPLICATION = f"import app.__main__, app.services, {COMMANDS}, app.server.application"
 SEVERAL = [

@@ -25,6 +25,10 @@ def demo(cache: Path) -> Workshops:
     return Workshops(cache, "demo", prefix="demo-", follows=True)
 
 
+def bench(cache: Path) -> Workshops:
+    return Workshops(cache, "bench", prefix="bench-", follows=True)
+
+
 def evaluation(cache: Path) -> Workshops:
     """Beside the references that grow in it."""
     return Workshops(cache / "evaluations", "evaluation", prefix="work-")
@@ -37,6 +41,7 @@ def clear_leftovers(paths: Paths) -> list[str]:
         "Models cannot be brought in": incoming(paths.models),
         "The guide cannot be installed": guide(paths.cache),
         "The demo cannot run": demo(paths.cache),
+        "The guide cannot be measured": bench(paths.cache),
         "Models cannot be measured": evaluation(paths.cache),
     }
     return [sentence for what, workshops in places.items() if (sentence := _clear(what, workshops))]

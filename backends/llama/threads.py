@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from backends.engine.neighbours import Neighbours
 from backends.engine.threads import Threads, thread_modes
 from backends.llama.binding import lib
 from backends.llama.waiting import Waiting, waiting
+from backends.neighbours import Neighbours
 from backends.protocol import Processor
 
 FEW_ROWS = 16  # more are a prompt's, which keep threads at work for longer between two barriers

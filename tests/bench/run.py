@@ -1,4 +1,4 @@
-"""Measures the main road on this machine: `make bench`. Writes tests/bench/results/road.{json,md}.
+"""Measures the main road, for developers: `python -m tests.bench.run`. Writes tests/bench/results/road.{json,md}.
 
 Ratios are medians over pairs taken in turn (A B B A), with an A/A pair first that shows what this machine calls
 equal. Times are wall-clock, of one run, on whatever else this machine is doing.
@@ -290,7 +290,7 @@ def write(figures: dict[str, Any]) -> None:
     lines = [
         "# The main road, measured",
         "",
-        "Made by `make bench`; see tests/bench/run.py for what each figure is.",
+        "Made by `python -m tests.bench.run`, which says what each figure is.",
         "",
     ]
     lines += _rows(figures, "")

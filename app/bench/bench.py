@@ -1,0 +1,232 @@
+"""Measures one model with a person's own engine options: what they will notice, and what each optimization does here.
+
+Everything is measured more than once, and what is compared in turns (A B B A): the difference between equal runs says
+which other difference means anything.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+
+from app.bench.asking import Asking, together_per_second
+from app.bench.engines import SHORT, Engines, Started
+from app.bench.figures import Comparison, Figures, Memory, Quantized, Reading, Sample, Subject, Together
+from app.bench.guessing import guesses_so, pairs_of, sources
+from app.bench.lives import Lives, compared, is_quantized, quantized_kind, with_other_kv
+from app.bench.passages import ANSWER, chat, reading
+from app.errors import EngineError, EvaluationError, ModelFileError, RequestError
+from app.lab.machine import machine_name
+from app.lab.settings import Settings
+from app.library.entry import ModelEntry
+from backends.measurement import Evaluation
+from backends.protocol import DraftMode, EngineOptions, Ready, Timings
+
+MINUTES = 5.0  # after which no further part is begun
+DEPTHS = (512, 2048, 4096)  # tokens of the prompts
+COMPARED = (2048, 1024, 512, 256, 128)  # of those behind which options are compared: the longest that is quick enough
+READING_SECONDS, COMPARED_SECONDS = 60.0, 8.0  # that a prompt of such a length may take
+LEAST, MOST, SECONDS = 2, 5, 12.0  # runs of one thing: no more once they have taken so long
+MOST_TOGETHER = 4
+NUM_CHUNKS = 8  # of the text on which predictions are compared: some 2,000
+NUM_PARTS = 14  # that are told; drafts may add some
+
+Hear = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
+Evaluate = Callable[[Settings], Evaluation]  # of the model against itself
+
+
+class Bench:
+    """`figures` is what is known so far, also after a failure; None before the model is loaded."""
+
+    def __init__(self, entry: ModelEntry, options: EngineOptions, engines: Engines, evaluate: Evaluate, hear: Hear):
+        """evaluate raises EvaluationError, ModelFileError, EngineError or Cancelled."""
+        self._until = time.monotonic() + 60 * MINUTES
+        self.figures: Figures | None = None
+        self._entry, self._options = entry, options
+        self._engines, self._evaluate, self._hear = engines, evaluate, hear
+        self._num_told = 0
+
+    def run(self) -> Figures:
+        """Raises EngineError for a model that does not load at all, and Cancelled."""
+        self._tell("Starting the engine")
+        with self._engines.started(self._options) as main:
+            self.figures = Figures(self._subject(main.ready))
+            self._notice(main)
+            self._drafts(main)
+        self._compare_options()
+        self._compare_predictions()
+        return self._add(is_whole=True)
+
+    def _notice(self, main: Started) -> None:
+        """What a person will notice, on one engine that is theirs."""
+        asking, ready = main.asking, main.ready
+        first = asking.footprint()
+        text = self._engines.passages.next(SHORT)
+        timings = asking.answer(reading(text))
+        self._engines.passages.learn(len(text), timings.prompt_n + timings.cache_n)
+        readings = tuple(self._readings(asking, ready.context))
+        longest = max(each.num_tokens for each in readings)
+        depth = _compared_depth(readings[-1].speed.median, ready.context)
+        self._add(depth=depth, memory=Memory(first, asking.footprint(), longest))
+        self._answers(asking, min(MOST_TOGETHER, ready.parallel))
+
+    def _readings(self, asking: Asking, context: int) -> Iterator[Reading]:
+        for depth in _fitting(DEPTHS, context):
+            self._tell(f"Reading prompts of {depth:,} tokens")
+            known = self._known.readings
+            if known and depth / known[-1].speed.median > READING_SECONDS:
+                self._leave_out(f"A prompt of {depth:,} tokens would have taken more than a minute to read.")
+                return
+            found = self._reading(asking, depth)
+            self._add(readings=(*known, found))
+            yield found
+
+    def _reading(self, asking: Asking, depth: int) -> Reading:
+        """Each prompt twice: the second time it is in the prompt cache."""
+        runs: list[tuple[Timings, Timings]] = []
+
+        def read() -> float:
+            text = self._engines.passages.next(depth)
+            cold = asking.answer(reading(text))
+            runs.append((cold, asking.answer(reading(text))))
+            return 1000 * cold.prompt_n / cold.prompt_ms
+
+        speed = _repeated(read)
+        cold, warm = (Sample(tuple(run[side].first_token_ms / 1000 for run in runs)) for side in (0, 1))
+        return Reading(runs[-1][0].prompt_n, speed, cold, warm)
+
+    def _answers(self, asking: Asking, count: int) -> None:
+        """One by one and side by side, in turns."""
+        self._tell("Answering")
+        ones: list[float] = []
+
+        def run() -> float:
+            ones.append(together_per_second(asking.answers([chat(0, ANSWER, draft=False)])))
+            if count == 1:
+                return ones[-1]
+            return together_per_second(asking.answers([chat(n, ANSWER, draft=False) for n in range(count)]))
+
+        all_, one = _repeated(run), Sample(tuple(ones))
+        self._add(answer=one, together=Together(count, Comparison(one, all_)) if count > 1 else None)
+
+    def _drafts(self, main: Started) -> None:
+        """Each source by itself, on an engine of its own unless the person's has only that one."""
+        for source, mode in sources(self._options).items():
+            self._tell(f"Trying drafts by {source}")
+            self._try(f"Drafts by {source}", partial(self._try_drafts, source, mode, main))
+
+    def _try_drafts(self, source: str, mode: DraftMode, main: Started) -> None:
+        if guesses_so(self._options, mode):
+            self._add_drafts(source, main.asking)
+        else:
+            with self._engines.started(replace(self._options, draft=mode)) as engine:
+                self._add_drafts(source, engine.asking)
+
+    def _add_drafts(self, source: str, asking: Asking) -> None:
+        for found in pairs_of(source, asking):
+            self._add(drafts=(*self._known.drafts, found))
+
+    def _compare_options(self) -> None:
+        """Engines started anew, in turns, each with one option changed."""
+        own = Lives(self._options)
+        growth = Lives(replace(self._options, kv_grow=not self._options.kv_grow))
+        cache = Lives(with_other_kv(self._options))
+        kind = quantized_kind(self._options)
+        changes = {"your options": own, "the KV cache growing otherwise": growth, "another KV cache": cache}
+        for name in (*changes, *reversed(changes)):
+            self._tell(f"Starting anew with {name}")
+            what = f"An engine with {name}"
+            self._try(what, partial(changes[name].live, self._engines, self._known.depth))
+            self._add(
+                starts=Sample(tuple(own.starts)) if own.starts else None,
+                growth=compared(own, growth, is_own=self._options.kv_grow),
+                quantized=Quantized(kind, compared(own, cache, is_own=is_quantized(self._options))),
+            )
+
+    def _compare_predictions(self) -> None:
+        """With a quantized KV cache, and without."""
+        self._tell("Comparing predictions")
+        kind = quantized_kind(self._options)
+        layers, threads = self._options.gpu_layers, self._options.threads
+        settings = Settings(num_chunks=NUM_CHUNKS, kv_type_k=kind, kv_type_v=kind, gpu_layers=layers, threads=threads)
+
+        def measure() -> None:
+            divergence = self._evaluate(settings).kld
+            known = self._known.quantized or Quantized(kind, None)
+            self._add(quantized=replace(known, divergence=divergence))
+
+        self._try(f"What a KV cache of {kind} changes in the answers", measure)
+
+    @property
+    def _known(self) -> Figures:
+        assert self.figures is not None
+        return self.figures
+
+    def _add(self, **found: Any) -> Figures:
+        self.figures = replace(self._known, others=tuple(self._engines.others), **found)
+        return self.figures
+
+    def _leave_out(self, sentence: str) -> None:
+        if sentence not in self._known.left_out:  # what refuses once refuses again
+            self._add(left_out=(*self._known.left_out, sentence))
+
+    def _try(self, what: str, measure: Callable[[], None]) -> None:
+        """One part that fails is left out with the reason, and the others are measured all the same."""
+        if time.monotonic() > self._until:
+            self._leave_out(f"{what}: not begun, because {MINUTES:.0f} minutes were over.")
+            return
+        try:
+            measure()
+        except (EngineError, RequestError, EvaluationError, ModelFileError) as error:
+            self._leave_out(f"{what}: {error}")
+
+    def _tell(self, doing: str) -> None:
+        self._hear(doing, min(1.0, self._num_told / NUM_PARTS))
+        self._num_told += 1
+
+    def _subject(self, ready: Ready) -> Subject:
+        entry = self._entry
+        return Subject(
+            name=entry.name,
+            file=entry.path.name,
+            bytes=entry.bytes,
+            num_parameters=ready.num_parameters,
+            quantization=entry.quantization,
+            machine=machine_name(ready.device),
+            num_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+            device=ready.device,
+            threads=ready.threads,
+            context=ready.context,
+            parallel=ready.parallel,
+            kv_type_k=ready.kv_type_k,
+            kv_type_v=ready.kv_type_v,
+            flash_attention=ready.flash_attention,
+            draft=ready.draft,
+            kv_grows=self._options.kv_grow,
+            build=ready.build,
+            version=version("slipstream"),
+            measured=datetime.now().astimezone().isoformat(timespec="seconds"),
+            notes=ready.notes,
+        )
+
+
+def _repeated(run: Callable[[], float]) -> Sample:
+    values, until = [run()], time.monotonic() + SECONDS
+    while len(values) < LEAST or (len(values) < MOST and time.monotonic() < until):
+        values.append(run())
+    return Sample(tuple(values))
+
+
+def _fitting(depths: tuple[int, ...], context: int) -> tuple[int, ...]:
+    """Those that leave room for an answer; half of a context that is smaller than all of them."""
+    return tuple(depth for depth in depths if depth + 2 * ANSWER <= context) or (max(1, context // 2),)
+
+
+def _compared_depth(per_second: float, context: int) -> int:
+    fitting = _fitting(COMPARED, context)
+    return next((depth for depth in fitting if depth <= per_second * COMPARED_SECONDS), fitting[-1])

@@ -1,0 +1,46 @@
+"""How much of the processor other programs use. Knows nothing of models."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+
+class Neighbours:
+    """Called from time to time, it says how many cores others used since the last call; None where nobody says.
+
+    A virtual machine's stolen time counts as theirs. `own` tells the processor's time that is ours, in seconds: of this
+    process, without its children, unless another way is given.
+    """
+
+    def __init__(self, own: Callable[[], float] = time.process_time) -> None:
+        self._own = own
+        self._before = self._now()
+
+    def __call__(self) -> float | None:
+        before, self._before = self._before, self._now()
+        if before is None or self._before is None:
+            return None
+        seconds, all_busy, own = (new - old for new, old in zip(self._before, before, strict=True))
+        return max(0.0, all_busy - own) / seconds if seconds > 0 else None
+
+    def _now(self) -> tuple[float, float, float] | None:
+        """Seconds: of the clock, of all cores at work, and of what is ours."""
+        try:
+            times = psutil.cpu_times()
+        except (OSError, psutil.Error, RuntimeError):
+            return None
+        at_rest = times.idle + getattr(times, "iowait", 0.0)
+        counted_twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        return time.monotonic(), sum(times) - at_rest - counted_twice, self._own()
+
+
+def family_time() -> float:
+    """Processor time of this process and all below it, in seconds; of those that have ended, too."""
+    total, me = 0.0, psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.Error):  # it ends just now, and its parent will know its time
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total

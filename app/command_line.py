@@ -3,6 +3,7 @@
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -36,6 +37,8 @@ def execute(argv: Sequence[str] | None = None) -> int:
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
     arguments = _parser().parse_args(argv)
     guard_log()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # from here on a command may have something to put away
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
         return code
@@ -61,7 +64,11 @@ class _Command(argparse.ArgumentParser):
 
     def parse_known_args(self, *given: Any, **named: Any) -> Any:
         import_module(f"app.cli.{self.get_default('command')}").add_arguments(self)
-        return super().parse_known_args(*given, **named)
+        found, left = super().parse_known_args(*given, **named)
+        if (words := getattr(found, "question", None)) is not None:  # argparse ends a list of words at an option
+            words += [each for each in left if not each.startswith("-")]
+            left = [each for each in left if each.startswith("-")]
+        return found, left
 
 
 class _Version(argparse.Action):

@@ -164,11 +164,11 @@ def settle(log_path: Path | None) -> None:
     os.environ["GGML_NO_BACKTRACE"] = "1"  # else every abort of ggml starts a debugger first
 
 
-def redirect_output(log_path: Path | None) -> None:
+def redirect_output(log_path: Path | None, *, is_new: bool = True) -> None:
     """Native code writes to fds 1 and 2 directly; a windowed Windows program has neither, nor sys.stderr.
 
-    None: nowhere, until it is known."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    None: nowhere, until it is known. is_new: what another process has written there is written over."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if is_new else 0)
     try:  # neither through a link nor into a pipe, which would wait for a reader
         log = os.open(
             log_path or os.devnull, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600

@@ -20,8 +20,11 @@ SIGNAL_MS = 300
 log = logging.getLogger(__name__)
 
 
-def run(services: "Services", argv: list[str], asked: threading.Event | None = None) -> int:
-    """Returns when the window is closed, or soon after `asked` is set. The services are left to whoever made them."""
+def run(services: "Services", argv: list[str], asked: threading.Event | None = None, *, takes_up: bool = False) -> int:
+    """Returns when the window is closed, or soon after `asked` is set. The services are left to whoever made them.
+
+    takes_up: once it is seen, what an earlier run has left unfinished goes on.
+    """
     application = QApplication(argv)
     if asked is not None:
         _close_when_asked(application, asked)
@@ -34,6 +37,8 @@ def run(services: "Services", argv: list[str], asked: threading.Event | None = N
     window = MainWindow(services, bridge, theme)
     services.telemetry.start()
     window.show()
+    if takes_up:
+        QTimer.singleShot(0, window, window.take_up)
     try:
         return application.exec()
     finally:

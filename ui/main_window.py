@@ -15,6 +15,7 @@ from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
 from ui.hub.discover_page import DiscoverPage
 from ui.hub.install_desk import InstallDesk
+from ui.hub.notices import sentence
 from ui.jobs.downloads_page import DownloadsPage
 from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
@@ -45,6 +46,7 @@ class MainWindow(QMainWindow):
     def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
         super().__init__()
         self._services = services
+        self._bridge = bridge
         self._wanted: str | None = None  # a model to chat with as soon as the library knows it
         self.setWindowTitle("Slipstream")
         self.setMinimumSize(*MINIMUM_SIZE)
@@ -122,6 +124,14 @@ class MainWindow(QMainWindow):
         self.models.refresh()
         if self._services.settings.serve:
             self.server.start()
+
+    def take_up(self) -> None:
+        """What an earlier run has left unfinished, on a worker: it looks through folders."""
+        take_up = self._services.recover_installs
+        self._bridge.call(take_up, lambda _: self._tell_notices(), self._refuse)
+
+    def _refuse(self, error: Exception) -> None:
+        self.banners.show_banner(Tone.WARNING, sentence(error))
 
     def _tell_notices(self) -> None:
         """At the start, and what reading the library has found out since."""

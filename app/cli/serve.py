@@ -69,6 +69,8 @@ def _serve(arguments: argparse.Namespace, key: str | None, asked: threading.Even
         _wait_for(handles, asked)
         standby.close()
         if asked.is_set():
+            for handle in handles:
+                handle.close_unloaded()
             return 0
         if handles:
             _take_up(services)  # what is left of earlier runs has time until the models are there

@@ -33,19 +33,21 @@ def run(_arguments: argparse.Namespace) -> int:
 
         services = Services(Paths.from_environment(), standby)
         try:
-            services.recover_installs()
-            return open_window(services, asked)
+            return open_window(services, asked, takes_up=True)
         finally:
             services.close()
     finally:
         standby.close()
 
 
-def open_window(services: "Services", asked: threading.Event) -> int:
-    """Returns its exit code once it is closed, by a person or because it was asked to. The services stay open."""
+def open_window(services: "Services", asked: threading.Event, *, takes_up: bool = False) -> int:
+    """Returns its exit code once it is closed, by a person or because it was asked to. The services stay open.
+
+    takes_up: what an earlier run has left unfinished goes on.
+    """
     from ui.application import run as run_window
 
-    return run_window(services, sys.argv[:1], asked)
+    return run_window(services, sys.argv[:1], asked, takes_up=takes_up)
 
 
 def has_display() -> bool:

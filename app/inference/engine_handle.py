@@ -209,6 +209,11 @@ class EngineHandle:
             self.restart("it did not end by itself")  # closed, so it does not come back
             self._thread.join(KILL_SECONDS)
 
+    def close_unloaded(self) -> None:
+        """Without waiting, while it still loads: it has nothing to put away."""
+        if self._snapshot.state is EngineState.LOADING:
+            self.close(0.0)
+
     def _run(self) -> None:
         try:
             self._live()

@@ -5,11 +5,12 @@ step has begun: nothing of that is said, and the steps are told to let the answe
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from backends.engine.logprobs import Logprobs
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.protocol import Finish, Output, Timings
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class _Answer:
     num_drafted: int = 0
     num_accepted: int = 0
     num_rolled: int = 0
+    logprobs: Logprobs = field(default_factory=Logprobs)
 
     def take(self, said: Said, now: float) -> None:
         """The account of them."""
@@ -80,23 +82,26 @@ class Answers:
 
     def _output(self, answer: _Answer, said: Said, now: float) -> Output:
         answer.take(said, now)
-        text, new = self._read(answer, said.tokens)
-        logprobs = _logprobs(answer, said, new) if said.logprobs else ()
+        text, new = self._read(answer, said)
         if answer.text.stopped and not said.finish:
             self._on_stop(said.uid)
         if said.finish or answer.text.stopped:
             assert answer.timings, "its first tokens came with the prompt's account"
-            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, logprobs)
+            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new)
+        logprobs = answer.logprobs.take(answer.text) if said.logprobs else ()
         return Output(said.uid, text, new, None, said.timings, logprobs)
 
-    def _read(self, answer: _Answer, tokens: list[int]) -> tuple[str, int]:
+    def _read(self, answer: _Answer, said: Said) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
         text, read, num_new = "", answer.text, 0
-        for token in tokens:
+        for token in said.tokens:
             num_new += 1
             if token in answer.eos:
                 break
+            begin = read.num_heard if said.logprobs else 0
             text += read.push(self._piece(token), answer.signs.get(token, ""))
+            if said.logprobs:
+                answer.logprobs.add(said.logprobs[num_new - 1](), begin, read.num_heard)
             if read.stopped:
                 break
         answer.num_said += num_new
@@ -110,15 +115,9 @@ class Answers:
         prompt: Timings,
         text: str = "",
         num_new: int = 0,
-        logprobs: tuple[TokenLogprob, ...] = (),
     ) -> Output:
         del self._answers[uid]
         text += answer.text.finish()
-        finish = Finish.STOP if answer.text.stopped else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs)
-
-
-def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:
-    """Of the new tokens but the one that ends it."""
-    pairs = zip(said.tokens[:num_new], said.logprobs, strict=False)
-    return tuple(logprob() for token, logprob in pairs if token not in answer.eos)
+        is_cut = answer.text.stopped
+        logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
+        return Output(uid, text, num_new, Finish.STOP if is_cut else finish, answer.account(prompt), logprobs)

@@ -6,14 +6,23 @@ from collections.abc import Iterable
 
 class TextStream:
     """Bytes in, text out. Holds back half characters and whatever may become a stop string. signs: the characters that
-    stand for control tokens in stop strings; none of them is shown."""
+    stand for control tokens in stop strings; none of them is shown.
+
+    num_heard: characters that came, a half one included; num_released: of them those that may be shown.
+    """
 
     def __init__(self, stop: tuple[str, ...] = (), signs: Iterable[str] = ()):
         self.stopped = False
+        self.num_released = 0
         self._stop = tuple(s for s in stop if s)
         self._signs = dict.fromkeys(map(ord, signs))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
+
+    @property
+    def num_heard(self) -> int:
+        is_half = bool(self._decoder.getstate()[0])
+        return self.num_released + len(self._held) + is_half
 
     def push(self, piece: bytes, sign: str = "") -> str:
         """The text that can be shown now. sign: of a control token. After a stop string was met, `stopped` is set and
@@ -31,6 +40,7 @@ class TextStream:
         return self._shown(rest)
 
     def _shown(self, text: str) -> str:
+        self.num_released += len(text)
         return text.translate(self._signs) if self._signs else text
 
     def _release(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from backends.child import Refusal
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
+from backends.llama.threads import Following
 from backends.quality.choices import NUM_ENDINGS, Answer, Item, answer
 from backends.quality.softmax import Floats, Softmax
 
@@ -37,7 +38,15 @@ class Cut:
 class Chooser:
     """Has a small context of its own beside the model's others. Close it, or use it as a context manager."""
 
-    def __init__(self, model: NativeModel, name: str, threads: int, flash_attention: str = "auto"):
+    def __init__(
+        self,
+        model: NativeModel,
+        name: str,
+        threads: int,
+        flash_attention: str = "auto",
+        following: Following | None = None,
+    ):
+        """following: the thread mode that suits the machine's load; None: as many as `threads`, whoever else works."""
         self._model, self._name = model, name
         self._softmax = Softmax(model.num_tokens)
         params = ContextParams(
@@ -46,6 +55,7 @@ class Chooser:
             batch_tokens=BATCH_TOKENS,
             threads=threads,
             flash_attention=flash_attention,
+            following=following,
         )
         try:
             self._context = NativeContext(model, params)

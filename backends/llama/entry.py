@@ -27,6 +27,7 @@ def prepare() -> "Callable[[Load, Callable[[float], None]], LlamaModel]":
 
     def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":
         fingerprint.take_fingerprint(load.model)
+        rendering.log = load.log
         try:
             return loader.load(load, report, rendering)
         except BaseException:

@@ -74,7 +74,8 @@ class Work:
             return [], 0.0
         begin, name = time.perf_counter(), reader.path.name
         advance = self._advance(self.stages.next(), name, len(self.items), "multiple-choice items answered")
-        with Chooser(reader.model, name, self.threads, self.options.flash_attention) as chooser:
+        following = reader.following
+        with Chooser(reader.model, name, self.threads, self.options.flash_attention, following) as chooser:
             return chooser.answers(self.items, advance), time.perf_counter() - begin
 
     def noise(self, reader: TextReader, chunks: Int32s) -> Noise | None:

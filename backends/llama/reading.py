@@ -32,7 +32,7 @@ from backends.llama.placement import (
     place,
     total_bytes,
 )
-from backends.llama.threads import NativeThreads
+from backends.llama.threads import Following, NativeThreads
 from backends.protocol import EngineOptions
 
 BATCH_TOKENS = 512  # llama.cpp computes as many at once at most; shorter chunks are read side by side
@@ -102,6 +102,11 @@ class TextReader:
             for first in range(0, self._length, width):
                 yield from self._decode(group, first, min(first + width, self._length))
 
+    @property
+    def following(self) -> Following:
+        """For contexts beside this one, on the same thread."""
+        return self._threads.of_target()
+
     def close(self) -> None:
         self._resources.close()
 
@@ -140,7 +145,7 @@ class TextReader:
                     kv_type_k=options.kv_type_k,
                     kv_type_v=options.kv_type_v,
                     flash_attention=options.flash_attention,
-                    following=self._threads.of_target(),
+                    following=self.following,
                 ),
             )
         except NativeError as error:

@@ -6,7 +6,7 @@ llama.cpp ends the process on some files that do not add up; here that is one se
 import faulthandler
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import default_threads
+from backends.llama.threads import NativeThreads
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
@@ -96,9 +97,13 @@ def shortened(value: object) -> str:
 
 
 def _try_forward(model: NativeModel, ids: list[int]) -> None:
-    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads())
+    threads = NativeThreads(default_threads())
+    following = threads.of_target()
+    params = ContextParams(
+        NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads(), following=following
+    )
     try:
-        with NativeContext(model, params) as context:
+        with closing(threads), NativeContext(model, params) as context:
             tokens = ids[:NUM_TOKENS] or [0]
             for row, token in enumerate(tokens):
                 context.set_row(row, token, row, 0)

@@ -7,12 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from backends.sandbox import inside
-from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Tool
+from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Speak, Tool
 
 START_SECONDS = 30.0  # imports from a slow disk, on a busy machine
 UNPACK_SECONDS = 30.0
@@ -58,13 +59,17 @@ class Child:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def do(self, job: Job, tools: dict[str, Callable[[], Tool]]) -> Done | Failed:
-        """What the job needs goes first, unless this child has it; it is made while the child starts."""
+    def do(self, job: Job, tools: dict[str, Callable[[], Tool]], log: Path | None = None) -> Done | Failed:
+        """What the job needs goes first, unless this child has it; it is made while the child starts.
+
+        log: for its words, if it was started before that was known; it is told with its first job."""
         new = [Keep(name, make()) for name, make in tools.items() if name not in self._tools]
         if not self._is_ready:
             self._exchange(None, START_SECONDS)
             self._watch.allow_from_here()
             self._is_ready = True
+            if log:
+                self._exchange(Speak(log), START_SECONDS)
         for keep in new:
             self._watch.allow_anything()
             self._exchange(keep, UNPACK_SECONDS)

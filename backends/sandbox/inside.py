@@ -9,12 +9,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from backends.bounds import MAX_REASON, sentence
-from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Refused
+from backends.child import redirect_output
+from backends.sandbox.job import Begun, Bounds, Done, Failed, Job, Keep, Refused, Speak
 from backends.sandbox.limits import bound_memory, end_with_parent, ending_after, leave_no_core
 
 
 def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: tuple[str, ...]) -> None:
-    """Its words go to the engine's log, which it inherits."""
+    """Its words go to the engine's log, which it inherits, or is told."""
     leave_no_core()
     end_with_parent()
     threading.Thread(target=_end_with_the_engine, args=(lifeline,), daemon=True).start()
@@ -29,7 +30,10 @@ def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: 
         except (EOFError, OSError):
             os._exit(0)
         connection.send(Begun())
-        if isinstance(message, Keep):
+        if isinstance(message, Speak):
+            redirect_output(message.log, is_new=False)
+            connection.send(Done(None))
+        elif isinstance(message, Keep):
             bound_memory(None)
             tools[message.name] = message.tool.unpack()
             bound_memory(bounds.memory)

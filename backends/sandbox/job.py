@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 DEADLINE = 2.0  # seconds for one job
@@ -62,6 +63,13 @@ class Keep:
 
     name: str
     tool: Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Into this log from now on: the engine's, which was not known when the child was started."""
+
+    log: Path
 
 
 @dataclass(frozen=True, slots=True)

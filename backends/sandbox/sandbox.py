@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ class Sandbox:
     def __init__(self, bounds: Bounds | None = None, imports: tuple[str, ...] = ()):
         self._bounds = bounds or Bounds()
         self._imports = imports
+        self.log: Path | None = None  # set by who learns where words go after the child was started
         self._child: Child | None = None
         # several encoders may ask one sandbox; a thread of its own would only hand on what the child does
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class Sandbox:
             reason = f"the process that reads it could not be started ({error.strerror})"
             raise Fault(reason, is_final=False, is_ours=True) from None
         try:
-            answer = child.do(job, tools)
+            answer = child.do(job, tools, self.log)
         except (EOFError, OSError):
             reason = child.end()
             self._replace()

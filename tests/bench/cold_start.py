@@ -190,7 +190,7 @@ opened = app.cli.window.open_window
 def tell(what):
     print(what, time.perf_counter(), flush=True)
 
-def open_window(services, asked):
+def open_window(services, asked, **options):
     from PySide6.QtCore import QEvent, QObject, QTimer
     import ui.application
 
@@ -228,7 +228,7 @@ def open_window(services, asked):
                 QTimer.singleShot(0, self.close)
 
     ui.application.MainWindow = Window
-    return opened(services, asked)
+    return opened(services, asked, **options)
 
 app.cli.window.open_window = open_window
 import app.__main__

@@ -302,6 +302,7 @@ def test_ctrl_c_before_the_load_has_begun_counts(tmp_path: Path) -> None:
     model.touch()
     try:
         interrupts = Interrupts()
+        assert not interrupts.stop.is_set(), "somebody looks: from here on a signal is heeded"
         supervisor.load("fake", model, EngineOptions(), backend="fake")
         signal.raise_signal(signal.SIGINT)
         session = Session(supervisor, "fake", interrupts, Choices())
@@ -329,6 +330,54 @@ def test_ctrl_c_while_it_starts_is_no_traceback(module: str) -> None:
     """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("serve --model nothing.gguf", "app.inference.standby"),
+        ("serve --model nothing.gguf", "app.services"),
+        ("chat nothing.gguf hello", "app.services"),
+        ("evaluate nothing.gguf", "app.services"),
+        ("models", "app.errors"),
+    ],
+)
+def test_a_signal_while_it_starts_ends_it_there_and_then(command: str, module: str, number: str) -> None:
+    """Without a traceback, and without first doing what it was about to do."""
+    code = f"""if True:
+        import os, signal, sys
+        class Stop:
+            is_over = False
+            def find_spec(self, name, path=None, target=None):
+                if self.is_over: print("went on with", name, flush=True)
+                if name == {module!r}:
+                    self.is_over = True
+                    os.kill(os.getpid(), signal.{number})
+        sys.meta_path.insert(0, Stop())
+        from app.__main__ import main
+        sys.exit(main({command.split()!r}))
+    """
+    command_line = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command_line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert result.returncode in (130, -getattr(signal, number))
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_a_question_may_stand_behind_an_option(smollm2: Path) -> None:
+    command = [sys.executable, "-m", "app", "chat", str(smollm2), "--json", "--max-tokens", "3", "Say", "one", "word."]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["timings"]["predicted_n"] <= 3
+
+
+def test_what_is_no_option_is_still_refused() -> None:
+    command = [sys.executable, "-m", "app", "chat", "nothing", "--json", "one", "--warmth", "2"]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "unrecognized arguments: --warmth" in result.stderr
 
 
 @pytest.mark.real

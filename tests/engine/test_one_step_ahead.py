@@ -167,5 +167,7 @@ def test_logprobs_are_those_of_the_tokens_however_late_they_are_asked_for() -> N
             saying.tell_all()
         outputs = [output for event in saying.told for output in getattr(event, "outputs", ())]
         told.append([logprob for output in outputs for logprob in output.logprobs])
-        assert b"".join(logprob.piece for logprob in told[-1]) == b"The quick engine shares every"
+        assert b"".join(logprob.piece for logprob in told[-1]) == b"The quick engine shares ", (
+            "nothing of the stop string"
+        )
     assert told[0] == told[1]

@@ -67,6 +67,19 @@ def test_a_long_reason_is_cut_to_a_sentence(sandbox: Sandbox) -> None:
     assert reason.isprintable()
 
 
+def test_one_that_was_started_before_the_log_was_known_speaks_into_it(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("The engine's own words.\n")
+    with Sandbox(BOUNDS) as sandbox:
+        sandbox.start()
+        sandbox.log = log
+        with pytest.raises(Fault):
+            sandbox.run(jobs.Break())
+    words = log.read_text()
+    assert words.startswith("The engine's own words.\n"), "it goes on where others write"
+    assert "Traceback" in words
+
+
 def test_where_the_system_keeps_no_bound_the_childs_memory_is_watched() -> None:
     """As on macOS and Windows: the child is told of no bound, and the watch sees what it takes."""
     with Sandbox(Bounds(deadline=20, memory=1 << 40)) as sandbox:

@@ -44,6 +44,39 @@ def test_a_streamed_chat_has_them_beside_their_text(port: Any, says: Says) -> No
     assert said.decode() == says("Héllo")
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("stop", [["engine"], ["k eng", "zzz"], ["qu", "— T"]])
+def test_what_a_stop_string_cuts_off_has_none(port: Any, stop: list[str], is_streamed: bool) -> None:
+    fields = {"model": "quick", "stop": stop, "draft": False, "stream": is_streamed}
+    chat = {**fields, "messages": [{"role": "user", "content": "é"}], "logprobs": True}
+    text = {**fields, "prompt": "é", "logprobs": 0}
+    for route, body in (("chat/completions", chat), ("completions", text)):
+        if is_streamed:
+            with port.client.stream("POST", f"/v1/{route}", json=body) as response:
+                choices = [chunk["choices"][0] for chunk in port.read(response)]
+        else:
+            choices = port.post(route, **body).json()["choices"]
+        said = "".join(_text_of(choice) for choice in choices)
+        told = b"".join(_bytes_of(choice) for choice in choices)
+        assert said
+        assert said.startswith("You said “")
+        assert told.decode() == said if route.startswith("chat") else len(told) == len(said.encode())
+        assert choices[-1]["finish_reason"] == "stop"
+
+
+def _text_of(choice: dict[str, Any]) -> str:
+    said: str | None = choice["text"] if "text" in choice else (choice.get("message") or choice["delta"]).get("content")
+    return said or ""
+
+
+def _bytes_of(choice: dict[str, Any]) -> bytes:
+    """Tokens of the fake are bytes; completions show those that are no character by themselves as one sign each."""
+    logprobs = choice["logprobs"] or {}
+    if "content" in logprobs:
+        return bytes(byte for entry in logprobs["content"] for byte in entry["bytes"])
+    return b"." * len(logprobs.get("tokens", ()))
+
+
 def test_completions_have_four_lists(port: Any, says: Says) -> None:
     answer = port.post("completions", model="quick", prompt="Hi", logprobs=2).json()
     logprobs = answer["choices"][0]["logprobs"]

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from app.cli.ending import SIGNALS, Ending
+
 
 class Interrupts:
     """Of the main thread. A polite signal from outside leaves, whatever is going on."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()  # what was asked for last: the start, a load, an answer
+        self.stop = Ending()  # what was asked for last: the start, a load, an answer
         self.leave = threading.Event()
         self._is_reading = False
-        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        for name in SIGNALS:
             if number := getattr(signal, name, None):
                 signal.signal(number, self._hear)
 
@@ -32,9 +34,10 @@ class Interrupts:
             self._is_reading = False
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        is_again = self.stop.is_set() and not self._is_reading  # an answer that was stopped before counts no more
+        is_again = self.stop.was_asked and not self._is_reading  # an answer that was stopped before counts no more
         if number != signal.SIGINT or is_again:
             self.leave.set()
-        self.stop.set()
         if self._is_reading:
+            self.stop.set()
             raise KeyboardInterrupt
+        self.stop.hear()

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from app.bench.asking import Asking, together_per_second
-from app.bench.engines import SHORT, Engines, Started
+from app.bench.engines import Engines, Started
 from app.bench.figures import Comparison, Figures, Memory, Quantized, Reading, Sample, Subject, Together
 from app.bench.guessing import guesses_so, pairs_of, sources
 from app.bench.lives import Lives, compared, is_quantized, quantized_kind, with_other_kv
@@ -31,6 +31,7 @@ MINUTES = 5.0  # after which no further part is begun
 DEPTHS = (512, 2048, 4096)  # tokens of the prompts
 COMPARED = (2048, 1024, 512, 256, 128)  # of those behind which options are compared: the longest that is quick enough
 READING_SECONDS, COMPARED_SECONDS = 60.0, 8.0  # that a prompt of such a length may take
+LEARNT = 256  # tokens from which the length of one is learnt
 LEAST, MOST, SECONDS = 2, 5, 12.0  # runs of one thing: no more once they have taken so long
 MOST_TOGETHER = 4
 NUM_CHUNKS = 8  # of the text on which predictions are compared: some 2,000
@@ -66,7 +67,7 @@ class Bench:
         """What a person will notice, on one engine that is theirs."""
         asking, ready = main.asking, main.ready
         first = asking.footprint()
-        text = self._engines.passages.next(SHORT)
+        text = self._engines.passages.next(min(LEARNT, ready.context // 4))
         timings = asking.answer(reading(text))
         self._engines.passages.learn(len(text), timings.prompt_n + timings.cache_n)
         readings = tuple(self._readings(asking, ready.context))
@@ -94,6 +95,7 @@ class Bench:
             text = self._engines.passages.next(depth)
             cold = asking.answer(reading(text))
             runs.append((cold, asking.answer(reading(text))))
+            self._engines.passages.learn(len(text), cold.prompt_n + cold.cache_n)
             return 1000 * cold.prompt_n / cold.prompt_ms
 
         speed = _repeated(read)

@@ -31,12 +31,10 @@ class Passages:
             self._characters = characters / num_tokens
 
     def next(self, num_tokens: int) -> str:
-        """A text of about so many tokens."""
-        number = next(self._numbers)
+        """A text of about so many tokens. All go on alike: other parts of the text have tokens of another length."""
         wanted = max(1, int(num_tokens * self._characters))
-        begin = number * 997 % len(self._text)
-        text = self._text[begin:] + self._text * (wanted // len(self._text) + 1)
-        return f"{number * 7919} pages on: {text}"[:wanted]
+        text = self._text * (wanted // len(self._text) + 1)
+        return f"{next(self._numbers) * 7919} pages on: {text}"[:wanted]
 
 
 def reading(prompt: str, max_tokens: int = 1) -> Generate:

@@ -176,12 +176,12 @@ class Speculation:
     def _timed(self, drafter: Drafter, wanted: dict[Sequence, int], counts: bool = True) -> dict[Sequence, list[int]]:
         (kind,) = drafter.kinds
         source = self._sources[kind]
-        reading = sum(drafter.lag_seconds(seq) for seq in wanted)
+        spare = self.costs.pace.spare(self.costs.answers(len(wanted)))
         begin = perf_counter()
-        found = {seq: guess.tokens for seq, guess in drafter.propose(wanted).items()}
+        found = {seq: guess.tokens for seq, guess in drafter.propose(wanted, spare).items()}
         rounds = max((len(tokens) for tokens in found.values()), default=0)
         if rounds and counts:
-            seconds = max(0.0, perf_counter() - begin - reading) / rounds
+            seconds = max(0.0, perf_counter() - begin - drafter.read_seconds) / rounds
             source.draft_seconds = running_median(source.draft_seconds or None, seconds, FAST)
         return found
 

@@ -1,9 +1,11 @@
 """Cheap guesses at the next tokens; the target model checks them all in one decode."""
 
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
+from backends.drafting.pace import FIRST_CHUNK, MIN_CHUNK
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.runner import KVFull, Runner, Step
 from backends.engine.sequence import Sequence
@@ -21,9 +23,14 @@ class Guess:
 class Drafter(Protocol):
     kinds: dict[str, float]  # each with the share of its guesses that holds, before anything is known
     is_free: bool  # its guesses cost next to nothing to make
+    read_seconds: float  # of the last `propose`, in which it read what it had missed
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
-        """For each sequence at most so many next tokens; sequences without a guess are left out."""
+    def propose(self, wanted: dict[Sequence, int], seconds: float = inf) -> dict[Sequence, Guess]:
+        """For each sequence at most so many next tokens; sequences without a guess are left out. seconds: for what it
+        must read before; those for which that is not enough are left out as well, and are nearer the next time."""
+
+    def has_guess(self, seq: Sequence) -> bool:
+        """Whether `propose` might find one now. Asked between two decodes."""
 
     def lag_seconds(self, seq: Sequence) -> float:
         """What it would cost to make ready for this sequence."""
@@ -39,6 +46,7 @@ class LookupDrafter:
     """Prompt lookup: what followed the last n tokens the last time they occurred in prompt or answer."""
 
     is_free = True
+    read_seconds = 0.0
 
     def __init__(self, ngram: int = 3, longest: int = 6):
         self._ngram, self._longest = ngram, longest
@@ -46,17 +54,16 @@ class LookupDrafter:
         # a longer match holds more often, so it is a kind of its own
         self.kinds = {_kind(size): 1 - 1.2 / size for size in range(longest, ngram - 1, -1)}
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
+    def propose(self, wanted: dict[Sequence, int], seconds: float = inf) -> dict[Sequence, Guess]:  # noqa: ARG002
         guesses = {}
         for seq, limit in wanted.items():
-            index = self._indices.get(seq)
-            if index is None or index.num_rolled != seq.num_rolled:  # its tokens have moved
-                index = self._indices[seq] = _NgramIndex(self._ngram, seq.num_rolled)
-            end = index.find(seq.tokens)
-            if end is not None:
+            if (end := self._index(seq).find(seq.tokens)) is not None:
                 size = _common_suffix(seq.tokens, end, self._longest)
                 guesses[seq] = Guess(seq.tokens[end : end + limit], _kind(size))
         return guesses
+
+    def has_guess(self, seq: Sequence) -> bool:
+        return self._index(seq).find(seq.tokens) is not None
 
     def lag_seconds(self, seq: Sequence) -> float:  # noqa: ARG002
         return 0.0
@@ -66,6 +73,12 @@ class LookupDrafter:
 
     def shrink(self) -> None:
         pass
+
+    def _index(self, seq: Sequence) -> "_NgramIndex":
+        index = self._indices.get(seq)
+        if index is None or index.num_rolled != seq.num_rolled:  # its tokens have moved
+            index = self._indices[seq] = _NgramIndex(self._ngram, seq.num_rolled)
+        return index
 
 
 def _kind(size: int) -> str:
@@ -88,15 +101,17 @@ class _NgramIndex:
         self._size = size
         self._ends: dict[tuple[int, ...], int] = {}
         self._num_indexed = size - 1
+        self._found: int | None = None  # before the last n-gram took its place
 
     def find(self, tokens: list[int]) -> int | None:
-        """The end of the last earlier occurrence of the last n tokens."""
+        """The end of the last earlier occurrence of the last n tokens. `tokens` only grow."""
         size, ends = self._size, self._ends
-        # the n-gram that ends with the last token is left out: it would find itself
-        for end in range(self._num_indexed + 1, len(tokens)):
-            ends[tuple(tokens[end - size : end])] = end
-        self._num_indexed = max(self._num_indexed, len(tokens) - 1)
-        return ends.get(tuple(tokens[-size:]))
+        for end in range(self._num_indexed + 1, len(tokens) + 1):
+            ngram = tuple(tokens[end - size : end])
+            self._found = ends.get(ngram)
+            ends[ngram] = end
+        self._num_indexed = max(self._num_indexed, len(tokens))
+        return self._found
 
 
 class ModelDrafter:
@@ -111,14 +126,16 @@ class ModelDrafter:
         self.kinds = {name: 0.7}
         self._kind = name
         self._runner = runner
-        self._read_seconds = 0.0  # per token of a prompt
+        self.read_seconds = 0.0
+        self._token_seconds = 0.0  # to read one of a prompt
         self._cache = PrefixCache(runner)
         self._mirrors: dict[Sequence, Sequence] = {}
 
-    def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
+    def propose(self, wanted: dict[Sequence, int], seconds: float = inf) -> dict[Sequence, Guess]:
+        self.read_seconds = 0.0
         try:
             mirrors = {seq: self._follow(seq) for seq in wanted}
-            ready = self._catch_up({s: m for s, m in mirrors.items() if m})
+            ready = self._catch_up({s: m for s, m in mirrors.items() if m}, seconds)
             guesses = self._draft({seq: wanted[seq] for seq in ready})
             return {seq: Guess(tokens, self._kind) for seq, tokens in guesses.items()}
         except KVFull:  # no guesses this time, and room for the next
@@ -126,10 +143,13 @@ class ModelDrafter:
                 self._drop_all()
             return {}
 
+    def has_guess(self, seq: Sequence) -> bool:  # noqa: ARG002
+        return True
+
     def lag_seconds(self, seq: Sequence) -> float:
         mirror = self._mirrors.get(seq)
         known = mirror.num_computed if mirror else self._cache.match(seq.tokens[:-1])[1]
-        return max(0, len(seq.tokens) - 1 - known) * self._read_seconds
+        return max(0, len(seq.tokens) - 1 - known) * self._token_seconds
 
     def forget(self, seq: Sequence) -> None:
         if mirror := self._mirrors.pop(seq, None):
@@ -157,11 +177,11 @@ class ModelDrafter:
         mirror.tokens[known:] = seq.tokens[known:]
         return mirror
 
-    def _catch_up(self, mirrors: dict[Sequence, Sequence]) -> list[Sequence]:
-        """Decode long prompts a batch at a time; the sequences returned have one token pending."""
-        room = self._runner.max_batch_tokens - len(mirrors)
+    def _catch_up(self, mirrors: dict[Sequence, Sequence], seconds: float) -> list[Sequence]:
+        """Decode long prompts a part at a time; the sequences returned have one token pending."""
+        room = min(self._runner.max_batch_tokens - len(mirrors), self._num_tokens(seconds))
         steps = []
-        for mirror in mirrors.values():
+        for mirror in sorted(mirrors.values(), key=lambda mirror: mirror.num_pending):
             if mirror.num_pending > 1 and room > 0:
                 end = mirror.num_computed + min(room, mirror.num_pending - 1)
                 steps.append(Step(mirror, mirror.tokens[mirror.num_computed : end]))
@@ -173,8 +193,15 @@ class ModelDrafter:
             for step in steps:
                 step.seq.num_computed += len(step.tokens)
                 num_read += len(step.tokens)
-            self._read_seconds = (perf_counter() - begin) / num_read
+            self.read_seconds = perf_counter() - begin
+            self._token_seconds = self.read_seconds / num_read
         return [seq for seq, mirror in mirrors.items() if mirror.num_pending == 1]
+
+    def _num_tokens(self, seconds: float) -> int:
+        """That can be read in this time."""
+        if seconds == inf:
+            return self._runner.max_batch_tokens
+        return max(MIN_CHUNK, int(seconds / self._token_seconds)) if self._token_seconds else FIRST_CHUNK
 
     def _draft(self, wanted: dict[Sequence, int]) -> dict[Sequence, list[int]]:
         guesses: dict[Sequence, list[int]] = {seq: [] for seq in wanted}

@@ -53,6 +53,10 @@ class Pace:
         most = max(FIRST_CHUNK, 2 * self._most_tokens)
         return Share(self, AIM * interval - answers_seconds, min(room, most), MIN_CHUNK)
 
+    def spare(self, answers_seconds: float) -> float:
+        """Seconds of such a step that prompts leave alone."""
+        return (1 - AIM) * max(STEADY_STEPS * answers_seconds, self.max_interval)
+
     def alone(self, room: int) -> "Share":
         """For prompts with nobody beside them."""
         worth = int(WORTH * self._costs[0] / self._costs[1])

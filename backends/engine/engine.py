@@ -51,7 +51,7 @@ class Engine:
         drafters = _drafters(model, draft)
         self.speculation = Speculation(drafters, StepCosts(Pace(max_interval)), draft_length)
         self.scheduler = Scheduler(cache, self.speculation, max_running)
-        self._steady = Steady(self.scheduler, may_guess=bool(drafters))
+        self._steady = Steady(self.scheduler)
         self.calibration = Calibration(cache, self.speculation)
         self._sequences: dict[int, Sequence] = {}
 
@@ -114,6 +114,8 @@ class Engine:
         now = perf_counter()
         if again and self._steady.accept(sampled):
             self._tell(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
+            if self._steady.teaches:
+                self._learn_cost(again, now - decode_begin)
         else:
             self._update(steps, sampled, now, now - decode_begin, begin)
 

@@ -304,3 +304,8 @@ class Scheduler:
         self._behind.discard(seq)
         self._followers.forget(seq)
         self.speculation.forget(seq)
+
+    @property
+    def is_settled(self) -> bool:
+        """As long as those who run go on, and nobody comes, none of those who wait has a place."""
+        return not self._waiting or not self._may_enter(self._waiting.first)

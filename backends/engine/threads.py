@@ -132,7 +132,9 @@ class Threads:
         self._usual[kind] = running_median(self._usual[kind], seconds / size, LEARNING)
         if now - self._looked >= NEIGHBOURS_INTERVAL:
             self._look(now)
-        self._begin_trial(now)
+        # what is recent becomes unusual with an unusual step: other steps need not look at all of it
+        if not 1 / SLOW <= pace <= SLOW or self._is_due(FEWER, now) or self._is_due(MORE, now):
+            self._begin_trial(now)
 
     def _pace(self, kind: Hashable, seconds: float) -> float:
         """Times the usual. A kind that is new is as slow as the others are now."""
@@ -151,10 +153,13 @@ class Threads:
             return
         present = self._present
         jumped = FEWER if present > SLOW else MORE if present < 1 / SLOW else None
-        due = [d for d in (MORE, FEWER) if self._room(d) and (now >= self._due[d] or d == jumped)]
+        due = [d for d in (MORE, FEWER) if self._is_due(d, now) or (d == jumped and self._room(d))]
         if due:
             direction = max(due, key=lambda d: now - self._due[d])
             self._trial = _Trial(direction * self._reach[direction], present)
+
+    def _is_due(self, direction: int, now: float) -> bool:
+        return now >= self._due[direction] and self._room(direction) > 0
 
     def _judge(self, trial: _Trial, now: float) -> None:
         self._trial, self._recent_seconds = None, 0.0

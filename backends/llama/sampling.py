@@ -84,18 +84,19 @@ class Chain:
                 lib.llama_sampler_accept(self._pointer, token)
         for stage in _stages(params, num_tokens, after_dry=self._has_dry):
             _add(self._pointer, stage)
-        self._buffer = np.empty(self._cut, CANDIDATE)
+        buffer = np.empty(self._cut, CANDIDATE)
+        self._ids, self._logits = buffer["id"], buffer["logit"]  # views, made once
         self._array = lib.llama_token_data_array()
         self._array_reference = ctypes.byref(self._array)
-        self._data = self._buffer.ctypes.data_as(lib.llama_token_data_p)
+        self._data = buffer.ctypes.data_as(lib.llama_token_data_p)
 
     def draw(self, row: Row, names: Ids | None = None) -> int:
         """One random choice; remembers nothing but its random numbers. `names`: the tokens of the row, if not all."""
         ids, logits = best(row, min(self._cut, row.size))
         ids = ids if names is None else names[ids]
         size = max(1, int(np.count_nonzero(logits >= self._least(row, logits))))
-        self._buffer["id"][:size] = ids[:size]
-        self._buffer["logit"][:size] = logits[:size]
+        self._ids[:size] = ids[:size]
+        self._logits[:size] = logits[:size]
         array = self._array
         array.data, array.size, array.selected, array.sorted = self._data, size, -1, True
         quick.sampler_apply(self._pointer, self._array_reference)

@@ -1,10 +1,15 @@
 """Guesses: where they come from, what they save, what is left of them."""
 
+from collections.abc import Sequence as Many
+
+import pytest
+
 from backends.drafting.calibration import Calibration
 from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Guess, LookupDrafter, ModelDrafter
 from backends.drafting.speculation import MAX_LENGTH, PROBE_INTERVAL, Speculation
 from backends.engine.prefix_cache import PrefixCache
+from backends.engine.runner import Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.fake.runner import FakeRunner
@@ -180,3 +185,38 @@ def test_a_request_can_limit_its_guesses_and_no_other_ones() -> None:
         scheduler.update(steps, runner.run(steps))
     assert max(lengths[limited]) == 2 < max(lengths[free])
     assert limited.completion == [(2 + n) % 100 for n in range(40)]
+
+
+class Clocked(FakeRunner):
+    """Its own time passes: a millisecond for each row."""
+
+    def __init__(self) -> None:
+        super().__init__(counting, num_slots=3, num_cells=5000)
+        self.now = 0.0
+        self.seconds: list[float] = []  # of each run
+
+    def run(self, steps: Many[Step]) -> list[list[int]]:
+        self.seconds.append(0.001 * sum(step.num_rows for step in steps))
+        self.now += self.seconds[-1]
+        return super().run(steps)
+
+
+def test_a_draft_model_reads_a_long_prompt_in_parts_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft_runner = Clocked()
+    for module in ("drafter", "speculation"):
+        monkeypatch.setattr(f"backends.drafting.{module}.perf_counter", lambda: draft_runner.now)
+    step_costs = costs(slope=0)
+    speculation = Speculation([ModelDrafter(draft_runner, "slow")], step_costs, fixed_length=4)
+    spare = step_costs.pace.spare(step_costs.answers(2))
+    assert spare < step_costs.pace.max_interval / 2
+    long, short = Sequence(1, [n % 100 for n in range(1000)], max_tokens=60), Sequence(2, [5, 6], max_tokens=60)
+    guessed: dict[Sequence, int] = {long: 0, short: 0}
+    for step in range(100):
+        begin, guesses = draft_runner.now, speculation.propose({long: 4, short: 4})
+        for seq in guesses:
+            guessed[seq] = guessed[seq] or step
+        assert draft_runner.now - begin <= spare + 4 * 0.002, "and what it drafts"
+    assert guessed[short] <= 1, "it does not wait for the other"
+    assert guessed[long] >= 1000 / (1000 * spare) - 1
+    drafting = speculation.describe().sources[0]
+    assert drafting.seconds == pytest.approx(0.002, rel=0.6), "what was read is no part of a draft's time"

@@ -34,14 +34,14 @@ MUTANTS = {
         "                pass",
     ),
     "a paused sequence is forgotten": (
-        "engine/scheduler.py",
-        "evicted if that is not enough\n            self._waiting.put_back(newest)",
-        "\n            pass",
+        "engine/places.py",
+        "        self._leave(seq)\n        self.waiting.put_back(seq)",
+        "        self._leave(seq)",
     ),
     "after a full cache nobody is admitted": (
-        "engine/scheduler.py",
-        "        self._is_crowded = False\n\n    def _park",
-        "        pass\n\n    def _park",
+        "engine/places.py",
+        "        self.waiting.forget(seq)\n        self.is_crowded = False\n",
+        "        self.waiting.forget(seq)\n",
     ),
     "the window waits behind batch work": (
         "engine/line.py",
@@ -49,31 +49,31 @@ MUTANTS = {
         "return 0, self._number[seq]",
     ),
     "the window waits for a place": (
-        "engine/scheduler.py",
-        "        return self._outranks(seq)\n",
+        "engine/admission.py",
+        "        return self._places.outranks(seq)\n",
         "        return False\n",
     ),
     "who gives way to the window is forgotten": (
-        "engine/scheduler.py",
-        "        self._park(newest)\n        self._waiting.put_back(newest)",
+        "engine/places.py",
+        "        self._park(newest)\n        self.waiting.put_back(newest)",
         "        self._park(newest)",
     ),
     "an answer that nobody reads keeps its place": (
-        "engine/scheduler.py",
+        "engine/places.py",
         "            self._park(seq)\n        else:",
         "            return\n        else:",
     ),
     "a parked sequence is thought to be elsewhere": (
-        "engine/scheduler.py",
+        "engine/places.py",
         "        self._stop(seq)\n        self._parked.add(seq)",
-        "        self._stop(seq)\n        self.cache.runner.truncate(seq.slot, 0)\n        self._parked.add(seq)",
+        "        self._stop(seq)\n        self._cache.runner.truncate(seq.slot, 0)\n        self._parked.add(seq)",
     ),
     "a slot of a parked sequence is lost": (
-        "engine/scheduler.py",
-        "            self._parked.remove(seq)\n            self.cache.release(seq)\n\n    def sequences",
-        "            self._parked.remove(seq)\n\n    def sequences",
+        "engine/places.py",
+        "            self._parked.remove(seq)\n            self._cache.release(seq)\n",
+        "            self._parked.remove(seq)\n",
     ),
-    "a long answer keeps its place": ("engine/scheduler.py", "        self._end_a_turn()\n", ""),
+    "a long answer keeps its place": ("engine/admission.py", "        self._end_a_turn()\n", ""),
     "a client's requests all go before another's": (
         "engine/line.py",
         "        elif client in self._heads:",
@@ -85,13 +85,13 @@ MUTANTS = {
         "        if True:",
     ),
     "prompts that begin alike are each read in full": (
-        "engine/scheduler.py",
+        "engine/prompts.py",
         "if self._follows(seq, readers)",
         "if False",
     ),
     "who waited for a prompt starts from nothing": (
-        "engine/scheduler.py",
-        "                self.cache.catch_up(seq)",
+        "engine/prompts.py",
+        "                self._cache.catch_up(seq)",
         "                pass",
     ),
     "prompts are read one after the other": (
@@ -249,8 +249,8 @@ MUTANTS = {
         "max(size.slots, needed.slots)",
     ),
     "a full cache does not grow": (
-        "engine/scheduler.py",
-        "        if self.cache.room.grow():\n",
+        "engine/shortage.py",
+        "        if cache.room.grow():\n",
         "        if False:\n",
     ),
     "a refused growth is believed in": (
@@ -269,17 +269,17 @@ MUTANTS = {
         "self._least.slots",
     ),
     "nobody says that an answer ended for want of memory": (
-        "engine/scheduler.py",
+        "engine/shortage.py",
         "            seq.failure = REFUSAL\n",
         "            pass\n",
     ),
     "where memory is short the window waits": (
-        "engine/scheduler.py",
+        "engine/admission.py",
         "and not self._displace(seq):",
         "and True:",
     ),
     "slots too short for their answers end them all": (
-        "engine/scheduler.py",
+        "engine/shortage.py",
         "if len(seq.tokens) > cells]",
         "if True]",
     ),

@@ -339,7 +339,7 @@ def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int, monkeypat
     scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
     for uid in range(num_waiting):
         scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2, priority=Counted(1)))  # type: ignore[arg-type]
-    held_back = [scheduler._waiting.first]
+    held_back = [scheduler.places.waiting.first]
     monkeypatch.setattr(scheduler.cache, "must_wait", held_back.__contains__)
     Counted.num_compared = 0
     steps = scheduler.schedule()

@@ -39,7 +39,7 @@ class Chooser:
 
     def __init__(self, model: NativeModel, name: str, threads: int, flash_attention: str = "auto"):
         self._model, self._name = model, name
-        self._softmax = Softmax(model.num_tokens)
+        self._softmax = Softmax(model.vocabulary.num_tokens)
         params = ContextParams(
             num_cells=2 * BATCH_TOKENS,
             num_slots=NUM_ENDINGS * ITEMS_AT_ONCE,
@@ -71,7 +71,7 @@ class Chooser:
 
     def _cut(self, item: Item, number: int) -> Cut:
         texts = [f"{item.beginning} {ending}" for ending in item.endings]
-        tokens = [self._model.tokenize(text, add_special=True, parse_special=False) for text in texts]
+        tokens = [self._model.vocabulary.tokenize(text, add_special=True, parse_special=False) for text in texts]
         shortest = min(map(len, tokens))
         differs = (i for i in range(shortest) if len({text[i] for text in tokens}) > 1)
         shared = min(next(differs, shortest), shortest - 1)  # each ending keeps a token

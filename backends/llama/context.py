@@ -104,7 +104,7 @@ class NativeContext(Closable):
         self.can_shift = (
             bool(lib.llama_memory_can_shift(self._memory))
             and params.kv_type_k in TURNABLE
-            and self.model.has_plain_rope
+            and self.model.metadata.has_plain_rope
         )
         self.max_draft: int | None = lib.llama_n_rs_seq(self.pointer) if self.model.is_recurrent else None
         self._rollback = Rollback()
@@ -155,11 +155,7 @@ class NativeContext(Closable):
 
     def set_adapters(self, scales: Many[float]) -> None:
         """One scale for each adapter of the model; they hold for all rows of the decodes that follow."""
-        count = len(self.model.adapters)
-        assert len(scales) == count, "a scale for each adapter"
-        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self.model.adapters)
-        if lib.llama_set_adapters_lora(self.pointer, pointers, count, (ctypes.c_float * count)(*scales)):
-            raise NativeError("llama_set_adapters_lora failed")
+        self.model.adapters.set(self.pointer, scales)
 
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
@@ -188,7 +184,7 @@ class NativeContext(Closable):
         key = quick.get_logits(self.pointer), num_outputs
         if self._logits is None or key != self._logits_key:  # making a view costs 90 µs
             pointer = ctypes.cast(key[0], ctypes.POINTER(ctypes.c_float))
-            self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.num_tokens))
+            self._logits = np.ctypeslib.as_array(pointer, shape=(num_outputs, self.model.vocabulary.num_tokens))
             self._logits_key = key
         return self._logits
 

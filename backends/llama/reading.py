@@ -71,12 +71,12 @@ class TextReader:
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
-        self.num_tokens = self.model.num_tokens
+        self.num_tokens = self.model.vocabulary.num_tokens
         self.device = device_name(self.layers, native.devices())
 
     def chunks(self, text: str, limit: int | None = None) -> Int32s:
         """[chunks, context], the first `limit` of them; what is left over at the end is not read."""
-        tokens = self.model.tokenize(text, add_special=True, parse_special=False)
+        tokens = self.model.vocabulary.tokenize(text, add_special=True, parse_special=False)
         if len(tokens) < MIN_CHUNKS * self._length:
             raise Refusal(
                 f"The text is too short: it has {len(tokens)} tokens, and {MIN_CHUNKS * self._length} are needed for "
@@ -84,8 +84,8 @@ class TextReader:
             )
         count = min(len(tokens) // self._length, limit or len(tokens))
         result = np.array(tokens[: count * self._length], np.int32).reshape(count, self._length)
-        if self.model.adds_bos:
-            result[:, 0] = self.model.bos
+        if self.model.vocabulary.adds_bos:
+            result[:, 0] = self.model.vocabulary.bos
         return result
 
     @property

@@ -170,7 +170,7 @@ class LlamaRunner:
         self._context.close()
 
     def _piece(self, token: int) -> bytes:
-        return self._context.model.piece(token, special=True)
+        return self._context.model.vocabulary.piece(token, special=True)
 
     def _fill(self, steps: Many[Step]) -> tuple[int, int]:
         """Make the batch. How many rows it has, and of how many of them the logits are wanted."""

@@ -93,7 +93,7 @@ def _write(context: NativeContext) -> float:
 def _decode(context: NativeContext, position: int, count: int) -> None:
     """`count` tokens from that position on, the last one's logits wanted; which ones they are does not matter."""
     for row in range(count):
-        context.set_row(row, (position + row) * 7919 % context.model.num_tokens, position + row, 0)
+        context.set_row(row, (position + row) * 7919 % context.model.vocabulary.num_tokens, position + row, 0)
         context.outputs[row] = row == count - 1
     context.set_slots(0, count, 0)
     if context.decode(count):

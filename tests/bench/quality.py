@@ -40,7 +40,7 @@ def _measure(results: Connection, path: str) -> None:
     shape = KVShape.of(read_header(Path(path)))
     rows = []
     with NativeModel(Path(path)) as model:
-        tokens = model.tokenize(_text(), add_special=True, parse_special=False)[:NUM_TOKENS]
+        tokens = model.vocabulary.tokenize(_text(), add_special=True, parse_special=False)[:NUM_TOKENS]
         truth, _ = _log_probabilities(model, tokens, KVType.F16)
         for kind in (KVType.F16, KVType.Q8_0, KVType.Q5_1, KVType.Q4_0):
             found, size = _log_probabilities(model, tokens, kind)

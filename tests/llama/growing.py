@@ -25,7 +25,9 @@ def say(
         for seed in seeds:
             params = ContextParams(512, 1, 512, 1, is_unified=is_unified)
             with NativeContext(model, params) as context:
-                texts.append(_say(LlamaRunner(context, 1, Size(2048, 1)), model.num_tokens, num_tokens, seed))
+                texts.append(
+                    _say(LlamaRunner(context, 1, Size(2048, 1)), model.vocabulary.num_tokens, num_tokens, seed)
+                )
     return texts
 
 

@@ -72,7 +72,7 @@ def _prompts(model: NativeModel, name: str) -> list[tuple[int, ...]]:
     if name == "tiny":
         return [tuple(range(20 + 7 * n, 60 + 8 * n)) for n in range(BATCH)]
     questions = list(ANSWERS)[:: len(ANSWERS) // BATCH][:BATCH]
-    return [tuple(model.tokenize(question, add_special=True, parse_special=False)) for question in questions]
+    return [tuple(model.vocabulary.tokenize(question, add_special=True, parse_special=False)) for question in questions]
 
 
 def _alone(runner: LlamaRunner, prompt: tuple[int, ...]) -> Text:

@@ -119,7 +119,7 @@ def draw(runner: LlamaRunner, seeds: range, drafter: Known | None) -> tuple[Answ
 
 def _sequence(runner: LlamaRunner, seed: int) -> Sequence:
     params = SamplingParams(temperature=TEMPERATURE, top_k=TOP_K, seed=seed)
-    made = sampler(params, PROMPT, runner._context.model.vocab, PARAMS.num_cells)
+    made = sampler(params, PROMPT, runner._context.model.vocabulary.pointer, PARAMS.num_cells)
     return Sequence(seed, list(PROMPT), NUM_TOKENS, sampler=made)
 
 

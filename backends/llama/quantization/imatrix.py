@@ -138,16 +138,16 @@ def _check_generates(model: NativeModel, path: Path) -> None:
 def _chunks(model: NativeModel, context: NativeContext, text: str, name: str) -> list[list[int]]:
     """The whole chunks of the text; each begins as a text of its own."""
     size = context.batch_tokens
-    tokens = model.tokenize(text, add_special=True, parse_special=False)
+    tokens = model.vocabulary.tokenize(text, add_special=True, parse_special=False)
     if len(tokens) < MIN_CHUNKS * size:
         raise Refusal(
             f"{name} is too short: it has {len(tokens):,} tokens, and at least {MIN_CHUNKS * size:,} are needed. "
             "Some hundred kilobytes of the kind of text that the model will write are best."
         )
     chunks = [tokens[begin : begin + size] for begin in range(0, len(tokens) - size + 1, size)]
-    if model.adds_bos:
+    if model.vocabulary.adds_bos:
         for chunk in chunks:
-            chunk[0] = model.bos
+            chunk[0] = model.vocabulary.bos
     return chunks
 
 

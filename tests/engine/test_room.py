@@ -243,9 +243,11 @@ class Machine:
     """An engine on the fake model, as a process has it."""
 
     def __init__(self, **options: object):
-        chosen = EngineOptions(context=4096, draft=DraftMode.OFF, kv_layout=KVLayout.STREAMS, **options)  # type: ignore[arg-type]
+        chosen = EngineOptions(  # type: ignore[arg-type]
+            context=4096, draft=DraftMode.OFF, kv_layout=KVLayout.STREAMS, kv_idle_seconds=60.0, **options
+        )
         self.model = FakeModel(Load(Path("fake"), "fake", chosen), 0.0)
-        self._saying = Saying(self.model, 4, DraftMode.OFF, None, None, 60.0)
+        self._saying = Saying(self.model, chosen)
         self.engine = self._saying.engine
 
     def ask(self, prompt: str, max_tokens: int) -> list[Output | Failed]:

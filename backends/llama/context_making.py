@@ -49,7 +49,7 @@ def make_context(
         copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
         params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
     context = NativeContext(model, params)
-    if not (context.is_unified or context.has_portable_states):  # states that go into as many streams alone
+    if not (context.is_unified or context.memory.states.are_portable):  # states that go into as many streams alone
         context.resize(size.cells * layout.num_slots, layout.num_slots)
     return context
 
@@ -57,7 +57,6 @@ def make_context(
 def _recurrent_bytes(model: NativeModel, params: ContextParams) -> int:
     """Of one sequence's state: no key of the file says it for every architecture, so one token is decoded."""
     with NativeContext(model, replace(params, num_cells=256, num_slots=1, batch_tokens=1)) as context:
-        context.tokens[0] = context.positions[0] = context.outputs[0] = 0
-        context.set_slots(0, 1, 0)
+        context.batch.put(0, [0], 0, 0)
         context.decode(1)
-        return len(context.checkpoint(0))
+        return len(context.memory.checkpoint(0))

@@ -97,7 +97,7 @@ class TextReader:
         for begin in range(0, len(chunks), self.num_side_by_side):
             group = chunks[begin : begin + self.num_side_by_side]
             for slot in range(len(group)):
-                self._context.truncate(slot, 0)
+                self._context.memory.truncate(slot, 0)
             width = min(self._length, self._width)
             for first in range(0, self._length, width):
                 yield from self._decode(group, first, min(first + width, self._length))
@@ -117,10 +117,8 @@ class TextReader:
         positions = np.arange(first, last, dtype=np.int32)
         is_scored = (positions >= self._length // 2) & (positions < self._length - 1)
         for slot, chunk in enumerate(group):
-            rows = slice(slot * width, (slot + 1) * width)
-            context.tokens[rows], context.positions[rows] = chunk[first:last], positions
-            context.outputs[rows] = is_scored
-            context.set_slots(rows.start, rows.stop, slot)
+            end = context.batch.put(slot * width, chunk[first:last], first, slot)
+            context.batch.outputs[slot * width : end] = is_scored
         if context.decode(len(group) * width):
             raise Refusal(f"{self.path.name} found no room in its KV cache. Choose a shorter context.")
         if is_scored.any():

@@ -100,9 +100,8 @@ def _try_forward(model: NativeModel, ids: list[int]) -> None:
     try:
         with NativeContext(model, params) as context:
             tokens = ids[:NUM_TOKENS] or [0]
-            for row, token in enumerate(tokens):
-                context.set_row(row, token, row, 0)
-            context.set_slots(0, len(tokens), 0)
+            context.batch.put(0, tokens, 0, 0)
+            context.batch.outputs[: len(tokens)] = 1
             if context.decode(len(tokens)):
                 raise NativeError("no room for the tokens")
             is_finite = bool(np.isfinite(context.logits(len(tokens))).all())

@@ -205,8 +205,8 @@ def _one_step(path: Path) -> None:
     for token in (*tokens, *range(min(8, vocabulary.num_tokens)), *vocabulary.ends()):
         vocabulary.piece(token, special=True)
     context = NativeContext(model, ContextParams(num_cells=64, num_slots=1, batch_tokens=64, threads=1))
-    for row, token in enumerate(tokens):
-        context.set_row(row, token, row, 0)
+    context.batch.put(0, tokens, 0, 0)
+    context.batch.outputs[: len(tokens)] = 1
     context.decode(len(tokens))
 
 

@@ -63,11 +63,11 @@ def _log_probabilities(model: NativeModel, tokens: list[int], kind: KVType) -> t
     logits = []
     with NativeContext(model, params) as context:
         for position, token in enumerate(tokens):
-            context.tokens[0], context.positions[0], context.outputs[0] = token, position, 1
-            context.set_slots(0, 1, 0)
+            context.batch.put(0, [token], position, 0)
+            context.batch.outputs[0] = 1
             context.decode(1)
             logits.append(context.logits(1)[0].astype(np.float64))
-        size = len(context.save(0, len(tokens))) - CELL_BYTES * len(tokens)
+        size = len(context.memory.save(0, len(tokens))) - CELL_BYTES * len(tokens)
     rows = np.stack(logits)
     rows -= rows.max(axis=1, keepdims=True)
     return rows - np.log(np.exp(rows).sum(axis=1, keepdims=True)), size

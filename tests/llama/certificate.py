@@ -77,7 +77,7 @@ def forced(context: NativeContext, texts: Many[Text], width: int = 1) -> list[Ro
         for (slot, _, _), found in zip(parts, _decode(context, parts), strict=True):
             rows[slot] += list(found)
     for slot in range(len(texts)):
-        context.truncate(slot, 0)
+        context.memory.truncate(slot, 0)
     return [np.array(found) for found in rows]
 
 
@@ -100,12 +100,8 @@ def _decode(context: NativeContext, parts: Many[tuple[int, int, Many[int]]]) -> 
     """One batch of (slot, first position, tokens); the logits of all its rows."""
     begin = 0
     for slot, position, tokens in parts:
-        end = begin + len(tokens)
-        context.tokens[begin:end] = tokens
-        context.positions[begin:end] = np.arange(position, position + len(tokens))
-        context.set_slots(begin, end, slot)
-        begin = end
-    context.outputs[:begin] = 1
+        begin = context.batch.put(begin, tokens, position, slot)
+    context.batch.outputs[:begin] = 1
     assert context.decode(begin) == 0
     bounds = np.cumsum([len(tokens) for _, _, tokens in parts])[:-1]
     return np.split(context.logits(begin).copy(), bounds)

@@ -153,11 +153,9 @@ def _chunks(model: NativeModel, context: NativeContext, text: str, name: str) ->
 
 def _run(context: NativeContext, chunk: list[int], collector: Collector) -> None:
     size = len(chunk)
-    context.truncate(0, 0)
-    context.tokens[:size] = chunk
-    context.positions[:size] = range(size)
-    context.outputs[:size] = 1  # else the last layer would see only the last token
-    context.set_slots(0, size, 0)
+    context.memory.truncate(0, 0)
+    context.batch.put(0, chunk, 0, 0)
+    context.batch.outputs[:size] = 1  # else the last layer would see only the last token
     try:
         code = context.decode(size)
     finally:

@@ -29,7 +29,7 @@ class PromptEncoder:
     def encode(self, request: Generate, context: int | None = None) -> list[int]:
         prompt = request.prompt
         if isinstance(prompt, str):
-            self._checklength(prompt, context)
+            self._check_length(prompt, context)
             tokens = self._tokens.of_text(prompt, reads_markers=request.special is not False)
         elif is_chat(prompt):
             tokens = self._encode_chat(request, context)
@@ -44,12 +44,12 @@ class PromptEncoder:
         sandbox = self._for_long if length(messages) > LONG else self._rendering
         tracked = request.special is not True
         rendered = self._template.render(messages, sandbox, continues=request.continues, tracked=tracked)
-        self._checklength(rendered.text, context)
+        self._check_length(rendered.text, context)
         if not self._tokens.is_safe(rendered, [message.content for message in messages]):
             raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS)
         return self._tokens.of_chat(rendered)
 
-    def _checklength(self, text: str, context: int | None) -> None:
+    def _check_length(self, text: str, context: int | None) -> None:
         """Reads a text that can hardly fit piece by piece, and no further than twice the context, because where a text
         is cut decides some tokens."""
         if context is None or len(text) <= PIECE + FEW_CHARACTERS * context:

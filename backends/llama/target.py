@@ -22,7 +22,7 @@ from backends.protocol import EngineOptions, FailureKind
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """It, and what was decided for it. Whoever has opened it closes the model and the runner's context."""
+    """The model, its context, and what was decided for both. They are closed by whoever has opened them."""
 
     path: Path
     model: NativeModel

@@ -5,12 +5,14 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 
 import ctypes
 from collections.abc import Sequence as Many
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from backends.engine.runner import CellsLost
 from backends.llama import quick
 from backends.llama.binding import lib
 from backends.llama.log import errors, failure
@@ -259,18 +261,35 @@ class NativeContext(Closable):
         return self._states.are_portable
 
     def resize(self, num_cells: int, num_slots: int) -> None:
-        """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError or
-        MemoryError when it cannot be made; it is as it was then, or there is none (`pointer`)."""
+        """Make the context anew, with what every slot holds. num_cells: of all slots together.
+
+        Raises NativeError or MemoryError when it cannot be made, and holds what it held, in no more cells. Raises
+        CellsLost when it had to be made empty; and NativeError when there is none any more (`pointer`)."""
         assert self._shadow is None or num_slots == self.num_slots, "shadows keep their distance"
         self._turn_keys()
-        before = self._params
-        states = self._states.take([slot for slot in range(self.num_slots) if self._num_held(slot)])
+        before, lengths = self._params, [self._num_held(slot) for slot in range(self.num_slots)]
+        states = self._states.take([slot for slot, length in enumerate(lengths) if length])
         self._free()
         try:
             self._make_with(replace(before, num_cells=num_cells, num_slots=num_slots), states)
         except (NativeError, MemoryError):
-            self._make_with(before, states)
+            num_needed = sum(lengths) if self.is_unified else max(lengths) * self.num_slots
+            self._come_back(before, max(num_needed, self._least_cells), states)
             raise
+
+    @property
+    def _least_cells(self) -> int:
+        return MIN_CELLS * (1 if self.is_unified else self.num_slots)
+
+    def _come_back(self, before: ContextParams, num_needed: int, states: dict[int, Payload]) -> None:
+        """Somebody else may have taken the memory meanwhile: then without what nobody needs, at last without states."""
+        smaller = replace(before, num_cells=min(before.num_cells, num_needed))
+        for params in (before, smaller):
+            with suppress(NativeError, MemoryError):
+                return self._make_with(params, states)
+        states.clear()
+        self._make(replace(before, num_cells=min(before.num_cells, self._least_cells)))
+        raise CellsLost
 
     def _make_with(self, params: ContextParams, states: dict[int, Payload]) -> None:
         """Where they cannot be put back there is no context: an empty one would be taken for what it was."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from backends.drafting.drafter import ModelDrafter
+from backends.drafting.drafter import Drafter, ModelDrafter
 from backends.engine import process
 from backends.engine.engine import Engine
 from backends.engine.prefix_cache import PrefixCache
@@ -22,7 +22,7 @@ SHARE = 0.1  # of the steps before which a cache changes its size
 
 
 def any_size(pick: random.Random, cache: PrefixCache, num_held: int | None = None) -> Size:
-    """One that holds what the cache holds. num_held: cells in use, where that is known; else each slot's are its own."""
+    """One that holds what the cache holds. num_held: cells in use, if known; else each slot's are its own."""
     runner, slots = cache.runner, cache.slots
     size, limit, step = runner.size, runner.limit, runner.cell_step
     if num_held is None:
@@ -34,12 +34,17 @@ def any_size(pick: random.Random, cache: PrefixCache, num_held: int | None = Non
     return Size(cells, num_slots)
 
 
-class Restless:
-    """Disturbs these caches now and then. num_resizes: how often it did."""
+def caches_of(drafters: Iterable[Drafter]) -> list[PrefixCache]:
+    return [drafter._cache for drafter in drafters if isinstance(drafter, ModelDrafter)]
 
-    def __init__(self, caches: Iterable[PrefixCache], seed: int = 0, share: float = SHARE):
+
+class Restless:
+    """Disturbs a cache and those of its drafters now and then. num_resizes: how often it did."""
+
+    def __init__(self, cache: PrefixCache, drafters: Iterable[Drafter], seed: int, share: float = SHARE):
         self.num_resizes = 0
-        self._caches, self._share, self._random = list(caches), share, random.Random(seed)
+        self._caches = [cache, *caches_of(drafters)]
+        self._share, self._random = share, random.Random(seed)
 
     def disturb(self) -> None:
         for cache in self._caches:
@@ -52,9 +57,8 @@ class Restless:
 class RestlessEngine(Engine):
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        drafters = [drafter for drafter in self.speculation._drafters if isinstance(drafter, ModelDrafter)]
-        caches = [self.scheduler.cache, *(drafter._cache for drafter in drafters)]
-        self._restless = Restless(caches, int(os.environ.get(SEED, 0)))
+        seed = int(os.environ.get(SEED, 0))
+        self._restless = Restless(self.scheduler.cache, self.speculation._drafters, seed)
 
     def step(self) -> None:
         try:

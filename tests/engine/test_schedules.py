@@ -13,7 +13,7 @@ from backends.drafting.pace import FIRST_CHUNK
 from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import KVFull, NoMemory, Size
+from backends.engine.runner import CellsLost, KVFull, NoMemory, Size
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.turns import TURN_STEPS
@@ -103,6 +103,8 @@ class Schedule:
         self.draft_runner = FakeRunner(
             careless_token, start.slots, start.cells, batch, window=draft_window, limit=draft_limit, cell_step=4
         )
+        for runner in (self.runner, self.draft_runner):
+            runner.num_until_loss = pick.choice([None] * 9 + [pick.randint(0, 3)])
         self.caches: list[PrefixCache] = []
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
@@ -220,7 +222,7 @@ class Schedule:
                 self.counts["shrunk"] += cache.room.shrink()
             else:
                 cache.room.resize(size)
-        except NoMemory:
+        except (NoMemory, CellsLost):
             return
         if runner.num_resizes == before:
             return
@@ -307,6 +309,8 @@ class Schedule:
         self.counts["grown"] += self.runner.num_resizes > self.num_forced
         self.counts["draft grown"] += self.draft_runner.num_resizes > 0
         self.counts["refused"] += self.runner.num_refused > 0
+        self.counts["lost"] += self.runner.num_losses
+        self.counts["draft lost"] += self.draft_runner.num_losses
         self.counts["adapters changed"] += self.runner.num_adapter_changes
         self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
@@ -645,6 +649,8 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     for event in ("forced", "grown", "draft grown", "shrunk"):
         assert counts[event] > CHUNK / 10, counts
     assert counts["refused"] > CHUNK / 500, counts
+    for event in ("lost", "draft lost"):
+        assert counts[event] > CHUNK / 100, counts
     misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
     often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
     for event in (*often, *misses):

@@ -165,6 +165,8 @@ class NativeContext(Closable):
 
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
+        if num_rows > self.batch_tokens:  # more than there are cells, and llama.cpp would end the process
+            return 1
         self._batch.n_tokens = num_rows
         self._turning = None
         begin = self._following.begin(self, num_rows) if self._following else 0.0

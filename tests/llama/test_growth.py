@@ -11,11 +11,12 @@ import pytest
 from app.inference.supervisor import EngineHandle
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import CellsLost, NoMemory, Size
+from backends.engine.runner import CellsLost, KVFull, NoMemory, Size
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import allowance, context, native
 from backends.llama.allowance import Allowance
+from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.llama.states import States
@@ -176,6 +177,66 @@ def test_without_memory_for_what_the_slots_hold_the_context_stays(
     runner.close()
 
 
+def test_a_batch_that_a_small_context_cannot_take_is_refused(model: NativeModel) -> None:
+    """llama.cpp takes no more rows than it has cells, and ends the process of who asks."""
+    native_context = NativeContext(model, ContextParams(512, 1, 512, 1))
+    runner = LlamaRunner(native_context, 1, Size(2048, 1))
+    runner.resize(Size(256, 1))
+    assert runner.max_batch_tokens == 512
+    seq = sequence(0, list(LONG[:300]))
+    with pytest.raises(KVFull):
+        step(runner, seq)
+    runner.resize(Size(512, 1))
+    step(runner, seq)
+    runner.close()
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_what_does_not_hold_what_is_held_is_refused(model: NativeModel, is_unified: bool) -> None:
+    runner = runner_of(model, Size(512, 2), is_unified=is_unified)
+    seq, undisturbed = sequence(0, list(LONG[:250])), sequence(1, list(LONG[:250]))
+    say(runner, [undisturbed], 20)
+    runner.truncate(1, 0)
+    say(runner, [seq], 15)
+    with pytest.raises(NoMemory):
+        runner.resize(Size(256, 2))
+    say(runner, [seq], 5)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+def test_memory_is_asked_for_before_anything_is_freed(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    native_context = make(model, 2, 512, is_unified=True)
+    runner = LlamaRunner(native_context, 2, Size(2048, 2), Allowance(bytes_per_cell=1 << 20, on_gpu=False))
+    monkeypatch.setattr(Allowance, "free", 512 << 20)
+    with pytest.raises(NoMemory, match="2,048 cells of KV cache need"):
+        runner.resize(Size(2048, 2))
+    assert native_context.generation == 1
+    runner.close()
+
+
+def test_a_state_goes_into_any_number_of_streams_and_stays_as_it_was(model: NativeModel) -> None:
+    """Somebody may be writing it to disk."""
+    runner = runner_of(model, Size(512, 3), is_unified=False)
+    seq = sequence(2, list(range(20, 90)))
+    say(runner, [seq], 5)
+    payload = runner.save(2, seq.num_computed)
+    before = bytes(payload)
+    runner.truncate(2, 0)
+    for size, slot in ((Size(256, 5), 4), (Size(256, 1), 0), (Size(512, 3), 1)):
+        runner.resize(size)
+        runner.restore(slot, payload)
+        assert bytes(payload) == before
+        runner.truncate(slot, 0)
+    runner.restore(0, payload)
+    seq.slot = 0
+    say(runner, [seq], 5)
+    undisturbed = sequence(1, list(range(20, 90)))
+    say(runner, [undisturbed], 10)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
 def no_more_than(monkeypatch: pytest.MonkeyPatch, num_cells: int) -> None:
     """llama.cpp makes no context of more cells."""
     make_context = context.lib.llama_init_from_model
@@ -190,14 +251,15 @@ def test_what_cannot_be_made_again_as_it_was_keeps_what_the_slots_hold(
 ) -> None:
     """Another program took the memory while there was no context."""
     runner = runner_of(model, Size(1024, 2), is_unified=is_unified)
-    seq, undisturbed = sequence(0, list(range(20, 90))), sequence(1, list(range(20, 90)))
-    say(runner, [seq], 5)
-    no_more_than(monkeypatch, 256 if is_unified else 2 * 256)
+    seq, undisturbed = sequence(0, list(LONG[:250])), sequence(1, list(LONG[:250]))
+    say(runner, [undisturbed], 20)
+    runner.truncate(1, 0)
+    say(runner, [seq], 15)
+    no_more_than(monkeypatch, 512 if is_unified else 2 * 512)
     with pytest.raises(NoMemory):
         runner.resize(Size(MANY, 2))
-    assert runner.size == Size(256, 2)
+    assert runner.size == Size(512, 2)
     say(runner, [seq], 5)
-    say(runner, [undisturbed], 10)
     assert seq.tokens == undisturbed.tokens
     runner.close()
 

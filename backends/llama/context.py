@@ -5,12 +5,14 @@ Pointers are checked where they are made; whatever returns NULL or a negative co
 
 import ctypes
 from collections.abc import Sequence as Many
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from backends.engine.runner import CellsLost
 from backends.llama import quick
 from backends.llama.batch import Batch
 from backends.llama.binding import lib
@@ -118,6 +120,9 @@ class NativeContext(Closable):
 
     def decode(self, num_rows: int) -> int:
         """0, or 1 when no cells are free (the cache is as before). Raises NativeError for anything else."""
+        rows = self.batch.take_num_rows() if self.max_draft else None
+        if num_rows > self.batch_tokens:  # more than there are cells, and llama.cpp would end the process
+            return 1
         self._native_batch.n_tokens = num_rows
         self.memory.turning = None
         begin = self._following.begin(self, num_rows) if self._following else 0.0
@@ -127,10 +132,8 @@ class NativeContext(Closable):
             raise failure(mark, f"llama_decode returned {code}")
         if code == 0 and self._must_wait:
             lib.llama_synchronize(self.pointer)
-        if self.max_draft:
-            rows = self.batch.take_num_rows()
-            if code == 0:
-                self.memory.decoded(rows)
+        if code == 0 and rows:
+            self.memory.decoded(rows)
         if code == 0 and self._following:
             self._following.end(num_rows, begin)
         return code
@@ -145,18 +148,35 @@ class NativeContext(Closable):
         return self._logits
 
     def resize(self, num_cells: int, num_slots: int) -> None:
-        """Make the context anew, with what every slot holds. num_cells: of all slots together. Raises NativeError or
-        MemoryError when it cannot be made; it is as it was then, or there is none (`pointer`)."""
+        """Make the context anew, with what every slot holds. num_cells: of all slots together.
+
+        Raises NativeError or MemoryError when it cannot be made, and holds what it held, in no more cells. Raises
+        CellsLost when it had to be made empty; and NativeError when there is none any more (`pointer`)."""
         assert self._shadow is None or num_slots == self.num_slots, "shadows keep their distance"
         self._turn_keys()
-        before = self._params
-        states = self.memory.states.take([slot for slot in range(self.num_slots) if self.memory.num_held(slot)])
+        before, lengths = self._params, [self.memory.num_held(slot) for slot in range(self.num_slots)]
+        states = self.memory.states.take([slot for slot, length in enumerate(lengths) if length])
         self._free()
         try:
             self._make_with(replace(before, num_cells=num_cells, num_slots=num_slots), states)
         except (NativeError, MemoryError):
-            self._make_with(before, states)
+            num_needed = sum(lengths) if self.is_unified else max(lengths) * self.num_slots
+            self._come_back(before, max(num_needed, self._least_cells), states)
             raise
+
+    @property
+    def _least_cells(self) -> int:
+        return MIN_CELLS * (1 if self.is_unified else self.num_slots)
+
+    def _come_back(self, before: ContextParams, num_needed: int, states: dict[int, Payload]) -> None:
+        """Somebody else may have taken the memory meanwhile: then without what nobody needs, at last without states."""
+        smaller = replace(before, num_cells=min(before.num_cells, num_needed))
+        for params in (before, smaller):
+            with suppress(NativeError, MemoryError):
+                return self._make_with(params, states)
+        states.clear()
+        self._make(replace(before, num_cells=min(before.num_cells, self._least_cells)))
+        raise CellsLost
 
     def _make_with(self, params: ContextParams, states: dict[int, Payload]) -> None:
         """Where they cannot be put back there is no context: an empty one would be taken for what it was."""

@@ -58,6 +58,7 @@ class LlamaRunner:
         num_cells = size.total(self.shares_cells)
         if self._allowance:
             self._allowance.check(self.num_cells, num_cells)
+        self._adapters = ()  # none are set in a context that is made anew
         try:
             self._context.resize(num_cells, size.slots)
         except (NativeError, MemoryError) as error:
@@ -65,7 +66,6 @@ class LlamaRunner:
                 raise SystemExit(f"The KV cache could not be made again as it was: {error}") from error
             raise NoMemory(str(error)) from error
         self.num_slots = size.slots
-        self._adapters = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
         self._context.memory.copy(source, target, length)

@@ -273,6 +273,18 @@ def test_whoever_ends_for_want_of_memory_is_told_so() -> None:
     assert isinstance(machine.ask("user: hello", 20)[-1], Output)
 
 
+def test_an_answer_whose_cells_are_lost_in_a_growth_reads_them_again_and_goes_on() -> None:
+    undisturbed, machine = Machine(), Machine()
+    machine.model.runner.num_until_loss = 0
+    texts = []
+    for each in (undisturbed, machine):
+        said = each.ask("user: long 20", 900)
+        assert isinstance(said[-1], Output)
+        texts.append("".join(event.text for event in said if isinstance(event, Output)))
+    assert machine.model.runner.num_losses == 1
+    assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize(("is_short", "too_soon", "due"), [(False, 59, 61), (True, 4, 6)])
 def test_memory_is_given_back_when_idle_or_when_the_machine_is_short_of_it(
     monkeypatch: pytest.MonkeyPatch, is_short: bool, too_soon: float, due: float

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from backends.drafting.drafter import Drafter
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import Runner
+from backends.engine.runner import KVFull, Runner
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama.context import NativeContext
+from tests.engine.restless import Restless, caches_of
 
 Rows = npt.NDArray[np.float32]  # [tokens of the answer, vocabulary]
 
@@ -49,19 +50,33 @@ class Certificate:
 
 
 def answers(
-    runner: Runner, prompts: Many[Many[int]], max_tokens: int, drafters: Many[Drafter] = (), length: int | None = None
+    runner: Runner,
+    prompts: Many[Many[int]],
+    max_tokens: int,
+    drafters: Many[Drafter] = (),
+    length: int | None = None,
+    disturbed: float = 0.0,
 ) -> list[Sequence]:
-    """The real loop's greedy answers to all prompts side by side, with guesses of a fixed length if any."""
+    """The real loop's greedy answers to all prompts side by side, with guesses of a fixed length if any.
+
+    disturbed: the share of the steps before which a cache changes its size."""
     cache = PrefixCache(runner)
+    restless = Restless(cache, drafters, len(prompts), disturbed)
     scheduler = Scheduler(cache, Speculation(list(drafters), fixed_length=length), max_running=len(prompts))
     sequences = [Sequence(n, list(prompt), max_tokens) for n, prompt in enumerate(prompts)]
     for sequence in sequences:
         scheduler.add(sequence)
     while not scheduler.is_idle:
+        restless.disturb()
         steps = scheduler.schedule()
-        scheduler.update(steps, runner.run(steps))
+        try:
+            scheduler.update(steps, runner.run(steps))
+        except KVFull:
+            scheduler.make_room()
         scheduler.check_integrity()
-    cache.clear()
+    for each in (cache, *caches_of(drafters)):  # the runners are others' after this
+        each.clear()
+    assert not disturbed or restless.num_resizes
     return sequences
 
 

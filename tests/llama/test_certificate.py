@@ -80,14 +80,15 @@ def _alone(runner: LlamaRunner, prompt: tuple[int, ...]) -> Text:
     return Text(prompt, tuple(sequence.completion))
 
 
+@pytest.mark.parametrize("disturbed", [0.0, 0.2], ids=["at rest", "in caches that change their size"])
 @pytest.mark.parametrize("kind", ["batch of 8", "lookup", "draft model", "draft model in a batch of 8"])
-def test_certificate(plain: Plain, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_certificate(plain: Plain, kind: str, disturbed: float, capsys: pytest.CaptureFixture[str]) -> None:
     size = BATCH if "batch" in kind else 1
     said = []
     for begin in range(0, BATCH, size):
         drafters: list[Drafter] = [LookupDrafter(ngram=1)] if kind == "lookup" else []
         drafters += [ModelDrafter(plain.draft_runner, "draft")] if "draft" in kind else []
-        said += answers(plain.runner, plain.prompts[begin : begin + size], NUM_TOKENS, drafters, LENGTH)
+        said += answers(plain.runner, plain.prompts[begin : begin + size], NUM_TOKENS, drafters, LENGTH, disturbed)
     assert kind == "batch of 8" or sum(sequence.num_drafted for sequence in said) > NUM_TOKENS
     found = [
         certify(rows, text.answer, sequence.completion, plain.noise)

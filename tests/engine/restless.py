@@ -85,7 +85,9 @@ class RestlessEngine(Engine):
 
 def num_said(logs: Path) -> int:
     """How often caches of these engines changed their size, by the last word of each log."""
-    said = [re.findall(r"^resized (\d+) times$", log.read_text("utf-8", "replace"), re.M) for log in logs.glob("*.log*")]
+    said = [
+        re.findall(r"^resized (\d+) times$", log.read_text("utf-8", "replace"), re.M) for log in logs.glob("*.log*")
+    ]
     return sum(int(numbers[-1]) for numbers in said if numbers)
 
 

@@ -28,6 +28,7 @@ from app.inference.supervisor import Supervisor
 from app.jobs.convert import convert_checkpoint
 from backends.protocol import GREEDY, EngineOptions, Generate
 from tests.e2e.serving import Serving, serving
+from tests.engine.restless import num_said
 from tests.inference.conftest import SECONDS, Answer
 
 RESULTS = Path(__file__).parent / "results"
@@ -117,7 +118,7 @@ def soak_requests(home: Path, model: Path, arguments: argparse.Namespace) -> lis
         processes = [psutil.Process(app.process.pid), app.engines()[0]]
         samples: list[list[Holdings]] = [[], []]
         shapes = [_shape(random.Random(f"{seed} {number}"), number) for number in range(count)]
-        for chunk in _chunks(shapes, NUM_SAMPLES):
+        for chunk in _chunks(shapes, min(NUM_SAMPLES, max(1, count // clients))):
             with ThreadPoolExecutor(clients) as pool:
                 list(pool.map(lambda shape: shape(app), chunk))
             _rest(app)
@@ -125,6 +126,8 @@ def soak_requests(home: Path, model: Path, arguments: argparse.Namespace) -> lis
                 taken.append(Holdings.of(process))
             print(f"  requests: {samples[0][-1]}, {samples[1][-1]}", file=sys.stderr, flush=True)
         assert [engine.pid for engine in app.engines()] == [processes[1].pid], "the engine is another"
+        if arguments.restless:
+            print(f"  the KV cache changed its size {num_said(home / 'logs')} times", file=sys.stderr, flush=True)
     return [Series("application, requests", tuple(samples[0])), Series("engine, requests", tuple(samples[1]))]
 
 

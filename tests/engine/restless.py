@@ -6,15 +6,17 @@ application start it in that one's place.
 
 import os
 import random
+import re
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from backends.drafting.drafter import Drafter, ModelDrafter
 from backends.engine import process
 from backends.engine.engine import Engine
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import NoMemory, Size
+from backends.engine.runner import CellsLost, NoMemory, Size
 
 MAIN = "tests.engine.restless:main"
 SEED = "SLIPSTREAM_RESTLESS"  # in its environment
@@ -55,21 +57,38 @@ class Restless:
 
 
 class RestlessEngine(Engine):
+    """Says in its log how often: now and then, as it may be killed, and at its end."""
+
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        seed = int(os.environ.get(SEED, 0))
+        seed, self._said = int(os.environ.get(SEED, 0)), 0
         self._restless = Restless(self.scheduler.cache, self.speculation._drafters, seed)
 
     def step(self) -> None:
         try:
             self._restless.disturb()
-        except NoMemory as error:  # as on any machine
+        except (NoMemory, CellsLost) as error:  # as on any machine
             print(f"no resize: {error}")
+        if self._restless.num_resizes >= 2 * self._said:
+            self._say()
         super().step()
 
     def close(self) -> None:
-        print(f"resized {self._restless.num_resizes} times", flush=True)
+        self._say()
         super().close()
+
+    def _say(self) -> None:
+        self._said = self._restless.num_resizes
+        if self._said:
+            print(f"resized {self._said} times", flush=True)
+
+
+def num_said(logs: Path) -> int:
+    """How often caches of these engines changed their size, by the last word of each log."""
+    said = [
+        re.findall(r"^resized (\d+) times$", log.read_text("utf-8", "replace"), re.M) for log in logs.glob("*.log*")
+    ]
+    return sum(int(numbers[-1]) for numbers in said if numbers)
 
 
 def main(connection: Connection, backend: str, log_path: str | None) -> None:

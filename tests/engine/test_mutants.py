@@ -268,8 +268,8 @@ MUTANTS = {
     ),
     "a refused growth is believed in": (
         "engine/room.py",
-        "        self._runner.resize(size)\n        self._slots.resize(size.slots)\n",
-        "        self._slots.resize(size.slots)\n        self._runner.resize(size)\n",
+        "        try:\n            self._runner.resize(size)\n",
+        "        self._slots.resize(size.slots)\n        try:\n            self._runner.resize(size)\n",
     ),
     "a cache shrinks to less than it holds": (
         "engine/room.py",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backends.drafting.calibration import Calibration
@@ -15,9 +16,9 @@ from backends.engine.runner import KVFull, Size
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.fake.loader import FakeModel
-from backends.fake.runner import FakeRunner
+from backends.fake.runner import SAVED, FakeRunner
 from backends.prompt_cache.host_cache import HostCache
-from backends.prompt_cache.state import Tier
+from backends.prompt_cache.state import State, Tier
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import (
     Cells,
@@ -47,8 +48,8 @@ class Desk:
             next_token, slots, 512 * (1 if shares_cells else slots), 512, max_draft, shares_cells=shares_cells,
             limit=limit, cell_step=256,
         )  # fmt: skip
-        store = StateStore(HostCache(1 << 20, self.runner.can_cut_saved))
-        self.cache = PrefixCache(self.runner, store)
+        self.store = StateStore(HostCache(1 << 20, self.runner.can_cut_saved))
+        self.cache = PrefixCache(self.runner, self.store)
         self.scheduler = Scheduler(self.cache, Speculation([]), max_running=4)
 
     def add(self, num_tokens: int, max_tokens: int = 2, begin: int = 0, **fields: object) -> Sequence:
@@ -190,6 +191,20 @@ def test_an_answer_takes_the_memory_of_idle_slots() -> None:
     again = desk.add(100)
     desk.finish()
     assert (again.completion, again.reuse.tier) == (first.completion, Tier.RAM), "it went to RAM"
+
+
+def test_a_state_that_no_slot_can_hold_displaces_nobody() -> None:
+    """It was kept by a load with a larger context, of which this one's folder tells."""
+    desk = Desk(shares_cells=True, slots=4, limit=Size(512, 4))
+    long = [n % 5 for n in range(600)]
+    desk.store.keep(State(long, bytearray(np.array([SAVED, *long], "<i4").tobytes())))
+    first = desk.add(150, begin=3)
+    desk.finish()
+    seq = Sequence(1, long[:300], 2)
+    desk.scheduler.add(seq)
+    desk.finish()
+    assert seq.reuse.length == 0
+    assert desk.cache.match(first.tokens)[1] == 151, "the earlier conversation stays"
 
 
 def test_an_answer_at_its_limit_ends_without_a_complaint() -> None:

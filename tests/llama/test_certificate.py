@@ -19,6 +19,11 @@ from tests.guide.answers import ANSWERS
 from tests.llama.certificate import Rows, Text, answers, certify, forced, noise
 
 BATCH, NUM_TOKENS, LENGTH = 8, 64, 4
+KINDS = ("batch of 8", "lookup", "draft model", "draft model in a batch of 8")
+CHANGING = [  # in caches that change their size before every fifth step
+    pytest.param(kind, 0.2, id=f"{kind}, changing", marks=[] if "batch" in kind else [pytest.mark.real])
+    for kind in KINDS
+]
 PARAMS = ContextParams(num_cells=4096, num_slots=BATCH + 1, batch_tokens=512, threads=1)
 
 
@@ -80,8 +85,7 @@ def _alone(runner: LlamaRunner, prompt: tuple[int, ...]) -> Text:
     return Text(prompt, tuple(sequence.completion))
 
 
-@pytest.mark.parametrize("disturbed", [0.0, 0.2], ids=["at rest", "in caches that change their size"])
-@pytest.mark.parametrize("kind", ["batch of 8", "lookup", "draft model", "draft model in a batch of 8"])
+@pytest.mark.parametrize(("kind", "disturbed"), [*((kind, 0.0) for kind in KINDS), *CHANGING])
 def test_certificate(plain: Plain, kind: str, disturbed: float, capsys: pytest.CaptureFixture[str]) -> None:
     size = BATCH if "batch" in kind else 1
     said = []

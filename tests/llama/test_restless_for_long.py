@@ -6,6 +6,7 @@ from tests.llama.test_engine import (  # noqa: F401
     test_a_reused_prefix_gives_the_same_text_as_a_fresh_one,
     test_more_answers_than_the_cache_holds_are_all_given,
     test_the_same_seed_gives_the_same_text_alone_or_in_a_batch,
+    test_who_gives_way_to_the_window_or_is_not_read_says_the_same,
 )
 from tests.llama.test_grammar import test_several_streams_with_seeds_and_drafts_say_what_they_say_alone  # noqa: F401
 from tests.llama.test_kinds import (  # noqa: F401

@@ -20,9 +20,9 @@ class Credit:
         self._steps = FIRST
         self._begin(1)
 
-    def step(self, num_answers: int) -> None:
-        """One more step has got its share; guesses for so many answers may follow."""
-        self._add(SHARE)
+    def step(self, num_answers: int, num_steps: int = 1) -> None:
+        """One more step has got its share, or several; guesses for so many answers may follow."""
+        self._add(num_steps * SHARE)
         self._begin(num_answers)
 
     def grant(self, lengths: dict[Sequence, int], draft_seconds: float = 0.0) -> dict[Sequence, int]:

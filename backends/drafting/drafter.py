@@ -25,6 +25,9 @@ class Drafter(Protocol):
     def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
         """For each sequence at most so many next tokens; sequences without a guess are left out."""
 
+    def has_guess(self, seq: Sequence) -> bool:
+        """Whether `propose` might find one now. Asked between two decodes."""
+
     def lag_seconds(self, seq: Sequence) -> float:
         """What it would cost to make ready for this sequence."""
 
@@ -49,14 +52,13 @@ class LookupDrafter:
     def propose(self, wanted: dict[Sequence, int]) -> dict[Sequence, Guess]:
         guesses = {}
         for seq, limit in wanted.items():
-            index = self._indices.get(seq)
-            if index is None or index.num_rolled != seq.num_rolled:  # its tokens have moved
-                index = self._indices[seq] = _NgramIndex(self._ngram, seq.num_rolled)
-            end = index.find(seq.tokens)
-            if end is not None:
+            if (end := self._index(seq).find(seq.tokens)) is not None:
                 size = _common_suffix(seq.tokens, end, self._longest)
                 guesses[seq] = Guess(seq.tokens[end : end + limit], _kind(size))
         return guesses
+
+    def has_guess(self, seq: Sequence) -> bool:
+        return self._index(seq).find(seq.tokens) is not None
 
     def lag_seconds(self, seq: Sequence) -> float:  # noqa: ARG002
         return 0.0
@@ -66,6 +68,12 @@ class LookupDrafter:
 
     def shrink(self) -> None:
         pass
+
+    def _index(self, seq: Sequence) -> "_NgramIndex":
+        index = self._indices.get(seq)
+        if index is None or index.num_rolled != seq.num_rolled:  # its tokens have moved
+            index = self._indices[seq] = _NgramIndex(self._ngram, seq.num_rolled)
+        return index
 
 
 def _kind(size: int) -> str:
@@ -88,15 +96,17 @@ class _NgramIndex:
         self._size = size
         self._ends: dict[tuple[int, ...], int] = {}
         self._num_indexed = size - 1
+        self._found: int | None = None  # before the last n-gram took its place
 
     def find(self, tokens: list[int]) -> int | None:
-        """The end of the last earlier occurrence of the last n tokens."""
+        """The end of the last earlier occurrence of the last n tokens. `tokens` only grow."""
         size, ends = self._size, self._ends
-        # the n-gram that ends with the last token is left out: it would find itself
-        for end in range(self._num_indexed + 1, len(tokens)):
-            ends[tuple(tokens[end - size : end])] = end
-        self._num_indexed = max(self._num_indexed, len(tokens) - 1)
-        return ends.get(tuple(tokens[-size:]))
+        for end in range(self._num_indexed + 1, len(tokens) + 1):
+            ngram = tuple(tokens[end - size : end])
+            self._found = ends.get(ngram)
+            ends[ngram] = end
+        self._num_indexed = max(self._num_indexed, len(tokens))
+        return self._found
 
 
 class ModelDrafter:
@@ -125,6 +135,9 @@ class ModelDrafter:
             if not self._cache.room.grow() and not self._cache.evict():
                 self._drop_all()
             return {}
+
+    def has_guess(self, seq: Sequence) -> bool:  # noqa: ARG002
+        return True
 
     def lag_seconds(self, seq: Sequence) -> float:
         mirror = self._mirrors.get(seq)

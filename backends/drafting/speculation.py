@@ -67,27 +67,45 @@ class Speculation:
         self._kind_of: dict[Sequence, str] = {}
         self._decisions: dict[tuple[int, int, int], tuple[int, float]] = {}
         self._credit = Credit(self.costs)
-        self._age = 0
+        self._age = 0  # steps
+        self._before = 0  # the age at the proposal before
+        self._num_passed = 0  # steps since the last proposal
+        self._num_guessed = 0  # steps with guesses since the last one without
         self._most_rows = 0
 
     def propose(self, limits: dict[Sequence, int]) -> dict[Sequence, list[int]]:
         """Guesses for sequences with one token pending, each at most its limit long."""
         guesses: dict[Sequence, list[int]] = {}
-        is_blind = self._fixed_length is None and not self.costs.answers(1)
-        if not limits or is_blind:  # one plain step first, to compare with
+        if not limits or self.is_blind:
             return guesses
-        self._age += 1
-        self._credit.step(len(limits))
-        if self._age % PLAIN_INTERVAL == 0 and self._fixed_length is None:
+        self._begin_step(len(limits))
+        if self._num_guessed >= PLAIN_INTERVAL - 1 and self._fixed_length is None:
+            self._num_guessed = 0
             return guesses
-        if self._age % DECISION_STEPS == 0 or self.costs.most_rows != self._most_rows:
+        for drafter in self.worth_asking(len(limits)):
+            waiting = {seq: limit for seq, limit in limits.items() if limit > 0 and seq not in guesses}
+            guesses |= self._ask(drafter, waiting, len(limits)) if waiting else {}
+        self._num_guessed = self._num_guessed + 1 if guesses else 0
+        return guesses
+
+    @property
+    def is_blind(self) -> bool:
+        """A plain step comes first, to compare with."""
+        return bool(self._drafters) and self._fixed_length is None and not self.costs.answers(1)
+
+    def worth_asking(self, num_answers: int) -> list[Drafter]:
+        """Those whose guesses could pay now, if one of them has any."""
+        if self.costs.most_rows != self._most_rows:
             self._decisions.clear()
             self._most_rows = self.costs.most_rows
-        for drafter in self._drafters:
-            if self._may_pay(drafter, len(limits)):
-                waiting = {seq: limit for seq, limit in limits.items() if limit > 0 and seq not in guesses}
-                guesses |= self._ask(drafter, waiting, len(limits)) if waiting else {}
-        return guesses
+        return [drafter for drafter in self._drafters if self._may_pay(drafter, num_answers)]
+
+    def pass_by(self, num_steps: int, num_answers: int) -> None:
+        """So many steps were made without `propose`: there was nothing to guess."""
+        if num_steps:
+            self._num_passed += num_steps
+            self._num_guessed = 0
+            self._credit.step(num_answers, num_steps)
 
     def observe(self, seq: Sequence, num_drafted: int, num_accepted: int) -> None:
         """Learn what became of a guess."""
@@ -128,6 +146,17 @@ class Speculation:
         )
         one, two = self.costs.answers(1), self.costs.answers(2)
         return Drafting(sources, two / one if one and self.costs.most_rows > 1 else None)
+
+    def _begin_step(self, num_answers: int) -> None:
+        self._before, self._age = self._age, self._age + 1 + self._num_passed
+        self._num_passed = 0
+        self._credit.step(num_answers)
+        if self._is_due(DECISION_STEPS):
+            self._decisions.clear()
+
+    def _is_due(self, interval: int) -> bool:
+        """Once in so many steps."""
+        return self._age // interval > self._before // interval
 
     def _ask(self, drafter: Drafter, waiting: dict[Sequence, int], num_answers: int) -> dict[Sequence, list[int]]:
         if drafter.is_free:
@@ -172,7 +201,7 @@ class Speculation:
 
     def _may_pay(self, drafter: Drafter, num_answers: int) -> bool:
         """Whether perfect guesses would pay. If not, only a rare look at what they cost by now."""
-        if self._fixed_length is not None or self._age % RECHECK_INTERVAL == 0:
+        if self._fixed_length is not None or self._is_due(RECHECK_INTERVAL):
             return True
         kind = next(iter(drafter.kinds))
         return self._decide(self._sources[kind], PERFECT, num_answers)[1] >= MIN_GAIN

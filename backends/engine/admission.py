@@ -15,7 +15,7 @@ class Admission:
         places, waiting = self._places, self._places.waiting
         held_back: list[Sequence] = []
         self._cache.room.num_expected = min(len(places.running) + len(waiting), places.num_places)
-        while waiting and self._may_enter(waiting.first):
+        while waiting and self.may_enter(waiting.first):
             seq = waiting.pop()
             if seq.slot is None and self._cache.must_wait(seq):  # for its state from disk; others go first
                 held_back.append(seq)
@@ -29,6 +29,12 @@ class Admission:
         for seq in held_back:
             waiting.put_back(seq)
 
+    def may_enter(self, seq: Sequence) -> bool:
+        """When there is a place, or somebody of lower priority has one."""
+        if not self._places.is_full:
+            return True
+        return self._places.outranks(seq)
+
     def _end_a_turn(self) -> None:
         """One that has said much goes behind the first that waits for its place, if that has no right to more."""
         places, waiting = self._places, self._places.waiting
@@ -37,12 +43,6 @@ class Admission:
         priority = waiting.first.priority
         if seq := places.turns.overdue([seq for seq in places.running if seq.priority == priority]):
             places.end_turn(seq)
-
-    def _may_enter(self, seq: Sequence) -> bool:
-        """When there is a place, or somebody of lower priority has one."""
-        if not self._places.is_full:
-            return True
-        return self._places.outranks(seq)
 
     def _displace(self, seq: Sequence) -> bool:
         """Give it the slot of one of lower priority: all are busy, and there is no memory for another one."""

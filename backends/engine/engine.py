@@ -45,7 +45,7 @@ class Engine:
         drafters = _drafters(model, options.draft)
         self.speculation = Speculation(drafters, StepCosts(Pace(options.max_interval)), options.draft_length)
         self.scheduler = Scheduler(cache, self.speculation, options.parallel)
-        self._steady = Steady(self.scheduler, may_guess=bool(drafters))
+        self._steady = Steady(self.scheduler)
         self.calibration = Calibration(cache, self.speculation)
         self._sequences: dict[int, Sequence] = {}
 
@@ -108,6 +108,8 @@ class Engine:
         now = perf_counter()
         if again and self._steady.accept(sampled):
             self._tell(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
+            if self._steady.teaches:
+                self._learn_cost(again, now - decode_begin)
         else:
             self._update(steps, sampled, now, now - decode_begin, begin)
 

@@ -52,6 +52,12 @@ class Scheduler:
         return not self.running and all(map(self.cache.keeper.is_held_back, self.places.waiting.standing()))
 
     @property
+    def is_settled(self) -> bool:
+        """As long as those who run go on, and nobody comes, none of those who wait has a place."""
+        waiting = self.places.waiting
+        return not waiting or not self._admission.may_enter(waiting.first)
+
+    @property
     def num_waiting(self) -> int:
         return len(self.places.waiting)
 

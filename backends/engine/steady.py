@@ -1,37 +1,47 @@
-"""The steps in which nothing changes: the same answers run, nobody waits, nothing is guessed, and each says one token.
+"""The steps in which nothing changes: the same answers run, nobody enters, nothing is guessed, and each says one token.
 
 What a step costs beside its decode is paid in cold memory: some ten times what the same code costs when it is warm. In
-such steps the scheduler has nothing to decide, so they do without it, and without all that it would look at.
+such steps the scheduler has nothing to decide, so they do without it, and without all that it would look at. Where
+guesses could pay, one look-up for each answer says whether there is anything to guess from.
 """
 
+from backends.drafting.drafter import Drafter
 from backends.engine.runner import Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 
-MOST = 8  # steps in a row; from the whole ones between them the engine learns what a step costs now
+MOST = 64  # steps in a row: somebody's turn may last so much longer
+LEARNING = 8  # of so many steps one teaches what they cost now
 
 
 class Steady:
     """Whoever changes what runs or waits calls `end`."""
 
-    def __init__(self, scheduler: Scheduler, may_guess: bool):
+    def __init__(self, scheduler: Scheduler):
         self.uids: tuple[int, ...] = ()
         self._scheduler = scheduler
         # a recurrent model's states are copied between some steps
-        self._is_possible = not may_guess and scheduler.cache.runner.max_draft is None
+        self._is_possible = scheduler.cache.runner.max_draft is None
         self._steps: list[Step] = []
+        self._drafters: list[Drafter] = []
+        self._guessable: list[Sequence] = []
         self._left = 0
+        self._num_made = 0
 
     def begin(self) -> None:
         """After a whole step: may the next ones do without the scheduler?"""
         scheduler = self._scheduler
-        running = scheduler.running
-        if not self._is_possible or not running or scheduler.num_waiting or not all(map(_goes_on, running)):
+        running, speculation = scheduler.running, scheduler.speculation
+        if not self._is_possible or not running or not scheduler.is_settled or not all(map(_goes_on, running)):
             return
         if len(running) > scheduler.max_batch_tokens or any(seq.adapters != running[0].adapters for seq in running):
             return
+        if speculation.is_blind:
+            return
         self._left = min(MOST, min(seq.room for seq in running) - 1)  # none of these says its last token, or rolls
         self._steps = [Step(seq, seq.tokens[-1:]) for seq in running]
+        self._drafters = speculation.worth_asking(len(running))
+        self._guessable = [seq for seq in running if seq.max_draft != 0]
         self.uids = tuple(seq.uid for seq in running)
 
     def end(self) -> None:
@@ -39,11 +49,12 @@ class Steady:
 
     def next(self) -> list[Step] | None:
         """The same steps again, each with its newest token; None when the scheduler has to be asked."""
-        if self._left <= 0:
+        if self._left <= 0 or (self._drafters and self._has_guess()):
+            self._scheduler.speculation.pass_by(self._num_made, len(self._steps))
+            self._left = self._num_made = 0
             return None
         self._left -= 1
-        for step in self._steps:
-            step.tokens[0] = step.seq.tokens[-1]
+        self._num_made += 1
         return self._steps
 
     def accept(self, sampled: list[list[int]]) -> bool:
@@ -57,7 +68,16 @@ class Steady:
             seq.tokens.append(token)
             seq.completion.append(token)
             seq.num_computed += 1
+            step.tokens[0] = token
         return True
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the last step is one of those whose cost is learnt."""
+        return self._num_made % LEARNING == 0
+
+    def _has_guess(self) -> bool:
+        return any(drafter.has_guess(seq) for drafter in self._drafters for seq in self._guessable)
 
 
 def _goes_on(seq: Sequence) -> bool:

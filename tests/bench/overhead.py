@@ -19,7 +19,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
 
 from backends.engine.encoder import Note
@@ -31,6 +30,7 @@ from backends.engine.sender import Sender
 from backends.engine.sequence import Sequence
 from backends.engine.stops import NO_STOPS
 from backends.engine.teller import Teller
+from backends.llama.binding import lib
 from backends.llama.loader import load
 from backends.protocol import Close, DraftMode, EngineOptions, Generate, Load, SamplingParams
 from tests.bench.table import BETWEEN

@@ -32,9 +32,8 @@ class Account:
         for said in stepped.said:
             if said.timings:
                 self._num_cached_tokens += said.timings.cache_n
-            if said.num_drafted:
-                self._num_drafted += said.num_drafted
-                self._num_accepted += len(said.tokens) - 1
+            self._num_drafted += said.num_drafted
+            self._num_accepted += said.num_accepted
 
     def stats(self, counts: Counts) -> Stats:
         return Stats(

@@ -33,9 +33,8 @@ class _Answer:
             self.timings, self.first_token = said.timings, now
         self.last_token = now
         self.num_rolled = said.num_rolled
-        if said.num_drafted:
-            self.num_drafted += said.num_drafted
-            self.num_accepted += len(said.tokens) - 1
+        self.num_drafted += said.num_drafted
+        self.num_accepted += said.num_accepted
 
     def account(self, prompt: Timings) -> Timings:
         return replace(

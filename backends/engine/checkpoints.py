@@ -81,6 +81,10 @@ class Checkpoints:
         if kept:
             self._by_slot[slot] = kept
 
+    def forget(self) -> None:
+        """No slot holds anything."""
+        self._by_slot.clear()
+
     def check_integrity(self) -> None:
         assert self.num_bytes <= self.budget
         for taken in self._by_slot.values():

@@ -6,7 +6,7 @@ from time import perf_counter
 from backends.drafting.calibration import Calibration
 from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
-from backends.drafting.pace import MAX_INTERVAL, Pace
+from backends.drafting.pace import Pace
 from backends.drafting.speculation import Speculation
 from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped
 from backends.engine.prefix_cache import PrefixCache
@@ -18,7 +18,7 @@ from backends.engine.steady import Steady
 from backends.engine.stops import NO_STOPS, Stops
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Cells, DraftMode, Failed, FailureKind, Finish
+from backends.protocol import Cells, DraftMode, EngineOptions, Failed, FailureKind, Finish
 
 
 def _to_nobody(_news: News) -> None:
@@ -31,26 +31,20 @@ class Engine:
     def __init__(
         self,
         model: LoadedModel,
-        max_running: int,
-        draft: DraftMode = DraftMode.AUTO,
-        draft_length: int | None = None,
+        options: EngineOptions,
         store: StateStore | None = None,
-        idle_seconds: float = 300.0,
-        max_interval: float = MAX_INTERVAL,
         tell: Callable[[News], None] = _to_nobody,
     ):
-        """idle_seconds: after which memory that no conversation needs is given back. max_interval: seconds, as in
-        `EngineOptions`."""
         self.model = model
         self._store = store
         self._tell = tell
-        self._idle_seconds = idle_seconds
+        self._idle_seconds = options.kv_idle_seconds
         self._stepped = perf_counter()
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
         cache = PrefixCache(model.runner, store, model.spell, own_adapters)
-        drafters = _drafters(model, draft)
-        self.speculation = Speculation(drafters, StepCosts(Pace(max_interval)), draft_length)
-        self.scheduler = Scheduler(cache, self.speculation, max_running)
+        drafters = _drafters(model, options.draft)
+        self.speculation = Speculation(drafters, StepCosts(Pace(options.max_interval)), options.draft_length)
+        self.scheduler = Scheduler(cache, self.speculation, options.parallel)
         self._steady = Steady(self.scheduler)
         self.calibration = Calibration(cache, self.speculation)
         self._sequences: dict[int, Sequence] = {}

@@ -18,6 +18,8 @@ class Keeper:
     def __init__(self, runner: Runner, store: StateStore | None, slots: Slots, cuts: Cuts, adapters: Adapters):
         self.store = store
         self._runner, self._slots, self._cuts, self._adapters = runner, slots, cuts, adapters
+        if store:
+            store.max_tokens = runner.limit.cells
 
     @property
     def min_tokens(self) -> int:

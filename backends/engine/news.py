@@ -30,6 +30,11 @@ class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen datacl
     logprobs: list[Later]  # of all tokens, if they are wanted
     timings: Timings | None  # with its first tokens: the prompt's account
 
+    @property
+    def num_accepted(self) -> int:
+        """Of the guesses: all tokens but the last one, which is the model's own."""
+        return len(self.tokens) - 1 if self.num_drafted else 0
+
 
 class Stepped(NamedTuple):
     """A step was decoded. now: seconds of time.perf_counter(), when its tokens were known."""

@@ -36,7 +36,7 @@ class PrefixCache:
         self.checkpoints = checkpoints or Checkpoints(runner)
         self.own_adapters = adapters
         self.slots = Slots(runner.size.slots, adapters)
-        self.room = Room(runner, self.slots)
+        self.room = Room(runner, self.slots, self._forget)
         self._cuts = Cuts(runner, self.checkpoints)
         self.keeper = Keeper(runner, store, self.slots, self._cuts, adapters)
         self.rolls = Rolls(runner, self.slots, self._cuts, self._empty)
@@ -224,6 +224,13 @@ class PrefixCache:
         if not self.runner.shares_cells or num_held + needed <= self.runner.size.cells:
             return False
         return self.room.grow() or self.evict()
+
+    def _forget(self) -> None:
+        """After the runner has lost all cells."""
+        for held in self.slots.idle.values():
+            self.keeper.forget(held)
+        self.slots.forget()
+        self.checkpoints.forget()
 
     def _known(self, seq: Sequence) -> Known:
         return [(common_prefix(held, seq.tokens[:-1]), held) for _, held in self.slots.resident(seq.adapters)]

@@ -5,11 +5,12 @@ the context is made anew, larger by a quarter than what is needed, and the slots
 40 ms and the copies. So it happens seldom, between two steps, and whoever runs notices nothing but the pause.
 """
 
+from collections.abc import Callable
 from time import monotonic
 
 import psutil
 
-from backends.engine.runner import NoMemory, Runner, Size
+from backends.engine.runner import CellsLost, NoMemory, Runner, Size
 from backends.engine.slots import Slots
 from backends.protocol import Cells
 
@@ -35,7 +36,9 @@ def is_memory_short() -> bool:
 class Room:
     """Owns the size of one runner's cache: what is allocated (`runner.size`) of its limit (`runner.limit`)."""
 
-    def __init__(self, runner: Runner, slots: Slots):
+    def __init__(self, runner: Runner, slots: Slots, forget: Callable[[], None]):
+        """forget: called when the runner has lost what the slots held."""
+        self._forget = forget
         self.num_expected = 0  # sequences that will run side by side soon
         self.num_resizes = 0
         self._runner, self._slots = runner, slots
@@ -77,8 +80,12 @@ class Room:
         return wanted.slots < size.slots and wanted.cells > size.cells and self._try(wanted)
 
     def resize(self, size: Size) -> None:
-        """Raises NoMemory, and nothing has changed."""
-        self._runner.resize(size)
+        """Raises NoMemory, and every slot holds what it held; or CellsLost, and none holds anything."""
+        try:
+            self._runner.resize(size)
+        except CellsLost:
+            self._forget()
+            raise
         self._slots.resize(size.slots)
         self.num_resizes += 1
 
@@ -109,9 +116,9 @@ class Room:
             return False
         try:
             self.resize(wanted)
-        except NoMemory:
+        except (NoMemory, CellsLost) as error:
             self._refused, self._refused_at = wanted, monotonic()
-            return False
+            return isinstance(error, CellsLost)  # there is room, if only because all will be read again
         self._refused = None
         return True
 

@@ -19,7 +19,11 @@ class KVFull(Exception):
 
 
 class NoMemory(Exception):
-    """The KV cache cannot be made as large as that. It is as it was before the call; str() says why."""
+    """The KV cache cannot be made as large as that; str() says why. It holds what it held, in no more cells."""
+
+
+class CellsLost(Exception):
+    """The KV cache is empty, and perhaps smaller: it could not be made as large as that, nor again as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,8 @@ class Runner(Protocol):
 
     def resize(self, size: Size) -> None:
         """Make the cache of this size, up to the limit. Every slot holds what it held, in shared cells what it shared;
-        those that go must be empty, and what is left must fit. Guesses cannot be taken back over it. Raises NoMemory,
-        and all is as before."""
+        those that go must be empty, and what is left must fit. Guesses cannot be taken back over it. Raises NoMemory
+        and CellsLost: there are as many slots as before."""
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let the empty slot `target` hold the first `length` tokens of `source`, at least `shortest` of it: in the

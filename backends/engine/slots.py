@@ -81,6 +81,14 @@ class Slots:
         self.adapters |= dict.fromkeys(new, self._own_adapters)
         self.adapters = {slot: adapters for slot, adapters in self.adapters.items() if slot < num_slots}
 
+    def forget(self) -> None:
+        """None holds anything any more: idle ones are free, and whose slot is busy reads again."""
+        self.free += self.idle
+        self.idle.clear()
+        self.heads.clear()
+        for seq in self.busy.values():
+            seq.num_computed = 0
+
     def check_integrity(self) -> None:
         """Every slot is in one place, and no sequence thinks that it has more than its tokens."""
         slots = sorted([*self.free, *self.idle, *self.busy])

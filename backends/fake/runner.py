@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from backends.engine.runner import KVFull, NoMemory, Size, Step
+from backends.engine.runner import CellsLost, KVFull, NoMemory, Size, Step
 from backends.prompt_cache.state import Payload
 from backends.protocol import Chance, TokenLogprob
 
@@ -71,8 +71,10 @@ class FakeRunner:
         self.limit = limit or self.size
         self.cell_step = cell_step
         self.memory: int | None = None  # cells of all slots that there is memory for; None: for any number
+        self.num_until_loss: int | None = None  # resizes that go well before one loses all cells; None: any number
         self.num_resizes = 0
         self.num_refused = 0
+        self.num_losses = 0
         self.max_batch_tokens = max_batch_tokens
         self.max_draft = max_draft
         self.window = window
@@ -118,11 +120,25 @@ class FakeRunner:
         if self.memory is not None and size.total(self.shares_cells) > self.memory:
             self.num_refused += 1
             raise NoMemory("The fake runner was told to have no memory for that.")
+        if self.num_until_loss == 0:
+            self._lose()
+        if self.num_until_loss is not None:
+            self.num_until_loss -= 1
         self.num_resizes += 1
         self.size = size
         self._kv = {slot: self._kv.get(slot, []) for slot in range(size.slots)}
         self._firsts = {slot: self._firsts.get(slot, 0) for slot in range(size.slots)}
         self._undoable = {}
+
+    def _lose(self) -> None:
+        """As llama.cpp's does where its context could be made once more, but not filled."""
+        self.num_until_loss = None
+        self.num_losses += 1
+        self.size = replace(self.size, cells=min(self.size.cells, self.cell_step))
+        self._kv = {slot: [] for slot in range(self.num_slots)}
+        self._firsts = dict.fromkeys(range(self.num_slots), 0)
+        self._undoable = {}
+        raise CellsLost("The fake runner was told to lose its cells.")
 
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self._kv[target], "a copy into a slot that still holds tokens"

@@ -48,7 +48,7 @@ class Chooser:
     ):
         """following: the thread mode that suits the machine's load; None: as many as `threads`, whoever else works."""
         self._model, self._name = model, name
-        self._softmax = Softmax(model.num_tokens)
+        self._softmax = Softmax(model.vocabulary.num_tokens)
         params = ContextParams(
             num_cells=2 * BATCH_TOKENS,
             num_slots=NUM_ENDINGS * ITEMS_AT_ONCE,
@@ -81,7 +81,7 @@ class Chooser:
 
     def _cut(self, item: Item, number: int) -> Cut:
         texts = [f"{item.beginning} {ending}" for ending in item.endings]
-        tokens = [self._model.tokenize(text, add_special=True, parse_special=False) for text in texts]
+        tokens = [self._model.vocabulary.tokenize(text, add_special=True, parse_special=False) for text in texts]
         shortest = min(map(len, tokens))
         differs = (i for i in range(shortest) if len({text[i] for text in tokens}) > 1)
         shared = min(next(differs, shortest), shortest - 1)  # each ending keeps a token
@@ -124,13 +124,10 @@ class Chooser:
         """The log probability of each ending's first token. Afterwards all four slots of an item hold its beginning."""
         context, row = self._context, 0
         for slot in range(NUM_ENDINGS * ITEMS_AT_ONCE):  # the group before may have had more items
-            context.truncate(slot, 0)
+            context.memory.truncate(slot, 0)
         for place, cut in enumerate(group):
-            end = row + len(cut.shared)
-            self._fill(row, cut.shared, 0, place * NUM_ENDINGS)
-            context.outputs[row:end] = 0
-            context.outputs[end - 1] = 1
-            row = end
+            row = context.batch.put(row, cut.shared, 0, place * NUM_ENDINGS)
+            context.batch.outputs[row - 1] = 1
         self._decode(row)
         logits = context.logits(len(group))
         found = [
@@ -138,25 +135,17 @@ class Chooser:
         ]
         for place, cut in enumerate(group):
             for other in range(1, NUM_ENDINGS):
-                context.copy(place * NUM_ENDINGS, place * NUM_ENDINGS + other, len(cut.shared))
+                context.memory.copy(place * NUM_ENDINGS, place * NUM_ENDINGS + other, len(cut.shared))
         return found
 
     def _read_endings(self, group: list[Cut]) -> None:
-        row = 0
+        batch, row = self._context.batch, 0
         for place, cut in enumerate(group):
             for number, ending in enumerate(cut.endings):
-                row = self._fill(row, ending[:-1], len(cut.shared), place * NUM_ENDINGS + number)
-        self._context.outputs[:row] = 1
+                row = batch.put(row, ending[:-1], len(cut.shared), place * NUM_ENDINGS + number)
+        batch.outputs[:row] = 1
         if row:
             self._decode(row)
-
-    def _fill(self, row: int, tokens: list[int], position: int, slot: int) -> int:
-        """The row behind them."""
-        context, end = self._context, row + len(tokens)
-        context.tokens[row:end] = tokens
-        context.positions[row:end] = np.arange(position, position + len(tokens), dtype=np.int32)
-        context.set_slots(row, end, slot)
-        return end
 
     def _decode(self, num_rows: int) -> None:
         if self._context.decode(num_rows):

@@ -8,7 +8,7 @@ from backends.protocol import Load
 from backends.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from backends.llama.loader import LlamaModel
+    from backends.llama.model import LlamaModel
 
 TEMPLATES = ("backends.llama.chat_writing",)  # what its jobs import
 

@@ -26,8 +26,8 @@ from backends.llama.grammar_trial import (
     reason_of,
 )
 from backends.llama.grammars import GrammarError
-from backends.llama.native import NativeModel
 from backends.llama.verdicts import Verdict, Verdicts
+from backends.llama.vocabulary import NativeVocabulary
 from backends.protocol import FailureKind, Grammar
 from backends.sandbox.job import Fault
 from backends.sandbox.sandbox import Sandbox
@@ -86,8 +86,8 @@ class Matcher:
 class GrammarCompiler:
     """Makes matchers for one model. Its view of the vocabulary is made for the first grammar (a second for 262k)."""
 
-    def __init__(self, model: NativeModel, ends: frozenset[int]):
-        self._model = model
+    def __init__(self, vocabulary: NativeVocabulary, ends: frozenset[int]):
+        self._native = vocabulary
         self._ends = sorted(ends)
         self._verdicts = Verdicts()
         self._vocabulary: Vocabulary | None = None
@@ -127,7 +127,7 @@ class GrammarCompiler:
     def _known_vocabulary(self) -> Vocabulary:
         with self._making:
             if self._vocabulary is None:
-                self._vocabulary = vocabulary_of(self._model, self._ends)
+                self._vocabulary = vocabulary_of(self._native, self._ends)
             return self._vocabulary
 
     def _native_tokenizer(self) -> LLTokenizer:
@@ -139,12 +139,12 @@ class GrammarCompiler:
             return self._tokenizer
 
 
-def vocabulary_of(model: NativeModel, ends: list[int]) -> Vocabulary:
+def vocabulary_of(native: NativeVocabulary, ends: list[int]) -> Vocabulary:
     """All pieces as llama.cpp spells them; a control token's begins with a byte that no text has."""
     sizes, pieces = array("I"), []
-    for token in range(model.num_tokens):
-        piece = model.piece(token, special=True)
-        attributes = lib.llama_vocab_get_attr(model.vocab, token)
+    for token in range(native.num_tokens):
+        piece = native.piece(token, special=True)
+        attributes = lib.llama_vocab_get_attr(native.pointer, token)
         is_marker = piece.startswith(b"<") and piece.endswith(b">")
         if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and is_marker):
             piece = b"\xff" + piece

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
-from backends.llama.native import NativeModel
+from backends.llama.vocabulary import NativeVocabulary
 from backends.protocol import Grammar
 from backends.sandbox.sandbox import Sandbox
 
@@ -18,8 +18,8 @@ class GrammarError(Exception):
 class Grammars:
     """Thread-safe."""
 
-    def __init__(self, model: NativeModel, ends: frozenset[int]):
-        self._model = model
+    def __init__(self, vocabulary: NativeVocabulary, ends: frozenset[int]):
+        self._vocabulary = vocabulary
         self._ends = ends
         self._compiler: GrammarCompiler | None = None
         self._making = threading.Lock()  # two encoders may both be the first to need it
@@ -34,5 +34,5 @@ class Grammars:
             if self._compiler is None:
                 from backends.llama.grammar import GrammarCompiler
 
-                self._compiler = GrammarCompiler(self._model, self._ends)
+                self._compiler = GrammarCompiler(self._vocabulary, self._ends)
         return self._compiler.compile(grammar, sandbox)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from backends.llama.markers import Markers, Span
-from backends.llama.native import NativeModel
 from backends.llama.rendered import Rendered
+from backends.llama.vocabulary import NativeVocabulary
 
 # characters: in a text of 200,000 markers llama.cpp would look for them for nine minutes
 MANY_MARKERS = 20_000
@@ -13,11 +13,11 @@ MANY_MARKERS = 20_000
 class PromptTokens:
     """Never two tokens that begin a text: one is added only where the text brings none. Thread-safe."""
 
-    def __init__(self, model: NativeModel):
-        self.markers = Markers(model.special.markers())
-        self._model = model
-        self._first = [model.bos] if model.adds_bos and model.bos >= 0 else []
-        self._last = [model.end_of_text] if model.adds_eos and model.end_of_text >= 0 else []
+    def __init__(self, vocabulary: NativeVocabulary):
+        self.markers = Markers(vocabulary.special.markers())
+        self._vocabulary = vocabulary
+        self._first = [vocabulary.bos] if vocabulary.adds_bos and vocabulary.bos >= 0 else []
+        self._last = [vocabulary.end_of_text] if vocabulary.adds_eos and vocabulary.end_of_text >= 0 else []
 
     def of_text(self, text: str, reads_markers: bool) -> list[int]:
         """Of a raw prompt, as llama-server reads it if `reads_markers`; else as people's own text all of it."""
@@ -39,13 +39,13 @@ class PromptTokens:
     def _read(self, text: str, said: tuple[Span, ...] = ()) -> list[int]:
         """With control tokens, but for those that people said."""
         if not said and len(text) < MANY_MARKERS:
-            return self._model.tokenize(text, add_special=False, parse_special=True)
+            return self._vocabulary.tokenize(text, add_special=False, parse_special=True)
         tokens: list[int] = []
         for part in self.markers.split(text, said):
             if part.token is not None:
                 tokens.append(part.token)
             else:
-                tokens += self._model.tokenize(text[part.begin : part.end], add_special=False, parse_special=False)
+                tokens += self._vocabulary.tokenize(text[part.begin : part.end], add_special=False, parse_special=False)
         return tokens
 
     def _begun(self, tokens: list[int]) -> list[int]:

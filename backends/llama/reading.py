@@ -71,12 +71,12 @@ class TextReader:
             self.num_side_by_side = max(1, BATCH_TOKENS // self._length)
             self._context = attempt.enter_context(self._make_context(options))
             self._resources = attempt.pop_all()
-        self.num_tokens = self.model.num_tokens
+        self.num_tokens = self.model.vocabulary.num_tokens
         self.device = device_name(self.layers, native.devices())
 
     def chunks(self, text: str, limit: int | None = None) -> Int32s:
         """[chunks, context], the first `limit` of them; what is left over at the end is not read."""
-        tokens = self.model.tokenize(text, add_special=True, parse_special=False)
+        tokens = self.model.vocabulary.tokenize(text, add_special=True, parse_special=False)
         if len(tokens) < MIN_CHUNKS * self._length:
             raise Refusal(
                 f"The text is too short: it has {len(tokens)} tokens, and {MIN_CHUNKS * self._length} are needed for "
@@ -84,8 +84,8 @@ class TextReader:
             )
         count = min(len(tokens) // self._length, limit or len(tokens))
         result = np.array(tokens[: count * self._length], np.int32).reshape(count, self._length)
-        if self.model.adds_bos:
-            result[:, 0] = self.model.bos
+        if self.model.vocabulary.adds_bos:
+            result[:, 0] = self.model.vocabulary.bos
         return result
 
     @property
@@ -97,7 +97,7 @@ class TextReader:
         for begin in range(0, len(chunks), self.num_side_by_side):
             group = chunks[begin : begin + self.num_side_by_side]
             for slot in range(len(group)):
-                self._context.truncate(slot, 0)
+                self._context.memory.truncate(slot, 0)
             width = min(self._length, self._width)
             for first in range(0, self._length, width):
                 yield from self._decode(group, first, min(first + width, self._length))
@@ -122,10 +122,8 @@ class TextReader:
         positions = np.arange(first, last, dtype=np.int32)
         is_scored = (positions >= self._length // 2) & (positions < self._length - 1)
         for slot, chunk in enumerate(group):
-            rows = slice(slot * width, (slot + 1) * width)
-            context.tokens[rows], context.positions[rows] = chunk[first:last], positions
-            context.outputs[rows] = is_scored
-            context.set_slots(rows.start, rows.stop, slot)
+            end = context.batch.put(slot * width, chunk[first:last], first, slot)
+            context.batch.outputs[slot * width : end] = is_scored
         if context.decode(len(group) * width):
             raise Refusal(f"{self.path.name} found no room in its KV cache. Choose a shorter context.")
         if is_scored.any():

@@ -35,7 +35,7 @@ class LlamaRunner:
         self.max_draft = context.max_draft
         self.can_cut_saved = not context.model.is_recurrent and not context.model.window
         self.can_shift = self.can_cut_saved and context.can_shift
-        self._context = context
+        self._context, self._batch = context, context.batch
         self._adapters: tuple[float, ...] = ()
         self._answers: Many[Step] | None = None  # the last steps, if all were of answers
 
@@ -48,7 +48,7 @@ class LlamaRunner:
         """Of what `save` returns, in a word: another form cannot be restored."""
         if self.shares_cells:
             return "unified"
-        return "streams" if self._context.has_portable_states else f"streams={self.num_slots}"
+        return "streams" if self._context.memory.states.are_portable else f"streams={self.num_slots}"
 
     @property
     def num_cells(self) -> int:
@@ -58,6 +58,7 @@ class LlamaRunner:
         num_cells = size.total(self.shares_cells)
         if self._allowance:
             self._allowance.check(self.num_cells, num_cells)
+        self._adapters = ()  # none are set in a context that is made anew
         try:
             self._context.resize(num_cells, size.slots)
         except (NativeError, MemoryError) as error:
@@ -65,35 +66,34 @@ class LlamaRunner:
                 raise SystemExit(f"The KV cache could not be made again as it was: {error}") from error
             raise NoMemory(str(error)) from error
         self.num_slots = size.slots
-        self._adapters = ()
 
     def copy(self, source: int, target: int, length: int) -> None:
-        self._context.copy(source, target, length)
+        self._context.memory.copy(source, target, length)
 
     def truncate(self, slot: int, length: int) -> None:
-        self._context.truncate(slot, length)
+        self._context.memory.truncate(slot, length)
 
     def roll(self, slot: int, begin: int, end: int) -> None:
-        self._context.roll(slot, begin, end)
+        self._context.memory.roll(slot, begin, end)
 
     def shortest(self, slot: int, length: int) -> int:
-        return self._context.shortest(slot, length)
+        return self._context.memory.shortest(slot, length)
 
     def checkpoint(self, slot: int) -> bytearray:
-        return self._context.checkpoint(slot)
+        return self._context.memory.checkpoint(slot)
 
     def rewind(self, slot: int, length: int, checkpoint: bytearray) -> None:
-        self._context.rewind(slot, length, checkpoint)
+        self._context.memory.rewind(slot, length, checkpoint)
 
     def save(self, slot: int, length: int) -> Payload:
-        return self._context.save(slot, length)
+        return self._context.memory.save(slot, length)
 
     def restore(self, slot: int, payload: Payload) -> None:
-        if not self._context.restore(slot, payload):
+        if not self._context.memory.restore(slot, payload):
             raise KVFull
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
-        if (steps is self._answers and self._context.answering) or self._begin_answers(steps):
+        if (steps is self._answers and self._batch.answering) or self._begin_answers(steps):
             return self._run_answers(steps)
         groups = self._groups(steps)
         if len(groups) > 1 and not all(map(self._fits, steps)):  # before anything is decoded
@@ -116,15 +116,15 @@ class LlamaRunner:
         slots = [step.seq.slot for step in steps]
         if slots != sorted(slots, key=lambda slot: slot or 0):
             return False
-        if slots != self._context.answering:
-            self._context.set_answers(slots)
+        if slots != self._batch.answering:
+            self._batch.set_answers(slots)
         self._answers = steps
         return True
 
     def _run_answers(self, steps: Many[Step]) -> list[list[int]]:
         """What stands here stands between two decodes of most steps."""
         context = self._context
-        tokens, positions = context.rows
+        tokens, positions = self._batch.rows
         for row, step in enumerate(steps):
             tokens[row], positions[row] = step.tokens[0], step.seq.num_computed
         if step.seq.adapters != self._adapters:  # all steps of a batch have the same
@@ -170,22 +170,17 @@ class LlamaRunner:
         self._context.close()
 
     def _piece(self, token: int) -> bytes:
-        return self._context.model.piece(token, special=True)
+        return self._context.model.vocabulary.piece(token, special=True)
 
     def _fill(self, steps: Many[Step]) -> tuple[int, int]:
         """Make the batch. How many rows it has, and of how many of them the logits are wanted."""
-        context, begin, num_outputs = self._context, 0, 0
+        batch, begin, num_outputs = self._batch, 0, 0
         for step in steps:
-            seq, end = step.seq, begin + step.num_rows
+            seq = step.seq
             assert seq.slot is not None
-            context.tokens[begin : begin + len(step.tokens)] = step.tokens
-            if step.draft:
-                context.tokens[begin + len(step.tokens) : end] = step.draft
-            context.positions[begin:end] = np.arange(seq.num_computed, seq.num_computed + end - begin)
-            context.set_slots(begin, end, seq.slot)
-            context.outputs[begin:end] = 0
+            end = batch.put(begin, [*step.tokens, *step.draft], seq.num_computed, seq.slot)
             if step.samples:
-                context.outputs[begin + len(step.tokens) - 1 : end] = 1
+                batch.outputs[begin + len(step.tokens) - 1 : end] = 1
                 num_outputs += len(step.draft) + 1
             begin = end
         return begin, num_outputs

@@ -44,10 +44,8 @@ def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> SelfTes
 
 
 def check_batch(context: NativeContext) -> None:
-    context.tokens[:NUM_TOKENS] = np.arange(NUM_TOKENS)
-    context.positions[:NUM_TOKENS] = np.arange(NUM_TOKENS)
-    context.outputs[:NUM_TOKENS] = 1
-    context.set_slots(0, NUM_TOKENS, 0)
+    context.batch.put(0, range(NUM_TOKENS), 0, 0)
+    context.batch.outputs[:NUM_TOKENS] = 1
     context.decode(NUM_TOKENS)
     if not np.isfinite(context.logits(NUM_TOKENS)).all():
         raise Refusal("The installed build of llama.cpp computes nonsense on this machine. Run `make engine`.")
@@ -64,16 +62,13 @@ def _step_seconds(model: NativeModel, flash_attention: str) -> float:
             begin_time = perf_counter()
             _decode(context, DEPTH, 1)
             seconds.append(perf_counter() - begin_time)
-            context.truncate(0, DEPTH)
+            context.memory.truncate(0, DEPTH)
     return min(seconds)
 
 
 def _decode(context: NativeContext, begin: int, num_tokens: int) -> None:
-    context.tokens[:num_tokens] = np.arange(num_tokens) % VOCABULARY
-    context.positions[:num_tokens] = np.arange(begin, begin + num_tokens)
-    context.outputs[:num_tokens] = 0
-    context.outputs[num_tokens - 1] = 1
-    context.set_slots(0, num_tokens, 0)
+    context.batch.put(0, np.arange(num_tokens) % VOCABULARY, begin, 0)
+    context.batch.outputs[num_tokens - 1] = 1
     context.decode(num_tokens)
 
 

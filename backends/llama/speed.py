@@ -72,7 +72,7 @@ def _runs(report: Report, text: str, begin: float, run: Callable[[], float]) -> 
 
 def _read(context: NativeContext, size: int) -> float:
     """Tokens per second of one batch."""
-    context.truncate(0, 0)
+    context.memory.truncate(0, 0)
     begin = time.perf_counter()
     _decode(context, 0, size)
     return size / (time.perf_counter() - begin)
@@ -80,7 +80,7 @@ def _read(context: NativeContext, size: int) -> float:
 
 def _write(context: NativeContext) -> float:
     """Tokens per second, one after the other."""
-    context.truncate(0, 0)
+    context.memory.truncate(0, 0)
     begin = time.perf_counter()
     for position in range(ANSWER):
         _decode(context, position, 1)
@@ -92,10 +92,9 @@ def _write(context: NativeContext) -> float:
 
 def _decode(context: NativeContext, position: int, count: int) -> None:
     """`count` tokens from that position on, the last one's logits wanted; which ones they are does not matter."""
-    for row in range(count):
-        context.set_row(row, (position + row) * 7919 % context.model.num_tokens, position + row, 0)
-        context.outputs[row] = row == count - 1
-    context.set_slots(0, count, 0)
+    num_tokens = context.model.vocabulary.num_tokens
+    context.batch.put(0, [at * 7919 % num_tokens for at in range(position, position + count)], position, 0)
+    context.batch.outputs[count - 1] = 1
     if context.decode(count):
         raise Refusal("The KV cache has no room for a short run.")
 

@@ -74,20 +74,20 @@ def _opened(part: Path, vocab_only: bool = False) -> Iterator[NativeModel]:
 def _compared(reference: ReferenceTokenizer, model: NativeModel) -> tuple[Verification, list[int]]:
     if not model.has_vocabulary:
         raise Refusal("The converted file has no vocabulary that llama.cpp can read, so it was not kept.")
-    texts, words = list(reference.texts()), list(reference.words(model.num_tokens))
+    texts, words = list(reference.texts()), list(reference.words(model.vocabulary.num_tokens))
     faults = [fault for text in texts if (fault := find_fault(text, reference, model))]
     rare = [fault for word in words if (fault := find_fault(word, reference, model))]
     if faults or len(rare) > MAX_SHARE * len(words):
         raise Refusal(DIFFERS.format((faults + rare)[0]))
     notes = (RARE.format(rare[0], len(rare), len(words)),) if rare else ()
-    return Verification(len(texts) + len(words), notes), model.tokenize(PLAIN, True, True)
+    return Verification(len(texts) + len(words), notes), model.vocabulary.tokenize(PLAIN, True, True)
 
 
 def find_fault(text: str, reference: ReferenceTokenizer, model: NativeModel) -> str | None:
     wanted = reference.encode(text)
-    if any(id_ >= model.num_tokens for id_ in wanted):  # a token that the model has no row for
+    if any(id_ >= model.vocabulary.num_tokens for id_ in wanted):  # a token that the model has no row for
         return None
-    got = model.tokenize(text, add_special=False, parse_special=True)
+    got = model.vocabulary.tokenize(text, add_special=False, parse_special=True)
     return None if got == wanted else f"{shortened(text)}: {shortened(got)} instead of {shortened(wanted)}"
 
 
@@ -105,9 +105,8 @@ def _try_forward(model: NativeModel, ids: list[int]) -> None:
     try:
         with closing(threads), NativeContext(model, params) as context:
             tokens = ids[:NUM_TOKENS] or [0]
-            for row, token in enumerate(tokens):
-                context.set_row(row, token, row, 0)
-            context.set_slots(0, len(tokens), 0)
+            context.batch.put(0, tokens, 0, 0)
+            context.batch.outputs[: len(tokens)] = 1
             if context.decode(len(tokens)):
                 raise NativeError("no room for the tokens")
             is_finite = bool(np.isfinite(context.logits(len(tokens))).all())

@@ -39,6 +39,7 @@ class StateStore:
         self.ram = ram
         self.disk = disk
         self.min_tokens = min_tokens
+        self.max_tokens: int | None = None  # of the largest state that can be restored: who restores says so
         self.costs = CopyCosts()
         self._ahead = ReadAhead(disk.ask) if disk else None
         self._lost: deque[tuple[list[int], CacheMiss]] = deque(maxlen=NUM_REMEMBERED)
@@ -138,6 +139,8 @@ class StateStore:
         return None, 0
 
     def _pays(self, gain: int, num_tokens: int, num_bytes: int, tier: Tier) -> bool:
+        if self.max_tokens is not None and num_tokens > self.max_tokens:  # kept by a load with a larger context
+            return False
         return gain >= self.min_tokens and self.costs.pays(gain, num_tokens, num_bytes, tier)
 
     def _patience(self, gain: int) -> float:

@@ -200,12 +200,13 @@ def _one_step(path: Path) -> None:
     model = NativeModel(path)
     if not model.has_decoder or not model.has_vocabulary:  # the engine refuses these itself
         return
-    tokens = model.tokenize("Hello wörld\n", add_special=True, parse_special=True) or [0]
-    for token in (*tokens, *range(min(8, model.num_tokens)), *model.ends()):
-        model.piece(token, special=True)
+    vocabulary = model.vocabulary
+    tokens = vocabulary.tokenize("Hello wörld\n", add_special=True, parse_special=True) or [0]
+    for token in (*tokens, *range(min(8, vocabulary.num_tokens)), *vocabulary.ends()):
+        vocabulary.piece(token, special=True)
     context = NativeContext(model, ContextParams(num_cells=64, num_slots=1, batch_tokens=64, threads=1))
-    for row, token in enumerate(tokens):
-        context.set_row(row, token, row, 0)
+    context.batch.put(0, tokens, 0, 0)
+    context.batch.outputs[: len(tokens)] = 1
     context.decode(len(tokens))
 
 

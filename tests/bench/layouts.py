@@ -47,12 +47,13 @@ class Cache:
     def step(self, slots: list[int]) -> float:
         context = self._context
         for row, slot in enumerate(slots):
-            context.set_row(row, 300 + slot, self._depth, slot)
+            context.batch.put(row, [300 + slot], self._depth, slot)
+        context.batch.outputs[: len(slots)] = 1
         begin = self._now()
         assert context.decode(len(slots)) == 0
         seconds = self._now() - begin
         for slot in slots:
-            context.truncate(slot, self._depth)
+            context.memory.truncate(slot, self._depth)
         return seconds
 
     def close(self) -> None:
@@ -63,13 +64,12 @@ class Cache:
         context = self._context
         for begin in range(0, self._depth, BATCH):
             size = min(BATCH, self._depth - begin)
-            for row in range(size):
-                context.set_row(row, 300 + (begin + row) % 7000, begin + row, 0)
-            context.outputs[: size - 1] = 0
+            context.batch.put(0, [300 + at % 7000 for at in range(begin, begin + size)], begin, 0)
+            context.batch.outputs[size - 1] = 1
             assert context.decode(size) == 0
-        saved = context.save(0, self._depth)
+        saved = context.memory.save(0, self._depth)
         for slot in range(1, num_slots):
-            assert context.restore(slot, saved)
+            assert context.memory.restore(slot, saved)
 
 
 def measure(path: Path, how: How, depths: list[int]) -> list[dict[str, float]]:

@@ -40,7 +40,7 @@ def _measure(results: Connection, path: str) -> None:
     shape = KVShape.of(read_header(Path(path)))
     rows = []
     with NativeModel(Path(path)) as model:
-        tokens = model.tokenize(_text(), add_special=True, parse_special=False)[:NUM_TOKENS]
+        tokens = model.vocabulary.tokenize(_text(), add_special=True, parse_special=False)[:NUM_TOKENS]
         truth, _ = _log_probabilities(model, tokens, KVType.F16)
         for kind in (KVType.F16, KVType.Q8_0, KVType.Q5_1, KVType.Q4_0):
             found, size = _log_probabilities(model, tokens, kind)
@@ -63,11 +63,11 @@ def _log_probabilities(model: NativeModel, tokens: list[int], kind: KVType) -> t
     logits = []
     with NativeContext(model, params) as context:
         for position, token in enumerate(tokens):
-            context.tokens[0], context.positions[0], context.outputs[0] = token, position, 1
-            context.set_slots(0, 1, 0)
+            context.batch.put(0, [token], position, 0)
+            context.batch.outputs[0] = 1
             context.decode(1)
             logits.append(context.logits(1)[0].astype(np.float64))
-        size = len(context.save(0, len(tokens))) - CELL_BYTES * len(tokens)
+        size = len(context.memory.save(0, len(tokens))) - CELL_BYTES * len(tokens)
     rows = np.stack(logits)
     rows -= rows.max(axis=1, keepdims=True)
     return rows - np.log(np.exp(rows).sum(axis=1, keepdims=True)), size

@@ -1,4 +1,4 @@
-"""Does anything grow? `python -m tests.bench.soak [--requests 5000] [--loads 200] [--model FILE] [--dry]`.
+"""Does anything grow? `python -m tests.bench.soak [--requests 5000] [--loads 200] [--model FILE] [--restless] [--dry]`.
 
 Requests of many shapes, the aborted and the broken ones among them, go to one served engine; then an engine is loaded
 and unloaded again and again. Memory, open files and threads of the application and of the engine are read at rest.
@@ -28,6 +28,7 @@ from app.inference.supervisor import Supervisor
 from app.jobs.convert import convert_checkpoint
 from backends.protocol import GREEDY, EngineOptions, Generate
 from tests.e2e.serving import Serving, serving
+from tests.engine.restless import num_said
 from tests.inference.conftest import SECONDS, Answer
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +38,7 @@ FLAT = 0.05
 # what the prompt cache keeps on purpose would look like a leak
 OPTIONS = ("--prompt-cache-ram", "0", "--prompt-cache-disk", "0", "--parallel", "4")
 REST_SECONDS = 20.0
+RESTLESS = "tests.bench.restless_app"
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "string", "maxLength": 20}}, "required": ["answer"]}
 
 
@@ -87,12 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--model", type=Path, help="a GGUF file; the guide unless given")
     parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--restless", action="store_true", help="the KV cache changes its size at random")
     parser.add_argument("--dry", action="store_true", help="keep no results")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="slipstream-soak-", ignore_cleanup_errors=True) as folder:
         model = arguments.model.absolute() if arguments.model else _guide(Path(folder))
         series = [
-            *soak_requests(Path(folder) / "home", model, arguments.requests, arguments.clients, arguments.seed),
+            *soak_requests(Path(folder) / "home", model, arguments),
             *soak_loads(Path(folder) / "logs", model, arguments.loads),
         ]
     faults = [fault for one in series for fault in one.faults()]
@@ -106,14 +109,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- requests
 
 
-def soak_requests(home: Path, model: Path, count: int, clients: int, seed: int) -> list[Series]:
+def soak_requests(home: Path, model: Path, arguments: argparse.Namespace) -> list[Series]:
+    count, clients, seed = arguments.requests, arguments.clients, arguments.seed
     if not count:
         return []
-    with serving(home, model, options=OPTIONS) as app:
+    program = RESTLESS if arguments.restless else "app"
+    with serving(home, model, options=OPTIONS, program=program) as app:
         processes = [psutil.Process(app.process.pid), app.engines()[0]]
         samples: list[list[Holdings]] = [[], []]
         shapes = [_shape(random.Random(f"{seed} {number}"), number) for number in range(count)]
-        for chunk in _chunks(shapes, NUM_SAMPLES):
+        for chunk in _chunks(shapes, min(NUM_SAMPLES, max(1, count // clients))):
             with ThreadPoolExecutor(clients) as pool:
                 list(pool.map(lambda shape: shape(app), chunk))
             _rest(app)
@@ -121,6 +126,8 @@ def soak_requests(home: Path, model: Path, count: int, clients: int, seed: int) 
                 taken.append(Holdings.of(process))
             print(f"  requests: {samples[0][-1]}, {samples[1][-1]}", file=sys.stderr, flush=True)
         assert [engine.pid for engine in app.engines()] == [processes[1].pid], "the engine is another"
+        if arguments.restless:
+            print(f"  the KV cache changed its size {num_said(home / 'logs')} times", file=sys.stderr, flush=True)
     return [Series("application, requests", tuple(samples[0])), Series("engine, requests", tuple(samples[1]))]
 
 

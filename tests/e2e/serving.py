@@ -58,12 +58,17 @@ class Serving:
 
 @contextmanager
 def serving(
-    home: Path, *models: Path, window: bool = False, options: Sequence[str] = (), **variables: str
+    home: Path,
+    *models: Path,
+    window: bool = False,
+    options: Sequence[str] = (),
+    program: str = "app",
+    **variables: str,
 ) -> Iterator[Serving]:
     """Ready, with all models loaded. options: of the command. Killed with its children at the end."""
     home.mkdir(parents=True, exist_ok=True)
     log, port = home.parent / f"{home.name}.log", free_port()
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *options]
+    command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]
     command += [part for model in models for part in ("--model", str(model))] + (["--window"] if window else [])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLIPSTREAM_HOME": str(home), "HOME": str(home)}
     environment |= {"QT_QPA_PLATFORM": "offscreen"} | variables

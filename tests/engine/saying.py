@@ -6,18 +6,19 @@ from backends.engine.engine import Engine
 from backends.engine.news import News
 from backends.engine.runner import LoadedModel
 from backends.engine.teller import Teller
-from backends.protocol import Event, Failed, Output, Outputs
+from backends.prompt_cache.state_store import StateStore
+from backends.protocol import EngineOptions, Event, Failed, Output, Outputs
 
 
 class Saying:
-    """`engine` with these options, and its teller. told: all events so far."""
+    """`engine`, and its teller. told: all events so far."""
 
-    def __init__(self, model: LoadedModel, max_running: int, *options: object):
+    def __init__(self, model: LoadedModel, options: EngineOptions, store: StateStore | None = None):
         self.news: deque[News] = deque()
         self.stops: deque[int] = deque()  # found, and not handed to the engine yet
         self.told: list[Event] = []
         self._teller = Teller(model, self.stops.append)
-        self.engine = Engine(model, max_running, *options, tell=self.news.append)  # type: ignore[arg-type]
+        self.engine = Engine(model, options, store, self.news.append)
 
     def step(self) -> list[Output | Failed]:
         """One step, told at once."""

@@ -10,7 +10,7 @@ from backends.engine.stops import Stops
 from backends.fake.loader import FakeModel
 from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Cells, Drafting, DraftMode, EngineOptions, Generate, KVLayout, Load, Stats
+from backends.protocol import Cells, Drafting, EngineOptions, Generate, KVLayout, Load, Stats
 from tests.engine.saying import Saying
 
 NUM_FIRST, NUM_REST = 200, 800
@@ -41,10 +41,10 @@ def num_accepted(saying: Saying) -> int:
 
 
 def test_a_thousand_answers_leave_no_object_behind() -> None:
-    options = EngineOptions(context=CONTEXT, parallel=PARALLEL)
+    options = EngineOptions(context=CONTEXT, parallel=PARALLEL, draft_length=4)
     store = StateStore(HostCache(budget=20_000), min_tokens=8)
     model = FakeModel(Load(Path("fake"), "fake", options), 0.0)
-    saying = Saying(model, PARALLEL, DraftMode.AUTO, 4, store)
+    saying = Saying(model, options, store)
     counts = []
     for numbers in (range(NUM_FIRST), range(NUM_FIRST, NUM_FIRST + NUM_REST)):
         answer(saying, numbers, random.Random(1))

@@ -39,8 +39,9 @@ class Told:
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    model = FakeModel(Load(Path("fake"), "fake", EngineOptions(context=256)), 0.0)
-    engine = Engine(model, 2, DraftMode.OFF)
+    options = EngineOptions(context=256, parallel=2, draft=DraftMode.OFF)
+    model = FakeModel(Load(Path("fake"), "fake", options), 0.0)
+    engine = Engine(model, options)
     engine.calibration.give_up()
     yield engine
     engine.close()

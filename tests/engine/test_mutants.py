@@ -1,19 +1,10 @@
 """The engine's tests must notice a broken engine: each bug below is put into a copy of it, and must be caught there."""
 
-import os
-import shutil
-import subprocess
-import sys
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-LIMIT = 300  # a bug may let a test wait for its own limit
-SAMPLE = 8  # one in so many by default, all of them in `make real`: each takes three to twenty seconds
-PYTEST_INI = "[pytest]\npythonpath = .\naddopts = -q --import-mode=importlib\ntimeout = 60\n"
+from tests.engine.broken import Runs, Sound, Suite, runs_fixture, sample, sound_fixture  # noqa: F401
+
+SAMPLE = 8
 pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 
 # file in backends, what stands there, the bug
@@ -34,14 +25,14 @@ MUTANTS = {
         "                pass",
     ),
     "a paused sequence is forgotten": (
-        "engine/scheduler.py",
-        "evicted if that is not enough\n            self._waiting.put_back(newest)",
-        "\n            pass",
+        "engine/places.py",
+        "        self._leave(seq)\n        self.waiting.put_back(seq)",
+        "        self._leave(seq)",
     ),
     "after a full cache nobody is admitted": (
-        "engine/scheduler.py",
-        "        self._is_crowded = False\n\n    def _park",
-        "        pass\n\n    def _park",
+        "engine/places.py",
+        "        self.waiting.forget(seq)\n        self.is_crowded = False\n",
+        "        self.waiting.forget(seq)\n",
     ),
     "the window waits behind batch work": (
         "engine/line.py",
@@ -49,31 +40,31 @@ MUTANTS = {
         "return 0, self._number[seq]",
     ),
     "the window waits for a place": (
-        "engine/scheduler.py",
-        "        return self._outranks(seq)\n",
+        "engine/admission.py",
+        "        return self._places.outranks(seq)\n",
         "        return False\n",
     ),
     "who gives way to the window is forgotten": (
-        "engine/scheduler.py",
-        "        self._park(newest)\n        self._waiting.put_back(newest)",
+        "engine/places.py",
+        "        self._park(newest)\n        self.waiting.put_back(newest)",
         "        self._park(newest)",
     ),
     "an answer that nobody reads keeps its place": (
-        "engine/scheduler.py",
+        "engine/places.py",
         "            self._park(seq)\n        else:",
         "            return\n        else:",
     ),
     "a parked sequence is thought to be elsewhere": (
-        "engine/scheduler.py",
+        "engine/places.py",
         "        self._stop(seq)\n        self._parked.add(seq)",
-        "        self._stop(seq)\n        self.cache.runner.truncate(seq.slot, 0)\n        self._parked.add(seq)",
+        "        self._stop(seq)\n        self._cache.runner.truncate(seq.slot, 0)\n        self._parked.add(seq)",
     ),
     "a slot of a parked sequence is lost": (
-        "engine/scheduler.py",
-        "            self._parked.remove(seq)\n            self.cache.release(seq)\n\n    def sequences",
-        "            self._parked.remove(seq)\n\n    def sequences",
+        "engine/places.py",
+        "            self._parked.remove(seq)\n            self._cache.release(seq)\n",
+        "            self._parked.remove(seq)\n",
     ),
-    "a long answer keeps its place": ("engine/scheduler.py", "        self._end_a_turn()\n", ""),
+    "a long answer keeps its place": ("engine/admission.py", "        self._end_a_turn()\n", ""),
     "a client's requests all go before another's": (
         "engine/line.py",
         "        elif client in self._heads:",
@@ -85,13 +76,13 @@ MUTANTS = {
         "        if True:",
     ),
     "prompts that begin alike are each read in full": (
-        "engine/scheduler.py",
+        "engine/prompts.py",
         "if self._follows(seq, readers)",
         "if False",
     ),
     "who waited for a prompt starts from nothing": (
-        "engine/scheduler.py",
-        "                self.cache.catch_up(seq)",
+        "engine/prompts.py",
+        "                self._cache.catch_up(seq)",
         "                pass",
     ),
     "prompts are read one after the other": (
@@ -248,15 +239,37 @@ MUTANTS = {
         "max(size.slots, min(needed.slots, limit.slots))",
         "max(size.slots, needed.slots)",
     ),
+    "lost cells are thought to be there": ("engine/room.py", "            self._forget()\n", "            pass\n"),
+    "who runs is thought to hold lost cells": (
+        "engine/slots.py",
+        "            seq.num_computed = 0\n",
+        "            pass\n",
+    ),
+    "checkpoints of lost cells are taken": ("engine/prefix_cache.py", "        self.checkpoints.forget()\n", ""),
+    "after a refusal as much is asked for in every step": (
+        "engine/room.py",
+        "if self._refused and self.is_short and wanted.covers(self._refused):",
+        "if False:",
+    ),
+    "those who wait get their slots one by one": (
+        "engine/room.py",
+        "        if wants_slot or self.num_expected > size.slots:\n",
+        "        if False:\n",
+    ),
+    "a prompt gets its cells step by step": (
+        "engine/room.py",
+        "        if not self._hold(Size(needed,",
+        "        if not self._hold(Size(1,",
+    ),
     "a full cache does not grow": (
-        "engine/scheduler.py",
-        "        if self.cache.room.grow():\n",
+        "engine/shortage.py",
+        "        if cache.room.grow():\n",
         "        if False:\n",
     ),
     "a refused growth is believed in": (
         "engine/room.py",
-        "        self._runner.resize(size)\n        self._slots.resize(size.slots)\n",
-        "        self._slots.resize(size.slots)\n        self._runner.resize(size)\n",
+        "        try:\n            self._runner.resize(size)\n",
+        "        self._slots.resize(size.slots)\n        try:\n            self._runner.resize(size)\n",
     ),
     "a cache shrinks to less than it holds": (
         "engine/room.py",
@@ -269,17 +282,17 @@ MUTANTS = {
         "self._least.slots",
     ),
     "nobody says that an answer ended for want of memory": (
-        "engine/scheduler.py",
+        "engine/shortage.py",
         "            seq.failure = REFUSAL\n",
         "            pass\n",
     ),
     "where memory is short the window waits": (
-        "engine/scheduler.py",
+        "engine/admission.py",
         "and not self._displace(seq):",
         "and True:",
     ),
     "slots too short for their answers end them all": (
-        "engine/scheduler.py",
+        "engine/shortage.py",
         "if len(seq.tokens) > cells]",
         "if True]",
     ),
@@ -312,70 +325,21 @@ MUTANTS = {
 }
 
 
-def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+NAMES = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    names = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
-    tests = [f"tests/engine/test_{name}.py" for name in names]
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
-    # the other plugins take longer to import than most bugs to be found
-    environment = {**os.environ, "SLIPSTREAM_CHUNKS": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
-
-
-def copy_of_the_engine(folder: Path) -> Path:
-    """And of its tests."""
-    for part in ("backends", "tests/engine"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", Path(__file__).name))
-    (folder / "pytest.ini").write_text(PYTEST_INI)
-    return folder
-
-
-def run_with(bug: str, sound: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    name, right, wrong = MUTANTS[bug]
-    shutil.copytree(sound, folder, dirs_exist_ok=True)
-    source = folder / "backends" / name
-    text = source.read_text("utf-8")
-    assert right in text, "the code has changed: bring this mutant up to date"
-    source.write_text(text.replace(right, wrong, 1), "utf-8")
-    return run_tests(folder)
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A copy without a bug, and what its tests said. They have compiled it: other copies take its bytecode along."""
-
-    folder: Path
-    result: subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
-    folder = copy_of_the_engine(tmp_path_factory.mktemp("sound"))
-    return Sound(folder, run_tests(folder))
-
-
-Runs = dict[str, "Future[subprocess.CompletedProcess[str]]"]
-
-
-@pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sound: Sound) -> Runs:
-    """Of the bugs that this session asks for: one on each core."""
-    parameters = [getattr(item, "callspec", None) for item in request.session.items]
-    wanted = [spec.params["bug"] for spec in parameters if spec and "bug" in spec.params]
-    folders = {bug: tmp_path_factory.mktemp("mutant") for bug in wanted}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # all have ended behind it: no thread stays for the tests to see
-        return {bug: pool.submit(run_with, bug, sound.folder, folder) for bug, folder in folders.items()}
+    tests = tuple(f"tests/engine/test_{name}.py" for name in NAMES)
+    return Suite(MUTANTS, ("backends", "tests/engine"), tests, {"SLIPSTREAM_CHUNKS": "2"})
 
 
 def test_a_sound_copy_passes(sound: Sound) -> None:
     assert sound.result.returncode == 0, sound.result.stdout[-2000:]
 
 
-@pytest.mark.parametrize(
-    "bug", [bug if at % SAMPLE == 0 else pytest.param(bug, marks=pytest.mark.real) for at, bug in enumerate(MUTANTS)]
-)
+@pytest.mark.parametrize("bug", sample(MUTANTS, SAMPLE))
 def test_an_injected_bug_is_caught(bug: str, runs: Runs) -> None:
     result = runs[bug].result()
     assert result.returncode == 1, result.stdout[-2000:]

@@ -59,7 +59,7 @@ def ask(pick: random.Random, model: FakeModel, uid: int) -> tuple[Sequence, Stop
 def alone(seed: int, mode: DraftMode) -> Heard:
     """Every word told, and every stop obeyed, before the next step."""
     pick, model = random.Random(seed), model_of(draft=mode)
-    heard, saying = Heard(), Saying(model, 1, mode, 3)
+    heard, saying = Heard(), Saying(model, EngineOptions(parallel=1, draft=mode, draft_length=3))
     for uid in range(6):
         saying.engine.add(*ask(pick, model, uid))
         while not saying.engine.is_idle:
@@ -73,7 +73,7 @@ def test_however_late_text_is_made_and_stops_are_obeyed_the_same_is_said(mode: D
     for seed in range(NUM_SEEDS):
         expected = alone(seed, mode)
         pick, model = random.Random(seed), model_of(draft=mode, parallel=PARALLEL)
-        heard, saying = Heard(), Saying(model, PARALLEL, mode, 3)
+        heard, saying = Heard(), Saying(model, EngineOptions(parallel=PARALLEL, draft=mode, draft_length=3))
         for uid in range(6):
             saying.engine.add(*ask(pick, model, uid))
         while not saying.engine.is_idle or saying.news:
@@ -96,7 +96,7 @@ def test_however_late_text_is_made_and_stops_are_obeyed_the_same_is_said(mode: D
 
 def test_an_answer_that_a_stop_string_ends_late_says_not_one_character_more() -> None:
     model, stops = model_of(draft=DraftMode.OFF), Stops.of(("every",), {})
-    heard, saying = Heard(), Saying(model, 1, DraftMode.OFF)
+    heard, saying = Heard(), Saying(model, EngineOptions(parallel=1, draft=DraftMode.OFF))
     saying.engine.add(sequence(model, 1, "long 1", stops), stops)
     for _ in range(60):
         saying.engine.step()
@@ -116,7 +116,7 @@ def test_an_answer_that_a_stop_string_ends_late_says_not_one_character_more() ->
 def test_an_abort_that_comes_while_text_is_made_ends_it_once_and_after_what_was_said_before() -> None:
     for has_stop in (False, True):
         model, stops = model_of(draft=DraftMode.OFF), Stops.of(("every",) if has_stop else (), {})
-        heard, saying = Heard(), Saying(model, 1, DraftMode.OFF)
+        heard, saying = Heard(), Saying(model, EngineOptions(parallel=1, draft=DraftMode.OFF))
         saying.engine.add(sequence(model, 1, "long 1", stops), stops)
         for _ in range(31):
             saying.engine.step()
@@ -132,7 +132,7 @@ def test_an_abort_that_comes_while_text_is_made_ends_it_once_and_after_what_was_
 
 def test_an_answer_called_off_before_its_first_word_has_an_account_of_its_prompt() -> None:
     model = model_of(draft=DraftMode.OFF)
-    heard, saying = Heard(), Saying(model, 1, DraftMode.OFF)
+    heard, saying = Heard(), Saying(model, EngineOptions(parallel=1, draft=DraftMode.OFF))
     saying.engine.add(sequence(model, 1, "long 1", Stops()))
     saying.engine.abort(1)
     heard.hear(saying.tell_all())
@@ -143,7 +143,7 @@ def test_an_answer_called_off_before_its_first_word_has_an_account_of_its_prompt
 
 def test_after_a_broken_step_each_answer_gets_the_apology_and_no_word_more() -> None:
     model = model_of(draft=DraftMode.OFF, parallel=2)
-    heard, saying = Heard(), Saying(model, 2, DraftMode.OFF)
+    heard, saying = Heard(), Saying(model, EngineOptions(parallel=2, draft=DraftMode.OFF))
     for uid in (1, 2):
         saying.engine.add(sequence(model, uid, f"long {uid}", Stops()))
     for _ in range(5):
@@ -159,7 +159,7 @@ def test_logprobs_are_those_of_the_tokens_however_late_they_are_asked_for() -> N
     told = []
     for lag in (1, 40):
         model, stops = model_of(), Stops.of(("every",), {})
-        saying = Saying(model, 1, DraftMode.AUTO, 3)
+        saying = Saying(model, EngineOptions(parallel=1, draft=DraftMode.AUTO, draft_length=3))
         saying.engine.add(sequence(model, 1, "long 1", stops, logprobs=2), stops)
         while not saying.engine.is_idle:
             for _ in range(lag):

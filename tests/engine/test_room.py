@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backends.drafting.calibration import Calibration
@@ -15,9 +16,9 @@ from backends.engine.runner import KVFull, Size
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.fake.loader import FakeModel
-from backends.fake.runner import FakeRunner
+from backends.fake.runner import SAVED, FakeRunner
 from backends.prompt_cache.host_cache import HostCache
-from backends.prompt_cache.state import Tier
+from backends.prompt_cache.state import State, Tier
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import (
     Cells,
@@ -47,8 +48,8 @@ class Desk:
             next_token, slots, 512 * (1 if shares_cells else slots), 512, max_draft, shares_cells=shares_cells,
             limit=limit, cell_step=256,
         )  # fmt: skip
-        store = StateStore(HostCache(1 << 20, self.runner.can_cut_saved))
-        self.cache = PrefixCache(self.runner, store)
+        self.store = StateStore(HostCache(1 << 20, self.runner.can_cut_saved))
+        self.cache = PrefixCache(self.runner, self.store)
         self.scheduler = Scheduler(self.cache, Speculation([]), max_running=4)
 
     def add(self, num_tokens: int, max_tokens: int = 2, begin: int = 0, **fields: object) -> Sequence:
@@ -192,6 +193,20 @@ def test_an_answer_takes_the_memory_of_idle_slots() -> None:
     assert (again.completion, again.reuse.tier) == (first.completion, Tier.RAM), "it went to RAM"
 
 
+def test_a_state_that_no_slot_can_hold_displaces_nobody() -> None:
+    """It was kept by a load with a larger context, of which this one's folder tells."""
+    desk = Desk(shares_cells=True, slots=4, limit=Size(512, 4))
+    long = [n % 5 for n in range(600)]
+    desk.store.keep(State(long, bytearray(np.array([SAVED, *long], "<i4").tobytes())))
+    first = desk.add(150, begin=3)
+    desk.finish()
+    seq = Sequence(1, long[:300], 2)
+    desk.scheduler.add(seq)
+    desk.finish()
+    assert seq.reuse.length == 0
+    assert desk.cache.match(first.tokens)[1] == 151, "the earlier conversation stays"
+
+
 def test_an_answer_at_its_limit_ends_without_a_complaint() -> None:
     desk = Desk(shares_cells=True, limit=Size(600, 1))
     seq = desk.add(500, max_tokens=500)
@@ -243,9 +258,11 @@ class Machine:
     """An engine on the fake model, as a process has it."""
 
     def __init__(self, **options: object):
-        chosen = EngineOptions(context=4096, draft=DraftMode.OFF, kv_layout=KVLayout.STREAMS, **options)  # type: ignore[arg-type]
+        chosen = EngineOptions(  # type: ignore[arg-type]
+            context=4096, draft=DraftMode.OFF, kv_layout=KVLayout.STREAMS, kv_idle_seconds=60.0, **options
+        )
         self.model = FakeModel(Load(Path("fake"), "fake", chosen), 0.0)
-        self._saying = Saying(self.model, 4, DraftMode.OFF, None, None, 60.0)
+        self._saying = Saying(self.model, chosen)
         self.engine = self._saying.engine
 
     def ask(self, prompt: str, max_tokens: int) -> list[Output | Failed]:
@@ -269,6 +286,18 @@ def test_whoever_ends_for_want_of_memory_is_told_so() -> None:
     assert sum(event.num_tokens for event in said if isinstance(event, Output)) > 400
     assert last == Failed(1, FailureKind.OUT_OF_MEMORY, REFUSAL)
     assert isinstance(machine.ask("user: hello", 20)[-1], Output)
+
+
+def test_an_answer_whose_cells_are_lost_in_a_growth_reads_them_again_and_goes_on() -> None:
+    undisturbed, machine = Machine(), Machine()
+    machine.model.runner.num_until_loss = 0
+    texts = []
+    for each in (undisturbed, machine):
+        said = each.ask("user: long 20", 900)
+        assert isinstance(said[-1], Output)
+        texts.append("".join(event.text for event in said if isinstance(event, Output)))
+    assert machine.model.runner.num_losses == 1
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize(("is_short", "too_soon", "due"), [(False, 59, 61), (True, 4, 6)])

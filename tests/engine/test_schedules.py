@@ -13,7 +13,7 @@ from backends.drafting.pace import FIRST_CHUNK
 from backends.drafting.speculation import Speculation
 from backends.engine.checkpoints import Checkpoints
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import KVFull, NoMemory, Size
+from backends.engine.runner import CellsLost, KVFull, NoMemory, Size
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.engine.turns import TURN_STEPS
@@ -22,6 +22,7 @@ from backends.prompt_cache.host_cache import HostCache
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import CacheMiss, Finish, Priority
 from tests.engine.costs import costs
+from tests.engine.restless import any_size
 
 NUM_CHUNKS = int(os.environ.get("SLIPSTREAM_CHUNKS", 6))
 MORE_CHUNKS = range(NUM_CHUNKS, 12) if "SLIPSTREAM_CHUNKS" not in os.environ else ()  # in `make real`
@@ -102,6 +103,8 @@ class Schedule:
         self.draft_runner = FakeRunner(
             careless_token, start.slots, start.cells, batch, window=draft_window, limit=draft_limit, cell_step=4
         )
+        for runner in (self.runner, self.draft_runner):
+            runner.num_until_loss = pick.choice([None] * 9 + [pick.randint(0, 3)])
         self.caches: list[PrefixCache] = []
         fixed = pick.choice([None, pick.randint(1, 6)])
         speculation = Speculation(self._drafters(), costs(slope=pick.random() / 2), fixed)
@@ -210,21 +213,22 @@ class Schedule:
 
     def _resize(self, cache: PrefixCache) -> None:
         """To any size that holds what is held, smaller or larger."""
-        runner, slots, limit = cache.runner, cache.slots, cache.runner.limit
+        runner, slots = cache.runner, cache.slots
         assert isinstance(runner, FakeRunner)
-        held = runner.used_cells if runner.shares_cells else slots.longest
-        size = Size(
-            self.random.randint(max(1, held), limit.cells), self.random.randint(max(1, slots.num_needed), limit.slots)
-        )
+        size = any_size(self.random, cache, runner.used_cells if runner.shares_cells else None)
+        before = runner.num_resizes
         try:
             if self.random.random() < 0.3:
                 self.counts["shrunk"] += cache.room.shrink()
             else:
                 cache.room.resize(size)
-        except NoMemory:
+        except (NoMemory, CellsLost):
+            return
+        if runner.num_resizes == before:
             return
         self.num_forced += runner is self.runner
         self.counts["forced"] += bool(slots.busy)
+        self.counts["resizes"] += 1
         self.scheduler.check_integrity()
 
     def _read_or_not(self, seq: Sequence) -> None:
@@ -301,9 +305,12 @@ class Schedule:
         self.scheduler.cache.clear()
         assert self.runner.used_cells == 0
         self.counts["in streams"] += not self.shares_cells
+        self.counts["resized"] += self.counts["resizes"] > 0
         self.counts["grown"] += self.runner.num_resizes > self.num_forced
         self.counts["draft grown"] += self.draft_runner.num_resizes > 0
         self.counts["refused"] += self.runner.num_refused > 0
+        self.counts["lost"] += self.runner.num_losses
+        self.counts["draft lost"] += self.draft_runner.num_losses
         self.counts["adapters changed"] += self.runner.num_adapter_changes
         self.counts["moved"] += self.runner.num_rolls
         self.counts["saved"] += self.runner.num_saves
@@ -339,7 +346,7 @@ def test_a_long_queue_is_not_looked_at_in_every_step(num_waiting: int, monkeypat
     scheduler = Scheduler(PrefixCache(runner), Speculation([]), max_running=2)
     for uid in range(num_waiting):
         scheduler.add(Sequence(uid, [1, 2, 3], max_tokens=2, priority=Counted(1)))  # type: ignore[arg-type]
-    held_back = [scheduler._waiting.first]
+    held_back = [scheduler.places.waiting.first]
     monkeypatch.setattr(scheduler.cache, "must_wait", held_back.__contains__)
     Counted.num_compared = 0
     steps = scheduler.schedule()
@@ -638,9 +645,12 @@ def test_every_sequence_says_in_any_company_what_it_says_alone(chunk: int) -> No
     always = ("full", "batched", "aborted", "drafted", "accepted", "shared", "choices", "adapters changed")
     for event in (*always, "unread", "gave way", "kept their slots"):
         assert counts[event] > CHUNK / 4, counts
+    assert counts["resized"] > CHUNK / 2, counts
     for event in ("forced", "grown", "draft grown", "shrunk"):
         assert counts[event] > CHUNK / 10, counts
     assert counts["refused"] > CHUNK / 500, counts
+    for event in ("lost", "draft lost"):
+        assert counts[event] > CHUNK / 100, counts
     misses = [f"miss: {miss}" for miss in ("evicted", "first_difference", "another_build", "no_rewind", None)]
     often = ("in streams", "rolled", "moved", "saved", "restored", "from ram", "went back", "guessed while recurrent")
     for event in (*often, *misses):

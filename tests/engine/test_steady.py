@@ -21,9 +21,10 @@ NextToken = Callable[[list[int]], int]
 
 
 def engine_of(next_token: NextToken, mode: DraftMode, num_running: int = 1, draft_length: int | None = None) -> Engine:
-    model = FakeModel(Load(Path("fake"), "fake", EngineOptions(context=1024, parallel=num_running, draft=mode)), 0.0)
+    options = EngineOptions(context=1024, parallel=num_running, draft=mode, draft_length=draft_length)
+    model = FakeModel(Load(Path("fake"), "fake", options), 0.0)
     model.runner._next_token = next_token
-    return Engine(model, num_running, mode, draft_length)
+    return Engine(model, options)
 
 
 def never_the_same(prefix: list[int]) -> int:

@@ -13,8 +13,9 @@ STOP = "every prefix"
 
 def last_output(mode: DraftMode, stops: Stops, **fields: object) -> tuple[str, Output]:
     """All that is said, and the last of it."""
-    model = FakeModel(Load(Path("fake"), "fake", EngineOptions(context=1024, draft=mode)), 0.0)
-    saying = Saying(model, 1, mode, 4 if mode is not DraftMode.OFF else None)
+    options = EngineOptions(context=1024, parallel=1, draft=mode, draft_length=4)
+    model = FakeModel(Load(Path("fake"), "fake", options), 0.0)
+    saying = Saying(model, options)
     request = Generate("user: long 3", 1, stop=stops.texts, **fields)  # type: ignore[arg-type]
     saying.engine.add(Sequence.of(request, model.encode(request), 1024, model.eos, stops.tokens), stops)
     text = ""

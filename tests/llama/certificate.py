@@ -13,10 +13,11 @@ import numpy.typing as npt
 from backends.drafting.drafter import Drafter
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import Runner
+from backends.engine.runner import KVFull, Runner
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama.context import NativeContext
+from tests.engine.restless import Restless, caches_of
 
 Rows = npt.NDArray[np.float32]  # [tokens of the answer, vocabulary]
 
@@ -49,19 +50,33 @@ class Certificate:
 
 
 def answers(
-    runner: Runner, prompts: Many[Many[int]], max_tokens: int, drafters: Many[Drafter] = (), length: int | None = None
+    runner: Runner,
+    prompts: Many[Many[int]],
+    max_tokens: int,
+    drafters: Many[Drafter] = (),
+    length: int | None = None,
+    disturbed: float = 0.0,
 ) -> list[Sequence]:
-    """The real loop's greedy answers to all prompts side by side, with guesses of a fixed length if any."""
+    """The real loop's greedy answers to all prompts side by side, with guesses of a fixed length if any.
+
+    disturbed: the share of the steps before which a cache changes its size."""
     cache = PrefixCache(runner)
+    restless = Restless(cache, drafters, len(prompts), disturbed)
     scheduler = Scheduler(cache, Speculation(list(drafters), fixed_length=length), max_running=len(prompts))
     sequences = [Sequence(n, list(prompt), max_tokens) for n, prompt in enumerate(prompts)]
     for sequence in sequences:
         scheduler.add(sequence)
     while not scheduler.is_idle:
+        restless.disturb()
         steps = scheduler.schedule()
-        scheduler.update(steps, runner.run(steps))
+        try:
+            scheduler.update(steps, runner.run(steps))
+        except KVFull:
+            scheduler.make_room()
         scheduler.check_integrity()
-    cache.clear()
+    for each in (cache, *caches_of(drafters)):  # the runners are others' after this
+        each.clear()
+    assert not disturbed or restless.num_resizes
     return sequences
 
 
@@ -77,7 +92,7 @@ def forced(context: NativeContext, texts: Many[Text], width: int = 1) -> list[Ro
         for (slot, _, _), found in zip(parts, _decode(context, parts), strict=True):
             rows[slot] += list(found)
     for slot in range(len(texts)):
-        context.truncate(slot, 0)
+        context.memory.truncate(slot, 0)
     return [np.array(found) for found in rows]
 
 
@@ -100,12 +115,8 @@ def _decode(context: NativeContext, parts: Many[tuple[int, int, Many[int]]]) -> 
     """One batch of (slot, first position, tokens); the logits of all its rows."""
     begin = 0
     for slot, position, tokens in parts:
-        end = begin + len(tokens)
-        context.tokens[begin:end] = tokens
-        context.positions[begin:end] = np.arange(position, position + len(tokens))
-        context.set_slots(begin, end, slot)
-        begin = end
-    context.outputs[:begin] = 1
+        begin = context.batch.put(begin, tokens, position, slot)
+    context.batch.outputs[:begin] = 1
     assert context.decode(begin) == 0
     bounds = np.cumsum([len(tokens) for _, _, tokens in parts])[:-1]
     return np.split(context.logits(begin).copy(), bounds)

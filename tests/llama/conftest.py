@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from app.inference import engine_process
 from app.inference.preflight import Preflight
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.jobs.convert import convert_checkpoint
 from backends.protocol import EngineOptions
 from tests.convert import checkpoints
+from tests.engine.restless import MAIN, num_said
 from tests.inference.conftest import SECONDS
 
 Load = Callable[..., EngineHandle]
@@ -36,6 +38,14 @@ def make_model(factory: pytest.TempPathFactory, name: str, kind: str = "qwen2", 
     checkpoints.write(folder / "checkpoint", checkpoints.config(max_position_embeddings=2048, **changes), kind=kind)
     convert_checkpoint(folder / "checkpoint", folder / f"{name}.gguf", "f32", logs=folder)
     return folder / f"{name}.gguf"
+
+
+@pytest.fixture
+def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test's engines, of a supervisor that logs to `logs`, have caches that change their size at random."""
+    monkeypatch.setattr(engine_process, "ENTRY", MAIN)
+    yield
+    assert num_said(tmp_path / "logs"), "no cache changed its size"
 
 
 @pytest.fixture

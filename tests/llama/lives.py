@@ -22,6 +22,7 @@ from backends.prompt_cache.state import Tier
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import Finish, Priority
 from tests.engine.costs import costs
+from tests.engine.restless import any_size
 
 NUM_CELLS, NUM_SLOTS, MAX_DRAFT = 256, 4, 3
 LIMITS = Size(NUM_CELLS, NUM_SLOTS), Size(2 * NUM_CELLS, NUM_SLOTS)
@@ -114,13 +115,7 @@ class Life:
         self.cache.room.resize(Size(NUM_CELLS, NUM_SLOTS))  # the context is the next life's, too
 
     def _resize(self) -> None:
-        """To more cells, or fewer where they suffice; and where no slot has a shadow, to fewer slots or all."""
-        slots = self.cache.slots
-        sizes = (NUM_CELLS, self.runner.limit.cells)
-        cells = self.random.choice([size for size in sizes if size >= slots.num_held] or [self.runner.size.cells])
-        has_shadows = not self.runner.can_cut_saved and self.runner.max_draft is None
-        least = NUM_SLOTS if has_shadows else max(1, slots.num_needed)
-        self.cache.room.resize(Size(cells, self.random.randint(least, NUM_SLOTS)))
+        self.cache.room.resize(any_size(self.random, self.cache))
 
     def _read_or_not(self, seq: Sequence) -> None:
         if seq in self.unread:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import llama_cpp as lib
 
-from backends.llama.native import NativeModel
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.rendered import Rendered
+from backends.llama.vocabulary import NativeVocabulary
 
 PIECES = [
     *(
@@ -43,9 +43,9 @@ def hand_made(template: list[str], said: list[str]) -> Rendered:
     return Rendered(text, tuple(span for span in spans if span[0] < span[1]))
 
 
-def random_texts(model: NativeModel, count: int, chance: random.Random) -> list[Rendered]:
+def random_texts(vocabulary: NativeVocabulary, count: int, chance: random.Random) -> list[Rendered]:
     """Templates made of this vocabulary's own markers; people write markers, halves of them, and the rest."""
-    controls = [marker.text for marker in model.special.markers() if marker.is_control or marker.is_guarded]
+    controls = [marker.text for marker in vocabulary.special.markers() if marker.is_control or marker.is_guarded]
     controls = chance.sample(controls, min(len(controls), 40))
     return [_random_text(controls, chance) for _ in range(count)]
 
@@ -75,54 +75,54 @@ def _said(controls: list[str], chance: random.Random) -> str:
     return said
 
 
-def faults(model: NativeModel, chats: Iterable[Rendered]) -> list[str]:
+def faults(vocabulary: NativeVocabulary, chats: Iterable[Rendered]) -> list[str]:
     """A sentence for each chat whose tokens are not what was written."""
-    prompts = PromptTokens(model)
-    chats = [chat for chat in chats if not _begins_twice(model, chat.text)]
+    prompts = PromptTokens(vocabulary)
+    chats = [chat for chat in chats if not _begins_twice(vocabulary, chat.text)]
     checks = (_loses_text, _reads_what_people_wrote, _differs_without_markers)
-    return [f"{check.__name__}: {chat}" for chat in chats for check in checks if check(model, prompts, chat)]
+    return [f"{check.__name__}: {chat}" for chat in chats for check in checks if check(vocabulary, prompts, chat)]
 
 
-def _begins_twice(model: NativeModel, text: str) -> bool:
+def _begins_twice(vocabulary: NativeVocabulary, text: str) -> bool:
     """Of its first tokens all but one are left out."""
-    return bool(model.adds_bos and text.startswith(model.piece(model.bos, special=True).decode() * 2))
+    return bool(vocabulary.adds_bos and text.startswith(vocabulary.piece(vocabulary.bos, special=True).decode() * 2))
 
 
-def _loses_text(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
-    tokens = _unbegun(model, prompts.of_chat(chat), chat)
-    spelt = b"".join(model.piece(token, special=True) for token in tokens)
+def _loses_text(vocabulary: NativeVocabulary, prompts: PromptTokens, chat: Rendered) -> bool:
+    tokens = _unbegun(vocabulary, prompts.of_chat(chat), chat)
+    spelt = b"".join(vocabulary.piece(token, special=True) for token in tokens)
     written = chat.text.encode("utf-8", "surrogatepass")
-    return bool(_bare(model, spelt) != _bare(model, written))
+    return bool(_bare(vocabulary, spelt) != _bare(vocabulary, written))
 
 
-def _bare(model: NativeModel, text: bytes) -> bytes:
+def _bare(vocabulary: NativeVocabulary, text: bytes) -> bytes:
     """SentencePiece adds a space behind a marker, Phi-3 drops them there; and the sign for it is one of its own."""
     text = text.replace("\u2581".encode(), b" ")
-    return b"".join(text.split()) if _is_sentencepiece(model) else text
+    return b"".join(text.split()) if _is_sentencepiece(vocabulary) else text
 
 
-def _is_sentencepiece(model: NativeModel) -> bool:
-    return bool(lib.llama_vocab_type(model.vocab) == lib.LLAMA_VOCAB_TYPE_SPM)
+def _is_sentencepiece(vocabulary: NativeVocabulary) -> bool:
+    return bool(lib.llama_vocab_type(vocabulary.pointer) == lib.LLAMA_VOCAB_TYPE_SPM)
 
 
-def _unbegun(model: NativeModel, tokens: list[int], chat: Rendered) -> list[int]:
+def _unbegun(vocabulary: NativeVocabulary, tokens: list[int], chat: Rendered) -> list[int]:
     """Without the token that the template did not write."""
-    first = model.piece(model.bos, special=True).decode() if model.adds_bos else ""
+    first = vocabulary.piece(vocabulary.bos, special=True).decode() if vocabulary.adds_bos else ""
     has_own = not first or (chat.text.startswith(first) and (not chat.said or chat.said[0][0] >= len(first)))
     return tokens if has_own else tokens[1:]
 
 
-def _reads_what_people_wrote(model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
+def _reads_what_people_wrote(vocabulary: NativeVocabulary, prompts: PromptTokens, chat: Rendered) -> bool:
     """Whether there are other control tokens than the template wrote outside of what people said."""
     if not chat.said:
         return False
-    own = {marker.token for marker in model.special.markers() if marker.is_control or marker.is_guarded}
+    own = {marker.token for marker in vocabulary.special.markers() if marker.is_control or marker.is_guarded}
     alone = "\x00".join(chat.text[begin:end] for begin, end in _between(chat))
-    wanted = [token for token in model.tokenize(alone, add_special=False, parse_special=True) if token in own]
-    return [token for token in _unbegun(model, prompts.of_chat(chat), chat) if token in own] != wanted
+    wanted = [token for token in vocabulary.tokenize(alone, add_special=False, parse_special=True) if token in own]
+    return [token for token in _unbegun(vocabulary, prompts.of_chat(chat), chat) if token in own] != wanted
 
 
-def _differs_without_markers(_model: NativeModel, prompts: PromptTokens, chat: Rendered) -> bool:
+def _differs_without_markers(_vocabulary: NativeVocabulary, prompts: PromptTokens, chat: Rendered) -> bool:
     """Of what the template alone wrote the tokens are those of one reading of the whole."""
     if prompts.markers.may_arise(chat.text[begin:end] for begin, end in chat.said):
         return False

@@ -9,8 +9,8 @@ import pytest
 
 from backends.engine.runner import PromptError
 from backends.llama import native
-from backends.llama.loader import LlamaModel
 from backends.llama.native import NativeModel
+from backends.llama.prompt_encoder import PromptEncoder
 from backends.llama.template import ChatTemplate
 from backends.protocol import FailureKind, Generate, Message
 from backends.sandbox.sandbox import Sandbox
@@ -35,16 +35,15 @@ class Vocabulary:
     """SmolLM2's words with another chat template: what the engine makes tokens of."""
 
     def __init__(self, path: Path, source: str, resources: ExitStack):
-        target = resources.enter_context(NativeModel(path, vocab_only=True))
+        words = resources.enter_context(NativeModel(path, vocab_only=True)).vocabulary
         sandbox = resources.enter_context(Sandbox())
         template = ChatTemplate(source, {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"})
         template.probe(sandbox)
-        nothing: Any = None  # what tokens are made without
-        self._model = LlamaModel(target, nothing, nothing, nothing, template, sandbox, resources, path, None)
-        self._controls = {marker.token for marker in target.special.markers() if marker.is_control}
+        self._prompts = PromptEncoder(words, template, sandbox, sandbox)
+        self._controls = {marker.token for marker in words.special.markers() if marker.is_control}
 
     def controls(self, *turns: Message, **how: Any) -> list[int]:
-        return [token for token in self._model.encode(Generate(turns, **how)) if token in self._controls]
+        return [token for token in self._prompts.encode(Generate(turns, **how)) if token in self._controls]
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ from tests.guide.answers import ANSWERS
 from tests.llama.certificate import Rows, Text, answers, certify, forced, noise
 
 BATCH, NUM_TOKENS, LENGTH = 8, 64, 4
+KINDS = ("batch of 8", "lookup", "draft model", "draft model in a batch of 8")
+CHANGING = [  # in caches that change their size before every fifth step
+    pytest.param(kind, 0.2, id=f"{kind}, changing", marks=[] if "batch" in kind else [pytest.mark.real])
+    for kind in KINDS
+]
 PARAMS = ContextParams(num_cells=4096, num_slots=BATCH + 1, batch_tokens=512, threads=1)
 
 
@@ -72,7 +77,7 @@ def _prompts(model: NativeModel, name: str) -> list[tuple[int, ...]]:
     if name == "tiny":
         return [tuple(range(20 + 7 * n, 60 + 8 * n)) for n in range(BATCH)]
     questions = list(ANSWERS)[:: len(ANSWERS) // BATCH][:BATCH]
-    return [tuple(model.tokenize(question, add_special=True, parse_special=False)) for question in questions]
+    return [tuple(model.vocabulary.tokenize(question, add_special=True, parse_special=False)) for question in questions]
 
 
 def _alone(runner: LlamaRunner, prompt: tuple[int, ...]) -> Text:
@@ -80,14 +85,14 @@ def _alone(runner: LlamaRunner, prompt: tuple[int, ...]) -> Text:
     return Text(prompt, tuple(sequence.completion))
 
 
-@pytest.mark.parametrize("kind", ["batch of 8", "lookup", "draft model", "draft model in a batch of 8"])
-def test_certificate(plain: Plain, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("kind", "disturbed"), [*((kind, 0.0) for kind in KINDS), *CHANGING])
+def test_certificate(plain: Plain, kind: str, disturbed: float, capsys: pytest.CaptureFixture[str]) -> None:
     size = BATCH if "batch" in kind else 1
     said = []
     for begin in range(0, BATCH, size):
         drafters: list[Drafter] = [LookupDrafter(ngram=1)] if kind == "lookup" else []
         drafters += [ModelDrafter(plain.draft_runner, "draft")] if "draft" in kind else []
-        said += answers(plain.runner, plain.prompts[begin : begin + size], NUM_TOKENS, drafters, LENGTH)
+        said += answers(plain.runner, plain.prompts[begin : begin + size], NUM_TOKENS, drafters, LENGTH, disturbed)
     assert kind == "batch of 8" or sum(sequence.num_drafted for sequence in said) > NUM_TOKENS
     found = [
         certify(rows, text.answer, sequence.completion, plain.noise)

@@ -11,7 +11,7 @@ from app.jobs.convert import convert_checkpoint
 from backends.drafting.drafter import Guess
 from backends.drafting.speculation import Speculation
 from backends.engine.prefix_cache import PrefixCache
-from backends.engine.runner import Step
+from backends.engine.runner import KVFull, Step
 from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import native
@@ -21,6 +21,7 @@ from backends.llama.runner import LlamaRunner, Logits
 from backends.llama.sampling import sampler
 from backends.protocol import SamplingParams
 from tests.convert import checkpoints
+from tests.engine.restless import Restless
 
 NUM_ANSWERS = 20_000
 NUM_BROKEN = 5_000  # are enough to tell a wrong rule
@@ -94,20 +95,27 @@ def plain(context: NativeContext) -> Answers:
     return draw(LlamaRunner(context, SIDE_BY_SIDE), range(NUM_ANSWERS), None)[0]
 
 
-def draw(runner: LlamaRunner, seeds: range, drafter: Known | None) -> tuple[Answers, int, int]:
-    """An answer for each seed through the real loop; and how many tokens were guessed, and accepted."""
+def draw(runner: LlamaRunner, seeds: range, drafter: Known | None, disturbed: float = 0.0) -> tuple[Answers, int, int]:
+    """An answer for each seed through the real loop; and how many tokens were guessed, and accepted.
+
+    disturbed: the share of the steps before which the cache changes its size."""
     answers: Answers = []
     num_drafted = num_accepted = 0
     for begin in range(seeds.start, seeds.stop, SIDE_BY_SIDE):
         cache = PrefixCache(runner)
+        restless = Restless(cache, (), begin, disturbed)
         speculation = Speculation([drafter] if drafter else [], fixed_length=NUM_GUESSES)
         scheduler = Scheduler(cache, speculation, SIDE_BY_SIDE)
         sequences = [_sequence(runner, seed) for seed in range(begin, min(begin + SIDE_BY_SIDE, seeds.stop))]
         for seq in sequences:
             scheduler.add(seq)
         while not scheduler.is_idle:
+            restless.disturb()
             steps = scheduler.schedule()
-            scheduler.update(steps, runner.run(steps))
+            try:
+                scheduler.update(steps, runner.run(steps))
+            except KVFull:
+                scheduler.make_room()
         cache.clear()
         for seq in sequences:
             assert seq.sampler
@@ -119,7 +127,7 @@ def draw(runner: LlamaRunner, seeds: range, drafter: Known | None) -> tuple[Answ
 
 def _sequence(runner: LlamaRunner, seed: int) -> Sequence:
     params = SamplingParams(temperature=TEMPERATURE, top_k=TOP_K, seed=seed)
-    made = sampler(params, PROMPT, runner._context.model.vocab, PARAMS.num_cells)
+    made = sampler(params, PROMPT, runner._context.model.vocabulary.pointer, PARAMS.num_cells)
     return Sequence(seed, list(PROMPT), NUM_TOKENS, sampler=made)
 
 
@@ -142,13 +150,20 @@ def _critical(freedom: int) -> float:
     return float(freedom * (1 - spread + Z * math.sqrt(spread)) ** 3)
 
 
+@pytest.mark.parametrize(
+    ("disturbed", "num_answers"),
+    [(0.0, NUM_ANSWERS), (0.3, NUM_BROKEN), pytest.param(0.3, NUM_ANSWERS, marks=pytest.mark.real)],
+    ids=["at rest", "in a cache that changes its size", "in a cache that changes its size, for long"],
+)
 def test_with_guesses_tokens_come_as_often_as_without(
-    context: NativeContext, plain: Answers, capsys: pytest.CaptureFixture[str]
+    context: NativeContext, plain: Answers, disturbed: float, num_answers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runner = LlamaRunner(context, SIDE_BY_SIDE)
-    seeds = range(NUM_ANSWERS, 2 * NUM_ANSWERS)
-    drafted, num_drafted, num_accepted = draw(runner, seeds, Known(plain))
-    assert num_drafted >= 2 * NUM_ANSWERS
+    seeds = range(NUM_ANSWERS, NUM_ANSWERS + num_answers)
+    generation = context.generation
+    drafted, num_drafted, num_accepted = draw(runner, seeds, Known(plain), disturbed)
+    assert (context.generation > generation + num_answers / SIDE_BY_SIDE / 10) == (disturbed > 0)
+    assert num_drafted >= 2 * num_answers
     assert 0.1 < num_accepted / num_drafted < 0.9, "guesses that always hold, or never, would prove nothing"
     for at in range(NUM_TOKENS):
         found, most = chi_square(plain, drafted, at)

@@ -50,9 +50,9 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedModel]:
 def life(model: LoadedModel, folder: Path | None) -> tuple[list[int], Timings]:
     """What an engine that starts, answers PROMPT and ends says; and its account."""
     inbox: SimpleQueue[Read] = SimpleQueue()
-    options = EngineOptions(prompt_cache_folder=folder, prompt_cache_ram=1 << 24)
+    options = EngineOptions(parallel=1, draft=DraftMode.OFF, prompt_cache_folder=folder, prompt_cache_ram=1 << 24)
     store = open_store(options, model.state_key(), True, inbox.put)
-    engine = Engine(model, 1, DraftMode.OFF, None, store)
+    engine = Engine(model, options, store)
     seq = Sequence.of(Generate(tuple(PROMPT), max_tokens=6), list(PROMPT), model.ready.context, frozenset())
     engine.add(seq)
     while not engine.is_idle:

@@ -37,9 +37,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> NativeThreads:
 
 
 def decode(context: NativeContext, first: int, count: int) -> np.ndarray:
-    for row in range(count):
-        context.set_row(row, 300 + first + row, first + row, 0)
-    context.set_slots(0, count, 0)
+    context.batch.put(0, range(300 + first, 300 + first + count), first, 0)
+    context.batch.outputs[:count] = 1
     assert context.decode(count) == 0
     return context.logits(count)[-1].copy()
 
@@ -55,7 +54,7 @@ def test_each_batch_is_computed_with_the_threads_of_its_mode(smollm2: Path, thre
             alone = decode(target, 20, 1)
             assert lib.llama_n_threads(target.pointer) == 2
             few.mode = ThreadMode(1, False)
-            target.truncate(0, 20)
+            target.memory.truncate(0, 20)
             assert np.array_equal(decode(target, 20, 1), alone)
             assert lib.llama_n_threads(target.pointer) == 1
             decode(target, 21, 20)

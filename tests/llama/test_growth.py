@@ -9,16 +9,22 @@ import psutil
 import pytest
 
 from app.inference.supervisor import EngineHandle
-from backends.engine.runner import NoMemory, Size
+from backends.drafting.speculation import Speculation
+from backends.engine.prefix_cache import PrefixCache
+from backends.engine.runner import CellsLost, KVFull, NoMemory, Size
+from backends.engine.scheduler import Scheduler
 from backends.engine.sequence import Sequence
 from backends.llama import allowance, context, native
 from backends.llama.allowance import Allowance
+from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.llama.states import States
+from backends.prompt_cache.state import Payload
 from backends.protocol import Cells, DraftMode, KVLayout, Overflow
 from tests.inference.conftest import SECONDS, Answer
-from tests.llama import tiny_models
+from tests.llama import lora, tiny_models
+from tests.llama.certificate import answers
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, start, timings
 from tests.llama.test_kv_layout import LAYOUTS, make, sequence, step
@@ -135,10 +141,7 @@ def test_a_context_that_cannot_be_made_leaves_the_one_that_was(
     runner = runner_of(model, Size(512, 2), is_unified=is_unified)
     seq, undisturbed = sequence(0, list(range(20, 90))), sequence(1, list(range(20, 90)))
     say(runner, [seq], 5)
-    make_context = context.lib.llama_init_from_model
-    monkeypatch.setattr(
-        context.lib, "llama_init_from_model", lambda model, params: params.n_ctx < MANY and make_context(model, params)
-    )
+    no_more_than(monkeypatch, MANY // 2)
     with pytest.raises(NoMemory):
         runner.resize(Size(MANY, 2))
     assert runner.size == Size(512, 2)
@@ -174,18 +177,153 @@ def test_without_memory_for_what_the_slots_hold_the_context_stays(
     runner.close()
 
 
-def test_slots_that_nothing_gives_back_end_the_process(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They would go on without what they had read."""
+def test_a_batch_that_a_small_context_cannot_take_is_refused(model: NativeModel) -> None:
+    """llama.cpp takes no more rows than it has cells, and ends the process of who asks."""
+    native_context = NativeContext(model, ContextParams(512, 1, 512, 1))
+    runner = LlamaRunner(native_context, 1, Size(2048, 1))
+    runner.resize(Size(256, 1))
+    assert runner.max_batch_tokens == 512
+    seq = sequence(0, list(LONG[:300]))
+    with pytest.raises(KVFull):
+        step(runner, seq)
+    runner.resize(Size(512, 1))
+    step(runner, seq)
+    runner.close()
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_what_does_not_hold_what_is_held_is_refused(model: NativeModel, is_unified: bool) -> None:
+    runner = runner_of(model, Size(512, 2), is_unified=is_unified)
+    seq, undisturbed = sequence(0, list(LONG[:250])), sequence(1, list(LONG[:250]))
+    say(runner, [undisturbed], 20)
+    runner.truncate(1, 0)
+    say(runner, [seq], 15)
+    with pytest.raises(NoMemory):
+        runner.resize(Size(256, 2))
+    say(runner, [seq], 5)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+def test_memory_is_asked_for_before_anything_is_freed(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    native_context = make(model, 2, 512, is_unified=True)
+    runner = LlamaRunner(native_context, 2, Size(2048, 2), Allowance(bytes_per_cell=1 << 20, on_gpu=False))
+    monkeypatch.setattr(Allowance, "free", 512 << 20)
+    with pytest.raises(NoMemory, match="2,048 cells of KV cache need"):
+        runner.resize(Size(2048, 2))
+    assert native_context.generation == 1
+    runner.close()
+
+
+def test_a_state_goes_into_any_number_of_streams_and_stays_as_it_was(model: NativeModel) -> None:
+    """Somebody may be writing it to disk."""
+    runner = runner_of(model, Size(512, 3), is_unified=False)
+    seq = sequence(2, list(range(20, 90)))
+    say(runner, [seq], 5)
+    payload = runner.save(2, seq.num_computed)
+    before = bytes(payload)
+    runner.truncate(2, 0)
+    for size, slot in ((Size(256, 5), 4), (Size(256, 1), 0), (Size(512, 3), 1)):
+        runner.resize(size)
+        runner.restore(slot, payload)
+        assert bytes(payload) == before
+        runner.truncate(slot, 0)
+    runner.restore(0, payload)
+    seq.slot = 0
+    say(runner, [seq], 5)
+    undisturbed = sequence(1, list(range(20, 90)))
+    say(runner, [undisturbed], 10)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+def no_more_than(monkeypatch: pytest.MonkeyPatch, num_cells: int) -> None:
+    """llama.cpp makes no context of more cells."""
+    make_context = context.lib.llama_init_from_model
+    monkeypatch.setattr(
+        context.lib, "llama_init_from_model", lambda *args: args[1].n_ctx <= num_cells and make_context(*args)
+    )
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_what_cannot_be_made_again_as_it_was_keeps_what_the_slots_hold(
+    model: NativeModel, is_unified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program took the memory while there was no context."""
+    runner = runner_of(model, Size(1024, 2), is_unified=is_unified)
+    seq, undisturbed = sequence(0, list(LONG[:250])), sequence(1, list(LONG[:250]))
+    say(runner, [undisturbed], 20)
+    runner.truncate(1, 0)
+    say(runner, [seq], 15)
+    no_more_than(monkeypatch, 512 if is_unified else 2 * 512)
+    with pytest.raises(NoMemory):
+        runner.resize(Size(MANY, 2))
+    assert runner.size == Size(512, 2)
+    say(runner, [seq], 5)
+    assert seq.tokens == undisturbed.tokens
+    runner.close()
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+def test_slots_that_nothing_gives_back_are_read_again(
+    model: NativeModel, is_unified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the scheduler: the engine lives, and nobody who runs is told anything."""
+    runner = runner_of(model, Size(512, 3), is_unified=is_unified)
+    prompts = [list(range(20 + slot, 90)) for slot in range(3)]
+    expected = [seq.completion for seq in answers(runner, prompts, 12)]
+    cache = PrefixCache(runner)
+    scheduler = Scheduler(cache, Speculation([]), max_running=3)
+    seqs = [Sequence(n, list(prompt), 12) for n, prompt in enumerate(prompts)]
+    for seq in seqs:
+        scheduler.add(seq)
+    for _ in range(5):
+        steps = scheduler.schedule()
+        scheduler.update(steps, runner.run(steps))
+
+    def refuse(_states: States, payloads: dict[int, Payload]) -> None:
+        if payloads:
+            raise NativeError("what the slots held could not be put back")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(States, "put_back", refuse)
+        with pytest.raises(CellsLost):
+            cache.room.resize(Size(1024, 4))
+    assert runner.size == Size(256, 3)
+    assert [seq.num_computed for seq in seqs] == [0, 0, 0]
+    while not scheduler.is_idle:
+        steps = scheduler.schedule()
+        scheduler.update(steps, runner.run(steps))
+        scheduler.check_integrity()
+    assert [seq.completion for seq in seqs] == expected
+    runner.close()
+
+
+def test_a_process_that_is_given_no_context_at_all_ends(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = runner_of(model, Size(512, 2), is_unified=True)
     say(runner, [sequence(0, list(range(20, 90)))], 5)
-
-    def refuse(_states: States, _payloads: object) -> None:
-        raise NativeError("what the slots held could not be put back")
-
-    monkeypatch.setattr(States, "put_back", refuse)
+    no_more_than(monkeypatch, 0)
     with pytest.raises(SystemExit, match="could not be made again"):
         runner.resize(Size(1024, 2))
     runner.close()
+
+
+def test_a_refused_growth_leaves_the_adapters_set(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The context is another one, although it is of the same size."""
+    adapter = lora.write(tmp_path / "adapter.gguf", lora.pairs(tiny, 1))
+    native.start()
+    with NativeModel(tiny) as model:
+        model.add_adapter(adapter)
+        runner = runner_of(model, Size(512, 2), is_unified=True)
+        seq, undisturbed = (Sequence(slot, list(range(20, 90)), 100, slot=slot, adapters=(1.0,)) for slot in range(2))
+        say(runner, [undisturbed], 20)
+        say(runner, [seq], 5)
+        no_more_than(monkeypatch, 512)
+        with pytest.raises(NoMemory):
+            runner.resize(Size(MANY, 2))
+        say(runner, [seq], 15)
+        assert seq.tokens == undisturbed.tokens
+        runner.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is limited so on Linux")

@@ -172,8 +172,8 @@ def test_rows_are_decoded_by_ascending_slot_and_answered_in_the_order_asked(
     with make(model, 4, 4 * 256, is_unified) as context:
         runner = LlamaRunner(context, 4)
         slots: list[int] = []
-        set_slots = context.set_slots
-        monkeypatch.setattr(context, "set_slots", lambda a, b, slot: (slots.append(slot), set_slots(a, b, slot)))
+        set_slots = context.batch._set_slots
+        monkeypatch.setattr(context.batch, "_set_slots", lambda a, b, slot: (slots.append(slot), set_slots(a, b, slot)))
         seqs = [sequence(slot, prompts[slot]) for slot in (2, 0, 3, 1)]
         for _ in range(6):
             step(runner, *seqs)

@@ -6,7 +6,8 @@ import pytest
 
 from app.errors import RequestError
 from backends.llama import native
-from backends.llama.native import MAX_RUN, NativeModel
+from backends.llama.native import NativeModel
+from backends.llama.vocabulary import MAX_RUN
 from backends.protocol import Failed, FailureKind
 from tests.llama.conftest import Load
 from tests.llama.test_engine import start, timings
@@ -25,9 +26,9 @@ def cuts_by_regex(other_vocabulary: Path) -> Path:
 def test_a_marker_of_a_template_is_never_cut(tiny: Path) -> None:
     native.start()
     with NativeModel(tiny, vocab_only=True) as model:
-        (end,) = model.tokenize("<|im_end|>", add_special=False, parse_special=True)
+        (end,) = model.vocabulary.tokenize("<|im_end|>", add_special=False, parse_special=True)
         for length in range(MAX_RUN - 15, MAX_RUN + 15):
-            tokens = model.tokenize("日" * length + "<|im_end|>" + "本" * MAX_RUN, False, parse_special=True)
+            tokens = model.vocabulary.tokenize("日" * length + "<|im_end|>" + "本" * MAX_RUN, False, parse_special=True)
             assert tokens.count(end) == 1
 
 
@@ -49,9 +50,9 @@ def test_the_text_is_the_same_and_so_are_the_tokens_before_the_cut(tiny: Path) -
     with NativeModel(tiny, vocab_only=True) as model:
         for run in RUNS:
             text = f"x = {run * (5000 // len(run))}, and so on"
-            tokens = model.tokenize(text, add_special=True, parse_special=True)
-            assert b"".join(map(model.piece, tokens)).decode() == text
-            whole = model._tokenize(text, True, True)
+            tokens = model.vocabulary.tokenize(text, add_special=True, parse_special=True)
+            assert b"".join(map(model.vocabulary.piece, tokens)).decode() == text
+            whole = model.vocabulary._tokenize(text, True, True)
             assert tokens[: MAX_RUN // 8] == whole[: MAX_RUN // 8]
             assert abs(len(tokens) - len(whole)) <= 2 * 5000 // MAX_RUN
 
@@ -60,4 +61,4 @@ def test_text_with_words_is_left_as_it_is(tiny: Path) -> None:
     native.start()
     text = "The quick brown fox jumps. 日本語の文章 " * 500 + "x" * (MAX_RUN - 1)
     with NativeModel(tiny, vocab_only=True) as model:
-        assert model.tokenize(text, True, True) == model._tokenize(text, True, True)
+        assert model.vocabulary.tokenize(text, True, True) == model.vocabulary._tokenize(text, True, True)

@@ -42,6 +42,21 @@ def test_a_restart_reuses_the_prompt_from_disk_with_the_same_text(
     assert (longer.cache_disk_n, longer.cache_miss) == (len(A), CacheMiss.DIFFERENCE), "its answer went on otherwise"
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("layout", [KVLayout.UNIFIED, KVLayout.STREAMS])
+def test_a_load_of_other_sizes_reuses_the_prompt_where_it_fits(
+    load: Load, supervisor: Supervisor, tiny: Path, folder: Path, layout: KVLayout
+) -> None:
+    first = restart(load, supervisor, tiny, folder, kv_layout=layout, kv_grow=False, context=1024)
+    text = start(first, A).wait().text
+    larger = restart(load, supervisor, tiny, folder, kv_layout=layout, parallel=4)
+    again = start(larger, A).wait()
+    assert timings(again).cache_disk_n == len(A) - 1
+    assert again.text == text
+    smaller = restart(load, supervisor, tiny, folder, kv_layout=layout, context=256)
+    assert timings(start(smaller, A[:200], max_tokens=40)).cache_n == 0, "the state is longer than the context"
+
+
 @pytest.mark.parametrize("kv_type", [KVType.F16, KVType.Q8_0])
 def test_a_displaced_conversation_returns_from_ram(load: Load, tiny: Path, kv_type: KVType) -> None:
     quantizable = {"flash_attention": FlashAttention.AUTO}

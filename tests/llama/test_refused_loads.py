@@ -39,12 +39,10 @@ def state_bytes_per_token(path: Path, type_k: KVType, type_v: KVType) -> float:
     with NativeModel(path) as model:
         params = ContextParams(256, 1, 256, threads=1, kv_type_k=type_k, kv_type_v=type_v, flash_attention="on")
         with NativeContext(model, params) as context:
-            context.set_slots(0, 200, 0)
             for begin in (0, 100):
-                context.tokens[:100] = 5
-                context.positions[:100] = range(begin, begin + 100)
+                context.batch.put(0, [5] * 100, begin, 0)
                 assert context.decode(100) == 0
-                sizes.append(len(context.save(0, begin + 100)))
+                sizes.append(len(context.memory.save(0, begin + 100)))
     return (sizes[1] - sizes[0]) / 100
 
 

@@ -35,9 +35,9 @@ def draw(model: NativeModel) -> Draw:
     def draw(logits: dict[int, float], times: int = 300, prompt: tuple[int, ...] = (1,), **changes: Any) -> list[int]:
         """Tokens drawn from the same row again and again; tokens that `logits` leaves out cannot come."""
         params = SamplingParams(**{name: getattr(OPEN, name) for name in SamplingParams.__slots__} | changes)
-        made = sampler(params, list(prompt), model.vocab, CONTEXT)
+        made = sampler(params, list(prompt), model.vocabulary.pointer, CONTEXT)
         assert made is not None
-        row = np.full(model.num_tokens, -1e9, np.float32)
+        row = np.full(model.vocabulary.num_tokens, -1e9, np.float32)
         row[list(logits)] = list(logits.values())
         drawn = [made.sample(row.copy()) for _ in range(times)]
         made.close()
@@ -142,7 +142,7 @@ def test_a_dry_sampler_remembers_what_it_has_drawn_itself(draw: Draw) -> None:
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(model: NativeModel, changes: dict[str, Any]) -> None:
     with pytest.raises(PromptError, match=next(iter(changes))) as caught:
-        sampler(SamplingParams(**changes), [1], model.vocab, CONTEXT)
+        sampler(SamplingParams(**changes), [1], model.vocabulary.pointer, CONTEXT)
     assert caught.value.kind is FailureKind.BAD_REQUEST
 
 

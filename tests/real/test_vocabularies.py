@@ -47,4 +47,4 @@ def test_all_vocabularies_of_the_sdist_are_here() -> None:
 def test_people_write_no_control_token_and_nothing_is_lost(name: str, tmp_path: Path) -> None:
     native.start()
     with NativeModel(vocabulary(name, tmp_path), vocab_only=True) as model:
-        assert faults(model, random_texts(model, NUM_CHATS, random.Random(name))) == []
+        assert faults(model.vocabulary, random_texts(model.vocabulary, NUM_CHATS, random.Random(name))) == []

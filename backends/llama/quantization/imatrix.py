@@ -138,26 +138,24 @@ def _check_generates(model: NativeModel, path: Path) -> None:
 def _chunks(model: NativeModel, context: NativeContext, text: str, name: str) -> list[list[int]]:
     """The whole chunks of the text; each begins as a text of its own."""
     size = context.batch_tokens
-    tokens = model.tokenize(text, add_special=True, parse_special=False)
+    tokens = model.vocabulary.tokenize(text, add_special=True, parse_special=False)
     if len(tokens) < MIN_CHUNKS * size:
         raise Refusal(
             f"{name} is too short: it has {len(tokens):,} tokens, and at least {MIN_CHUNKS * size:,} are needed. "
             "Some hundred kilobytes of the kind of text that the model will write are best."
         )
     chunks = [tokens[begin : begin + size] for begin in range(0, len(tokens) - size + 1, size)]
-    if model.adds_bos:
+    if model.vocabulary.adds_bos:
         for chunk in chunks:
-            chunk[0] = model.bos
+            chunk[0] = model.vocabulary.bos
     return chunks
 
 
 def _run(context: NativeContext, chunk: list[int], collector: Collector) -> None:
     size = len(chunk)
-    context.truncate(0, 0)
-    context.tokens[:size] = chunk
-    context.positions[:size] = range(size)
-    context.outputs[:size] = 1  # else the last layer would see only the last token
-    context.set_slots(0, size, 0)
+    context.memory.truncate(0, 0)
+    context.batch.put(0, chunk, 0, 0)
+    context.batch.outputs[:size] = 1  # else the last layer would see only the last token
     try:
         code = context.decode(size)
     finally:

@@ -229,6 +229,9 @@ class PrefixCache:
         """After the runner has lost all cells."""
         for held in self.slots.idle.values():
             self.keeper.forget(held)
+        for seq in self.slots.busy.values():
+            if seq.clock.started is None and seq.reuse.length:  # it has not come to use what it had found
+                seq.reuse = Reuse(0, Tier.RESIDENT, CacheMiss.NO_ROOM)
         self.slots.forget()
         self.checkpoints.forget()
 

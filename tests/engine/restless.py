@@ -61,7 +61,7 @@ class RestlessEngine(Engine):
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        seed, self._said = int(os.environ.get(SEED, 0)), 0
+        seed, self._num_told = int(os.environ.get(SEED, 0)), 0
         self._restless = Restless(self.scheduler.cache, self.speculation._drafters, seed)
 
     def step(self) -> None:
@@ -69,18 +69,18 @@ class RestlessEngine(Engine):
             self._restless.disturb()
         except (NoMemory, CellsLost) as error:  # as on any machine
             print(f"no resize: {error}")
-        if self._restless.num_resizes >= 2 * self._said:
-            self._say()
+        if self._restless.num_resizes >= 2 * self._num_told:
+            self._tell_resizes()
         super().step()
 
     def close(self) -> None:
-        self._say()
+        self._tell_resizes()
         super().close()
 
-    def _say(self) -> None:
-        self._said = self._restless.num_resizes
-        if self._said:
-            print(f"resized {self._said} times", flush=True)
+    def _tell_resizes(self) -> None:
+        self._num_told = self._restless.num_resizes
+        if self._num_told:
+            print(f"resized {self._num_told} times", flush=True)
 
 
 def num_said(logs: Path) -> int:

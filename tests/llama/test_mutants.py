@@ -5,6 +5,7 @@ import pytest
 from tests.engine.broken import Runs, Sound, Suite, runs_fixture, sample, sound_fixture  # noqa: F401
 
 SAMPLE = 9
+NOTICED = (1, -6)  # llama.cpp ends the process of who asks for what it cannot do
 pytestmark = pytest.mark.timeout(900)  # the first one waits for all
 
 # file in backends, what stands there, the bug
@@ -95,4 +96,4 @@ def test_a_sound_copy_passes(sound: Sound) -> None:
 @pytest.mark.parametrize("bug", sample(MUTANTS, SAMPLE))
 def test_an_injected_bug_is_caught(bug: str, runs: Runs) -> None:
     result = runs[bug].result()
-    assert result.returncode == 1, result.stdout[-2000:]
+    assert result.returncode in NOTICED, result.stdout[-2000:]

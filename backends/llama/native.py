@@ -191,6 +191,11 @@ class NativeModel(Closable):
         return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
 
     @property
+    def is_mixture(self) -> bool:
+        """Whether layers have experts, of which each computes some of a batch's rows."""
+        return int(self.metadata(f"{self.metadata('general.architecture')}.expert_count") or 0) > 0
+
+    @property
     def has_plain_rope(self) -> bool:
         """Whether turning a key by 0 leaves it as it is: YaRN and its kin would make it longer each time."""
         prefix = f"{self.metadata('general.architecture')}.rope.scaling"

@@ -122,7 +122,7 @@ def test_a_conversation_stays_beside_the_next(shares_cells: bool, max_draft: int
 
 @pytest.mark.parametrize(("num_new", "slots"), [(70, 1), (120, 2)])
 def test_what_stands_behind_a_long_beginning_gets_a_copy_of_it_if_it_is_long_itself(num_new: int, slots: int) -> None:
-    """Between streams 3,000 tokens are copied while 35 are read, and half of what is kept so is never asked for."""
+    """Else it gives way: between streams 3,000 tokens are copied in the time in which some 30 are read."""
     desk = Desk(shares_cells=False)
     for last in (8, 9):
         desk.scheduler.add(Sequence(1, [*(n % 7 for n in range(3000)), *[last] * num_new], max_tokens=2))

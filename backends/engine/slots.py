@@ -100,3 +100,8 @@ class Slots:
 
     def _whole(self) -> dict[int, list[int]]:
         return self.idle | {slot: seq.cached_tokens for slot, seq in self.busy.items()}
+
+
+def num_rows(slots: set[int]) -> int:
+    """In how many rows of neighbours they lie."""
+    return sum(slot - 1 not in slots for slot in slots)

@@ -16,6 +16,7 @@ from backends.engine.runner import CellsLost
 from backends.llama import quick
 from backends.llama.batch import Batch
 from backends.llama.binding import lib
+from backends.llama.kv_layout import micro_batch
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.slot_memory import SlotMemory
@@ -103,7 +104,8 @@ class NativeContext(Closable):
         native.n_ctx = max(params.num_cells, MIN_CELLS)
         native.n_seq_max = params.num_slots if self._shadow is None else 2 * params.num_slots
         native.n_batch = params.batch_tokens
-        native.n_ubatch = min(512, params.batch_tokens)
+        rows = micro_batch(params.flash_attention, has_gpu(), self.model.metadata.is_mixture)
+        native.n_ubatch = min(rows, params.batch_tokens)
         native.n_threads = native.n_threads_batch = params.threads
         native.type_k = GGML_TYPES[params.kv_type_k]
         native.type_v = GGML_TYPES[params.kv_type_v]

@@ -1,4 +1,5 @@
-"""Decides how sequences lie in the KV cache: in one pool of cells, or each in a stream of its own.
+"""Decides how sequences lie in the KV cache, in one pool of cells or each in a stream of its own, and how many rows
+attend to it at once.
 
 In one pool a common prefix is stored once, but every token attends over the cells of all sequences, masked or not:
 with 8 of 1,000 tokens a step costs about twice as much (two cores), and one answer alone pays for the conversations
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 
 from backends.engine.runner import Size
 from backends.llama.ranges import MAX_SLOTS
-from backends.protocol import EngineOptions, KVLayout
+from backends.protocol import EngineOptions, FlashAttention, KVLayout
 
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
 START = 512  # cells, of which a step may fill all
 PADDING = 256  # llama.cpp makes contexts a multiple of it
 NUM_RESIDENT = 12  # slots beside the running ones that keep finished conversations: in one pool they cost nothing
+MICRO_BATCH = 512  # rows, llama.cpp's own default
+MICRO_BATCH_OF_SCORES = 128
 NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM
 
 WINDOW = "A sliding window loses what it has passed when a conversation is copied from stream to stream."
@@ -59,6 +62,17 @@ def choose(
         return Layout(KVLayout.STREAMS, padded, streams, f"{reason}: {streams} streams of {padded} tokens each.")
     reason = WINDOW if has_window else _reason_for_one_pool(options, needed, free, is_recurrent)
     return Layout(KVLayout.UNIFIED, padded, min(options.parallel + NUM_RESIDENT, MAX_SLOTS), reason)
+
+
+def micro_batch(flash_attention: str, on_gpu: bool, is_mixture: bool) -> int:
+    """Rows of a batch that llama.cpp computes at once.
+
+    Without flash attention a layer's scores are written out: a float for each row, head and cell, which leave a
+    processor's cache where rows are many, and a quarter of the buffer is left of a quarter of the rows. In so few a
+    prompt is read as soon or sooner: only a mixture's experts, of which each has its share of the rows, want many.
+    """
+    has_scores = flash_attention == FlashAttention.OFF and not on_gpu
+    return MICRO_BATCH_OF_SCORES if has_scores and not is_mixture else MICRO_BATCH
 
 
 def _reason_for_streams(options: EngineOptions, needed: int, free: int, is_recurrent: bool) -> str | None:

@@ -22,6 +22,11 @@ class Metadata:
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
 
     @property
+    def is_mixture(self) -> bool:
+        """Whether layers have experts, of which each computes some of a batch's rows."""
+        return int(self.get(f"{self.get('general.architecture')}.expert_count") or 0) > 0
+
+    @property
     def has_plain_rope(self) -> bool:
         """Whether turning a key by 0 leaves it as it is: YaRN and its kin would make it longer each time."""
         prefix = f"{self.get('general.architecture')}.rope.scaling"

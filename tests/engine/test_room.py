@@ -121,6 +121,17 @@ def test_a_conversation_stays_beside_the_next(shares_cells: bool, max_draft: int
     assert desk.runner.size.slots == kept, "the next turn goes on in its own slot"
 
 
+@pytest.mark.parametrize(("num_new", "slots"), [(70, 1), (120, 2)])
+def test_what_stands_behind_a_long_beginning_gets_a_copy_of_it_if_it_is_long_itself(num_new: int, slots: int) -> None:
+    """Else it gives way: between streams 3,000 tokens are copied in the time in which some 30 are read."""
+    desk = Desk(shares_cells=False)
+    for last in (8, 9):
+        desk.scheduler.add(Sequence(1, [*(n % 7 for n in range(3000)), *[last] * num_new], max_tokens=2))
+        desk.finish()
+    assert desk.runner.size.slots == slots
+    assert desk.runner.num_saves == 0, "a state is as long as the copy"
+
+
 @pytest.mark.parametrize(("num_tokens", "next_one"), [(20, 20), (100, 3000)])
 def test_what_is_hardly_a_conversation_beside_the_next_gets_no_slot_of_its_own(num_tokens: int, next_one: int) -> None:
     desk = Desk(shares_cells=False)

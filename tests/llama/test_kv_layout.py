@@ -10,8 +10,9 @@ from app.inference.supervisor import EngineHandle, Supervisor
 from backends.engine.runner import KVFull, Size, Step
 from backends.engine.sequence import Sequence
 from backends.llama import native
+from backends.llama.binding import lib
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_layout import Layout, choose
+from backends.llama.kv_layout import Layout, choose, micro_batch
 from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.protocol import CacheMiss, DraftMode, EngineOptions, KVLayout, SamplingParams
@@ -74,6 +75,17 @@ def test_the_reason_has_the_numbers() -> None:
     assert chosen(free=8 * GIB).reason == f"{reason}: 9 streams of 4096 tokens each."
     reason = "Streams would take 2.0 GiB, more than a quarter of the 4.0 GiB that are free."
     assert chosen(free=4 * GIB).reason == reason
+
+
+@pytest.mark.parametrize("flash", ["auto", "on", "off"])
+def test_without_flash_attention_fewer_rows_are_computed_at_once(model: NativeModel, flash: str) -> None:
+    """Unless a device computes them, or a mixture's experts would have too few each."""
+    with NativeContext(model, ContextParams(512, 1, 512, 1, flash_attention=flash)) as context:
+        for num_cells in (1024, 512):
+            context.resize(num_cells, 1)
+            assert lib.llama_n_ubatch(context.pointer) == (128 if flash == "off" else 512)
+    assert micro_batch(flash, on_gpu=True, is_mixture=False) == 512
+    assert micro_batch(flash, on_gpu=False, is_mixture=True) == 512
 
 
 def ask_all(handle: EngineHandle) -> list[str]:

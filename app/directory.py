@@ -19,8 +19,8 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
-from app.server.directory import ModelFacts, unknown_name
-from app.server.limits import MAX_QUOTED
+from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time

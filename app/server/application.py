@@ -7,23 +7,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
 
 from app.errors import SlipstreamError
-from app.server.api_error import ApiError, from_http, from_slipstream, from_validation
-from app.server.chat import chat_router
-from app.server.completions import completions_router
-from app.server.guard import Guard
-from app.server.limits import Limits
-from app.server.models import models_router
-from app.server.switchboard import Switchboard
+from app.server.core.refusal import ApiError, from_http, from_slipstream, from_validation
+from app.server.core.switchboard import Switchboard
+from app.server.openai.chat import chat_router
+from app.server.openai.completions import completions_router
+from app.server.openai.models import models_router
 
 log = logging.getLogger(__name__)
 
 
-def create_application(
-    switchboard: Switchboard, host: str, api_key: str | None, max_body: int, limits: Limits
-) -> ASGIApp:
+def create_application(switchboard: Switchboard) -> FastAPI:
     # no pages for people: they would load scripts from elsewhere
     app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(models_router(switchboard))
@@ -38,7 +33,7 @@ def create_application(
         return JSONResponse({"status": "loading", "progress": round(loading, 2)}, 503)  # as with llama-server
 
     _handle_errors(app)
-    return Guard(app, host, api_key, max_body, limits)
+    return app
 
 
 def _handle_errors(app: FastAPI) -> None:

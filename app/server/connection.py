@@ -10,8 +10,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.server.api_error import ApiError
-from app.server.limits import Limits
+from app.server.core.limits import Limits
+from app.server.core.refusal import ApiError
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import BODY_TOO_LARGE, ApiError
 from app.server.auth import is_authorized
-from app.server.limits import MAX_QUOTED, Limits
-from app.server.server import MAX_BODY
+from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
+from app.server.core.refusal import BODY_TOO_LARGE, ApiError
 from backends.bounds import as_name
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}

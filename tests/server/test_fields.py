@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.server.chat import ChatRequest
-from app.server.completions import CompletionRequest
+from app.server.openai.chat import ChatRequest
+from app.server.openai.completions import CompletionRequest
 from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "Hi"}]

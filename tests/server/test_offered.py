@@ -9,7 +9,7 @@ from app.cli.model_name import find_model
 from app.errors import ModelFileError
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.api_error import from_slipstream
+from app.server.core.refusal import from_slipstream
 from app.services import Services
 from app.settings import Settings
 from app.settings_file import save_settings

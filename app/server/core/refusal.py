@@ -15,7 +15,7 @@ from app.errors import (
     UnloadableError,
 )
 from app.library.gguf import UnreadableFileError
-from app.server.limits import MAX_QUOTED
+from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name, sentence
 from backends.protocol import FailureKind
 

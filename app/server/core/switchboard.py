@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.server.directory import ModelDirectory, ModelFacts
-from app.server.exchange import Exchange
-from app.server.mailbox import Mailbox
-from app.server.threads import in_thread
+from app.server.core.directory import ModelDirectory, ModelFacts
+from app.server.core.exchange import Exchange
+from app.server.core.mailbox import Mailbox
+from app.server.core.threads import in_thread
 from backends.protocol import Generate
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from app.server.threads import start_thread
+from app.server.core.threads import start_thread
 from backends.protocol import Output
 
 # bytes that may lie unread, about as many as the system and the connection hold beside them

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.sampling import text
+from app.server.core.sampling import text
 from backends.protocol import Grammar, GrammarKind
 
 MAX_LENGTH = 2**16

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 
 from app.errors import UnknownModelError
 from app.library.entry import BASE_MODEL
-from app.server.directory import ModelFacts, unknown_name
-from app.server.switchboard import Switchboard
+from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.switchboard import Switchboard
 
 
 def models_router(switchboard: Switchboard) -> APIRouter:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from app.errors import RequestError
-from app.server.logprobs import Ruler
-from app.server.valve import cost
+from app.server.core.valve import cost
+from app.server.openai.logprobs import Ruler
 from backends.protocol import FailureKind, Finish, Output, Timings, TokenLogprob
 
 Chunk = dict[str, Any]

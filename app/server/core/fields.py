@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from app.server.api_error import NOT_SUPPORTED
-from app.server.grammar import GrammarFields
-from app.server.sampling import MAX_INT, SamplingFields, text
+from app.server.core.grammar import GrammarFields
+from app.server.core.refusal import NOT_SUPPORTED
+from app.server.core.sampling import MAX_INT, SamplingFields, text
 from backends.protocol import Generate, Overflow
 
 MAX_STOPS = 16

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 from starlette.responses import Response
 
-from app.server.answer import answer
-from app.server.fields import MAX_ALTERNATIVES, Prompt, TextFields, not_supported
-from app.server.form import Choice, Chunk, Form
-from app.server.limits import MAX_QUOTED
-from app.server.logprobs import chat_logprobs
-from app.server.sampling import text
-from app.server.switchboard import Switchboard
+from app.server.core.answer import answer
+from app.server.core.fields import MAX_ALTERNATIVES, Prompt, TextFields, not_supported
+from app.server.core.limits import MAX_QUOTED
+from app.server.core.sampling import text
+from app.server.core.switchboard import Switchboard
+from app.server.openai.form import Choice, Chunk, Form
+from app.server.openai.logprobs import chat_logprobs
 from backends.bounds import as_name
 from backends.protocol import Finish, Generate, Message
 

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import SlipstreamError
-from app.server.api_error import ApiError, from_slipstream
-from app.server.disconnect import unless_disconnected
-from app.server.exchange import Exchange
-from app.server.form import Form
+from app.server.core.disconnect import unless_disconnected
+from app.server.core.exchange import Exchange
+from app.server.core.refusal import ApiError, from_slipstream
+from app.server.openai.form import Form
 
 log = logging.getLogger(__name__)
 

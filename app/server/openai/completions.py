@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from pydantic import Field, PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
-from app.server.answer import answer
-from app.server.fields import MAX_ALTERNATIVES, TextFields
-from app.server.form import Choice, Chunk, Form
-from app.server.logprobs import completion_logprobs
-from app.server.sampling import MAX_INT, text
-from app.server.switchboard import Switchboard
+from app.server.core.answer import answer
+from app.server.core.fields import MAX_ALTERNATIVES, TextFields
+from app.server.core.sampling import MAX_INT, text
+from app.server.core.switchboard import Switchboard
+from app.server.openai.form import Choice, Chunk, Form
+from app.server.openai.logprobs import completion_logprobs
 from backends.protocol import Finish
 
 MAX_PROMPTS = 128

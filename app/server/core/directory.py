@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
-from app.server.limits import MAX_QUOTED
+from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 from backends.protocol import Cells
 

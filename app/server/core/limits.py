@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 
 MAX_CONNECTIONS = 512
+MAX_BODY = 8 * 2**20
 MAX_QUOTED = 80  # characters of what a request said, within a sentence
 SHARE_OF_FILES = 4  # engines, downloads and the library open files as well
 

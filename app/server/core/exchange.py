@@ -10,10 +10,10 @@ from typing import Self
 
 from app.errors import EngineError, RequestError
 from app.inference.engine_handle import EngineHandle, EngineState
-from app.server.directory import ModelDirectory
-from app.server.mailbox import Mailbox
-from app.server.threads import in_thread, start_thread
-from app.server.valve import Valve, cost
+from app.server.core.directory import ModelDirectory
+from app.server.core.mailbox import Mailbox
+from app.server.core.threads import in_thread, start_thread
+from app.server.core.valve import Valve, cost
 from backends.protocol import Failed, Finish, Generate, Output
 
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
-from app.server.disconnect import unless_disconnected
-from app.server.exchange import Exchange
-from app.server.form import Form
-from app.server.sse import EventStream
+from app.server.core.disconnect import unless_disconnected
+from app.server.core.exchange import Exchange
+from app.server.core.stream import EventStream
+from app.server.openai.form import Form
 
 
 async def answer(request: Request, exchange: Exchange, form_for: Callable[[str], Form], streams: bool) -> Response:

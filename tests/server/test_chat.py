@@ -67,7 +67,7 @@ def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:
         chunks = list(stream)
     assert stream.ended_well
     assert text_of(chunks) == says("Héllo")
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
     assert len(chunks) > 10
     assert all(text_of([chunk]) for chunk in chunks[1:-1])  # none for half a character
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}

@@ -36,7 +36,7 @@ def test_asked_for_by_id_it_says_why_and_starts_nothing(services: Services, name
     services.library.look()
     with pytest.raises(ModelFileError, match=f"^{name}.gguf is ") as told:
         services.directory.engine(name)
-    assert from_slipstream(told.value).status == 422
+    assert from_slipstream(told.value).status == 400
     assert services.supervisor.engines() == ()
 
 

@@ -1,6 +1,7 @@
-"""From an exchange to a response: the part that all routes for text share."""
+"""From a validated request to a response: the part that all routes for text share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
@@ -8,24 +9,38 @@ from starlette.responses import JSONResponse, Response
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.exchange import Exchange
 from app.server.core.stream import EventStream
-from app.server.openai.form import Form
+from app.server.core.switchboard import Switchboard
+from app.server.core.words import Source, Words
+from backends.protocol import Generate
 
 
-async def answer(request: Request, exchange: Exchange, form_for: Callable[[str], Form], streams: bool) -> Response:
-    """form_for takes the model's name. A refusal is raised here, before a stream has begun."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a dialect makes of a request. prompts: for each prompt the answers that share it."""
+
+    model: str | None
+    prompts: Sequence[Sequence[Generate]]
+    words: Callable[[Source], Words]
+    streams: bool = False
+
+
+async def answer(request: Request, switchboard: Switchboard, asked: Asked) -> Response:
+    """A refusal is raised here, before a stream has begun."""
+    exchange = switchboard.connect(asked.model, asked.prompts)
     try:
         await unless_disconnected(request.receive, exchange.open())
-        form = form_for(exchange.model)
-        if streams:
-            return EventStream(exchange, form)  # it closes the exchange
-        await unless_disconnected(request.receive, _fill(form, exchange))
+        words = asked.words(exchange.source)
+        if asked.streams:
+            return EventStream(exchange, words)  # it closes the exchange
+        await unless_disconnected(request.receive, _add_up(words, exchange))
     except BaseException:
         exchange.close()
         raise
     exchange.close()
-    return JSONResponse(form.whole())
+    return JSONResponse(words.whole())
 
 
-async def _fill(form: Form, exchange: Exchange) -> None:
-    async for index, output in exchange:
-        form.add(index, output)
+async def _add_up(words: Words, exchange: Exchange) -> None:
+    async for outputs in exchange:
+        for index, output in outputs:
+            words.add(index, output)

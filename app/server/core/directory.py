@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
@@ -10,7 +11,9 @@ from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 from backends.protocol import Cells
 
-MAX_NAMED = 6  # known models that a sentence names
+MAX_NAMED = 4  # models that a sentence names
+NUM_NEAR, LIKENESS = 3, 0.5
+MAX_COMPARED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,23 @@ class ModelDirectory(Protocol):
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
 
 
-def unknown_name(name: str, known: Sequence[str]) -> str:
+def unknown_name(name: str, known: Sequence[str], loaded: Sequence[str] = ()) -> str:
+    """What to say of a name that no model has: those like it, else some that there are, and those that are loaded."""
+    begin = f"There is no model named “{as_name(name, MAX_QUOTED)}”"
     if not known:
-        return f"There is no model named “{as_name(name, MAX_QUOTED)}”, and no other here. {FIRST_MODEL}"
-    shown = [as_name(each, MAX_QUOTED) for each in known[:MAX_NAMED]]
-    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"There is no model named “{as_name(name, MAX_QUOTED)}”. Known: {', '.join(shown)}{more}."
+        return f"{begin}, and no other here. {FIRST_MODEL}"
+    near = _near(name, known[:MAX_COMPARED])
+    others = f"Near it: {_named(near)}" if near else f"Known: {_named(known)}"
+    return f"{begin}. {others}." + (f" Loaded: {_named(loaded)}." if loaded else "")
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """By their spelling, whatever the publisher is called and however it is capitalized."""
+    by_short = {as_name(each).rpartition("/")[2].casefold(): each for each in reversed(known)}
+    wanted = as_name(name).rpartition("/")[2].casefold()
+    return [by_short[short] for short in get_close_matches(wanted, by_short, NUM_NEAR, LIKENESS)]
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = [as_name(each, MAX_QUOTED) for each in names[:MAX_NAMED]]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

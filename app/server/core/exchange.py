@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
+from app.server.core.words import Source, fingerprint
 from backends.protocol import Failed, Finish, Generate, Output
 
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
@@ -26,7 +28,8 @@ _clients = count(1)
 
 
 class Exchange:
-    """Iterates over (index of the choice, Output), as they come. Belongs to the server's loop.
+    """Iterates over lists of (index of the choice, Output): all that has come since the last one. Belongs to the
+    server's loop.
 
     `requests` holds for each prompt those that share it. The first goes ahead; the others are submitted when it has
     begun, because then the prompt lies in the cache and they take its cells. All of them take turns with those of other
@@ -43,7 +46,7 @@ class Exchange:
         mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
     ):
-        self.model = model or ""  # the engine's own name once it is open
+        self.source = Source(model or "")  # the engine itself once it is open
         self._directory = directory
         self._firsts: list[tuple[int, Generate]] = []
         self._others: dict[int, list[tuple[int, Generate]]] = {}  # by the index of their first
@@ -54,8 +57,9 @@ class Exchange:
         self._mailbox = mailbox
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._first: Said | None = None
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None  # done when there are events
+        self._first: list[Said] = []
         self._pending = set(range(sum(map(len, requests))))
         self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
         self._uids: list[int] = []
@@ -69,21 +73,21 @@ class Exchange:
         Raises UnknownModelError, EngineError when no engine is ready in time, and what iterating raises.
         """
         deadline = self._loop.time() + self._load_seconds
-        while (name := await in_thread(self._try_submit)) is None:
+        while (source := await in_thread(self._try_submit)) is None:
             if self._called_off.is_set():
                 raise EngineError(CALLED_OFF)
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
-        self.model = name
+        self.source = source
         self._valve.repeat()  # an answer may have begun before its number was known
         self._first = await self._next()
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Said:
+    async def __anext__(self) -> list[Said]:
         """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed."""
-        first, self._first = self._first, None
+        first, self._first = self._first, []
         if first:
             return first
         if not self._pending:
@@ -109,38 +113,54 @@ class Exchange:
             self._put((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
 
-    async def _next(self) -> Said:
+    async def _next(self) -> list[Said]:
         """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
-        index, output = await self._take()
-        if others := self._others.pop(index, None):
-            await in_thread(partial(self._submit_all, others))
-            self._valve.repeat()
-        return index, output
+        if not self._events:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        said = self._take()
+        if self._others:
+            await self._submit_others(said)
+        return said
 
-    async def _take(self) -> Said:
-        index, event = await self._events.get()
-        if isinstance(event, Failed):
-            self._pending.discard(index)
-            raise RequestError(event.kind, event.message, event.numbers)
-        self._valve.take(cost(event))
-        if event.finish:
-            self._pending.discard(index)
-        if event.finish is Finish.ABORT:
-            raise EngineError(CALLED_OFF)
-        return index, event
+    def _take(self) -> list[Said]:
+        """What has come; what ends the exchange is raised when all before it has been taken."""
+        said: list[Said] = []
+        while self._events:
+            index, event = self._events[0]
+            if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
+                if said:
+                    break
+                self._pending.discard(index)
+            self._events.popleft()
+            if isinstance(event, Failed):
+                raise RequestError(event.kind, event.message, event.numbers)
+            self._valve.take(cost(event))
+            if is_end:
+                raise EngineError(CALLED_OFF)
+            if event.finish:
+                self._pending.discard(index)
+            said.append((index, event))
+        return said
 
-    def _try_submit(self) -> str | None:
-        """In a thread. The engine's name, or None when it is loading or coming back from a death."""
-        handle = self._directory.engine(self.model or None)
+    async def _submit_others(self, said: list[Said]) -> None:
+        for index, _ in said:
+            if others := self._others.pop(index, None):
+                await in_thread(partial(self._submit_all, others))
+                self._valve.repeat()
+
+    def _try_submit(self) -> Source | None:
+        """In a thread. The engine, or None when it is loading or coming back from a death."""
+        handle = self._directory.engine(self.source.model or None)
         try:
-            handle.wait_ready(SLICE_SECONDS)
+            ready = handle.wait_ready(SLICE_SECONDS)
             self._handle = handle
             self._submit_all(self._firsts)
         except EngineError:
             if handle.snapshot.state is EngineState.LOADING and not self._uids:
                 return None
             raise
-        return handle.name
+        return Source(handle.name, fingerprint(ready))
 
     def _submit_all(self, requests: list[tuple[int, Generate]]) -> None:
         for index, request in requests:
@@ -175,9 +195,11 @@ class Exchange:
         self._mailbox.post(partial(self._put, (index, event)))
 
     def _put(self, event: Event) -> None:
-        self._events.put_nowait(event)
+        self._events.append(event)
         if isinstance(event[1], Output):
             self._valve.add(cost(event[1]))
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def _numbered(requests: Sequence[Sequence[Generate]], client: int) -> list[list[tuple[int, Generate]]]:

@@ -1,143 +1,74 @@
-"""The fields that every route for text takes, their ranges, and how they become a Generate.
+"""The fields of a route, each in one of three lists: done, harmless and ignored, or refused by name.
 
-How a token is chosen stands in `sampling`. Unknown fields are ignored.
+Nothing that would change what is answered is ignored, but what none of the four dialects knows.
 """
 
-from dataclasses import replace
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.server.core.grammar import GrammarFields
-from app.server.core.refusal import NOT_SUPPORTED
-from app.server.core.sampling import MAX_INT, SamplingFields, text
-from backends.protocol import Generate, Overflow
+from app.server.core.refusal import REFUSED
 
-MAX_STOPS = 16
-MAX_MODEL = 1024  # characters of a name
-MAX_TOKENS = 2**20  # of one answer, whatever is asked for: engine and program remember all of it
-MAX_STOP_LENGTH = 1024
-MAX_ALTERNATIVES = 20
-MAX_CHOICES = 8
-MAX_DRAFT = 16
-MAX_ADAPTERS = 64
-MAX_SCALE = 100.0
-
-Prompt = Any  # what Generate.prompt takes
+MAX_INT = 2**31 - 1
 
 
-def not_supported(message: str) -> PydanticCustomError:
-    """Understood, and refused with status 400. Raised within a validator."""
-    return PydanticCustomError(NOT_SUPPORTED, "{reason}", {"reason": message})
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a field cannot be done: the rest of a sentence that begins with its name. but: values that want nothing."""
+
+    reason: str
+    but: tuple[Any, ...] = ()
+
+    def allows(self, value: Any) -> bool:
+        return value is None or value in self.but
 
 
-def _stops(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(stop, str) for stop in texts):
-        raise ValueError("a string or a list of strings is expected")
-    if len(texts) > MAX_STOPS or any(len(stop) > MAX_STOP_LENGTH for stop in texts):
-        raise ValueError(f"at most {MAX_STOPS} strings of at most {MAX_STOP_LENGTH} characters are allowed")
-    return tuple(text(stop) for stop in texts if stop)
-
-
-def _token_limit(value: Any) -> int:
-    if type(value) is not int or not (value == -1 or 1 <= value <= MAX_INT):
-        raise ValueError("a whole number from 1 up is expected, or -1 for no limit")
-    return value
-
-
-def _choices(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= MAX_CHOICES:
-        raise ValueError(f"a whole number from 1 to {MAX_CHOICES} is expected")
-    return value
-
-
-STOP_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-Stops = Annotated[Any, PlainValidator(_stops), WithJsonSchema(STOP_SCHEMA)]
-TokenLimit = Annotated[Any, PlainValidator(_token_limit), WithJsonSchema({"type": "integer"})]
-NumChoices = Annotated[Any, PlainValidator(_choices), WithJsonSchema({"type": "integer"})]
-
-
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    include_usage: bool | None = None
-
-
-class AdapterScale(BaseModel):
-    """One of the adapters that the model was loaded with, as llama-server names it: by its place in the list."""
+class Fields(BaseModel):
+    """Those that are declared are done. Absent and null are the same."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    id: int = Field(ge=0, le=MAX_INT)
-    scale: float = Field(ge=-MAX_SCALE, le=MAX_SCALE)
+    ignored: ClassVar[frozenset[str]] = frozenset()
+    refused: ClassVar[Mapping[str, Refused]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_cannot_be_done(cls, given: Any) -> Any:
+        for name, refused in cls.refused.items() if isinstance(given, dict) else ():
+            if not refused.allows(given.get(name)):
+                raise not_supported(refused.reason, name)
+        return given
+
+    @classmethod
+    def done(cls) -> frozenset[str]:
+        """By all names that a program may use."""
+        names = set(cls.model_fields)
+        for field in cls.model_fields.values():
+            alias = field.validation_alias
+            names |= {str(choice) for choice in getattr(alias, "choices", [alias] if alias else [])}
+        return frozenset(names)
 
 
-class TextFields(SamplingFields, GrammarFields):
-    model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)] | None = None
-    max_tokens: TokenLimit | None = None
-    max_completion_tokens: TokenLimit | None = None
-    stop: Stops | None = None
-    n: NumChoices | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    draft: bool | None = Field(None, description="false: no speculative drafting for this answer")
-    draft_length: int | None = Field(
-        None,
-        ge=0,
-        le=MAX_DRAFT,
-        validation_alias=AliasChoices("draft_length", "speculative.n_max"),
-        description="guesses per step at most; 0: none",
-    )
-    lora: list[AdapterScale] | None = Field(
-        None, max_length=MAX_ADAPTERS, description="LoRA adapters of this answer; those not named are off"
-    )
-    ignore_eos: bool | None = None
-    special: bool | None = Field(
-        None,
-        description="whether control tokens written in the prompt's text are read as such; by default those of a raw "
-        "prompt are, those that people wrote into messages are not",
-    )
-    context_overflow: Literal["error", "roll"] | None = Field(
-        None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
-    )
+def not_supported(reason: str, name: str = "") -> PydanticCustomError:
+    """Understood, and refused. Raised within a validator; name: of the field, where its place does not tell it."""
+    return PydanticCustomError(REFUSED, "{reason}", {"reason": reason, "param": name})
 
-    @property
-    def includes_usage(self) -> bool:
-        return bool(self.stream_options and self.stream_options.include_usage)
 
-    @property
-    def num_alternatives(self) -> int | None:
-        """To each token, with logprobs; None when these are not wanted. Each route has names of its own for it."""
-        return None
+def text(value: str) -> str:
+    """JSON can carry halves of surrogate pairs, which are no characters and which no tokenizer takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half a surrogate pair") from None
+    return value
 
-    @property
-    def num_choices(self) -> int:
-        """Per prompt."""
-        return self.n or 1
 
-    def choices(self, prompt: Prompt) -> list[Generate]:
-        """One request per choice; their seeds follow one another, so that each can be had again alone."""
-        first = self.generate(prompt)
-        seed = first.sampling.seed
-        seeds = [None if seed is None else (seed + index) % 2**32 for index in range(self.num_choices)]
-        return [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in seeds]
+def _whole(value: Any) -> Any:
+    """JavaScript and others write whole numbers as 16.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    def generate(self, prompt: Prompt) -> Generate:
-        limit = self.max_completion_tokens or self.max_tokens
-        return Generate(
-            prompt,
-            sampling=self.sampling(),
-            max_tokens=None if limit is None or limit == -1 else min(limit, MAX_TOKENS),
-            stop=self.stop or (),
-            draft=self.draft is not False,
-            draft_length=self.draft_length,
-            # as with llama-server, an empty list is none
-            adapters=tuple((adapter.id, adapter.scale) for adapter in self.lora) if self.lora else None,
-            ignore_eos=bool(self.ignore_eos),
-            special=self.special,
-            logprobs=self.num_alternatives,
-            grammar=self.wanted_grammar(),
-            overflow=Overflow(self.context_overflow or Overflow.ERROR),
-        )
+
+Whole = Annotated[int, BeforeValidator(_whole)]

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.sampling import text
+from app.server.core.fields import Fields, text
 from backends.protocol import Grammar, GrammarKind
 
 MAX_LENGTH = 2**16
@@ -72,9 +72,7 @@ def _format(value: Any) -> Grammar | None:
 OBJECT = WithJsonSchema({"type": "object"})
 
 
-class GrammarFields(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class GrammarFields(Fields):
     response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
     json_schema: Annotated[Any, PlainValidator(_schema), OBJECT] | None = None
     grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")

@@ -6,23 +6,15 @@ Names are OpenAI's where it has one, else llama-server's. A field that is absent
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AliasChoices, Field, PlainValidator, WithJsonSchema
 
+from app.server.core.fields import MAX_INT, Fields, Whole, text
 from backends.protocol import SamplingParams
 
-MAX_INT = 2**31 - 1
 MAX_WINDOW = 2**20
+MAX_TEMPERATURE = 1e6  # OpenAI ends at 2, llama-server nowhere
 MAX_BIASES = 1024
 MAX_BREAKERS, MAX_BREAKER_LENGTH = 16, 40  # llama.cpp cuts longer ones
-
-
-def text(value: str) -> str:
-    """JSON can carry halves of surrogate pairs, which are no characters and which no tokenizer takes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} is half a surrogate pair") from None
-    return value
 
 
 def _biases(value: Any) -> tuple[tuple[int, float], ...]:
@@ -35,7 +27,7 @@ def _biases(value: Any) -> tuple[tuple[int, float], ...]:
         raise ValueError("an object of token ids and biases is expected")
     if len(pairs) > MAX_BIASES:
         raise ValueError(f"at most {MAX_BIASES} tokens can be biased")
-    return tuple(_bias(token, bias) for token, bias in pairs)
+    return tuple(_bias(token, bias) for token, bias in pairs if not (isinstance(token, str) and bias == 0))
 
 
 def _bias(token: Any, bias: Any) -> tuple[int, float]:
@@ -60,12 +52,10 @@ Biases = Annotated[Any, PlainValidator(_biases), WithJsonSchema(BIAS_SCHEMA)]
 Breakers = Annotated[Any, PlainValidator(_breakers), WithJsonSchema(BREAKERS_SCHEMA)]
 
 
-class SamplingFields(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    temperature: float | None = Field(None, ge=0, le=2)
+class SamplingFields(Fields):
+    temperature: float | None = Field(None, ge=0, le=MAX_TEMPERATURE)
     top_p: float | None = Field(None, ge=0, le=1)
-    top_k: int | None = Field(None, ge=-1, le=MAX_INT, description="0 or -1: off")
+    top_k: Whole | None = Field(None, ge=-1, le=MAX_INT, description="0 or -1: off")
     min_p: float | None = Field(None, ge=0, le=1)
     typical_p: float | None = Field(None, ge=0, le=1, description="1: off")
     top_n_sigma: float | None = Field(None, ge=-1, le=100, description="below 0: off")
@@ -73,23 +63,34 @@ class SamplingFields(BaseModel):
     xtc_threshold: float | None = Field(None, ge=0, le=1)
     dry_multiplier: float | None = Field(None, ge=0, le=100, description="0: off")
     dry_base: float | None = Field(None, ge=1, le=100)
-    dry_allowed_length: int | None = Field(None, ge=0, le=MAX_WINDOW)
-    dry_penalty_last_n: int | None = Field(None, ge=-1, le=MAX_WINDOW, description="-1: the whole context")
+    dry_allowed_length: Whole | None = Field(None, ge=0, le=MAX_WINDOW)
+    dry_penalty_last_n: Whole | None = Field(None, ge=-1, le=MAX_WINDOW, description="-1: the whole context")
     dry_sequence_breakers: Breakers | None = None
-    mirostat: int | None = Field(None, ge=0, le=2, description="0: off")
+    mirostat: Whole | None = Field(None, ge=0, le=2, description="0: off")
     mirostat_tau: float | None = Field(None, ge=0, le=100)
     mirostat_eta: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(None, ge=0.01, le=10)
+    repeat_penalty: float | None = Field(
+        None, ge=0.01, le=10, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
+    )
+    penalty_last_n: Whole | None = Field(
+        None,
+        ge=-1,
+        le=MAX_WINDOW,
+        validation_alias=AliasChoices("repeat_last_n", "penalty_last_n"),
+        description="tokens that the three penalties look back at; -1: the whole context",
+    )
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     logit_bias: Biases | None = None
-    seed: int | None = Field(None, ge=-1, le=2**63 - 1, description="-1: a new one each time")
+    seed: Whole | None = Field(None, ge=-(2**63), le=2**64 - 1, description="-1: a new one each time")
 
     def sampling(self) -> SamplingParams:
         """−1 is llama-server's word for none."""
         given = self.model_dump(include=set(SamplingFields.model_fields), exclude_none=True)
         if "top_k" in given:
             given["top_k"] = max(0, given["top_k"])
+        if given.get("penalty_last_n") == -1:
+            given["penalty_last_n"] = MAX_WINDOW
         for name in ("top_n_sigma", "dry_penalty_last_n"):
             if given.get(name, 0) < 0:
                 del given[name]

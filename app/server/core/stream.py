@@ -1,9 +1,8 @@
-"""Server-sent events: one answer as a stream that ends with [DONE], or with the error that broke it off."""
+"""An answer as a stream, which ends well or says what broke it off."""
 
-import json
 import logging
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -12,55 +11,53 @@ from starlette.types import Receive, Scope, Send
 from app.errors import SlipstreamError
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.exchange import Exchange
-from app.server.core.refusal import ApiError, from_slipstream
-from app.server.openai.form import Form
+from app.server.core.refusal import BUG, from_slipstream
+from app.server.core.words import Words
 
 log = logging.getLogger(__name__)
 
-DONE = b"data: [DONE]\n\n"
-# json.dumps makes one for every call that asks for anything
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+WRITE = "slipstream.write"  # in a request's state: how its connection takes a part of a stream; see Connection
+
+Write = Callable[[bytes], bool]
 
 
 class EventStream(Response):
-    media_type = "text/event-stream"
-
-    def __init__(self, exchange: Exchange, form: Form):
-        super().__init__(headers=HEADERS)
+    def __init__(self, exchange: Exchange, words: Words):
+        super().__init__(headers=HEADERS, media_type=words.media_type)
         del self.headers["content-length"]
         self._exchange = exchange
-        self._form = form
+        self._words = words
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        write: Write = scope.get("state", {}).get(WRITE) or _cannot_write
         with self._exchange, suppress(ClientDisconnect):
-            await unless_disconnected(receive, self._send_all(send))
+            await unless_disconnected(receive, self._send_all(send, write))
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, write: Write) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            await self._send_answer(send)
-            last = DONE
+            await self._send_answer(send, write)
+            last = self._words.end()
         except SlipstreamError as error:
-            last = _event(from_slipstream(error).body())
+            last = self._words.break_off(from_slipstream(error))
         except Exception:  # the edge of a handler: the reader must learn that this was not the end
             log.exception("a stream broke off")
-            last = _event(ApiError(500, "The server met an error of its own.").body())
+            last = self._words.break_off(BUG)
         self._exchange.close()  # over, before the reader is told so
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _send_answer(self, send: Send) -> None:
-        await _send_chunks(send, self._form.head())
-        async for index, output in self._exchange:
-            await _send_chunks(send, self._form.chunks(index, output))
-        await _send_chunks(send, self._form.tail())
+    async def _send_answer(self, send: Send, write: Write) -> None:
+        go_on = self._words.go_on
+        body = self._words.begin()
+        async for outputs in self._exchange:
+            body += b"".join([go_on(index, output) for index, output in outputs])
+            if body and not write(body):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            body = b""
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-async def _send_chunks(send: Send, chunks: list[dict[str, Any]]) -> None:
-    if chunks:
-        body = b"".join(_event(chunk) for chunk in chunks)
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {encode(data)}\n\n".encode()
+def _cannot_write(_: bytes) -> bool:
+    return False

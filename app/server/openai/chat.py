@@ -2,65 +2,45 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 from starlette.responses import Response
 
-from app.server.core.answer import answer
-from app.server.core.fields import MAX_ALTERNATIVES, Prompt, TextFields, not_supported
-from app.server.core.limits import MAX_QUOTED
-from app.server.core.sampling import text
+from app.server.core.answer import Asked, answer
+from app.server.core.choice import Choice
+from app.server.core.fields import Refused, Whole
 from app.server.core.switchboard import Switchboard
-from app.server.openai.form import Choice, Chunk, Form
+from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
+from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
-from backends.bounds import as_name
-from backends.protocol import Finish, Generate, Message
+from app.server.openai.messages import ChatMessage, messages
+from app.server.openai.words import OpenAIWords, encode, quoted
+from backends.protocol import Finish, Generate
 
 MAX_MESSAGES = 10_000
 
 
-def _content(content: Any) -> str:
-    """A string, or the text parts of a list, each a line as with llama-server; null is a turn without words."""
-    if isinstance(content, str):
-        return text(content)
-    if content is None:
-        return ""
-    if not isinstance(content, list):
-        raise ValueError("a string or a list of parts is expected")
-    return "\n".join(_part_text(part) for part in content)
-
-
-def _part_text(part: Any) -> str:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise ValueError("each part is an object with a type")
-    if part["type"] != "text":
-        raise not_supported(f"parts of type “{as_name(part['type'], MAX_QUOTED)}” are not supported, only text")
-    if not isinstance(part.get("text"), str):
-        raise ValueError("a text part has a text")
-    return text(part["text"])
-
-
-PARTS_SCHEMA = {"type": "array", "items": {"type": "object"}}
-CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, PARTS_SCHEMA, {"type": "null"}]}
-
-
-class ChatMessage(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[Any, PlainValidator(_content), WithJsonSchema(CONTENT_SCHEMA)] = ""
-
-    def message(self) -> Message:
-        """`developer` is OpenAI's newer name of what templates call `system`."""
-        return Message("system" if self.role == "developer" else self.role, self.content)
-
-
 class ChatRequest(TextFields):
+    ignored = IGNORED | {"prediction"}  # it would only make the answer come sooner
+    refused = REFUSED | {
+        "audio": Refused("answers are texts; there is no speech"),
+        "function_call": Refused("tools are not there yet", ("none", "auto")),
+        "functions": Refused("tools are not there yet", ([],)),
+        "modalities": Refused("answers are texts", (["text"],)),
+        "moderation": Refused("there is no moderation"),
+        "parallel_tool_calls": Refused("tools are not there yet", (True, False)),
+        "reasoning_effort": Refused("how long a model thinks cannot be chosen yet"),
+        "tool_choice": Refused("tools are not there yet", ("none", "auto")),
+        "tools": Refused("tools are not there yet", ([],)),
+        "verbosity": Refused("say in a message how long the answer may be", ("medium",)),
+        "web_search_options": Refused("nothing is looked up on the web"),
+    }
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
+    top_logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
     continue_final_message: bool | None = Field(
         None, description="go on with the last message, the assistant's; the default where it is that"
     )
@@ -93,6 +73,10 @@ class ChatRequest(TextFields):
         wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
         return last.role == "assistant" and bool(last.content or wants_to_go_on) and not wants_a_turn
 
+    def asked(self) -> Asked:
+        words = partial(ChatWords, num_choices=self.num_choices, includes_usage=self.includes_usage)
+        return Asked(self.model, [self.choices(messages(self.messages))], words, bool(self.stream))
+
     def generate(self, prompt: Prompt) -> Generate:
         return replace(super().generate(prompt), continues=self.continues)
 
@@ -101,21 +85,24 @@ class ChatRequest(TextFields):
         return (self.top_logprobs or 0) if self.logprobs else None
 
 
-class ChatForm(Form):
+class ChatWords(OpenAIWords):
     prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
-    def head(self) -> list[Chunk]:
-        first = {"role": "assistant", "content": ""}
-        return [self._chunk(_choice(choice, delta=first)) for choice in self.choices]
+    def begin(self) -> bytes:
+        first = {"role": "assistant", "content": "", "refusal": None}
+        return "".join(self._chunk(encode(_choice(choice, delta=first))) for choice in self.choices).encode()
 
-    def text_choice(self, choice: Choice, said: str) -> Chunk:
-        return _choice(choice, delta={"content": said})
+    def text_choice(self, choice: Choice, said: str) -> str:
+        if choice.logprobs:
+            return encode(_choice(choice, delta={"content": said}))
+        delta = f'{{"content":{quoted(said)}}}'
+        return f'{{"index":{choice.index},"delta":{delta},"logprobs":null,"finish_reason":null}}'
 
-    def final_choice(self, choice: Choice) -> Chunk:
+    def final_choice(self, choice: Choice) -> dict[str, Any]:
         return _choice(choice, choice.finish, delta={})
 
-    def whole_choice(self, choice: Choice) -> Chunk:
-        message = {"role": "assistant", "content": choice.text, "refusal": None}
+    def whole_choice(self, choice: Choice) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []}
         return _choice(choice, choice.finish, message=message)
 
 
@@ -124,13 +111,10 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/chat/completions")
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
-        prompt = tuple(message.message() for message in body.messages)
-        exchange = switchboard.connect(body.model, [body.choices(prompt)])
-        form_for = partial(ChatForm, num_choices=body.num_choices, includes_usage=body.includes_usage)
-        return await answer(request, exchange, form_for, bool(body.stream))
+        return await answer(request, switchboard, body.asked())
 
     return router
 
 
-def _choice(choice: Choice, finish: Finish | None = None, **said: Any) -> Chunk:
+def _choice(choice: Choice, finish: Finish | None = None, **said: Any) -> dict[str, Any]:
     return {"index": choice.index, **said, "logprobs": chat_logprobs(choice.take_logprobs()), "finish_reason": finish}

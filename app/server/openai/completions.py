@@ -7,12 +7,14 @@ from fastapi import APIRouter, Request
 from pydantic import Field, PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
-from app.server.core.answer import answer
-from app.server.core.fields import MAX_ALTERNATIVES, TextFields
-from app.server.core.sampling import MAX_INT, text
+from app.server.core.answer import Asked, answer
+from app.server.core.choice import Choice
+from app.server.core.fields import MAX_INT, Refused, Whole, text
 from app.server.core.switchboard import Switchboard
-from app.server.openai.form import Choice, Chunk, Form
-from app.server.openai.logprobs import completion_logprobs
+from app.server.core.text_fields import MAX_ALTERNATIVES, TextFields
+from app.server.openai.fields import IGNORED, REFUSED
+from app.server.openai.logprobs import Ruler, completion_logprobs
+from app.server.openai.words import OpenAIWords, encode, quoted
 from backends.protocol import Finish
 
 MAX_PROMPTS = 128
@@ -44,25 +46,51 @@ PROMPT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], {"type": "array", "items": ONE_
 
 
 class CompletionRequest(TextFields):
+    ignored = IGNORED
+    refused = REFUSED | {
+        "best_of": Refused("ask for n answers and choose", (1,)),
+        "echo": Refused("the prompt is not repeated", (False,)),
+        "suffix": Refused("text is only continued, not filled in", ("",)),
+    }
+
     prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(PROMPT_SCHEMA)]
-    logprobs: int | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")
+    logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")
 
     @property
     def num_alternatives(self) -> int | None:
         return self.logprobs
 
+    def asked(self) -> Asked:
+        words = partial(
+            CompletionWords,
+            num_prompts=len(self.prompt),
+            num_choices=self.num_choices,
+            includes_usage=self.includes_usage,
+        )
+        return Asked(self.model, [self.choices(prompt) for prompt in self.prompt], words, bool(self.stream))
 
-class CompletionForm(Form):
+
+class CompletionWords(OpenAIWords):
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
 
-    def text_choice(self, choice: Choice, said: str) -> Chunk:
-        return _choice(choice, said)
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self._rulers = [Ruler() for _ in self.choices]
 
-    def final_choice(self, choice: Choice) -> Chunk:
-        return _choice(choice, "", choice.finish)
+    def text_choice(self, choice: Choice, said: str) -> str:
+        if choice.logprobs:
+            return encode(self._choice(choice, said))
+        return f'{{"index":{choice.index},"text":{quoted(said)},"logprobs":null,"finish_reason":null}}'
 
-    def whole_choice(self, choice: Choice) -> Chunk:
-        return _choice(choice, choice.text, choice.finish)
+    def final_choice(self, choice: Choice) -> dict[str, Any]:
+        return self._choice(choice, "", choice.finish)
+
+    def whole_choice(self, choice: Choice) -> dict[str, Any]:
+        return self._choice(choice, choice.text, choice.finish)
+
+    def _choice(self, choice: Choice, said: str, finish: Finish | None = None) -> dict[str, Any]:
+        logprobs = completion_logprobs(choice.take_logprobs(), self._rulers[choice.index])
+        return {"index": choice.index, "text": said, "logprobs": logprobs, "finish_reason": finish}
 
 
 def completions_router(switchboard: Switchboard) -> APIRouter:
@@ -70,18 +98,6 @@ def completions_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/completions")
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        exchange = switchboard.connect(body.model, [body.choices(prompt) for prompt in body.prompt])
-        form_for = partial(
-            CompletionForm,
-            num_prompts=len(body.prompt),
-            num_choices=body.num_choices,
-            includes_usage=body.includes_usage,
-        )
-        return await answer(request, exchange, form_for, bool(body.stream))
+        return await answer(request, switchboard, body.asked())
 
     return router
-
-
-def _choice(choice: Choice, said: str, finish: Finish | None = None) -> Chunk:
-    logprobs = completion_logprobs(choice.take_logprobs(), choice.ruler)
-    return {"index": choice.index, "text": said, "logprobs": logprobs, "finish_reason": finish}

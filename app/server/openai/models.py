@@ -25,7 +25,8 @@ def models_router(switchboard: Switchboard) -> APIRouter:
     async def retrieve_model(name: str) -> dict[str, Any]:
         models = await switchboard.models()
         if name not in models:
-            raise UnknownModelError(unknown_name(name, list(models)))
+            loaded = [id_ for id_, facts in models.items() if facts.is_loaded]
+            raise UnknownModelError(unknown_name(name, list(models), loaded))
         return _model(name, models[name], started)
 
     return router

@@ -1,0 +1,31 @@
+"""The dialects that the port speaks, and which one a path belongs to. A new one is a folder and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.server.core.refusal import Refusal
+from app.server.core.switchboard import Switchboard
+from app.server.openai import errors as openai
+from app.server.openai.chat import chat_router
+from app.server.openai.completions import completions_router
+from app.server.openai.models import models_router
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """prefixes: what its paths begin with. refuse: a refusal in its shape."""
+
+    prefixes: tuple[str, ...]
+    routers: tuple[Callable[[Switchboard], APIRouter], ...]
+    refuse: Callable[[Refusal], Response]
+
+
+OPENAI = Dialect(("/",), (models_router, chat_router, completions_router), openai.response)
+DIALECTS = (OPENAI,)  # the first whose prefix fits is meant
+
+
+def refuse(path: str, refusal: Refusal) -> Response:
+    return next(each for each in DIALECTS if path.startswith(each.prefixes)).refuse(refusal)

@@ -97,6 +97,15 @@ def test_an_answer_ends_at_its_limit_or_its_stop_string(port: Any) -> None:
     assert stopped["choices"][0]["finish_reason"] == "stop"
 
 
+def test_an_answer_of_no_tokens_says_nothing(port: Any) -> None:
+    answer = port.chat("Hello", model="quick", max_tokens=0, logprobs=True).json()
+    assert (answer["choices"][0]["message"]["content"], answer["choices"][0]["finish_reason"]) == ("", "length")
+    assert answer["usage"]["completion_tokens"] == 0 < answer["usage"]["prompt_tokens"]
+    with port.stream("Hello", model="quick", max_tokens=0) as stream:
+        assert text_of(list(stream)) == ""
+    assert stream.ended_well
+
+
 def test_content_may_come_in_text_parts(port: Any, says: Says) -> None:
     parts = [{"type": "text", "text": "One,"}, {"type": "text", "text": "two"}]
     answer = port.post("chat/completions", messages=[{"role": "user", "content": parts}]).json()

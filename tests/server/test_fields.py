@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
-from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams
+from app.server.openai.messages import messages
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams, ToolCall
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -251,6 +252,40 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
 def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         generate(**fields)
+
+
+def test_ranges_are_those_of_openai_and_llama_server() -> None:
+    wanted = generate(
+        temperature=100, seed=-(2**63), max_tokens=16.0, stop=["a"] * 64, logit_bias={"foo": 0, "7": 1}, top_k=5.0
+    )
+    assert (wanted.sampling.temperature, wanted.max_tokens, len(wanted.stop)) == (100.0, 16, 64)
+    assert (wanted.sampling.logit_bias, wanted.sampling.top_k) == (((7, 1.0),), 5)
+    assert generate(seed=2**64 - 1).sampling.seed == 2**32 - 1
+    assert generate(max_tokens=0).max_tokens == 0
+    assert generate(max_tokens=5, max_completion_tokens=0).max_tokens == 0
+    assert generate(n_predict=3, repeat_last_n=-1).max_tokens == 3
+
+
+def test_a_chat_carries_calls_names_and_reasoning() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    request = ChatRequest.model_validate(
+        {
+            "messages": [
+                {"role": "user", "content": "1 + 1?", "name": "Ada"},
+                {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "Let me see."},
+                {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "2"}]},
+                {"role": "assistant", "function_call": {"name": "add", "arguments": {"a": "ü"}}},
+                {"role": "function", "name": "add", "content": "3"},
+            ]
+        }
+    )
+    assert messages(request.messages) == (
+        Message("user", "1 + 1?", name="Ada"),
+        Message("assistant", "", (ToolCall("c1", "add", '{"a": 1}'),), reasoning="Let me see."),
+        Message("tool", "2", tool_call_id="c1"),
+        Message("assistant", "", (ToolCall("", "add", '{"a": "ü"}'),)),
+        Message("tool", "3", name="add"),
+    )
 
 
 def test_developer_is_a_system_message_and_null_content_is_empty() -> None:

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Self
 
 from app.errors import EngineError, RequestError
+from app.inference.answers import Sink
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
@@ -170,7 +171,7 @@ class Exchange:
         assert self._handle is not None
         if self._called_off.is_set():
             return
-        uid = self._handle.submit(request, partial(self._hear, index))
+        uid = self._handle.submit(*_muted(request, partial(self._hear, index)))
         self._uids.append(uid)
         if self._called_off.is_set():
             self._handle.abort(uid)
@@ -200,6 +201,21 @@ class Exchange:
             self._valve.add(cost(event[1]))
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _muted(request: Generate, sink: Sink) -> tuple[Generate, Sink]:
+    """An answer of no tokens is one of which nothing is heard: engines say one at least."""
+    if request.max_tokens != 0:
+        return request, sink
+    return replace(request, max_tokens=1), lambda event: sink(_without_words(event))
+
+
+def _without_words(event: Output | Failed) -> Output | Failed:
+    if isinstance(event, Failed):
+        return event
+    timings = event.timings and replace(event.timings, predicted_n=0, predicted_ms=0.0)
+    finish = Finish.LENGTH if event.finish is Finish.STOP else event.finish
+    return replace(event, text="", num_tokens=0, finish=finish, timings=timings, logprobs=())
 
 
 def _numbered(requests: Sequence[Sequence[Generate]], client: int) -> list[list[tuple[int, Generate]]]:

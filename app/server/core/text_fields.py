@@ -108,7 +108,7 @@ class TextFields(SamplingFields, GrammarFields):
         return [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in seeds]
 
     def generate(self, prompt: Prompt) -> Generate:
-        limit = self.max_completion_tokens or self.max_tokens
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return Generate(
             prompt,
             sampling=self.sampling(),

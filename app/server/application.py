@@ -23,6 +23,7 @@ def create_application(switchboard: Switchboard) -> FastAPI:
         for router in dialect.routers:
             app.include_router(router(switchboard))
 
+    @app.get("/v1/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Response:
         loading = switchboard.loading()

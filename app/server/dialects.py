@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.server.anthropic import errors as anthropic
+from app.server.anthropic.routes import messages_router
 from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
+from app.server.llama_server.routes import llama_server_router
+from app.server.ollama import errors as ollama
+from app.server.ollama.routes import ollama_router
 from app.server.openai import errors as openai
 from app.server.openai.chat import chat_router
 from app.server.openai.completions import completions_router
@@ -23,8 +28,10 @@ class Dialect:
     refuse: Callable[[Refusal], Response]
 
 
-OPENAI = Dialect(("/",), (models_router, chat_router, completions_router), openai.response)
-DIALECTS = (OPENAI,)  # the first whose prefix fits is meant
+ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response)
+OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response)
+OPENAI = Dialect(("/",), (models_router, chat_router, completions_router, llama_server_router), openai.response)
+DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
 
 
 def refuse(path: str, refusal: Refusal) -> Response:

@@ -21,7 +21,7 @@ from app.server.dialects import refuse
 from backends.bounds import as_name
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
-OPEN_PATHS = {"/health"}  # asked by programs that start and watch others, and says nothing about anyone
+OPEN_PATHS = {"/health", "/v1/health"}  # asked by programs that start and watch others, and says nothing about anyone
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 # a refused body is read before the answer, or the client would see a reset instead of the reason
@@ -29,7 +29,14 @@ DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 2.0
 
 MAX_HEADERS, MAX_HEADER_BYTES = 100, 32 << 10
-ONCE = ("host", "origin", "content-type", "content-length", "authorization")  # of two, which one would count?
+ONCE = (
+    "host",
+    "origin",
+    "content-type",
+    "content-length",
+    "authorization",
+    "x-api-key",
+)  # of two, which one would count?
 CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
 
 
@@ -74,7 +81,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host}":
             return Refusal(403, "Web pages of other origins may not use this port.", code="bad_origin")
-        if not self._has_key(path, headers.get("authorization", "")):
+        if not self._has_key(path, headers):
             return _key_needed()
         return self._objection_to_body(method, headers)
 
@@ -94,8 +101,12 @@ class Guard:
         # an address cannot be rebound, only a name can; a wildcard bind is reached by many
         return self._allows_any_ip and _is_ip(name)
 
-    def _has_key(self, path: str, header: str) -> bool:
-        return self._api_key is None or path in OPEN_PATHS or is_authorized(header, self._api_key)
+    def _has_key(self, path: str, headers: Mapping[str, str]) -> bool:
+        if self._api_key is None or path in OPEN_PATHS:
+            return True
+        own = headers.get("x-api-key")  # Anthropic's clients
+        shown = headers.get("authorization", "") if own is None else f"Bearer {own}"
+        return is_authorized(shown, self._api_key)
 
     def count(self, num_bytes: int) -> bool:
         """More of a body has come. False when all bodies together are too large."""
@@ -177,7 +188,7 @@ async def _drain(receive: Receive) -> None:
 
 
 def _key_needed() -> Refusal:
-    message = "This server needs its key. Send it as “Authorization: Bearer KEY”."
+    message = "This server needs its key. Send it as “Authorization: Bearer KEY” or as “x-api-key: KEY”."
     return Refusal(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
 

@@ -115,7 +115,7 @@ class Answers:
         del self._answers[uid]
         text += answer.text.finish()
         finish = Finish.STOP if answer.text.stopped else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs)
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop)
 
 
 def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:

@@ -26,6 +26,14 @@ class Overflow(StrEnum):
     ROLL = "roll"
 
 
+class Reads(StrEnum):
+    """How a prompt is read of which only the tokens are wanted. PROMPT: as an answer would be begun from it. BARE: a
+    text, without the tokens that begin and end every one."""
+
+    PROMPT = "prompt"
+    BARE = "bare"
+
+
 @dataclass(frozen=True, slots=True)
 class Generate:
     """One answer wanted. `prompt` is a chat for the model's template, a text, or token ids as they are."""
@@ -49,6 +57,7 @@ class Generate:
     # people wrote into a chat's messages are not
     special: bool | None = None
     continues: bool = False  # the chat's last message is the beginning of the answer: go on with it
+    reads: Reads | None = None  # nothing is decoded: a `Reading` of the prompt is all that comes
 
 
 @dataclass(frozen=True, slots=True)

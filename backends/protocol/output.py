@@ -45,9 +45,24 @@ class Output:
     finish: Finish | None = None
     timings: Timings | None = None
     logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
+    stop: str | None = None  # the stop string that ended the answer, the request's own or one of the chat's format
 
 
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class Outputs:
     outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The tokens of a prompt, and how the vocabulary writes each."""
+
+    uid: int
+    tokens: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+
+    @property
+    def text(self) -> str:
+        """Half characters at its ends are shown as “�”."""
+        return b"".join(self.pieces).decode("utf-8", "replace")

@@ -12,6 +12,7 @@ class Choice:
     texts: list[str] = field(default_factory=list)
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
+    stop: str | None = None  # the stop string that ended it
     logprobs: list[TokenLogprob] = field(default_factory=list)  # not said yet
 
     @property
@@ -21,7 +22,7 @@ class Choice:
     def take(self, output: Output) -> None:
         """All but its text, which a stream says and forgets."""
         self.logprobs += output.logprobs
-        self.finish = output.finish
+        self.finish, self.stop = output.finish, output.stop
         self.timings = output.timings or self.timings
 
     def take_logprobs(self) -> tuple[TokenLogprob, ...]:

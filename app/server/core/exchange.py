@@ -17,12 +17,12 @@ from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
-from backends.protocol import Failed, Finish, Generate, Output
+from backends.protocol import Failed, Finish, Generate, Output, Reading
 
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
 
-Event = tuple[int, Output | Failed]
+Event = tuple[int, Output | Reading | Failed]
 Said = tuple[int, Output]
 
 _clients = count(1)
@@ -73,6 +73,11 @@ class Exchange:
 
         Raises UnknownModelError, EngineError when no engine is ready in time, and what iterating raises.
         """
+        await self._submit_first()
+        self._valve.repeat()  # an answer may have begun before its number was known
+        self._first = await self._next()
+
+    async def _submit_first(self) -> None:
         deadline = self._loop.time() + self._load_seconds
         while (source := await in_thread(self._try_submit)) is None:
             if self._called_off.is_set():
@@ -80,8 +85,19 @@ class Exchange:
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.source = source
-        self._valve.repeat()  # an answer may have begun before its number was known
-        self._first = await self._next()
+
+    async def reading(self) -> Reading:
+        """Instead of the answer, of a request that `reads`. Raises as `open`."""
+        await self._submit_first()
+        while not self._events:
+            await self._wait()
+        _, event = self._events.popleft()
+        self._pending.clear()
+        if isinstance(event, Reading):
+            return event
+        if isinstance(event, Failed):
+            raise RequestError(event.kind, event.message, event.numbers)
+        raise EngineError(CALLED_OFF)
 
     def __aiter__(self) -> Self:
         return self
@@ -117,18 +133,22 @@ class Exchange:
     async def _next(self) -> list[Said]:
         """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
         if not self._events:
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            await self._wait()
         said = self._take()
         if self._others:
             await self._submit_others(said)
         return said
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
 
     def _take(self) -> list[Said]:
         """What has come; what ends the exchange is raised when all before it has been taken."""
         said: list[Said] = []
         while self._events:
             index, event = self._events[0]
+            assert not isinstance(event, Reading), "reading() is for those"
             if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
                 if said:
                     break
@@ -191,7 +211,7 @@ class Exchange:
     def _submitted(self) -> list[tuple[EngineHandle, int]]:
         return [(self._handle, uid) for uid in list(self._uids) if self._handle]
 
-    def _hear(self, index: int, event: Output | Failed) -> None:
+    def _hear(self, index: int, event: Output | Reading | Failed) -> None:
         """On the engine's reader thread, which must not wait for a slow client."""
         self._mailbox.post(partial(self._put, (index, event)))
 

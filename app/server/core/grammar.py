@@ -26,7 +26,7 @@ def _short(value: str) -> str:
 Text = Annotated[str, AfterValidator(_short)]
 
 
-def _schema(value: Any) -> Grammar:
+def schema(value: Any) -> Grammar:
     if not isinstance(value, dict):
         raise ValueError("a JSON schema, which is an object, is expected")
     if _is_deeper(value, MAX_DEPTH):
@@ -60,12 +60,12 @@ def _format(value: Any) -> Grammar | None:
     if kind == "text":
         return None
     if kind == "json_object":
-        return _schema(value.get("schema") or ANY_OBJECT)
+        return schema(value.get("schema") or ANY_OBJECT)
     if kind == "json_schema":
         named = value.get("json_schema")
         if not isinstance(named, dict) or "schema" not in named:
             raise ValueError("json_schema holds a schema")
-        return _schema(named["schema"])
+        return schema(named["schema"])
     raise ValueError("an object with the type text, json_object or json_schema is expected")
 
 
@@ -74,7 +74,7 @@ OBJECT = WithJsonSchema({"type": "object"})
 
 class GrammarFields(Fields):
     response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
-    json_schema: Annotated[Any, PlainValidator(_schema), OBJECT] | None = None
+    json_schema: Annotated[Any, PlainValidator(schema), OBJECT] | None = None
     grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")
     guided_regex: Text | None = None
 

@@ -1,6 +1,7 @@
 """Connects HTTP requests with engines, and knows which of them are in flight."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from app.server.core.directory import ModelDirectory, ModelFacts
 from app.server.core.exchange import Exchange
@@ -33,6 +34,10 @@ class Switchboard:
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
+
+    async def load(self, model: str | None) -> str:
+        """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""
+        return (await in_thread(partial(self._directory.engine, model))).name
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import MAX_INT, Whole, text
+from app.server.core.fields import MAX_INT, Refused, Whole, text
 from app.server.core.grammar import GrammarFields
 from app.server.core.sampling import SamplingFields
 from backends.protocol import Generate, Overflow
@@ -56,6 +56,23 @@ class AdapterScale(BaseModel):
 
 
 class TextFields(SamplingFields, GrammarFields):
+    # how llama-server goes about it, whatever is answered
+    ignored = frozenset(
+        {"cache_prompt", "dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep", "return_progress"}
+        | {"sse_ping_interval", "timings_per_token"}
+    )
+    refused = {  # noqa: RUF012
+        "dynatemp_range": Refused("the temperature stays as it is", (0,)),
+        "min_keep": Refused("filters keep what they keep", (0, 1)),
+        "n_cmpl": Refused("it is called n here", (1,)),
+        "n_indent": Refused("lines may begin as they like", (0,)),
+        "post_sampling_probs": Refused("logprobs are the model's own, from before the filters", (False,)),
+        "response_fields": Refused("the whole answer is given", ([],)),
+        "return_tokens": Refused("answers are texts", (False,)),
+        "samplers": Refused("the order of the filters is llama.cpp's", ([],)),
+        "t_max_predict_ms": Refused("set max_tokens", (0, -1)),
+    }
+
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)] | None = None
     max_tokens: TokenLimit | None = Field(
         None, validation_alias=AliasChoices("max_tokens", "n_predict"), description="-1: no limit"

@@ -109,6 +109,7 @@ class ChatWords(OpenAIWords):
 def chat_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
+    @router.post("/chat/completions", include_in_schema=False)  # as with llama-server
     @router.post("/v1/chat/completions")
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         return await answer(request, switchboard, body.asked())

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer
 from app.server.core.choice import Choice
-from app.server.core.fields import MAX_INT, Refused, Whole, text
+from app.server.core.fields import Refused, Whole
+from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, TextFields
 from app.server.openai.fields import IGNORED, REFUSED
@@ -22,27 +23,13 @@ MAX_PROMPTS = 128
 
 def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
     """A string, token ids, or a list of either: one prompt or several."""
-    several = value if isinstance(value, list) and not _is_tokens(value) else [value]
+    several = value if isinstance(value, list) and not is_tokens(value) else [value]
     if not 1 <= len(several) <= MAX_PROMPTS:
         raise ValueError(f"from 1 to {MAX_PROMPTS} prompts are expected")
-    return tuple(_prompt(prompt) for prompt in several)
+    return tuple(as_prompt(each) for each in several)
 
 
-def _prompt(value: Any) -> str | tuple[int, ...]:
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, list) and _is_tokens(value):
-        return tuple(value)
-    raise ValueError("a string, a list of token ids, or a list of either is expected")
-
-
-def _is_tokens(value: list[Any]) -> bool:
-    return bool(value) and all(type(token) is int and 0 <= token <= MAX_INT for token in value)
-
-
-TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer"}}
-ONE_SCHEMA = {"anyOf": [{"type": "string"}, TOKENS_SCHEMA]}
-PROMPT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], {"type": "array", "items": ONE_SCHEMA}]}
+SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], {"type": "array", "items": PROMPT_SCHEMA}]}
 
 
 class CompletionRequest(TextFields):
@@ -53,7 +40,7 @@ class CompletionRequest(TextFields):
         "suffix": Refused("text is only continued, not filled in", ("",)),
     }
 
-    prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(PROMPT_SCHEMA)]
+    prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(SEVERAL_SCHEMA)]
     logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")
 
     @property
@@ -67,7 +54,7 @@ class CompletionRequest(TextFields):
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
         )
-        return Asked(self.model, [self.choices(prompt) for prompt in self.prompt], words, bool(self.stream))
+        return Asked(self.model, [self.choices(each) for each in self.prompt], words, bool(self.stream))
 
 
 class CompletionWords(OpenAIWords):

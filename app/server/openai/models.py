@@ -16,6 +16,7 @@ def models_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
     started = int(time.time())
 
+    @router.get("/models", include_in_schema=False)  # as with llama-server
     @router.get("/v1/models")
     async def list_models() -> dict[str, Any]:
         models = await switchboard.models()

@@ -1,4 +1,4 @@
-"""What an answer has cost, in OpenAI's words, and beside them our own `timings`."""
+"""What an answer has cost, in OpenAI's words."""
 
 from typing import Any
 
@@ -19,26 +19,4 @@ def usage(timings: Timings) -> dict[str, Any]:
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
-    }
-
-
-def timings_object(timings: Timings) -> dict[str, Any]:
-    return {
-        "prompt_n": timings.prompt_n,
-        "cache_n": timings.cache_n,
-        "cache_tier": {
-            "resident": timings.cache_resident_n,
-            "ram": timings.cache_ram_n,
-            "disk": timings.cache_disk_n,
-        },
-        "cache_miss": {"reason": timings.cache_miss, "message": timings.cache_miss_text}
-        if timings.cache_miss
-        else None,
-        "predicted_n": timings.predicted_n,
-        "rolled_n": timings.rolled_n,
-        "draft_n": timings.draft_n,
-        "draft_accepted_n": timings.draft_accepted_n,
-        "prompt_ms": round(timings.prompt_ms, 3),
-        "predicted_ms": round(timings.predicted_ms, 3),
-        "predicted_per_second": round(timings.predicted_per_second, 3),
     }

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 from app.server.core.choice import Choice, total
 from app.server.core.refusal import Refusal
+from app.server.core.timings import timings_object
 from app.server.core.words import Source, Words
 from app.server.openai import errors
-from app.server.openai.usage import timings_object, usage
+from app.server.openai.usage import usage
 from backends.protocol import Output
 
 __all__ = ["OpenAIWords", "encode", "quoted"]

@@ -19,6 +19,7 @@ from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
 from backends.protocol import Failed, Finish, Generate, Output, Reading
 
+MAX_TAKEN = 16 << 10  # bytes at one go: a reader who does not read is noticed after each
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
 
@@ -144,9 +145,10 @@ class Exchange:
         await self._waiter
 
     def _take(self) -> list[Said]:
-        """What has come; what ends the exchange is raised when all before it has been taken."""
+        """What has come, up to some kilobytes; what ends the exchange is raised when all before it has been taken."""
         said: list[Said] = []
-        while self._events:
+        num_bytes = 0
+        while self._events and num_bytes < MAX_TAKEN:
             index, event = self._events[0]
             assert not isinstance(event, Reading), "reading() is for those"
             if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
@@ -156,6 +158,7 @@ class Exchange:
             self._events.popleft()
             if isinstance(event, Failed):
                 raise RequestError(event.kind, event.message, event.numbers)
+            num_bytes += cost(event)
             self._valve.take(cost(event))
             if is_end:
                 raise EngineError(CALLED_OFF)

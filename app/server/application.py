@@ -21,10 +21,10 @@ def create_application(switchboard: Switchboard) -> FastAPI:
     app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     for dialect in DIALECTS:
         for router in dialect.routers:
-            app.include_router(router(switchboard))
+            app.include_router(router(switchboard), responses=dialect.failures)
 
     @app.get("/v1/health", include_in_schema=False)
-    @app.get("/health")
+    @app.get("/health", responses={503: {"description": "A model is loading, and none can answer yet."}})
     async def health() -> Response:
         loading = switchboard.loading()
         if loading is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -21,16 +22,28 @@ from app.server.openai.models import models_router
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """prefixes: what its paths begin with. refuse: a refusal in its shape."""
+    """prefixes: what its paths begin with. refuse: a refusal in its shape. error: that shape as a JSON schema."""
 
     prefixes: tuple[str, ...]
     routers: tuple[Callable[[Switchboard], APIRouter], ...]
     refuse: Callable[[Refusal], Response]
+    error: dict[str, Any]
+
+    @property
+    def failures(self) -> dict[int | str, dict[str, Any]]:
+        """As OpenAPI tells of them: every route may refuse, and every one may fail."""
+        content = {"application/json": {"schema": self.error}}
+        return {
+            "4XX": {"description": "The request is refused: the message says why.", "content": content},
+            "5XX": {"description": "No model can answer now, or something broke.", "content": content},
+        }
 
 
-ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response)
-OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response)
-OPENAI = Dialect(("/",), (models_router, chat_router, completions_router, llama_server_router), openai.response)
+ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
+OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response, ollama.SCHEMA)
+OPENAI = Dialect(
+    ("/",), (models_router, chat_router, completions_router, llama_server_router), openai.response, openai.SCHEMA
+)
 DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
 
 

@@ -178,3 +178,16 @@ def test_health_and_the_description_of_the_port(port: Any) -> None:
     assert port.client.get("/health").json() == {"status": "ok"}
     paths = port.client.get("/openapi.json").json()["paths"]
     assert {"/v1/models", "/v1/chat/completions", "/v1/completions", "/health"} <= paths.keys()
+
+
+def test_the_description_tells_of_every_failure_in_the_shape_that_it_has(port: Any) -> None:
+    """422 is FastAPI's own, and never sent."""
+    paths = port.client.get("/openapi.json").json()["paths"]
+    assert {"/v1/messages", "/api/chat", "/completion", "/tokenize"} <= paths.keys()
+    operations = {path: each for path, methods in paths.items() for each in methods.values()}
+    assert not [path for path, operation in operations.items() if "422" in operation["responses"]]
+    for path in operations.keys() - {"/health"}:
+        failure = operations[path]["responses"]["4XX"]["content"]["application/json"]["schema"]
+        response = port.client.request("PUT", path.replace("{name}", "x"), json={})
+        assert response.status_code == 405
+        assert response.json().keys() == failure["properties"].keys()

@@ -16,6 +16,19 @@ TYPES = {
     503: "overloaded_error",
 }
 
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"enum": [*TYPES.values(), "api_error"]}, "message": {"type": "string"}},
+        },
+    },
+}
+
 
 def body(refusal: Refusal) -> dict[str, Any]:
     other = "api_error" if refusal.status >= 500 else "invalid_request_error"

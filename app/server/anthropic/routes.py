@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.server.anthropic.fields import CountRequest, MessagesRequest
 from app.server.anthropic.words import MessageWords
-from app.server.core.answer import Asked, answer
+from app.server.core.answer import Asked, answer, streamed
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 
@@ -16,7 +16,7 @@ from app.server.core.switchboard import Switchboard
 def messages_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/v1/messages")
+    @router.post("/v1/messages", responses=streamed("text/event-stream"))
     async def create_message(body: MessagesRequest, request: Request) -> Response:
         wanted = body.generate()
         asked = Asked(body.model, [[wanted]], partial(MessageWords, stops=wanted.stop), bool(body.stream))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +13,11 @@ from app.server.core.stream import EventStream
 from app.server.core.switchboard import Switchboard
 from app.server.core.words import Source, Words
 from backends.protocol import Generate
+
+
+def streamed(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI tells of a route that answers at once or as a stream."""
+    return {200: {"description": "The answer, or its stream.", "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 @dataclass(frozen=True, slots=True)

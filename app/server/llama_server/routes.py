@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.server.core.answer import Asked, answer
+from app.server.core.answer import Asked, answer, streamed
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.llama_server.fields import CompletionRequest, DetokenizeRequest, TokenizeRequest
@@ -18,7 +18,7 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/completions", include_in_schema=False)
-    @router.post("/completion")
+    @router.post("/completion", responses=streamed("text/event-stream"))
     async def complete(body: CompletionRequest, request: Request) -> Response:
         wanted = body.wanted()
         words = partial(CompletionWords, stops=wanted.stop)

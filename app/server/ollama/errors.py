@@ -6,6 +6,8 @@ from starlette.responses import JSONResponse
 
 from app.server.core.refusal import Refusal
 
+SCHEMA: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+
 
 def body(refusal: Refusal) -> dict[str, Any]:
     return {"error": refusal.message}

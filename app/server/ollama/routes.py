@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from app.errors import UnknownModelError
-from app.server.core.answer import Asked, answer
+from app.server.core.answer import Asked, answer, streamed
 from app.server.core.directory import ModelFacts, unknown_name
 from app.server.core.switchboard import Switchboard
 from app.server.core.words import Source
@@ -33,11 +33,11 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
             return JSONResponse({**head(name), **words(Source(name)).empty(), **done("load")})
         return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams))
 
-    @router.post("/api/chat")
+    @router.post("/api/chat", responses=streamed("application/x-ndjson"))
     async def chat(body: ChatRequest, request: Request) -> Response:
         return await said(request, body, body.wanted(), ChatWords)
 
-    @router.post("/api/generate")
+    @router.post("/api/generate", responses=streamed("application/x-ndjson"))
     async def generate(body: GenerateRequest, request: Request) -> Response:
         return await said(request, body, body.wanted(), GenerateWords)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field, model_validator
 from starlette.responses import Response
 
-from app.server.core.answer import Asked, answer
+from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
 from app.server.core.fields import Refused, Whole
 from app.server.core.switchboard import Switchboard
@@ -110,7 +110,7 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/chat/completions", include_in_schema=False)  # as with llama-server
-    @router.post("/v1/chat/completions")
+    @router.post("/v1/chat/completions", responses=streamed("text/event-stream"))
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         return await answer(request, switchboard, body.asked())
 

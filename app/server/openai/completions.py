@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field, PlainValidator, WithJsonSchema
 from starlette.responses import Response
 
-from app.server.core.answer import Asked, answer
+from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
 from app.server.core.fields import Refused, Whole
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
@@ -83,7 +83,7 @@ class CompletionWords(OpenAIWords):
 def completions_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/v1/completions")
+    @router.post("/v1/completions", responses=streamed("text/event-stream"))
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
         return await answer(request, switchboard, body.asked())
 

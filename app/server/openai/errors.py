@@ -8,6 +8,23 @@ from app.server.core.refusal import Refusal
 
 INVALID, SERVER = "invalid_request_error", "server_error"
 
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"enum": [INVALID, SERVER]},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+
 
 def body(refusal: Refusal) -> dict[str, Any]:
     kind = SERVER if refusal.status >= 500 else INVALID

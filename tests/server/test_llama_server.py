@@ -51,9 +51,17 @@ def test_texts_become_tokens_and_tokens_texts(port: Any) -> None:
     assert post(port, "/detokenize", tokens=[]).json() == {"content": ""}
 
 
+def test_a_chat_is_written_as_the_template_does_it(port: Any) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    answer = post(port, "/apply-template", messages=messages).json()
+    assert answer == {"prompt": "system: Be brief.\nuser: Hello\n"}
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
+        ("/apply-template", {"messages": []}),
+        ("/apply-template", {"messages": [{"role": "user", "content": "Hi"}], "tools": [{}]}),
         ("/completion", {"prompt": "Hi", "n_probs": 3}),
         ("/completion", {"prompt": ["Hi", "You"]}),
         ("/tokenize", {"content": 5}),

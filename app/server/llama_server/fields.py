@@ -7,9 +7,11 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt
 from app.server.core.text_fields import MAX_MODEL, TextFields
+from app.server.openai.messages import ChatMessage, messages
 from backends.protocol import Generate, Reads
 
 MAX_READ = 2**20  # tokens
+MAX_MESSAGES = 10_000
 
 Text = Annotated[str, AfterValidator(text)]
 Model = Annotated[Text, Field(max_length=MAX_MODEL)]
@@ -45,3 +47,19 @@ class DetokenizeRequest(Fields):
 
     def wanted(self) -> Generate:
         return Generate(tuple(self.tokens), reads=Reads.PROMPT)
+
+
+class TemplateRequest(Fields):
+    refused = {  # noqa: RUF012
+        "chat_template": Refused("the model's own template is used"),
+        "chat_template_kwargs": Refused("templates cannot be told anything yet", ({},)),
+        "tools": Refused("tools are not there yet", ([],)),
+    }
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    model: Model | None = None
+
+    def wanted(self) -> Generate:
+        last = self.messages[-1]
+        continues = last.role == "assistant" and bool(last.content)
+        return Generate(messages(self.messages), continues=continues, reads=Reads.PROMPT)

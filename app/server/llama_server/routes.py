@@ -1,4 +1,4 @@
-"""llama-server's own routes: POST /completion, /tokenize and /detokenize."""
+"""llama-server's own routes: POST /completion, /tokenize, /detokenize and /apply-template."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
-from app.server.llama_server.fields import CompletionRequest, DetokenizeRequest, TokenizeRequest
+from app.server.llama_server.fields import CompletionRequest, DetokenizeRequest, TemplateRequest, TokenizeRequest
 from app.server.llama_server.words import CompletionWords
 from backends.protocol import Reading
 
@@ -34,6 +34,11 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
         if not body.tokens:
             return {"content": ""}
         return {"content": (await read(request, switchboard, body.model, body.wanted())).text}
+
+    @router.post("/apply-template")
+    async def apply_template(body: TemplateRequest, request: Request) -> dict[str, str]:
+        """With the tokens that begin every prompt, as the vocabulary writes them."""
+        return {"prompt": (await read(request, switchboard, body.model, body.wanted())).text}
 
     return router
 

@@ -3,16 +3,18 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
-from backends.protocol import Failed, FailureKind, Finish, Output
+from backends.protocol import Failed, FailureKind, Finish, Output, Reading
 
-Sink = Callable[[Output | Failed], None]
+Told = Output | Reading | Failed
+Sink = Callable[[Any], None]  # of what its request may have for an answer: Told
 
 _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Thread-safe. A sink hears each Output, and last a finish or a Failed; nothing after that."""
+    """Thread-safe. A sink hears each Output, and last a finish, a Reading or a Failed; nothing after that."""
 
     def __init__(self) -> None:
         self._sinks: dict[int, Sink] = {}
@@ -32,10 +34,10 @@ class Answers:
         with self._lock:
             self._sinks.pop(uid, None)
 
-    def tell(self, event: Output | Failed) -> None:
+    def tell(self, event: Told) -> None:
         """Nothing, if its answer has been ended already."""
         assert event.uid is not None
-        is_last = isinstance(event, Failed) or event.finish is not None
+        is_last = not isinstance(event, Output) or event.finish is not None
         with self._telling:
             with self._lock:
                 sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
@@ -59,7 +61,7 @@ def died(uid: int, sentence: str) -> Output | Failed:
     return Failed(uid, FailureKind.ENGINE_DIED, sentence)
 
 
-def _tell(sink: Sink, event: Output | Failed) -> None:
+def _tell(sink: Sink, event: Told) -> None:
     try:
         sink(event)
     except Exception:  # the edge: one listener's defect must not end the others' answers

@@ -36,6 +36,7 @@ from backends.protocol import (
     Outputs,
     Pause,
     Pulse,
+    Reading,
     Ready,
     Resume,
     Stats,
@@ -297,7 +298,7 @@ class EngineHandle:
                 self._update(
                     state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
                 )
-            case Failed():
+            case Failed() | Reading():
                 self._answers.tell(event)
             case Stats():
                 self._update(stats=event)

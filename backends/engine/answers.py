@@ -119,4 +119,5 @@ class Answers:
         text += answer.text.finish()
         is_cut = answer.text.stopped
         logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
-        return Output(uid, text, num_new, Finish.STOP if is_cut else finish, answer.account(prompt), logprobs)
+        finish = Finish.STOP if is_cut else finish
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop)

@@ -22,6 +22,7 @@ from backends.protocol import (
     Output,
     Overflow,
     Pause,
+    Reading,
     Resume,
     Timings,
 )
@@ -29,7 +30,7 @@ from backends.protocol import (
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
 Encoded = tuple[Sequence, Stops]
-Note = Encoded | Abort | Close | Pause | Resume | Stopped | Failed | Output | Read
+Note = Encoded | Abort | Close | Pause | Resume | Stopped | Failed | Output | Reading | Read
 
 
 class Encoder:
@@ -66,10 +67,16 @@ class Encoder:
             if lane is Lane.SLOW:  # its grammar is known now, and others may have the same
                 self._waiting.sort_again(lane)
 
-    def _encode(self, arrival: Arrival) -> Encoded | Failed:
+    def _read(self, request: Generate) -> Reading:
+        tokens = self._model.encode(request)
+        return Reading(request.uid, tuple(tokens), tuple(self._model.spell([token]) for token in tokens))
+
+    def _encode(self, arrival: Arrival) -> Encoded | Reading | Failed:
         request, ready = arrival.request, self._model.ready
         may_roll = request.overflow is Overflow.ROLL
         try:
+            if request.reads:
+                return self._read(request)
             tokens = self._model.encode(request, None if may_roll else ready.context)
             if len(tokens) >= ready.context and not may_roll:
                 return _too_long(request.uid, f"{len(tokens)}", len(tokens), ready.context)
@@ -88,8 +95,8 @@ class Encoder:
         return seq, stops
 
 
-def _drop(encoded: Encoded | Failed) -> None:
-    if not isinstance(encoded, Failed) and encoded[0].sampler:
+def _drop(encoded: Encoded | Reading | Failed) -> None:
+    if isinstance(encoded, tuple) and encoded[0].sampler:
         encoded[0].sampler.close()
 
 

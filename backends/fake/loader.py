@@ -17,6 +17,7 @@ from backends.protocol import (
     Load,
     Message,
     Processor,
+    Reads,
     Ready,
 )
 
@@ -89,7 +90,7 @@ class FakeModel:
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
         prompt = request.prompt
         if isinstance(prompt, str):
-            return [*prompt.encode(), ANSWER]
+            return [*prompt.encode()] if request.reads is Reads.BARE else [*prompt.encode(), ANSWER]
         if all(isinstance(part, Message) for part in prompt):
             return self._encode_chat([part for part in prompt if isinstance(part, Message)])
         tokens = [part for part in prompt if isinstance(part, int)]

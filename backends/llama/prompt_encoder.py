@@ -4,7 +4,7 @@ from backends.engine.runner import PromptError, TooLong
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.template import ChatTemplate
 from backends.llama.vocabulary import NativeVocabulary
-from backends.protocol import FailureKind, Generate, Message
+from backends.protocol import FailureKind, Generate, Message, Reads
 from backends.sandbox.sandbox import Sandbox
 
 LONG = 100_000  # characters of a prompt whose reading holds others up: a tenth of a second and more
@@ -28,6 +28,8 @@ class PromptEncoder:
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:
         prompt = request.prompt
+        if isinstance(prompt, str) and request.reads is Reads.BARE:
+            return self._tokens.of_part(prompt, reads_markers=request.special is not False)
         if isinstance(prompt, str):
             self._check_length(prompt, context)
             tokens = self._tokens.of_text(prompt, reads_markers=request.special is not False)

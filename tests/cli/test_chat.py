@@ -100,7 +100,7 @@ def test_an_engine_that_dies_is_a_sentence_and_the_chat_goes_on(chat: Terminal) 
 
 def test_choices_are_set_and_wrong_ones_told(chat: Terminal) -> None:
     assert "temperature: 0.2" in chat.ask("/set temperature 0.2")
-    assert "temperature cannot be 9" in chat.ask("/set parameter temperature 9")
+    assert "temperature cannot be -9" in chat.ask("/set parameter temperature -9")
     assert "no parameter warmth" in chat.ask("/set warmth 1")
     assert "There is no command /dance" in chat.ask("/dance")
     assert "system message is set" in chat.ask("/system Be brief.")

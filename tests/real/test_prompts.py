@@ -1,10 +1,14 @@
 """What becomes of a prompt's text on SmolLM2: markers of people stay text, raw texts may hold markers, answers end."""
 
+from dataclasses import replace
+from queue import SimpleQueue
+from unittest.mock import ANY
+
 import pytest
 
 from app.inference.supervisor import EngineHandle
-from backends.protocol import GREEDY, Finish, Generate, Message, Output, SamplingParams
-from tests.inference.conftest import Answer
+from backends.protocol import GREEDY, Finish, Generate, Message, Output, Reading, Reads, SamplingParams
+from tests.inference.conftest import SECONDS, Answer
 from tests.real.test_main_roads import CAPITAL, account, chat
 
 HELLO = (Message("system", "Be brief."), Message("user", "Hello"))
@@ -30,6 +34,26 @@ def test_a_raw_prompt_is_read_with_its_markers_unless_the_request_says_otherwise
     assert num_tokens(engine, CHATML) == as_chat
     assert num_tokens(engine, CHATML, special=True) == as_chat
     assert num_tokens(engine, CHATML, special=False) > as_chat + 20
+
+
+def read(engine: EngineHandle, prompt: object, reads: Reads, **fields: object) -> Reading:
+    answer: SimpleQueue[object] = SimpleQueue()
+    engine.submit(Generate(prompt, reads=reads, **fields), answer.put)  # type: ignore[arg-type]
+    reading = answer.get(timeout=SECONDS)
+    assert isinstance(reading, Reading)
+    return reading
+
+
+def test_a_prompt_can_be_read_without_an_answer(engine: EngineHandle) -> None:
+    as_chat = read(engine, HELLO, Reads.PROMPT)
+    assert as_chat.text == CHATML
+    assert len(as_chat.tokens) == num_tokens(engine, HELLO)
+    assert read(engine, CHATML, Reads.BARE) == replace(as_chat, uid=ANY)
+    half = read(engine, "🙂", Reads.BARE)
+    assert (half.text, half.tokens[0]) == ("🙂", HALF)
+    assert read(engine, half.tokens, Reads.PROMPT).text == "🙂"
+    assert len(read(engine, "<|im_end|>", Reads.BARE).tokens) == 1
+    assert len(read(engine, "<|im_end|>", Reads.BARE, special=False).tokens) > 1
 
 
 def test_a_marker_that_a_person_wrote_is_text_unless_the_request_says_otherwise(engine: EngineHandle) -> None:

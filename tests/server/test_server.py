@@ -14,12 +14,15 @@ import pytest
 from app.errors import EngineError, PortInUseError, UnknownModelError, UsageError
 from app.inference.engine_handle import EngineState
 from app.server import Server
-from app.server.directory import ModelFacts
-from backends.protocol import Generate, Output
+from app.server.core.directory import ModelFacts
+from backends.protocol import Generate, Output, Ready
 
 MEGABYTE = 2**20
 JSON = {"content-type": "application/json"}
 BODY = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+
+READY = Ready("flood", "", 0, 0, 9, 9, 1, 0, 0, "CPU", 1, "f16", "f16", "off", "off", "", 0.0, True)
 
 
 class Flood:
@@ -32,8 +35,8 @@ class Flood:
         self.was_aborted = threading.Event()
         self.was_paused = threading.Event()
 
-    def wait_ready(self, _: float) -> None:
-        pass
+    def wait_ready(self, _: float) -> Ready:
+        return READY
 
     def submit(self, _: Generate, sink: Any) -> int:
         for _n in range(100):

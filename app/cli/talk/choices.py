@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.errors import UsageError
-from app.server.fields import TextFields
-from app.server.sampling import SamplingFields
+from app.server.core.sampling import SamplingFields
+from app.server.core.text_fields import TextFields
 from backends.protocol import Generate, Message, Priority
 
 NAMES = (*SamplingFields.model_fields, "max_tokens", "stop", "ignore_eos", "context_overflow")
@@ -30,6 +30,8 @@ class Choices:
             raise UsageError(f"{name} is chosen when a model is loaded: leave with /bye and start with its option.")
         if name not in NAMES:
             raise UsageError(f"There is no parameter {name[:40]}. Known: {', '.join(NAMES)}.")
+        if name == "max_tokens" and value == 0:  # the port takes it, for programs that want a prompt alone
+            raise UsageError("max_tokens cannot be 0: name at least 1, or -1 for no limit.")
         wanted = {key: old for key, old in self.given.items() if key != name}
         if value is not None:
             wanted[name] = value

@@ -335,6 +335,24 @@ class Loading:
     fraction: float
 
 
+class Pooling(StrEnum):
+    """What is made of the vectors of a text's tokens. The names are llama.cpp's."""
+
+    MEAN = "mean"
+    CLS = "cls"  # the first token's
+    LAST = "last"
+    RANK = "rank"  # no vector but a score: how well the second of two texts answers the first
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What a model makes of a text."""
+
+    pooling: Pooling
+    dimensions: int  # of a vector
+    max_tokens: int  # of one text, with those that the tokenizer puts around it
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """What was loaded, and what the engine chose where the options left it open."""
@@ -362,6 +380,8 @@ class Ready:
     kv_layout_reason: str = ""  # a sentence
     adapters: tuple[Adapter, ...] = ()
     max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
+    embedding: Embedding | None = None  # None: it makes no vectors
+    generates: bool = True  # False: it was made for vectors alone
 
 
 @quickly_packed

@@ -20,6 +20,7 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import default_threads
+from backends.llama.pooled_context import PooledContext, PooledParams, Vector, is_causal, pooling_of
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
@@ -96,17 +97,30 @@ def shortened(value: object) -> str:
 
 
 def _try_forward(model: NativeModel, ids: list[int]) -> None:
-    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads())
+    tokens = ids[:NUM_TOKENS] or [0]
     try:
-        with NativeContext(model, params) as context:
-            tokens = ids[:NUM_TOKENS] or [0]
-            for row, token in enumerate(tokens):
-                context.set_row(row, token, row, 0)
-            context.set_slots(0, len(tokens), 0)
-            if context.decode(len(tokens)):
-                raise NativeError("no room for the tokens")
-            is_finite = bool(np.isfinite(context.logits(len(tokens))).all())
+        is_finite = bool(np.isfinite(_logits(model, tokens) if is_causal(model) else _vector(model, tokens)).all())
     except NativeError as fault:
         raise Refusal(f"llama.cpp cannot compute with the converted file ({fault}), so it was not kept.") from fault
     if not is_finite:
         raise Refusal("The converted model answers with values that are not numbers, so it was not kept.")
+
+
+def _logits(model: NativeModel, tokens: list[int]) -> Vector:
+    params = ContextParams(NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads())
+    with NativeContext(model, params) as context:
+        for row, token in enumerate(tokens):
+            context.set_row(row, token, row, 0)
+        context.set_slots(0, len(tokens), 0)
+        if context.decode(len(tokens)):
+            raise NativeError("no room for the tokens")
+        return context.logits(len(tokens)).copy()
+
+
+def _vector(model: NativeModel, tokens: list[int]) -> Vector:
+    params = PooledParams(pooling_of(model), NUM_CELLS, NUM_CELLS, num_slots=1, threads=default_threads())
+    with PooledContext(model, params) as context:
+        for position, token in enumerate(tokens):
+            context.add(token, position, 0)
+        context.run()
+        return context.vector(0)

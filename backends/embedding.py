@@ -6,7 +6,7 @@ called off with an `Output` that says so.
 
 from dataclasses import dataclass
 
-from backends.protocol import Priority
+from backends.protocol import Generate, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,4 @@ class Ranked:
 
 EmbeddingRequest = Embed | Rank
 EmbeddingEvent = Embedded | Ranked
+Question = Generate | Embed | Rank  # what an engine is asked: each has a uid, a priority and a client

@@ -122,6 +122,7 @@ class CacheMiss(StrEnum):
     REMOVED = "removed"
     TOO_SLOW = "too_slow"
     REASONING_DROPPED = "reasoning_dropped"
+    LOGPROBS = "prompt_logprobs"
 
 
 MISS_SENTENCES = {
@@ -137,6 +138,7 @@ MISS_SENTENCES = {
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
     CacheMiss.REMOVED: "the file of the kept state was removed",
     CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
+    CacheMiss.LOGPROBS: "read again, because the logprobs of its tokens are wanted",
     CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
 
@@ -250,7 +252,8 @@ class Generate:
     prompt: tuple[Message, ...] | str | tuple[int, ...]
     uid: int = 0  # given by the client that submits it
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context
+    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context; 0: the prompt
+    # is read, and nothing said
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     priority: Priority = Priority.BATCH
@@ -258,6 +261,7 @@ class Generate:
     draft_length: int | None = None  # guesses per step at most; None: as many as pay; 0 is off, too
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
+    prompt_logprobs: int | None = None  # the same of the prompt's tokens, all of which are read for that
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR
@@ -383,6 +387,11 @@ class Ready:
     embedding: Embedding | None = None  # None: it makes no vectors
     generates: bool = True  # False: it was made for vectors alone
 
+    @property
+    def is_base(self) -> bool:
+        """It completes text and has no chat format."""
+        return self.generates and not self.has_chat_template
+
 
 @quickly_packed
 @dataclass(frozen=True, slots=True)
@@ -403,6 +412,14 @@ class TokenLogprob:
     alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
 
 
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """What the model thought of a prompt's tokens. first: the bytes of the one before which nothing stands."""
+
+    first: bytes
+    others: tuple[TokenLogprob, ...]
+
+
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -414,6 +431,7 @@ class Output:
     finish: Finish | None = None
     timings: Timings | None = None
     logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
+    prompt: PromptLogprobs | None = None  # with the first output, if wanted
 
 
 @quickly_packed

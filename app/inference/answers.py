@@ -3,10 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
+from backends.embedding import EmbeddingEvent
 from backends.protocol import Failed, FailureKind, Finish, Output
 
+Outcome = Output | Failed | EmbeddingEvent
 Sink = Callable[[Output | Failed], None]
+VectorSink = Callable[[Outcome], None]  # of texts to embed: one word, or an Output if it was called off
 
 _log = logging.getLogger(__name__)
 
@@ -15,7 +19,7 @@ class Answers:
     """Thread-safe. A sink hears each Output, and last a finish or a Failed; nothing after that."""
 
     def __init__(self) -> None:
-        self._sinks: dict[int, Sink] = {}
+        self._sinks: dict[int, Callable[[Any], None]] = {}  # each hears what its request may have for an outcome
         self._lock = threading.Lock()  # of the table; several threads submit, and more than one can end an answer
         # held while a sink hears something: no words may come after the end that another thread has told
         self._telling = threading.RLock()
@@ -23,7 +27,7 @@ class Answers:
     def __contains__(self, uid: int) -> bool:
         return uid in self._sinks
 
-    def open(self, uid: int, sink: Sink) -> None:
+    def open(self, uid: int, sink: Sink | VectorSink) -> None:
         with self._lock:
             self._sinks[uid] = sink
 
@@ -32,10 +36,10 @@ class Answers:
         with self._lock:
             self._sinks.pop(uid, None)
 
-    def tell(self, event: Output | Failed) -> None:
+    def tell(self, event: Outcome) -> None:
         """Nothing, if its answer has been ended already."""
         assert event.uid is not None
-        is_last = isinstance(event, Failed) or event.finish is not None
+        is_last = not isinstance(event, Output) or event.finish is not None
         with self._telling:
             with self._lock:
                 sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
@@ -59,7 +63,7 @@ def died(uid: int, sentence: str) -> Output | Failed:
     return Failed(uid, FailureKind.ENGINE_DIED, sentence)
 
 
-def _tell(sink: Sink, event: Output | Failed) -> None:
+def _tell(sink: Callable[[Any], None], event: Outcome) -> None:
     try:
         sink(event)
     except Exception:  # the edge: one listener's defect must not end the others' answers

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.protocol import Finish, Output, PromptLogprobs, Timings, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -86,8 +86,9 @@ class Answers:
             self._on_stop(said.uid)
         if said.finish or answer.text.stopped:
             assert answer.timings, "its first tokens came with the prompt's account"
-            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, logprobs)
-        return Output(said.uid, text, new, None, said.timings, logprobs)
+            finish = said.finish or Finish.STOP
+            return self._last(said.uid, answer, finish, answer.timings, text, new, logprobs, said.prompt)
+        return Output(said.uid, text, new, None, said.timings, logprobs, said.prompt)
 
     def _read(self, answer: _Answer, tokens: list[int]) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -111,11 +112,12 @@ class Answers:
         text: str = "",
         num_new: int = 0,
         logprobs: tuple[TokenLogprob, ...] = (),
+        of_prompt: PromptLogprobs | None = None,
     ) -> Output:
         del self._answers[uid]
         text += answer.text.finish()
         finish = Finish.STOP if answer.text.stopped else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs)
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, of_prompt)
 
 
 def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:

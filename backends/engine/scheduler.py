@@ -238,20 +238,22 @@ class Scheduler:
 
     def _prompt_steps(self, prompts: list[Sequence], num_rows: int) -> list[Step]:
         """Chunks beside so many rows of answers, as far as they go in the step's time."""
-        share = self._share(num_rows)
+        share, may_score = self._share(num_rows), self.cache.runner.max_scored
         steps = []
         for seq in self._prompt_turns.order(self._readers(prompts)):
-            if share.is_spent:
+            if share.is_spent or (seq.num_unscored and not may_score):
                 self._behind.add(seq)
                 continue
             if seq in self._behind:
                 self._behind.remove(seq)
                 self.cache.catch_up(seq)
             begin = seq.num_computed
-            num_tokens = share.take(begin, self.cache.checkpoints.chunk_end(seq) - begin)
+            most = self.cache.checkpoints.chunk_end(seq) - begin
+            num_tokens = share.take(begin, min(most, may_score) if seq.num_unscored else most)
             if num_tokens:
                 self._prompt_turns.took(seq, self.speculation.costs.pace.seconds(num_tokens, begin))
                 steps.append(Step(seq, seq.tokens[begin : begin + num_tokens]))
+                may_score -= len(steps[-1].scored)
         return steps
 
     def _share(self, num_rows: int) -> Share:

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import psutil
 
+from backends.embedding import EmbeddingRequest, Question
 from backends.engine.runner import Lane, LoadError, PromptError, TooLong
 from backends.engine.stops import Stops
 from backends.formats import FormatError
-from backends.formats.gguf import read_header
+from backends.formats.gguf import Header, makes_vectors, read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
 from backends.llama.allowance import Allowance
 from backends.llama.context import ContextParams, NativeContext
+from backends.llama.encoder_model import EncoderModel, load_encoder
 from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammars import Grammars
 from backends.llama.header import header_of
@@ -36,12 +38,14 @@ from backends.llama.placement import (
     place,
     total_bytes,
 )
+from backends.llama.pooler import LlamaPooler
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate, chat_template
 from backends.llama.template_ends import find_ends
+from backends.llama.texts import texts_of
 from backends.llama.threads import Following, NativeThreads
 from backends.protocol import (
     DeviceMemory,
@@ -85,8 +89,10 @@ class LlamaModel:
         resources: ExitStack,
         path: Path,
         threads: NativeThreads | None,
+        pooler: LlamaPooler,
     ):
         self.ready = ready
+        self.pooler = pooler
         self._threads = threads
         self._path = path
         self.runner = runner
@@ -103,7 +109,9 @@ class LlamaModel:
         self._trying = resources.enter_context(Sandbox())
         self._resources = resources
 
-    def lane(self, request: Generate) -> Lane:
+    def lane(self, request: Question) -> Lane:
+        if not isinstance(request, Generate):
+            return Lane.SLOW
         is_new = request.grammar and not self._grammars.is_known(request.grammar)
         if is_new or _length(request.prompt) > LONG:
             return Lane.SLOW
@@ -122,6 +130,9 @@ class LlamaModel:
             raise PromptError(FailureKind.BAD_REQUEST, "The prompt is empty: write something to answer.")
         return tokens
 
+    def texts(self, request: EmbeddingRequest) -> list[list[int]]:
+        return texts_of(request, self._target, self.pooler.embedding)
+
     def stops(self, request: Generate) -> Stops:
         own = self._stops if _is_chat(request.prompt) and not request.ignore_eos else ()
         texts = (*request.stop, *own)
@@ -134,9 +145,10 @@ class LlamaModel:
         return b"".join(self._target.piece(token, special=True) for token in tokens)
 
     def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
-        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
-            sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
-            raise PromptError(FailureKind.BAD_REQUEST, sentence)
+        for wanted in (request.logprobs, request.prompt_logprobs):
+            if wanted is not None and not 0 <= wanted <= MAX_ALTERNATIVES:
+                sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {wanted}."
+                raise PromptError(FailureKind.BAD_REQUEST, sentence)
         matcher = self._grammars.compile(request.grammar, self._trying) if request.grammar else None
         return sampler(request.sampling, tokens, self._target.vocab, self.ready.context, matcher)
 
@@ -186,12 +198,16 @@ class LlamaModel:
         return tokens
 
 
-def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None = None) -> LlamaModel:
+def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None = None) -> LlamaModel | EncoderModel:
     """Raises LoadError with a sentence for the person who asked. The model closes the sandbox of its chats."""
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
     check_options(options)
+    if makes_vectors(header := _header(load.model)):
+        if rendering:
+            rendering.close()
+        return load_encoder(load, header, report)
     _check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
@@ -206,6 +222,17 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         )
         allowance = Allowance(shape.bytes_per_token(options.kv_type_k, options.kv_type_v), layers > 0)
         options = _with_defaults(target, options, layers)
+        of_texts = Allowance(shape.bytes_per_token(KVType.F16, KVType.F16), layers > 0)
+        assert options.threads
+        pooler = LlamaPooler(
+            target,
+            layout.context,
+            of_texts,
+            options.threads,
+            options.flash_attention,
+            None if _is_on_gpu(target, layers) else threads.of_draft(),
+        )
+        resources.callback(pooler.close)
         draft = None
         if context.max_draft != 0:
             draft = _open_draft(target, options, layout, layers > 0, threads, notes, resources)
@@ -235,10 +262,13 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
             kv_layout=layout.kind,
             kv_layout_reason=layout.reason,
             max_characters=layout.context * target.longest_text(),
+            embedding=pooler.embedding,
         )
         runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
         follows = None if _is_on_gpu(target, layers) else threads
-        return LlamaModel(target, runner, draft, ready, template, rendering, resources.pop_all(), load.model, follows)
+        return LlamaModel(
+            target, runner, draft, ready, template, rendering, resources.pop_all(), load.model, follows, pooler
+        )
 
 
 def _is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:
@@ -307,15 +337,19 @@ def _open(
     raise AssertionError("a placement has at least one attempt")
 
 
+def _header(path: Path) -> Header:
+    try:
+        return header_of(path)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+
+
 def _check_cache(
     path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]
 ) -> KVShape:
     """The cache's shape, judged before any native call: what a type does to a cache that it does not fit is not
     always a refusal, and what a context does that can never be held is not always one either."""
-    try:
-        header = header_of(path)
-    except FormatError as error:
-        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+    header = _header(path)
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
     shape = KVShape.of(header)
     if sentence := refusal(shape, header.architecture, options, is_cuda):

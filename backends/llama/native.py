@@ -204,7 +204,13 @@ class NativeModel(Closable):
 
     @property
     def has_decoder(self) -> bool:
-        return bool(lib.llama_model_has_decoder(self.pointer)) and not lib.llama_model_has_encoder(self.pointer)
+        has_both = lib.llama_model_has_encoder(self.pointer)
+        return bool(lib.llama_model_has_decoder(self.pointer)) and not has_both and self.is_causal
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no token sees those that follow it. Others keep no cells, and write nothing."""
+        return self.metadata(f"{self.metadata('general.architecture')}.attention.causal") != "false"
 
     @property
     def has_vocabulary(self) -> bool:
@@ -274,6 +280,13 @@ class NativeModel(Closable):
     @property
     def adds_eos(self) -> bool:
         return bool(lib.llama_vocab_get_add_eos(self.vocab))
+
+    @property
+    def closing(self) -> int | None:
+        """The token that the tokenizer puts behind a text."""
+        if lib.llama_vocab_get_add_sep(self.vocab):
+            return int(lib.llama_vocab_sep(self.vocab))
+        return self.end_of_text if self.adds_eos else None
 
     @cached_property
     def special(self) -> SpecialTokens:

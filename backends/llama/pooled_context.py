@@ -112,10 +112,6 @@ def width(model: NativeModel, pooling: Pooling) -> int:
     return int(count(model.pointer))
 
 
-def is_causal(model: NativeModel) -> bool:
-    return model.metadata(f"{model.metadata('general.architecture')}.attention.causal") != "false"
-
-
 def pooling_of(model: NativeModel) -> Pooling:
     """As the file says; where it says nothing the mean, which suits models that were not made for it better than the
     last token."""

@@ -20,7 +20,7 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import default_threads
-from backends.llama.pooled_context import PooledContext, PooledParams, Vector, is_causal, pooling_of
+from backends.llama.pooled_context import PooledContext, PooledParams, Vector, pooling_of
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
@@ -99,7 +99,7 @@ def shortened(value: object) -> str:
 def _try_forward(model: NativeModel, ids: list[int]) -> None:
     tokens = ids[:NUM_TOKENS] or [0]
     try:
-        is_finite = bool(np.isfinite(_logits(model, tokens) if is_causal(model) else _vector(model, tokens)).all())
+        is_finite = bool(np.isfinite(_logits(model, tokens) if model.is_causal else _vector(model, tokens)).all())
     except NativeError as fault:
         raise Refusal(f"llama.cpp cannot compute with the converted file ({fault}), so it was not kept.") from fault
     if not is_finite:

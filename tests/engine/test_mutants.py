@@ -117,9 +117,9 @@ MUTANTS = {
         "self._added(lengths, draft_seconds)) > 1e9:",
     ),
     "the last token is not decoded": (
-        "engine/prefix_cache.py",
-        "seq.tokens[:-1]  # the last",
-        "seq.tokens  # the last",
+        "engine/sequence.py",
+        "len(self.tokens) - 1  # the last",
+        "len(self.tokens)  # the last",
     ),
     "other adapters share a batch": (
         "engine/turns.py",
@@ -143,8 +143,8 @@ MUTANTS = {
     ),
     "who waited for a prompt takes cells of other adapters": (
         "engine/prefix_cache.py",
-        "self.match(seq.tokens[:-1], seq.adapters)",
-        "max((self.match(seq.tokens[:-1], each) for each in set(self.slots.adapters.values())), key=lambda m: m[1])",
+        "self.match(seq.reusable, seq.adapters)",
+        "max((self.match(seq.reusable, each) for each in set(self.slots.adapters.values())), key=lambda m: m[1])",
     ),
     "a state of other adapters is kept for the load's own": (
         "engine/keeper.py",
@@ -304,6 +304,19 @@ MUTANTS = {
         "            drafter.forget(seq)\n",
         "            pass\n",
     ),
+    "a prompt whose logprobs are wanted is taken from the cache": (
+        "engine/sequence.py",
+        "self.tokens[: len(self.prompt_logprobs) if self.num_unscored else end]",
+        "self.tokens[:end]",
+    ),
+    "more rows are scored than there is memory for": (
+        "engine/scheduler.py",
+        "min(most, may_score) if seq.num_unscored else most",
+        "most",
+    ),
+    "who wants many vectors has them before all others": ("engine/embedder.py", "self.jobs.rotate(-1)", "pass"),
+    "the pieces of a text count alike": ("engine/embedder.py", "len(piece.tokens) / piece.length", "1"),
+    "a text that is called off keeps its place": ("engine/embedder.py", "self._pooler.forget(0)", "pass"),
     "guesses are made whatever they cost": (
         "drafting/speculation.py",
         "        if gain >= MIN_GAIN:\n            return length\n",
@@ -314,7 +327,7 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    names = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
+    names = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup", "prompt_logprobs", "embedder")
     tests = [f"tests/engine/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found

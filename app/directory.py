@@ -19,8 +19,8 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
-from app.server.directory import ModelFacts, unknown_name
-from app.server.limits import MAX_QUOTED
+from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
@@ -32,10 +32,18 @@ MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request 
 class Directory:
     """The library and the engines as the port sees them. `load` takes an entry and the name of its engine."""
 
-    def __init__(self, library: Library, supervisor: Supervisor, load: Callable[[ModelEntry, str], EngineHandle]):
+    def __init__(
+        self,
+        library: Library,
+        supervisor: Supervisor,
+        load: Callable[[ModelEntry, str], EngineHandle],
+        answers_any_name: Callable[[], bool] = lambda: False,
+    ):
+        """answers_any_name: whether a loaded model answers to a name that no model has."""
         self._library = library
         self._supervisor = supervisor
         self._load = load
+        self._answers_any_name = answers_any_name
         self._outside: dict[Path, ModelEntry] = {}  # files that are no model of the library, and were loaded
         self._tried: dict[Path, float] = {}  # when a request has last had this file loaded
         self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
@@ -79,8 +87,10 @@ class Directory:
             if named := next((handle for handle in self._supervisor.engines() if handle.name == name), None):
                 return self._living(named)
             entry = find_short(name, self._runnable())
+        if entry is None and self._answers_any_name() and (loaded := self._loaded()):
+            return loaded[0]
         if entry is None:
-            raise UnknownModelError(unknown_name(name, self.names()))
+            raise UnknownModelError(unknown_name(name, self.names(), [handle.name for handle in self._loaded()]))
         if not entry.is_read:
             entry = self._read(entry)
         # by its file: an engine of that name may have been loaded from another one
@@ -89,6 +99,9 @@ class Directory:
             living = [handle for handle in loaded if not _is_down(handle)] or loaded
             return self._living(next((handle for handle in living if handle.name == name), living[0]))
         return self._load_entry(entry)
+
+    def _loaded(self) -> list[EngineHandle]:
+        return [handle for handle in self._supervisor.engines() if handle.snapshot.state is EngineState.READY]
 
     def _living(self, handle: EngineHandle) -> EngineHandle:
         """It, or another in its place when it is down. Raises EngineError when that has just been tried."""

@@ -71,7 +71,9 @@ class Services:
         )
         self._preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
-        self.directory = Directory(self.library, self.supervisor, self.load_model)
+        self.directory = Directory(
+            self.library, self.supervisor, self.load_model, lambda: self.settings.answer_any_name
+        )
         self.server = Server(self.directory)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 

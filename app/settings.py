@@ -23,6 +23,7 @@ class Settings:
     port: int = 8642
     serve: bool = True  # the port opens with the window
     api_key: str | None = None
+    answer_any_name: bool = False  # a loaded model answers programs that ask for one that is not there
     last_model: str | None = None
     context: int | None = None
     parallel: int = 4
@@ -140,6 +141,7 @@ _PARSERS: dict[str, Parser] = {
     "port": _integer(1, 65_535),
     "serve": _instance(bool),
     "api_key": _text(MAX_KEY),
+    "answer_any_name": _instance(bool),
     "last_model": _text(MAX_NAME),
     "context": _integer(64, 2**24),
     "parallel": _integer(1, 64),

@@ -6,20 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from backends.embedding import EmbeddingEvent
-from backends.protocol import Failed, FailureKind, Finish, Output
+from backends.protocol import Failed, FailureKind, Finish, Output, Reading
 
-Outcome = Output | Failed | EmbeddingEvent
-Sink = Callable[[Output | Failed], None]
-VectorSink = Callable[[Outcome], None]  # of texts to embed: one word, or an Output if it was called off
+Told = Output | Reading | Failed | EmbeddingEvent
+Sink = Callable[[Any], None]  # of what its request may have for an answer: Told
 
 _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Thread-safe. A sink hears each Output, and last a finish or a Failed; nothing after that."""
+    """Thread-safe. A sink hears each Output, and last a finish, a Reading, vectors or a Failed; nothing after that."""
 
     def __init__(self) -> None:
-        self._sinks: dict[int, Callable[[Any], None]] = {}  # each hears what its request may have for an outcome
+        self._sinks: dict[int, Sink] = {}
         self._lock = threading.Lock()  # of the table; several threads submit, and more than one can end an answer
         # held while a sink hears something: no words may come after the end that another thread has told
         self._telling = threading.RLock()
@@ -27,7 +26,7 @@ class Answers:
     def __contains__(self, uid: int) -> bool:
         return uid in self._sinks
 
-    def open(self, uid: int, sink: Sink | VectorSink) -> None:
+    def open(self, uid: int, sink: Sink) -> None:
         with self._lock:
             self._sinks[uid] = sink
 
@@ -36,7 +35,7 @@ class Answers:
         with self._lock:
             self._sinks.pop(uid, None)
 
-    def tell(self, event: Outcome) -> None:
+    def tell(self, event: Told) -> None:
         """Nothing, if its answer has been ended already."""
         assert event.uid is not None
         is_last = not isinstance(event, Output) or event.finish is not None
@@ -63,7 +62,7 @@ def died(uid: int, sentence: str) -> Output | Failed:
     return Failed(uid, FailureKind.ENGINE_DIED, sentence)
 
 
-def _tell(sink: Callable[[Any], None], event: Outcome) -> None:
+def _tell(sink: Sink, event: Told) -> None:
     try:
         sink(event)
     except Exception:  # the edge: one listener's defect must not end the others' answers

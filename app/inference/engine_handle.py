@@ -16,7 +16,7 @@ from typing import Protocol
 
 from app.errors import EngineError, ModelFileError, SlipstreamError
 from app.inference.alarm import Alarm
-from app.inference.answers import Answers, Sink, VectorSink, called_off, died
+from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_length
 from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
@@ -37,6 +37,7 @@ from backends.protocol import (
     Outputs,
     Pause,
     Pulse,
+    Reading,
     Ready,
     Resume,
     Stats,
@@ -135,11 +136,11 @@ class EngineHandle:
         self.check(request)
         return self._submit(request, sink)
 
-    def embed(self, request: EmbeddingRequest, sink: VectorSink) -> int:
+    def embed(self, request: EmbeddingRequest, sink: Sink) -> int:
         """The same for vectors or scores of texts: its sink hears one word."""
         return self._submit(request, sink)
 
-    def _submit(self, request: Question, sink: Sink | VectorSink) -> int:
+    def _submit(self, request: Question, sink: Sink) -> int:
         uid = next(_uids)
         with self._changed:
             if self._snapshot.state is not EngineState.READY or self._outbox is None:
@@ -300,7 +301,7 @@ class EngineHandle:
                 self._update(
                     state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
                 )
-            case Failed() | Embedded() | Ranked():
+            case Failed() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
             case Stats():
                 self._update(stats=event)

@@ -1,4 +1,4 @@
-"""Puts the routes, the guard and the error handlers together."""
+"""Puts the dialects' routes and the error handlers together."""
 
 import logging
 
@@ -7,29 +7,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
 
 from app.errors import SlipstreamError
-from app.server.api_error import ApiError, from_http, from_slipstream, from_validation
-from app.server.chat import chat_router
-from app.server.completions import completions_router
-from app.server.guard import Guard
-from app.server.limits import Limits
-from app.server.models import models_router
-from app.server.switchboard import Switchboard
+from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
+from app.server.core.switchboard import Switchboard
+from app.server.dialects import DIALECTS, refuse
 
 log = logging.getLogger(__name__)
 
 
-def create_application(
-    switchboard: Switchboard, host: str, api_key: str | None, max_body: int, limits: Limits
-) -> ASGIApp:
+def create_application(switchboard: Switchboard) -> FastAPI:
     # no pages for people: they would load scripts from elsewhere
     app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(models_router(switchboard))
-    app.include_router(chat_router(switchboard))
-    app.include_router(completions_router(switchboard))
+    for dialect in DIALECTS:
+        for router in dialect.routers:
+            app.include_router(router(switchboard))
 
+    @app.get("/v1/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Response:
         loading = switchboard.loading()
@@ -38,22 +32,28 @@ def create_application(
         return JSONResponse({"status": "loading", "progress": round(loading, 2)}, 503)  # as with llama-server
 
     _handle_errors(app)
-    return Guard(app, host, api_key, max_body, limits)
+    return app
 
 
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(SlipstreamError)
-    async def on_slipstream(_: Request, error: SlipstreamError) -> Response:
-        return from_slipstream(error).response()
+    async def on_slipstream(request: Request, error: SlipstreamError) -> Response:
+        return refuse(request.url.path, from_slipstream(error))
+
+    @app.exception_handler(Refusal)
+    async def on_refusal(request: Request, refusal: Refusal) -> Response:
+        return refuse(request.url.path, refusal)
 
     @app.exception_handler(RequestValidationError)
-    async def on_validation(_: Request, error: RequestValidationError) -> Response:
-        return from_validation(error.errors()).response()
+    async def on_validation(request: Request, error: RequestValidationError) -> Response:
+        return refuse(request.url.path, from_validation(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
         path = request.url.path
-        return from_http(error.status_code, error.detail, error.headers, path).response()
+        if request.method == "OPTIONS" and error.status_code == 405:
+            return Response(status_code=204, headers={"Allow": f"{(error.headers or {}).get('Allow', '')}, OPTIONS"})
+        return refuse(path, from_http(error.status_code, error.detail, error.headers, path))
 
     @app.exception_handler(ClientDisconnect)
     async def on_disconnect(_: Request, __: ClientDisconnect) -> Response:
@@ -62,4 +62,4 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
-        return ApiError(500, "The server met an error of its own. Its log says more.").response()
+        return refuse(request.url.path, BUG)

@@ -10,8 +10,10 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.server.api_error import ApiError
-from app.server.limits import Limits
+from app.server.core.limits import Limits
+from app.server.core.refusal import Refusal
+from app.server.core.stream import WRITE
+from app.server.openai import errors
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Connection(H11Protocol):
 
     def __init__(self, limits: Limits, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
+        self.app_state = {WRITE: self._write}  # a part of every request's state
         self.is_ended = False
         self.silent_since: float | None = None  # no request has come since then
         self._limits = limits
@@ -94,7 +97,7 @@ class Connection(H11Protocol):
         """Outside of any request: one answer, and the end."""
         if self.is_ended or self.transport.is_closing():
             return
-        body = json.dumps(ApiError(status, message).body()).encode()
+        body = json.dumps(errors.body(Refusal(status, message))).encode()
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -102,6 +105,15 @@ class Connection(H11Protocol):
         self._header_since = None
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _write(self, body: bytes) -> bool:
+        """A part of the stream that is being answered, past h11, whose state a part does not change. False: it must go
+        the usual way, which waits for the reader, knows HTTP/1.0 and notices that nobody is there any more."""
+        is_chunked = self.cycle.scope["http_version"] == "1.1"
+        if self.flow.write_paused or self.cycle.disconnected or not is_chunked:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     @property
     def _is_answering(self) -> bool:

@@ -14,14 +14,14 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.api_error import BODY_TOO_LARGE, ApiError
 from app.server.auth import is_authorized
-from app.server.limits import MAX_QUOTED, Limits
-from app.server.server import MAX_BODY
+from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
+from app.server.core.refusal import BODY_TOO_LARGE, Refusal
+from app.server.dialects import refuse
 from backends.bounds import as_name
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
-OPEN_PATHS = {"/health"}  # asked by programs that start and watch others, and says nothing about anyone
+OPEN_PATHS = {"/health", "/v1/health"}  # asked by programs that start and watch others, and says nothing about anyone
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 # a refused body is read before the answer, or the client would see a reset instead of the reason
@@ -29,7 +29,14 @@ DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 2.0
 
 MAX_HEADERS, MAX_HEADER_BYTES = 100, 32 << 10
-ONCE = ("host", "origin", "content-type", "content-length", "authorization")  # of two, which one would count?
+ONCE = (
+    "host",
+    "origin",
+    "content-type",
+    "content-length",
+    "authorization",
+    "x-api-key",
+)  # of two, which one would count?
 CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
 
 
@@ -57,34 +64,34 @@ class Guard:
         headers = Headers(scope=scope)
         if objection := _objection_to_header(headers) or self.objection(scope["method"], scope["path"], headers):
             await _drain(receive)
-            await objection.response()(scope, receive, send)
+            await refuse(scope["path"], objection)(scope, receive, send)
             return
         body = Body(receive, self)
         try:
-            await self._app(scope, body.receive, send)
+            await self._app(_with_a_body(scope), body.receive, send)
         finally:
             self._num_bytes -= body.num_bytes
 
-    def objection(self, method: str, path: str, headers: Mapping[str, str]) -> ApiError | None:
+    def objection(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
         """Why this request is not let in; None when it is."""
         host = headers.get("host", "").lower()
         if not self._is_known(host):
             shown = as_name(host, MAX_QUOTED)
-            return ApiError(403, f"This server does not answer to the name “{shown}”.", code="bad_host")
+            return Refusal(403, f"This server does not answer to the name “{shown}”.", code="bad_host")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host}":
-            return ApiError(403, "Web pages of other origins may not use this port.", code="bad_origin")
-        if not self._has_key(path, headers.get("authorization", "")):
+            return Refusal(403, "Web pages of other origins may not use this port.", code="bad_origin")
+        if not self._has_key(path, headers):
             return _key_needed()
         return self._objection_to_body(method, headers)
 
-    def _objection_to_body(self, method: str, headers: Mapping[str, str]) -> ApiError | None:
+    def _objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method in METHODS_WITH_BODY and kind != "application/json":
-            return ApiError(415, "Send the body as Content-Type: application/json.", code="not_json")
+            return Refusal(415, "Send the body as Content-Type: application/json.", code="not_json")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
-            return ApiError(413, _too_large(self._max_body), code=BODY_TOO_LARGE)
+            return Refusal(413, _too_large(self._max_body), code=BODY_TOO_LARGE)
         return None
 
     def _is_known(self, host: str) -> bool:
@@ -94,8 +101,12 @@ class Guard:
         # an address cannot be rebound, only a name can; a wildcard bind is reached by many
         return self._allows_any_ip and _is_ip(name)
 
-    def _has_key(self, path: str, header: str) -> bool:
-        return self._api_key is None or path in OPEN_PATHS or is_authorized(header, self._api_key)
+    def _has_key(self, path: str, headers: Mapping[str, str]) -> bool:
+        if self._api_key is None or path in OPEN_PATHS:
+            return True
+        own = headers.get("x-api-key")  # Anthropic's clients
+        shown = headers.get("authorization", "") if own is None else f"Bearer {own}"
+        return is_authorized(shown, self._api_key)
 
     def count(self, num_bytes: int) -> bool:
         """More of a body has come. False when all bodies together are too large."""
@@ -145,19 +156,24 @@ class Body:
             raise HTTPException(408, "The body of the request did not come in time.", CLOSE) from None
 
 
-def _objection_to_header(headers: Headers) -> ApiError | None:
+def _objection_to_header(headers: Headers) -> Refusal | None:
     """Too much of it, and what two programs on the way could read as two different requests."""
     num_bytes = sum(len(name) + len(value) for name, value in headers.raw)
     if len(headers.raw) > MAX_HEADERS or num_bytes > MAX_HEADER_BYTES:
         message = f"At most {MAX_HEADERS} headers of {MAX_HEADER_BYTES:,} bytes together are read."
-        return ApiError(431, message, code="header_too_large", headers=CLOSE)
+        return Refusal(431, message, code="header_too_large", headers=CLOSE)
     for name in ONCE:
         if len(headers.getlist(name)) > 1:
-            return ApiError(400, f"The request has several headers “{name}”.", code="ambiguous_request", headers=CLOSE)
+            return Refusal(400, f"The request has several headers “{name}”.", code="ambiguous_request", headers=CLOSE)
     if "transfer-encoding" in headers and "content-length" in headers:
         message = "The request has a Content-Length and a Transfer-Encoding."
-        return ApiError(400, message, code="ambiguous_request", headers=CLOSE)
+        return Refusal(400, message, code="ambiguous_request", headers=CLOSE)
     return None
+
+
+def _with_a_body(scope: Scope) -> Scope:
+    """HEAD is a GET of which the connection sends the header alone."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 async def _drain(receive: Receive) -> None:
@@ -171,9 +187,9 @@ async def _drain(receive: Receive) -> None:
                     return
 
 
-def _key_needed() -> ApiError:
-    message = "This server needs its key. Send it as “Authorization: Bearer KEY”."
-    return ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+def _key_needed() -> Refusal:
+    message = "This server needs its key. Send it as “Authorization: Bearer KEY” or as “x-api-key: KEY”."
+    return Refusal(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
 
 def _too_large(limit: int) -> str:

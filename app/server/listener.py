@@ -11,11 +11,10 @@ from functools import partial
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from app.server.application import create_application
 from app.server.connection import Connection
-from app.server.limits import Limits
-from app.server.switchboard import Switchboard
+from app.server.core.limits import Limits
 
 GRACE_SECONDS = 1
 NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the first is looked at
@@ -28,18 +27,10 @@ log = logging.getLogger(__name__)
 class Listener:
     """Serves from its making until `stop`, or until it fails: `ended` is set then, with the reason if it failed."""
 
-    def __init__(
-        self,
-        switchboard: Switchboard,
-        listener: socket.socket,
-        host: str,
-        api_key: str | None,
-        max_body: int,
-        limits: Limits,
-    ):
-        self._switchboard = switchboard
+    def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits, hang_up: Callable[[], None]):
+        """hang_up: called on the loop before it stops, so that whoever reads gets a last sentence."""
+        self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
-        app = create_application(switchboard, host, api_key, max_body, limits)
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._uvicorn = _Uvicorn(_config(app, limits), listener, started.set_result)
         arguments = (self._uvicorn, listener, started, self.ended)
@@ -51,7 +42,7 @@ class Listener:
         """Streams get a last sentence; a reader who does not take it is cut off after a second."""
         if not self.ended.done():
             try:
-                self.loop.call_soon_threadsafe(self._switchboard.hang_up)
+                self.loop.call_soon_threadsafe(self._hang_up)
                 self.loop.call_soon_threadsafe(self._uvicorn.leave)
             except RuntimeError:  # it has failed just now: the loop is closed
                 pass
@@ -123,9 +114,9 @@ class _Uvicorn(uvicorn.Server):
             log.warning("no file is left for another connection: %s", context.get("exception"))
 
 
-def _config(app: object, limits: Limits) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         loop="asyncio",
         http=partial(Connection, limits),  # type: ignore[arg-type]
         ws="none",

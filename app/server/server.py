@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from app.errors import UsageError
 from app.server import address
 from app.server.auth import is_loopback
-from app.server.directory import ModelDirectory
-from app.server.limits import Limits, limits_of_this_process
+from app.server.core.directory import ModelDirectory
+from app.server.core.limits import MAX_BODY, Limits, limits_of_this_process
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from app.server.core.switchboard import Switchboard
     from app.server.listener import Listener
-    from app.server.switchboard import Switchboard
 
 LOAD_SECONDS = 600.0
-MAX_BODY = 8 * 2**20
 MAX_REASON = 200
 
 
@@ -109,12 +108,16 @@ class Server:
         listener.ended.add_done_callback(partial(self._note_end, listener))
 
     def _listen(self, door: _Door) -> "tuple[Listener, Switchboard]":
-        from app.server.listener import Listener  # FastAPI takes a quarter of a second to import
-        from app.server.switchboard import Switchboard
+        from app.server.application import create_application  # FastAPI takes a quarter of a second to import
+        from app.server.core.switchboard import Switchboard
+        from app.server.guard import Guard
+        from app.server.listener import Listener
 
         switchboard = Switchboard(self._directory, self._load_seconds)
         limits = self._limits or limits_of_this_process()
-        return Listener(switchboard, door.socket, door.host, door.api_key, self._max_body, limits), switchboard
+        application = create_application(switchboard)
+        guard = Guard(application, door.host, door.api_key, self._max_body, limits)
+        return Listener(guard, door.socket, limits, switchboard.hang_up), switchboard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""

@@ -88,7 +88,7 @@ class Answers:
             assert answer.timings, "its first tokens came with the prompt's account"
             finish = said.finish or Finish.STOP
             return self._last(said.uid, answer, finish, answer.timings, text, new, logprobs, said.prompt)
-        return Output(said.uid, text, new, None, said.timings, logprobs, said.prompt)
+        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt)
 
     def _read(self, answer: _Answer, tokens: list[int]) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -117,7 +117,7 @@ class Answers:
         del self._answers[uid]
         text += answer.text.finish()
         finish = Finish.STOP if answer.text.stopped else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, of_prompt)
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop, of_prompt)
 
 
 def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:

@@ -5,7 +5,7 @@ import traceback
 from functools import partial
 from queue import SimpleQueue
 
-from backends.embedding import EmbeddingRequest, Question
+from backends.embedding import Question
 from backends.engine.adapters import scales
 from backends.engine.embedder import Job
 from backends.engine.news import Stopped
@@ -24,6 +24,7 @@ from backends.protocol import (
     Output,
     Overflow,
     Pause,
+    Reading,
     Resume,
     Timings,
 )
@@ -31,7 +32,7 @@ from backends.protocol import (
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
 Encoded = tuple[Sequence, Stops]
-Note = Encoded | Job | Abort | Close | Pause | Resume | Stopped | Failed | Output | Read
+Note = Encoded | Job | Abort | Close | Pause | Resume | Stopped | Failed | Output | Reading | Read
 
 
 class Encoder:
@@ -68,10 +69,12 @@ class Encoder:
             if lane is Lane.SLOW:  # its grammar is known now, and others may have the same
                 self._waiting.sort_again(lane)
 
-    def _encode(self, arrival: Arrival) -> Encoded | Job | Failed:
+    def _encode(self, arrival: Arrival) -> Encoded | Job | Reading | Failed:
         request = arrival.request
         try:
-            return self._of_answer(request, arrival.time) if isinstance(request, Generate) else self._of_texts(request)
+            if not isinstance(request, Generate):
+                return Job(request, self._model.texts(request))
+            return self._read(request) if request.reads else self._of_answer(request, arrival.time)
         except TooLong as error:
             context = self._model.ready.context
             return _too_long(request.uid, f"about {error.num_tokens}", error.num_tokens, context)
@@ -81,8 +84,9 @@ class Encoder:
             traceback.print_exc()
             return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
 
-    def _of_texts(self, request: EmbeddingRequest) -> Job:
-        return Job(request, self._model.texts(request))
+    def _read(self, request: Generate) -> Reading:
+        tokens = self._model.encode(request)
+        return Reading(request.uid, tuple(tokens), tuple(self._model.spell([token]) for token in tokens))
 
     def _of_answer(self, request: Generate, arrived: float) -> Encoded | Failed:
         ready = self._model.ready
@@ -98,7 +102,7 @@ class Encoder:
         return seq, stops
 
 
-def _drop(encoded: Encoded | Job | Failed) -> None:
+def _drop(encoded: Encoded | Job | Reading | Failed) -> None:
     if isinstance(encoded, tuple) and encoded[0].sampler:
         encoded[0].sampler.close()
 

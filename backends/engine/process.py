@@ -36,6 +36,7 @@ from backends.protocol import (
     Output,
     Outputs,
     Pause,
+    Reading,
     Resume,
 )
 
@@ -201,7 +202,7 @@ class Loop:
                 self._engine.pause(note.uid)
             case Resume():
                 self._engine.resume(note.uid)
-            case Failed():
+            case Failed() | Reading():
                 self._sender.send(note)
             case Output():
                 self._sender.send(Outputs((note,)))

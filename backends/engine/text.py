@@ -9,11 +9,15 @@ class TextStream:
     stand for control tokens in stop strings; none of them is shown."""
 
     def __init__(self, stop: tuple[str, ...] = (), signs: Iterable[str] = ()):
-        self.stopped = False
+        self.stop: str | None = None  # the one that was met
         self._stop = tuple(s for s in stop if s)
         self._signs = dict.fromkeys(map(ord, signs))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None
 
     def push(self, piece: bytes, sign: str = "") -> str:
         """The text that can be shown now. sign: of a control token. After a stop string was met, `stopped` is set and
@@ -37,10 +41,10 @@ class TextStream:
         if not self._stop:
             text, self._held = self._held, ""
             return text
-        found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
+        found = [(at, s) for s in self._stop if (at := self._held.find(s)) >= 0]
         if found:
-            self.stopped = True
-            text, self._held = self._held[: min(found)], ""
+            end, self.stop = min(found)
+            text, self._held = self._held[:end], ""
             return text
         keep = max((self._overlap(s) for s in self._stop), default=0)
         end = len(self._held) - keep

@@ -20,6 +20,7 @@ from backends.protocol import (
     Message,
     Pooling,
     Processor,
+    Reads,
     Ready,
 )
 
@@ -102,7 +103,7 @@ class FakeModel:
             raise PromptError(FailureKind.BAD_REQUEST, f"“{self.ready.name}” makes vectors of texts, and cannot chat.")
         prompt = request.prompt
         if isinstance(prompt, str):
-            return [*prompt.encode(), ANSWER]
+            return [*prompt.encode()] if request.reads is Reads.BARE else [*prompt.encode(), ANSWER]
         if all(isinstance(part, Message) for part in prompt):
             return self._encode_chat([part for part in prompt if isinstance(part, Message)])
         tokens = [part for part in prompt if isinstance(part, int)]

@@ -58,6 +58,7 @@ from backends.protocol import (
     Load,
     Message,
     Processor,
+    Reads,
     Ready,
 )
 from backends.sandbox.sandbox import Sandbox
@@ -119,6 +120,8 @@ class LlamaModel:
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:
         prompt = request.prompt
+        if isinstance(prompt, str) and request.reads is Reads.BARE:
+            return self._prompts.of_part(prompt, reads_markers=request.special is not False)
         if isinstance(prompt, str):
             self._check_length(prompt, context)
             tokens = self._prompts.of_text(prompt, reads_markers=request.special is not False)

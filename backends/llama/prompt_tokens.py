@@ -24,6 +24,10 @@ class PromptTokens:
         tokens = self._read(text, () if reads_markers else ((0, len(text)),))
         return self._begun(tokens) + (self._last if text else [])
 
+    def of_part(self, text: str, reads_markers: bool) -> list[int]:
+        """Of a text as it is, without tokens that begin or end it."""
+        return self._read(text, () if reads_markers else ((0, len(text)),))
+
     def of_chat(self, rendered: Rendered) -> list[int]:
         """Of a rendered chat, without a token at its end: it is not at its end."""
         said = rendered.said or ()

@@ -15,7 +15,7 @@ import pytest
 
 from app.inference.supervisor import EngineHandle, EngineSnapshot, Supervisor
 from app.server import Server
-from app.server.directory import ModelFacts
+from app.server.core.directory import ModelFacts
 from backends.protocol import EngineOptions
 
 SECONDS = 20.0

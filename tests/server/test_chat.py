@@ -67,7 +67,7 @@ def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:
         chunks = list(stream)
     assert stream.ended_well
     assert text_of(chunks) == says("Héllo")
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
     assert len(chunks) > 10
     assert all(text_of([chunk]) for chunk in chunks[1:-1])  # none for half a character
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
@@ -95,6 +95,15 @@ def test_an_answer_ends_at_its_limit_or_its_stop_string(port: Any) -> None:
     stopped = port.chat("Hello", model="quick", stop=["zzz", " engine"]).json()
     assert stopped["choices"][0]["message"]["content"].endswith("— The quick")
     assert stopped["choices"][0]["finish_reason"] == "stop"
+
+
+def test_an_answer_of_no_tokens_says_nothing(port: Any) -> None:
+    answer = port.chat("Hello", model="quick", max_tokens=0, logprobs=True).json()
+    assert (answer["choices"][0]["message"]["content"], answer["choices"][0]["finish_reason"]) == ("", "length")
+    assert answer["usage"]["completion_tokens"] == 0 < answer["usage"]["prompt_tokens"]
+    with port.stream("Hello", model="quick", max_tokens=0) as stream:
+        assert text_of(list(stream)) == ""
+    assert stream.ended_well
 
 
 def test_content_may_come_in_text_parts(port: Any, says: Says) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from app.server.chat import ChatRequest
+from app.server.openai.chat import ChatRequest
 
 Says = Callable[[str], str]
 LONG = "long 30"

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app.server import Server
-from app.server.limits import Limits, limits_of_this_process
+from app.server.core.limits import Limits, limits_of_this_process
 from backends.protocol import Generate
 from tests.server.conftest import SECONDS
 from tests.server.test_disconnect import send_request
@@ -190,7 +190,7 @@ def test_without_files_left_the_port_waits_and_comes_back(caplog: pytest.LogCapt
 
 
 def test_the_bound_lies_well_below_the_files_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.server.limits._max_files", lambda: 1024)
+    monkeypatch.setattr("app.server.core.limits._max_files", lambda: 1024)
     limits = limits_of_this_process()
     assert (limits.connections, limits.per_address) == (256, 128)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.api_error import from_slipstream
-from app.server.directory import ModelFacts
+from app.server.core.directory import ModelFacts
+from app.server.core.refusal import from_slipstream
 from app.services import Services
 from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions
@@ -49,17 +50,34 @@ def refusal(services: Services, name: str) -> str:
 
 
 def test_a_path_is_no_name_whether_its_file_is_there_or_not(
-    services: FakeServices, foreign: Path, monkeypatch: pytest.MonkeyPatch
+    services: FakeServices, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(foreign.parent)
     monkeypatch.setenv("HOME", str(foreign.parent))
     own = services.paths.models / "stray.gguf"
-    answers = {
-        refusal(services, name)
-        for path in (foreign, own, Path("stray.gguf"), Path("~/stray.gguf"), Path("./stray.gguf"))
-        for name in (str(path), str(path.with_name("gone.gguf")))
-    }
+    names = [str(foreign), str(own), "stray.gguf", "~/stray.gguf", "./stray.gguf", str(tmp_path / "no" / "stray.gguf")]
+    answers = {refusal(services, name) for name in names}
+    foreign.unlink()
+    answers |= {refusal(services, name) for name in names}
     assert len(answers) == 1, answers
+
+
+def test_an_unknown_name_is_told_those_like_it_and_those_that_are_loaded(services: FakeServices) -> None:
+    services.directory.engine("other").wait_ready(20)
+    with pytest.raises(UnknownModelError, match=r"Near it: stray\. Loaded: other\.$"):
+        services.directory.engine("somebody/Strey:Q4")
+    with pytest.raises(UnknownModelError, match=r"Known: .*stray.*\. Loaded: other\.$"):
+        services.directory.engine("gpt-9")
+
+
+def test_a_loaded_model_answers_to_any_name_if_the_settings_say_so(services: FakeServices) -> None:
+    services.settings = replace(services.settings, answer_any_name=True)
+    with pytest.raises(UnknownModelError):
+        services.directory.engine("gpt-9")
+    loaded = services.directory.engine("other")
+    loaded.wait_ready(20)
+    assert services.directory.engine("gpt-9") is loaded
+    assert services.directory.engine("stray") is not loaded
 
 
 def test_the_stem_of_a_foreign_file_does_not_stand_for_a_model_of_the_library(
@@ -213,7 +231,7 @@ def test_a_file_that_can_never_load_is_not_worth_another_try(services: FakeServi
     with pytest.raises(ModelFileError) as caught:
         services.directory.engine("page")
     refusal = from_slipstream(caught.value)
-    assert (refusal.status, refusal.code) == (422, "model_not_loadable")
+    assert (refusal.status, refusal.code) == (400, "model_not_loadable")
 
 
 def test_a_models_size_is_that_of_its_file_whether_it_is_loaded_or_not(services: FakeServices) -> None:

@@ -60,7 +60,7 @@ def test_a_request_waits_for_the_load(run: Any, says: Says) -> None:
 
 @pytest.mark.parametrize(
     ("file", "reason", "status", "code"),
-    [("bad.gguf", "bad.gguf", 422, "model_not_loadable"), ("crash", "engine stopped", 503, "engine_died")],
+    [("bad.gguf", "bad.gguf", 400, "model_not_loadable"), ("crash", "engine stopped", 503, "engine_died")],
 )
 def test_a_model_that_does_not_load_is_refused_with_the_reason(
     run: Any, file: str, reason: str, status: int, code: str

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.server.chat import ChatRequest
-from app.server.completions import CompletionRequest
-from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams
+from app.server.openai.chat import ChatRequest
+from app.server.openai.completions import CompletionRequest
+from app.server.openai.messages import messages
+from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams, ToolCall
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -174,7 +175,6 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
     "fields",
     [
         {"temperature": -0.1},
-        {"temperature": 2.1},
         {"temperature": "hot"},
         {"temperature": "0.5"},
         {"temperature": True},
@@ -184,6 +184,7 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"top_k": -2},
         {"top_k": 2**31},
         {"top_k": 1.5},
+        {"temperature": 1e7},
         {"min_p": -1},
         {"repeat_penalty": 0},
         {"typical_p": 1.1},
@@ -208,15 +209,14 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"logit_bias": {str(n): 1 for n in range(2000)}},
         {"presence_penalty": 2.5},
         {"frequency_penalty": -2.5},
-        {"seed": 2**63},
-        {"max_tokens": 0},
+        {"seed": 2**64},
         {"max_tokens": -2},
         {"max_tokens": 2**31},
         {"max_tokens": "5"},
         {"max_completion_tokens": True},
         {"stop": 5},
         {"stop": ["a", 5]},
-        {"stop": ["a"] * 17},
+        {"stop": ["a"] * 65},
         {"stop": "a" * 2000},
         {"n": 0},
         {"n": 9},
@@ -252,6 +252,40 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
 def test_what_is_out_of_range_or_of_another_type_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         generate(**fields)
+
+
+def test_ranges_are_those_of_openai_and_llama_server() -> None:
+    wanted = generate(
+        temperature=100, seed=-(2**63), max_tokens=16.0, stop=["a"] * 64, logit_bias={"foo": 0, "7": 1}, top_k=5.0
+    )
+    assert (wanted.sampling.temperature, wanted.max_tokens, len(wanted.stop)) == (100.0, 16, 64)
+    assert (wanted.sampling.logit_bias, wanted.sampling.top_k) == (((7, 1.0),), 5)
+    assert generate(seed=2**64 - 1).sampling.seed == 2**32 - 1
+    assert generate(max_tokens=0).max_tokens == 0
+    assert generate(max_tokens=5, max_completion_tokens=0).max_tokens == 0
+    assert generate(n_predict=3, repeat_last_n=-1).max_tokens == 3
+
+
+def test_a_chat_carries_calls_names_and_reasoning() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    request = ChatRequest.model_validate(
+        {
+            "messages": [
+                {"role": "user", "content": "1 + 1?", "name": "Ada"},
+                {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "Let me see."},
+                {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "2"}]},
+                {"role": "assistant", "function_call": {"name": "add", "arguments": {"a": "ü"}}},
+                {"role": "function", "name": "add", "content": "3"},
+            ]
+        }
+    )
+    assert messages(request.messages) == (
+        Message("user", "1 + 1?", name="Ada"),
+        Message("assistant", "", (ToolCall("c1", "add", '{"a": 1}'),), reasoning="Let me see."),
+        Message("tool", "2", tool_call_id="c1"),
+        Message("assistant", "", (ToolCall("", "add", '{"a": "ü"}'),)),
+        Message("tool", "3", name="add"),
+    )
 
 
 def test_developer_is_a_system_message_and_null_content_is_empty() -> None:

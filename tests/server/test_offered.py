@@ -9,7 +9,7 @@ from app.cli.model_name import find_model
 from app.errors import ModelFileError
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.api_error import from_slipstream
+from app.server.core.refusal import from_slipstream
 from app.services import Services
 from app.settings import Settings
 from app.settings_file import save_settings
@@ -36,7 +36,7 @@ def test_asked_for_by_id_it_says_why_and_starts_nothing(services: Services, name
     services.library.look()
     with pytest.raises(ModelFileError, match=f"^{name}.gguf is ") as told:
         services.directory.engine(name)
-    assert from_slipstream(told.value).status == 422
+    assert from_slipstream(told.value).status == 400
     assert services.supervisor.engines() == ()
 
 

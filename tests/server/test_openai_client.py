@@ -53,8 +53,8 @@ def test_refusals_are_the_exceptions_that_programs_expect(client: openai.OpenAI)
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-9", messages=hello)
     assert unknown.value.code == "model_not_found"
-    with pytest.raises(openai.UnprocessableEntityError) as wrong:
-        client.chat.completions.create(model="quick", messages=hello, temperature=9)
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.chat.completions.create(model="quick", messages=hello, temperature=-1)
     assert wrong.value.param == "temperature"
     long: Any = [{"role": "user", "content": "x" * 5000}]
     with pytest.raises(openai.BadRequestError) as too_long:

@@ -14,7 +14,7 @@ import pytest
 from app.errors import EngineError, PortInUseError, UnknownModelError, UsageError
 from app.inference.engine_handle import EngineState
 from app.server import Server
-from app.server.directory import ModelFacts
+from app.server.core.directory import ModelFacts
 from backends.protocol import Generate, Output
 
 MEGABYTE = 2**20

@@ -6,8 +6,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from app.server.mailbox import Mailbox
-from app.server.valve import OPEN_AT, SHUT_AT, Valve, cost
+from app.server.core.mailbox import Mailbox
+from app.server.core.valve import OPEN_AT, SHUT_AT, Valve, cost
 from backends.protocol import Chance, Output, TokenLogprob
 
 SECONDS = 10.0
@@ -39,7 +39,7 @@ def test_without_a_thread_it_is_told_all_the_same(
     def no_thread(_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("app.server.valve.start_thread", no_thread)
+    monkeypatch.setattr("app.server.core.valve.start_thread", no_thread)
     valve.add(SHUT_AT + 1)
     assert said.get(timeout=SECONDS) == "pause"
     valve.take(SHUT_AT)

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.errors import UsageError
-from app.server.fields import TextFields
-from app.server.sampling import SamplingFields
+from app.server.core.sampling import SamplingFields
+from app.server.core.text_fields import TextFields
 from backends.protocol import Generate, Message, Priority
 
 NAMES = (*SamplingFields.model_fields, "max_tokens", "stop", "ignore_eos", "context_overflow")

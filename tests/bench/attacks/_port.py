@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.server import Server
-from app.server.directory import ModelFacts
-from app.server.limits import Limits
+from app.server.core.directory import ModelFacts
+from app.server.core.limits import Limits
 from backends.protocol import EngineOptions
 
 SECONDS = 15.0

@@ -1,0 +1,75 @@
+"""The messages of a chat as Anthropic writes them, made the protocol's own."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+
+from app.server.core.fields import not_supported, text
+from app.server.core.limits import MAX_QUOTED
+from backends.bounds import as_name
+from backends.protocol import Message, ToolCall
+
+Block = dict[str, Any]
+
+
+def _blocks(content: Any) -> list[Block]:
+    """A string is a text block."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": text(content)}]
+    if not isinstance(content, list):
+        raise ValueError("a string or a list of blocks is expected")
+    return [_block(block) for block in content]
+
+
+def _block(block: Any) -> Block:
+    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+        raise ValueError("each block is an object with a type")
+    match block["type"]:
+        case "text":
+            return {"type": "text", "text": _text(block, "text")}
+        case "thinking":
+            return {"type": "thinking", "thinking": _text(block, "thinking")}
+        case "redacted_thinking":  # thoughts that only their own server can read
+            return {"type": "redacted_thinking"}
+        case "tool_use":
+            arguments = text(json.dumps(block.get("input", {}), ensure_ascii=False))
+            return {"type": "tool_use", "id": _text(block, "id"), "name": _text(block, "name"), "arguments": arguments}
+        case "tool_result":
+            said = texts(_blocks(block.get("content") or ""))
+            return {"type": "tool_result", "id": _text(block, "tool_use_id"), "text": said}
+    raise not_supported(f"blocks of type “{as_name(block['type'], MAX_QUOTED)}” are not supported")
+
+
+def _text(block: Block, key: str) -> str:
+    if not isinstance(block.get(key), str):
+        raise ValueError(f"a block of type {block['type']} has {key}, a string")
+    return text(block[key])
+
+
+def texts(blocks: Iterable[Block]) -> str:
+    """Those of the text blocks, each a line of its own."""
+    return "\n".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
+Content = Annotated[list[Block], PlainValidator(_blocks), WithJsonSchema(CONTENT_SCHEMA)]
+
+
+class ChatMessage(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["user", "assistant", "system"]
+    content: Content
+
+    def messages(self) -> Iterator[Message]:
+        """The results of tools are turns of their own, before what the person says to them."""
+        for block in self.content:
+            if block["type"] == "tool_result":
+                yield Message("tool", block["text"], tool_call_id=block["id"])
+        said = texts(self.content)
+        calls = tuple(ToolCall(b["id"], b["name"], b["arguments"]) for b in self.content if b["type"] == "tool_use")
+        thoughts = "\n".join(b["thinking"] for b in self.content if b["type"] == "thinking")
+        if said or calls or thoughts or not any(block["type"] == "tool_result" for block in self.content):
+            yield Message(self.role, said, calls, reasoning=thoughts or None)

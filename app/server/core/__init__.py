@@ -1,0 +1,1 @@
+"""What every dialect shares: a validated request becomes Generates, their events an answer. Knows no dialect."""

@@ -1,0 +1,46 @@
+"""From a validated request to a response: the part that all routes for text share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.responses import JSONResponse, Response
+
+from app.server.core.disconnect import unless_disconnected
+from app.server.core.exchange import Exchange
+from app.server.core.stream import EventStream
+from app.server.core.switchboard import Switchboard
+from app.server.core.words import Source, Words
+from backends.protocol import Generate
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a dialect makes of a request. prompts: for each prompt the answers that share it."""
+
+    model: str | None
+    prompts: Sequence[Sequence[Generate]]
+    words: Callable[[Source], Words]
+    streams: bool = False
+
+
+async def answer(request: Request, switchboard: Switchboard, asked: Asked) -> Response:
+    """A refusal is raised here, before a stream has begun."""
+    exchange = switchboard.connect(asked.model, asked.prompts)
+    try:
+        await unless_disconnected(request.receive, exchange.open())
+        words = asked.words(exchange.source)
+        if asked.streams:
+            return EventStream(exchange, words)  # it closes the exchange
+        await unless_disconnected(request.receive, _add_up(words, exchange))
+    except BaseException:
+        exchange.close()
+        raise
+    exchange.close()
+    return JSONResponse(words.whole())
+
+
+async def _add_up(words: Words, exchange: Exchange) -> None:
+    async for outputs in exchange:
+        for index, output in outputs:
+            words.add(index, output)

@@ -1,0 +1,73 @@
+"""What the port must be told of the models. app/directory.py implements it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Protocol
+
+from app.inference.engine_handle import EngineHandle
+from app.library.own_models import FIRST_MODEL
+from app.server.core.limits import MAX_QUOTED
+from backends.bounds import as_name
+from backends.protocol import Cells
+
+MAX_NAMED = 4  # models that a sentence names
+NUM_NEAR, LIKENESS = 3, 0.5
+MAX_COMPARED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a program may want to know before it chooses. None: not known. context: tokens, as trained and as loaded.
+
+    is_base: it completes text and has no chat format. cells: of its KV cache, while it is loaded.
+    """
+
+    name: str
+    is_loaded: bool
+    architecture: str | None = None
+    quantization: str | None = None
+    parameters: int | None = None
+    bytes: int | None = None
+    context_trained: int | None = None
+    context: int | None = None
+    is_base: bool | None = None
+    cells: Cells | None = None
+
+
+class ModelDirectory(Protocol):
+    """The methods but `loading` may block, and are called on threads of the port, several at a time."""
+
+    def names(self) -> list[str]:
+        """Every model that a request may name, loaded or not."""
+
+    def facts(self) -> Mapping[str, ModelFacts]:
+        """By the same names, in their order."""
+
+    def engine(self, name: str | None) -> EngineHandle:
+        """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
+
+    def loading(self) -> float | None:
+        """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
+
+
+def unknown_name(name: str, known: Sequence[str], loaded: Sequence[str] = ()) -> str:
+    """What to say of a name that no model has: those like it, else some that there are, and those that are loaded."""
+    begin = f"There is no model named “{as_name(name, MAX_QUOTED)}”"
+    if not known:
+        return f"{begin}, and no other here. {FIRST_MODEL}"
+    near = _near(name, known[:MAX_COMPARED])
+    others = f"Near it: {_named(near)}" if near else f"Known: {_named(known)}"
+    return f"{begin}. {others}." + (f" Loaded: {_named(loaded)}." if loaded else "")
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """By their spelling, whatever the publisher is called and however it is capitalized."""
+    by_short = {as_name(each).rpartition("/")[2].casefold(): each for each in reversed(known)}
+    wanted = as_name(name).rpartition("/")[2].casefold()
+    return [by_short[short] for short in get_close_matches(wanted, by_short, NUM_NEAR, LIKENESS)]
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = [as_name(each, MAX_QUOTED) for each in names[:MAX_NAMED]]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

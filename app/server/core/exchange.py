@@ -1,0 +1,242 @@
+"""One HTTP request's answers, from the search for an engine to the last token. Knows nothing of JSON."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Self
+
+from app.errors import EngineError, RequestError
+from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.core.directory import ModelDirectory
+from app.server.core.mailbox import Mailbox
+from app.server.core.threads import in_thread, start_thread
+from app.server.core.valve import Valve, cost
+from app.server.core.words import Source, fingerprint
+from backends.embedding import Embedded, Question, Ranked
+from backends.protocol import Failed, Finish, Generate, Output, Reading
+
+SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
+CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
+
+Event = tuple[int, Output | Reading | Embedded | Ranked | Failed]
+Said = tuple[int, Output]
+
+_clients = count(1)
+
+
+class Exchange:
+    """Iterates over lists of (index of the choice, Output): all that has come since the last one. Belongs to the
+    server's loop.
+
+    `requests` holds for each prompt those that share it. The first goes ahead; the others are submitted when it has
+    begun, because then the prompt lies in the cache and they take its cells. All of them take turns with those of other
+    exchanges, and while nobody iterates no more than some kilobytes are computed.
+    Leaving the `with` block calls off what is not finished.
+    """
+
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        model: str | None,
+        requests: Sequence[Sequence[Question]],
+        load_seconds: float,
+        mailbox: Mailbox,
+        on_close: Callable[["Exchange"], None],
+    ):
+        self.source = Source(model or "")  # the engine itself once it is open
+        self._directory = directory
+        self._firsts: list[tuple[int, Question]] = []
+        self._others: dict[int, list[tuple[int, Question]]] = {}  # by the index of their first
+        for first, *others in _numbered(requests, next(_clients)):
+            self._firsts.append(first)
+            self._others[first[0]] = others
+        self._load_seconds = load_seconds
+        self._mailbox = mailbox
+        self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None  # done when there are events
+        self._first: list[Said] = []
+        self._pending = set(range(sum(map(len, requests))))
+        self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
+        self._uids: list[int] = []
+        self._valve = Valve(self._pause_all, self._resume_all)
+        # set on the loop, read by the thread that submits: each answer is aborted by one of the two
+        self._called_off = threading.Event()
+
+    async def open(self) -> None:
+        """Submit every prompt and wait for the first event, so that a refusal still has a status of its own.
+
+        Raises UnknownModelError, EngineError when no engine is ready in time, and what iterating raises.
+        """
+        await self._submit_first()
+        self._valve.repeat()  # an answer may have begun before its number was known
+        self._first = await self._next()
+
+    async def _submit_first(self) -> None:
+        deadline = self._loop.time() + self._load_seconds
+        while (source := await in_thread(self._try_submit)) is None:
+            if self._called_off.is_set():
+                raise EngineError(CALLED_OFF)
+            if self._loop.time() > deadline:
+                raise EngineError("The model is still loading. Try again in a moment.")
+        self.source = source
+
+    async def reading(self) -> Reading:
+        """Instead of the answer, of a request that `reads`. Raises as `open`."""
+        event = await self._only_word()
+        assert isinstance(event, Reading)
+        return event
+
+    async def vectors(self) -> Embedded | Ranked:
+        """Of a request that is for vectors or scores of texts. Raises as `open`."""
+        event = await self._only_word()
+        assert isinstance(event, Embedded | Ranked)
+        return event
+
+    async def _only_word(self) -> Reading | Embedded | Ranked:
+        await self._submit_first()
+        while not self._events:
+            await self._wait()
+        _, event = self._events.popleft()
+        self._pending.clear()
+        if isinstance(event, Failed):
+            raise RequestError(event.kind, event.message, event.numbers)
+        if isinstance(event, Output):
+            raise EngineError(CALLED_OFF)
+        return event
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Said]:
+        """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed."""
+        first, self._first = self._first, []
+        if first:
+            return first
+        if not self._pending:
+            raise StopAsyncIteration
+        return await self._next()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """May be called when the loop has ended."""
+        if self._pending and not self._called_off.is_set():
+            self._called_off.set()
+            start_thread(self._abort_all)
+        self._on_close(self)
+
+    def hang_up(self) -> None:
+        """The server stops: whoever reads gets a last sentence."""
+        for index in self._pending:
+            self._put((index, Output(0, "", 0, Finish.ABORT)))
+        self.close()
+
+    async def _next(self) -> list[Said]:
+        """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
+        if not self._events:
+            await self._wait()
+        said = self._take()
+        if self._others:
+            await self._submit_others(said)
+        return said
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _take(self) -> list[Said]:
+        """What has come; what ends the exchange is raised when all before it has been taken."""
+        said: list[Said] = []
+        while self._events:
+            index, event = self._events[0]
+            assert isinstance(event, Output | Failed), "reading() and vectors() are for others"
+            if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
+                if said:
+                    break
+                self._pending.discard(index)
+            self._events.popleft()
+            if isinstance(event, Failed):
+                raise RequestError(event.kind, event.message, event.numbers)
+            self._valve.take(cost(event))
+            if is_end:
+                raise EngineError(CALLED_OFF)
+            if event.finish:
+                self._pending.discard(index)
+            said.append((index, event))
+        return said
+
+    async def _submit_others(self, said: list[Said]) -> None:
+        for index, _ in said:
+            if others := self._others.pop(index, None):
+                await in_thread(partial(self._submit_all, others))
+                self._valve.repeat()
+
+    def _try_submit(self) -> Source | None:
+        """In a thread. The engine, or None when it is loading or coming back from a death."""
+        handle = self._directory.engine(self.source.model or None)
+        try:
+            ready = handle.wait_ready(SLICE_SECONDS)
+            self._handle = handle
+            self._submit_all(self._firsts)
+        except EngineError:
+            if handle.snapshot.state is EngineState.LOADING and not self._uids:
+                return None
+            raise
+        return Source(handle.name, fingerprint(ready))
+
+    def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
+        for index, request in requests:
+            self._submit(index, request)
+
+    def _submit(self, index: int, request: Question) -> None:
+        assert self._handle is not None
+        if self._called_off.is_set():
+            return
+        hear = partial(self._hear, index)
+        handle = self._handle
+        uid = handle.submit(request, hear) if isinstance(request, Generate) else handle.embed(request, hear)
+        self._uids.append(uid)
+        if self._called_off.is_set():
+            self._handle.abort(uid)
+
+    def _abort_all(self) -> None:
+        for handle, uid in self._submitted():
+            handle.abort(uid)
+
+    def _pause_all(self) -> None:
+        for handle, uid in self._submitted():
+            handle.pause(uid)
+
+    def _resume_all(self) -> None:
+        for handle, uid in self._submitted():
+            handle.resume(uid)
+
+    def _submitted(self) -> list[tuple[EngineHandle, int]]:
+        return [(self._handle, uid) for uid in list(self._uids) if self._handle]
+
+    def _hear(self, index: int, event: Output | Reading | Embedded | Ranked | Failed) -> None:
+        """On the engine's reader thread, which must not wait for a slow client."""
+        self._mailbox.post(partial(self._put, (index, event)))
+
+    def _put(self, event: Event) -> None:
+        self._events.append(event)
+        if isinstance(event[1], Output):
+            self._valve.add(cost(event[1]))
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _numbered(requests: Sequence[Sequence[Question]], client: int) -> list[list[tuple[int, Question]]]:
+    """The requests with their indices: OpenAI counts all choices of one prompt before those of the next."""
+    numbers = count()
+    return [[(next(numbers), replace(request, client=client)) for request in shared] for shared in requests]

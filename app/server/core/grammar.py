@@ -1,0 +1,96 @@
+"""The fields that hold an answer to a grammar: OpenAI's response_format, llama-server's and vLLM's names beside it.
+
+Whether a grammar can be used is the engine's to say; here only shapes and lengths are checked.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from app.server.core.fields import Fields, text
+from backends.protocol import Grammar, GrammarKind
+
+MAX_LENGTH = 2**16
+MAX_DEPTH = 64  # of objects and lists in a schema; whatever walks through it calls itself at each
+ANY_OBJECT = {"type": "object"}
+
+
+def _short(value: str) -> str:
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"at most {MAX_LENGTH} characters are allowed")
+    return text(value)
+
+
+Text = Annotated[str, AfterValidator(_short)]
+
+
+def schema(value: Any) -> Grammar:
+    if not isinstance(value, dict):
+        raise ValueError("a JSON schema, which is an object, is expected")
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"a schema nested at most {MAX_DEPTH} deep is expected")
+    source = json.dumps(value)
+    text(json.dumps(value, ensure_ascii=False))
+    if len(source) > MAX_LENGTH:
+        raise ValueError(f"a schema of at most {MAX_LENGTH} characters is expected")
+    return Grammar(GrammarKind.JSON_SCHEMA, source)
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Counted level by level: the value may be nested deeper than a function can call itself."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _format(value: Any) -> Grammar | None:
+    """{"type": "text"}, {"type": "json_object"}, or {"type": "json_schema", "json_schema": {"schema": …}}."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return schema(value.get("schema") or ANY_OBJECT)
+    if kind == "json_schema":
+        named = value.get("json_schema")
+        if not isinstance(named, dict) or "schema" not in named:
+            raise ValueError("json_schema holds a schema")
+        return schema(named["schema"])
+    raise ValueError("an object with the type text, json_object or json_schema is expected")
+
+
+OBJECT = WithJsonSchema({"type": "object"})
+
+
+class GrammarFields(Fields):
+    response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
+    json_schema: Annotated[Any, PlainValidator(schema), OBJECT] | None = None
+    grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")
+    guided_regex: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Self:
+        if len(self._grammars()) > 1:
+            raise ValueError("one of response_format, json_schema, grammar and guided_regex is allowed at a time")
+        return self
+
+    def wanted_grammar(self) -> Grammar | None:
+        return next(iter(self._grammars()), None)
+
+    def _grammars(self) -> list[Grammar]:
+        given = [self.response_format, self.json_schema]
+        if self.grammar:
+            given.append(Grammar(GrammarKind.GBNF, self.grammar))
+        if self.guided_regex:
+            given.append(Grammar(GrammarKind.REGEX, self.guided_regex))
+        return [grammar for grammar in given if grammar]

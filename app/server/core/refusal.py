@@ -1,0 +1,115 @@
+"""Everything that can go wrong with a request, in OpenAI's shape: {"error": {message, type, param, code}}."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from app.errors import (
+    EngineError,
+    ModelFileError,
+    RequestError,
+    SlipstreamError,
+    UnknownModelError,
+    UnloadableError,
+)
+from app.library.gguf import UnreadableFileError
+from app.server.core.limits import MAX_QUOTED
+from backends.bounds import as_name, sentence
+from backends.protocol import FailureKind
+
+BODY_TOO_LARGE = "body_too_large"
+NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
+REFUSED = "refused"  # the type of our own validation errors, which may name the field themselves
+
+STATUS = {
+    FailureKind.CONTEXT_LENGTH: 400,
+    FailureKind.BAD_REQUEST: 400,
+    FailureKind.BAD_TEMPLATE: 400,
+    FailureKind.BAD_MODEL: 503,
+    FailureKind.OUT_OF_MEMORY: 503,
+    FailureKind.ENGINE_DIED: 503,
+    FailureKind.UNAVAILABLE: 503,
+    FailureKind.INTERNAL: 500,
+}
+
+
+class Refusal(Exception):
+    """Why a request is not served, without any dialect's words. The message is cut: a part of it may come from a
+    request, a file or a template.
+
+    param: the field at fault. code: a word for programs.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        self.message = sentence(message)
+        super().__init__(self.message)
+        self.status = status
+        self.param = param and as_name(param, MAX_QUOTED)
+        self.code = code
+        self.headers = dict(headers or {})
+
+
+BUG = Refusal(500, "The server met an error of its own. Its log says more.")
+
+
+def from_slipstream(error: SlipstreamError) -> Refusal:
+    match error:
+        case UnknownModelError():
+            return Refusal(404, str(error), param="model", code="model_not_found")
+        case RequestError(kind=FailureKind.CONTEXT_LENGTH, numbers=(prompt, context)):
+            return _too_long(prompt, context)
+        case RequestError():
+            return Refusal(STATUS[error.kind], str(error), code=error.kind.value)
+        case UnloadableError():
+            return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
+        case EngineError(crash=crash):
+            return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready")
+        case ModelFileError() if not isinstance(error, UnreadableFileError):
+            return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
+        case _:  # a model file that cannot be read now, and the like
+            return Refusal(503, str(error))
+
+
+def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> Refusal:
+    """Starlette's own refusals: no such route, no such method, a body that is no text."""
+    path = as_name(path, MAX_QUOTED)
+    sentences = {404: f"There is no route {path} here.", 405: f"{path} does not offer this method."}
+    phrase = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    code = BODY_TOO_LARGE if status == 413 else phrase
+    return Refusal(status, sentences.get(status, detail), code=code, headers=headers)
+
+
+def from_validation(errors: Sequence[Any]) -> Refusal:
+    """Of several complaints the first: a person mends them one by one."""
+    first = errors[0]
+    location, kind = tuple(first["loc"]), first["type"]
+    if kind == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "")
+        return Refusal(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
+    if location == ("body",) and kind == "missing":
+        return Refusal(400, "The body is empty; a JSON object is expected.")
+    param = _param(location[1:]) or first.get("ctx", {}).get("param", "")
+    reason = str(first["msg"]).removeprefix("Value error, ")  # pydantic's own word for what a validator raised
+    return Refusal(400, f"{param}: {reason}" if param else reason, param=param or None)
+
+
+def _param(location: Sequence[str | int]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).lstrip(".")
+
+
+def _too_long(prompt: int, context: int) -> Refusal:
+    """Clients look for the sentence that OpenAI begins with."""
+    message = (
+        f"This model's maximum context length is {context} tokens, but your prompt has {prompt}. "
+        "Shorten the prompt, or load the model with a larger context."
+    )
+    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value)

@@ -1,0 +1,53 @@
+"""Connects HTTP requests with engines, and knows which of them are in flight."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from app.server.core.directory import ModelDirectory, ModelFacts
+from app.server.core.exchange import Exchange
+from app.server.core.mailbox import Mailbox
+from app.server.core.threads import in_thread
+from backends.embedding import Question
+
+
+class Switchboard:
+    """Belongs to the server's loop; only `num_exchanges` may be read elsewhere."""
+
+    def __init__(self, directory: ModelDirectory, load_seconds: float):
+        self._directory = directory
+        self._load_seconds = load_seconds
+        self._mailbox: Mailbox | None = None  # made with the first request, on the loop
+        self._exchanges: set[Exchange] = set()
+
+    @property
+    def num_exchanges(self) -> int:
+        return len(self._exchanges)
+
+    def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
+        """For each prompt the requests that share it."""
+        self._mailbox = self._mailbox or Mailbox()
+        exchange = Exchange(
+            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
+        )
+        self._exchanges.add(exchange)
+        return exchange
+
+    async def models(self) -> Mapping[str, ModelFacts]:
+        return await in_thread(self._directory.facts)
+
+    async def load(self, model: str | None) -> str:
+        """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""
+        return (await in_thread(partial(self._directory.engine, model))).name
+
+    def loading(self) -> float | None:
+        """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
+        return self._directory.loading()
+
+    def hang_up(self) -> None:
+        for exchange in list(self._exchanges):
+            exchange.hang_up()
+
+    def abandon(self) -> None:
+        """The loop has ended by itself: nobody will read these answers."""
+        for exchange in list(self._exchanges):
+            exchange.close()

@@ -1,0 +1,41 @@
+"""The dialects that the port speaks, and which one a path belongs to. A new one is a folder and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.server.anthropic import errors as anthropic
+from app.server.anthropic.routes import messages_router
+from app.server.core.refusal import Refusal
+from app.server.core.switchboard import Switchboard
+from app.server.llama_server.routes import llama_server_router
+from app.server.ollama import errors as ollama
+from app.server.ollama.routes import ollama_router
+from app.server.openai import errors as openai
+from app.server.openai.chat import chat_router
+from app.server.openai.completions import completions_router
+from app.server.openai.embeddings import embeddings_router
+from app.server.openai.models import models_router
+from app.server.openai.rerank import rerank_router
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """prefixes: what its paths begin with. refuse: a refusal in its shape."""
+
+    prefixes: tuple[str, ...]
+    routers: tuple[Callable[[Switchboard], APIRouter], ...]
+    refuse: Callable[[Refusal], Response]
+
+
+ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response)
+OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response)
+OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
+OPENAI = Dialect(("/",), OF_OPENAI, openai.response)
+DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
+
+
+def refuse(path: str, refusal: Refusal) -> Response:
+    return next(each for each in DIALECTS if path.startswith(each.prefixes)).refuse(refusal)

@@ -1,0 +1,161 @@
+"""The fields of Ollama's routes, and how they become a Generate."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
+from app.server.core.grammar import ANY_OBJECT, schema
+from app.server.core.sampling import SamplingFields
+from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
+from backends.protocol import Generate, Grammar, Message, ToolCall
+
+MAX_MESSAGES = 10_000
+NO_TOOLS = Refused("tools are not there yet", ([],))
+NO_IMAGES = Refused("images cannot be looked at", ([],))
+AT_THE_LOAD = frozenset(
+    {"numa", "num_ctx", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "vocab_only", "use_mmap"}
+    | {"use_mlock", "num_thread", "num_keep"}
+)
+
+Text = Annotated[str, AfterValidator(text)]
+Stop = Annotated[Text, Field(max_length=MAX_STOP_LENGTH)]
+
+
+def _format(value: Any) -> Grammar | None:
+    if value == "":
+        return None
+    return schema(ANY_OBJECT if value == "json" else value)
+
+
+FORMAT_SCHEMA = {"anyOf": [{"enum": ["", "json"]}, {"type": "object"}]}
+
+
+class Options(SamplingFields):
+    """What is chosen when a model is loaded is chosen in Slipstream; a prompt that does not fit is refused, not cut."""
+
+    ignored = AT_THE_LOAD
+    refused = {  # noqa: RUF012
+        "embedding_only": Refused("this route writes text", (False,)),
+        "logits_all": Refused("ask for logprobs elsewhere", (False,)),
+        "penalize_newline": Refused("lines are penalized like other words", (True,)),
+        "tfs_z": Refused("tail-free sampling is not there; min_p is", (1,)),
+    }
+
+    num_predict: Whole | None = Field(None, ge=-2, le=MAX_INT, description="below 0: no limit")
+    stop: list[Stop] | None = Field(None, max_length=MAX_STOPS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stop_is_a_list(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("stop"), str):
+            return {**given, "stop": [given["stop"]]}
+        return given
+
+
+class OllamaFields(Fields):
+    ignored = frozenset({"keep_alive"})
+    refused = {  # noqa: RUF012
+        "logprobs": Refused("they are given at /v1/chat/completions", (False,)),
+        "think": Refused("how long a model thinks cannot be chosen yet", (False,)),
+        "top_logprobs": Refused("they are given at /v1/chat/completions", (0,)),
+    }
+
+    model: Annotated[Text, Field(max_length=MAX_MODEL)]
+    stream: bool | None = Field(None, description="true unless it is said otherwise")
+    options: Options | None = None
+    format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
+
+    @property
+    def streams(self) -> bool:
+        return self.stream is not False
+
+    def generate(self, prompt: tuple[Message, ...] | str, continues: bool = False) -> Generate:
+        options = self.options or Options.model_validate({})
+        limit = options.num_predict
+        return Generate(
+            prompt,
+            sampling=options.sampling(),
+            max_tokens=None if limit is None or limit < 0 else min(limit, MAX_TOKENS),
+            stop=tuple(each for each in options.stop or () if each),
+            grammar=self.format,
+            continues=continues,
+        )
+
+
+class CalledFunction(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    name: Text
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Call(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    function: CalledFunction
+
+    def call(self) -> ToolCall:
+        return ToolCall("", self.function.name, json.dumps(self.function.arguments, ensure_ascii=False))
+
+
+class ChatMessage(Fields):
+    refused = {"images": NO_IMAGES}  # noqa: RUF012
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Text | None = None
+    thinking: Text | None = None
+    tool_calls: list[Call] | None = None
+    tool_name: Text | None = None
+
+    def message(self) -> Message:
+        calls = tuple(call.call() for call in self.tool_calls or ())
+        return Message(self.role, self.content or "", calls, name=self.tool_name, reasoning=self.thinking)
+
+
+class ChatRequest(OllamaFields):
+    refused = OllamaFields.refused | {"tools": NO_TOOLS}
+
+    messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES, description="none: load the model")
+
+    def wanted(self) -> Generate | None:
+        """None: only the model itself."""
+        if not self.messages:
+            return None
+        last = self.messages[-1]
+        continues = last.role == "assistant" and bool(last.content)
+        return self.generate(tuple(each.message() for each in self.messages), continues)
+
+
+class GenerateRequest(OllamaFields):
+    refused = OllamaFields.refused | {
+        "context": Refused("send the earlier turns to /api/chat", ([],)),
+        "images": NO_IMAGES,
+        "suffix": Refused("text is only continued, not filled in", ("",)),
+        "template": Refused("the model's own template is used", ("",)),
+    }
+
+    prompt: Text | None = Field(None, description="none: load the model")
+    system: Text | None = None
+    raw: bool | None = Field(None, description="true: the prompt goes on as it is, without the model's template")
+
+    def wanted(self) -> Generate | None:
+        """None: only the model itself."""
+        if not self.prompt:
+            return None
+        if self.raw:
+            return self.generate(self.prompt)
+        system = [Message("system", self.system)] if self.system else []
+        return self.generate((*system, Message("user", self.prompt)))
+
+
+class ShowRequest(Fields):
+    ignored = frozenset({"verbose"})
+
+    model: Annotated[Text, Field(max_length=MAX_MODEL)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, given: Any) -> Any:
+        return {"model": given["name"], **given} if isinstance(given, dict) and "name" in given else given

@@ -1,0 +1,93 @@
+"""What chat and text completions have in common, as a stream and whole. Subclasses have the words of one choice."""
+
+import json
+import time
+import uuid
+from abc import abstractmethod
+from dataclasses import replace
+from json.encoder import encode_basestring as quoted
+from typing import Any, ClassVar
+
+from app.server.core.choice import Choice, total
+from app.server.core.refusal import Refusal
+from app.server.core.timings import timings_object
+from app.server.core.words import Source, Words
+from app.server.openai import errors
+from app.server.openai.usage import usage
+from backends.protocol import Output
+
+__all__ = ["OpenAIWords", "encode", "quoted"]
+
+DONE = b"data: [DONE]\n\n"
+# json.dumps makes one for every call that asks for anything
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class OpenAIWords(Words):
+    prefix: ClassVar[str]
+    kind: ClassVar[str]
+    chunk_kind: ClassVar[str]
+
+    def __init__(self, source: Source, num_prompts: int = 1, num_choices: int = 1, includes_usage: bool = False):
+        """num_choices: of each prompt."""
+        super().__init__(source, num_prompts * num_choices)
+        self._num_choices = num_choices
+        self._includes_usage = includes_usage
+        self._base = {
+            "id": f"{self.prefix}-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": source.model,
+            "system_fingerprint": source.fingerprint,
+        }
+        # what all chunks begin and end with, written once: only a token's own text is written for each token
+        self._opening = f'data: {encode({**self._base, "object": self.chunk_kind})[:-1]},"choices":['
+        self._closing = '],"usage":null' if includes_usage else "]"
+
+    def go_on(self, index: int, output: Output) -> bytes:
+        """A chunk for the text, if there is any, and one for the end. Logprobs wait for the text that they are of."""
+        choice = self.choices[index]
+        choice.take(output)
+        said = self._chunk(self.text_choice(choice, output.text)) if output.text else ""
+        if output.finish:
+            timings = encode(timings_object(choice.timings))
+            said += self._chunk(encode(self.final_choice(choice)), f',"timings":{timings}')
+        return said.encode()
+
+    def begin(self) -> bytes:
+        return b""
+
+    def end(self) -> bytes:
+        if not self._includes_usage:
+            return DONE
+        return f'{self._opening}],"usage":{encode(self._usage())}}}\n\n'.encode() + DONE
+
+    def break_off(self, refusal: Refusal) -> bytes:
+        return f"data: {encode(errors.body(refusal))}\n\n".encode()
+
+    def whole(self) -> dict[str, Any]:
+        return {
+            **self._base,
+            "object": self.kind,
+            "choices": [self.whole_choice(choice) for choice in self.choices],
+            "usage": self._usage(),
+            "timings": timings_object(total([choice.timings for choice in self.choices])),
+        }
+
+    @abstractmethod
+    def text_choice(self, choice: Choice, said: str) -> str:
+        """As JSON: it is written for every token."""
+
+    @abstractmethod
+    def final_choice(self, choice: Choice) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def whole_choice(self, choice: Choice) -> dict[str, Any]: ...
+
+    def _chunk(self, choices: str, more: str = "") -> str:
+        return f"{self._opening}{choices}{self._closing}{more}}}\n\n"
+
+    def _usage(self) -> dict[str, Any]:
+        """As with OpenAI, a prompt counts once, however many choices it has."""
+        prompts = total([choice.timings for choice in self.choices[:: self._num_choices]])
+        num_said = sum(choice.timings.predicted_n for choice in self.choices)
+        return usage(replace(prompts, predicted_n=num_said))

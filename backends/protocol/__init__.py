@@ -1,0 +1,74 @@
+"""The messages between the application and an engine process. Dataclasses only; knows no engine.
+
+The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
+process.
+The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Reading` for
+a prompt that is only read, `Failed` for a request it refuses, and `Stats` about four times a second while it works.
+From its very start, at least once a second and whatever it does, it says with a `Pulse` that it lives.
+"""
+
+from backends.messages import Message, Tool, ToolCall
+from backends.protocol.failure import Failed, FailureKind
+from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Reads, Resume
+from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
+from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
+from backends.protocol.packing import quickly_packed
+from backends.protocol.ready import Embedding, Loading, Pooling, Ready
+from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
+from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
+from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
+
+__all__ = [
+    "GREEDY",
+    "MISS_SENTENCES",
+    "Abort",
+    "Adapter",
+    "CacheMiss",
+    "Cells",
+    "Chance",
+    "Close",
+    "DeviceMemory",
+    "DraftMode",
+    "DraftSource",
+    "Drafting",
+    "Embedding",
+    "EngineOptions",
+    "Event",
+    "Failed",
+    "FailureKind",
+    "Finish",
+    "FlashAttention",
+    "Generate",
+    "Grammar",
+    "GrammarKind",
+    "KVLayout",
+    "KVType",
+    "Load",
+    "Loading",
+    "Message",
+    "Output",
+    "Outputs",
+    "Overflow",
+    "Pause",
+    "Pooling",
+    "Priority",
+    "Processor",
+    "PromptLogprobs",
+    "Pulse",
+    "Reading",
+    "Reads",
+    "Ready",
+    "Request",
+    "Resume",
+    "SamplingParams",
+    "Stats",
+    "Timings",
+    "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "quickly_packed",
+]
+
+Request = Load | Generate | Abort | Close | Pause | Resume
+
+Event = Loading | Ready | Outputs | Reading | Failed | Stats | Pulse

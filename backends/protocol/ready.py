@@ -1,0 +1,67 @@
+"""How far a load is, and what was loaded."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backends.protocol.options import Adapter, KVLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """0 ≤ fraction ≤ 1 of the weights read."""
+
+    fraction: float
+
+
+class Pooling(StrEnum):
+    """What is made of the vectors of a text's tokens. The names are llama.cpp's."""
+
+    MEAN = "mean"
+    CLS = "cls"  # the first token's
+    LAST = "last"
+    RANK = "rank"  # no vector but a score: how well the second of two texts answers the first
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What a model makes of a text."""
+
+    pooling: Pooling
+    dimensions: int  # of a vector
+    max_tokens: int  # of one text, with those that the tokenizer puts around it
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What was loaded, and what the engine chose where the options left it open."""
+
+    name: str
+    architecture: str
+    num_parameters: int
+    model_bytes: int
+    context: int  # tokens that one request may have, its answer included
+    context_trained: int
+    parallel: int
+    num_layers: int
+    gpu_layers: int
+    device: str  # "CPU", or the backend's name and description
+    threads: int
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: str
+    draft: str  # "off", "lookup", or "lookup + NAME"
+    build: str  # version of the native library
+    load_seconds: float
+    has_chat_template: bool
+    notes: tuple[str, ...] = ()
+    kv_layout: KVLayout = KVLayout.UNIFIED  # never AUTO
+    kv_layout_reason: str = ""  # a sentence
+    adapters: tuple[Adapter, ...] = ()
+    max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
+    embedding: Embedding | None = None  # None: it makes no vectors
+    generates: bool = True  # False: it was made for vectors alone
+
+    @property
+    def is_base(self) -> bool:
+        """It completes text and has no chat format."""
+        return self.generates and not self.has_chat_template

@@ -12,6 +12,7 @@ from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
 from app.server.llama_server.routes import llama_server_router
 from app.server.ollama import errors as ollama
+from app.server.ollama.embed import embed_router
 from app.server.ollama.routes import ollama_router
 from app.server.openai import errors as openai
 from app.server.openai.chat import chat_router
@@ -31,7 +32,7 @@ class Dialect:
 
 
 ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response)
-OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response)
+OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response)
 OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
 OPENAI = Dialect(("/",), OF_OPENAI, openai.response)
 DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant

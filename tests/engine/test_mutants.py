@@ -327,17 +327,8 @@ MUTANTS = {
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     """Fewer schedules than usual: a bug that is worth its name shows within two thousand."""
-    names = (
-        "checkpoints",
-        "drafting",
-        "costs",
-        "room",
-        "schedules",
-        "newcomers",
-        "lookup",
-        "prompt_logprobs",
-        "embedder",
-    )
+    names = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
+    names += ("prompt_logprobs", "embedder")
     tests = [f"tests/engine/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
     # the other plugins take longer to import than most bugs to be found

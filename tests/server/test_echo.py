@@ -9,10 +9,8 @@ HELLO = list(b"Hello")
 
 
 def ask(port: Any, **body: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = port.post("completions", **{"prompt": HELLO, "model": "quick", **body}).json()["choices"][
-        0
-    ]
-    return answer
+    answers = port.post("completions", **{"prompt": HELLO, "model": "quick", **body}).json()["choices"]
+    return dict(answers[0])
 
 
 def test_the_prompt_comes_before_the_answer(port: Any) -> None:

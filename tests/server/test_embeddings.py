@@ -98,3 +98,12 @@ def test_documents_come_in_the_order_of_their_scores(vectors_port: Port, path: s
 @pytest.mark.parametrize("body", [{"query": "q"}, {"query": "q", "documents": []}, {"query": "", "documents": ["a"]}])
 def test_a_ranking_of_nothing_is_refused(vectors_port: Port, body: dict[str, Any]) -> None:
     assert vectors_port.post("rerank", model="ranks", **body).status_code == 400
+
+
+def test_ollamas_clients_have_theirs(vectors_port: Port) -> None:
+    made = vectors_port.client.post("/api/embed", json={"model": "vectors", "input": ["Hello", "a"]}).json()
+    assert made["embeddings"] == [pytest.approx(wanted("Hello")), pytest.approx(wanted("a"))]
+    assert made["prompt_eval_count"] == 6
+    assert vectors_port.client.post("/api/embed", json={"model": "vectors", "input": []}).json()["embeddings"] == []
+    elder = vectors_port.client.post("/api/embeddings", json={"model": "vectors", "prompt": "Hello"}).json()
+    assert elder == {"embedding": pytest.approx(wanted("Hello"))}

@@ -18,7 +18,7 @@ async def vectors(
     """And the name of the engine. Raises as an exchange's `open`."""
     with switchboard.connect(model, [[wanted]]) as exchange:
         made = await unless_disconnected(request.receive, exchange.vectors())
-        return exchange.source.name, made
+        return exchange.source.model, made
 
 
 def as_numbers(made: Embedded) -> list[list[float]]:

@@ -55,7 +55,7 @@ def wanted() -> np.ndarray:
     return torch.nn.functional.normalize(torch.stack(means)).numpy()
 
 
-@pytest.mark.parametrize(("kind", "least"), [("F16", 0.9999), ("Q8_0", 0.999)])
+@pytest.mark.parametrize(("kind", "least"), [("F16", 0.9999), ("Q8_0", 0.998)])
 def test_its_vectors_are_the_published_ones(
     kind: str, least: float, files: dict[str, Path], wanted: np.ndarray, load: Load
 ) -> None:

@@ -145,7 +145,7 @@ class Directory:
         engines = self._supervisor.engines()
         if engines:
             return self._living(next((handle for handle in engines if not _is_down(handle)), engines[0]))
-        entries = self._runnable()
+        entries = [entry for entry in self._runnable() if entry.can_chat]
         if len(entries) == 1:
             return self._load_entry(entries[0])
         if not entries:
@@ -181,7 +181,7 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         context_trained=ready.context_trained if ready else entry.context if entry else None,
         context=ready.context if ready and is_loaded else None,
         cells=stats.cells if stats and is_loaded else None,
-        is_base=not ready.has_chat_template if ready else entry.is_base if entry and entry.is_read else None,
+        is_base=ready.is_base if ready else entry.is_base if entry and entry.is_read else None,
     )
 
 

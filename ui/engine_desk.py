@@ -53,7 +53,7 @@ class EngineDesk(QObject):
     def is_base(self) -> bool:
         """Whether the loaded model has no chat format."""
         ready = self.snapshot.ready if self.snapshot and self.is_ready else None
-        return ready is not None and not ready.has_chat_template
+        return ready is not None and ready.is_base
 
     def load(self, entry: "ModelEntry") -> None:
         """Load this model, and unload the one before."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.model_name import find_model
 from app.cli.terminal import say, say_json, stream, warn
-from app.errors import Cancelled, EngineError, UnknownModelError, UsageError
-from app.library.entry import BASE_MODEL
+from app.errors import Cancelled, EngineError, ModelFileError, UnknownModelError, UsageError
+from app.library.entry import BASE_MODEL, EMBEDDER_MEANS
 from app.library.own_models import SMOLLM2_SIZE
 from backends.protocol import EngineOptions, Finish
 
@@ -81,7 +81,7 @@ def _chat(arguments: argparse.Namespace, interrupts: "Interrupts", question: str
         ready = session.ready()
         for note in (*services.take_notices(), *ready.notes):
             warn(note)
-        if not (ready.has_chat_template or session.is_raw):
+        if ready.is_base and not session.is_raw:
             warn(f"{BASE_MODEL} A chat with it is a plain dialogue; --raw completes your text.")
         if question is not None:
             return _answer_one(session, question, is_json=arguments.json)
@@ -104,8 +104,11 @@ def _choices(arguments: argparse.Namespace, services: "Services") -> tuple["Choi
 def _model(name: str | None, services: "Services") -> "ModelEntry":
     """Raises UnknownModelError or ModelFileError."""
     if name is not None:
-        return find_model(name, services)
-    entries = [entry for entry in services.library.models() if entry.is_offered]
+        entry = find_model(name, services)
+        if entry.is_embedder:
+            raise ModelFileError(f"{entry.id} {EMBEDDER_MEANS}. Choose another model to talk to.")
+        return entry
+    entries = [entry for entry in services.library.models() if entry.can_chat]
     if len(entries) == 1:
         return entries[0]
     if not entries:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from app.cli.terminal import warn
 from app.inference.engine_handle import EngineSnapshot, EngineState
-from app.library.entry import BASE_MODEL
+from app.library.entry import kind_of
 
 
 class EngineNews:
@@ -31,6 +31,6 @@ def _news(before: EngineSnapshot | None, now: EngineSnapshot) -> str | None:
     if has_died:
         return f"“{now.name}” is started again. {now.crash}"
     if now.state is EngineState.READY and before is not None and before.state is EngineState.LOADING:
-        is_base = now.ready is not None and not now.ready.has_chat_template
-        return f"“{now.name}” is loaded. {BASE_MODEL}" if is_base else f"“{now.name}” is loaded"
+        kind = kind_of(now.ready) if now.ready else ""
+        return f"“{now.name}” is loaded. {kind}" if kind else f"“{now.name}” is loaded"
     return None

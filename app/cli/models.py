@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.model_name import find_any
 from app.cli.terminal import show, warn
-from app.library.entry import BASE_MEANS
+from app.library.entry import BASE_MEANS, EMBEDDER_MEANS
 from app.library.naming import is_same_name
 from app.library.own_models import FIRST_MODEL
 from backends.bounds import printable
@@ -85,6 +85,7 @@ def as_document(entry: "ModelEntry") -> dict[str, Any]:
         "added": entry.added.isoformat() if entry.added else None,
         "is_checkpoint": entry.is_checkpoint,
         "is_base": entry.is_base if entry.is_read else None,
+        "is_embedder": entry.is_embedder if entry.is_read else None,
         "is_favourite": entry.is_favourite,
         "note": entry.note,
         "problem": entry.problem,
@@ -104,6 +105,7 @@ def table(entries: Sequence["ModelEntry"]) -> str:
             "",
             *_reasons(entries),
             *([f"base: {BASE_MEANS}", ""] if any(entry.is_base for entry in entries) else []),
+            *([f"embedding: {EMBEDDER_MEANS}", ""] if any(entry.is_embedder for entry in entries) else []),
             f"{_count(entries)}, {_size(total)}",
         ]
     )
@@ -130,7 +132,7 @@ def _row(entry: "ModelEntry") -> tuple[str, ...]:
     context = f"{entry.context:,}" if entry.context else "n/a"
     star = "* " if entry.is_favourite else ""
     kind = "checkpoint" if entry.is_checkpoint else entry.quantization or "n/a"
-    kind = f"{kind}, base" if entry.is_base else kind
+    kind = f"{kind}, {short}" if (short := entry.kind.partition(" ")[0]) else kind
     broken = " (!)" if entry.problem else ""
     return (
         f"{star}{entry.id}{_called(entry)}{broken}",

@@ -94,14 +94,15 @@ def _load(services: "Services", arguments: argparse.Namespace) -> "list[EngineHa
 def _wait_for(handles: "Sequence[EngineHandle]", asked: threading.Event) -> None:
     """Until all are loaded; raises with the first one that fails."""
     from app.inference.engine_handle import EngineState
-    from app.library.entry import BASE_MODEL
+    from app.library.entry import kind_of
 
     for handle in handles:
         while handle.snapshot.state is EngineState.LOADING:
             if asked.wait(0.05):
                 return
         ready = handle.wait_ready()
-        warn(f"{ready.name} is loaded on {ready.device}{'' if ready.has_chat_template else f'. {BASE_MODEL}'}")
+        kind = kind_of(ready)
+        warn(f"{ready.name} is loaded on {ready.device}{f'. {kind}' if kind else ''}")
         for note in ready.notes:
             warn(note)
 

@@ -5,16 +5,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from backends.embedding import EmbeddingEvent
 from backends.protocol import Failed, FailureKind, Finish, Output, Reading
 
-Told = Output | Reading | Failed
+Told = Output | Reading | Failed | EmbeddingEvent
 Sink = Callable[[Any], None]  # of what its request may have for an answer: Told
 
 _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Thread-safe. A sink hears each Output, and last a finish, a Reading or a Failed; nothing after that."""
+    """Thread-safe. A sink hears each Output, and last a finish, a Reading, vectors or a Failed; nothing after that."""
 
     def __init__(self) -> None:
         self._sinks: dict[int, Sink] = {}

@@ -25,6 +25,7 @@ from app.inference.snapshot import EngineSnapshot, EngineState
 from app.inference.standby import Standby
 from app.inference.watchdog import Vitals
 from app.library.gguf import UnreadableFileError
+from backends.embedding import Embedded, EmbeddingEvent, EmbeddingRequest, Question, Ranked
 from backends.protocol import (
     EngineOptions,
     Event,
@@ -133,6 +134,13 @@ class EngineHandle:
         Raises EngineError unless the engine is ready and takes requests, RequestError for a prompt that cannot fit.
         """
         self.check(request)
+        return self._submit(request, sink)
+
+    def embed(self, request: EmbeddingRequest, sink: Sink) -> int:
+        """The same for vectors or scores of texts: its sink hears one word."""
+        return self._submit(request, sink)
+
+    def _submit(self, request: Question, sink: Sink) -> int:
         uid = next(_uids)
         with self._changed:
             if self._snapshot.state is not EngineState.READY or self._outbox is None:
@@ -278,7 +286,7 @@ class EngineHandle:
     def _read(self, connection: Connection, vitals: Vitals) -> None:
         while True:
             try:
-                event: Event = connection.recv()
+                event: Event | EmbeddingEvent = connection.recv()
             except (EOFError, OSError):
                 return
             except Exception:  # the edge: what is no message of ours is the end of this process
@@ -288,7 +296,7 @@ class EngineHandle:
             vitals.hear(event.busy_seconds if isinstance(event, Pulse) else 0.0)
             self._handle(event)
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event | EmbeddingEvent) -> None:
         match event:
             case Outputs():
                 for output in event.outputs:
@@ -298,7 +306,7 @@ class EngineHandle:
                 self._update(
                     state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
                 )
-            case Failed() | Reading():
+            case Failed() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
             case Stats():
                 self._update(stats=event)

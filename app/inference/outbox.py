@@ -10,6 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from app.inference.bounds import num_characters
+from backends.embedding import Embed, EmbeddingRequest, Question, Rank
 from backends.protocol import Abort, Close, Generate, Load, Pause, Request, Resume
 
 MAX_WAITING = 4096  # requests; a program may ask thousands of short questions at once
@@ -26,13 +27,13 @@ class Outbox:
         self._on_lost = on_lost
         # a condition, not a queue alone: what waits is counted, and an abort takes it out again
         self._changed = threading.Condition()
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Request | EmbeddingRequest] = deque()
         self._characters = 0  # of what waits and what is being written
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=f"outbox-{name}", daemon=True)
         self._thread.start()
 
-    def put(self, request: Load | Generate) -> bool:
+    def put(self, request: Load | Question) -> bool:
         """Whether there was room. Returns at once."""
         size = _size(request)
         with self._changed:
@@ -47,7 +48,7 @@ class Outbox:
         """Whether the request still lay here, and is gone. Else the engine is told, after all that waits."""
         with self._changed:
             for index, request in enumerate(self._waiting):
-                if isinstance(request, Generate) and request.uid == uid:
+                if isinstance(request, Question) and request.uid == uid:
                     del self._waiting[index]
                     self._characters -= _size(request)
                     return True
@@ -92,17 +93,24 @@ class Outbox:
                 return
             except Exception:  # the edge: one request that cannot be packed must not hold up the others
                 _log.exception("a request could not be handed to an engine")
-                if isinstance(request, Generate):
+                if isinstance(request, Question):
                     self._on_lost(request.uid)
             with self._changed:
                 self._characters -= _size(request)
 
-    def _next(self) -> Request | None:
+    def _next(self) -> Request | EmbeddingRequest | None:
         """None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             return self._waiting.popleft() if self._waiting else None
 
 
-def _size(request: Request) -> int:
-    return num_characters(request.prompt) if isinstance(request, Generate) else 0
+def _size(request: Request | EmbeddingRequest) -> int:
+    match request:
+        case Generate():
+            return num_characters(request.prompt)
+        case Embed():
+            return sum(map(len, request.inputs))
+        case Rank():
+            return len(request.query) + sum(map(len, request.documents))
+    return 0

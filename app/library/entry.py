@@ -11,9 +11,12 @@ from app.library.manifest import Record
 from app.library.naming import is_same_name, naming_of, stem_of, without_type
 from app.library.origin import Origin
 from app.library.remarks import Check
+from backends.protocol import Ready
 
 BASE_MEANS = "completes text, has no chat format"
 BASE_MODEL = f"Base model: {BASE_MEANS}."
+EMBEDDER_MEANS = "makes vectors of texts, cannot chat"
+EMBEDDER = f"Embedding model: {EMBEDDER_MEANS}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class ModelEntry:
     check: Check | None = None  # the last time its files were hashed
     details: tuple[tuple[str, str], ...] = ()  # what its application says besides: (title, text)
     is_base: bool | None = False  # completes text and has no chat format; None: not known yet
+    is_embedder: bool = False  # makes vectors of texts, and no answers
     place: str = ""
 
     @property
@@ -64,9 +68,25 @@ class ModelEntry:
         return self.is_loadable and not self.is_checkpoint
 
     @property
+    def can_chat(self) -> bool:
+        return self.is_offered and not self.is_embedder
+
+    @property
+    def kind(self) -> str:
+        """Where it is no model to chat with like others: what it is called then."""
+        return "embedding model" if self.is_embedder else "base model" if self.is_base else ""
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files of it, the companions too."""
         return (self.path, *self.parts, *(path for path in (self.mmproj, self.draft) if path is not None))
+
+
+def kind_of(ready: Ready) -> str:
+    """A sentence on a loaded model that is none to chat with like others, else nothing."""
+    if not ready.generates:
+        return EMBEDDER
+    return BASE_MODEL if ready.is_base else ""
 
 
 def installed_entry(record: Record, folder: Path) -> ModelEntry:
@@ -90,6 +110,7 @@ def installed_entry(record: Record, folder: Path) -> ModelEntry:
         sha256=record.sha256,
         source=record.source,
         is_base=record.is_base,
+        is_embedder=record.is_embedder,
         is_loadable=fault is None,
     )
 
@@ -156,6 +177,7 @@ def file_entry(id_: str, path: Path, problem: str | None = None) -> ModelEntry:
         problem,
         parts=part_paths(path)[1:],
         is_base=it.is_base,
+        is_embedder=it.is_embedder,
     )
 
 

@@ -17,6 +17,7 @@ MAX_CONFIG = 4 << 20
 MAX_TYPE = 64  # characters of model_type
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+ENCODERS = frozenset({"BertModel"})  # of those that can be converted
 CHECKPOINT_TYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 
@@ -38,6 +39,7 @@ class Facts:
     problem: str | None = None
     width: int | None = None  # of an embedding; of an image part: to which it projects
     is_base: bool = False
+    is_embedder: bool = False  # makes vectors of texts, and no answers
     is_passing: bool = False
 
 
@@ -53,7 +55,7 @@ def read_facts(found: Found) -> Facts:
     except ModelFileError as fault:
         return Facts(True, problem=str(fault), is_passing=isinstance(fault, UnreadableFileError))
     figures = (it.title, it.architecture, it.parameters, it.quantization, it.context)
-    return Facts(True, *figures, width=it.embedding_length, is_base=it.is_base)
+    return Facts(True, *figures, width=it.embedding_length, is_base=it.is_base, is_embedder=it.is_embedder)
 
 
 def _companion_facts(path: Path, problem: str) -> Facts:
@@ -83,6 +85,7 @@ def _checkpoint_facts(found: Found) -> Facts:
         context=whole(context, MAX_FIGURE),
         problem=problem,
         is_base=_is_base(Path(found.path), config),
+        is_embedder=_makes_vectors(config),
     )
 
 
@@ -100,6 +103,12 @@ def _is_base(folder: Path, config: dict[str, Any]) -> bool:
     tokenizer, kinds = _document(folder / "tokenizer_config.json"), config.get("architectures")
     writes_text = isinstance(kinds, list) and any(isinstance(kind, str) and kind.endswith(WRITERS) for kind in kinds)
     return writes_text and tokenizer is not None and not tokenizer.get("chat_template")
+
+
+def _makes_vectors(config: dict[str, Any]) -> bool:
+    """An encoder: what it is made of has no output of words."""
+    kinds = config.get("architectures")
+    return isinstance(kinds, list) and bool(ENCODERS.intersection(kind for kind in kinds if isinstance(kind, str)))
 
 
 def _document(path: Path) -> dict[str, Any] | None:

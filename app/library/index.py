@@ -14,16 +14,16 @@ from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_dam
 from app.whole_file import changing_file
 from backends.ownership.private import make_private_file, make_private_folder
 
-VERSION = 3  # 1 had paths as text, which not every path is; 2 knew neither base models nor widths
+VERSION = 4  # 1 had paths as text, which not every path is; 2 knew neither base models nor widths; 3 no embedders
 SCHEMA = """
 CREATE TABLE headers (
     path BLOB PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, inode TEXT, is_model INTEGER, title TEXT,
     architecture TEXT, parameters INTEGER, quantization TEXT, context INTEGER, problem TEXT,
-    width INTEGER, is_base INTEGER
+    width INTEGER, is_base INTEGER, is_embedder INTEGER
 ) WITHOUT ROWID
 """
 TABLES = "SELECT name FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_'"
-NUM_COLUMNS = 13
+NUM_COLUMNS = 14
 SECONDS = 1.0  # to wait for another process that writes; then this one does without
 MAX_INTEGER = 2**63
 MAX_DIGITS = 40
@@ -143,9 +143,9 @@ def _fits(value: object) -> bool:
 def _known(row: Row) -> tuple[str, Identity, Facts] | None:
     """None for what `save` cannot have written."""
     path, num_bytes, mtime_ns, inode, is_model, title, *rest = row
-    architecture, parameters, quantization, context, problem, width, is_base = rest
+    architecture, parameters, quantization, context, problem, width, *kinds = rest
     texts = (inode, title, architecture, quantization, "" if problem is None else problem)
-    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, width or 0, is_base)
+    numbers = (num_bytes, mtime_ns, is_model, parameters, 0 if context is None else context, width or 0, *kinds)
     if (
         not isinstance(path, bytes)
         or not _are(str, texts)
@@ -156,7 +156,7 @@ def _known(row: Row) -> tuple[str, Identity, Facts] | None:
         return None
     if min(num_bytes, parameters, context or 0, width or 0) < 0:
         return None
-    known = (architecture, parameters, quantization, context, problem, width, bool(is_base))
+    known = (architecture, parameters, quantization, context, problem, width, *map(bool, kinds))
     facts = Facts(bool(is_model), title, *known)
     return os.fsdecode(path), (num_bytes, mtime_ns, int(inode)), facts
 

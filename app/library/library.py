@@ -292,6 +292,7 @@ def _built_entry(found: Found, facts: Facts | None, mmproj: Path | None) -> Mode
         is_loadable=fault is None and it.is_model,
         details=found.details,
         is_base=it.is_base,
+        is_embedder=it.is_embedder,
     )
 
 

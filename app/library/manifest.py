@@ -44,6 +44,7 @@ class Record:
     sha256: str | None = None  # of `file`, in hexadecimal
     source: str | None = None
     is_base: bool | None = None  # None: of an earlier version, which did not look
+    is_embedder: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ def _record(entry: dict[str, Any]) -> Record:
         raise TypeError("a text is none")
     if not record.id or not all(as_name(text) == text for text in (*texts, record.sha256 or "", record.source or "")):
         raise ValueError("a text is odd")
-    if not isinstance(record.is_base, bool | None):
+    if not isinstance(record.is_base, bool | None) or not isinstance(record.is_embedder, bool):
         raise TypeError("a truth is none")
     if not all(_is_count(count) for count in (record.bytes, record.parameters, record.context or 0)):
         raise TypeError("a number is missing")

@@ -229,6 +229,7 @@ def _record(description: Description, id_: str, path: Path, name: str | None) ->
         draft=None,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
         is_base=description.is_base,
+        is_embedder=description.is_embedder,
     )
 
 

@@ -13,11 +13,14 @@ from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
 from app.server.llama_server.routes import llama_server_router
 from app.server.ollama import errors as ollama
+from app.server.ollama.embed import embed_router
 from app.server.ollama.routes import ollama_router
 from app.server.openai import errors as openai
 from app.server.openai.chat import chat_router
 from app.server.openai.completions import completions_router
+from app.server.openai.embeddings import embeddings_router
 from app.server.openai.models import models_router
+from app.server.openai.rerank import rerank_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,9 @@ class Dialect:
 
 
 ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
-OLLAMA = Dialect(("/api/",), (ollama_router,), ollama.response, ollama.SCHEMA)
-OPENAI = Dialect(
-    ("/",), (models_router, chat_router, completions_router, llama_server_router), openai.response, openai.SCHEMA
-)
+OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
+OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
+OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
 DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
 
 

@@ -27,6 +27,7 @@ MOST: dict[str, int] = {
 RANGES: dict[str, tuple[float, float]] = {
     "rms_norm_eps": (SMALLEST, 1.0),
     "norm_eps": (SMALLEST, 1.0),
+    "layer_norm_eps": (SMALLEST, 1.0),
     "rope_theta": (1.0, 1e15),
     "rope_local_base_freq": (1.0, 1e15),
     "partial_rotary_factor": (SMALLEST, 1.0),

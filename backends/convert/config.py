@@ -56,6 +56,8 @@ class Size(Enum):
     PER_LAYER = "per_layer"  # numbers that each token adds to each layer
     PER_LAYER_ALL = "per_layer_all"
     CONVOLUTION = "convolution"  # taps of a short convolution
+    POSITIONS = "positions"  # each with a vector of its own
+    TOKEN_TYPES = "token_types"  # of the first and of the second text of a pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from backends.convert.files import part_of, publish, require_space
 from backends.convert.gguf_writer import VocabularyWriter
 from backends.convert.metadata import add_metadata
 from backends.convert.plan import plan_tensors
+from backends.convert.sentence_vectors import read_pooling
 from backends.convert.settings import read_config, require_known
 from backends.convert.tokenizer import read_vocabulary
 from backends.convert.vocabulary_writer import add_vocabulary, model_name
@@ -47,6 +48,7 @@ def convert(
         entries = read_weights(source)  # it looks where the files lie
         architecture, config = read_config(source)
         tensors = plan_tensors(architecture, config, entries, type)
+        pooling = read_pooling(source)
         vocabulary = read_vocabulary(source, config.sizes[Size.VOCAB], config.raw)
     except RecursionError as fault:  # of a comparison: what was read may be nearly as deep as Python goes
         raise Refusal(
@@ -59,7 +61,7 @@ def convert(
         name = model_name(source.resolve().name, vocabulary.is_phi3)
         with _closing(writer):
             is_packed = any(tensor.type == "mxfp4" for tensor in tensors)
-            add_metadata(writer, name, architecture, config, "mxfp4" if is_packed else type)
+            add_metadata(writer, name, architecture, config, "mxfp4" if is_packed else type, pooling)
             add_vocabulary(writer, vocabulary)
             write_tensors(writer, tensors, report)
         if is_final:

@@ -3,14 +3,26 @@
 import gguf
 
 from backends.convert.architectures.table import Architecture, Value
-from backends.convert.config import Config
+from backends.convert.config import Config, Size
 from backends.convert.encode import StoredType
+from backends.protocol import Pooling
 
 FILE_TYPES: dict[StoredType, int] = {"f32": 0, "f16": 1, "bf16": 32, "mxfp4": 38}  # llama.h, LLAMA_FTYPE
 
+POOLING = {
+    Pooling.MEAN: gguf.PoolingType.MEAN,
+    Pooling.CLS: gguf.PoolingType.CLS,
+    Pooling.LAST: gguf.PoolingType.LAST,
+}
+
 
 def add_metadata(
-    writer: gguf.GGUFWriter, name: str, architecture: Architecture, config: Config, type_: StoredType
+    writer: gguf.GGUFWriter,
+    name: str,
+    architecture: Architecture,
+    config: Config,
+    type_: StoredType,
+    pooling: Pooling | None = None,
 ) -> None:
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(name)
@@ -20,6 +32,10 @@ def add_metadata(
         value = key.value(config)
         if value is not None:
             _add(writer, f"{architecture.gguf}.{key.name}", value)
+    if pooling is not None:
+        writer.add_pooling_type(POOLING[pooling])
+    if Size.TOKEN_TYPES in config.sizes:
+        writer.add_token_type_count(config.sizes[Size.TOKEN_TYPES])
 
 
 def _add(writer: gguf.GGUFWriter, name: str, value: Value) -> None:

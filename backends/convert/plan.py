@@ -15,7 +15,8 @@ from backends.convert.packed import Packed
 from backends.convert.rope import RopeKind, llama3_factors, longrope_factors, proportional_factors
 
 LAYER = re.compile(r"model\.layers\.(\d{1,5})\.")
-IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)  # a buffer of old transformers, computed from the configuration
+# buffers of old transformers, computed from the configuration
+IGNORED_SUFFIXES = ("rotary_emb.inv_freq", "embeddings.position_ids")
 # llama.cpp computes with these in F32 (conversion/base.py, `prepare_tensors`), and they weigh little
 ALWAYS_F32 = (
     "_norm.weight",
@@ -23,6 +24,8 @@ ALWAYS_F32 = (
     "ffn_gate_inp_shexp.weight",
     "shortconv.conv.weight",
     "ssm_conv1d.weight",
+    "position_embd.weight",
+    "token_types.weight",
 )
 
 
@@ -96,7 +99,7 @@ def _rows(architecture: Architecture, config: Config, has_output: bool) -> Itera
     for layer in range(config.num_layers):
         for row in (*everywhere, *architecture.layers_of.get(config.kind(layer), ())):
             yield row, f"model.layers.{layer}.", f"blk.{layer}.{row.target}"
-    if config.is_tied is False or (config.is_tied is None and has_output):
+    if not architecture.is_encoder and (config.is_tied is False or (config.is_tied is None and has_output)):
         yield OUTPUT, "", OUTPUT.target
 
 

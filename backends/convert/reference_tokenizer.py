@@ -20,6 +20,7 @@ from backends.convert.pretokenizer import find
 from backends.convert.sentencepiece_model import read_model
 from backends.convert.tokenizer import MAX_TOKENIZER_BYTES
 from backends.convert.vocabulary import TokenType
+from backends.convert.wordpiece import is_read_alike
 
 NUM_WORDS = 800
 NUM_SPECIAL = 12
@@ -121,6 +122,8 @@ def _state(part: Any) -> Any:
 
 def _comparable(tokenizer: Any, added: list[Any]) -> Callable[[str], bool]:
     """Whether llama.cpp can give the tokens of a text at all. What it cannot is in the notes of the vocabulary."""
+    if not hasattr(tokenizer.model, "byte_fallback"):  # WordPiece
+        return is_read_alike
     splitter = _state(tokenizer.pre_tokenizer) or {}
     is_composed = normalizer_steps({"normalizer": _state(tokenizer.normalizer)}) == [{"type": "NFC"}]
     has_words = not tokenizer.model.byte_fallback

@@ -1,5 +1,6 @@
 """Reads config.json for the architecture that it names. Refuses what would change the result silently."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from backends.convert.inside import refuse_escapes
 from backends.convert.rope import LOCAL, RopeKind, read_ropes
 from backends.convert.sentences import quoted, shown
 from backends.convert.yarn import yarn_fault
+
+EPSILONS = ("rms_norm_eps", "norm_eps", "layer_norm_eps")
 
 
 def read_config(folder: Path) -> tuple[Architecture, Config]:
@@ -55,7 +58,8 @@ def _merged(architecture: Architecture, raw: Raw) -> Raw:
 
 def find_architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in ARCHITECTURES if name.endswith("ForCausalLM"))
+        suffixes = ("ForCausalLM", "Model")
+        known = ", ".join(re.sub("(ForCausalLM|Model)$", "", name) for name in ARCHITECTURES if name.endswith(suffixes))
         raise Refusal(f"The architecture {shown(name)} is not supported yet. These are: {known}.")
     return ARCHITECTURES[name]
 
@@ -72,7 +76,7 @@ def _config(name: str, architecture: Architecture, raw: Raw) -> Config:
         sizes=_sizes(architecture, raw),
         num_layers=num_layers,
         context=context,
-        norm_epsilon=number(raw, "rms_norm_eps" if "rms_norm_eps" in raw else "norm_eps"),
+        norm_epsilon=number(raw, next((key for key in EPSILONS if key in raw), "norm_eps")),
         rope=rope,
         local_rope=local_rope,
         is_tied=_is_tied(raw),
@@ -124,7 +128,7 @@ def _faults(architecture: Architecture, config: Config) -> Iterator[str]:
     activation = next((raw[name] for name in names if raw.get(name) is not None), architecture.activation)
     if activation not in (architecture.activation, *architecture.other_names):
         yield f"The activation {quoted(activation)}"
-    if raw.get("is_causal") is False:
+    if raw.get("is_causal") is False and not architecture.is_encoder:
         yield "Attention to what comes later in the text (is_causal)"
     if raw.get("per_layer_config") and not architecture.has_layer_settings:
         yield "A per_layer_config"

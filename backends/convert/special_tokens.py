@@ -73,8 +73,9 @@ def _is_id(value: Any, lexicon: Lexicon) -> bool:
     return type(value) is int and 0 <= value < len(lexicon.tokens)
 
 
-def template_ends(document: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The special tokens that the post-processor puts before and after one text, several as one text."""
+def template_ends(document: dict[str, Any], has_pairs: bool = False) -> tuple[str | None, str | None]:
+    """The special tokens that the post-processor puts before and after one text, several as one text. has_pairs: those
+    that BERT's own kind of it puts there count, too."""
     processor = document.get("post_processor") or {}
     steps = processor.get("processors", [processor]) if isinstance(processor, dict) else []
     for step in steps if isinstance(steps, list) else []:
@@ -84,6 +85,8 @@ def template_ends(document: dict[str, Any]) -> tuple[str | None, str | None]:
                 middle = texts.index(None) if None in texts else len(texts)
                 before, after = ("".join(filter(None, part)) for part in (texts[:middle], texts[middle:]))
                 return before or None, after or None
+            case {"type": "BertProcessing", "cls": [str(first), _], "sep": [str(last), _]} if has_pairs:
+                return first, last
             case {"type": "BertProcessing" | "RobertaProcessing" as kind}:
                 raise Refusal(f"The tokenizer puts tokens around a text ({kind}), which llama.cpp cannot do here.")
     return None, None

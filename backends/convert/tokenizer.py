@@ -12,6 +12,7 @@ from backends.convert.files import read_json
 from backends.convert.sentencepiece_model import read_lexicon, read_model
 from backends.convert.special_tokens import add_more_ends, adds, find_special_ids, template_ends
 from backends.convert.vocabulary import AddedToken, Lexicon, TokenType, Vocabulary
+from backends.convert.wordpiece import is_wordpiece, read_wordpiece
 
 MAX_TOKENIZER_BYTES = 48 << 20  # the largest, of Gemma: 33 MB
 PHI3_KEEPING = {"<unk>", "<s>", "<|endoftext|>"}  # llama.cpp leaves the spaces after these to a Phi-3, and no others
@@ -23,7 +24,10 @@ def read_vocabulary(folder: Path, size: int, config: dict[str, Any]) -> Vocabula
     settings = _optional(folder / "tokenizer_config.json")
     document = read_json(folder / "tokenizer.json", MAX_TOKENIZER_BYTES) if _has(folder, "tokenizer.json") else None
     from_model: dict[str, int] = {}
-    if document is not None and (not is_fallback_bpe(document) or _is_gemma4(config)):
+    if document is not None and is_wordpiece(document):
+        added = added_in_json(document, settings)
+        lexicon = read_wordpiece(document, added, size)
+    elif document is not None and (not is_fallback_bpe(document) or _is_gemma4(config)):
         added = added_in_json(document, settings)
         lexicon = (read_gemma4 if is_fallback_bpe(document) else read_byte_level)(document, added, size)
     elif _has(folder, "tokenizer.model"):
@@ -52,6 +56,8 @@ def _finished(
     from_model: dict[str, int],
 ) -> Vocabulary:
     special = find_special_ids(lexicon, settings, config, from_model)
+    if lexicon.model == "bert":
+        return _of_encoder(lexicon, special, document)
     if lexicon.model == "gemma4" and "bos" not in special:  # llama.cpp would end the process
         raise Refusal("The tokenizer names no token that begins a text, which llama.cpp needs for Gemma 4.")
     first, last = template_ends(document)
@@ -64,6 +70,18 @@ def _finished(
     return Vocabulary(
         lexicon, special, adds_bos, adds_eos, read_templates(folder, settings), notes=notes, is_phi3=is_phi3
     )
+
+
+def _of_encoder(lexicon: Lexicon, special: dict[str, int], document: dict[str, Any]) -> Vocabulary:
+    """llama.cpp puts the tokens "bos" and "sep" around every text; of answers, ends and templates it knows nothing."""
+    ids = {text: id_ for id_, text in enumerate(lexicon.tokens)}
+    around = [ids.get(text) if text else None for text in template_ends(document, has_pairs=True)]
+    if None in around or "unk" not in special:
+        raise Refusal("The tokenizer does not say which tokens stand around a text, which llama.cpp needs for BERT.")
+    first, last = around
+    assert first is not None
+    assert last is not None
+    return Vocabulary(lexicon, {**special, "bos": first, "cls": first, "sep": last}, True, False, {}, lexicon.notes)
 
 
 def _is_phi3(lexicon: Lexicon, added: dict[int, AddedToken]) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from backends.child import Refusal
 from backends.convert.chat_template import Templates
 
-Model = Literal["gpt2", "llama", "gemma4"]  # byte-level BPE, SentencePiece, and BPE without words
+Model = Literal["gpt2", "llama", "gemma4", "bert"]  # byte-level BPE, SentencePiece, BPE without words, WordPiece
 
 
 class TokenType(IntEnum):
@@ -45,6 +45,14 @@ class AddedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class WordCase:
+    """What WordPiece makes of a text before it looks words up."""
+
+    is_lowered: bool
+    has_no_accents: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Lexicon:
     """tokens, types, scores: one per row of the embedding. merges: "left right", best first, for BPE."""
 
@@ -55,6 +63,7 @@ class Lexicon:
     merges: list[str] = field(default_factory=list)
     scores: list[float] | None = None
     adds_space: bool = False  # before a text, as SentencePiece does
+    word_case: WordCase | None = None  # of WordPiece
     notes: tuple[str, ...] = ()
 
     def check_integrity(self) -> None:

@@ -27,6 +27,9 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_eos_token(vocabulary.adds_eos)
     if lexicon.adds_space is not (lexicon.model == TAKES_SPACE):
         writer.add_add_space_prefix(lexicon.adds_space)
+    if (case := lexicon.word_case) is not None:
+        writer.add_bool("tokenizer.ggml.normalizer.lowercase", case.is_lowered)
+        writer.add_bool("tokenizer.ggml.normalizer.strip_accents", case.has_no_accents)
     _add_templates(writer, vocabulary.templates)
 
 

@@ -14,6 +14,7 @@ from backends.convert.quantized.tensor import Computed
 from backends.convert.safetensors import Entry, read_checkpoint
 from backends.convert.stored import DTYPES
 
+BUFFERS = ("embeddings.position_ids",)  # whole numbers, which count the positions
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 
 
@@ -28,8 +29,10 @@ def read_weights(folder: Path) -> dict[str, Source]:
             raise Refusal("This checkpoint is quantized and pickled. Choose the original one, in safetensors.")
         return _pickled(folder)
     sources = dequantized(quantization, read_checkpoint(folder))
-    for name, source in sources.items():
-        if isinstance(source, Entry) and source.dtype not in DTYPES:
+    for name, source in [*sources.items()]:
+        if name.endswith(BUFFERS):
+            del sources[name]
+        elif isinstance(source, Entry) and source.dtype not in DTYPES:
             sources[name] = _floats(name, source)
     return sources
 

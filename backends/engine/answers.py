@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from backends.engine.logprobs import Logprobs
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
-from backends.protocol import Finish, Output, Timings
+from backends.protocol import Finish, Output, PromptLogprobs, Timings
 
 
 @dataclass(slots=True)
@@ -86,9 +86,9 @@ class Answers:
             self._on_stop(said.uid)
         if said.finish or answer.text.stopped:
             assert answer.timings, "its first tokens came with the prompt's account"
-            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new)
+            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, said.prompt)
         logprobs = answer.logprobs.take(answer.text) if said.logprobs else ()
-        return Output(said.uid, text, new, None, said.timings, logprobs)
+        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt)
 
     def _read(self, answer: _Answer, said: Said) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -114,10 +114,11 @@ class Answers:
         prompt: Timings,
         text: str = "",
         num_new: int = 0,
+        of_prompt: PromptLogprobs | None = None,
     ) -> Output:
         del self._answers[uid]
         text += answer.text.finish()
         is_cut = answer.text.stopped
         logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
         finish = Finish.STOP if is_cut else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop)
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop, of_prompt)

@@ -5,7 +5,9 @@ import traceback
 from functools import partial
 from queue import SimpleQueue
 
+from backends.embedding import Question
 from backends.engine.adapters import scales
+from backends.engine.embedder import Job
 from backends.engine.news import Stopped
 from backends.engine.runner import Lane, LoadedModel, PromptError, TooLong
 from backends.engine.sequence import Clock, Sequence
@@ -30,7 +32,7 @@ from backends.protocol import (
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
 Encoded = tuple[Sequence, Stops]
-Note = Encoded | Abort | Close | Pause | Resume | Stopped | Failed | Output | Reading | Read
+Note = Encoded | Job | Abort | Close | Pause | Resume | Stopped | Failed | Output | Reading | Read
 
 
 class Encoder:
@@ -44,7 +46,7 @@ class Encoder:
         for thread in self._threads:
             thread.start()
 
-    def add(self, request: Generate) -> None:
+    def add(self, request: Question) -> None:
         self._waiting.add(request)
 
     def abort(self, abort: Abort) -> None:
@@ -67,35 +69,40 @@ class Encoder:
             if lane is Lane.SLOW:  # its grammar is known now, and others may have the same
                 self._waiting.sort_again(lane)
 
-    def _read(self, request: Generate) -> Reading:
-        tokens = self._model.encode(request)
-        return Reading(request.uid, tuple(tokens), tuple(self._model.spell([token]) for token in tokens))
-
-    def _encode(self, arrival: Arrival) -> Encoded | Reading | Failed:
-        request, ready = arrival.request, self._model.ready
-        may_roll = request.overflow is Overflow.ROLL
+    def _encode(self, arrival: Arrival) -> Encoded | Job | Reading | Failed:
+        request = arrival.request
         try:
-            if request.reads:
-                return self._read(request)
-            tokens = self._model.encode(request, None if may_roll else ready.context)
-            if len(tokens) >= ready.context and not may_roll:
-                return _too_long(request.uid, f"{len(tokens)}", len(tokens), ready.context)
-            stops = self._model.stops(request)
-            seq = Sequence.of(request, tokens, ready.context, self._model.eos, stops.tokens)
-            seq.adapters = scales(request.adapters, ready.adapters)
-            seq.sampler = self._model.sampler(request, tokens)
+            if not isinstance(request, Generate):
+                return Job(request, self._model.texts(request))
+            return self._read(request) if request.reads else self._of_answer(request, arrival.time)
         except TooLong as error:
-            return _too_long(request.uid, f"about {error.num_tokens}", error.num_tokens, ready.context)
+            context = self._model.ready.context
+            return _too_long(request.uid, f"about {error.num_tokens}", error.num_tokens, context)
         except PromptError as error:
             return Failed(request.uid, error.kind, str(error))
         except Exception:  # the edge: one request's bug must not end the others
             traceback.print_exc()
             return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
-        seq.clock = Clock(arrived=arrival.time)
+
+    def _read(self, request: Generate) -> Reading:
+        tokens = self._model.encode(request)
+        return Reading(request.uid, tuple(tokens), tuple(self._model.spell([token]) for token in tokens))
+
+    def _of_answer(self, request: Generate, arrived: float) -> Encoded | Failed:
+        ready = self._model.ready
+        may_roll = request.overflow is Overflow.ROLL and request.prompt_logprobs is None
+        tokens = self._model.encode(request, None if may_roll else ready.context)
+        if len(tokens) >= ready.context and not may_roll:
+            return _too_long(request.uid, f"{len(tokens)}", len(tokens), ready.context)
+        stops = self._model.stops(request)
+        seq = Sequence.of(request, tokens, ready.context, self._model.eos, stops.tokens)
+        seq.adapters = scales(request.adapters, ready.adapters)
+        seq.sampler = self._model.sampler(request, tokens)
+        seq.clock = Clock(arrived=arrived)
         return seq, stops
 
 
-def _drop(encoded: Encoded | Reading | Failed) -> None:
+def _drop(encoded: Encoded | Job | Reading | Failed) -> None:
     if isinstance(encoded, tuple) and encoded[0].sampler:
         encoded[0].sampler.close()
 

@@ -8,6 +8,7 @@ from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.drafting.pace import Pace
 from backends.drafting.speculation import Speculation
+from backends.engine.embedder import Embedder
 from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.room import SHORTEST_REST, is_memory_short
@@ -18,7 +19,7 @@ from backends.engine.steady import Steady
 from backends.engine.stops import NO_STOPS, Stops
 from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
-from backends.protocol import Cells, DraftMode, EngineOptions, Failed, FailureKind, Finish
+from backends.protocol import Cells, DraftMode, EngineOptions, Failed, FailureKind, Finish, PromptLogprobs
 
 
 def _to_nobody(_news: News) -> None:
@@ -48,15 +49,16 @@ class Engine:
         self._steady = Steady(self.scheduler)
         self.calibration = Calibration(cache, self.speculation)
         self._sequences: dict[int, Sequence] = {}
+        self.embedder = Embedder(model.pooler, options.max_interval, tell)
 
     @property
     def is_idle(self) -> bool:
-        return self.scheduler.is_idle
+        return self.scheduler.is_idle and not self.embedder.jobs
 
     @property
     def is_blocked(self) -> bool:
         """Nothing can be stepped: idle, or all that is there waits for a state from disk."""
-        return self.scheduler.is_blocked
+        return self.scheduler.is_blocked and not self.embedder.jobs
 
     @property
     def cells(self) -> Cells:
@@ -74,6 +76,8 @@ class Engine:
         if seq := self._sequences.get(uid):
             self.scheduler.finish(seq, Finish.ABORT)
             self._tell_end(seq)
+        else:
+            self.embedder.abort(uid)
 
     def stop(self, uid: int) -> None:
         """A stop string was found in its text, and that was told. Unknown uids are ignored: it has ended meanwhile."""
@@ -94,6 +98,8 @@ class Engine:
 
     def step(self) -> None:
         """Decode one batch: between two decodes stands only what the second one needs."""
+        if self.embedder.jobs:
+            self.embedder.step(is_beside_answers=bool(self.scheduler.running))
         begin = self._stepped = perf_counter()
         again = self._steady.next()
         steps = again or self._schedule(begin)
@@ -121,6 +127,7 @@ class Engine:
             return False
         self._stepped = perf_counter()
         self.speculation.shrink()
+        self.embedder.rest()
         return self.scheduler.cache.room.shrink()
 
     def take(self, read: Read) -> None:
@@ -132,6 +139,7 @@ class Engine:
         """After a broken decode: drop every answer, with an apology, and forget the cache."""
         for seq in list(self._sequences.values()):
             self._lose(seq, FailureKind.INTERNAL, sentence)
+        self.embedder.fail_all(sentence)
         self.scheduler.cache.clear()
 
     def close(self) -> None:
@@ -180,15 +188,21 @@ class Engine:
             self._store.costs.prompt_token = costs.prompt_token
 
     def _said(self, step: Step, tokens: list[int], now: float) -> Said:
-        seq, timings = step.seq, None
+        seq, timings, prompt = step.seq, None, None
         if seq.clock.first_token is None:
             seq.clock.first_token = now
-            timings = seq.timings()
+            timings, prompt = seq.timings(), self._prompt_logprobs(seq)
         if seq.failure:
             self._lose(seq, FailureKind.BAD_REQUEST, seq.failure)
         elif seq.finish:
             self._forget(seq)
-        return Said(seq.uid, tokens, len(step.draft), seq.num_rolled, seq.finish, step.logprobs, timings)
+        said = tokens if seq.max_tokens else []  # else its prompt is all that was wanted
+        return Said(seq.uid, said, len(step.draft), seq.num_rolled, seq.finish, step.logprobs, timings, prompt)
+
+    def _prompt_logprobs(self, seq: Sequence) -> PromptLogprobs | None:
+        if seq.num_prompt_alternatives is None:
+            return None
+        return PromptLogprobs(self.model.spell(seq.tokens[:1]), tuple(seq.prompt_logprobs))
 
     def _tell_end(self, seq: Sequence) -> None:
         assert seq.finish

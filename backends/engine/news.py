@@ -5,9 +5,10 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from backends.embedding import Embedded, Ranked
 from backends.engine.runner import Later
 from backends.engine.stops import Stops
-from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Processor, Timings
+from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Outputs, Processor, PromptLogprobs, Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen datacl
     finish: Finish | None
     logprobs: list[Later]  # of all tokens, if they are wanted
     timings: Timings | None  # with its first tokens: the prompt's account
+    prompt: PromptLogprobs | None = None  # the same, if wanted
 
     @property
     def num_accepted(self) -> int:
@@ -85,7 +87,14 @@ class Counts:
     processor: Processor | None = None
 
 
-News = Begun | Stepped | Again | Ended | Lost | Counts
+@dataclass(frozen=True, slots=True)
+class Told:
+    """To be told as it is: the outcome of what is no answer."""
+
+    event: Embedded | Ranked | Failed | Outputs
+
+
+News = Begun | Stepped | Again | Ended | Lost | Counts | Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,12 @@ class PrefixCache:
 
     def must_wait(self, seq: Sequence) -> bool:
         """Whether a state that serves seq is being read from disk; the reading has begun then."""
-        wanted = seq.tokens[:-1]
+        wanted = seq.reusable
         return self.keeper.must_wait(seq, wanted, self.match(wanted, seq.adapters)[1])
 
     def admit(self, seq: Sequence) -> bool:
         """Give seq a slot, filled with the longest prefix known. False when every slot is busy, and no more can be."""
-        slots, wanted = self.slots, seq.tokens[:-1]  # the last token must be decoded for its logits
+        slots, wanted = self.slots, seq.reusable
         source, length = self.match(wanted, seq.adapters)
         if not slots.free and not slots.idle:
             self.room.reserve(len(seq.tokens), length, wants_slot=True)
@@ -90,7 +90,7 @@ class PrefixCache:
 
     def catch_up(self, seq: Sequence) -> None:
         """Let a running sequence have what another slot has come to hold of its prompt."""
-        source, length = self.match(seq.tokens[:-1], seq.adapters)
+        source, length = self.match(seq.reusable, seq.adapters)
         if source is None or length <= seq.num_computed:
             return
         assert seq.slot is not None
@@ -259,4 +259,6 @@ class PrefixCache:
 
     def _why(self, seq: Sequence, found: int, known: Known) -> CacheMiss | None:
         """Why not all but the last token were found."""
+        if seq.num_unscored:
+            return CacheMiss.LOGPROBS
         return self._misses.reason(seq.tokens[:-1], found, known, self.slots.foreign(seq.adapters))

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 
 from backends import registry
 from backends.child import redirect_output, settle
+from backends.engine.embedder import Job
 from backends.engine.encoder import Note
 from backends.engine.engine import Engine
 from backends.engine.heartbeat import Heartbeat
@@ -198,6 +199,8 @@ class Loop:
                 self._sender.send(Outputs((note,)))
             case Read():
                 self._engine.take(note)
+            case Job():
+                self._engine.embedder.add(note)
             case (seq, stops):
                 self._engine.add(seq, stops)
 

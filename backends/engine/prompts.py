@@ -25,19 +25,21 @@ class Prompts:
 
     def steps(self, prompts: list[Sequence], share: Share) -> list[Step]:
         """Chunks, as far as they go in the step's time."""
-        steps = []
+        steps, may_score = [], self._cache.runner.max_scored
         for seq in self._turns.order(self._readers(prompts)):
-            if share.is_spent:
+            if share.is_spent or (seq.num_unscored and not may_score):
                 self._behind.add(seq)
                 continue
             if seq in self._behind:
                 self._behind.remove(seq)
                 self._cache.catch_up(seq)
             begin = seq.num_computed
-            num_tokens = share.take(begin, self._cache.checkpoints.chunk_end(seq) - begin)
+            most = self._cache.checkpoints.chunk_end(seq) - begin
+            num_tokens = share.take(begin, min(most, may_score) if seq.num_unscored else most)
             if num_tokens:
                 self._turns.took(seq, self._pace.seconds(num_tokens, begin))
                 steps.append(Step(seq, seq.tokens[begin : begin + num_tokens]))
+                may_score -= len(steps[-1].scored)
         return steps
 
     def forget(self, seq: Sequence) -> None:

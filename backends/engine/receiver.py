@@ -8,6 +8,7 @@ import traceback
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
+from backends.embedding import Embed, EmbeddingRequest, Rank
 from backends.engine.encoder import Encoder, Note
 from backends.engine.runner import LoadedModel
 from backends.protocol import Abort, Close, Generate, Pause, Request, Resume
@@ -42,9 +43,9 @@ class Receiver:
             sys.stderr.flush()
             os._exit(1)
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: Request | EmbeddingRequest) -> None:
         match request:
-            case Generate():
+            case Generate() | Embed() | Rank():
                 assert self._encoder, "the application asks when the engine is ready"
                 self._encoder.add(request)
             case Abort() if self._encoder:

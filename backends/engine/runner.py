@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from backends.embedding import EmbeddingRequest, Question
+from backends.engine.pooler import Pooler
 from backends.engine.sequence import Sampler, Sequence
 from backends.engine.stops import Stops
 from backends.prompt_cache.state import Payload
@@ -90,6 +92,16 @@ class Step:
     def num_rows(self) -> int:
         return len(self.tokens) + len(self.draft)
 
+    @property
+    def scored(self) -> range:
+        """Its rows whose logits say what the model thinks of the prompt's next token, where that is wanted."""
+        seq = self.seq
+        if not seq.num_unscored:
+            return range(0)
+        first = len(seq.prompt_logprobs) - seq.num_computed
+        assert first >= 0, "logits that were wanted were not seen"
+        return range(first, min(len(self.tokens), seq.num_prompt - 1 - seq.num_computed))
+
 
 class Runner(Protocol):
     """A KV cache of a size that changes, and the forward pass that fills it."""
@@ -98,6 +110,7 @@ class Runner(Protocol):
     limit: Size  # what it may become
     cell_step: int  # cells come in multiples of it, but for the limit
     max_batch_tokens: int  # at every size
+    max_scored: int  # rows of a step that may be scored: their logits take memory
     shares_cells: bool  # False: each slot has its part of the cells, and room made in another one helps nobody
     # guesses that a step can take back; None: any number. If it is a number the model is recurrent: slots go back to
     # checkpoints alone, and where one sequence of a step guesses, all guess alike
@@ -140,7 +153,8 @@ class Runner(Protocol):
 
     def run(self, steps: Many[Step]) -> list[list[int]]:
         """Decode all tokens and drafts; for each step its sampled tokens: none before the end of a prompt,
-        else the accepted drafts and the one token after them. Raises KVFull."""
+        else the accepted drafts and the one token after them. Of the rows that are scored the sequences get the
+        logprobs. Raises KVFull."""
 
     def close(self) -> None: ...
 
@@ -151,14 +165,18 @@ class LoadedModel(Protocol):
     ready: Ready
     runner: Runner
     draft_runner: Runner | None
+    pooler: Pooler | None  # None: it makes no vectors
     eos: frozenset[int]
 
-    def lane(self, request: Generate) -> Lane:
+    def lane(self, request: Question) -> Lane:
         """Where it waits. Takes no time."""
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:
         """Token ids of its prompt; never empty. Raises PromptError; with a `context`, TooLong for a text that is far
         longer."""
+
+    def texts(self, request: EmbeddingRequest) -> list[list[int]]:
+        """Token ids of what its pooler shall read, none of them empty. Raises PromptError."""
 
     def stops(self, request: Generate) -> Stops:
         """The texts that end its answer: its own, and those of the chat's format."""

@@ -16,6 +16,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
+from backends.embedding import EmbeddingEvent
 from backends.engine.news import News
 from backends.protocol import Event, Pulse
 
@@ -30,14 +31,14 @@ class Sender:
     def __init__(self, connection: Connection):
         self._connection = connection
         self._letters: SimpleQueue[Event | News | None] = SimpleQueue()
-        self._events: Callable[[News], Iterable[Event]] | None = None
+        self._events: Callable[[News], Iterable[Event | EmbeddingEvent]] | None = None
         # no methods of ours: they stand between two decodes
         self.tell: Callable[[News], None] = self._letters.put
         self.num_behind: Callable[[], int] = self._letters.qsize
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
-    def begin(self, events: Callable[[News], Iterable[Event]]) -> None:
+    def begin(self, events: Callable[[News], Iterable[Event | EmbeddingEvent]]) -> None:
         """What the application is to be told of news; it is made in the sender's thread. Before the first `tell`."""
         self._events = events
 
@@ -66,7 +67,7 @@ class Sender:
             sys.stderr.flush()
             os._exit(1)
 
-    def _said(self, letter: Event | News) -> Iterable[Event]:
+    def _said(self, letter: Event | News) -> Iterable[Event | EmbeddingEvent]:
         if not isinstance(letter, News):
             return (letter,)
         assert self._events, "news before `begin`"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.prompt_cache.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Overflow, Priority, Timings
+from backends.protocol import Finish, Generate, Overflow, Priority, Timings, TokenLogprob
 
 MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so many times its context
 
@@ -36,6 +36,8 @@ class Sequence:
     max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
+    num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)  # of the second one and those that follow it
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
     window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
     head: int = 0  # tokens at the beginning that stay
@@ -70,12 +72,13 @@ class Sequence:
         seq = cls(
             request.uid,
             tokens,
-            max_tokens=min(request.max_tokens or room, room),
+            max_tokens=room if request.max_tokens is None else min(request.max_tokens, room),
             eos=stop_tokens if request.ignore_eos else eos | stop_tokens,
             priority=request.priority,
             client=request.client,
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
+            num_prompt_alternatives=request.prompt_logprobs,
         )
         if request.overflow is Overflow.ROLL:
             seq.make_rolling(context, request.max_tokens)
@@ -85,7 +88,7 @@ class Sequence:
         """Go on when `window` tokens are reached. A prompt that reaches them loses its middle now."""
         assert window >= 4, "a roll would leave nothing"
         self.window, self.head = window, min(self.num_prompt, window // 4)
-        self.max_tokens = max_tokens or MAX_WINDOWS * window
+        self.max_tokens = MAX_WINDOWS * window if max_tokens is None else max_tokens
         if self.must_roll:
             self.roll()
             self.num_prompt = len(self.tokens)
@@ -108,12 +111,25 @@ class Sequence:
     @property
     def most_guesses(self) -> int:
         """That this answer has use for in one step."""
-        left = self.room - 1
+        left = max(0, self.room - 1)
         return left if self.max_draft is None else min(left, self.max_draft)
 
     @property
     def must_roll(self) -> bool:
         return self.window is not None and len(self.tokens) >= self.window and not self.finish
+
+    @property
+    def num_unscored(self) -> int:
+        """Tokens of the prompt whose logprobs are wanted and not known yet."""
+        if self.num_prompt_alternatives is None:
+            return 0
+        return self.num_prompt - 1 - len(self.prompt_logprobs)
+
+    @property
+    def reusable(self) -> list[int]:
+        """Of its tokens those that need not be decoded where a slot holds them."""
+        end = len(self.tokens) - 1  # the last must be decoded for its logits
+        return self.tokens[: len(self.prompt_logprobs) if self.num_unscored else end]
 
     @property
     def cached_tokens(self) -> list[int]:
@@ -123,9 +139,9 @@ class Sequence:
     def append(self, token: int) -> None:
         self.tokens.append(token)
         self.completion.append(token)
-        if token in self.eos:
+        if token in self.eos and self.max_tokens:
             self.finish = Finish.STOP
-        elif self.num_completion == self.max_tokens:
+        elif self.num_completion >= self.max_tokens:
             self.finish = Finish.LENGTH
 
     def roll(self) -> tuple[int, int]:

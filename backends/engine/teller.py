@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+from backends.embedding import EmbeddingEvent
 from backends.engine.account import Account
 from backends.engine.answers import Answers
-from backends.engine.news import Again, Begun, Counts, Ended, Lost, News, Stepped
+from backends.engine.news import Again, Begun, Counts, Ended, Lost, News, Stepped, Told
 from backends.engine.runner import LoadedModel
 from backends.protocol import Event, Output, Outputs
 
@@ -15,7 +16,7 @@ class Teller:
         self._answers = Answers(model.piece, on_stop)
         self._account = Account(model.devices)
 
-    def events(self, news: News) -> Iterable[Event]:
+    def events(self, news: News) -> Iterable[Event | EmbeddingEvent]:
         match news:
             case Stepped():
                 return self._say(news)
@@ -27,6 +28,8 @@ class Teller:
                 return _together(self._answers.end(news))
             case Lost(failed) if failed.uid is not None and self._answers.lose(failed.uid):
                 return (failed,)
+            case Told(event):
+                return (event,)
             case Counts():
                 return (self._account.stats(news),)
         return ()

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from backends.embedding import Question
 from backends.engine.runner import Lane
-from backends.protocol import Generate
 
 
 @dataclass(eq=False, slots=True)
 class Arrival:
     """A request, and when it came in seconds of time.perf_counter()."""
 
-    request: Generate
+    request: Question
     number: int
     lane: Lane
     time: float = field(default_factory=time.perf_counter)
@@ -38,7 +38,7 @@ class Waiting:
     Under a lock: to call a request off, one must reach into the middle of what waits, and know what an encoder has in
     hand."""
 
-    def __init__(self, lane_of: Callable[[Generate], Lane]):
+    def __init__(self, lane_of: Callable[[Question], Lane]):
         self._lane_of = lane_of
         self._waiting: dict[int, Arrival] = {}
         self._in_hand: dict[int, Asker | None] = {}
@@ -48,7 +48,7 @@ class Waiting:
         self._is_closed = False
         self._changed = threading.Condition()
 
-    def add(self, request: Generate) -> None:
+    def add(self, request: Question) -> None:
         with self._changed:
             self._waiting[request.uid] = Arrival(request, next(self._numbers), self._lane_of(request))
             self._changed.notify_all()

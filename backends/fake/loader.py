@@ -4,9 +4,11 @@ import re
 import threading
 from collections.abc import Callable
 
+from backends.embedding import EmbeddingRequest, Question, Rank
 from backends.engine.runner import Lane, LoadError, PromptError, Size
 from backends.engine.sequence import Sampler
 from backends.engine.stops import Stops
+from backends.fake.pooler import FakePooler
 from backends.fake.runner import FakeRunner, die
 from backends.protocol import (
     DeviceMemory,
@@ -16,6 +18,7 @@ from backends.protocol import (
     KVLayout,
     Load,
     Message,
+    Pooling,
     Processor,
     Reads,
     Ready,
@@ -57,6 +60,7 @@ class FakeModel:
             self.draft_runner = FakeRunner(
                 careless_token, start.slots, cells, shares_cells=not in_streams, limit=limit, cell_step=STEP
             )
+        self.pooler = FakePooler(Pooling.RANK if "-reranker" in load.model.name else Pooling.MEAN, context)
         self._processor = Processor(1, 2, is_crowded=True) if "busy" in load.model.name else None
         self.ready = Ready(
             name=load.name,
@@ -81,13 +85,22 @@ class FakeModel:
             kv_layout_reason="As it was asked for.",
             adapters=options.adapters,
             max_characters=context * LONGEST_PIECE,
+            embedding=self.pooler.embedding,
+            generates="-embedder" not in load.model.name,
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
-    def lane(self, request: Generate) -> Lane:  # noqa: ARG002
+    def lane(self, request: Question) -> Lane:  # noqa: ARG002
         return Lane.PLAIN
 
+    def texts(self, request: EmbeddingRequest) -> list[list[int]]:
+        if isinstance(request, Rank):
+            return [list(f"{request.query}\n{document}".encode()) for document in request.documents]
+        return [list(text.encode()) if isinstance(text, str) else list(text) for text in request.inputs]
+
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
+        if not self.ready.generates:
+            raise PromptError(FailureKind.BAD_REQUEST, f"“{self.ready.name}” makes vectors of texts, and cannot chat.")
         prompt = request.prompt
         if isinstance(prompt, str):
             return [*prompt.encode()] if request.reads is Reads.BARE else [*prompt.encode(), ANSWER]
@@ -138,8 +151,8 @@ def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
-    note to it, `…-base…` has no chat template, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long
-    per step."""
+    note to it, `…-base…` has no chat template, `…-embedder…` makes vectors alone, `…-reranker…` scores instead,
+    `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

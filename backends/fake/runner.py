@@ -76,6 +76,7 @@ class FakeRunner:
         self.num_refused = 0
         self.num_losses = 0
         self.max_batch_tokens = max_batch_tokens
+        self.max_scored = max_batch_tokens
         self.max_draft = max_draft
         self.window = window
         self.can_cut_saved = max_draft is None and window is None
@@ -209,6 +210,7 @@ class FakeRunner:
         num_rows = sum(step.num_rows for step in steps)
         assert 0 < num_rows <= self.max_batch_tokens, "a batch of no rows or too many"
         assert all(step.tokens for step in steps), "a step without tokens has no logits"
+        assert sum(len(step.scored) for step in steps) <= self.max_scored, "more logits than there is memory for"
         is_level = len({step.num_rows for step in steps}) == 1 or not any(step.draft for step in steps)
         assert self.max_draft is None or is_level, "guesses of several lengths in one step of a recurrent model"
         if self._is_full({step.seq.slot: step.num_rows for step in steps}):
@@ -250,6 +252,10 @@ class FakeRunner:
         assert all(cell.adapters == seq.adapters for cell in held), "the slot's cells were made with other adapters"
         assert self._firsts[seq.slot] <= self._least_first(seq.slot), "the window reaches cells that are gone"
         samples = step.samples
+        for at in step.scored:
+            assert seq.num_prompt_alternatives is not None
+            token = seq.tokens[seq.num_computed + at + 1]
+            seq.prompt_logprobs.append(scripted_logprob(token, seq.num_prompt_alternatives))
         held += [Cell(token, seq.adapters) for token in step.tokens]
         if not samples:
             assert not step.draft

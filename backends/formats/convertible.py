@@ -33,6 +33,7 @@ CONVERTIBLE = frozenset(
         "OlmoeForCausalLM",
         "Olmo2ForCausalLM",
         "Olmo3ForCausalLM",
+        "BertModel",
     }
 )
 MAX_NAME = 64

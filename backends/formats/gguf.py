@@ -36,6 +36,7 @@ MAX_TITLE = 1000  # characters of general.name that are looked at
 MAX_FIGURE = 2**31 - 1  # llama.cpp counts in 32 bits
 FIGURES = ("block_count", "context_length", "embedding_length")  # that every reader relies on
 ENCODERS = ("t5", "t5encoder", "wavtokenizer-dec")  # those whose headers do not say so
+DIFFUSION = ("dream", "llada", "llada-moe", "rnd1")  # they see what follows, and write all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Description:
     has_chat_template: bool
     title: str = ""
     is_base: bool = False
+    is_embedder: bool = False  # made for vectors of texts, not to write
 
 
 def read_header(path: Path, *, keep_arrays: bool | frozenset[str] = False) -> Header:
@@ -197,6 +199,7 @@ def describe(header: Header, others: Sequence[Header] = ()) -> Description:
         has_chat_template=has_chat_template,
         title=title,
         is_base=not has_chat_template and _completes_text(header),
+        is_embedder=makes_vectors(header),
     )
 
 
@@ -212,6 +215,11 @@ def _completes_text(header: Header) -> bool:
     settings, architecture = header.metadata, header.architecture
     is_causal = bool(settings.get(f"{architecture}.attention.causal", True))
     return is_causal and architecture not in ENCODERS and not settings.get(f"{architecture}.pooling_type")
+
+
+def makes_vectors(header: Header) -> bool:
+    """Whether it was made for vectors of texts, or scores of them, and not to write."""
+    return not _completes_text(header) and header.architecture not in (*ENCODERS, *DIFFUSION)
 
 
 def _quantization(header: Header, tensors: Sequence[TensorInfo]) -> str:

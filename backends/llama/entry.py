@@ -8,12 +8,13 @@ from backends.protocol import Load
 from backends.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from backends.llama.encoder_model import EncoderModel
     from backends.llama.model import LlamaModel
 
 TEMPLATES = ("backends.llama.chat_writing",)  # what its jobs import
 
 
-def prepare() -> "Callable[[Load, Callable[[float], None]], LlamaModel]":
+def prepare() -> "Callable[[Load, Callable[[float], None]], LlamaModel | EncoderModel]":
     """All that needs no model yet; then the function that loads one, once. It raises LoadError."""
     rendering = Sandbox(imports=TEMPLATES)
     rendering.start()
@@ -25,7 +26,7 @@ def prepare() -> "Callable[[Load, Callable[[float], None]], LlamaModel]":
         rendering.close()
         raise
 
-    def load(load: Load, report: Callable[[float], None]) -> "LlamaModel":
+    def load(load: Load, report: Callable[[float], None]) -> "LlamaModel | EncoderModel":
         fingerprint.take_fingerprint(load.model)
         rendering.log = load.log
         try:

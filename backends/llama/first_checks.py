@@ -4,7 +4,7 @@ from pathlib import Path
 
 from backends.engine.runner import LoadError
 from backends.formats import FormatError
-from backends.formats.gguf import read_header
+from backends.formats.gguf import Header, read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama.defaults import default_context
 from backends.llama.fingerprint import other_parts
@@ -16,13 +16,17 @@ from backends.llama.placement import CUDA, Placement, check_context, free_bytes
 from backends.protocol import EngineOptions, FailureKind
 
 
+def checked_header(path: Path) -> Header:
+    try:
+        return header_of(path)
+    except FormatError as error:
+        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+
+
 def check_cache(path: Path, options: EngineOptions, placement: Placement, devices: tuple[NativeDevice, ...]) -> KVShape:
     """The cache's shape, judged before any native call: what a type does to a cache that it does not fit is not
     always a refusal, and what a context does that can never be held is not always one either."""
-    try:
-        header = header_of(path)
-    except FormatError as error:
-        raise LoadError(FailureKind.BAD_MODEL, str(error)) from error
+    header = checked_header(path)
     is_cuda = placement.attempts[0] > 0 and any(device.name.startswith(CUDA) for device in devices)
     shape = KVShape.of(header)
     if sentence := refusal(shape, header.architecture, options, is_cuda):

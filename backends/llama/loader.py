@@ -2,29 +2,38 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
+from backends.formats.gguf import makes_vectors
 from backends.llama import native
+from backends.llama.allowance import Allowance
 from backends.llama.draft_model import draft_name, open_draft
-from backends.llama.first_checks import check_adapters, check_cache
+from backends.llama.encoder_model import EncoderModel, load_encoder
+from backends.llama.first_checks import check_adapters, check_cache, checked_header
+from backends.llama.kv_shape import KVShape
 from backends.llama.model import LlamaModel
 from backends.llama.native import NativeDevice
 from backends.llama.placement import default_threads, device_name, place, total_bytes
+from backends.llama.pooler import LlamaPooler
 from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
 from backends.llama.target import Target, open_target
 from backends.llama.template import chat_template
 from backends.llama.threads import NativeThreads
-from backends.protocol import Load, Ready
+from backends.protocol import Embedding, KVType, Load, Ready
 from backends.sandbox.sandbox import Sandbox
 
 
-def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None = None) -> LlamaModel:
+def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None = None) -> LlamaModel | EncoderModel:
     """Raises LoadError with a sentence for the person who asked. The model closes the sandbox of its chats."""
     begin = time.perf_counter()
     native.start()
     options, notes = load.options, list(load.notes)
     check_options(options)
+    if makes_vectors(header := checked_header(load.model)):
+        if rendering:
+            rendering.close()
+        return load_encoder(load, header, report)
     check_adapters(load.model, options)
     devices = native.devices()
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
@@ -35,18 +44,34 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         threads = NativeThreads(options.threads or default_threads())
         resources.callback(threads.close)
         target = open_target(load.model, shape, options, placement, threads, notes, report, resources)
+        pooler = resources.enter_context(closing(_pooler(target, shape, threads)))
         draft = open_draft(target, notes, resources)
         words = target.model.vocabulary
         template = chat_template(target.model.metadata.chat_template, words.named_tokens(), words.has_control)
         notes += template.probe(rendering)
-        ready = _ready(load.name, target, draft, devices, time.perf_counter() - begin, tuple(notes))
-        return LlamaModel(target, draft, ready, template, rendering, resources.pop_all())
+        ready = _ready(load.name, target, draft, pooler.embedding, devices, time.perf_counter() - begin, tuple(notes))
+        return LlamaModel(target, draft, pooler, ready, template, rendering, resources.pop_all())
+
+
+def _pooler(target: Target, shape: KVShape, threads: NativeThreads) -> LlamaPooler:
+    options = target.options
+    assert options.threads
+    return LlamaPooler(
+        target.model,
+        target.layout.context,
+        Allowance(shape.bytes_per_token(KVType.F16, KVType.F16), target.is_on_gpu),
+        options.threads,
+        options.flash_attention,
+        threads.of_draft() if target.threads else None,  # its times are none of the answers'
+        tuple(adapter.scale for adapter in options.adapters),
+    )
 
 
 def _ready(
     name: str,
     target: Target,
     draft: LlamaRunner | None,
+    embedding: Embedding,
     devices: tuple[NativeDevice, ...],
     seconds: float,
     notes: tuple[str, ...],
@@ -76,4 +101,5 @@ def _ready(
         kv_layout=layout.kind,
         kv_layout_reason=layout.reason,
         max_characters=layout.context * model.vocabulary.longest_text(),
+        embedding=embedding,
     )

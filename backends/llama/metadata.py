@@ -21,17 +21,22 @@ class Metadata:
         length = lib.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
 
+    def of_architecture(self, key: str) -> str | None:
+        """What is said of the model's own architecture."""
+        return self.get(f"{self.get('general.architecture')}.{key}")
+
     @property
     def is_mixture(self) -> bool:
         """Whether layers have experts, of which each computes some of a batch's rows."""
-        return int(self.get(f"{self.get('general.architecture')}.expert_count") or 0) > 0
+        return int(self.of_architecture("expert_count") or 0) > 0
 
     @property
     def has_plain_rope(self) -> bool:
         """Whether turning a key by 0 leaves it as it is: YaRN and its kin would make it longer each time."""
-        prefix = f"{self.get('general.architecture')}.rope.scaling"
-        factor = self.get(f"{prefix}.attn_factor")
-        return self.get(f"{prefix}.type") in (None, "none", "linear") and (factor is None or float(factor) == 1)
+        factor = self.of_architecture("rope.scaling.attn_factor")
+        return self.of_architecture("rope.scaling.type") in (None, "none", "linear") and (
+            factor is None or float(factor) == 1
+        )
 
     @property
     def chat_template(self) -> str | None:

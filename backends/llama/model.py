@@ -3,18 +3,21 @@
 import hashlib
 from contextlib import ExitStack
 
+from backends.embedding import EmbeddingRequest, Question
 from backends.engine.runner import Lane, PromptError
 from backends.engine.stops import Stops
 from backends.llama import native
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammars import Grammars
 from backends.llama.logprobs import MAX_ALTERNATIVES
+from backends.llama.pooler import LlamaPooler
 from backends.llama.prompt_encoder import LONG, PromptEncoder, is_chat, length
 from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.target import Target
 from backends.llama.template import ChatTemplate
 from backends.llama.template_ends import find_ends
+from backends.llama.texts import texts_of
 from backends.protocol import DeviceMemory, FailureKind, Generate, Processor, Ready
 from backends.sandbox.sandbox import Sandbox
 
@@ -26,6 +29,7 @@ class LlamaModel:
         self,
         target: Target,
         draft_runner: LlamaRunner | None,
+        pooler: LlamaPooler,
         ready: Ready,
         template: ChatTemplate,
         rendering: Sandbox,
@@ -35,6 +39,7 @@ class LlamaModel:
         self.ready = ready
         self.runner = target.runner
         self.draft_runner = draft_runner
+        self.pooler = pooler
         self._target = target
         self._vocabulary = target.model.vocabulary
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
@@ -46,7 +51,9 @@ class LlamaModel:
         self._grammars = Grammars(self._vocabulary, self.eos)
         self._resources = resources
 
-    def lane(self, request: Generate) -> Lane:
+    def lane(self, request: Question) -> Lane:
+        if not isinstance(request, Generate):
+            return Lane.SLOW
         is_new = request.grammar and not self._grammars.is_known(request.grammar)
         if is_new or length(request.prompt) > LONG:
             return Lane.SLOW
@@ -54,6 +61,9 @@ class LlamaModel:
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:
         return self._prompts.encode(request, context)
+
+    def texts(self, request: EmbeddingRequest) -> list[list[int]]:
+        return texts_of(request, self._target.model, self.pooler.embedding)
 
     def stops(self, request: Generate) -> Stops:
         own = self._stops if is_chat(request.prompt) and not request.ignore_eos else ()
@@ -67,9 +77,10 @@ class LlamaModel:
         return b"".join(self._vocabulary.piece(token, special=True) for token in tokens)
 
     def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
-        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
-            sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
-            raise PromptError(FailureKind.BAD_REQUEST, sentence)
+        for wanted in (request.logprobs, request.prompt_logprobs):
+            if wanted is not None and not 0 <= wanted <= MAX_ALTERNATIVES:
+                sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {wanted}."
+                raise PromptError(FailureKind.BAD_REQUEST, sentence)
         matcher = self._grammars.compile(request.grammar, self._trying) if request.grammar else None
         return sampler(request.sampling, tokens, self._vocabulary.pointer, self.ready.context, matcher)
 

@@ -180,7 +180,13 @@ class NativeModel(Closable):
 
     @property
     def has_decoder(self) -> bool:
-        return bool(lib.llama_model_has_decoder(self.pointer)) and not lib.llama_model_has_encoder(self.pointer)
+        has_both = lib.llama_model_has_encoder(self.pointer)
+        return bool(lib.llama_model_has_decoder(self.pointer)) and not has_both and self.is_causal
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no token sees those that follow it. Others keep no cells, and write nothing."""
+        return self.metadata.of_architecture("attention.causal") != "false"
 
     @property
     def has_vocabulary(self) -> bool:

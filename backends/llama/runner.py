@@ -16,6 +16,8 @@ from backends.llama.native import NativeError
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload
 
+MAX_LOGITS = 16 << 20  # numbers of the rows that are scored in one step
+
 Logits = npt.NDArray[np.float32]  # [rows, vocabulary]
 
 
@@ -31,6 +33,7 @@ class LlamaRunner:
         self.cell_step = PADDING
         self._allowance = allowance
         self.max_batch_tokens = context.batch_tokens
+        self.max_scored = max(1, min(context.batch_tokens, MAX_LOGITS // context.model.vocabulary.num_tokens))
         self.shares_cells = context.is_unified
         self.max_draft = context.max_draft
         self.can_cut_saved = not context.model.is_recurrent and not context.model.window
@@ -179,6 +182,9 @@ class LlamaRunner:
             seq = step.seq
             assert seq.slot is not None
             end = batch.put(begin, [*step.tokens, *step.draft], seq.num_computed, seq.slot)
+            if scored := step.scored:
+                batch.outputs[begin + scored.start : begin + scored.stop] = 1
+                num_outputs += len(scored)
             if step.samples:
                 batch.outputs[begin + len(step.tokens) - 1 : end] = 1
                 num_outputs += len(step.draft) + 1
@@ -186,15 +192,26 @@ class LlamaRunner:
         return begin, num_outputs
 
     def _sample(self, steps: Many[Step], logits: Logits) -> list[list[int]]:
-        """logits: a row for each token that is sampled."""
+        """logits: a row for each token that is scored or sampled."""
         greedy: list[int] = logits.argmax(axis=1).tolist()
         results: list[list[int]] = []
         output = 0
         for step in steps:
+            if scored := step.scored:
+                self._score(step, scored, logits[output : output + len(scored)])
+                output += len(scored)
             end = output + len(step.draft) + 1 if step.samples else output
             results.append(self._sample_step(step, logits[output:end], greedy[output:end]) if step.samples else [])
             output = end
         return results
+
+    def _score(self, step: Step, rows: range, logits: Logits) -> None:
+        """At once: to keep so many logits until somebody asks would take more memory than the prompt's cells."""
+        seq = step.seq
+        assert seq.num_prompt_alternatives is not None
+        for at, row in zip(rows, logits, strict=True):
+            token = seq.tokens[seq.num_computed + at + 1]
+            seq.prompt_logprobs.append(logprob(row, token, seq.num_prompt_alternatives, self._piece))
 
     def _sample_step(self, step: Step, logits: Logits, greedy: list[int]) -> list[int]:
         """Target-sample-and-compare: each position is sampled by the target, a guess only saves its decode."""

@@ -20,7 +20,8 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import default_threads
-from backends.llama.threads import NativeThreads
+from backends.llama.pooled_context import PooledContext, PooledParams, Vector, pooling_of
+from backends.llama.threads import Following, NativeThreads
 
 NUM_CELLS = 256
 NUM_TOKENS = 16  # of the forward pass
@@ -97,20 +98,36 @@ def shortened(value: object) -> str:
 
 
 def _try_forward(model: NativeModel, ids: list[int]) -> None:
-    threads = NativeThreads(default_threads())
-    following = threads.of_target()
-    params = ContextParams(
-        NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads(), following=following
-    )
+    tokens = ids[:NUM_TOKENS] or [0]
     try:
-        with closing(threads), NativeContext(model, params) as context:
-            tokens = ids[:NUM_TOKENS] or [0]
-            context.batch.put(0, tokens, 0, 0)
-            context.batch.outputs[: len(tokens)] = 1
-            if context.decode(len(tokens)):
-                raise NativeError("no room for the tokens")
-            is_finite = bool(np.isfinite(context.logits(len(tokens))).all())
+        with closing(NativeThreads(default_threads())) as threads:
+            following = threads.of_target()
+            numbers = _logits(model, tokens, following) if model.is_causal else _vector(model, tokens, following)
+        is_finite = bool(np.isfinite(numbers).all())
     except NativeError as fault:
         raise Refusal(f"llama.cpp cannot compute with the converted file ({fault}), so it was not kept.") from fault
     if not is_finite:
         raise Refusal("The converted model answers with values that are not numbers, so it was not kept.")
+
+
+def _logits(model: NativeModel, tokens: list[int], following: Following) -> Vector:
+    params = ContextParams(
+        NUM_CELLS, num_slots=1, batch_tokens=NUM_CELLS, threads=default_threads(), following=following
+    )
+    with NativeContext(model, params) as context:
+        context.batch.put(0, tokens, 0, 0)
+        context.batch.outputs[: len(tokens)] = 1
+        if context.decode(len(tokens)):
+            raise NativeError("no room for the tokens")
+        return context.logits(len(tokens)).copy()
+
+
+def _vector(model: NativeModel, tokens: list[int], following: Following) -> Vector:
+    params = PooledParams(
+        pooling_of(model), NUM_CELLS, NUM_CELLS, num_slots=1, threads=default_threads(), following=following
+    )
+    with PooledContext(model, params) as context:
+        for position, token in enumerate(tokens):
+            context.add(token, position, 0)
+        context.run()
+        return context.vector(0)

@@ -71,6 +71,13 @@ class NativeVocabulary:
     def adds_eos(self) -> bool:
         return bool(lib.llama_vocab_get_add_eos(self.pointer))
 
+    @property
+    def closing(self) -> int | None:
+        """The token that the tokenizer puts behind a text."""
+        if lib.llama_vocab_get_add_sep(self.pointer):
+            return int(lib.llama_vocab_sep(self.pointer))
+        return self.end_of_text if self.adds_eos else None
+
     @cached_property
     def special(self) -> SpecialTokens:
         return SpecialTokens(self.pointer, self.num_tokens, self._metadata.get("tokenizer.ggml.eom_token_id"))

@@ -11,9 +11,9 @@ from backends.messages import Message, Tool, ToolCall
 from backends.protocol.failure import Failed, FailureKind
 from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Reads, Resume
 from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
-from backends.protocol.output import Chance, Finish, Output, Outputs, Reading, TokenLogprob
+from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
-from backends.protocol.ready import Loading, Ready
+from backends.protocol.ready import Embedding, Loading, Pooling, Ready
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
 from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
@@ -31,6 +31,7 @@ __all__ = [
     "DraftMode",
     "DraftSource",
     "Drafting",
+    "Embedding",
     "EngineOptions",
     "Event",
     "Failed",
@@ -49,8 +50,10 @@ __all__ = [
     "Outputs",
     "Overflow",
     "Pause",
+    "Pooling",
     "Priority",
     "Processor",
+    "PromptLogprobs",
     "Pulse",
     "Reading",
     "Reads",

@@ -41,7 +41,8 @@ class Generate:
     prompt: tuple[Message, ...] | str | tuple[int, ...]
     uid: int = 0  # given by the client that submits it
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context
+    # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context; 0: the prompt
+    # is read, and nothing said
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     priority: Priority = Priority.BATCH
@@ -49,6 +50,7 @@ class Generate:
     draft_length: int | None = None  # guesses per step at most; None: as many as pay; 0 is off, too
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
+    prompt_logprobs: int | None = None  # the same of the prompt's tokens, all of which are read for that
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR

@@ -34,6 +34,14 @@ class TokenLogprob:
     alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
 
 
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """What the model thought of a prompt's tokens. first: the bytes of the one before which nothing stands."""
+
+    first: bytes
+    others: tuple[TokenLogprob, ...]
+
+
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -46,6 +54,7 @@ class Output:
     timings: Timings | None = None
     logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
     stop: str | None = None  # the stop string that ended the answer, the request's own or one of the chat's format
+    prompt: PromptLogprobs | None = None  # with the first output, if wanted
 
 
 @quickly_packed

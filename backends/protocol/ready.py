@@ -1,6 +1,7 @@
 """How far a load is, and what was loaded."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from backends.protocol.options import Adapter, KVLayout
 
@@ -10,6 +11,24 @@ class Loading:
     """0 ≤ fraction ≤ 1 of the weights read."""
 
     fraction: float
+
+
+class Pooling(StrEnum):
+    """What is made of the vectors of a text's tokens. The names are llama.cpp's."""
+
+    MEAN = "mean"
+    CLS = "cls"  # the first token's
+    LAST = "last"
+    RANK = "rank"  # no vector but a score: how well the second of two texts answers the first
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What a model makes of a text."""
+
+    pooling: Pooling
+    dimensions: int  # of a vector
+    max_tokens: int  # of one text, with those that the tokenizer puts around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +58,10 @@ class Ready:
     kv_layout_reason: str = ""  # a sentence
     adapters: tuple[Adapter, ...] = ()
     max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
+    embedding: Embedding | None = None  # None: it makes no vectors
+    generates: bool = True  # False: it was made for vectors alone
+
+    @property
+    def is_base(self) -> bool:
+        """It completes text and has no chat format."""
+        return self.generates and not self.has_chat_template

@@ -20,6 +20,7 @@ class CacheMiss(StrEnum):
     REMOVED = "removed"
     TOO_SLOW = "too_slow"
     REASONING_DROPPED = "reasoning_dropped"
+    LOGPROBS = "prompt_logprobs"
 
 
 MISS_SENTENCES = {
@@ -35,6 +36,7 @@ MISS_SENTENCES = {
     CacheMiss.DAMAGED: "the file of the kept state was damaged, and is removed",
     CacheMiss.REMOVED: "the file of the kept state was removed",
     CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
+    CacheMiss.LOGPROBS: "read again, because the logprobs of its tokens are wanted",
     CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
 

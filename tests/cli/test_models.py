@@ -164,9 +164,9 @@ def test_removing_lists_the_files_and_wants_a_yes(store: ModelStore, capsys: pyt
 def test_a_checkpoint_that_cannot_be_converted_is_told_wherever_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Paths.from_environment().models / "org" / "mini" / "checkpoint"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
+    (folder / "config.json").write_text('{"architectures": ["T5EncoderModel"], "model_type": "t5"}')
     (folder / "model.safetensors").write_bytes(b"x")
-    told = "cannot be converted: BertModel is"
+    told = "cannot be converted: T5EncoderModel is"
     assert told in run(capsys)[1]
     for command in (
         ["evaluate", "org/mini/checkpoint"],

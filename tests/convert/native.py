@@ -108,3 +108,11 @@ def hanging_trial(report: Report, source: Path, part: Path, target: Path) -> Non
     verify.MAX_SECONDS = 0.2
     verify._opened = lambda *_: threading.Event().wait()
     verify.verify(report, source, part, target)
+
+
+def vectors(_report: Report, path: Path, texts: list[str]) -> np.ndarray:
+    """[texts, dimensions], each of length 1."""
+    native.start()
+    with NativeModel(path) as model:
+        made = [verify._vector(model, model.tokenize(text, True, True)) for text in texts]
+    return np.array([vector / np.linalg.norm(vector) for vector in made])

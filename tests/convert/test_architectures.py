@@ -39,4 +39,4 @@ def test_logits_are_those_of_transformers(name: str, pairs: dict[str, Pair]) -> 
 
 def test_every_architecture_of_the_table_is_proved() -> None:
     proved = {f"{f.name}For{'ConditionalGeneration' if f.nested else 'CausalLM'}" for f in FAMILIES.values()}
-    assert proved == set(ARCHITECTURES)
+    assert proved == {name for name, each in ARCHITECTURES.items() if not each.is_encoder}  # those: test_encoders

@@ -108,9 +108,9 @@ MUTANTS = {
         "self._added(lengths, draft_seconds)) > 1e9:",
     ),
     "the last token is not decoded": (
-        "engine/prefix_cache.py",
-        "seq.tokens[:-1]  # the last",
-        "seq.tokens  # the last",
+        "engine/sequence.py",
+        "len(self.tokens) - 1  # the last",
+        "len(self.tokens)  # the last",
     ),
     "other adapters share a batch": (
         "engine/turns.py",
@@ -134,8 +134,8 @@ MUTANTS = {
     ),
     "who waited for a prompt takes cells of other adapters": (
         "engine/prefix_cache.py",
-        "self.match(seq.tokens[:-1], seq.adapters)",
-        "max((self.match(seq.tokens[:-1], each) for each in set(self.slots.adapters.values())), key=lambda m: m[1])",
+        "self.match(seq.reusable, seq.adapters)",
+        "max((self.match(seq.reusable, each) for each in set(self.slots.adapters.values())), key=lambda m: m[1])",
     ),
     "a state of other adapters is kept for the load's own": (
         "engine/keeper.py",
@@ -317,6 +317,19 @@ MUTANTS = {
         "            drafter.forget(seq)\n",
         "            pass\n",
     ),
+    "a prompt whose logprobs are wanted is taken from the cache": (
+        "engine/sequence.py",
+        "self.tokens[: len(self.prompt_logprobs) if self.num_unscored else end]",
+        "self.tokens[:end]",
+    ),
+    "more rows are scored than there is memory for": (
+        "engine/prompts.py",
+        "min(most, may_score) if seq.num_unscored else most",
+        "most",
+    ),
+    "who wants many vectors has them before all others": ("engine/embedder.py", "self.jobs.rotate(-1)", "pass"),
+    "the pieces of a text count alike": ("engine/embedder.py", "len(piece.tokens) / piece.length", "1"),
+    "a text that is called off keeps its place": ("engine/embedder.py", "self._pooler.forget(0)", "pass"),
     "guesses are made whatever they cost": (
         "drafting/speculation.py",
         "        if gain >= MIN_GAIN:\n            return length\n",
@@ -325,7 +338,7 @@ MUTANTS = {
 }
 
 
-NAMES = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup")
+NAMES = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup", "prompt_logprobs", "embedder")
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ class ModelPicker(QWidget):
 
     def _line(self, entry: "ModelEntry") -> str:
         """Name, quantization, what tells it from its like; the size in a column of its own."""
-        tail = "  ".join(filter(None, (entry.quantization, entry.place, "base model" if entry.is_base else "")))
+        tail = "  ".join(filter(None, (entry.quantization, entry.place, entry.kind)))
         return unmarked(elided(entry.name, tail, self.menu.fontMetrics(), MENU_WIDTH)) + f"\t{size(entry.bytes)}"
 
     def _choose(self, entry: "ModelEntry") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from app.library.entry import BASE_MODEL
+from app.library.entry import BASE_MODEL, EMBEDDER
 from app.library.origin import Origin
 from backends.bounds import printable
 from backends.protocol import Adapter, Drafting, Ready
@@ -85,14 +85,15 @@ class ModelDetails(QFrame):
         self.note.show_note(entry.id, entry.note)
         self._problem.setText(entry.problem or "")
         self._problem.setVisible(bool(entry.problem))
-        self._base.setVisible(not ready.has_chat_template if ready else bool(entry.is_base))
+        self._base.setText(EMBEDDER if entry.is_embedder else BASE_MODEL)
+        self._base.setVisible(entry.is_embedder or (ready.is_base if ready else bool(entry.is_base)))
         for row, value in zip(ROWS, (*_values(entry), *_choices(ready, drafting)), strict=True):
             self._values[row].setText(value)
         for row in (*MORE_ROWS, *ENGINE_ROWS):
             self._form.setRowVisible(self._values[row], bool(self._values[row].text()))
         is_damaged = entry.check is not None and not entry.check.is_sound
         restyle(self._values["Checked"], "kind", "problem" if is_damaged else "")
-        self.load.setVisible(not is_loaded and entry.is_offered)
+        self.load.setVisible(not is_loaded and entry.can_chat)
         self.unload.setVisible(is_loaded)
         self.convert.setVisible(entry.is_checkpoint and entry.is_loadable)
         self.verify.setVisible(is_checkable(entry))

@@ -66,7 +66,7 @@ class ModelsModel(QAbstractListModel):
     @property
     def offered(self) -> "list[ModelEntry]":
         """Those that a person may choose to answer."""
-        return [entry for entry in self.entries if entry.is_offered]
+        return [entry for entry in self.entries if entry.can_chat]
 
     def find(self, model_id: str | None) -> "ModelEntry | None":
         return next((entry for entry in self.entries if entry.id == model_id), None)
@@ -133,7 +133,7 @@ def detail(entry: "ModelEntry") -> str:
     parts = [
         origin,
         "" if entry.place == entry.origin.label else entry.place,
-        "base model" if entry.is_base else "",
+        entry.kind,
         "checkpoint" if entry.is_checkpoint else "",
         entry.architecture,
         f"{count(entry.context)} tokens" if entry.context else "",

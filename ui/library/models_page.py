@@ -134,7 +134,7 @@ class ModelsPage(QWidget):
         self._refresh()
 
     def _load(self, entry: "ModelEntry") -> None:
-        if entry.is_offered:
+        if entry.can_chat:
             self._desk.load(entry)
 
     def _look_at(self, entry: "ModelEntry") -> None:

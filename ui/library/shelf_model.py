@@ -89,6 +89,5 @@ class ShelfModel(QAbstractListModel):
 
 
 def haystack(entry: "ModelEntry") -> str:
-    base = "base model" if entry.is_base else ""
-    words = (entry.full_name, entry.id, entry.architecture, base, entry.origin.label, entry.note)
+    words = (entry.full_name, entry.id, entry.architecture, entry.kind, entry.origin.label, entry.note)
     return " ".join(words).casefold()

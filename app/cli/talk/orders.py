@@ -7,7 +7,7 @@ from app.cli.talk.saved import load_chat, save_chat
 from app.cli.talk.session import Session
 from app.cli.terminal import say, warn
 from app.errors import SlipstreamError, UsageError
-from app.library.entry import BASE_MODEL
+from app.library.entry import kind_of
 from backends.protocol import Ready
 
 HELP = '''\
@@ -122,4 +122,4 @@ def _facts(ready: Ready, name: str) -> list[tuple[str, str]]:
         ("KV cache", f"{ready.kv_type_k}/{ready.kv_type_v}"),
         ("drafts", ready.draft),
     ]
-    return facts if ready.has_chat_template else [*facts, ("", BASE_MODEL)]
+    return [*facts, ("", kind)] if (kind := kind_of(ready)) else facts

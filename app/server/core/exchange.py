@@ -10,20 +10,20 @@ from itertools import count
 from typing import Self
 
 from app.errors import EngineError, RequestError
-from app.inference.answers import Sink
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
+from backends.embedding import Embedded, Question, Ranked
 from backends.protocol import Failed, Finish, Generate, Output, Reading
 
 MAX_TAKEN = 16 << 10  # bytes at one go: a reader who does not read is noticed after each
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
 
-Event = tuple[int, Output | Reading | Failed]
+Event = tuple[int, Output | Reading | Embedded | Ranked | Failed]
 Said = tuple[int, Output]
 
 _clients = count(1)
@@ -43,15 +43,15 @@ class Exchange:
         self,
         directory: ModelDirectory,
         model: str | None,
-        requests: Sequence[Sequence[Generate]],
+        requests: Sequence[Sequence[Question]],
         load_seconds: float,
         mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
     ):
         self.source = Source(model or "")  # the engine itself once it is open
         self._directory = directory
-        self._firsts: list[tuple[int, Generate]] = []
-        self._others: dict[int, list[tuple[int, Generate]]] = {}  # by the index of their first
+        self._firsts: list[tuple[int, Question]] = []
+        self._others: dict[int, list[tuple[int, Question]]] = {}  # by the index of their first
         for first, *others in _numbered(requests, next(_clients)):
             self._firsts.append(first)
             self._others[first[0]] = others
@@ -89,16 +89,27 @@ class Exchange:
 
     async def reading(self) -> Reading:
         """Instead of the answer, of a request that `reads`. Raises as `open`."""
+        event = await self._only_word()
+        assert isinstance(event, Reading)
+        return event
+
+    async def vectors(self) -> Embedded | Ranked:
+        """Of a request that is for vectors or scores of texts. Raises as `open`."""
+        event = await self._only_word()
+        assert isinstance(event, Embedded | Ranked)
+        return event
+
+    async def _only_word(self) -> Reading | Embedded | Ranked:
         await self._submit_first()
         while not self._events:
             await self._wait()
         _, event = self._events.popleft()
         self._pending.clear()
-        if isinstance(event, Reading):
-            return event
         if isinstance(event, Failed):
             raise RequestError(event.kind, event.message, event.numbers)
-        raise EngineError(CALLED_OFF)
+        if isinstance(event, Output):
+            raise EngineError(CALLED_OFF)
+        return event
 
     def __aiter__(self) -> Self:
         return self
@@ -150,7 +161,7 @@ class Exchange:
         num_bytes = 0
         while self._events and num_bytes < MAX_TAKEN:
             index, event = self._events[0]
-            assert not isinstance(event, Reading), "reading() is for those"
+            assert isinstance(event, Output | Failed), "reading() and vectors() are for others"
             if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
                 if said:
                     break
@@ -186,15 +197,17 @@ class Exchange:
             raise
         return Source(handle.name, fingerprint(ready))
 
-    def _submit_all(self, requests: list[tuple[int, Generate]]) -> None:
+    def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
         for index, request in requests:
             self._submit(index, request)
 
-    def _submit(self, index: int, request: Generate) -> None:
+    def _submit(self, index: int, request: Question) -> None:
         assert self._handle is not None
         if self._called_off.is_set():
             return
-        uid = self._handle.submit(*_muted(request, partial(self._hear, index)))
+        hear = partial(self._hear, index)
+        handle = self._handle
+        uid = handle.submit(request, hear) if isinstance(request, Generate) else handle.embed(request, hear)
         self._uids.append(uid)
         if self._called_off.is_set():
             self._handle.abort(uid)
@@ -214,7 +227,7 @@ class Exchange:
     def _submitted(self) -> list[tuple[EngineHandle, int]]:
         return [(self._handle, uid) for uid in list(self._uids) if self._handle]
 
-    def _hear(self, index: int, event: Output | Reading | Failed) -> None:
+    def _hear(self, index: int, event: Output | Reading | Embedded | Ranked | Failed) -> None:
         """On the engine's reader thread, which must not wait for a slow client."""
         self._mailbox.post(partial(self._put, (index, event)))
 
@@ -226,22 +239,7 @@ class Exchange:
             self._waiter.set_result(None)
 
 
-def _muted(request: Generate, sink: Sink) -> tuple[Generate, Sink]:
-    """An answer of no tokens is one of which nothing is heard: engines say one at least."""
-    if request.max_tokens != 0:
-        return request, sink
-    return replace(request, max_tokens=1), lambda event: sink(_without_words(event))
-
-
-def _without_words(event: Output | Failed) -> Output | Failed:
-    if isinstance(event, Failed):
-        return event
-    timings = event.timings and replace(event.timings, predicted_n=0, predicted_ms=0.0)
-    finish = Finish.LENGTH if event.finish is Finish.STOP else event.finish
-    return replace(event, text="", num_tokens=0, finish=finish, timings=timings, logprobs=())
-
-
-def _numbered(requests: Sequence[Sequence[Generate]], client: int) -> list[list[tuple[int, Generate]]]:
+def _numbered(requests: Sequence[Sequence[Question]], client: int) -> list[list[tuple[int, Question]]]:
     """The requests with their indices: OpenAI counts all choices of one prompt before those of the next."""
     numbers = count()
     return [[(next(numbers), replace(request, client=client)) for request in shared] for shared in requests]

@@ -7,7 +7,7 @@ from app.server.core.directory import ModelDirectory, ModelFacts
 from app.server.core.exchange import Exchange
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread
-from backends.protocol import Generate
+from backends.embedding import Question
 
 
 class Switchboard:
@@ -23,7 +23,7 @@ class Switchboard:
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
-    def connect(self, model: str | None, requests: Sequence[Sequence[Generate]]) -> Exchange:
+    def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
         """For each prompt the requests that share it."""
         self._mailbox = self._mailbox or Mailbox()
         exchange = Exchange(

@@ -32,14 +32,20 @@ def chat_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
     return {"content": content, "refusal": None}
 
 
-def completion_logprobs(tokens: Sequence[TokenLogprob], ruler: Ruler) -> dict[str, Any] | None:
-    if not tokens:
+def completion_logprobs(
+    tokens: Sequence[TokenLogprob], ruler: Ruler, first: bytes | None = None
+) -> dict[str, Any] | None:
+    """first: the token before them that has none, as the first one of a prompt."""
+    before = [] if first is None else [first]
+    if not tokens and not before:
         return None
+    nothing = [None for _ in before]
+    pieces = [*before, *(token.piece for token in tokens)]
     return {
-        "tokens": [_text(token.piece) for token in tokens],
-        "token_logprobs": [max(token.logprob, LEAST) for token in tokens],
-        "top_logprobs": [_top(token.alternatives) for token in tokens],
-        "text_offset": [ruler.offset(token.piece) for token in tokens],
+        "tokens": list(map(_text, pieces)),
+        "token_logprobs": [*nothing, *(max(token.logprob, LEAST) for token in tokens)],
+        "top_logprobs": [*nothing, *(_top(token.alternatives) for token in tokens)],
+        "text_offset": list(map(ruler.offset, pieces)),
     }
 
 

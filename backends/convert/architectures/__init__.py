@@ -1,6 +1,7 @@
 """The one table of architectures that can be converted, a file per family."""
 
 from backends.convert.architectures import (
+    bert,
     deepseek,
     gemma,
     gemma4,
@@ -29,4 +30,5 @@ ARCHITECTURES: dict[str, Architecture] = {
     **deepseek.ARCHITECTURES,
     **glm.ARCHITECTURES,
     **olmo.ARCHITECTURES,
+    **bert.ARCHITECTURES,
 }

@@ -82,3 +82,4 @@ class Architecture:
     ignored: tuple[str, ...] = ()  # prefixes of tensors that text does not need
     has_later_layers: bool = False  # beyond num_hidden_layers, which guess further tokens: left out
     renamed: Mapping[str, str] = field(default_factory=dict)  # prefixes in a checkpoint that holds more than text
+    is_encoder: bool = False  # reads a text both ways, has no output matrix, and makes vectors

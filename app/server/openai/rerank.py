@@ -1,0 +1,62 @@
+"""POST /v1/rerank, which OpenAI does not have: in Jina's words, as llama-server takes it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from app.server.core.fields import MAX_INT, Fields, Whole, text
+from app.server.core.switchboard import Switchboard
+from app.server.core.vectors import MAX_TEXTS, vectors
+from app.server.openai.embeddings import Model
+from backends.embedding import Rank, Ranked
+
+
+def _text(value: Any) -> str:
+    value = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text is expected")
+    return text(value)
+
+
+def _documents(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TEXTS:
+        raise ValueError(f"a list of 1 to {MAX_TEXTS} documents is expected")
+    return tuple(map(_text, value))
+
+
+DOCUMENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+
+
+class RerankRequest(Fields):
+    query: Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
+    documents: Annotated[Any, PlainValidator(_documents), WithJsonSchema({"type": "array", "items": DOCUMENT_SCHEMA})]
+    model: Model | None = None
+    top_n: Whole | None = Field(None, ge=1, le=MAX_INT)
+    return_documents: bool | None = None
+
+
+def rerank_router(switchboard: Switchboard) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/rerank")
+    @router.post("/v1/reranking")
+    @router.post("/rerank")
+    @router.post("/reranking")
+    async def rerank(body: RerankRequest, request: Request) -> dict[str, Any]:
+        name, made = await vectors(request, switchboard, body.model, Rank(body.query, body.documents))
+        assert isinstance(made, Ranked)
+        best = sorted(enumerate(made.scores), key=lambda pair: -pair[1])[: body.top_n]
+        return {
+            "object": "list",
+            "results": [_result(at, score, body) for at, score in best],
+            "model": name,
+            "usage": {"prompt_tokens": made.num_tokens, "total_tokens": made.num_tokens},
+        }
+
+    return router
+
+
+def _result(at: int, score: float, body: RerankRequest) -> dict[str, Any]:
+    document = {"document": {"text": body.documents[at]}} if body.return_documents else {}
+    return {"index": at, "relevance_score": score, **document}

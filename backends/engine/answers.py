@@ -7,9 +7,11 @@ step has begun: nothing of that is said, and the steps are told to let the answe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from backends.chat.answer_parser import AnswerParser, text_of
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
 from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.protocol.parts import Part
 
 
 @dataclass(slots=True)
@@ -17,6 +19,7 @@ class _Answer:
     eos: frozenset[int]
     text: TextStream
     signs: Mapping[int, str]  # of control tokens that stop strings name
+    parser: AnswerParser | None
     timings: Timings | None = None  # of the first tokens; none have come while it is None
     first_token: float = 0.0
     last_token: float = 0.0
@@ -34,6 +37,18 @@ class _Answer:
         if said.num_drafted:
             self.num_drafted += said.num_drafted
             self.num_accepted += len(said.tokens) - 1
+
+    def mark(self, token: int) -> bytes | None:
+        """Of a control token that the parser must see."""
+        return self.parser.marks.get(token) if self.parser else None
+
+    def parts(self, text: str, is_last: bool = False) -> tuple[str, tuple[Part, ...]]:
+        """What is for the person, and all that the text turned out to be, if that is wanted."""
+        if self.parser is None:
+            return text, ()
+        parts = self.parser.feed(text)
+        parts += self.parser.finish() if is_last else ()
+        return text_of(parts), parts
 
     def account(self, prompt: Timings) -> Timings:
         return replace(
@@ -56,7 +71,7 @@ class Answers:
     def begin(self, begun: Begun) -> None:
         stops = begun.stops
         text = TextStream(stops.texts, stops.stand_ins.values())
-        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins)
+        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins, begun.parser)
 
     def say(self, stepped: Stepped) -> tuple[Output, ...]:
         """What the step has added, but for those that have ended before."""
@@ -87,7 +102,8 @@ class Answers:
         if said.finish or answer.text.stopped:
             assert answer.timings, "its first tokens came with the prompt's account"
             return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, logprobs)
-        return Output(said.uid, text, new, None, said.timings, logprobs)
+        text, parts = answer.parts(text)
+        return Output(said.uid, text, new, None, said.timings, logprobs, parts)
 
     def _read(self, answer: _Answer, tokens: list[int]) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -96,7 +112,7 @@ class Answers:
             num_new += 1
             if token in answer.eos:
                 break
-            text += read.push(self._piece(token), answer.signs.get(token, ""))
+            text += read.push(answer.mark(token) or self._piece(token), answer.signs.get(token, ""))
             if read.stopped:
                 break
         answer.num_said += num_new
@@ -113,9 +129,9 @@ class Answers:
         logprobs: tuple[TokenLogprob, ...] = (),
     ) -> Output:
         del self._answers[uid]
-        text += answer.text.finish()
+        text, parts = answer.parts(text + answer.text.finish(), is_last=True)
         finish = Finish.STOP if answer.text.stopped else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs)
+        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, parts)
 
 
 def _logprobs(answer: _Answer, said: Said, num_new: int) -> tuple[TokenLogprob, ...]:

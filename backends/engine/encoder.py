@@ -5,6 +5,7 @@ import traceback
 from functools import partial
 from queue import SimpleQueue
 
+from backends.chat.answer_parser import AnswerParser
 from backends.engine.adapters import scales
 from backends.engine.news import Stopped
 from backends.engine.runner import Lane, LoadedModel, PromptError, TooLong
@@ -28,7 +29,7 @@ from backends.protocol import (
 
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
-Encoded = tuple[Sequence, Stops]
+Encoded = tuple[Sequence, Stops, AnswerParser | None]
 Note = Encoded | Abort | Close | Pause | Resume | Stopped | Failed | Output | Read
 
 
@@ -77,6 +78,7 @@ class Encoder:
             seq = Sequence.of(request, tokens, ready.context, self._model.eos, stops.tokens)
             seq.adapters = scales(request.adapters, ready.adapters)
             seq.sampler = self._model.sampler(request, tokens)
+            parser = self._model.parser(request, tokens) if request.is_parsed else None
         except TooLong as error:
             return _too_long(request.uid, f"about {error.num_tokens}", error.num_tokens, ready.context)
         except PromptError as error:
@@ -85,7 +87,7 @@ class Encoder:
             traceback.print_exc()
             return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
         seq.clock = Clock(arrived=arrival.time)
-        return seq, stops
+        return seq, stops, parser
 
 
 def _drop(encoded: Encoded | Failed) -> None:

@@ -206,8 +206,8 @@ class Loop:
                 self._sender.send(Outputs((note,)))
             case Read():
                 self._engine.take(note)
-            case (seq, stops):
-                self._engine.add(seq, stops)
+            case (seq, stops, parser):
+                self._engine.add(seq, stops, parser)
 
     def _work(self) -> None:
         """Step until there is something else to do. What stands here stands between two decodes."""

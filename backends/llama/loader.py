@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from backends.chat.answer_parser import AnswerParser
 from backends.engine.runner import Lane, LoadError, PromptError, TooLong
 from backends.engine.stops import Stops
 from backends.formats import FormatError
@@ -16,6 +17,7 @@ from backends.formats.gguf import read_header
 from backends.formats.gguf_adapter import check_adapter
 from backends.llama import native
 from backends.llama.allowance import Allowance
+from backends.llama.answer_form import NUM_LAST, AnswerForm, demands
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.fingerprint import fingerprint, other_parts
 from backends.llama.grammars import Grammars
@@ -43,6 +45,7 @@ from backends.llama.sampling import ChainSampler, sampler
 from backends.llama.template import ChatTemplate, chat_template
 from backends.llama.template_ends import find_ends
 from backends.llama.threads import Following, NativeThreads
+from backends.messages import Tool
 from backends.protocol import (
     DeviceMemory,
     DraftMode,
@@ -98,6 +101,7 @@ class LlamaModel:
         ends = find_ends(self._template, rendering, self._prompts.markers)
         self.eos = target.ends() | ends.tokens
         self._stops = (*self._template.stops, *ends.stops)
+        self._answers = AnswerForm.of(template.form, target.special.markers())
         self._grammars = Grammars(target, self.eos)
         # of its own, so that no chat waits for a grammar or for another's megabytes; started by the first of these
         self._trying = resources.enter_context(Sandbox())
@@ -105,7 +109,7 @@ class LlamaModel:
 
     def lane(self, request: Generate) -> Lane:
         is_new = request.grammar and not self._grammars.is_known(request.grammar)
-        if is_new or _length(request.prompt) > LONG:
+        if is_new or demands(request) or _length(request.prompt) > LONG:
             return Lane.SLOW
         return Lane.CHAT if _is_chat(request.prompt) else Lane.PLAIN
 
@@ -137,8 +141,14 @@ class LlamaModel:
         if request.logprobs is not None and not 0 <= request.logprobs <= MAX_ALTERNATIVES:
             sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {request.logprobs}."
             raise PromptError(FailureKind.BAD_REQUEST, sentence)
-        matcher = self._grammars.compile(request.grammar, self._trying) if request.grammar else None
+        grammar = request.grammar
+        if _is_chat(request.prompt) and demands(request):
+            grammar = self._answers.demanded(request, self._end_of(tokens)) or grammar
+        matcher = self._grammars.compile(grammar, self._trying) if grammar else None
         return sampler(request.sampling, tokens, self._target.vocab, self.ready.context, matcher)
+
+    def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:
+        return self._answers.parser(request, self._end_of(tokens)) if _is_chat(request.prompt) else None
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
@@ -162,11 +172,23 @@ class LlamaModel:
         messages = tuple(part for part in request.prompt if isinstance(part, Message))
         sandbox = self._trying if _length(messages) > LONG else self._rendering
         tracked = request.special is not True
-        rendered = self._template.render(messages, sandbox, continues=request.continues, tracked=tracked)
+        rendered = self._template.render(
+            messages,
+            sandbox,
+            continues=request.continues,
+            tracked=tracked,
+            tools=request.tool_choice.among(request.tools) and request.tools,
+            options=request.template_options,
+        )
         self._check_length(rendered.text, context)
-        if not self._prompts.is_safe(rendered, [message.content for message in messages]):
+        typed = [text for message in messages for text in (message.content, message.reasoning) if text]
+        if not self._prompts.is_safe(rendered, typed, _calls_and_tools(messages, request.tools)):
             raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS)
         return self._prompts.of_chat(rendered)
+
+    def _end_of(self, tokens: list[int]) -> str:
+        """The prompt's last text, control tokens too."""
+        return self.spell(tokens[-NUM_LAST:]).decode("utf-8", "replace")
 
     def _check_length(self, text: str, context: int | None) -> None:
         """Reads a text that can hardly fit piece by piece, and no further than twice the context, because where a text
@@ -250,6 +272,12 @@ def _length(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> int:
     if isinstance(prompt, str):
         return len(prompt)
     return sum(len(part.content) for part in prompt if isinstance(part, Message))
+
+
+def _calls_and_tools(messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> list[str]:
+    """What templates may write in another way than it was given."""
+    texts = [text for message in messages for call in message.tool_calls for text in (call.name, call.arguments)]
+    return texts + [text for tool in tools for text in (tool.name, tool.description, tool.parameters)]
 
 
 def _default_context(trained: int | None) -> int:

@@ -11,7 +11,6 @@ from backends.engine.runner import PromptError
 from backends.llama import plain_chat
 from backends.llama.chat_format import ChatFormat
 from backends.llama.chat_jobs import TEMPLATE, Inside, Probe, Render, Template
-from backends.llama.chat_tools import prepared
 from backends.llama.rendered import Rendered
 from backends.messages import Message, Tool
 from backends.protocol import FailureKind
@@ -84,7 +83,7 @@ class ChatTemplate:
         """continues: the last message is the beginning of the answer. tracked: say which characters people wrote.
         options: values that the template may ask for by these names."""
         if self._template is None:
-            return plain_chat.render(prepared(messages, tools, self.form), continues, tracked)
+            return plain_chat.render(_in_words(messages, tools, self.form), continues, tracked)
         template = self._template
         job = Render(messages, self.form, continues and bool(messages), tracked, tools, options)
         chat = _digest(job)
@@ -101,6 +100,15 @@ class ChatTemplate:
                 if not fault.is_final:
                     self._overruns.add(chat, reason)
         raise PromptError(FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}.")
+
+
+def _in_words(messages: tuple[Message, ...], tools: tuple[Tool, ...], form: ChatFormat) -> tuple[Message, ...]:
+    """Of a base model's chat, tools and calls as texts."""
+    if not tools and not any(turn.tool_calls or turn.tool_call_id or turn.reasoning for turn in messages):
+        return messages
+    from backends.llama.chat_tools import prepared  # jinja comes with it, which no first token needs
+
+    return prepared(messages, tools, form)
 
 
 def chat_template(source: str | None, tokens: Mapping[str, str], has_control: Callable[[str], bool]) -> ChatTemplate:

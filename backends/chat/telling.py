@@ -1,6 +1,7 @@
 """What has been read of an answer becomes events. Knows no format: those say what it is that they have read."""
 
 from collections.abc import Callable
+from itertools import groupby
 
 from backends.chat.reader import Reader
 from backends.protocol.parts import (
@@ -31,7 +32,7 @@ class Telling:
 
     def events(self) -> list[Part]:
         events, self._events = self._events, []
-        return events
+        return _joined(events)
 
     def text(self, text: str | None = None) -> None:
         """What was read is for the person."""
@@ -138,15 +139,21 @@ class Telling:
         return white
 
     def _add(self, event: Part) -> None:
-        last = self._events[-1] if self._events else None
-        match last, event:
-            case Text(a), Text(b):
-                self._events[-1] = Text(a + b)
-            case Thought(a), Thought(b):
-                self._events[-1] = Thought(a + b)
-            case Markup(a), Markup(b):
-                self._events[-1] = Markup(a + b)
-            case Arguments(i, a), Arguments(j, b) if i == j:
-                self._events[-1] = Arguments(i, a + b)
-            case _:
-                self._events.append(event)
+        self._events.append(event)
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    """Neighbours of a kind as one, in time that grows with the text."""
+    joined: list[Part] = []
+    for (kind, _), group in groupby(parts, lambda part: (type(part), getattr(part, "index", None))):
+        same = list(group)
+        if kind is Arguments and isinstance(same[0], Arguments):
+            same = [Arguments(same[0].index, _text(same))]
+        elif kind is Text or kind is Thought or kind is Markup:
+            same = [kind(_text(same))]
+        joined += same
+    return joined
+
+
+def _text(parts: list[Part]) -> str:
+    return "".join(part.text for part in parts if not isinstance(part, CallBegun))

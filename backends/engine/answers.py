@@ -7,10 +7,12 @@ step has begun: nothing of that is said, and the steps are told to let the answe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from backends.chat.answer_parser import AnswerParser, text_of
 from backends.engine.logprobs import Logprobs
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
 from backends.protocol import Finish, Output, PromptLogprobs, Timings
+from backends.protocol.parts import Part
 
 
 @dataclass(slots=True)
@@ -18,6 +20,7 @@ class _Answer:
     eos: frozenset[int]
     text: TextStream
     signs: Mapping[int, str]  # of control tokens that stop strings name
+    parser: AnswerParser | None
     timings: Timings | None = None  # of the first tokens; none have come while it is None
     first_token: float = 0.0
     last_token: float = 0.0
@@ -35,6 +38,18 @@ class _Answer:
         self.num_rolled = said.num_rolled
         self.num_drafted += said.num_drafted
         self.num_accepted += said.num_accepted
+
+    def mark(self, token: int) -> bytes | None:
+        """Of a control token that the parser must see."""
+        return self.parser.marks.get(token) if self.parser else None
+
+    def parts(self, text: str, is_last: bool = False) -> tuple[str, tuple[Part, ...]]:
+        """What is for the person, and all that the text turned out to be, if that is wanted."""
+        if self.parser is None:
+            return text, ()
+        parts = self.parser.feed(text)
+        parts += self.parser.finish() if is_last else ()
+        return text_of(parts), parts
 
     def account(self, prompt: Timings) -> Timings:
         return replace(
@@ -57,7 +72,7 @@ class Answers:
     def begin(self, begun: Begun) -> None:
         stops = begun.stops
         text = TextStream(stops.texts, stops.stand_ins.values())
-        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins)
+        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins, begun.parser)
 
     def say(self, stepped: Stepped) -> tuple[Output, ...]:
         """What the step has added, but for those that have ended before."""
@@ -88,7 +103,8 @@ class Answers:
             assert answer.timings, "its first tokens came with the prompt's account"
             return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, said.prompt)
         logprobs = answer.logprobs.take(answer.text) if said.logprobs else ()
-        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt)
+        text, parts = answer.parts(text)
+        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt, parts)
 
     def _read(self, answer: _Answer, said: Said) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -98,7 +114,7 @@ class Answers:
             if token in answer.eos:
                 break
             begin = read.num_heard if said.logprobs else 0
-            text += read.push(self._piece(token), answer.signs.get(token, ""))
+            text += read.push(answer.mark(token) or self._piece(token), answer.signs.get(token, ""))
             if said.logprobs:
                 answer.logprobs.add(said.logprobs[num_new - 1](), begin, read.num_heard)
             if read.stopped:
@@ -117,8 +133,9 @@ class Answers:
         of_prompt: PromptLogprobs | None = None,
     ) -> Output:
         del self._answers[uid]
-        text += answer.text.finish()
+        text, parts = answer.parts(text + answer.text.finish(), is_last=True)
         is_cut = answer.text.stopped
         logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
         finish = Finish.STOP if is_cut else finish
-        return Output(uid, text, num_new, finish, answer.account(prompt), logprobs, answer.text.stop, of_prompt)
+        account, stop = answer.account(prompt), answer.text.stop
+        return Output(uid, text, num_new, finish, account, logprobs, stop, of_prompt, parts)

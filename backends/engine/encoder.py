@@ -5,6 +5,7 @@ import traceback
 from functools import partial
 from queue import SimpleQueue
 
+from backends.chat.answer_parser import AnswerParser
 from backends.embedding import Question
 from backends.engine.adapters import scales
 from backends.engine.embedder import Job
@@ -31,7 +32,7 @@ from backends.protocol import (
 
 CLOSE_SECONDS = 1.0  # for what is in hand; a longer text is left unread
 
-Encoded = tuple[Sequence, Stops]
+Encoded = tuple[Sequence, Stops, AnswerParser | None]
 Note = Encoded | Job | Abort | Close | Pause | Resume | Stopped | Failed | Output | Reading | Read
 
 
@@ -99,7 +100,7 @@ class Encoder:
         seq.adapters = scales(request.adapters, ready.adapters)
         seq.sampler = self._model.sampler(request, tokens)
         seq.clock = Clock(arrived=arrived)
-        return seq, stops
+        return seq, stops, self._model.parser(request, tokens) if request.is_parsed else None
 
 
 def _drop(encoded: Encoded | Job | Reading | Failed) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from time import perf_counter
 
+from backends.chat.answer_parser import AnswerParser
 from backends.drafting.calibration import Calibration
 from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
@@ -65,9 +66,9 @@ class Engine:
         used = sum(seq.num_computed for seq in self.scheduler.running)
         return self.scheduler.cache.room.cells(used)
 
-    def add(self, seq: Sequence, stops: Stops = NO_STOPS) -> None:
+    def add(self, seq: Sequence, stops: Stops = NO_STOPS, parser: AnswerParser | None = None) -> None:
         self._sequences[seq.uid] = seq
-        self._tell(Begun(seq.uid, seq.eos, stops))
+        self._tell(Begun(seq.uid, seq.eos, stops, parser))
         self._steady.end()
         self.scheduler.add(seq)
 

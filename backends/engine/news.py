@@ -5,6 +5,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from backends.chat.answer_parser import AnswerParser
 from backends.embedding import Embedded, Ranked
 from backends.engine.runner import Later
 from backends.engine.stops import Stops
@@ -13,11 +14,12 @@ from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Outputs
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An answer is wanted. eos: its tokens that say nothing."""
+    """An answer is wanted. eos: its tokens that say nothing. parser: tells thoughts and calls apart from its text."""
 
     uid: int
     eos: frozenset[int]
     stops: Stops
+    parser: AnswerParser | None = None
 
 
 class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen dataclass takes three times as long

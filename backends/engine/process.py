@@ -201,8 +201,8 @@ class Loop:
                 self._engine.take(note)
             case Job():
                 self._engine.embedder.add(note)
-            case (seq, stops):
-                self._engine.add(seq, stops)
+            case (seq, stops, parser):
+                self._engine.add(seq, stops, parser)
 
     def _work(self) -> None:
         """Step until there is something else to do. What stands here stands between two decodes."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from backends.chat.answer_parser import AnswerParser
 from backends.embedding import EmbeddingRequest, Question
 from backends.engine.pooler import Pooler
 from backends.engine.sequence import Sampler, Sequence
@@ -189,6 +190,9 @@ class LoadedModel(Protocol):
 
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:
         """None: greedy. Raises PromptError for what it cannot follow."""
+
+    def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:
+        """What tells thoughts and calls apart from the text of its answer; None where it is nothing but text."""
 
     def devices(self) -> tuple[DeviceMemory, ...]: ...
 

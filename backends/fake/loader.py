@@ -4,6 +4,10 @@ import re
 import threading
 from collections.abc import Callable
 
+from backends.chat.answer_parser import AnswerParser
+from backends.chat.formats.table import GENERIC
+from backends.chat.parser import ChatParser
+from backends.chat.reasoning import named
 from backends.embedding import EmbeddingRequest, Question, Rank
 from backends.engine.runner import Lane, LoadError, PromptError, Size
 from backends.engine.sequence import Sampler
@@ -131,6 +135,10 @@ class FakeModel:
 
     def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
         return None
+
+    def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:  # noqa: ARG002
+        """It writes as Hermes does."""
+        return AnswerParser(ChatParser(GENERIC if request.tools else None, named("think"), request.tools))
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()

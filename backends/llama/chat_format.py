@@ -1,11 +1,13 @@
-"""What a chat template can take, and a chat made to fit it. Knows no jinja: the template is tried elsewhere."""
+"""What a chat template can take, and a chat made to fit it. Knows no jinja: the template is tried elsewhere, and what
+it does with tools is told in chat/form.py."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from backends.chat.form import NO_REASONING, NO_TOOLS, ReasoningForm, ToolForm
 from backends.protocol import Message
 
-SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
+SYSTEM, USER, ASSISTANT, TOOL = "system", "user", "assistant", "tool"
 BREAK = "\n\n"  # between texts that become one turn, as in the templates that fold the system text themselves
 FIRST_WORDS = "Hello."  # of a person, where a template wants one to speak first, and to say something
 DEAF = (
@@ -28,6 +30,8 @@ class ChatFormat:
     filled: frozenset[str] = NOBODY  # roles whose turns must not be empty
     wants_parts: bool = False  # content as [{"type": "text", "text": …}]
     wants_lists: bool = False  # of tools and documents, if only empty ones
+    tools: ToolForm = NO_TOOLS
+    reasoning: ReasoningForm = NO_REASONING
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -54,7 +58,7 @@ def strictest(form: ChatFormat) -> ChatFormat:
 def fit(messages: Iterable[Message], form: ChatFormat, continues: bool = False) -> tuple[Message, ...]:
     """Of a chat the same words, in turns that the template takes. continues: the last turn stays, even if empty."""
     given = list(messages)
-    turns = [turn for turn in given if turn.role not in form.filled or turn.content.strip()]
+    turns = [turn for turn in given if turn.role not in form.filled or turn.content.strip() or turn.tool_calls]
     if continues and given and (not turns or turns[-1] is not given[-1]):
         turns.append(given[-1])
     turns = list(_folded(_gathered(turns or given, form), form))
@@ -99,8 +103,9 @@ def _opened(turns: list[Message], form: ChatFormat) -> list[Message]:
 def _joined(turns: list[Message], alternating: frozenset[str]) -> Iterator[Message]:
     last: Message | None = None
     for turn in turns:
-        if last and turn.role == last.role and turn.role in alternating:
-            last = Message(turn.role, BREAK.join(text for text in (last.content, turn.content) if text))
+        if last and turn.role == last.role and turn.role in alternating and not last.tool_calls:
+            text = BREAK.join(text for text in (last.content, turn.content) if text)
+            last = replace(turn, content=text, reasoning=turn.reasoning or last.reasoning)
             continue
         if last:
             yield last

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.llama.chat_format import ChatFormat
 from backends.llama.rendered import Rendered
-from backends.protocol import Message
+from backends.messages import Message, Tool
 
 if TYPE_CHECKING:
     from backends.llama.compiled import CompiledTemplate
@@ -32,13 +32,16 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """Its result is a Rendered. tracked: which characters people wrote is told, where it can be known. Also where they
-    wrote nothing like a control token: a template may make one of it (SmolLM3 takes out `/no_think`)."""
+    """Its result is a Rendered. options: names and values that the template may ask for. tracked: which characters
+    people wrote is told, where it can be known. Also where they wrote nothing like a control token: a template may make
+    one of it (SmolLM3 takes out `/no_think`)."""
 
     messages: tuple[Message, ...]
     form: ChatFormat
     continues: bool = False
     tracked: bool = False
+    tools: tuple[Tool, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
 
     def run(self, tools: Mapping[str, Any]) -> Rendered:
         from backends.llama.chat_writing import render

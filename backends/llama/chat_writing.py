@@ -1,22 +1,24 @@
 """The inside of a sandbox's jobs with chats: tries a template, and has it write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backends.llama.chat_format import ASSISTANT, EVERYBODY, SYSTEM, USER, ChatFormat, fit, strictest
 from backends.llama.chat_jobs import Render
+from backends.llama.chat_tools import prepared
+from backends.llama.chat_turns import said_value, shown, shown_tools
 from backends.llama.compiled import CompiledTemplate
 from backends.llama.rendered import Rendered
 from backends.llama.said import all_said, concat, spans_of
-from backends.protocol import Message
+from backends.llama.tool_trial import ToolTrial
+from backends.messages import Message
 from backends.sandbox.job import Refused
 
 # at the end of a text that is to be continued; the blank shows whether the template trims
 MARK = "CONTINUE_FINAL_MESSAGE_TAG "
 SHORT = 20_000  # characters of a chat that is written twice, to see that knowing who wrote what changes nothing
-ROLES = frozenset({SYSTEM, USER, ASSISTANT, "tool", "developer"})  # words of the format; others are people's
 
 
 def render(job: Render, template: CompiledTemplate) -> Rendered:
@@ -35,12 +37,12 @@ def render(job: Render, template: CompiledTemplate) -> Rendered:
 def form_of(template: CompiledTemplate) -> ChatFormat:
     """Raises Refused if it cannot even write a question."""
     template.clock.set()
-    return _Trial(template).form()
+    return ToolTrial(template, _Trial(template).form()).found()
 
 
 def texts_inside(form: ChatFormat, template: CompiledTemplate) -> tuple[str, ...]:
     template.clock.set()
-    (ask,) = _shown((Message(USER, "qqask"),), form, tracked=False)
+    (ask,) = shown((Message(USER, "qqask"),), form, tracked=False)
     inside = []
     with suppress(Refused):
         whole, alone = (template.write([ask], is_answered, form.wants_lists) for is_answered in (True, False))
@@ -55,31 +57,48 @@ def texts_inside(form: ChatFormat, template: CompiledTemplate) -> tuple[str, ...
 
 def _fitted(job: Render) -> Iterator[tuple[Message, ...]]:
     """As the template takes it by what is known, and where it is refused all the same, by the strictest rules."""
-    first = fit(job.messages, job.form, job.continues)
+    messages = prepared(job.messages, job.tools, job.form)
+    first = fit(messages, job.form, job.continues)
     yield first
-    if (second := fit(job.messages, strictest(job.form), job.continues)) != first:
+    if (second := fit(messages, strictest(job.form), job.continues)) != first:
         yield second
 
 
 def _written(job: Render, template: CompiledTemplate, turns: tuple[Message, ...]) -> Rendered:
     """Where origins are told, they are told by the text that is used; a long chat has no time for two."""
     if not job.tracked:
-        return Rendered(_text(template, turns, job.form, job.continues))
+        return Rendered(_text_of(job, template, turns, False))
     try:
-        said = _text(template, turns, job.form, job.continues, tracked=True)
+        said = _text_of(job, template, turns, True)
     except Refused:  # the chat, or what origins do not survive
-        return Rendered(_text(template, turns, job.form, job.continues), None)
+        return Rendered(_text_of(job, template, turns, False), None)
     if sum(len(turn.content) for turn in turns) <= SHORT:
-        text = _text(template, turns, job.form, job.continues)
+        text = _text_of(job, template, turns, False)
         if said != text:
             return Rendered(text, None)
     return Rendered(str.__str__(said), spans_of(said))
 
 
+def _text_of(job: Render, template: CompiledTemplate, turns: tuple[Message, ...], tracked: bool) -> str:
+    extras = _Extras(shown_tools(job.tools, job.form, tracked), said_value(dict(job.options), tracked))
+    return _text(template, turns, job.form, job.continues, tracked, extras)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extras:
+    """What a template is given beside the turns."""
+
+    tools: list[dict[str, Any]] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_EXTRAS = _Extras()
+
+
 def _thoughtful() -> Iterator[dict[str, Any]]:
     """An answer with thoughts, in every way in which templates expect them."""
-    for field in ("reasoning_content", "reasoning", "thinking"):
-        yield {"role": ASSISTANT, "content": "qqanswer", field: "qqthoughts"}
+    for place in ("reasoning_content", "reasoning", "thinking"):
+        yield {"role": ASSISTANT, "content": "qqanswer", place: "qqthoughts"}
     parts = [{"type": "thinking", "thinking": "qqthoughts"}, {"type": "text", "text": "qqanswer"}]
     yield {"role": ASSISTANT, "content": parts}
     yield {"role": ASSISTANT, "content": "<think>\nqqthoughts\n</think>\n\nqqanswer"}
@@ -135,27 +154,18 @@ def _text(
     form: ChatFormat,
     continues: bool = False,
     tracked: bool = False,
+    extras: _Extras = NO_EXTRAS,
 ) -> str:
+    def write(messages: list[dict[str, Any]], is_answered: bool) -> str:
+        return template.write(messages, is_answered, form.wants_lists, tracked, extras.tools, extras.options)
+
     if not continues:
-        return template.write(_shown(turns, form, tracked), True, form.wants_lists, tracked)
-    text = template.write(_shown(turns, form, tracked, MARK), False, form.wants_lists, tracked)
+        return write(shown(turns, form, tracked), True)
+    text = write(shown(turns, form, tracked, MARK), False)
     at = text.rfind(MARK.strip())
     if at >= 0 and turns[-1].content.strip() in text:
         is_kept = text[at : at + len(MARK)] == MARK
         return text[:at] if is_kept else text[:at].rstrip()
     # the template leaves out, or changes, the answer that it is given
-    head = template.write(_shown(turns[:-1], form, tracked), True, form.wants_lists, tracked)
+    head = write(shown(turns[:-1], form, tracked), True)
     return concat((head, all_said(turns[-1].content))) if tracked else head + turns[-1].content
-
-
-def _shown(turns: tuple[Message, ...], form: ChatFormat, tracked: bool, mark: str = "") -> list[dict[str, Any]]:
-    """What the template sees."""
-    shown: list[dict[str, Any]] = []
-    for at, turn in enumerate(turns):
-        role, text = turn.role, turn.content
-        if tracked:
-            role = role if role in ROLES else all_said(role)
-            text = all_said(text)
-        text = text + mark if at == len(turns) - 1 else text
-        shown.append({"role": role, "content": [{"type": "text", "text": text}] if form.wants_parts else text})
-    return shown

@@ -74,6 +74,9 @@ class EncoderModel:
     def sampler(self, request: Generate, tokens: list[int]) -> None:  # noqa: ARG002
         raise AssertionError("`encode` refuses every prompt")
 
+    def parser(self, request: Generate, tokens: list[int]) -> None:  # noqa: ARG002
+        raise AssertionError("`encode` refuses every prompt")
+
     def devices(self) -> tuple[DeviceMemory, ...]:
         return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
 

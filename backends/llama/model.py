@@ -3,10 +3,12 @@
 import hashlib
 from contextlib import ExitStack
 
+from backends.chat.answer_parser import AnswerParser
 from backends.embedding import EmbeddingRequest, Question
 from backends.engine.runner import Lane, PromptError
 from backends.engine.stops import Stops
 from backends.llama import native
+from backends.llama.answer_form import NUM_LAST, AnswerForm, demands
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammars import Grammars
 from backends.llama.logprobs import MAX_ALTERNATIVES
@@ -48,6 +50,7 @@ class LlamaModel:
         ends = find_ends(template, rendering, self._prompts.markers)
         self.eos = self._vocabulary.ends() | ends.tokens
         self._stops = (*template.stops, *ends.stops)
+        self._answers = AnswerForm.of(template.form, self._vocabulary.special.markers())
         self._grammars = Grammars(self._vocabulary, self.eos)
         self._resources = resources
 
@@ -55,7 +58,7 @@ class LlamaModel:
         if not isinstance(request, Generate):
             return Lane.SLOW
         is_new = request.grammar and not self._grammars.is_known(request.grammar)
-        if is_new or length(request.prompt) > LONG:
+        if is_new or demands(request) or length(request.prompt) > LONG:
             return Lane.SLOW
         return Lane.CHAT if is_chat(request.prompt) else Lane.PLAIN
 
@@ -81,8 +84,14 @@ class LlamaModel:
             if wanted is not None and not 0 <= wanted <= MAX_ALTERNATIVES:
                 sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {wanted}."
                 raise PromptError(FailureKind.BAD_REQUEST, sentence)
-        matcher = self._grammars.compile(request.grammar, self._trying) if request.grammar else None
+        grammar = request.grammar
+        if is_chat(request.prompt) and demands(request):
+            grammar = self._answers.demanded(request, self._end_of(tokens)) or grammar
+        matcher = self._grammars.compile(grammar, self._trying) if grammar else None
         return sampler(request.sampling, tokens, self._vocabulary.pointer, self.ready.context, matcher)
+
+    def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:
+        return self._answers.parser(request, self._end_of(tokens)) if is_chat(request.prompt) else None
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
@@ -99,6 +108,10 @@ class LlamaModel:
         adapters = [f"{fingerprint(adapter.path)} x {adapter.scale}" for adapter in ready.adapters]
         lora = hashlib.sha256(" ".join(adapters).encode()).hexdigest() if adapters else "none"
         return f"{fingerprint(self._target.path)} {ready.build} {ready.device} {kinds} {layout} swa-full lora={lora}"
+
+    def _end_of(self, tokens: list[int]) -> str:
+        """The prompt's last text, control tokens too."""
+        return self.spell(tokens[-NUM_LAST:]).decode("utf-8", "replace")
 
     def close(self) -> None:
         self._resources.close()

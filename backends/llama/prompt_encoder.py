@@ -4,7 +4,7 @@ from backends.engine.runner import PromptError, TooLong
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.template import ChatTemplate
 from backends.llama.vocabulary import NativeVocabulary
-from backends.protocol import FailureKind, Generate, Message, Reads
+from backends.protocol import FailureKind, Generate, Message, Reads, Tool
 from backends.sandbox.sandbox import Sandbox
 
 LONG = 100_000  # characters of a prompt whose reading holds others up: a tenth of a second and more
@@ -45,9 +45,17 @@ class PromptEncoder:
         messages = tuple(part for part in request.prompt if isinstance(part, Message))
         sandbox = self._for_long if length(messages) > LONG else self._rendering
         tracked = request.special is not True
-        rendered = self._template.render(messages, sandbox, continues=request.continues, tracked=tracked)
+        rendered = self._template.render(
+            messages,
+            sandbox,
+            continues=request.continues,
+            tracked=tracked,
+            tools=request.tool_choice.among(request.tools) and request.tools,
+            options=request.template_options,
+        )
         self._check_length(rendered.text, context)
-        if not self._tokens.is_safe(rendered, [message.content for message in messages]):
+        typed = [text for message in messages for text in (message.content, message.reasoning) if text]
+        if not self._tokens.is_safe(rendered, typed, _calls_and_tools(messages, request.tools)):
             raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS)
         return self._tokens.of_chat(rendered)
 
@@ -67,6 +75,12 @@ class PromptEncoder:
             last = self._vocabulary.num_tokens - 1
             raise PromptError(FailureKind.BAD_REQUEST, f"Token ids of this model lie between 0 and {last}.")
         return tokens
+
+
+def _calls_and_tools(messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> list[str]:
+    """What templates may write in another way than it was given."""
+    texts = [text for message in messages for call in message.tool_calls for text in (call.name, call.arguments)]
+    return texts + [text for tool in tools for text in (tool.name, tool.description, tool.parameters)]
 
 
 def is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:

@@ -33,12 +33,12 @@ class PromptTokens:
         said = rendered.said or ()
         return self._begun(self._read(rendered.text, said if self.markers.are_said(rendered.text, said) else ()))
 
-    def is_safe(self, rendered: Rendered, typed: Sequence[str]) -> bool:
+    def is_safe(self, rendered: Rendered, typed: Sequence[str], others: Sequence[str] = ()) -> bool:
         """False where a control token in it may be people's, and the template does not let it be known: they typed
-        something like it, or the template changed what they typed."""
+        something like it, or the template changed what they typed. others: texts that it may well have changed."""
         if rendered.said is not None:
             return True
-        return all(text.strip() in rendered.text for text in typed) and not self.markers.may_arise(typed)
+        return all(text.strip() in rendered.text for text in typed) and not self.markers.may_arise((*typed, *others))
 
     def _read(self, text: str, said: tuple[Span, ...] = ()) -> list[int]:
         """With control tokens, but for those that people said."""

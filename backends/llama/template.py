@@ -5,13 +5,15 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from backends.engine.runner import PromptError
 from backends.llama import plain_chat
 from backends.llama.chat_format import ChatFormat
 from backends.llama.chat_jobs import TEMPLATE, Inside, Probe, Render, Template
 from backends.llama.rendered import Rendered
-from backends.protocol import FailureKind, Message
+from backends.messages import Message, Tool
+from backends.protocol import FailureKind
 from backends.sandbox.job import Fault
 from backends.sandbox.sandbox import Sandbox
 
@@ -34,11 +36,12 @@ class ChatTemplate:
     tokens: texts of the tokens that templates name, by those names (`bos_token`).
     stops: texts that end an answer in this format, beside the vocabulary's own ends.
     notes: sentences for the person who loads the model.
+    form: what it takes and does, once it was tried.
     """
 
     def __init__(self, source: str | None, tokens: Mapping[str, str], notes: tuple[str, ...] = ()):
         self._template = Template(source, dict(tokens)) if source else None
-        self._form = ChatFormat()
+        self.form = ChatFormat()
         self._overruns = _Overruns()
         self._notes = notes
         self.is_broken = False  # when it was tried
@@ -50,11 +53,11 @@ class ChatTemplate:
             return self._notes
         template = self._template
         try:
-            self._form = sandbox.run(Probe(), **{TEMPLATE: lambda: template})
+            self.form = sandbox.run(Probe(), **{TEMPLATE: lambda: template})
         except Fault as fault:
             self.is_broken = not fault.is_ours
             return (*self._notes, f"The model's chat template could not be tried: {fault}.")
-        return (*self._notes, *self._form.notes)
+        return (*self._notes, *self.form.notes)
 
     def inside_answers(self, sandbox: Sandbox) -> tuple[str, ...]:
         """The texts that it writes within an assistant's turn before the answer ends; none where it cannot be tried."""
@@ -62,23 +65,31 @@ class ChatTemplate:
             return ()
         template = self._template
         try:
-            texts: tuple[str, ...] = sandbox.run(Inside(self._form), **{TEMPLATE: lambda: template})
+            texts: tuple[str, ...] = sandbox.run(Inside(self.form), **{TEMPLATE: lambda: template})
         except Fault:
             return ()
         return texts
 
     def render(
-        self, messages: tuple[Message, ...], sandbox: Sandbox, *, continues: bool = False, tracked: bool = False
+        self,
+        messages: tuple[Message, ...],
+        sandbox: Sandbox,
+        *,
+        continues: bool = False,
+        tracked: bool = False,
+        tools: tuple[Tool, ...] = (),
+        options: tuple[tuple[str, Any], ...] = (),
     ) -> Rendered:
-        """continues: the last message is the beginning of the answer. tracked: say which characters people wrote."""
+        """continues: the last message is the beginning of the answer. tracked: say which characters people wrote.
+        options: values that the template may ask for by these names."""
         if self._template is None:
-            return plain_chat.render(messages, continues, tracked)
+            return plain_chat.render(_in_words(messages, tools, self.form), continues, tracked)
         template = self._template
-        chat = _digest(messages, continues, tracked)
+        job = Render(messages, self.form, continues and bool(messages), tracked, tools, options)
+        chat = _digest(job)
         reason = self._overruns.get(chat)
         if reason is None:
             try:
-                job = Render(messages, self._form, continues and bool(messages), tracked)
                 rendered: Rendered = sandbox.run(job, **{TEMPLATE: lambda: template})
                 return rendered
             except Fault as fault:
@@ -89,6 +100,15 @@ class ChatTemplate:
                 if not fault.is_final:
                     self._overruns.add(chat, reason)
         raise PromptError(FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}.")
+
+
+def _in_words(messages: tuple[Message, ...], tools: tuple[Tool, ...], form: ChatFormat) -> tuple[Message, ...]:
+    """Of a base model's chat, tools and calls as texts."""
+    if not tools and not any(turn.tool_calls or turn.tool_call_id or turn.reasoning for turn in messages):
+        return messages
+    from backends.llama.chat_tools import prepared  # jinja comes with it, which no first token needs
+
+    return prepared(messages, tools, form)
 
 
 def chat_template(source: str | None, tokens: Mapping[str, str], has_control: Callable[[str], bool]) -> ChatTemplate:
@@ -120,6 +140,6 @@ class _Overruns:
                 self._reasons.popitem(last=False)
 
 
-def _digest(messages: tuple[Message, ...], continues: bool, tracked: bool) -> bytes:
-    chat = repr((messages, continues, tracked))
+def _digest(job: Render) -> bytes:
+    chat = repr((job.messages, job.continues, job.tracked, job.tools, job.options))
     return hashlib.sha256(chat.encode("utf-8", "surrogatepass")).digest()

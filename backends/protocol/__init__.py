@@ -13,17 +13,24 @@ from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, 
 from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
+from backends.protocol.parts import Arguments, CallBegun, CallBroken, CallEnded, Markup, Part, Text, Thought
 from backends.protocol.ready import Embedding, Loading, Pooling, Ready
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
 from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
+from backends.protocol.tool_choice import Calling, ToolChoice
 
 __all__ = [
     "GREEDY",
     "MISS_SENTENCES",
     "Abort",
     "Adapter",
+    "Arguments",
     "CacheMiss",
+    "CallBegun",
+    "CallBroken",
+    "CallEnded",
+    "Calling",
     "Cells",
     "Chance",
     "Close",
@@ -45,10 +52,12 @@ __all__ = [
     "KVType",
     "Load",
     "Loading",
+    "Markup",
     "Message",
     "Output",
     "Outputs",
     "Overflow",
+    "Part",
     "Pause",
     "Pooling",
     "Priority",
@@ -62,10 +71,13 @@ __all__ = [
     "Resume",
     "SamplingParams",
     "Stats",
+    "Text",
+    "Thought",
     "Timings",
     "TokenLogprob",
     "Tool",
     "ToolCall",
+    "ToolChoice",
     "quickly_packed",
 ]
 

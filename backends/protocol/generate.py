@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any
 
-from backends.messages import Message
+from backends.messages import Message, Tool
 from backends.protocol.sampling import Grammar, SamplingParams
+from backends.protocol.tool_choice import AS_IT_LIKES, ToolChoice
 
 
 class Priority(IntEnum):
@@ -59,6 +61,11 @@ class Generate:
     # people wrote into a chat's messages are not
     special: bool | None = None
     continues: bool = False  # the chat's last message is the beginning of the answer: go on with it
+    tools: tuple[Tool, ...] = ()  # that a chat offers
+    tool_choice: ToolChoice = AS_IT_LIKES
+    template_options: tuple[tuple[str, Any], ...] = ()  # what a chat's template may ask for: enable_thinking and others
+    max_thoughts: int | None = None  # tokens, after which an answer must begin; None: no limit
+    is_parsed: bool = False  # a chat's thoughts and calls are told apart from its text, as Output.parts
     reads: Reads | None = None  # nothing is decoded: a `Reading` of the prompt is all that comes
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backends.protocol.packing import quickly_packed
+from backends.protocol.parts import Part
 from backends.protocol.timings import Timings
 
 
@@ -45,7 +46,8 @@ class PromptLogprobs:
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one step added to one answer. `timings` comes with the first and with the last output."""
+    """What one step added to one answer. `timings` comes with the first and with the last output. parts: where they
+    were asked for, all that it turned out to be; `text` is what is for the person then."""
 
     uid: int
     text: str
@@ -55,6 +57,7 @@ class Output:
     logprobs: tuple[TokenLogprob, ...] = ()  # of the new tokens but the one that ends the answer, if wanted
     stop: str | None = None  # the stop string that ended the answer, the request's own or one of the chat's format
     prompt: PromptLogprobs | None = None  # with the first output, if wanted
+    parts: tuple[Part, ...] = ()
 
 
 @quickly_packed

@@ -77,7 +77,7 @@ def _measure(results: Connection, model: str, num_streams: int, sampling: Sampli
     for uid in range(num_streams):
         seq = Sequence(uid, list(range(300 + uid, 330 + uid)), max_tokens=2 * NUM_STEPS)
         seq.sampler = loaded.sampler(Generate("", sampling=sampling), seq.tokens) if sampling else None
-        notes.put((seq, NO_STOPS))
+        notes.put((seq, NO_STOPS, None))
     watch = Watch(lambda: notes.put(Close()))
     sys.setswitchinterval(SWITCH_SECONDS)
     Loop(sender, notes, engine, Heartbeat(sender)).run()

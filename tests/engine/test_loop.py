@@ -60,7 +60,7 @@ def question(engine: Engine) -> Sequence:
 def test_an_engine_that_comes_to_rest_without_a_step_says_so_before_it_sleeps(engine: Engine, note: Note) -> None:
     told, notes = Told(), SimpleQueue[Note]()
     loop = loop_of(engine, told, notes)
-    notes.put((question(engine), NO_STOPS))
+    notes.put((question(engine), NO_STOPS, None))
     loop._take_notes()
     told.is_behind = True  # one step
     loop._work()
@@ -77,7 +77,7 @@ def test_nothing_is_computed_while_nobody_takes_what_was_said(engine: Engine) ->
     told, notes = Told(), SimpleQueue[Note]()
     loop = loop_of(engine, told, notes)
     seq = question(engine)
-    notes.put((seq, NO_STOPS))
+    notes.put((seq, NO_STOPS, None))
     told.is_behind = True
     thread = threading.Thread(target=loop.run)
     thread.start()

@@ -140,7 +140,7 @@ def test_a_slow_prompt_stands_in_nobodys_way_and_leaves_nothing_when_called_off(
         encoder.add(request(uid, "slow"))
     assert model.begun.wait(SECONDS)
     encoder.add(request(3))
-    seq, stops = notes.get(timeout=SECONDS)  # type: ignore[misc]
+    seq, stops, _ = notes.get(timeout=SECONDS)  # type: ignore[misc]
     assert (seq.uid, stops) == (3, NO_STOPS)
     for uid in (1, 2):
         encoder.abort(Abort(uid))

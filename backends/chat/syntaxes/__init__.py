@@ -1,0 +1,1 @@
+"""The kinds of writing that the formats of models are made of."""

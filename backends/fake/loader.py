@@ -138,7 +138,8 @@ class FakeModel:
 
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:  # noqa: ARG002
         """It writes as Hermes does."""
-        return AnswerParser(ChatParser(GENERIC if request.tools else None, named("think"), request.tools))
+        tools = request.tool_choice.among(request.tools)
+        return AnswerParser(ChatParser(GENERIC if tools else None, named("think"), tools))
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()
@@ -196,12 +197,14 @@ def careless_token(prefix: list[int]) -> int:
 
 
 def answer_to(question: str) -> bytes:
-    """What the fake model says: an echo; `long N` gives N sentences, `!crash` and `!kill` obey after five bytes."""
+    """What the fake model says: an echo; `long N` gives N sentences, `!think` has it think first, `!crash` and
+    `!kill` obey after five bytes."""
     if order := re.search(r"!(crash|kill)", question):
         return f"!{order[1]}: this answer breaks off.".encode()
     if long := re.search(r"\blong (\d+)", question):
         return (LOREM * int(long[1])).encode()
-    return f"You said “{question}”. — {LOREM}".encode()
+    thoughts = "<think>Let me see.</think>\n\n" if "!think" in question else ""
+    return f"{thoughts}You said “{question}”. — {LOREM}".encode()
 
 
 def _question(tokens: list[int]) -> str:

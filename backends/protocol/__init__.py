@@ -18,9 +18,10 @@ from backends.protocol.ready import Embedding, Loading, Pooling, Ready
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
 from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
-from backends.protocol.tool_choice import Calling, ToolChoice
+from backends.protocol.tool_choice import AS_IT_LIKES, Calling, ToolChoice
 
 __all__ = [
+    "AS_IT_LIKES",
     "GREEDY",
     "MISS_SENTENCES",
     "Abort",

@@ -38,7 +38,7 @@ def test_a_message_is_answered_in_blocks(port: Any, says: Says) -> None:
 def test_a_stream_has_its_events_in_order(port: Any, says: Says) -> None:
     told = events(message(port, "Héllo", stream=True).text)
     kinds = [kind for kind, _ in told]
-    assert kinds[:3] == ["message_start", "content_block_start", "ping"]
+    assert kinds[:3] == ["message_start", "ping", "content_block_start"]
     assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
     assert set(kinds[3:-3]) == {"content_block_delta"}
     assert all(data["type"] == kind for kind, data in told)
@@ -112,7 +112,8 @@ IMAGE = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1/x.p
         ({"max_tokens": None}, 400, "invalid_request_error"),
         ({"messages": []}, 400, "invalid_request_error"),
         ({"messages": [{"role": "user", "content": [IMAGE]}]}, 400, "invalid_request_error"),
-        ({"tools": [{"name": "add", "input_schema": {}}]}, 400, "invalid_request_error"),
+        ({"tools": [{"name": "bash", "type": "bash_20250124"}]}, 400, "invalid_request_error"),
+        ({"tool_choice": {"type": "any"}}, 400, "invalid_request_error"),
         ({"messages": [{"role": "user", "content": "x" * 5000}]}, 400, "invalid_request_error"),
     ],
 )

@@ -16,7 +16,7 @@ def generate(**fields: Any) -> Generate:
 
 
 def test_absent_fields_have_llama_cpps_defaults() -> None:
-    assert generate() == Generate((), sampling=SamplingParams(), priority=Priority.BATCH)
+    assert generate() == Generate((), sampling=SamplingParams(), priority=Priority.BATCH, is_parsed=True)
     nulls = {name: None for name in ChatRequest.model_fields if name != "messages"}
     assert generate(**nulls) == generate()
     assert generate().sampling.temperature == 0.8
@@ -53,6 +53,7 @@ def test_given_fields_reach_the_engine() -> None:
         stop=("END",),
         draft=False,
         ignore_eos=True,
+        is_parsed=True,
     )
 
 

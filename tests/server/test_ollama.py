@@ -88,7 +88,7 @@ def test_what_there_is_and_what_is_known_of_it(port: Any) -> None:
         ("chat", {"messages": HELLO, "model": "llama9"}, 404),
         ("chat", {"messages": HELLO, "tools": [{"type": "function"}]}, 400),
         ("chat", {"messages": [{"role": "user", "content": "Hi", "images": ["aaaa"]}]}, 400),
-        ("chat", {"messages": HELLO, "think": True}, 400),
+        ("chat", {"messages": HELLO, "think": "a lot"}, 400),
         ("chat", {"messages": HELLO, "options": {"tfs_z": 0.5}}, 400),
         ("chat", {"messages": HELLO, "options": {"temperature": -1}}, 400),
         ("generate", {"prompt": "Hi", "suffix": "!"}, 400),

@@ -1,17 +1,19 @@
 """The fields of Anthropic's routes, and how they become a Generate."""
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from app.server.anthropic.messages import ChatMessage, Content, texts
+from app.server.anthropic.tools import Choice, OfferedTool, Thinking
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
-from backends.protocol import Generate, Message, Reads
+from app.server.core.tools import MAX_TOOLS, check_choice, thinking
+from backends.protocol import AS_IT_LIKES, Generate, Message, Reads, Tool, ToolChoice
 
 MAX_MESSAGES = 10_000
-NO_TOOLS = "tools are not there yet"
 
 Stop = Annotated[str, Field(max_length=MAX_STOP_LENGTH), AfterValidator(text)]
 
@@ -25,14 +27,38 @@ class ChatFields(Fields):
         "mcp_servers": Refused("no other computer is asked", ([],)),
         "output_config": Refused("how hard a model thinks, and a format of its answer, cannot be chosen yet", ({},)),
         "output_format": Refused("a format of the answer cannot be chosen yet"),
-        "thinking": Refused("how long a model thinks cannot be chosen yet", ({"type": "disabled"},)),
-        "tool_choice": Refused(NO_TOOLS, ({"type": "auto"}, {"type": "none"})),
-        "tools": Refused(NO_TOOLS, ([],)),
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     system: Content | None = None
+    tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: Choice | None = None
+    thinking: Thinking | None = None
+
+    @model_validator(mode="after")
+    def _calls_can_be_made(self) -> Self:
+        check_choice(self.choice, self.offered)
+        return self
+
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        return tuple(each.tool() for each in self.tools or ())
+
+    @property
+    def choice(self) -> ToolChoice:
+        return self.tool_choice.choice() if self.tool_choice else AS_IT_LIKES
+
+    def read(self) -> Generate:
+        """All that makes the prompt."""
+        wish = None if self.thinking is None else self.thinking.type != "disabled"
+        return Generate(
+            self.prompt(),
+            continues=self.continues,
+            tools=self.offered,
+            tool_choice=self.choice,
+            template_options=tuple(thinking(wish).items()),
+        )
 
     def prompt(self) -> tuple[Message, ...]:
         system = [Message("system", texts(self.system))] if self.system else []
@@ -47,7 +73,7 @@ class ChatFields(Fields):
 
 class CountRequest(ChatFields):
     def wanted(self) -> Generate:
-        return Generate(self.prompt(), continues=self.continues, reads=Reads.PROMPT)
+        return replace(self.read(), reads=Reads.PROMPT)
 
 
 class MessagesRequest(ChatFields, SamplingFields):
@@ -60,10 +86,11 @@ class MessagesRequest(ChatFields, SamplingFields):
 
     def generate(self) -> Generate:
         stop: tuple[Any, ...] = tuple(each for each in self.stop_sequences or () if each)
-        return Generate(
-            self.prompt(),
+        return replace(
+            self.read(),
             sampling=self.sampling(),
             max_tokens=min(self.max_tokens, MAX_TOKENS),
             stop=stop,
-            continues=self.continues,
+            max_thoughts=self.thinking.budget_tokens if self.thinking else None,
+            is_parsed=True,
         )

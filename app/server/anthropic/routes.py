@@ -19,7 +19,8 @@ def messages_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/v1/messages", responses=streamed("text/event-stream"))
     async def create_message(body: MessagesRequest, request: Request) -> Response:
         wanted = body.generate()
-        asked = Asked(body.model, [[wanted]], partial(MessageWords, stops=wanted.stop), bool(body.stream))
+        words = partial(MessageWords, stops=wanted.stop, takes_one=not wanted.tool_choice.is_parallel)
+        asked = Asked(body.model, [[wanted]], words, bool(body.stream))
         return await answer(request, switchboard, asked)
 
     @router.post("/v1/messages/count_tokens")

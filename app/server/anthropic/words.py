@@ -2,66 +2,73 @@
 
 import json
 import uuid
-from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from app.server.anthropic import errors
-from app.server.core.choice import Choice
+from app.server.anthropic.blocks import CALL, TEXT, THOUGHT, Blocks, encode, event
+from app.server.core.choice import Choice, first_call_only
 from app.server.core.refusal import Refusal
 from app.server.core.words import Source, Words
 from backends.protocol import Finish, Output, Timings
 
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-DELTA = 'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
-
 
 class MessageWords(Words):
-    def __init__(self, source: Source, stops: tuple[str, ...] = ()):
-        """stops: those of the request; a chat's format has others, of which nobody is told."""
+    def __init__(self, source: Source, stops: tuple[str, ...] = (), takes_one: bool = False):
+        """stops: those of the request; a chat's format has others, of which nobody is told. takes_one: calls behind the
+        first are not told."""
         super().__init__(source)
         self._stops = stops
+        self._takes_one = takes_one
         self._id = f"msg_{uuid.uuid4().hex}"
         self._is_begun = False
+        self._blocks = Blocks()
 
     def begin(self) -> bytes:
         """Nothing: what a message begins with is known with its first token."""
         return b""
 
+    def add(self, index: int, output: Output) -> None:
+        super().add(index, first_call_only(output) if self._takes_one else output)
+
     def go_on(self, index: int, output: Output) -> bytes:
+        output = first_call_only(output) if self._takes_one else output
         choice = self.choices[index]
         choice.take(output)
         said = "" if self._is_begun else self._head(choice.timings)
-        if output.text:
-            said += f"{DELTA}{quoted(output.text)}}}}}\n\n"
+        said += "".join(map(self._blocks.say, output.parts))
         if output.finish:
             said += self._tail(choice)
         return said.encode()
 
     def end(self) -> bytes:
-        return _event("message_stop").encode()
+        return event("message_stop").encode()
 
     def break_off(self, refusal: Refusal) -> bytes:
         return f"event: error\ndata: {encode(errors.body(refusal))}\n\n".encode()
 
     def whole(self) -> dict[str, Any]:
         (choice,) = self.choices
-        content = [{"type": "text", "text": choice.text}] if choice.text else []
+        content: list[dict[str, Any]] = []
+        if choice.thoughts:
+            content.append({"type": THOUGHT, "thinking": choice.thought, "signature": ""})
+        if choice.text:
+            content.append({"type": TEXT, "text": choice.text})
+        calls = [called.whole for called in choice.calls.values()]
+        content += [{"type": CALL, "id": c.id, "name": c.name, "input": json.loads(c.arguments)} for c in calls]
         return {**self._message(content, choice.timings), **self._stop(choice)}
 
     def _head(self, prompt: Timings) -> str:
         self._is_begun = True
-        message = self._message([], prompt)
-        block = {"type": "text", "text": ""}
-        start = _event("message_start", message=message)
-        return start + _event("content_block_start", index=0, content_block=block) + _event("ping")
+        return event("message_start", message=self._message([], prompt)) + event("ping")
 
     def _tail(self, choice: Choice) -> str:
-        end = _event("content_block_stop", index=0)
-        return end + _event("message_delta", delta=self._stop(choice), usage=_usage(choice.timings))
+        return self._blocks.close() + event("message_delta", delta=self._stop(choice), usage=_usage(choice.timings))
 
     def _stop(self, choice: Choice) -> dict[str, Any]:
         if choice.finish is Finish.LENGTH:
             return {"stop_reason": "max_tokens", "stop_sequence": None}
+        if choice.has_called:
+            return {"stop_reason": "tool_use", "stop_sequence": None}
         stop = choice.stop if choice.stop in self._stops else None
         return {"stop_reason": "stop_sequence" if stop else "end_turn", "stop_sequence": stop}
 
@@ -87,7 +94,3 @@ def _usage(timings: Timings) -> dict[str, Any]:
         "output_tokens": timings.predicted_n,
         "service_tier": "standard",
     }
-
-
-def _event(kind: str, **data: Any) -> str:
-    return f"event: {kind}\ndata: {encode({'type': kind, **data})}\n\n"

@@ -1,15 +1,43 @@
 """One answer of an exchange, as far as it has come; and what several of them have cost together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.protocol import (
+    Arguments,
+    CallBegun,
+    CallBroken,
+    CallEnded,
+    Finish,
+    Output,
+    Part,
+    Thought,
+    Timings,
+    TokenLogprob,
+    ToolCall,
+)
+
+
+@dataclass(slots=True)
+class Called:
+    """A call of a tool, as far as it has come."""
+
+    id: str
+    name: str
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self.pieces) or "{}")
 
 
 @dataclass(slots=True)
 class Choice:
     index: int
     texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    calls: dict[int, Called] = field(default_factory=dict)
+    has_called: bool = False
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
     stop: str | None = None  # the stop string that ended it
@@ -19,16 +47,45 @@ class Choice:
     def text(self) -> str:
         return "".join(self.texts)
 
+    @property
+    def thought(self) -> str:
+        return "".join(self.thoughts)
+
     def take(self, output: Output) -> None:
-        """All but its text, which a stream says and forgets."""
+        """All but what it says, which a stream tells and forgets."""
+        self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
         self.logprobs += output.logprobs
         self.finish, self.stop = output.finish, output.stop
         self.timings = output.timings or self.timings
+
+    def keep(self, output: Output) -> None:
+        """What it says, too."""
+        self.texts.append(output.text)
+        for part in output.parts:
+            if isinstance(part, Thought):
+                self.thoughts.append(part.text)
+            else:
+                self.keep_call(part)
+
+    def keep_call(self, part: Part) -> None:
+        match part:
+            case CallBegun():
+                self.calls[part.index] = Called(part.id, part.name)
+            case Arguments():
+                self.calls[part.index].pieces.append(part.text)
+            case CallBroken():
+                self.calls.pop(part.index, None)
 
     def take_logprobs(self) -> tuple[TokenLogprob, ...]:
         taken = tuple(self.logprobs)
         self.logprobs.clear()
         return taken
+
+
+def first_call_only(output: Output) -> Output:
+    """Where no more than one is wanted, and the model has made several."""
+    parts = (part for part in output.parts if not isinstance(part, CallBegun | Arguments | CallEnded) or not part.index)
+    return replace(output, parts=tuple(parts))
 
 
 def total(timings: Sequence[Timings]) -> Timings:

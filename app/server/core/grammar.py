@@ -29,7 +29,7 @@ Text = Annotated[str, AfterValidator(_short)]
 def schema(value: Any) -> Grammar:
     if not isinstance(value, dict):
         raise ValueError("a JSON schema, which is an object, is expected")
-    if _is_deeper(value, MAX_DEPTH):
+    if is_deeper(value, MAX_DEPTH):
         raise ValueError(f"a schema nested at most {MAX_DEPTH} deep is expected")
     source = json.dumps(value)
     text(json.dumps(value, ensure_ascii=False))
@@ -38,7 +38,7 @@ def schema(value: Any) -> Grammar:
     return Grammar(GrammarKind.JSON_SCHEMA, source)
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
+def is_deeper(value: Any, depth: int) -> bool:
     """Counted level by level: the value may be nested deeper than a function can call itself."""
     level = [value]
     for _ in range(depth + 1):

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from app.server.core.threads import start_thread
-from backends.protocol import Output
+from backends.protocol import CallBegun, Output
 
 # bytes that may lie unread, about as many as the system and the connection hold beside them
 SHUT_AT, OPEN_AT = 64 << 10, 16 << 10
@@ -14,7 +14,8 @@ OUTPUT_BYTES, CHANCE_BYTES = 64, 100  # what an output and each alternative to a
 def cost(output: Output) -> int:
     """Bytes that it takes, roughly."""
     chances = sum(1 + len(logprob.alternatives) for logprob in output.logprobs)
-    return OUTPUT_BYTES + len(output.text) + CHANCE_BYTES * chances
+    parts = sum(OUTPUT_BYTES + (0 if isinstance(part, CallBegun) else len(part.text)) for part in output.parts)
+    return OUTPUT_BYTES + len(output.text) + parts + CHANCE_BYTES * chances
 
 
 class Valve:

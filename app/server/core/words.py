@@ -45,7 +45,7 @@ class Words(ABC):
         """Keep it for `whole`. Raises RequestError when that would become larger than any program expects."""
         choice = self.choices[index]
         choice.take(output)
-        choice.texts.append(output.text)
+        choice.keep(output)
         self._bytes += cost(output)
         if self._bytes > MAX_WHOLE:
             raise RequestError(FailureKind.BAD_REQUEST, TOO_LARGE)

@@ -7,7 +7,9 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt
 from app.server.core.text_fields import MAX_MODEL, TextFields
+from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS
 from app.server.openai.messages import ChatMessage, messages
+from app.server.openai.tools import Object, OfferedTool
 from backends.protocol import Generate, Reads
 
 MAX_READ = 2**20  # tokens
@@ -52,14 +54,20 @@ class DetokenizeRequest(Fields):
 class TemplateRequest(Fields):
     refused = {  # noqa: RUF012
         "chat_template": Refused("the model's own template is used"),
-        "chat_template_kwargs": Refused("templates cannot be told anything yet", ({},)),
-        "tools": Refused("tools are not there yet", ([],)),
     }
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     model: Model | None = None
+    tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
+    chat_template_kwargs: Object | None = Field(None, max_length=MAX_OPTIONS)
 
     def wanted(self) -> Generate:
         last = self.messages[-1]
         continues = last.role == "assistant" and bool(last.content)
-        return Generate(messages(self.messages), continues=continues, reads=Reads.PROMPT)
+        return Generate(
+            messages(self.messages),
+            continues=continues,
+            tools=tuple(each.function.tool() for each in self.tools or ()),
+            template_options=tuple((self.chat_template_kwargs or {}).items()),
+            reads=Reads.PROMPT,
+        )

@@ -1,7 +1,8 @@
 """The fields of Ollama's routes, and how they become a Generate."""
 
 import json
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -9,10 +10,10 @@ from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
-from backends.protocol import Generate, Grammar, Message, ToolCall
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, as_object, thinking, tool
+from backends.protocol import Generate, Grammar, Message, Tool, ToolCall
 
 MAX_MESSAGES = 10_000
-NO_TOOLS = Refused("tools are not there yet", ([],))
 NO_IMAGES = Refused("images cannot be looked at", ([],))
 AT_THE_LOAD = frozenset(
     {"numa", "num_ctx", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "vocab_only", "use_mmap"}
@@ -58,7 +59,6 @@ class OllamaFields(Fields):
     ignored = frozenset({"keep_alive"})
     refused = {  # noqa: RUF012
         "logprobs": Refused("they are given at /v1/chat/completions", (False,)),
-        "think": Refused("how long a model thinks cannot be chosen yet", (False,)),
         "top_logprobs": Refused("they are given at /v1/chat/completions", (0,)),
     }
 
@@ -66,6 +66,10 @@ class OllamaFields(Fields):
     stream: bool | None = Field(None, description="true unless it is said otherwise")
     options: Options | None = None
     format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
+
+    think: bool | Literal["low", "medium", "high"] | None = Field(
+        None, description="None: as the model's template likes"
+    )
 
     @property
     def streams(self) -> bool:
@@ -81,6 +85,9 @@ class OllamaFields(Fields):
             stop=tuple(each for each in options.stop or () if each),
             grammar=self.format,
             continues=continues,
+            template_options=tuple(thinking(self.think).items()),
+            # what a grammar holds is all answer, and a raw prompt's too
+            is_parsed=self.format is None and not isinstance(prompt, str),
         )
 
 
@@ -114,9 +121,26 @@ class ChatMessage(Fields):
         return Message(self.role, self.content or "", calls, name=self.tool_name, reasoning=self.thinking)
 
 
-class ChatRequest(OllamaFields):
-    refused = OllamaFields.refused | {"tools": NO_TOOLS}
+class Function(BaseModel):
+    model_config = ConfigDict(strict=True)
 
+    name: Annotated[Text, Field(min_length=1, max_length=256)]
+    description: Text | None = None
+    parameters: Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})] | None = None
+
+
+class OfferedTool(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["function"] = "function"
+    function: Function
+
+    def tool(self) -> Tool:
+        return tool(self.function.name, self.function.description, self.function.parameters, None)
+
+
+class ChatRequest(OllamaFields):
+    tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES, description="none: load the model")
 
     def wanted(self) -> Generate | None:
@@ -125,7 +149,14 @@ class ChatRequest(OllamaFields):
             return None
         last = self.messages[-1]
         continues = last.role == "assistant" and bool(last.content)
-        return self.generate(tuple(each.message() for each in self.messages), continues)
+        wanted = self.generate(tuple(each.message() for each in self.messages), continues)
+        return replace(wanted, tools=tuple(each.tool() for each in self.tools or ()))
+
+    @model_validator(mode="after")
+    def _calls_can_be_made(self) -> Self:
+        if self.tools and self.format:
+            raise ValueError(GRAMMAR_AND_TOOLS)
+        return self
 
 
 class GenerateRequest(OllamaFields):

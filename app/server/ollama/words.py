@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, ClassVar
 
+from app.server.core.choice import Choice
 from app.server.core.refusal import Refusal
 from app.server.core.words import Source, Words
 from app.server.ollama import errors
-from backends.protocol import Output, Timings
+from backends.protocol import CallBroken, CallEnded, Output, Part, Text, Thought, Timings, ToolCall
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 NANOSECONDS = 1_000_000  # of a millisecond
@@ -28,13 +29,13 @@ class OllamaWords(Words):
     def go_on(self, index: int, output: Output) -> bytes:
         choice = self.choices[index]
         choice.take(output)
-        lines = ""
-        if output.text:
-            said = self.said(quoted(output.text))
-            lines += f'{{"model":{self._model},"created_at":"{now()}",{said},"done":false}}\n'
+        said = [piece for part in output.parts if (piece := self._piece(choice, part))]
+        if output.text and not output.parts:
+            said = [self.said(quoted(output.text))]
+        lines = [f'{{"model":{self._model},"created_at":"{now()}",{each},"done":false}}\n' for each in said]
         if output.finish:
-            lines += f"{encode(self._whole(''))}\n"
-        return lines.encode()
+            lines.append(f"{encode(self._whole(''))}\n")
+        return "".join(lines).encode()
 
     def end(self) -> bytes:
         return b""
@@ -43,32 +44,60 @@ class OllamaWords(Words):
         return f"{encode(errors.body(refusal))}\n".encode()
 
     def whole(self) -> dict[str, Any]:
-        return self._whole(self.choices[0].text)
+        (choice,) = self.choices
+        thoughts = {"thinking": choice.thought} if choice.thoughts else {}
+        calls = [_call(index, called.whole) for index, called in enumerate(choice.calls.values())]
+        return self._whole(choice.text, **thoughts, **({"tool_calls": calls} if calls else {}))
 
     @abstractmethod
     def said(self, text: str) -> str:
         """The member that holds an answer's text, which is JSON already."""
 
+    @abstractmethod
+    def with_more(self, said: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        """Thoughts and calls, where the dialect looks for them."""
+
     def empty(self) -> dict[str, Any]:
         return self._said("")
 
-    def _said(self, text: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(f"{{{self.said(quoted(text))}}}")
-        return said
+    def _piece(self, choice: Choice, part: Part) -> str:
+        """Calls are told whole."""
+        choice.keep_call(part)
+        match part:
+            case Text() | CallBroken():
+                return self.said(quoted(part.text)) if part.text else ""
+            case Thought():
+                return self._more(thinking=part.text)
+            case CallEnded():
+                return self._more(tool_calls=[_call(part.index, choice.calls.pop(part.index).whole)])
+        return ""
 
-    def _whole(self, text: str) -> dict[str, Any]:
+    def _more(self, **more: Any) -> str:
+        return encode(self._said("", **more))[1:-1]
+
+    def _said(self, text: str, **more: Any) -> dict[str, Any]:
+        return self.with_more(json.loads(f"{{{self.said(quoted(text))}}}"), more)
+
+    def _whole(self, text: str, **more: Any) -> dict[str, Any]:
         (choice,) = self.choices
-        return {**head(self.source.model), **self._said(text), **done(str(choice.finish)), **_cost(choice.timings)}
+        said = self._said(text, **more)
+        return {**head(self.source.model), **said, **done(str(choice.finish)), **_cost(choice.timings)}
 
 
 class ChatWords(OllamaWords):
     def said(self, text: str) -> str:
         return f'"message":{{"role":"assistant","content":{text}}}'
 
+    def with_more(self, said: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        return {"message": {**said["message"], **more}}
+
 
 class GenerateWords(OllamaWords):
     def said(self, text: str) -> str:
         return f'"response":{text}'
+
+    def with_more(self, said: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        return {**said, **more}
 
 
 def head(model: str) -> dict[str, Any]:
@@ -81,6 +110,11 @@ def done(reason: str) -> dict[str, Any]:
 
 def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _call(index: int, call: ToolCall) -> dict[str, Any]:
+    function = {"index": index, "name": call.name, "arguments": json.loads(call.arguments)}
+    return {"id": call.id, "function": function}
 
 
 def _cost(timings: Timings) -> dict[str, int]:

@@ -2,22 +2,39 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Request
 from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
-from app.server.core.choice import Choice
+from app.server.core.choice import Choice, first_call_only
 from app.server.core.fields import Refused, Whole
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.messages import ChatMessage, messages
+from app.server.openai.tools import Choice as ToolChoiceField
+from app.server.openai.tools import Function, Object, OfferedTool
 from app.server.openai.words import OpenAIWords, encode, quoted
-from backends.protocol import Finish, Generate
+from backends.protocol import (
+    AS_IT_LIKES,
+    Arguments,
+    CallBegun,
+    CallBroken,
+    Finish,
+    Generate,
+    Output,
+    Part,
+    Text,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 
 MAX_MESSAGES = 10_000
 
@@ -26,14 +43,9 @@ class ChatRequest(TextFields):
     ignored = IGNORED | {"prediction"}  # it would only make the answer come sooner
     refused = REFUSED | {
         "audio": Refused("answers are texts; there is no speech"),
-        "function_call": Refused("tools are not there yet", ("none", "auto")),
-        "functions": Refused("tools are not there yet", ([],)),
         "modalities": Refused("answers are texts", (["text"],)),
         "moderation": Refused("there is no moderation"),
-        "parallel_tool_calls": Refused("tools are not there yet", (True, False)),
-        "reasoning_effort": Refused("how long a model thinks cannot be chosen yet"),
-        "tool_choice": Refused("tools are not there yet", ("none", "auto")),
-        "tools": Refused("tools are not there yet", ([],)),
+        "parse_tool_calls": Refused("calls are told apart from text", (True,)),
         "verbosity": Refused("say in a message how long the answer may be", ("medium",)),
         "web_search_options": Refused("nothing is looked up on the web"),
     }
@@ -41,6 +53,20 @@ class ChatRequest(TextFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
+    tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: ToolChoiceField | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Function] | None = Field(
+        None, max_length=MAX_TOOLS, description="what tools were before several could be called"
+    )
+    function_call: ToolChoiceField | None = None
+    reasoning_effort: Effort | None = Field(None, description="none: the model answers without thinking")
+    reasoning_format: Literal["none", "auto", "deepseek"] | None = Field(
+        None, description="none: thoughts stay in the content"
+    )
+    chat_template_kwargs: Object | None = Field(
+        None, max_length=MAX_OPTIONS, description="what the model's template asks for, such as enable_thinking"
+    )
     continue_final_message: bool | None = Field(
         None, description="go on with the last message, the assistant's; the default where it is that"
     )
@@ -52,6 +78,17 @@ class ChatRequest(TextFields):
     def _alternatives_need_logprobs(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs to be true")
+        return self
+
+    @model_validator(mode="after")
+    def _calls_can_be_made(self) -> Self:
+        if self.tools and self.functions:
+            raise ValueError("one of tools and functions is allowed")
+        check_choice(self.choice, self.offered)
+        if self.may_call and self.wanted_grammar():
+            raise ValueError(GRAMMAR_AND_TOOLS)
+        if self.may_call and self.reasoning_format == "none":
+            raise ValueError("reasoning_format: thoughts are told apart where tools may be called")
         return self
 
     @model_validator(mode="after")
@@ -73,12 +110,45 @@ class ChatRequest(TextFields):
         wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
         return last.role == "assistant" and bool(last.content or wants_to_go_on) and not wants_a_turn
 
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        functions = [each.function for each in self.tools or ()] or self.functions or []
+        return tuple(function.tool() for function in functions)
+
+    @property
+    def choice(self) -> ToolChoice:
+        if self.functions:
+            return replace(self.function_call or AS_IT_LIKES, is_parallel=False)
+        return replace(self.tool_choice or AS_IT_LIKES, is_parallel=self.parallel_tool_calls is not False)
+
+    @property
+    def may_call(self) -> bool:
+        return bool(self.choice.among(self.offered))
+
+    @property
+    def is_parsed(self) -> bool:
+        """What a grammar holds is all answer, even where the template has begun with thoughts."""
+        return self.may_call or not (self.reasoning_format == "none" or self.wanted_grammar())
+
     def asked(self) -> Asked:
-        words = partial(ChatWords, num_choices=self.num_choices, includes_usage=self.includes_usage)
+        words = partial(
+            ChatWords,
+            num_choices=self.num_choices,
+            includes_usage=self.includes_usage,
+            has_functions=bool(self.functions),
+            takes_one=not self.choice.is_parallel,
+        )
         return Asked(self.model, [self.choices(messages(self.messages))], words, bool(self.stream))
 
     def generate(self, prompt: Prompt) -> Generate:
-        return replace(super().generate(prompt), continues=self.continues)
+        return replace(
+            super().generate(prompt),
+            continues=self.continues,
+            tools=self.offered,
+            tool_choice=self.choice,
+            template_options=tuple((thinking(self.reasoning_effort) | (self.chat_template_kwargs or {})).items()),
+            is_parsed=self.is_parsed,
+        )
 
     @property
     def num_alternatives(self) -> int | None:
@@ -88,9 +158,50 @@ class ChatRequest(TextFields):
 class ChatWords(OpenAIWords):
     prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
+    def __init__(self, *arguments: Any, has_functions: bool = False, takes_one: bool = False, **named: Any):
+        """has_functions: tools were offered under their old name, and a call is told under that, too. takes_one: calls
+        behind the first are not told."""
+        super().__init__(*arguments, **named)
+        self._takes_one = takes_one
+        self._has_functions = has_functions
+
+    def add(self, index: int, output: Output) -> None:
+        super().add(index, first_call_only(output) if self._takes_one else output)
+
+    def go_on(self, index: int, output: Output) -> bytes:
+        return super().go_on(index, first_call_only(output) if self._takes_one else output)
+
     def begin(self) -> bytes:
         first = {"role": "assistant", "content": "", "refusal": None}
         return "".join(self._chunk(encode(_choice(choice, delta=first))) for choice in self.choices).encode()
+
+    def pieces(self, choice: Choice, output: Output) -> list[str]:
+        if not output.parts:
+            return super().pieces(choice, output)
+        return [piece for part in output.parts if (piece := self._piece(choice, part))]
+
+    def _piece(self, choice: Choice, part: Part) -> str:
+        match part:
+            case Text() | CallBroken():
+                return self.text_choice(choice, part.text) if part.text else ""
+            case Thought():
+                return encode(_choice(choice, delta=_thought(part.text)))
+            case CallBegun():
+                function = {"name": part.name, "arguments": ""}
+                return self._call_piece(choice, {"index": part.index, "id": part.id, "type": "function"}, function)
+            case Arguments():
+                return self._call_piece(choice, {"index": part.index}, {"arguments": part.text})
+        return ""
+
+    def _call_piece(self, choice: Choice, call: dict[str, Any], function: dict[str, str]) -> str:
+        if self._has_functions:
+            return encode(_choice(choice, delta={"function_call": function}))
+        return encode(_choice(choice, delta={"tool_calls": [{**call, "function": function}]}))
+
+    def _finish(self, choice: Choice) -> str | None:
+        if choice.has_called and choice.finish is Finish.STOP:
+            return "function_call" if self._has_functions else "tool_calls"
+        return choice.finish
 
     def text_choice(self, choice: Choice, said: str) -> str:
         if choice.logprobs:
@@ -99,11 +210,24 @@ class ChatWords(OpenAIWords):
         return f'{{"index":{choice.index},"delta":{delta},"logprobs":null,"finish_reason":null}}'
 
     def final_choice(self, choice: Choice) -> dict[str, Any]:
-        return _choice(choice, choice.finish, delta={})
+        return _choice(choice, self._finish(choice), delta={})
 
     def whole_choice(self, choice: Choice) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []}
-        return _choice(choice, choice.finish, message=message)
+        if choice.thoughts:
+            message |= _thought(choice.thought)
+        calls = [called.whole for called in choice.calls.values()]
+        if calls:
+            message["content"] = choice.text or None  # as with OpenAI
+            message |= self._calls(calls)
+        return _choice(choice, self._finish(choice), message=message)
+
+    def _calls(self, calls: list[ToolCall]) -> dict[str, Any]:
+        functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
+        if self._has_functions:
+            return {"function_call": functions[0]}
+        several = zip(calls, functions, strict=True)
+        return {"tool_calls": [{"id": call.id, "type": "function", "function": each} for call, each in several]}
 
 
 def chat_router(switchboard: Switchboard) -> APIRouter:
@@ -117,5 +241,10 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
     return router
 
 
-def _choice(choice: Choice, finish: Finish | None = None, **said: Any) -> dict[str, Any]:
+def _thought(text: str) -> dict[str, str]:
+    """Under both names by which programs look for it."""
+    return {"reasoning_content": text, "reasoning": text}
+
+
+def _choice(choice: Choice, finish: str | None = None, **said: Any) -> dict[str, Any]:
     return {"index": choice.index, **said, "logprobs": chat_logprobs(choice.take_logprobs()), "finish_reason": finish}

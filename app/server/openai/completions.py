@@ -34,7 +34,7 @@ SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], {"type": "array", "items": 
 
 
 class CompletionRequest(TextFields):
-    ignored = IGNORED
+    ignored = IGNORED | {"chat_template_kwargs", "parse_tool_calls", "reasoning_format"}  # of chats
     refused = REFUSED | {
         "best_of": Refused("ask for n answers and choose", (1,)),
         "suffix": Refused("text is only continued, not filled in", ("",)),

@@ -8,12 +8,10 @@ BOOKKEEPING = frozenset(
     {"metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier"}
     | {"service_tier", "store", "user"}
 )
-READING = frozenset({"parse_tool_calls", "reasoning_control", "reasoning_format"})  # of what is not written yet
-IGNORED = TextFields.ignored | BOOKKEEPING | READING
+IGNORED = TextFields.ignored | BOOKKEEPING | {"reasoning_control"}  # it would let another request end the thoughts
 
 REFUSED = TextFields.refused | {
     "chat_template": Refused("the model's own template is used"),
-    "chat_template_kwargs": Refused("templates cannot be told anything yet", ({},)),
     "generation_prompt": Refused("begin the assistant's turn yourself, as the last message", ("",)),
     "n_probs": Refused("ask for logprobs", (0,)),
 }

@@ -44,10 +44,10 @@ class OpenAIWords(Words):
         self._closing = '],"usage":null' if includes_usage else "]"
 
     def go_on(self, index: int, output: Output) -> bytes:
-        """A chunk for the text, if there is any, and one for the end. Logprobs wait for the text that they are of."""
+        """Chunks for what is said, and one for the end. Logprobs wait for the text that they are of."""
         choice = self.choices[index]
         choice.take(output)
-        said = self._chunk(self.text_choice(choice, output.text)) if output.text else ""
+        said = "".join(map(self._chunk, self.pieces(choice, output)))
         if output.finish:
             timings = encode(timings_object(choice.timings))
             said += self._chunk(encode(self.final_choice(choice)), f',"timings":{timings}')
@@ -72,6 +72,10 @@ class OpenAIWords(Words):
             "usage": self._usage(),
             "timings": timings_object(total([choice.timings for choice in self.choices])),
         }
+
+    def pieces(self, choice: Choice, output: Output) -> list[str]:
+        """What is said, as choices that are JSON already."""
+        return [self.text_choice(choice, output.text)] if output.text else []
 
     @abstractmethod
     def text_choice(self, choice: Choice, said: str) -> str:

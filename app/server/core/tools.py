@@ -1,0 +1,58 @@
+"""What the dialects share of tools and thoughts: bounds, and what a chat's template is told about thinking."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from app.server.core.fields import text
+from app.server.core.grammar import is_deeper
+from backends.protocol import Calling, Tool, ToolChoice
+
+MAX_TOOLS = 128
+MAX_SCHEMA = 2**16  # characters
+MAX_DEPTH = 64
+MAX_OPTIONS = 64
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+NEAREST = {"minimal": "low", "xhigh": "high", "max": "high"}  # of the three that templates know
+GRAMMAR_AND_TOOLS = "tools cannot be called in an answer that is held to a grammar: leave one of the two out"
+
+Options = tuple[tuple[str, Any], ...]
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """JSON that is put into a prompt."""
+    if not isinstance(value, dict):
+        raise ValueError("an object is expected")
+    if is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"an object nested at most {MAX_DEPTH} deep is expected")
+    if len(text(json.dumps(value, ensure_ascii=False))) > MAX_SCHEMA:
+        raise ValueError(f"an object of at most {MAX_SCHEMA} characters is expected")
+    return value
+
+
+def tool(name: str, description: str | None, parameters: dict[str, Any] | None, is_strict: bool | None) -> Tool:
+    schema = json.dumps(parameters or {"type": "object", "properties": {}}, ensure_ascii=False)
+    return Tool(name, description or "", schema, bool(is_strict))
+
+
+def check_choice(choice: ToolChoice, tools: Iterable[Tool]) -> None:
+    """Raises ValueError when what must be called is not offered."""
+    names = [tool.name for tool in tools]
+    if choice.is_required and not names:
+        raise ValueError("tool_choice wants a call, and no tools are offered")
+    if choice.name is not None and choice.name not in names:
+        raise ValueError("tool_choice names a tool that is not offered")
+
+
+def chosen(name: str | None, is_parallel: bool) -> ToolChoice:
+    """One that must be called, or any of them."""
+    return ToolChoice(Calling.REQUIRED, name, is_parallel)
+
+
+def thinking(wish: bool | str | None) -> dict[str, Any]:
+    """Under all names that templates ask for. wish: yes or no, or an Effort; None: as the template likes."""
+    if wish is None:
+        return {}
+    thinks = wish not in (False, "none")
+    effort = {"reasoning_effort": NEAREST.get(wish, wish)} if thinks and isinstance(wish, str) else {}
+    return {"enable_thinking": thinks, "thinking": thinks, **effort}

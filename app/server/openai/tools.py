@@ -1,0 +1,52 @@
+"""The tools of a chat as OpenAI writes them, and the functions that they were before, made the protocol's own."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from app.server.core.fields import not_supported
+from app.server.core.limits import MAX_QUOTED
+from app.server.core.tools import as_object, chosen, tool
+from app.server.openai.messages import Name, Text
+from backends.bounds import as_name
+from backends.protocol import Calling, Tool, ToolChoice
+
+Object = Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})]
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[Name, Field(min_length=1)]
+    description: Text | None = None
+    parameters: Object | None = None
+    strict: bool | None = None
+
+    def tool(self) -> Tool:
+        return tool(self.name, self.description, self.parameters, self.strict)
+
+
+class OfferedTool(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["function"] = "function"
+    function: Function
+
+
+def as_choice(value: Any) -> ToolChoice:
+    """none, auto, required, or {"type": "function", "function": {"name": …}}; of functions {"name": …}."""
+    if isinstance(value, str) and value in tuple(Calling):
+        return ToolChoice(Calling(value))
+    if not isinstance(value, dict):
+        raise ValueError("none, auto, required or an object that names a function is expected")
+    if value.get("type", "function") != "function":
+        raise not_supported(f"a choice of type “{as_name(str(value['type']), MAX_QUOTED)}” is not supported")
+    function = value.get("function", value)
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise ValueError("a choice of a function has its name")
+    return chosen(name, is_parallel=True)
+
+
+CHOICE_SCHEMA = {"anyOf": [{"enum": [str(each) for each in Calling]}, {"type": "object"}]}
+Choice = Annotated[Any, PlainValidator(as_choice), WithJsonSchema(CHOICE_SCHEMA)]

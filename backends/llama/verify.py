@@ -122,7 +122,7 @@ def _logits(model: NativeModel, tokens: list[int], following: Following) -> Vect
         return context.logits(len(tokens)).copy()
 
 
-def _vector(model: NativeModel, tokens: list[int], following: Following) -> Vector:
+def _vector(model: NativeModel, tokens: list[int], following: Following | None = None) -> Vector:
     params = PooledParams(
         pooling_of(model), NUM_CELLS, NUM_CELLS, num_slots=1, threads=default_threads(), following=following
     )

@@ -114,5 +114,5 @@ def vectors(_report: Report, path: Path, texts: list[str]) -> np.ndarray:
     """[texts, dimensions], each of length 1."""
     native.start()
     with NativeModel(path) as model:
-        made = [verify._vector(model, model.tokenize(text, True, True)) for text in texts]
+        made = [verify._vector(model, model.vocabulary.tokenize(text, True, True)) for text in texts]
     return np.array([vector / np.linalg.norm(vector) for vector in made])

@@ -313,7 +313,7 @@ def test_a_refused_growth_leaves_the_adapters_set(tiny: Path, tmp_path: Path, mo
     adapter = lora.write(tmp_path / "adapter.gguf", lora.pairs(tiny, 1))
     native.start()
     with NativeModel(tiny) as model:
-        model.add_adapter(adapter)
+        model.adapters.add(adapter)
         runner = runner_of(model, Size(512, 2), is_unified=True)
         seq, undisturbed = (Sequence(slot, list(range(20, 90)), 100, slot=slot, adapters=(1.0,)) for slot in range(2))
         say(runner, [undisturbed], 20)

@@ -155,7 +155,7 @@ def _critical(freedom: int) -> float:
     [
         (0.0, NUM_BROKEN),
         (0.3, NUM_BROKEN),
-        *(pytest.param(share, NUM_ANSWERS, marks=pytest.mark.real) for share in (0.0, 0.3)),
+        *(pytest.param(share, NUM_ANSWERS, marks=(pytest.mark.real, pytest.mark.timeout(900))) for share in (0.0, 0.3)),
     ],
     ids=["at rest", "in a cache that changes its size", "at rest, for long", "changing its size, for long"],
 )

@@ -137,7 +137,7 @@ class NativeContext(Closable):
         if code == 0 and rows:
             self.memory.decoded(rows)
         if code == 0 and self._following:
-            self._following.end(self, num_rows, begin)
+            self._following.end(num_rows, begin)
         return code
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from backends.engine.reading_threads import ReadingThreads
 from backends.engine.threads import Threads, thread_modes
-from backends.llama.batch import Batch
 from backends.llama.binding import lib
 from backends.llama.waiting import Waiting, waiting
 from backends.neighbours import Neighbours
@@ -25,7 +23,6 @@ class Decoder(Protocol):
 
     pointer: object
     num_threads: int
-    batch: Batch
 
 
 class NativeThreads:
@@ -44,8 +41,8 @@ class NativeThreads:
         return Threads(self._modes, time.perf_counter(), self._neighbours[0])
 
     @cached_property
-    def _many(self) -> ReadingThreads:
-        return ReadingThreads(Threads(self._modes, time.perf_counter(), self._neighbours[1]))
+    def _many(self) -> Threads:
+        return Threads(self._modes, time.perf_counter(), self._neighbours[1])
 
     @property
     def processor(self) -> Processor:
@@ -65,12 +62,12 @@ class NativeThreads:
             (self._waiting.spin if mode.is_spinning else self._waiting.sleep)()
         return mode.num_threads
 
-    def observe(self, batch: Batch, num_rows: int, begin: float) -> None:
+    def observe(self, num_rows: int, begin: float) -> None:
         now = time.perf_counter()
         if num_rows <= FEW_ROWS:
             self._few.observe(num_rows, now - begin, now)
         else:
-            self._many.observe(num_rows, int(batch.positions[:num_rows].sum()), now - begin, now)
+            self._many.observe(num_rows.bit_length(), now - begin, now, size=num_rows)
 
     def close(self) -> None:
         self._waiting.spin()
@@ -91,6 +88,6 @@ class Following:
             context.num_threads = wanted
         return time.perf_counter()
 
-    def end(self, context: Decoder, num_rows: int, begin: float) -> None:
+    def end(self, num_rows: int, begin: float) -> None:
         if self.leads:
-            self.threads.observe(context.batch, num_rows, begin)
+            self.threads.observe(num_rows, begin)

@@ -9,20 +9,6 @@ from backends.engine.threads import ThreadMode, Threads, thread_modes
 HICCUP, HICCUPS = 4.0, 0.01  # times as long, and how often
 
 
-def short_lived(share: float, noise: random.Random, spell: float = 0.02) -> Callable[[float], int]:
-    """Programs that come and go, one at a time, and are there for such a share of the time."""
-    until, is_there = 0.0, False
-
-    def count(now: float) -> int:
-        nonlocal until, is_there
-        while now >= until:
-            is_there = not is_there
-            until += noise.expovariate(1 / (spell if is_there else spell * (1 - share) / share))
-        return int(is_there)
-
-    return count
-
-
 @dataclass(slots=True)
 class Machine:
     """others: how many programs spin at a moment. work: of a step, times `step`, by the moment."""
@@ -36,7 +22,6 @@ class Machine:
     fighting: float = 20.0  # times as long where a thread spins and another program has its core
     work: Callable[[float], float] = lambda _: 1.0
     noise: random.Random = field(default_factory=lambda: random.Random(0))
-    spread: float = 0.04  # of a step's noise
     now: float = 0.0
     _looked: float = 0.0
     _used: float = 0.0
@@ -61,7 +46,7 @@ class Machine:
 
     def run(self, mode: ThreadMode) -> float:
         """Seconds of a step; the clock goes on by them."""
-        seconds = self.expected(mode) * self.noise.lognormvariate(0, self.spread)
+        seconds = self.expected(mode) * self.noise.lognormvariate(0, 0.04)
         seconds *= HICCUP if self.noise.random() < HICCUPS else 1.0
         self._used += self.others(self.now) * seconds
         self.now += seconds

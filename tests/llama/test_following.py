@@ -21,12 +21,11 @@ class Choice:
 
     def __init__(self) -> None:
         self.mode = self.settled = ThreadMode(2, True)
-        self.seen: list[tuple[float, ...]] = []
+        self.kinds: list[tuple[object, float]] = []
 
-    def observe(self, num_rows: int, *figures: float) -> None:
-        *pairs, seconds, now = figures
+    def observe(self, kind: object, seconds: float, now: float, size: float = 1.0) -> None:
         assert 0 < seconds <= now
-        self.seen.append((num_rows, *pairs))
+        self.kinds.append((kind, size))
 
 
 @pytest.fixture
@@ -60,12 +59,12 @@ def test_each_batch_is_computed_with_the_threads_of_its_mode(smollm2: Path, thre
             assert lib.llama_n_threads(target.pointer) == 1
             decode(target, 21, 20)
             assert lib.llama_n_threads(target.pointer) == 2, "a prompt has a mode of its own"
-        assert few.seen == [(1,), (1,)]
-        assert many.seen == [(20, sum(range(20))), (20, sum(range(21, 41)))]
+        assert few.kinds == [(1, 1.0), (1, 1.0)]
+        assert many.kinds == [(5, 20), (5, 20)]
         with NativeContext(model, ContextParams(256, 1, 64, 2, following=threads.of_draft())) as draft:
             decode(draft, 0, 1)
             assert lib.llama_n_threads(draft.pointer) == 1
-        assert len(few.seen) == 2, "a draft says nothing of the target"
+        assert len(few.kinds) == 2, "a draft says nothing of the target"
     threads.close()
 
 

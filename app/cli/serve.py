@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.cli.api_key import VARIABLE, wanted_key
-from app.cli.ending import ending
+from app.cli.ending import EXIT_INTERRUPTED, ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.terminal import warn
 from app.errors import UsageError
@@ -71,7 +71,7 @@ def _serve(arguments: argparse.Namespace, key: str | None, asked: threading.Even
         if asked.is_set():
             for handle in handles:
                 handle.close_unloaded()
-            return 0
+            return EXIT_INTERRUPTED
         if handles:
             _take_up(services)  # what is left of earlier runs has time until the models are there
         return _stay(services, arguments, asked)

@@ -6,7 +6,8 @@ the time. So they are kept apart, and what a step of one size teaches of the mom
 Seconds are wall time of Runner.run.
 """
 
-from backends.drafting.pace import Chunk, Pace
+from backends.drafting.chunk_costs import Chunk
+from backends.drafting.pace import Pace
 from backends.median import running_median
 
 FAST, SLOW = 0.08, 0.02  # shares that one step may move what a row costs now, and V(n)

@@ -28,6 +28,8 @@ IDLE = 1.0  # seconds between two steps
 BUSY = 0.5  # cores that other programs use
 
 FEWER, MORE = 1, -1  # towards modes for a busier machine, or for a quieter one
+# where nobody else is there: only noise makes fewer threads a little quicker, and nothing speaks against all of them
+QUIET_QUICKER = {FEWER: 0.75, MORE: 1.0}
 
 Neighbours = Callable[[], float | None]  # cores that other programs have used since the last call; None: not known
 
@@ -164,11 +166,11 @@ class Threads:
     def _judge(self, trial: _Trial, now: float) -> None:
         self._trial, self._recent_seconds = None, 0.0
         direction = trial.direction
-        if trial.factor < QUICKER:
+        is_quiet = self._others is not None and self._others < BUSY
+        if trial.factor < (QUIET_QUICKER[direction] if is_quiet else QUICKER):
             self._keep(trial, now)
             return
         self._rest_until = now + max(0.0, trial.lost) / MAX_SHARE
-        is_quiet = self._others is not None and self._others < BUSY
         room = 1 if is_quiet else self._room(direction)
         self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
         if self._reach[direction] == 1:  # all of them have been tried

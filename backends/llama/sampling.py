@@ -94,7 +94,9 @@ class Chain:
         """One random choice; remembers nothing but its random numbers. `names`: the tokens of the row, if not all."""
         ids, logits = best(row, min(self._cut, row.size))
         ids = ids if names is None else names[ids]
-        size = max(1, int(np.count_nonzero(logits >= self._least(row, logits))))
+        least = self._least(row, logits)
+        # they are sorted: where the last one stays, all do
+        size = logits.size if logits[-1] >= least else max(1, int(np.count_nonzero(logits >= least)))
         self._ids[:size] = ids[:size]
         self._logits[:size] = logits[:size]
         array = self._array

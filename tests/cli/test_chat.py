@@ -347,6 +347,7 @@ def test_a_signal_while_it_starts_ends_it_there_and_then(command: str, module: s
     """Without a traceback, and without first doing what it was about to do."""
     code = f"""if True:
         import os, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell runs the tests in the background
         class Stop:
             is_over = False
             def find_spec(self, name, path=None, target=None):

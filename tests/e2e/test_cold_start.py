@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.cli.ending import EXIT_INTERRUPTED
 from tests.e2e.serving import ROOT, free_port
 
 SECONDS = 120.0
@@ -132,7 +133,7 @@ def test_an_interrupt_during_the_start_ends_all_of_it_without_a_word(moment: str
         assert time.monotonic() < until
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to every program of the command
     _, errors = process.communicate(timeout=SECONDS)
-    assert (process.returncode, "Traceback" in errors) == (0, False), errors
+    assert (process.returncode, "Traceback" in errors) == (EXIT_INTERRUPTED, False), errors
     while left := [each.pid for each in psutil.process_iter() if _session(each.pid) == process.pid]:
         assert time.monotonic() < until, left
         time.sleep(0.05)

@@ -22,6 +22,7 @@ class Machine:
     fighting: float = 20.0  # times as long where a thread spins and another program has its core
     work: Callable[[float], float] = lambda _: 1.0
     noise: random.Random = field(default_factory=lambda: random.Random(0))
+    spread: float = 0.04  # of a step's noise
     now: float = 0.0
     _looked: float = 0.0
     _used: float = 0.0
@@ -46,7 +47,7 @@ class Machine:
 
     def run(self, mode: ThreadMode) -> float:
         """Seconds of a step; the clock goes on by them."""
-        seconds = self.expected(mode) * self.noise.lognormvariate(0, 0.04)
+        seconds = self.expected(mode) * self.noise.lognormvariate(0, self.spread)
         seconds *= HICCUP if self.noise.random() < HICCUPS else 1.0
         self._used += self.others(self.now) * seconds
         self.now += seconds

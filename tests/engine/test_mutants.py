@@ -100,7 +100,7 @@ MUTANTS = {
         "self._had.get(seq, self._level)",
         "self._had.get(seq, 0.0)",
     ),
-    "the depth of a prompt costs nothing": ("drafting/pace.py", "depth + n / 2) for", "0) for"),
+    "the depth of a prompt costs nothing": ("drafting/chunk_costs.py", "depth + n / 2) for", "0) for"),
     "a prompt alone takes whole batches": ("drafting/pace.py", "Share(self, ALONE_SECONDS,", "Share(self, 1000.0,"),
     "guesses may lose whatever they like": (
         "drafting/credit.py",

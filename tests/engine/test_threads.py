@@ -38,6 +38,15 @@ def test_a_quiet_machine_pays_little_for_the_trials(machine: dict[str, object], 
     assert sum(step[2] for step in steps) < 1.04 * NOISE * sum(step[3] for step in steps)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_of_a_quiet_machine_changes_no_mode_for_good(seed: int) -> None:
+    quiet = Machine(2, 0.02, lambda _: 0, noise=random.Random(seed), spread=0.2)
+    threads = quiet.threads()
+    for until in range(1, 61):
+        quiet.drive(threads, until)
+        assert threads.settled == quiet.modes[0]
+
+
 @given(machines, st.integers(1, 4))
 @settings(max_examples=12, deadline=None)
 def test_beside_others_it_is_soon_as_quick_as_the_best_mode(machine: dict[str, object], others: int) -> None:

@@ -24,7 +24,7 @@ from tests.convert import checkpoints
 from tests.engine.restless import Restless
 
 NUM_ANSWERS = 20_000
-NUM_BROKEN = 5_000  # are enough to tell a wrong rule
+NUM_BROKEN = 5_000  # are enough to tell a wrong rule; all of them in `make real`
 PROMPT, NUM_TOKENS, NUM_GUESSES = [20, 30, 40], 4, 2  # the second and the third token are guessed
 TEMPERATURE, TOP_K = 0.8, 5
 SIDE_BY_SIDE = 50
@@ -152,8 +152,12 @@ def _critical(freedom: int) -> float:
 
 @pytest.mark.parametrize(
     ("disturbed", "num_answers"),
-    [(0.0, NUM_ANSWERS), (0.3, NUM_BROKEN), pytest.param(0.3, NUM_ANSWERS, marks=pytest.mark.real)],
-    ids=["at rest", "in a cache that changes its size", "in a cache that changes its size, for long"],
+    [
+        (0.0, NUM_BROKEN),
+        (0.3, NUM_BROKEN),
+        *(pytest.param(share, NUM_ANSWERS, marks=(pytest.mark.real, pytest.mark.timeout(900))) for share in (0.0, 0.3)),
+    ],
+    ids=["at rest", "in a cache that changes its size", "at rest, for long", "changing its size, for long"],
 )
 def test_with_guesses_tokens_come_as_often_as_without(
     context: NativeContext, plain: Answers, disturbed: float, num_answers: int, capsys: pytest.CaptureFixture[str]

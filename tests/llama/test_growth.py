@@ -313,7 +313,7 @@ def test_a_refused_growth_leaves_the_adapters_set(tiny: Path, tmp_path: Path, mo
     adapter = lora.write(tmp_path / "adapter.gguf", lora.pairs(tiny, 1))
     native.start()
     with NativeModel(tiny) as model:
-        model.add_adapter(adapter)
+        model.adapters.add(adapter)
         runner = runner_of(model, Size(512, 2), is_unified=True)
         seq, undisturbed = (Sequence(slot, list(range(20, 90)), 100, slot=slot, adapters=(1.0,)) for slot in range(2))
         say(runner, [undisturbed], 20)
@@ -420,11 +420,11 @@ def test_an_answer_that_rolls_is_the_same_in_a_cache_that_grows(load: Load, tiny
 
 
 def test_what_nothing_needs_is_given_back_after_a_while(load: Load, tiny: Path) -> None:
-    handle = load(tiny, draft=DraftMode.OFF, kv_idle_seconds=1)
+    handle = load(tiny, draft=DraftMode.OFF, kv_idle_seconds=1, **EXACT)
     first = start(handle, LONG, max_tokens=1000).wait().text
-    for begin in (100, 200):  # the second one displaces it
-        start(handle, LONG[begin : begin + 80]).wait()
-    allocated(handle, lambda cells: cells > 2 * 1700)
+    start(handle, LONG[100:180]).wait()
+    allocated(handle, lambda cells: cells > 2 * 1700)  # for as long as the first conversation lies beside it
+    start(handle, LONG[200:280]).wait()  # displaces it
     allocated(handle, lambda cells: cells == 2 * 512)
     again = start(handle, LONG, max_tokens=1000)
     assert again.wait().text == first

@@ -12,7 +12,7 @@ from backends.engine.logprobs import Logprobs
 from backends.engine.news import Again, Begun, Ended, Said, Stepped
 from backends.engine.text import TextStream
 from backends.protocol import Finish, Output, PromptLogprobs, Timings
-from backends.protocol.parts import Part
+from backends.protocol.parts import Part, Text
 
 
 @dataclass(slots=True)
@@ -49,7 +49,8 @@ class _Answer:
             return text, ()
         parts = self.parser.feed(text)
         parts += self.parser.finish() if is_last else ()
-        return text_of(parts), parts
+        is_text = all(isinstance(part, Text) for part in parts)
+        return text_of(parts), () if is_text else parts
 
     def account(self, prompt: Timings) -> Timings:
         return replace(

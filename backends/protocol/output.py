@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backends.protocol.packing import quickly_packed
-from backends.protocol.parts import Part
+from backends.protocol.parts import Part, Text
 from backends.protocol.timings import Timings
 
 
@@ -47,7 +47,8 @@ class PromptLogprobs:
 @dataclass(frozen=True, slots=True)
 class Output:
     """What one step added to one answer. `timings` comes with the first and with the last output. parts: where they
-    were asked for, all that it turned out to be; `text` is what is for the person then."""
+    were asked for, all that it turned out to be; `text` is what is for the person then. They are left out where all of
+    it is text, as most tokens are."""
 
     uid: int
     text: str
@@ -58,6 +59,11 @@ class Output:
     stop: str | None = None  # the stop string that ended the answer, the request's own or one of the chat's format
     prompt: PromptLogprobs | None = None  # with the first output, if wanted
     parts: tuple[Part, ...] = ()
+
+    @property
+    def all_parts(self) -> tuple[Part, ...]:
+        """The text as one, too."""
+        return self.parts or ((Text(self.text),) if self.text else ())
 
 
 @quickly_packed

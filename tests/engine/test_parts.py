@@ -43,7 +43,7 @@ def said_by_fake(question: str, **fields: object) -> list[Output]:
 
 def test_a_call_in_an_answer_is_no_text() -> None:
     outputs = said_by_fake(CALL, tools=(TOOL,), is_parsed=True)
-    parts = [part for output in outputs for part in output.parts]
+    parts = [part for output in outputs for part in output.all_parts]
     assert [part.name for part in parts if isinstance(part, CallBegun)] == ["get_weather"]
     assert json.loads("".join(part.text for part in parts if isinstance(part, Arguments))) == {"city": "Rome"}
     assert [part.text for part in parts if isinstance(part, CallEnded)] == [CALL.removesuffix("</tool_call>")]
@@ -68,9 +68,9 @@ def answered(tokens: list[int], finish: Finish | None) -> list[Part]:
     for at, token in enumerate(tokens):
         said = Said(7, [token], 0, 0, None, [], None if at else Timings())
         for output in answers.say(Stepped([said], 1, 0, 0.0, 0.0, 0.0)):
-            parts += output.parts
+            parts += output.all_parts
     for output in answers.end(Ended(7, finish or Finish.STOP, Timings())):
-        parts += output.parts
+        parts += output.all_parts
     return parts
 
 

@@ -35,7 +35,7 @@ class MessageWords(Words):
         choice = self.choices[index]
         choice.take(output)
         said = "" if self._is_begun else self._head(choice.timings)
-        said += "".join(map(self._blocks.say, output.parts))
+        said += "".join(map(self._blocks.say, output.all_parts))
         if output.finish:
             said += self._tail(choice)
         return said.encode()

@@ -1,6 +1,7 @@
 """Reads JSON that is still being written, and refuses it at the first character that is none."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,10 @@ HEX = re.compile(r"[0-9a-fA-F]")
 WHITE = re.compile(r"[ \t\r\n]+")
 WORD = re.compile(r"[\w+.\-]+")
 SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null", re.ASCII)
+WORDS = frozenset({"true", "false", "null"})
 BLANKS = frozenset(" \t\r\n")
+HIGH, LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)  # halves of surrogate pairs
+REPLACEMENT = "\\ufffd"
 CLOSING = {"{": "}", "[": "]"}
 Tell = Callable[[str], None]
 
@@ -59,9 +63,26 @@ def is_object(text: str) -> bool:
 def loaded(text: str) -> Any:
     """Raises Broken for what is no JSON."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Broken from None
+
+
+def sound(text: str) -> str:
+    """The same JSON, with whole characters. Raises Broken for what is no JSON, or has numbers that nothing holds."""
+    plain = dumped(loaded(text))
+    repaired = whole_characters(plain)
+    return text if repaired == plain else repaired
+
+
+def whole_characters(text: str) -> str:
+    """Pairs of surrogates become the character that they are; a half by itself becomes a replacement."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_scalar(word: str) -> bool:
+    """Whether it is JSON by itself and no string. A number that no float holds is none for those who read it."""
+    return bool(SCALAR.fullmatch(word)) and (word in WORDS or math.isfinite(float(word)))
 
 
 def dumped(value: Any) -> str:
@@ -70,6 +91,13 @@ def dumped(value: Any) -> str:
 
 def _refuse(_name: str) -> Any:
     raise ValueError("no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("no float holds it")
+    return number
 
 
 def _read_begin(reader: Reader, tell: Tell, open_ones: list[str]) -> Steps[bool]:
@@ -90,7 +118,7 @@ def _read_begin(reader: Reader, tell: Tell, open_ones: list[str]) -> Steps[bool]
             return True
         case _:
             word = yield from reader.run(WORD, MAX_WORD)
-            if not SCALAR.fullmatch(word):
+            if not is_scalar(word):
                 raise Broken
             tell(word)
     return False
@@ -128,15 +156,30 @@ def _read_letters(reader: Reader, tell: Tell) -> Steps[None]:
 
 
 def _read_escape(reader: Reader) -> Steps[str]:
+    """Half a surrogate pair is no character, and becomes a replacement."""
     begin = yield from reader.expect("\\u", *(f"\\{sign}" for sign in '"\\/bfnrt'))
     if begin != "\\u":
         return begin
+    told = ""
+    code = int(digits := (yield from _read_digits(reader)), 16)
+    while code in HIGH:
+        if not (yield from reader.accept("\\u")):
+            return told + REPLACEMENT
+        low = yield from _read_digits(reader)
+        if int(low, 16) in LOW:
+            return f"{told}\\u{digits}\\u{low}"
+        told += REPLACEMENT
+        code = int(digits := low, 16)
+    return told + (REPLACEMENT if code in LOW else f"\\u{digits}")
+
+
+def _read_digits(reader: Reader) -> Steps[str]:
     digits = ""
     for _ in range(4):
         if not HEX.match((yield from reader.peek()) or " "):
             raise Broken
         digits += reader.run_now(HEX)
-    return begin + digits
+    return digits
 
 
 def _white(reader: Reader, tell: Tell) -> Steps[None]:

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backends.chat.json_text import dumped
+from backends.chat.json_text import dumped, loaded, sound
+from backends.chat.reader import Broken
 from backends.messages import Tool
 
 MAX_DEPTH = 8  # of `anyOf` within `anyOf`
@@ -39,12 +40,12 @@ class Offered:
         if kinds and "string" not in kinds:
             text = PYTHONS.get(text.strip(), text)
         try:
-            value = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError):
+            value = loaded(text)
+        except Broken:
             return dumped(text)
         if "string" in kinds and _kind(value) not in kinds:
             return dumped(text)
-        return text.strip()
+        return sound(text.strip())
 
     def _kinds(self, name: str, key: str) -> set[str]:
         """Empty where nobody says."""
@@ -82,7 +83,3 @@ def _kinds(schema: Any, depth: int) -> set[str]:
 def _kind(value: Any) -> str:
     kind = KINDS.get(type(value), "null")
     return "number" if kind == "integer" else kind
-
-
-def _refuse(_name: str) -> Any:
-    raise ValueError("no number")

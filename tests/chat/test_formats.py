@@ -216,3 +216,43 @@ def test_a_value_that_holds_marks_may_be_quoted() -> None:
     syntax = named("minicpm-5").syntax
     call = ToolCall("", "get_weather", '{"city": "</param><b>"}')
     assert json.loads(calls_of(parse(named("minicpm-5"), syntax.write([call]), 1))[0][1]) == {"city": "</param><b>"}
+
+
+HALVES = {
+    "a half": ("\\ud83d", "\ufffd"),
+    "the other half": ("\\ude42", "\ufffd"),
+    "in the wrong order": ("\\ude42\\ud83d", "\ufffd\ufffd"),
+    "one too many": ("\\ud83d\\ud83d\\ude42", "\ufffd🙂"),
+    "another escape behind it": ("\\ud83d\\n", "\ufffd\n"),
+    "a letter behind it": ("\\ud83d\\u0041", "\ufffdA"),
+    "a pair": ("\\ud83d\\ude42", "🙂"),
+}
+IN_WRITINGS = {
+    "generic": '<tool_call>{{"name": "get_weather", "arguments": {{"city": {}}}}}</tool_call>',
+    "llama-pythonic": "[get_weather(city={})]",
+}
+
+
+@pytest.mark.parametrize(("escaped", "said"), HALVES.values(), ids=list(HALVES))
+@pytest.mark.parametrize("writing", IN_WRITINGS.values(), ids=list(IN_WRITINGS))
+def test_half_a_character_in_a_call_is_replaced(writing: str, escaped: str, said: str) -> None:
+    format = next(each for each in FORMATS if calls_of(parse(each, writing.format('"x"'))))
+    text = writing.format(f'"{escaped}"')
+    for size in (1, 2, 5, len(text)):
+        ((_, arguments),) = calls_of(parse(format, text, size))
+        assert json.loads(arguments) == {"city": said}
+        arguments.encode()
+
+
+def test_half_a_character_in_arguments_within_a_string_is_replaced() -> None:
+    text = r'<tool_call>{"name": "get_weather", "arguments": "{\"city\": \"\\ud83d\"}"}</tool_call>'
+    ((_, arguments),) = calls_of(parse(GENERIC, text))
+    assert json.loads(arguments) == {"city": "\ufffd"}
+
+
+@pytest.mark.parametrize("writing", IN_WRITINGS.values(), ids=list(IN_WRITINGS))
+def test_a_number_that_nothing_holds_breaks_its_call(writing: str) -> None:
+    format = next(each for each in FORMATS if calls_of(parse(each, writing.format('"x"'))))
+    text = writing.format("1e999")
+    assert not calls_of(parse(format, text))
+    assert whole(parse(format, text)) == text

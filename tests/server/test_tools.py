@@ -56,6 +56,21 @@ def test_a_streamed_call_has_its_name_first_and_its_arguments_in_pieces(port: An
     assert choices[-1]["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.parametrize("value", [r'"\ud83d"', "1e999"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_values_that_cannot_be_sent_break_no_answer(port: Any, value: str, streams: bool) -> None:
+    text = CALL.replace(json.dumps(ARGUMENTS["city"], ensure_ascii=False), value)
+    turns = {"model": "quick", "stream": streams, "messages": [{"role": "user", "content": text}]}
+    answers = (
+        port.post("chat/completions", **turns, tools=TOOLS),
+        port.post("messages", **turns, tools=BLOCK_TOOLS, max_tokens=500),
+        port.client.post("/api/chat", json={**turns, "tools": TOOLS}),
+    )
+    for answer in answers:
+        assert answer.status_code == 200
+        assert not any(word in answer.text for word in ("Infinity", "error of its own"))
+
+
 @pytest.mark.parametrize("fields", [{}, {"tools": TOOLS, "tool_choice": "none"}])
 def test_what_looks_like_a_call_is_text_where_none_is_offered(port: Any, fields: dict[str, Any]) -> None:
     (choice,) = port.chat(CALL, model="quick", **fields).json()["choices"]

@@ -12,6 +12,7 @@ from backends.bounds import as_name
 from backends.protocol import Message, ToolCall
 
 Block = dict[str, Any]
+RESULT = "tool_result"
 
 
 def _blocks(content: Any) -> list[Block]:
@@ -37,9 +38,16 @@ def _block(block: Any) -> Block:
             arguments = text(json.dumps(block.get("input", {}), ensure_ascii=False))
             return {"type": "tool_use", "id": _text(block, "id"), "name": _text(block, "name"), "arguments": arguments}
         case "tool_result":
-            said = texts(_blocks(block.get("content") or ""))
+            said = texts(_result(block.get("content") or ""))
             return {"type": "tool_result", "id": _text(block, "tool_use_id"), "text": said}
     raise not_supported(f"blocks of type “{as_name(block['type'], MAX_QUOTED)}” are not supported")
+
+
+def _result(content: Any) -> list[Block]:
+    """What a tool has said: no result is within another one."""
+    if isinstance(content, list) and any(isinstance(each, dict) and each.get("type") == RESULT for each in content):
+        raise ValueError("a tool_result holds no other tool_result")
+    return _blocks(content)
 
 
 def _text(block: Block, key: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import CLOSING, MAX_DEPTH, MAX_WORD, SCALAR, dumped, loaded
+from backends.chat.json_text import CLOSING, MAX_DEPTH, MAX_WORD, dumped, is_scalar, loaded
 from backends.chat.pattern import MAX_NAME, Pattern, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps, Stops
 from backends.chat.syntax import Parsing
@@ -110,7 +110,7 @@ def _read_begin(reader: Reader, telling: Telling, open_ones: list[str]) -> Steps
         telling.argue('"')
         return False
     word = yield from reader.run(WORD, MAX_WORD)
-    if not SCALAR.fullmatch(word):
+    if not is_scalar(word):
         raise Broken
     telling.argue(word)
     return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import dumped, is_object, loaded, read_string, read_value, read_whole
+from backends.chat.json_text import dumped, is_object, loaded, read_string, read_value, read_whole, sound
 from backends.chat.pattern import ALONE, Pattern, first_word, read_literal, read_tail
 from backends.chat.reader import Broken, Steps
 from backends.chat.schemas import object_of, parameters_of, rooted
@@ -198,7 +198,7 @@ def _unwrapped(text: str) -> str:
         text = value.strip() or "{}"
     if not is_object(text):
         raise Broken
-    return text
+    return sound(text)
 
 
 def _ignore(_text: str) -> None:

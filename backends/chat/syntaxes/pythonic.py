@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import MAX_DEPTH, dumped, loaded
+from backends.chat.json_text import MAX_DEPTH, dumped, loaded, sound, whole_characters
 from backends.chat.pattern import ALONE, Pattern, first_word, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps
 from backends.chat.schemas import property_of
@@ -164,7 +164,7 @@ def _read_string(reader: Reader, quote: str, pieces: list[str]) -> Steps[None]:
 def _json(text: str) -> str:
     """Raises Broken for what is no constant."""
     try:
-        return dumped(_value(ast.parse(text.strip(), mode="eval").body))
+        return sound(whole_characters(dumped(_value(ast.parse(text.strip(), mode="eval").body))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise Broken from None
 

@@ -182,6 +182,7 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         context=ready.context if ready and is_loaded else None,
         cells=stats.cells if stats and is_loaded else None,
         is_base=ready.is_base if ready else entry.is_base if entry and entry.is_read else None,
+        is_embedder=not ready.generates if ready else entry.is_embedder if entry and entry.is_read else None,
     )
 
 

@@ -171,4 +171,5 @@ def _keep(arguments: argparse.Namespace, services: "Services", entry: "ModelEntr
 
 
 def _file_name(id_: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in id_)[:80]
+    name = Path(id_).name if Path(id_).is_absolute() else id_  # the page may be shown, whose folder it was need not
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:80]

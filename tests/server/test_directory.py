@@ -154,10 +154,14 @@ def test_what_is_known_of_a_model_is_told_before_it_is_loaded_and_after(services
     assert list(facts) == services.directory.names() == ["base", "other"]
     entry = services.library.by_id("base")
     size = base.stat().st_size
-    assert facts["base"] == ModelFacts("base", False, "llama", "F16", entry.parameters, size, 4096, None, True)
+    assert facts["base"] == ModelFacts(
+        "base", False, "llama", "F16", entry.parameters, size, 4096, None, True, is_embedder=False
+    )
     services.directory.engine("base").wait_ready(SECONDS)
     after = services.directory.facts()["base"]
-    assert (after.is_loaded, after.quantization, after.is_base) == (True, "F16", False), "the engine knows better"
+    assert (after.is_loaded, after.quantization, after.is_base, after.is_embedder) == (True, "F16", False, False), (
+        "the engine knows better"
+    )
     assert after.context
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.server.core.directory import ModelFacts
 from app.server.ollama.fields import ChatRequest, Options
+from app.server.ollama.models import shown
 from backends.protocol import GrammarKind, Message, ToolCall
 
 Says = Callable[[str], str]
@@ -70,6 +72,11 @@ def test_a_chat_carries_calls_and_thoughts() -> None:
         Message("assistant", "", (ToolCall("", "add", '{"a": 1}'),), reasoning="Let me see."),
         Message("tool", "2", name="add"),
     ]
+
+
+def test_a_model_for_vectors_is_told_from_one_that_answers() -> None:
+    for is_embedder, capability in ((True, "embedding"), (False, "completion"), (None, "completion")):
+        assert shown(ModelFacts("m", True, is_embedder=is_embedder))["capabilities"] == [capability]
 
 
 def test_what_there_is_and_what_is_known_of_it(port: Any) -> None:

@@ -20,7 +20,8 @@ MAX_COMPARED = 1000
 class ModelFacts:
     """What a program may want to know before it chooses. None: not known. context: tokens, as trained and as loaded.
 
-    is_base: it completes text and has no chat format. cells: of its KV cache, while it is loaded.
+    is_base: it completes text and has no chat format. is_embedder: it makes vectors of texts, and no answers.
+    cells: of its KV cache, while it is loaded.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelFacts:
     context: int | None = None
     is_base: bool | None = None
     cells: Cells | None = None
+    is_embedder: bool | None = None
 
 
 class ModelDirectory(Protocol):

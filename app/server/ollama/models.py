@@ -30,7 +30,7 @@ def shown(facts: ModelFacts) -> dict[str, Any]:
         "template": "",
         "details": _details(facts),
         "model_info": {key: value for key, value in info.items() if value is not None},
-        "capabilities": ["completion"],
+        "capabilities": ["embedding" if facts.is_embedder else "completion"],
         "modified_at": NEVER,
     }
 

@@ -215,7 +215,7 @@ def test_a_chat_is_saved_whole_and_comes_back(tmp_path: Path) -> None:
     [
         (["chat"], 1, "There is no model here yet. “slipstream install smollm2”"),
         (["chat", "nothing"], 1, "nothing"),
-        (["chat", "nothing", "--temperature", "9"], 2, "temperature cannot be 9"),
+        (["chat", "nothing", "--temperature=-9"], 2, "temperature cannot be -9"),
         (["chat", "nothing", "--context", "0"], 2, "--context"),
     ],
 )

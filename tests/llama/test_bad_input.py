@@ -118,7 +118,8 @@ ABSURD = [-1e9, -(10**30), 10**30, 1e308, float("nan"), float("inf"), -float("in
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_absurd_numbers_are_refused_by_name(neighbour: Neighbour, name: str) -> None:
-    for response in neighbour.beside(COMPLETIONS, *(content(**{name: number}) for number in ABSURD)):
+    absurd = ABSURD[1:] if name == "seed" else ABSURD  # which may be any 64 bits
+    for response in neighbour.beside(COMPLETIONS, *(content(**{name: number}) for number in absurd)):
         assert sentence_of(response).startswith(name)
 
 

@@ -105,7 +105,7 @@ IMAGE = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1/x.p
 
 
 def test_results_within_results_are_refused(port: Any) -> None:
-    depth = 480  # more than a function can call itself, fewer than JSON may be nested
+    depth = 300  # more than a validator may call itself, fewer than JSON may be nested
     result = '{"type": "tool_result", "tool_use_id": "a", "content": [' * depth + "]}" * depth
     body = f'{{"model": "quick", "max_tokens": 1, "messages": [{{"role": "user", "content": [{result}]}}]}}'
     answer = port.client.post("/v1/messages", content=body, headers={"Content-Type": "application/json"})

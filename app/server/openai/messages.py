@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.fields import not_supported, text
 from app.server.core.limits import MAX_QUOTED
@@ -16,12 +16,12 @@ MAX_NAME = 256  # characters
 TEXTS = {"text": "text", "refusal": "refusal"}  # part of this type: the key of its text
 
 
-def _content(content: Any) -> str:
+def _content(content: Any) -> str | None:
     """A string, or the text parts of a list, each a line as with llama-server; null is a turn without words."""
     if isinstance(content, str):
         return text(content)
     if content is None:
-        return ""
+        return None
     if not isinstance(content, list):
         raise ValueError("a string or a list of parts is expected")
     return "\n".join(_part_text(part) for part in content)
@@ -79,13 +79,21 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(strict=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Content = ""
+    content: Content = None
     name: Name | None = None
     tool_calls: list[Call] | None = Field(None, max_length=MAX_CALLS)
     function_call: CalledFunction | None = Field(None, description="what tool_calls were before there were several")
     tool_call_id: Name | None = None
     reasoning_content: Text | None = None
     reasoning: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ChatMessage":
+        if self.content is None and self.role not in WORDLESS:
+            raise ValueError(
+                f'content is needed: a message of the role {self.role} says something, if only nothing ("")'
+            )
+        return self
 
     def message(self) -> Message:
         """`developer` is OpenAI's newer name of what templates call `system`, `function` its older one of `tool`."""
@@ -94,7 +102,7 @@ class ChatMessage(BaseModel):
             calls.append(ToolCall("", self.function_call.name, self.function_call.arguments))
         return Message(
             ROLES.get(self.role, self.role),
-            self.content,
+            self.content or "",
             tool_calls=tuple(calls),
             tool_call_id=self.tool_call_id,
             name=self.name,
@@ -102,6 +110,7 @@ class ChatMessage(BaseModel):
         )
 
 
+WORDLESS = ("assistant", "function")  # of these OpenAI takes null: a turn of calls alone, and a result of nothing
 ROLES = {"developer": "system", "function": "tool"}
 
 

@@ -24,16 +24,6 @@ CLIENTS = (
     Client("openai", ("openai",), "with_openai.py"),
     Client("anthropic", ("anthropic",), "with_anthropic.py"),
     Client("ollama", ("ollama",), "with_ollama.py"),
-    Client("instructor", ("instructor",), "with_instructor.py"),
     Client("llm", ("llm",), "with_llm.py"),
-    Client("litellm", ("litellm",), "with_litellm.py"),
-    Client("pydantic-ai", ("pydantic-ai-slim", "openai"), "with_pydantic_ai.py"),
-    Client("langchain", ("langchain-openai", "langchain"), "with_langchain.py"),
     Client("ai-sdk", ("ai", "@ai-sdk/openai-compatible", "zod"), "with_ai_sdk.mjs"),
-    Client(
-        "llama-index",
-        ("llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-openai-like"),
-        "with_llama_index.py",
-    ),
-    Client("lm-eval", ("lm-eval", "tenacity", "aiohttp", "tiktoken"), "with_lm_eval.py"),
 )

@@ -1,7 +1,7 @@
 # All set-up happens in packaging/bootstrap.py, which also works without make (Windows).
 PYTHON ?= python3
 
-.PHONY: run test real check bench engine setup
+.PHONY: run test real clients check bench engine setup
 
 run:      ## open the window (without a display: the demo)
 	@$(PYTHON) packaging/bootstrap.py run
@@ -11,6 +11,9 @@ test:     ## the whole test suite
 
 real:     ## tests on more real models, tokenizers and templates (700 MB, once), and the long ones
 	@$(PYTHON) packaging/bootstrap.py real
+
+clients:  ## other programs' clients, installed and driven against the port; or CLIENTS="openai ollama"
+	@$(PYTHON) packaging/bootstrap.py clients $(CLIENTS)
 
 check:    ## lint, format, types, import contracts, tests
 	@$(PYTHON) packaging/bootstrap.py check

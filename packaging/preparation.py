@@ -59,11 +59,12 @@ QT_LIBRARIES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["setup", "engine", "run", "test", "real", "check", "bench"])
-    parser.add_argument("arguments", nargs="*", help="handed on to slipstream or pytest")
+    parser.add_argument("task", choices=["setup", "engine", "run", "test", "real", "clients", "check", "bench"])
+    parser.add_argument("arguments", nargs="*", help="handed on to slipstream, pytest or the clients")
     options = parser.parse_args()
     try:
-        setup(is_for_tests=options.task in ("test", "real", "check"), rebuild_engine=options.task == "engine")
+        is_for_tests = options.task in ("test", "real", "clients", "check")
+        setup(is_for_tests, rebuild_engine=options.task == "engine")
         return perform(options.task, options.arguments)
     except SetupError as error:
         return fail(str(error))
@@ -89,6 +90,8 @@ def perform(task: str, arguments: list[str]) -> int:
         )  # the tests tell a failure
     if task == "real":
         return call(tool("python"), "-m", "tests.bench.real", *arguments)
+    if task == "clients":
+        return call(tool("python"), "-m", "tests.clients", *arguments)
     if task == "test":
         return call(tool("python"), "-m", "pytest", *PARALLEL, *arguments)
     if task == "check":

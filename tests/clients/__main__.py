@@ -1,0 +1,104 @@
+"""Drives other programs' clients against `slipstream serve` with SmolLM2, each installed in an environment of its own.
+
+`python -m tests.clients [NAME …]` writes tests/bench/results/clients.{json,md}; with names, the rows of those anew.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.bench.servers import Server, Setting, running, slipstream
+from tests.clients.clients import CLIENTS, Client
+from tests.clients.environments import Environment, NotInstalled
+from tests.real import things
+
+DRIVES = Path(__file__).parent / "drives"
+RESULTS = Path(__file__).parents[1] / "bench" / "results"
+CONTEXT, PARALLEL = 4096, 2
+PATIENCE = 600  # seconds for all steps of a client
+
+Row = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(client.name for client in CLIENTS))
+    names = parser.parse_args().names or [client.name for client in CLIENTS]
+    chosen = [client for client in CLIENTS if client.name in names]
+    if len(chosen) < len(set(names)):
+        parser.error("there is no such client")
+    rows: list[Row] = []
+    with running(slipstream(), Setting(things.smollm2(), CONTEXT, PARALLEL), pause=False) as server:
+        for client in chosen:
+            for row in driven(client, server):
+                print(line(row), flush=True)
+                rows.append(row)
+            write(rows)
+    return 0 if all(row["passed"] for row in rows) else 1
+
+
+def driven(client: Client, server: Server) -> Iterator[Row]:
+    """A row for each step; or one that says why none was done."""
+    try:
+        environment = client.install()
+    except NotInstalled as fault:
+        yield {"client": client.name, "versions": {}, "step": "install", "passed": False, "sentence": str(fault)}
+        return
+    about = {"client": client.name, "versions": environment.versions}
+    for told in steps(client, environment, server):
+        yield about | told
+
+
+def steps(client: Client, environment: Environment, server: Server) -> Iterator[Row]:
+    model = things.smollm2().stem
+    command = [*environment.command, str(DRIVES / client.drive), str(server.port), model, str(environment.folder)]
+    fault = ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        said, fault = done.stdout, done.stderr.strip() if done.returncode else ""
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode("utf-8", "replace")
+        fault = f"not done after {PATIENCE // 60} minutes"
+    yield from (json.loads(text) for text in said.splitlines() if text.startswith('{"step"'))
+    if fault:
+        yield {"step": "to the end", "passed": False, "sentence": fault.splitlines()[-1]}
+
+
+def write(rows: list[Row]) -> None:
+    """Rows of clients that were not driven now stay as they are."""
+    path = RESULTS / "clients.json"
+    old = json.loads(path.read_text("utf-8")) if path.exists() else []
+    driven_now = {row["client"] for row in rows}
+    by_client = [*(row for row in old if row["client"] not in driven_now), *rows]
+    order = [client.name for client in CLIENTS]
+    known = sorted((row for row in by_client if row["client"] in order), key=lambda row: order.index(row["client"]))
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    passed = sum(row["passed"] for row in known)
+    text = [
+        "# Clients of other programs",
+        "",
+        "Each installed in an environment of its own and driven against `slipstream serve` with SmolLM2-135M-Instruct "
+        f"(`make clients`; the steps are in `tests/clients/drives`). {passed} of {len(known)} steps passed.",
+        "",
+        "| client | driven | | sentence |",
+        "|---|---|---|---|",
+        *map(line, known),
+        "",
+    ]
+    (RESULTS / "clients.md").write_text("\n".join(text), "utf-8")
+
+
+def line(row: Row) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in row["versions"].items())
+    sentence = " ".join(row["sentence"].split()).replace("|", "\\|")
+    return (
+        f"| {versions or row['client']} | {row['step']} | {'passed' if row['passed'] else '**failed**'} | {sentence} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Runs the steps of a client and prints what came of each, a JSON object a line. Standard library only."""
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+PORT, MODEL = sys.argv[1], sys.argv[2]
+ROOT = f"http://127.0.0.1:{PORT}"
+OPENAI = f"{ROOT}/v1"
+KEY = "none"  # the port is on this machine, so it asks for none; clients want one
+LONGEST = 400  # characters of a fault
+
+STEPS: dict[str, Callable[[], Any]] = {}
+
+
+def step(name: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """What is driven, in the table's words. A step passes unless it raises."""
+
+    def register(function: Callable[[], Any]) -> Callable[[], Any]:
+        STEPS[name] = function
+        return function
+
+    return register
+
+
+def temperature_in(city: str) -> str:
+    """Tells the temperature of a city in degrees Celsius."""
+    CALLED.append(city)
+    return "21"
+
+
+CALLED: list[str] = []
+
+
+def run() -> None:
+    for name, function in STEPS.items():
+        CALLED.clear()
+        try:
+            asyncio.run(function()) if inspect.iscoroutinefunction(function) else function()
+            told = {"step": name, "passed": True, "sentence": ""}
+        except Exception as fault:
+            sentence = " ".join(str(fault).split()) or "an assertion without words"
+            told = {"step": name, "passed": False, "sentence": f"{type(fault).__name__}: {sentence}"[:LONGEST]}
+        print(json.dumps(told), flush=True)

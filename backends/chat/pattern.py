@@ -51,6 +51,15 @@ def read_literal(reader: Reader, literal: str) -> Steps[None]:
         yield from reader.expect(word)
 
 
+def read_head(reader: Reader, literal: str) -> Steps[bool]:
+    """Whether it stands there, by its first word; all of it is read then. Raises Broken."""
+    opener = first_word(literal)
+    if not opener or (yield from reader.accept(opener)) is None:
+        return False
+    yield from read_literal(reader, literal.lstrip().removeprefix(opener))
+    return True
+
+
 def read_tail(reader: Reader, literal: str) -> Steps[None]:
     """It may be missing where the answer ends: what ends it is not shown, or was not needed. Raises Broken."""
     for word in literal.split():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backends.chat.constraint import Constraint
 from backends.chat.json_text import Tell, read_value
-from backends.chat.pattern import ALONE, Pattern, first_word, read_literal, read_name, read_tail
+from backends.chat.pattern import ALONE, Pattern, first_word, read_head, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps
 from backends.chat.schemas import parameters_of, rooted
 from backends.chat.syntax import Parsing
@@ -38,10 +38,7 @@ class Named:
     def read(self, parsing: Parsing) -> Steps[None]:
         telling, reader = parsing.telling, parsing.reader
         telling.open_call()
-        opener = first_word(self.around.head)
-        is_wrapped = bool(opener) and (yield from reader.accept(opener)) is not None
-        if is_wrapped:
-            yield from read_literal(reader, self.around.head.lstrip().removeprefix(opener))
+        is_wrapped = yield from read_head(reader, self.around.head)
         yield from self._read_call(parsing)
         closing = first_word(self.around.tail)
         while is_wrapped and closing:

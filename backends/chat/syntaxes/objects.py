@@ -6,7 +6,7 @@ from typing import Any
 
 from backends.chat.constraint import Constraint
 from backends.chat.json_text import dumped, is_object, loaded, read_string, read_value, read_whole, sound
-from backends.chat.pattern import ALONE, Pattern, first_word, read_literal, read_tail
+from backends.chat.pattern import ALONE, Pattern, first_word, read_head, read_tail
 from backends.chat.reader import Broken, Steps
 from backends.chat.schemas import object_of, parameters_of, rooted
 from backends.chat.syntax import Parsing
@@ -46,10 +46,8 @@ class Objects:
     def read(self, parsing: Parsing) -> Steps[None]:
         telling, reader = parsing.telling, parsing.reader
         telling.open_call()
-        opener = first_word(self.around.head)
-        is_marked = bool(opener) and (yield from reader.accept(opener)) is not None
+        is_marked = yield from read_head(reader, self.around.head)
         if is_marked:
-            yield from read_literal(reader, self.around.head.lstrip().removeprefix(opener))
             yield from reader.skip_white()
         if (yield from reader.accept("[")):
             yield from self._read_list(parsing, is_marked)

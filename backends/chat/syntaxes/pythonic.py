@@ -8,7 +8,7 @@ from typing import Any
 
 from backends.chat.constraint import Constraint
 from backends.chat.json_text import MAX_DEPTH, dumped, loaded, sound, whole_characters
-from backends.chat.pattern import ALONE, Pattern, first_word, read_literal, read_name, read_tail
+from backends.chat.pattern import ALONE, Pattern, first_word, read_head, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps
 from backends.chat.schemas import property_of
 from backends.chat.syntax import Parsing
@@ -46,10 +46,7 @@ class Pythonic:
     def read(self, parsing: Parsing) -> Steps[None]:
         reader = parsing.reader
         parsing.telling.open_call()
-        opener = first_word(self.around.head)
-        is_marked = bool(opener) and (yield from reader.accept(opener)) is not None
-        if is_marked:
-            yield from read_literal(reader, self.around.head.lstrip().removeprefix(opener))
+        is_marked = yield from read_head(reader, self.around.head)
         yield from reader.skip_white()
         is_list = (yield from reader.accept("[")) is not None
         if not is_list and not is_marked:

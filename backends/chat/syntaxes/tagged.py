@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.chat.constraint import Constraint
 from backends.chat.json_text import Tell, dumped, loaded
-from backends.chat.pattern import ALONE, MAX_NAME, Pattern, first_word, read_literal, read_name, read_tail
+from backends.chat.pattern import ALONE, MAX_NAME, Pattern, first_word, read_head, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Steps, Stops
 from backends.chat.schemas import property_of
 from backends.chat.syntax import Parsing
@@ -48,10 +48,7 @@ class Tagged:
     def read(self, parsing: Parsing) -> Steps[None]:
         telling, reader = parsing.telling, parsing.reader
         telling.open_call()
-        opener = first_word(self.around.head)
-        is_wrapped = bool(opener) and (yield from reader.accept(opener)) is not None
-        if is_wrapped:
-            yield from read_literal(reader, self.around.head.lstrip().removeprefix(opener))
+        is_wrapped = yield from read_head(reader, self.around.head)
         yield from _Call(self, parsing).read()
         closing = first_word(self.around.tail)
         while is_wrapped and closing:

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from time import sleep
 
 from backends.chat.answer_parser import AnswerParser
 from backends.chat.formats.table import GENERIC
@@ -33,6 +34,7 @@ DEFAULT_CONTEXT = 4096
 NUM_RESIDENT = 8
 START, STEP = 512, 256  # cells, as with llama.cpp
 LONGEST_PIECE = 32  # as if; tokens are bytes
+POLL_SECONDS = 0.01
 
 LOREM = "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
 
@@ -159,8 +161,8 @@ def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
 
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
-    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…note…` adds a
-    note to it, `…-base…` has no chat template, `…-embedder…` makes vectors alone, `…-reranker…` scores instead,
+    """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends
+    it once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-embedder…` makes vectors alone, `…-reranker…` scores instead,
     `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
@@ -170,6 +172,8 @@ def load(load: Load, report: Callable[[float], None]) -> FakeModel:
         die("abort")
     if "stuck" in name:
         threading.Event().wait()
+    while "waits" in name and not load.model.exists():
+        sleep(POLL_SECONDS)
     delay = re.search(r"(\d+)ms", name)
     return FakeModel(load, int(delay[1]) / 1000 if delay else 0.0)
 

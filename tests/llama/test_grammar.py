@@ -85,7 +85,7 @@ def test_regex_gbnf_and_lark_are_followed(load: Load, tiny: Path, grammar: Gramm
 def test_several_streams_with_seeds_and_drafts_say_what_they_say_alone(
     load: Load, tiny: Path, tiny_draft: Path
 ) -> None:
-    handle = load(tiny, parallel=4, draft_model=tiny_draft, **EXACT)
+    handle = load(tiny, parallel=4, draft_model=tiny_draft, draft_length=3, **EXACT)
     grammars = [schema(SCHEMA), DATE, schema({"type": "array", "items": {"type": "boolean"}, "minItems": 9}), None]
     samplings = [SamplingParams(seed=n, repeat_penalty=1.1) for n in range(4)]
     cases = [

@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,10 +54,13 @@ def test_a_death_ends_every_answer_of_that_engine_and_none_of_another(run: Any) 
         assert [last["error"]["code"] for last in lasts] == ["engine_died"] * 2
 
 
-def test_a_request_waits_for_the_load(run: Any, says: Says) -> None:
-    with run(quick="quick") as port:
-        assert port.supervisor.get("quick").snapshot.state is EngineState.LOADING
-        assert port.chat("Hello").json()["choices"][0]["message"]["content"] == says("Hello")
+def test_a_request_waits_for_the_load(run: Any, says: Says, tmp_path: Path) -> None:
+    with run(late=str(tmp_path / "waits")) as port, ThreadPoolExecutor() as pool:
+        answer = pool.submit(port.chat, "Hello")
+        assert not wait([answer], 0.2).done
+        assert port.supervisor.get("late").snapshot.state is EngineState.LOADING
+        (tmp_path / "waits").touch()
+        assert answer.result().json()["choices"][0]["message"]["content"] == says("Hello")
 
 
 @pytest.mark.parametrize(

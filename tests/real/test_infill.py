@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.vocabulary import NativeVocabulary
 from backends.protocol import FailureKind, Infill
 from tests.real import things
+from tests.real.test_vocabularies import vocabulary as file_of
 
 pytestmark = pytest.mark.real
 MARKS = {
@@ -55,11 +57,20 @@ def test_of_other_files_the_last_ones_come_along_as_far_as_there_is_room() -> No
     files = tuple((f"{name}.py", f"{name} = 1\n" * 20) for name in ("one", "two", "three"))
     with vocabulary("starcoder") as known:
         whole = spelled(known, Infill("a", "b", files))
-        assert [whole.index(name) for name, _ in files] == sorted(whole.index(name) for name, _ in files)
+        places = [whole.index(f"{name} = 1") for name in ("one", "two", "three")]
+        assert places == sorted(places)
         few = spelled(known, Infill("a", "b", files), context=200)
         assert "three" in few
         assert "one" not in few
         assert "three" not in spelled(known, Infill("a", "b", files), context=8)
+
+
+def test_files_have_names_where_tokens_begin_them(tmp_path: Path) -> None:
+    native.start()
+    with NativeModel(file_of("qwen3", tmp_path), vocab_only=True) as model:
+        said = spelled(model.vocabulary, Infill("a", "b", (("x.py", "x = 1\n"),)))
+    own = "<|file_sep|>filename\n<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>"
+    assert said == f"<|repo_name|>myproject\n<|file_sep|>x.py\nx = 1\n{own}"
 
 
 @pytest.mark.parametrize("name", ["gpt-2", "llama-bpe"])

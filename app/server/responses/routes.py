@@ -1,6 +1,7 @@
 """/v1/responses: answers that are kept, gone on from, listed and deleted."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -103,7 +104,8 @@ async def _conversation(store: ResponseStore, body: ReadFields) -> tuple[Sequenc
 
 def _keep(store: ResponseStore, items: list[Item], response: dict[str, Any]) -> None:
     store.remember(Kept(items, response))
-    start_thread(store.save)
+    with suppress(RuntimeError):  # the system has no thread left: it is saved with the next one
+        start_thread(store.save)
 
 
 async def _kept(store: ResponseStore, id_: str) -> Kept:

@@ -6,11 +6,24 @@ from typing import Any
 
 import openai
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from app.server.responses.fields import ResponseRequest
 from app.server.responses.items import as_items, messages
-from backends.protocol import Calling, Grammar, GrammarKind, Message, Overflow, ToolCall, ToolChoice
+from app.server.responses.output_items import OutputItems
+from backends.protocol import (
+    Arguments,
+    CallBegun,
+    CallBroken,
+    Calling,
+    Grammar,
+    GrammarKind,
+    Message,
+    Overflow,
+    Text,
+    ToolCall,
+    ToolChoice,
+)
 from tests.server.test_anthropic import events
 from tests.server.test_tools import ARGUMENTS, CALL, FUNCTION, THOUGHT
 
@@ -151,12 +164,20 @@ def test_tokens_are_counted_without_an_answer(client: openai.OpenAI) -> None:
     assert client.responses.input_tokens.count(model="quick", input="Hi").input_tokens == answer.usage.input_tokens
 
 
+def test_what_only_began_like_a_call_is_text_and_nobody_makes_it() -> None:
+    items = OutputItems()
+    parts = (Text("So: "), CallBegun(0, "c", "f"), Arguments(0, '{"a":'), CallBroken(0, '<tool_call>{"a":!'))
+    said = [event for part in parts for event in items.say(part, [])] + items.close("completed")
+    assert [item["type"] for item in items.told()] == ["message", "message"]
+    assert items.told()[1]["content"][0]["text"] == '<tool_call>{"a":!'
+    done = [data["item"] for kind, data in said if kind == "response.output_item.done"]
+    assert [(item["type"], item["status"]) for item in done] == [
+        *(("message", "completed"), ("function_call", "incomplete"), ("message", "completed"))
+    ]
+
+
 def request(**fields: Any) -> ResponseRequest:
     return ResponseRequest.model_validate({"input": "Hi", **fields})
-
-
-class City(BaseModel):
-    name: str
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ HOME_VARIABLE = "SLIPSTREAM_HOME"
 KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
-    *("model-ids.json*", ".model-ids.json.*"),
+    *("model-ids.json*", ".model-ids.json.*", "responses.sqlite3*", ".responses.sqlite3.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *(

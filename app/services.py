@@ -74,7 +74,7 @@ class Services:
         self.directory = Directory(
             self.library, self.supervisor, self.load_model, lambda: self.settings.answer_any_name
         )
-        self.server = Server(self.directory)
+        self.server = Server(self.directory, folder=paths.data)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 
     @late

@@ -21,6 +21,7 @@ from app.server.openai.completions import completions_router
 from app.server.openai.embeddings import embeddings_router
 from app.server.openai.models import models_router
 from app.server.openai.rerank import rerank_router
+from app.server.responses.routes import responses_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class Dialect:
 
 ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
 OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
-OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
+OF_OPENAI = (
+    *(models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),
+    llama_server_router,
+)
 OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
 DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
 

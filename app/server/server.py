@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import UsageError
@@ -42,11 +43,14 @@ class Server:
         load_seconds: float = LOAD_SECONDS,
         max_body: int = MAX_BODY,
         limits: Limits | None = None,
+        folder: Path | None = None,
     ):
+        """folder: for what is kept of requests; None: nothing of them outlives it."""
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
+        self._folder = folder
         self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
@@ -113,7 +117,7 @@ class Server:
         from app.server.guard import Guard
         from app.server.listener import Listener
 
-        switchboard = Switchboard(self._directory, self._load_seconds)
+        switchboard = Switchboard(self._directory, self._load_seconds, self._folder)
         limits = self._limits or limits_of_this_process()
         application = create_application(switchboard)
         guard = Guard(application, door.host, door.api_key, self._max_body, limits)

@@ -110,6 +110,21 @@ def test_thoughts_are_told_apart_under_both_names(port: Any) -> None:
     assert joined(choice["delta"].get("content") for choice in choices) == message["content"]
 
 
+def test_a_stream_begins_with_a_content_only_where_a_text_comes_first(port: Any) -> None:
+    first = [deltas(port, text, tools=TOOLS)[0]["delta"] for text in ("Hi", "!think")]
+    assert [delta["content"] for delta in first] == ["", None]
+    assert all(delta["role"] == "assistant" for delta in first)
+    (nothing, _) = deltas(port, "Hi", max_tokens=0)
+    assert nothing["delta"]["role"] == "assistant"
+
+
+def test_tokens_of_thoughts_are_counted(port: Any) -> None:
+    usage = port.chat("!think", model="quick").json()["usage"]
+    thoughts = usage["completion_tokens_details"]["reasoning_tokens"]
+    assert len(THOUGHT) <= thoughts < usage["completion_tokens"]
+    assert port.chat("Hi", model="quick").json()["usage"]["completion_tokens_details"]["reasoning_tokens"] == 0
+
+
 def test_thoughts_stay_in_the_content_where_that_is_asked_for(port: Any) -> None:
     (choice,) = port.chat("!think", model="quick", reasoning_format="none").json()["choices"]
     assert choice["message"]["content"].startswith(f"<think>{THOUGHT}</think>")

@@ -17,7 +17,7 @@ STEPS: dict[str, Callable[[], Any]] = {}
 
 
 def step(name: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """What is driven, in the table's words. A step passes unless it raises."""
+    """What is driven, in the table's words. A step passes unless it raises; what it returns stands beside it."""
 
     def register(function: Callable[[], Any]) -> Callable[[], Any]:
         STEPS[name] = function
@@ -39,8 +39,8 @@ def run() -> None:
     for name, function in STEPS.items():
         CALLED.clear()
         try:
-            asyncio.run(function()) if inspect.iscoroutinefunction(function) else function()
-            told = {"step": name, "passed": True, "sentence": ""}
+            said = asyncio.run(function()) if inspect.iscoroutinefunction(function) else function()
+            told = {"step": name, "passed": True, "sentence": said or ""}
         except Exception as fault:
             sentence = " ".join(str(fault).split()) or "an assertion without words"
             told = {"step": name, "passed": False, "sentence": f"{type(fault).__name__}: {sentence}"[:LONGEST]}

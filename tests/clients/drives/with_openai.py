@@ -134,9 +134,91 @@ def embeddings() -> None:
     assert len(answer.data[0].embedding) == len(answer.data[1].embedding) > 1
 
 
-@step("responses")
+@step("responses: create, retrieve, input items, delete")
 def responses() -> None:
-    assert client.responses.create(model=MODEL, input="Name a colour.", max_output_tokens=24).output_text
+    answer = client.responses.create(
+        model=MODEL, input="Name a colour.", instructions="Be short.", max_output_tokens=24
+    )
+    assert answer.output_text
+    assert answer.usage is not None
+    assert answer.usage.input_tokens > 0
+    assert client.responses.retrieve(answer.id).output_text == answer.output_text
+    (item,) = client.responses.input_items.list(answer.id)
+    assert item.type == "message", item.type
+    client.responses.delete(answer.id)
+    try:
+        client.responses.retrieve(answer.id)
+    except NotFoundError:
+        return
+    raise AssertionError("a response that was deleted is there")
+
+
+@step("responses, async and streamed async")
+async def responses_async() -> None:
+    async with AsyncOpenAI(base_url=OPENAI, api_key=KEY, max_retries=0) as other:
+        answer = await other.responses.create(model=MODEL, input="Name a colour.", max_output_tokens=24)
+        stream = await other.responses.create(model=MODEL, input="Name a colour.", max_output_tokens=24, stream=True)
+        said = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+    assert answer.output_text
+    assert "".join(said)
+
+
+@step("responses.stream")
+def responses_stream() -> None:
+    with client.responses.stream(model=MODEL, input="Name a colour.", temperature=0, max_output_tokens=60) as events:
+        kinds = [event.type for event in events]
+        final = events.get_final_response()
+    assert kinds[:2] == ["response.created", "response.in_progress"], kinds[:2]
+    assert kinds[-1] == "response.completed", kinds[-1]
+    assert final.output_text
+
+
+@step("responses.parse")
+def responses_parse() -> None:
+    answer = client.responses.parse(model=MODEL, input="Name a colour.", text_format=Colour, max_output_tokens=200)
+    assert isinstance(answer.output_parsed, Colour)
+
+
+@step("responses: tools loop by previous_response_id")
+def responses_tools() -> None:
+    tool: Any = {"type": "function", **TOOL["function"]}
+    first = client.responses.create(
+        model=MODEL,
+        input="How warm is it in Rome?",
+        tools=[tool],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        max_output_tokens=100,
+    )
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    result: Any = {
+        "type": "function_call_output",
+        "call_id": call.call_id,
+        "output": temperature_in(**json.loads(call.arguments)),
+    }
+    last = client.responses.create(
+        model=MODEL,
+        input=[result],
+        previous_response_id=first.id,
+        tools=[tool],
+        tool_choice="none",
+        max_output_tokens=40,
+    )
+    assert last.output_text
+    assert last.usage is not None
+    assert last.usage.input_tokens_details.cached_tokens > 0
+
+
+@step("responses: a tool's arguments, streamed")
+def responses_tools_streamed() -> None:
+    tool: Any = {"type": "function", **TOOL["function"]}
+    with client.responses.stream(
+        model=MODEL, input="How warm is it in Rome?", tools=[tool], tool_choice="required", max_output_tokens=200
+    ) as events:
+        kinds = {event.type for event in events}
+        final = events.get_final_response()
+    assert "response.function_call_arguments.done" in kinds, kinds
+    assert any(item.type == "function_call" for item in final.output)
 
 
 @step("an unknown model is NotFoundError")

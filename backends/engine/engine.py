@@ -68,7 +68,7 @@ class Engine:
 
     def add(self, seq: Sequence, stops: Stops = NO_STOPS, parser: AnswerParser | None = None) -> None:
         self._sequences[seq.uid] = seq
-        self._tell(Begun(seq.uid, seq.eos, stops, parser))
+        self._tell(Begun(seq.uid, seq.eos, stops, parser, seq.tells_tokens, seq.max_seconds))
         self._steady.end()
         self.scheduler.add(seq)
 

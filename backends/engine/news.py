@@ -20,6 +20,8 @@ class Begun:
     eos: frozenset[int]
     stops: Stops
     parser: AnswerParser | None = None
+    tells_tokens: bool = False
+    max_seconds: float | None = None  # as in Generate
 
 
 class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen dataclass takes three times as long

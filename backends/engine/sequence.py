@@ -37,6 +37,8 @@ class Sequence:
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
     num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
+    tells_tokens: bool = False  # as in Generate
+    max_seconds: float | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)  # of the second one and those that follow it
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
     window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
@@ -78,6 +80,8 @@ class Sequence:
             client=request.client,
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
+            tells_tokens=request.tells_tokens,
+            max_seconds=request.max_seconds,
             num_prompt_alternatives=request.prompt_logprobs,
         )
         if request.overflow is Overflow.ROLL:

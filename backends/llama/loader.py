@@ -102,4 +102,5 @@ def _ready(
         kv_layout_reason=layout.reason,
         max_characters=layout.context * model.vocabulary.longest_text(),
         embedding=embedding,
+        vocabulary=model.vocabulary.facts(),
     )

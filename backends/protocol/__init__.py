@@ -14,7 +14,7 @@ from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAt
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
 from backends.protocol.parts import Arguments, CallBegun, CallBroken, CallEnded, Markup, Part, Text, Thought
-from backends.protocol.ready import Embedding, Loading, Pooling, Ready
+from backends.protocol.ready import Embedding, Loading, Pooling, Ready, Vocabulary
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
 from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
@@ -79,6 +79,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolChoice",
+    "Vocabulary",
     "quickly_packed",
 ]
 

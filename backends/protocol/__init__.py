@@ -9,7 +9,8 @@ From its very start, at least once a second and whatever it does, it says with a
 
 from backends.messages import Message, Tool, ToolCall
 from backends.protocol.failure import Failed, FailureKind
-from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Reads, Resume
+from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Prompt, Reads, Resume
+from backends.protocol.infill import Infill
 from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
@@ -49,6 +50,7 @@ __all__ = [
     "Generate",
     "Grammar",
     "GrammarKind",
+    "Infill",
     "KVLayout",
     "KVType",
     "Load",
@@ -63,6 +65,7 @@ __all__ = [
     "Pooling",
     "Priority",
     "Processor",
+    "Prompt",
     "PromptLogprobs",
     "Pulse",
     "Reading",

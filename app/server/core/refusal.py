@@ -25,6 +25,7 @@ STATUS = {
     FailureKind.CONTEXT_LENGTH: 400,
     FailureKind.BAD_REQUEST: 400,
     FailureKind.BAD_TEMPLATE: 400,
+    FailureKind.NO_INFILL: 400,
     FailureKind.BAD_MODEL: 503,
     FailureKind.OUT_OF_MEMORY: 503,
     FailureKind.ENGINE_DIED: 503,

@@ -58,6 +58,9 @@ class Directory:
         facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
         return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
 
+    def engines(self) -> tuple[EngineHandle, ...]:
+        return self._supervisor.engines()
+
     def engine(self, name: str | None) -> EngineHandle:
         """Raises UnknownModelError. No name is ever looked up on the disk: a file that is there and one that is not
         give the same answer."""

@@ -11,7 +11,10 @@ from app.server.anthropic import errors as anthropic
 from app.server.anthropic.routes import messages_router
 from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
+from app.server.llama_server import errors as llama_server
+from app.server.llama_server.embeddings import embedding_router
 from app.server.llama_server.routes import llama_server_router
+from app.server.llama_server.state_routes import state_router
 from app.server.ollama import errors as ollama
 from app.server.ollama.embed import embed_router
 from app.server.ollama.routes import ollama_router
@@ -44,9 +47,19 @@ class Dialect:
 
 ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
 OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
-OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
+OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router)
 OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
-DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
+OF_LLAMA_SERVER = (llama_server_router, embedding_router, state_router)
+LLAMA_SERVER = Dialect(
+    (
+        *("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding"),
+        *("/props", "/slots", "/lora-adapters", "/metrics"),
+    ),
+    OF_LLAMA_SERVER,
+    llama_server.response,
+    llama_server.SCHEMA,
+)
+DIALECTS = (ANTHROPIC, OLLAMA, LLAMA_SERVER, OPENAI)  # the first whose prefix fits is meant
 
 
 def refuse(path: str, refusal: Refusal) -> Response:

@@ -33,6 +33,9 @@ class Directory:
     def facts(self) -> dict[str, ModelFacts]:
         return {name: ModelFacts(name, is_loaded=True) for name in self.names()}
 
+    def engines(self) -> tuple[EngineHandle, ...]:
+        return self._supervisor.engines()
+
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
 

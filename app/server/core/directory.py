@@ -46,6 +46,9 @@ class ModelDirectory(Protocol):
     def facts(self) -> Mapping[str, ModelFacts]:
         """By the same names, in their order."""
 
+    def engines(self) -> Sequence[EngineHandle]:
+        """Those that are loaded or loading. Does not block, and loads none."""
+
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
 

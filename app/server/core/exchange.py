@@ -13,6 +13,7 @@ from app.errors import EngineError, RequestError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
+from app.server.core.tally import Tally
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
@@ -47,6 +48,7 @@ class Exchange:
         load_seconds: float,
         mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
+        tally: Tally,
     ):
         self.source = Source(model or "")  # the engine itself once it is open
         self._directory = directory
@@ -58,6 +60,7 @@ class Exchange:
         self._load_seconds = load_seconds
         self._mailbox = mailbox
         self._on_close = on_close
+        self._tally = tally
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None  # done when there are events
@@ -97,6 +100,7 @@ class Exchange:
         """Of a request that is for vectors or scores of texts. Raises as `open`."""
         event = await self._only_word()
         assert isinstance(event, Embedded | Ranked)
+        self._tally.add_texts(self.source.model, event.num_tokens)
         return event
 
     async def _only_word(self) -> Reading | Embedded | Ranked:
@@ -175,6 +179,8 @@ class Exchange:
                 raise EngineError(CALLED_OFF)
             if event.finish:
                 self._pending.discard(index)
+                if event.timings:
+                    self._tally.add(self.source.model, event.timings)
             said.append((index, event))
         return said
 

@@ -38,7 +38,8 @@ class Refusal(Exception):
     """Why a request is not served, without any dialect's words. The message is cut: a part of it may come from a
     request, a file or a template.
 
-    param: the field at fault. code: a word for programs.
+    param: the field at fault. code: a word for programs. numbers: of a prompt that is too long, its tokens and the
+    context's.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Refusal(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        numbers: tuple[int, ...] = (),
     ):
         self.message = sentence(message)
         super().__init__(self.message)
         self.status = status
         self.param = param and as_name(param, MAX_QUOTED)
         self.code = code
+        self.numbers = numbers
         self.headers = dict(headers or {})
 
 
@@ -113,4 +116,4 @@ def _too_long(prompt: int, context: int) -> Refusal:
         f"This model's maximum context length is {context} tokens, but your prompt has {prompt}. "
         "Shorten the prompt, or load the model with a larger context."
     )
-    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value)
+    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value, numbers=(prompt, context))

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from app.server.core.directory import ModelDirectory, ModelFacts
+from app.errors import EngineError, UnknownModelError
+from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
 from app.server.core.exchange import Exchange
 from app.server.core.mailbox import Mailbox
+from app.server.core.tally import Tally
 from app.server.core.threads import in_thread
 from backends.embedding import Question
 
@@ -18,6 +21,7 @@ class Switchboard:
         self._load_seconds = load_seconds
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop
         self._exchanges: set[Exchange] = set()
+        self.tally = Tally()
 
     @property
     def num_exchanges(self) -> int:
@@ -27,13 +31,31 @@ class Switchboard:
         """For each prompt the requests that share it."""
         self._mailbox = self._mailbox or Mailbox()
         exchange = Exchange(
-            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
+            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard, self.tally
         )
         self._exchanges.add(exchange)
         return exchange
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
+
+    async def engines(self) -> Sequence[EngineHandle]:
+        """Those that can answer now. Nothing is loaded for the question."""
+        handles = await in_thread(self._directory.engines)
+        return [handle for handle in handles if handle.snapshot.state is EngineState.READY]
+
+    async def loaded(self, model: str | None) -> EngineHandle:
+        """The engine of this name; None: the first. Raises UnknownModelError, and EngineError where none is loaded."""
+        engines = await self.engines()
+        if not engines:
+            raise EngineError("No model is loaded. Ask one for an answer, or load it in the window.")
+        if model is None:
+            return engines[0]
+        handle = next((each for each in engines if each.name == model), None)
+        if handle is None:
+            names = [each.name for each in engines]
+            raise UnknownModelError(unknown_name(model, names, names))
+        return handle
 
     async def load(self, model: str | None) -> str:
         """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""

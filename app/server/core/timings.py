@@ -22,6 +22,7 @@ def timings_object(timings: Timings) -> dict[str, Any]:
         "draft_n": timings.draft_n,
         "draft_accepted_n": timings.draft_accepted_n,
         "prompt_ms": round(timings.prompt_ms, 3),
+        "prompt_per_second": round(timings.prompt_per_second, 3),
         "predicted_ms": round(timings.predicted_ms, 3),
         "predicted_per_second": round(timings.predicted_per_second, 3),
     }

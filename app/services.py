@@ -16,6 +16,7 @@ from app.inference.engine_handle import EngineHandle
 from app.inference.preflight import Preflight
 from app.inference.standby import Standby
 from app.inference.supervisor import Supervisor
+from app.keeper import Keeper
 from app.late import late
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
@@ -75,7 +76,11 @@ class Services:
         self._preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
         self.directory = Directory(
-            self.library, self.supervisor, self.load_model, lambda: self.settings.answer_any_name
+            self.library,
+            self.supervisor,
+            self.load_model,
+            lambda: self.settings.answer_any_name,
+            Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
         )
         self.keys = Keys(paths.keys_file)
         self.server = Server(self.directory, keys=self.keys)
@@ -195,6 +200,10 @@ class Services:
         from app.jobs.install_guide import InstallGuide
 
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
+
+    def _install_own(self, word: str) -> int:
+        """The job's id."""
+        return self.install_guide() if word == GUIDE.word else self.install_smollm2()
 
     def smollm2(self) -> ModelEntry | None:
         """The small real model, if it is installed and whole."""

@@ -83,7 +83,7 @@ class Guard:
             objection = _key_needed()
         if objection := objection or self.objection_to_body(scope["method"], headers):
             await _drain(receive)
-            await refuse(path, objection)(scope, receive, send)
+            await refuse(path, objection, headers)(scope, receive, send)
             return
         scope.setdefault("state", {})[CALLER] = caller or Caller(_address(scope))
         body = Body(receive, self)

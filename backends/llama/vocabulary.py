@@ -47,7 +47,14 @@ class NativeVocabulary:
         """A template of more than MAX_TEMPLATE characters is not told."""
         template = self._metadata.chat_template
         shown = template if template and len(template) <= MAX_TEMPLATE else None
-        return Vocabulary(tuple(self.named_tokens().items()), tuple(sorted(self.ends())), self.num_tokens, shown)
+        marks = (lib.llama_vocab_fim_pre, lib.llama_vocab_fim_suf, lib.llama_vocab_fim_mid)
+        return Vocabulary(
+            tuple(self.named_tokens().items()),
+            tuple(sorted(self.ends())),
+            self.num_tokens,
+            shown,
+            fills_in=all(mark(self.pointer) >= 0 for mark in marks),
+        )
 
     def has_control(self, text: str) -> bool:
         """Whether one token is this text, and is no text for people."""

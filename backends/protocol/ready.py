@@ -39,6 +39,7 @@ class Vocabulary:
     ends: tuple[int, ...] = ()  # tokens that end an answer
     num_tokens: int = 0
     chat_template: str | None = None  # as it lies in the file; None: there is none
+    fills_in: bool = False  # it has tokens for the middle of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Ready:
     embedding: Embedding | None = None  # None: it makes no vectors
     generates: bool = True  # False: it was made for vectors alone
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    thinks: bool = False  # its template writes reasoning, or asks whether there shall be any
 
     @property
     def is_base(self) -> bool:

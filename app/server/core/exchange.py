@@ -201,7 +201,7 @@ class Exchange:
             if handle.snapshot.state is EngineState.LOADING and not self._uids:
                 return None
             raise
-        return Source(handle.name, fingerprint(ready))
+        return Source(handle.name, fingerprint(ready), ready.vocabulary.ends)
 
     def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
         for index, request in requests:

@@ -6,11 +6,15 @@ from typing import Any
 
 from app.errors import (
     EngineError,
+    HubError,
+    HubFault,
+    InstallError,
     ModelFileError,
     RequestError,
     SlipstreamError,
     UnknownModelError,
     UnloadableError,
+    UsageError,
 )
 from app.library.gguf import UnreadableFileError
 from app.server.core.limits import MAX_QUOTED
@@ -78,6 +82,10 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
             return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready")
         case ModelFileError() if not isinstance(error, UnreadableFileError):
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
+        case HubError(kind=HubFault.NOT_FOUND):
+            return Refusal(404, str(error), param="model", code="model_not_found")
+        case UsageError() | InstallError():
+            return Refusal(400, str(error), param="model")
         case _:  # a model file that cannot be read now, and the like
             return Refusal(503, str(error))
 

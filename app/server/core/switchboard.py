@@ -7,6 +7,7 @@ from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
 from app.server.core.exchange import Exchange
+from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
 from app.server.core.tally import Tally
 from app.server.core.threads import in_thread
@@ -39,6 +40,11 @@ class Switchboard:
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
 
+    @property
+    def keeper(self) -> ModelKeeper | None:
+        """Of the models on disk; None: this port may not change them."""
+        return self._directory.keeper
+
     async def engines(self) -> Sequence[EngineHandle]:
         """Those that can answer now. Nothing is loaded for the question."""
         handles = await in_thread(self._directory.engines)
@@ -56,6 +62,10 @@ class Switchboard:
             names = [each.name for each in engines]
             raise UnknownModelError(unknown_name(model, names, names))
         return handle
+
+    async def answering(self, name: str) -> str | None:
+        """The name of the model that would answer to this one; None: none would. Loads nothing."""
+        return await in_thread(partial(self._directory.answering, name))
 
     async def load(self, model: str | None) -> str:
         """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""

@@ -22,6 +22,7 @@ class Source:
 
     model: str
     fingerprint: str | None = None
+    ends: tuple[int, ...] = ()  # tokens that end an answer
 
 
 @lru_cache(maxsize=64)

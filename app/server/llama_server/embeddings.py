@@ -29,8 +29,9 @@ class EmbeddingRequest(Fields):
 
     @property
     def prompts(self) -> Prompts:
-        prompts: Prompts = self.content if self.input is None else self.input
-        return prompts
+        given = self.content if self.input is None else self.input
+        assert isinstance(given, Prompts)
+        return given
 
     @model_validator(mode="after")
     def _one_input(self) -> Self:

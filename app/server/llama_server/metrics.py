@@ -51,6 +51,7 @@ def _of_llama_server(tally: Tally, engines: Sequence[EngineHandle]) -> list[Metr
         ("n_tokens_max", "Largest observed n_tokens.", max((each.longest for each in totals), default=0)),
         ("spec_decode_num_draft_tokens_total", "Draft tokens generated.", _sum(totals, "draft_n")),
         ("spec_decode_num_accepted_tokens_total", "Draft tokens accepted.", _sum(totals, "draft_accepted_n")),
+        ("spec_decode_num_drafts_total", "Times that drafts were checked.", sum(each.num_drafts for each in stats)),
     ]
     gauges: list[tuple[str, str, float]] = [
         ("prompt_tokens_seconds", "Average prompt throughput in tokens/s.", _ratio(prompt_n, prompt_s)),

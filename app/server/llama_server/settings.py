@@ -1,5 +1,6 @@
 """How an answer was made, in llama-server's words: `generation_settings`, and what holds where nothing is said."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.server.llama_server.biases import NEVER
@@ -9,9 +10,13 @@ SAMPLERS = ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p
 RANDOM_SEED = 2**32 - 1  # llama.cpp's word for a new one each time
 
 
-def generation_settings(wanted: Generate, *, streams: bool = False, times_tokens: bool = False) -> dict[str, Any]:
+def generation_settings(
+    wanted: Generate, ends: Sequence[int] = (), *, streams: bool = False, times_tokens: bool = False
+) -> dict[str, Any]:
+    """ends: the tokens that end an answer."""
     sampling = wanted.sampling
     limit = -1 if wanted.max_tokens is None else wanted.max_tokens
+    ignored = [(token, NEVER) for token in ends] if wanted.ignore_eos else []
     is_gbnf = wanted.grammar is not None and wanted.grammar.kind is GrammarKind.GBNF
     return {
         "seed": RANDOM_SEED if sampling.seed is None else sampling.seed,
@@ -46,7 +51,7 @@ def generation_settings(wanted: Generate, *, streams: bool = False, times_tokens
         "n_discard": 0,
         "ignore_eos": wanted.ignore_eos,
         "stream": streams,
-        "logit_bias": [{"token": token, "bias": _bias(bias)} for token, bias in sampling.logit_bias],
+        "logit_bias": [{"token": token, "bias": _bias(bias)} for token, bias in (*sampling.logit_bias, *ignored)],
         "n_probs": wanted.logprobs or 0,
         "min_keep": 0,
         "grammar": wanted.grammar.text if wanted.grammar and is_gbnf else "",

@@ -111,10 +111,12 @@ class CompletionWords(Words):
             "model": self.source.model,
             "tokens_predicted": timings.predicted_n,
             "tokens_evaluated": _num_prompt(choice),
-            "generation_settings": generation_settings(wanted, streams=self._streams, times_tokens=self._times_tokens),
+            "generation_settings": generation_settings(
+                wanted, self.source.ends, streams=self._streams, times_tokens=self._times_tokens
+            ),
             "prompt": _shown(wanted),
             "has_new_line": self._has_line[index],
-            "truncated": timings.rolled_n > 0,
+            "truncated": timings.rolled_n > 0 or _is_full(choice, wanted),
             "stop_type": "limit" if choice.finish is Finish.LENGTH else "word" if word else "eos",
             "stopping_word": word or "",
             "tokens_cached": timings.cache_n,
@@ -123,6 +125,12 @@ class CompletionWords(Words):
         if wanted.logprobs and not self._streams:
             told["completion_probabilities"] = list(map(_entry, choice.take_logprobs()))
         return _picked(told, self._fields) if self._fields else told
+
+
+def _is_full(choice: Choice, wanted: Generate) -> bool:
+    """It ended because the context did."""
+    is_short = wanted.max_tokens is None or choice.timings.predicted_n < wanted.max_tokens
+    return choice.finish is Finish.LENGTH and is_short and wanted.max_seconds is None
 
 
 def _num_prompt(choice: Choice) -> int:

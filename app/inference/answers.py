@@ -15,7 +15,8 @@ _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Thread-safe. A sink hears each Progress and Output, and last a finish, a Reading, vectors or a Failed; nothing after that."""
+    """Thread-safe. A sink hears each Progress and Output, and last a finish, a Reading, vectors or a Failed; nothing
+    after that."""
 
     def __init__(self) -> None:
         self._sinks: dict[int, Sink] = {}

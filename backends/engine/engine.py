@@ -158,6 +158,8 @@ class Engine:
             if seq.clock.started is None:
                 seq.clock.started = now
                 seq.num_cached = seq.num_computed
+                if seq.tells_progress:
+                    self._tell(Told(seq.progress(now)))
         return steps
 
     def _make_room(self) -> None:

@@ -158,9 +158,10 @@ class Sequence:
     def progress(self, now: float) -> Progress:
         """now: seconds of time.perf_counter()."""
         started = self.clock.started
-        milliseconds = 0.0 if started is None else 1000 * (now - started)
+        if started is None:
+            return Progress(self.uid, self.num_prompt)
         num_read = min(self.num_computed, self.num_prompt)
-        return Progress(self.uid, self.num_prompt, self.num_cached, num_read, milliseconds)
+        return Progress(self.uid, self.num_prompt, self.num_cached, num_read, 1000 * (now - started))
 
     def timings(self) -> Timings:
         """Up to its first token; what comes then is counted by who says it."""

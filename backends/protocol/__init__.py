@@ -3,7 +3,8 @@
 The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
 process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Reading` for
-a prompt that is only read, `Progress` where it is wanted, `Failed` for a request it refuses, and `Stats` about four times a second while it works.
+a prompt that is only read, `Progress` where it is wanted, `Failed` for a request it refuses, and
+`Stats` about four times a second while it works.
 From its very start, at least once a second and whatever it does, it says with a `Pulse` that it lives.
 """
 

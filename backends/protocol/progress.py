@@ -8,11 +8,11 @@ from backends.protocol.packing import quickly_packed
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of a request that `tells_progress`: once when it has been accepted (it waits then, and nothing is read), and after
-    each piece of its prompt. Counts in tokens; num_read includes num_cached, which were known."""
+    """Of a request that `tells_progress`: when it has been accepted (num_read is None as long as it waits), when its
+    reading begins, and after each piece of it. Counts in tokens; num_read includes num_cached, which were known."""
 
     uid: int
     num_prompt: int
     num_cached: int = 0
-    num_read: int = 0
+    num_read: int | None = None
     milliseconds: float = 0.0  # since its reading began

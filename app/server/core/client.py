@@ -27,4 +27,4 @@ class Client:
 
 
 # set by the guard for the task that answers: what it asks of engines is accounted for without every route knowing of it
-CLIENT: ContextVar[Client] = ContextVar("client", default=Client())
+CLIENT: ContextVar[Client] = ContextVar("client", default=Client())  # noqa: B039, it is a frozen value

@@ -85,8 +85,9 @@ class Exchange:
             self._first = await self._next()
 
     async def begin(self) -> None:
-        """For a reader who is to hear something soon: submit every prompt, and wait until the engine has accepted one or
-        refused it. A model that loads is not waited for, nor an engine that is busy: what fails later, iterating raises.
+        """For a reader who is to hear something soon: submit every prompt, and wait until the engine has accepted one
+        or refused it. A model that loads is not waited for, nor an engine that is busy: what fails later, iterating
+        raises.
 
         Raises as `open`.
         """

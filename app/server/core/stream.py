@@ -27,13 +27,12 @@ Write = Callable[[bytes], bool]
 class EventStream(Response):
     """Its header goes out at once, also while the model loads: `words` are made anew when it is known who answers."""
 
-    def __init__(self, exchange: Exchange, words: Callable[[Source], Words], silence: float = SILENCE_SECONDS):
+    def __init__(self, exchange: Exchange, words: Callable[[Source], Words]):
         self._words = words(exchange.source)
         super().__init__(headers=HEADERS, media_type=self._words.media_type)
         del self.headers["content-length"]
         self._exchange = exchange
         self._make_words = words
-        self._silence = silence
         self._is_silent = True  # since the timer has looked last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +87,7 @@ class EventStream(Response):
         """A whole part at a time, as the answer is written: between two of its parts."""
         while True:
             self._is_silent = True
-            await asyncio.sleep(self._silence)
+            await asyncio.sleep(SILENCE_SECONDS)
             if self._is_silent:
                 write(self._words.wait(Wait(self._exchange.loading, tuple(self._exchange.progress.values()))))
 

@@ -34,8 +34,8 @@ def fingerprint(ready: Ready) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why nothing has been said yet. loading: how far the model is, from 0 to 1; None when it is there. progress: of the
-    prompts that have been accepted."""
+    """Why nothing has been said yet. loading: how far the model is, from 0 to 1; None when it is there. progress: of
+    the prompts that have been accepted."""
 
     loading: float | None = None
     progress: Sequence[Progress] = ()
@@ -44,8 +44,9 @@ class Wait:
     def sentence(self) -> str:
         if self.loading is not None:
             return f"loading the model, {self.loading:.0%}"
-        num_read, num_prompt = (sum(getattr(each, n) for each in self.progress) for n in ("num_read", "num_prompt"))
-        return f"reading the prompt, {num_read} of {num_prompt} tokens" if num_read else "waiting for a place"
+        begun = [each for each in self.progress if each.num_read is not None]
+        num_read, num_prompt = sum(each.num_read or 0 for each in begun), sum(each.num_prompt for each in begun)
+        return f"reading the prompt, {num_read} of {num_prompt} tokens" if begun else "waiting for a place"
 
 
 class Words(ABC):

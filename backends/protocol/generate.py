@@ -74,6 +74,7 @@ class Generate:
     tells_tokens: bool = False  # the ids of its tokens are told beside the text
     # seconds from its first token, after which it ends as soon as it has begun a line; None: no limit
     max_seconds: float | None = None
+    tells_progress: bool = False  # `Progress` comes before the first Output
     reads: Reads | None = None  # nothing is decoded: a `Reading` of the prompt is all that comes
 
 

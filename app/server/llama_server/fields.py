@@ -40,7 +40,12 @@ FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"],
 class AnswerFields(TextFields):
     """What /completion and /infill share."""
 
-    ignored = TextFields.ignored | {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}
+    ignored = TextFields.ignored - {"timings_per_token"} | {
+        "backend_sampling",
+        "speculative.n_min",
+        "speculative.p_min",
+        "verbose",
+    }
     refused = {name: refused for name, refused in TextFields.refused.items() if name not in DONE} | {
         "samplers": Refused("the order of the filters is llama.cpp's", ([], *FIRST_BEAM)),
     }

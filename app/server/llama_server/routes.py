@@ -42,6 +42,7 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
             are_several=are_several or body.num_choices > 1,
             fields=tuple(body.response_fields or ()),
             times_tokens=bool(body.timings_per_token),
+            tells_progress=bool(body.return_progress),
         )
         return await answer(request, switchboard, Asked(body.model, wanted, words, bool(body.stream)))
 

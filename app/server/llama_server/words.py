@@ -8,11 +8,12 @@ from typing import Any
 
 from app.server.core.choice import Choice
 from app.server.core.refusal import Refusal
+from app.server.core.timings import progress_object
 from app.server.core.words import Source, Words
 from app.server.llama_server import errors
 from app.server.llama_server.settings import generation_settings
 from app.server.llama_server.timings import timings_object
-from backends.protocol import Chance, Finish, Generate, Infill, Output, TokenLogprob
+from backends.protocol import Chance, Finish, Generate, Infill, Output, Progress, Timings, TokenLogprob
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 LEAST = -9999.0  # JSON has no infinity
@@ -31,6 +32,7 @@ class CompletionWords(Words):
         are_several: bool = False,
         fields: Sequence[str] = (),
         times_tokens: bool = False,
+        tells_progress: bool = False,
     ):
         super().__init__(source, len(wanted))
         self._wanted = wanted
@@ -38,6 +40,7 @@ class CompletionWords(Words):
         self._are_several = are_several
         self._fields = fields
         self._times_tokens = times_tokens
+        self._tells_progress = tells_progress
         self._num_said = [0] * len(wanted)
         self._tokens: list[list[int]] = [[] for _ in wanted]  # of the answer; in a stream those that are not said yet
         self._has_line = [False] * len(wanted)
@@ -60,6 +63,18 @@ class CompletionWords(Words):
         if output.finish:
             said += f"data: {encode(self._last(choice, '', ()))}\n\n"
         return said.encode()
+
+    def read(self, index: int, progress: Progress) -> bytes:
+        if not self._tells_progress or progress.num_read is None:
+            return b""
+        told = progress_object(progress)
+        part = {**self._part(self.choices[index], ""), "prompt_progress": told}
+        if self._times_tokens:
+            num_new = told["processed"] - told["cache"]
+            part["timings"] = timings_object(
+                Timings(num_new, told["cache"], prompt_ms=float(told["time_ms"]) if num_new else 0.0)
+            )
+        return f"data: {encode(part)}\n\n".encode()
 
     def end(self) -> bytes:
         return b""

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.errors import SlipstreamError
 from app.server.auth import is_loopback
 from app.server.core.answer import streamed
-from app.server.core.caller import caller_of
+from app.server.core.client import CLIENT
 from app.server.core.fields import Fields, Refused, text
 from app.server.core.keeping import ModelKeeper, Pull, PullState
 from app.server.core.refusal import Refusal, from_slipstream
@@ -57,20 +57,20 @@ class PullRequest(NameFields):
 def keeping_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
-    def keeper_for(request: Request) -> ModelKeeper:
+    def keeper() -> ModelKeeper:
         """For who is on this machine, or has shown a key: these requests fill and empty the disk."""
-        caller = caller_of(request)
-        if caller.key is None and not is_loopback(caller.address):
+        client = CLIENT.get()
+        if client.key is None and not is_loopback(client.address):
             raise Refusal(403, "Models are installed and deleted from this machine, or with a key.", code="no_key")
         if switchboard.keeper is None:
             raise Refusal(501, "This port has no library of its own.")
         return switchboard.keeper
 
     @router.post("/api/pull", responses=streamed(MEDIA_TYPE))
-    async def pull(body: PullRequest, request: Request) -> Response:
+    async def pull(body: PullRequest) -> Response:
         """A model of the Hub: publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf, hf.co/ before it or
         not; “guide” or “smollm2”. Who leaves lets it rest; the same request goes on with it."""
-        begun = await in_thread(partial(keeper_for(request).pull, body.model))
+        begun = await in_thread(partial(keeper().pull, body.model))
         if body.stream is not False:
             return StreamingResponse(_told(begun), media_type=MEDIA_TYPE, headers=HEADERS)
         if begun is not None:
@@ -78,9 +78,9 @@ def keeping_router(switchboard: Switchboard) -> APIRouter:
         return JSONResponse(DONE)
 
     @router.delete("/api/delete")
-    async def delete(body: NameFields, request: Request) -> Response:
+    async def delete(body: NameFields) -> Response:
         """A model that Slipstream has installed. Those of other applications' folders are theirs."""
-        await in_thread(partial(keeper_for(request).remove, body.model))
+        await in_thread(partial(keeper().remove, body.model))
         return Response(status_code=200)
 
     for what, why in NOT_HERE.items():

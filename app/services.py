@@ -83,7 +83,7 @@ class Services:
             Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
         )
         self.keys = Keys(paths.keys_file)
-        self.server = Server(self.directory, keys=self.keys)
+        self.server = Server(self.directory, keys=self.keys, folder=paths.data)
         self._access = Access()  # what was asked for at the start, beside the settings
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 

@@ -27,6 +27,7 @@ from app.server.openai.completions import completions_router
 from app.server.openai.embeddings import embeddings_router
 from app.server.openai.models import models_router
 from app.server.openai.rerank import rerank_router
+from app.server.responses.routes import responses_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Dialect:
 
 ANTHROPIC = Dialect(("/v1/messages",), (messages_router, anthropic_models_router), anthropic.response, anthropic.SCHEMA)
 OLLAMA = Dialect(("/api/",), (ollama_router, embed_router, keeping_router), ollama.response, ollama.SCHEMA)
-OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router)
+OF_OPENAI = (*(models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),)
 OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
 OF_LLAMA_SERVER = (llama_server_router, embedding_router, state_router)
 LLAMA_SERVER = Dialect(

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import UsageError
@@ -50,13 +51,16 @@ class Server:
         max_body: int = MAX_BODY,
         limits: Limits | None = None,
         keys: Keys | None = None,
+        folder: Path | None = None,
     ):
-        """keys: those that are kept, beside one that may be given at the start."""
+        """keys: those that are kept, beside one that may be given at the start. folder: for what is kept of requests;
+        None: nothing of them outlives it."""
         self._keys = keys
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
+        self._folder = folder
         self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
@@ -166,7 +170,7 @@ class Server:
         from app.server.guard import Guard
         from app.server.listener import Listener
 
-        switchboard = Switchboard(self._directory, self._load_seconds)
+        switchboard = Switchboard(self._directory, self._load_seconds, self._folder)
         limits = self._limits or limits_of_this_process()
         application = create_application(switchboard)
         guard = Guard(application, door.host, door.authority, door.access, self._max_body, limits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
@@ -19,7 +20,9 @@ from backends.embedding import Question
 class Switchboard:
     """Belongs to the server's loop; only `num_exchanges` may be read elsewhere."""
 
-    def __init__(self, directory: ModelDirectory, load_seconds: float):
+    def __init__(self, directory: ModelDirectory, load_seconds: float, folder: Path | None = None):
+        """folder: for what dialects keep from one request to the next; None: they keep it in memory."""
+        self.folder = folder
         self._directory = directory
         self._load_seconds = load_seconds
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop

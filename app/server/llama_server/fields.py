@@ -33,6 +33,7 @@ BIAS_SCHEMA = {
     ]
 }
 
+OTHERS = {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}  # not in its documentation
 DONE = {"n_cmpl", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
 FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"], SAMPLERS]
 

@@ -82,10 +82,14 @@ class OpenAIWords(Words):
         return {
             **self._base,
             "object": self.kind,
-            "choices": [self.whole_choice(choice) for choice in self.choices],
+            "choices": [{**self.whole_choice(choice), "index": at} for at, choice in enumerate(self.told())],
             "usage": self._usage(),
             "timings": timings_object(total([choice.timings for choice in self.choices])),
         }
+
+    def told(self) -> list[Choice]:
+        """Those that are given, in their order."""
+        return self.choices
 
     def pieces(self, choice: Choice, output: Output) -> list[str]:
         """What is said, as choices that are JSON already."""
@@ -108,4 +112,5 @@ class OpenAIWords(Words):
         """As with OpenAI, a prompt counts once, however many choices it has."""
         prompts = total([choice.timings for choice in self.choices[:: self._num_choices]])
         num_said = sum(choice.timings.predicted_n for choice in self.choices)
-        return usage(replace(prompts, predicted_n=num_said))
+        num_thought = sum(choice.num_thought for choice in self.choices)
+        return usage(replace(prompts, predicted_n=num_said), num_thought)

@@ -88,7 +88,7 @@ class Keeper:
         entry = entries.get(name) or entries.get(name.removesuffix(LATEST))
         if entry is None:
             raise UnknownModelError(f"There is no model of the id “{name[:80]}” here.")
-        if entry.origin is Origin.MANAGED and entry.added is None:
+        if entry.origin is Origin.MANAGED and not self._library.store.is_installed(entry):
             raise ModelFileError(f"{entry.name} was not installed by Slipstream. Remove it in the window.")
         self._library.remove(entry.id)
 

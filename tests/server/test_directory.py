@@ -244,3 +244,10 @@ def test_a_models_size_is_that_of_its_file_whether_it_is_loaded_or_not(services:
     before = services.directory.facts()["stray"].bytes
     services.directory.engine("stray").wait_ready(SECONDS)
     assert (before, services.directory.facts()["stray"].bytes) == (path.stat().st_size, path.stat().st_size)
+
+
+def test_near_names_are_near() -> None:
+    known = ["someone/all-MiniLM-L6-v2", "llm/SmolLM2-135M-Instruct.Q4_1", "google/gemma-3-270m", "Qwen/Qwen3-8B-GGUF"]
+    for asked, near in (("smolm2", known[1]), ("minilm", known[0]), ("gema-3", known[2]), ("qwen3-8b", known[3])):
+        assert f"Near it: {near}." in unknown_name(asked, known)
+    assert "Near it" not in unknown_name("claude-opus", known)

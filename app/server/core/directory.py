@@ -95,8 +95,9 @@ def _near(name: str, known: Sequence[str]) -> list[str]:
     """By their spelling, whatever the publisher is called and however it is capitalized. Of a longer name its words
     count from each on: “smolm2” is near “SmolLM2-135M-Instruct”, and not near every name that has these letters."""
     by_short = {_short(each): each for each in reversed(known)}
-    wanted = SequenceMatcher(b=_short(name))
-    likeness = {short: max(_ratio(wanted, part) for part in _parts(short, len(wanted.b))) for short in by_short}
+    asked = _short(name)
+    wanted = SequenceMatcher(b=asked)
+    likeness = {short: max(_ratio(wanted, part) for part in _parts(short, len(asked))) for short in by_short}
     best = sorted((short for short in likeness if likeness[short] >= LIKENESS), key=lambda short: -likeness[short])
     return [by_short[short] for short in best[:NUM_NEAR]]
 

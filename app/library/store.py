@@ -116,6 +116,10 @@ class ModelStore:
         write_manifest(folder, {**records, path.name: record})
         return installed_entry(record, folder)
 
+    def is_installed(self, entry: ModelEntry) -> bool:
+        """A manifest of ours names it: it came by an install, not by a person's hand."""
+        return entry.path.name in _readable(entry.path.parent)
+
     def removal(self, model_id: str) -> Removal:
         """What `remove` would delete: every file with its size. Raises UnknownModelError or ModelFileError."""
         entry = next((entry for entry in self.models() if entry.id == model_id), None)

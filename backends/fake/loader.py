@@ -28,6 +28,7 @@ from backends.protocol import (
     Processor,
     Reads,
     Ready,
+    Vocabulary,
 )
 
 END, ANSWER, NUM_TOKENS = 256, 257, 258
@@ -95,6 +96,7 @@ class FakeModel:
             max_characters=context * LONGEST_PIECE,
             embedding=self.pooler.embedding,
             generates="-embedder" not in load.model.name,
+            vocabulary=Vocabulary(ends=(END,), num_tokens=NUM_TOKENS),
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 

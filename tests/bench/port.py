@@ -53,6 +53,8 @@ class Engine:
 
 
 class Directory:
+    keeper = None
+
     def __init__(self, engine: Engine):
         self._engine = engine
 
@@ -64,6 +66,12 @@ class Directory:
 
     def engine(self, name: str | None) -> Any:  # noqa: ARG002
         return self._engine
+
+    def engines(self) -> list[Any]:
+        return []
+
+    def answering(self, name: str) -> str | None:
+        return name
 
     def loading(self) -> float | None:
         return None

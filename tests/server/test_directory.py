@@ -12,7 +12,7 @@ from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.core.directory import ModelFacts
+from app.server.core.directory import ModelFacts, unknown_name
 from app.server.core.refusal import from_slipstream
 from app.services import Services
 from backends.fake.loader import answer_to
@@ -244,3 +244,10 @@ def test_a_models_size_is_that_of_its_file_whether_it_is_loaded_or_not(services:
     before = services.directory.facts()["stray"].bytes
     services.directory.engine("stray").wait_ready(SECONDS)
     assert (before, services.directory.facts()["stray"].bytes) == (path.stat().st_size, path.stat().st_size)
+
+
+def test_near_names_are_near() -> None:
+    known = ["someone/all-MiniLM-L6-v2", "llm/SmolLM2-135M-Instruct.Q4_1", "google/gemma-3-270m", "Qwen/Qwen3-8B-GGUF"]
+    for asked, near in (("smolm2", known[1]), ("minilm", known[0]), ("gema-3", known[2]), ("qwen3-8b", known[3])):
+        assert f"Near it: {near}." in unknown_name(asked, known)
+    assert "Near it" not in unknown_name("claude-opus", known)

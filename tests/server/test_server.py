@@ -78,6 +78,8 @@ class Hesitant(Flood):
 
 
 class OneEngine:
+    keeper = None
+
     def __init__(self, engine: Any = None):
         self._engine = engine
         self.may_answer = threading.Event()
@@ -96,6 +98,12 @@ class OneEngine:
         if not self._engine:
             raise UnknownModelError("No model is loaded.")
         return self._engine
+
+    def engines(self) -> list[Any]:
+        return []
+
+    def answering(self, name: str) -> str | None:
+        return name if name in self.names() else None
 
     def loading(self) -> float | None:
         return None

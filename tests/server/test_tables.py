@@ -12,6 +12,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsBa
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming as ResponseStreams
 
 from app.server.core.fields import Fields
+from app.server.llama_server.fields import CompletionRequest as LlamaRequest
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
 from app.server.responses.fields import CountRequest, ResponseRequest
@@ -31,6 +32,7 @@ ROUTES: list[tuple[type[Fields], set[str]]] = [
     (ChatRequest, {*LLAMA_SERVER.split(), *LLAMA_SERVER_CHAT.split()} - {"prompt"}),
     (CompletionRequest, {*get_type_hints(CompletionParams), *get_type_hints(CompletionStreams)}),
     (CompletionRequest, set(LLAMA_SERVER.split())),
+    (LlamaRequest, set(LLAMA_SERVER.split())),
     (ResponseRequest, {*get_type_hints(ResponseParams), *get_type_hints(ResponseStreams)}),
     (CountRequest, {*get_type_hints(CountParams)}),
 ]
@@ -39,6 +41,7 @@ IDS = [
     "llama-server chat",
     "openai completions",
     "llama-server completions",
+    "llama-server completion",
     "openai responses",
     "openai input tokens",
 ]

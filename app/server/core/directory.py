@@ -1,19 +1,35 @@
 """What the port must be told of the models. app/directory.py implements it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from datetime import datetime
+from difflib import SequenceMatcher
+from enum import StrEnum
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
+from app.server.core.keeping import ModelKeeper
 from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 from backends.protocol import Cells
 
 MAX_NAMED = 4  # models that a sentence names
-NUM_NEAR, LIKENESS = 3, 0.5
+NUM_NEAR, LIKENESS = 3, 0.6
+MAX_WORDS = 6
+WORD = re.compile(r"[^\W_]+")
 MAX_COMPARED = 1000
+
+
+class Capability(StrEnum):
+    """What a model can be asked for, as far as its file tells. The values are Ollama's."""
+
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    TOOLS = "tools"
+    THINKING = "thinking"
+    INSERT = "insert"  # the middle of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,8 @@ class ModelFacts:
     is_base: bool | None = None
     cells: Cells | None = None
     is_embedder: bool | None = None
+    modified: datetime | None = None  # when its file was last written, in UTC
+    capabilities: frozenset[Capability] = frozenset()
 
 
 class ModelDirectory(Protocol):
@@ -46,8 +64,18 @@ class ModelDirectory(Protocol):
     def facts(self) -> Mapping[str, ModelFacts]:
         """By the same names, in their order."""
 
+    @property
+    def keeper(self) -> ModelKeeper | None:
+        """Of the models on disk; None: this port may not change them."""
+
+    def engines(self) -> Sequence[EngineHandle]:
+        """Those that are loaded or loading. Does not block, and loads none."""
+
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
+
+    def answering(self, name: str) -> str | None:
+        """The name of the model that would answer to this one; None: none would. Loads nothing."""
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
@@ -64,10 +92,30 @@ def unknown_name(name: str, known: Sequence[str], loaded: Sequence[str] = ()) ->
 
 
 def _near(name: str, known: Sequence[str]) -> list[str]:
-    """By their spelling, whatever the publisher is called and however it is capitalized."""
-    by_short = {as_name(each).rpartition("/")[2].casefold(): each for each in reversed(known)}
-    wanted = as_name(name).rpartition("/")[2].casefold()
-    return [by_short[short] for short in get_close_matches(wanted, by_short, NUM_NEAR, LIKENESS)]
+    """By their spelling, whatever the publisher is called and however it is capitalized. Of a longer name its words
+    count from each on: “smolm2” is near “SmolLM2-135M-Instruct”, and not near every name that has these letters."""
+    by_short = {_short(each): each for each in reversed(known)}
+    asked = _short(name)
+    wanted = SequenceMatcher(b=asked)
+    likeness = {short: max(_ratio(wanted, part) for part in _parts(short, len(asked))) for short in by_short}
+    best = sorted((short for short in likeness if likeness[short] >= LIKENESS), key=lambda short: -likeness[short])
+    return [by_short[short] for short in best[:NUM_NEAR]]
+
+
+def _short(name: str) -> str:
+    return as_name(name, MAX_QUOTED).rpartition("/")[2].casefold()
+
+
+def _parts(short: str, length: int) -> list[str]:
+    """The whole, and as many letters as are wanted from the beginning of each word."""
+    words = [match.start() for match in WORD.finditer(short)][:MAX_WORDS]
+    return [short, *(short[begin : begin + length] for begin in words)]
+
+
+def _ratio(wanted: "SequenceMatcher[str]", part: str) -> float:
+    wanted.set_seq1(part)
+    is_hopeless = wanted.real_quick_ratio() < LIKENESS or wanted.quick_ratio() < LIKENESS
+    return 0.0 if is_hopeless else wanted.ratio()
 
 
 def _named(names: Sequence[str]) -> str:

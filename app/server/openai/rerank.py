@@ -1,9 +1,9 @@
 """POST /v1/rerank, which OpenAI does not have: in Jina's words, as llama-server takes it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.fields import MAX_INT, Fields, Whole, text
 from app.server.core.switchboard import Switchboard
@@ -28,12 +28,28 @@ def _documents(value: Any) -> tuple[str, ...]:
 DOCUMENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 
 
+Documents = Annotated[Any, PlainValidator(_documents), WithJsonSchema({"type": "array", "items": DOCUMENT_SCHEMA})]
+
+
 class RerankRequest(Fields):
     query: Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
-    documents: Annotated[Any, PlainValidator(_documents), WithJsonSchema({"type": "array", "items": DOCUMENT_SCHEMA})]
+    documents: Documents | None = None
+    texts: Documents | None = Field(None, description="the documents, as Hugging Face's servers name them")
     model: Model | None = None
     top_n: Whole | None = Field(None, ge=1, le=MAX_INT)
     return_documents: bool | None = None
+    return_text: bool | None = Field(None, description="return_documents, where the documents are called texts")
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if (self.documents is None) == (self.texts is None):
+            raise ValueError("either documents or texts are expected")
+        return self
+
+    @property
+    def all_documents(self) -> tuple[str, ...]:
+        documents: tuple[str, ...] = (self.documents if self.texts is None else self.texts) or ()
+        return documents
 
 
 def rerank_router(switchboard: Switchboard) -> APIRouter:
@@ -43,10 +59,12 @@ def rerank_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/v1/reranking")
     @router.post("/rerank")
     @router.post("/reranking")
-    async def rerank(body: RerankRequest, request: Request) -> dict[str, Any]:
-        name, made = await vectors(request, switchboard, body.model, Rank(body.query, body.documents))
+    async def rerank(body: RerankRequest, request: Request) -> dict[str, Any] | list[dict[str, Any]]:
+        name, made = await vectors(request, switchboard, body.model, Rank(body.query, body.all_documents))
         assert isinstance(made, Ranked)
         best = sorted(enumerate(made.scores), key=lambda pair: -pair[1])[: body.top_n]
+        if body.texts is not None:
+            return [_of_text(at, score, body) for at, score in best]
         return {
             "object": "list",
             "results": [_result(at, score, body) for at, score in best],
@@ -58,5 +76,10 @@ def rerank_router(switchboard: Switchboard) -> APIRouter:
 
 
 def _result(at: int, score: float, body: RerankRequest) -> dict[str, Any]:
-    document = {"document": {"text": body.documents[at]}} if body.return_documents else {}
+    document = {"document": {"text": body.all_documents[at]}} if body.return_documents else {}
     return {"index": at, "relevance_score": score, **document}
+
+
+def _of_text(at: int, score: float, body: RerankRequest) -> dict[str, Any]:
+    """As Hugging Face's text-embeddings-inference gives it."""
+    return {"index": at, "score": score, **({"text": body.all_documents[at]} if body.return_text else {})}

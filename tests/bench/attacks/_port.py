@@ -24,6 +24,8 @@ QUICK = Limits(header=2.0, body=2.0)
 class OneEngine:
     """The loaded engines, the first one by default."""
 
+    keeper = None
+
     def __init__(self, supervisor: Supervisor):
         self._supervisor = supervisor
 
@@ -35,6 +37,12 @@ class OneEngine:
 
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
+
+    def engines(self) -> tuple[EngineHandle, ...]:
+        return self._supervisor.engines()
+
+    def answering(self, name: str) -> str | None:
+        return name if name in self.names() else None
 
     def loading(self) -> float | None:
         return self._supervisor.loading()

@@ -73,7 +73,7 @@ class Keys:
         self._identity: tuple[int, int, int] | None = None
         self._look_due = 0.0
         self._used: dict[str, str] = {}  # by name: when, and not written yet
-        self._write_due = time.monotonic() + WRITE_SECONDS
+        self._write_due = 0.0
 
     @property
     def is_required(self) -> bool:

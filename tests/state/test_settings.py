@@ -12,6 +12,11 @@ CHOSEN = Settings(
     port=9000,
     serve=False,
     api_key="sk-ключ",
+    host="0.0.0.0",
+    allow_hosts=("desk.tailnet.ts.net", "*"),
+    allow_origins=("http://localhost:3000", "vscode-webview://*"),
+    tls_cert=str(Path(__file__).absolute()),
+    tls_key=str(Path(__file__).absolute()),
     last_model="a/b.gguf",
     context=4096,
     parallel=2,
@@ -78,6 +83,9 @@ def test_unknown_keys_are_kept_out_with_no_fuss(path: Path) -> None:
         "context = 1.5",
         "parallel = 0",
         "api_key = 5",
+        'allow_origins = ["*"]',
+        'allow_hosts = ["http://desk"]',
+        'tls_cert = "relative.pem"',
     ],
 )
 def test_an_unusable_value_costs_only_its_own_key(path: Path, line: str) -> None:

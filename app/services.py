@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.closing import close_all
 from app.directory import Directory
-from app.errors import ModelFileError, SettingsError
+from app.errors import AlreadyThere, ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle
@@ -22,12 +22,13 @@ from app.library.folders import with_folder
 from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
-from app.library.own_models import GUIDE, SMOLLM2, OwnModel
+from app.library.own_models import GUIDE, OWN_MODELS, SMOLLM2, OwnModel
 from app.library.places import all_places
 from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
+from app.server.request_log import RequestLog
 from app.server.server import Server
 from app.settings import Settings
 from app.settings_file import SettingsFile
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # what an engine and a port can do without: the methods impor
     from app.jobs.quantize import Quantize
     from app.jobs.queue import JobQueue
     from app.lab.lab import Lab
+    from app.server.native.control import Control
     from app.telemetry import MemorySample, Telemetry
 
 CLOSE_SECONDS = 4.0
@@ -74,7 +76,7 @@ class Services:
         self.directory = Directory(
             self.library, self.supervisor, self.load_model, lambda: self.settings.answer_any_name
         )
-        self.server = Server(self.directory)
+        self.server = Server(self.directory, control=self._control, log=RequestLog(paths.logs).note)
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 
     @late
@@ -122,13 +124,20 @@ class Services:
         self._note(notice)
         return history
 
-    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
+    def load_model(
+        self, entry: ModelEntry, name: str | None = None, options: EngineOptions | None = None
+    ) -> EngineHandle:
+        """Start its engine, under this name or its own, and return at once. options: others than those of the settings.
+
+        Raises ModelFileError for a checkpoint.
+        """
         if entry.is_checkpoint and entry.is_loadable:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         if not entry.is_offered:
             raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")
-        return self.supervisor.load(name or self.directory.free_name(entry), entry.path, self.options_for(entry))
+        return self.supervisor.load(
+            name or self.directory.free_name(entry), entry.path, options or self.options_for(entry)
+        )
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -193,6 +202,21 @@ class Services:
 
     def _installed(self, path: Path) -> ModelEntry | None:
         return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
+
+    def install(self, name: str, revision: str | None = None) -> int:
+        """What `slipstream install NAME` brings, by the same checks; asks the Hub. The job's id.
+
+        Raises UsageError, HubError, InstallError or AlreadyThere.
+        """
+        from app.jobs.choice import choose, parse_name
+
+        if own := OWN_MODELS.get(name.casefold()):
+            entry = self._installed(self._place(own))
+            if entry is not None:
+                raise AlreadyThere(f"{own.repo} is in the library already, as “{entry.id}”.", entry.id)
+            return self.install_guide() if own is GUIDE else self.install_smollm2()
+        wanted = parse_name(name)
+        return self.installs.install(choose(self.hub.repository(wanted.repository_id, revision), wanted, converts=True))
 
     def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
         """Half a second in a child. Raises ConversionError."""
@@ -272,6 +296,11 @@ class Services:
         if "history" in made:
             self.history.close()
         self._makeshift.close()
+
+    def _control(self) -> "Control":
+        from app.control import ServicesControl  # with the lab's and the jobs' shapes, which no start waits for
+
+        return ServicesControl(self)
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         # by its file as well: a name changes when another model of the same name comes in

@@ -12,6 +12,7 @@ from app.server.anthropic.routes import messages_router
 from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
 from app.server.llama_server.routes import llama_server_router
+from app.server.native import errors as native
 from app.server.ollama import errors as ollama
 from app.server.ollama.embed import embed_router
 from app.server.ollama.routes import ollama_router
@@ -25,8 +26,10 @@ from app.server.openai.rerank import rerank_router
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """prefixes: what its paths begin with. refuse: a refusal in its shape. error: that shape as a JSON schema."""
+    """name: whose it is. prefixes: what its paths begin with. refuse: a refusal in its shape. error: that shape as a
+    JSON schema."""
 
+    name: str
     prefixes: tuple[str, ...]
     routers: tuple[Callable[[Switchboard], APIRouter], ...]
     refuse: Callable[[Refusal], Response]
@@ -42,12 +45,17 @@ class Dialect:
         }
 
 
-ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
-OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
+ANTHROPIC = Dialect("Anthropic", ("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
+OLLAMA = Dialect("Ollama", ("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
 OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
-OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
-DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
+OPENAI = Dialect("OpenAI", ("/",), OF_OPENAI, openai.response, openai.SCHEMA)
+NATIVE = Dialect("Slipstream", ("/api/slipstream",), (), native.response, native.SCHEMA)  # its routes need more: Native
+DIALECTS = (ANTHROPIC, NATIVE, OLLAMA, OPENAI)  # the first whose prefix fits is meant
+
+
+def dialect_of(path: str) -> Dialect:
+    return next(each for each in DIALECTS if path.startswith(each.prefixes))
 
 
 def refuse(path: str, refusal: Refusal) -> Response:
-    return next(each for each in DIALECTS if path.startswith(each.prefixes)).refuse(refusal)
+    return dialect_of(path).refuse(refusal)

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.errors import UsageError
 from app.server import address
 from app.server.auth import is_loopback
+from app.server.core.calls import CallBook, Logged
 from app.server.core.directory import ModelDirectory
 from app.server.core.limits import MAX_BODY, Limits, limits_of_this_process
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from app.server.core.switchboard import Switchboard
     from app.server.listener import Listener
+    from app.server.native.control import Control
 
 LOAD_SECONDS = 600.0
 MAX_REASON = 200
@@ -42,11 +45,17 @@ class Server:
         load_seconds: float = LOAD_SECONDS,
         max_body: int = MAX_BODY,
         limits: Limits | None = None,
+        control: "Callable[[], Control] | None" = None,
+        log: Callable[[Logged], None] | None = None,
     ):
+        """control: what the native API can do, made when the port opens; None: it is not there. log: told of each
+        request that is over."""
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
+        self._control = control
+        self.calls = CallBook(log)
         self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
@@ -70,6 +79,14 @@ class Server:
         """Requests for text in flight, those that wait for a load included."""
         switchboard = self._switchboard
         return switchboard.num_exchanges if switchboard else 0
+
+    def stop_request(self, call_id: int) -> None:
+        """End its answers; one that is over already is left alone."""
+        with self._lock:
+            listener = self._listener
+        if listener:
+            with suppress(RuntimeError):  # its loop has ended, and all answers with it
+                listener.loop.call_soon_threadsafe(self.calls.stop, call_id)
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Called on the port's thread when it stops by itself; the function returned ends that."""
@@ -112,12 +129,22 @@ class Server:
         from app.server.core.switchboard import Switchboard
         from app.server.guard import Guard
         from app.server.listener import Listener
+        from app.server.native.routes import Native
+        from app.server.register import Register
 
         switchboard = Switchboard(self._directory, self._load_seconds)
         limits = self._limits or limits_of_this_process()
-        application = create_application(switchboard)
+        native = Native(self._control(), self.calls) if self._control else None
+        application = create_application(switchboard, native)
         guard = Guard(application, door.host, door.api_key, self._max_body, limits)
-        return Listener(guard, door.socket, limits, switchboard.hang_up), switchboard
+        register = Register(guard, self.calls)
+
+        def hang_up() -> None:
+            switchboard.hang_up()
+            if native:
+                native.hang_up()
+
+        return Listener(register, door.socket, limits, hang_up), switchboard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""

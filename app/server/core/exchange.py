@@ -9,8 +9,9 @@ from functools import partial
 from itertools import count
 from typing import Self
 
-from app.errors import EngineError, RequestError
+from app.errors import EngineError, RequestError, StoppedError
 from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.core.account import Account, Phase
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread, start_thread
@@ -22,6 +23,7 @@ from backends.protocol import Failed, Finish, Generate, Output, Reading
 MAX_TAKEN = 16 << 10  # bytes at one go: a reader who does not read is noticed after each
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
+STOPPED = "The answer was stopped in Slipstream, by the person at this machine."
 
 Event = tuple[int, Output | Reading | Embedded | Ranked | Failed]
 Said = tuple[int, Output]
@@ -49,6 +51,7 @@ class Exchange:
         on_close: Callable[["Exchange"], None],
     ):
         self.source = Source(model or "")  # the engine itself once it is open
+        self.account = Account()
         self._directory = directory
         self._firsts: list[tuple[int, Question]] = []
         self._others: dict[int, list[tuple[int, Question]]] = {}  # by the index of their first
@@ -82,7 +85,7 @@ class Exchange:
         deadline = self._loop.time() + self._load_seconds
         while (source := await in_thread(self._try_submit)) is None:
             if self._called_off.is_set():
-                raise EngineError(CALLED_OFF)
+                raise self._called_off_error()
             if self._loop.time() > deadline:
                 raise EngineError("The model is still loading. Try again in a moment.")
         self.source = source
@@ -108,7 +111,7 @@ class Exchange:
         if isinstance(event, Failed):
             raise RequestError(event.kind, event.message, event.numbers)
         if isinstance(event, Output):
-            raise EngineError(CALLED_OFF)
+            raise self._called_off_error()
         return event
 
     def __aiter__(self) -> Self:
@@ -136,11 +139,30 @@ class Exchange:
             start_thread(self._abort_all)
         self._on_close(self)
 
+    @property
+    def model(self) -> str:
+        """Its engine's name; until that is found, what was asked for."""
+        return self.source.model
+
+    @property
+    def phase(self) -> Phase:
+        if self._handle is None:
+            return Phase.LOADING
+        return Phase.READING if self.account.began is None else Phase.ANSWERING
+
+    def stop(self) -> None:
+        """As a person has asked for it: whoever reads gets a sentence that says so."""
+        self.account.is_stopped = True
+        self.hang_up()
+
     def hang_up(self) -> None:
         """The server stops: whoever reads gets a last sentence."""
         for index in self._pending:
             self._put((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
+
+    def _called_off_error(self) -> EngineError:
+        return StoppedError(STOPPED) if self.account.is_stopped else EngineError(CALLED_OFF)
 
     async def _next(self) -> list[Said]:
         """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
@@ -172,7 +194,7 @@ class Exchange:
             num_bytes += cost(event)
             self._valve.take(cost(event))
             if is_end:
-                raise EngineError(CALLED_OFF)
+                raise self._called_off_error()
             if event.finish:
                 self._pending.discard(index)
             said.append((index, event))
@@ -234,7 +256,10 @@ class Exchange:
     def _put(self, event: Event) -> None:
         self._events.append(event)
         if isinstance(event[1], Output):
+            self.account.take(event[1])
             self._valve.add(cost(event[1]))
+        elif isinstance(event[1], Embedded | Ranked):
+            self.account.take_vectors(event[1])
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from app.server.core.calls import note
 from app.server.core.directory import ModelDirectory, ModelFacts
 from app.server.core.exchange import Exchange
 from app.server.core.mailbox import Mailbox
@@ -30,6 +31,7 @@ class Switchboard:
             self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
         )
         self._exchanges.add(exchange)
+        note(exchange)
         return exchange
 
     async def models(self) -> Mapping[str, ModelFacts]:

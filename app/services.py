@@ -211,7 +211,7 @@ class Services:
         from app.jobs.choice import choose, parse_name
 
         if own := OWN_MODELS.get(name.casefold()):
-            entry = self._installed(self._place(own))
+            entry = self._installed(self.guide_path if own is GUIDE else self.smollm2_path)
             if entry is not None:
                 raise AlreadyThere(f"{own.repo} is in the library already, as “{entry.id}”.", entry.id)
             return self.install_guide() if own is GUIDE else self.install_smollm2()

@@ -97,6 +97,7 @@ class StageServices(Services):
         super().__init__(paths)
         self.stage_store = self.store = StageStore(entries, paths.models)
         self.library = StageLibrary(self.stage_store, self.paths, self._note)
+        self.directory._library = self.library  # what the port lists, too
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
         self.small = PretendGuide(self.stage_store, entry("SmolLM2-135M-Instruct"), title="Install SmolLM2")
 

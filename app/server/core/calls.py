@@ -12,12 +12,12 @@ from itertools import count
 from typing import Any, Protocol
 
 from app.server.core.account import Account, Phase
+from app.server.core.caller import CALLER, Caller
 from app.server.core.client_name import client_name
 from backends.bounds import as_name
 
 MAX_CALLERS, MAX_LOGGED = 200, 500
 MAX_SHOWN = 120  # characters of a model's name, of a path
-KEY_NAME = "slipstream.key"  # in a request's state: what the key is called that let it in
 LEFT = 499  # the status of an answer that its client did not wait for, as nginx has it
 
 
@@ -53,7 +53,7 @@ class LiveRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class SeenCaller:
     """A program, by one key or address, with one model. last_seen: seconds since the epoch."""
 
     client: str
@@ -97,14 +97,15 @@ class Call:
     dialect: str
     method: str
     path: str
-    state: Mapping[str, Any]  # the request's: the guard says there whose key it bears
+    state: Mapping[str, Any]  # the request's: the guard puts the Caller there once it is known
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
     works: list[Work] = field(default_factory=list)
 
     @property
     def key(self) -> str | None:
-        return self.state.get(KEY_NAME)
+        caller = self.state.get(CALLER)
+        return caller.key if isinstance(caller, Caller) else None
 
     @property
     def model(self) -> str:
@@ -159,7 +160,7 @@ class CallBook:
         self._log = log
         self._ids = count(1)
         self._calls: dict[int, Call] = {}
-        self._callers: OrderedDict[tuple[str, str, str], Caller] = OrderedDict()
+        self._callers: OrderedDict[tuple[str, str, str], SeenCaller] = OrderedDict()
         self._logged: deque[Logged] = deque(maxlen=MAX_LOGGED)
 
     def begin(self, scope: MutableMapping[str, Any], dialect: str) -> Call:
@@ -185,7 +186,7 @@ class CallBook:
         now = time.monotonic()
         return [call.live(now) for call in list(self._calls.values()) if call.works]
 
-    def callers(self) -> list[Caller]:
+    def callers(self) -> list[SeenCaller]:
         """The last one seen first."""
         return list(self._callers.values())[::-1]
 
@@ -202,7 +203,7 @@ class CallBook:
 
     def _add(self, logged: Logged) -> None:
         key = logged.client, logged.key or logged.address, logged.model
-        known = self._callers.pop(key, None) or Caller(logged.client, logged.key, logged.address, logged.model)
+        known = self._callers.pop(key, None) or SeenCaller(logged.client, logged.key, logged.address, logged.model)
         self._callers[key] = replace(
             known,
             address=logged.address,

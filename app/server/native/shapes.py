@@ -8,7 +8,7 @@ from app.jobs.job import Job, JobState, Lane
 from app.lab.card import Card
 from app.lab.card import verdict as verdict_on
 from app.library.entry import ModelEntry
-from app.server.core.calls import Caller, LiveRequest, Logged
+from app.server.core.calls import LiveRequest, Logged, SeenCaller
 from backends.protocol import Cells, Ready, Stats
 
 
@@ -162,7 +162,7 @@ class Requests:
     the newest first."""
 
     live: list[LiveRequest]
-    callers: list[Caller]
+    callers: list[SeenCaller]
     log: list[Logged]
 
 

@@ -158,6 +158,7 @@ QHeaderView::section {
   background: transparent; color: $muted; border: none; border-bottom: 1px solid $line; padding: 4px 14px 4px 8px;
 }
 QTableView { selection-background-color: $accent_soft; selection-color: $accent_text; }
+QTableView[kind="short"] QHeaderView::section { padding: 4px 17px 4px 11px; }
 QTableView::item { padding: 0 14px 0 8px; }
 QProgressBar { background: $line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }

@@ -16,7 +16,7 @@ from ui.theme import Theme
 from ui.widgets.labels import label
 
 PORT = "Answers that are on their way end when it changes."
-SHARED = "Programs in your network may call, each with a key. Off: those on this machine alone."
+SHARED = "Programs in your network may call, each with a key."
 LOCAL = "Those on this machine must show a key, too. Those on others always must."
 HOSTS = "As which containers, Tailscale or a proxy know this machine. “*” is any, while keys are needed."
 ORIGINS = "Pages and extensions in a browser or an editor that may call. Each is named; no other page is let in."

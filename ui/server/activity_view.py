@@ -19,6 +19,7 @@ from ui.widgets.labels import label
 
 LOOK_MS = 500
 NO_REQUEST = "Nothing is being answered. Requests of other programs are listed here while they run."
+CLOSED = "The port is closed. Turn it on, and requests of other programs are listed here while they run."
 NO_CALLER = "No program has called since Slipstream was started. “Connect” shows how to call it."
 NO_LOG = "No request yet."
 PHASES = {
@@ -48,7 +49,7 @@ CALLERS: tuple[Column[SeenCaller], ...] = (
     Column("Last seen", lambda row: ago(time.time() - row.last_seen), is_figure=True),
 )
 LOG: tuple[Column[Logged], ...] = (
-    Column("Request", lambda row: f"{row.method} {row.path}", tip=lambda row: row.model or row.path),
+    Column("Request", lambda row: f"{row.method} {row.path}", tip=lambda row: _asked(row)),
     Column("Program", lambda row: row.client),
     Column("Result", lambda row: _result(row)),
     Column("Tokens", lambda row: count(row.num_tokens) if row.num_tokens else "–", is_figure=True),
@@ -80,6 +81,7 @@ class ActivityView(QWidget):
 
     def refresh(self) -> None:
         calls = self._server.calls
+        self.live_table.say_empty(NO_REQUEST if self._server.address else CLOSED)
         self.live.show_rows(calls.live())
         self.callers.show_rows(calls.callers())
         self.log.show_rows(calls.logged())
@@ -125,6 +127,10 @@ def _who(key: str | None, address: str) -> str:
     if key is not None:
         return f"Key “{key}”"
     return "This machine" if address in ("127.0.0.1", "::1") else address
+
+
+def _asked(row: Logged) -> str:
+    return f"{row.path}: {row.model}" if row.model else row.path
 
 
 def _result(row: Logged) -> str:

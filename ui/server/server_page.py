@@ -12,7 +12,7 @@ from ui.engine_desk import EngineDesk
 from ui.server.access_view import AccessView
 from ui.server.activity_view import ActivityView
 from ui.server.choice_bar import ChoiceBar
-from ui.server.connect_view import ConnectView
+from ui.server.connect_view import UNKNOWN_MODEL, ConnectView
 from ui.server.key_card import KeyCard
 from ui.server.keys_desk import KeysDesk
 from ui.server.server_desk import ServerDesk
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 LEAD = "Programs that speak to OpenAI, Anthropic or Ollama can use your models through this port."
 COUNT_MS = 500
 STOPPED = "the port stopped"
-NO_MODEL = "MODEL"
 CONNECT, ACTIVITY, ACCESS = range(3)
 
 
@@ -90,7 +89,7 @@ class ServerPage(QWidget):
         self._show_target()
 
     def _show_target(self) -> None:
-        model = self._desk.handle.name if self._desk.handle else NO_MODEL
+        model = self._desk.handle.name if self._desk.handle else self._server.settings.last_model or UNKNOWN_MODEL
         address = self._server.elsewhere or self._server.here
         self.connect_view.show_target(Target(address, model, self._server.needs_key, self.key_card.seen_key))
 

@@ -12,6 +12,8 @@ from ui.widgets.labels import button, label, restyle
 CLOSED = "Open it, and other programs on this machine can use your models."
 FAILED = "It stopped by itself and can be started again."
 
+NAME_WIDTH = 84
+
 
 class StatusCard(QFrame):
     def __init__(self, server: ServerDesk):
@@ -75,7 +77,9 @@ def _address(where: str, text: Callable[[], str]) -> tuple[QLabel, QWidget]:
     row = QHBoxLayout(holder)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(8)
-    row.addWidget(label(where, "caption"))
+    name = label(where, "caption")
+    name.setMinimumWidth(NAME_WIDTH)
+    row.addWidget(name)
     row.addWidget(shown)
     row.addWidget(CopyButton(text, f"Copy address for {where[0].lower()}{where[1:]}"))
     row.addStretch(1)

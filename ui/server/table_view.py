@@ -36,6 +36,7 @@ class ShortTable(QWidget):
     def _lay_out(self, name: str) -> None:
         view = self.view
         view.setModel(self._model)
+        view.setProperty("kind", "short")
         view.setAccessibleName(name)
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 from ui.server.server_desk import ServerDesk
 from ui.widgets.labels import button, label
 
-OFF = "Off. Keys and texts can be read on their way through the network; on this machine nobody else sees them."
+OFF = "Off. Beyond this machine, keys and texts can be read on their way."
 
 
 class TlsRow(QWidget):

@@ -4,7 +4,7 @@ import pytest
 
 from tests.engine.broken import Runs, Sound, Suite, runs_fixture, sample, sound_fixture  # noqa: F401
 
-SAMPLE = 8
+SAMPLE = 16
 pytestmark = pytest.mark.timeout(600)  # the first one waits for all
 
 # file in backends, what stands there, the bug

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.access import Access
 from app.server.auth import Authority, shown_key
-from app.server.core.caller import CALLER, MAX_PROGRAM, Caller
+from app.server.core.client import CLIENT, KEY_NAME, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
-from app.server.core.refusal import BODY_TOO_LARGE, Refusal
+from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
 from app.server.cors import inviting, is_preflight, preflight
 from app.server.dialects import refuse
 from backends.bounds import as_name
@@ -43,7 +43,6 @@ ONCE = (
     "access-control-request-method",
 )  # of two, which one would count?
 ALLOW = "Its owner can allow it with {} or in the settings."
-CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
 
 
 class Guard:
@@ -78,14 +77,15 @@ class Guard:
                 await preflight(origin, headers)(scope, receive, send)
                 return
             send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
-        caller = self._caller(scope, headers) if objection is None else None
-        if objection is None and caller is None and path not in OPEN_PATHS:
+        client = Client(_address(scope), self._key_name(headers) if objection is None else None)
+        if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
             objection = _key_needed()
         if objection := objection or self.objection_to_body(scope["method"], headers):
             await _drain(receive)
             await refuse(path, objection)(scope, receive, send)
             return
-        scope.setdefault("state", {})[CALLER] = caller or Caller(_address(scope))
+        scope.setdefault("state", {})[KEY_NAME] = client.key
+        CLIENT.set(client)
         body = Body(receive, self)
         try:
             await self._app(_with_a_body(scope), body.receive, send)
@@ -109,12 +109,10 @@ class Guard:
         origin, host = headers.get("origin"), headers.get("host", "").lower()
         return origin is not None and origin.lower() != f"{scheme}://{host}"
 
-    def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
-        """None when a key is needed, and none that is known is shown."""
-        name = self._authority.name_of(shown) if (shown := shown_key(headers)) else None
-        if name is None and self._authority.needs_key:
-            return None
-        return Caller(_address(scope), name, as_name(headers.get("user-agent", ""), MAX_PROGRAM))
+    def _key_name(self, headers: Mapping[str, str]) -> str | None:
+        """None when no key that is known is shown."""
+        shown = shown_key(headers)
+        return self._authority.name_of(shown) if shown else None
 
     def objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -170,7 +168,7 @@ class Body:
             await _drain(self._receive)
             raise HTTPException(413, _too_large(self._guard.max_body))
         if not has_room:
-            raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE)
+            raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE | BUSY)
         return message
 
     async def _next(self) -> Message:

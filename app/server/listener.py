@@ -40,7 +40,7 @@ class Listener:
         self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
-        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result)
+        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, limits.header)
         arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
@@ -65,16 +65,21 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         listener: socket.socket,
         on_started: Callable[[asyncio.AbstractEventLoop], None],
+        handshake_seconds: float,
     ):
         super().__init__(config)
+        self._handshake_seconds = handshake_seconds
         self._listener = listener
         self._on_started = on_started
         self._complained = -COMPLAINT_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        if self.config.ssl:  # uvicorn hands nothing on, and asyncio waits a minute for a handshake
+            patience = self._handshake_seconds
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=patience)  # type: ignore[method-assign]
         await super().startup(sockets)
         self._listener.listen(BACKLOG)  # asyncio has one number for both
-        loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
         self._on_started(loop)
 

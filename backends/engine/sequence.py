@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.prompt_cache.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Overflow, Priority, Timings, TokenLogprob
+from backends.protocol import Finish, Generate, Overflow, Priority, Progress, Timings, TokenLogprob
 
 MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so many times its context
 
@@ -38,6 +38,7 @@ class Sequence:
     num_alternatives: int | None = None  # None: nobody wants logprobs
     num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)  # of the second one and those that follow it
+    tells_progress: bool = False  # its reader wants to hear how far its prompt has been read
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
     window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
     head: int = 0  # tokens at the beginning that stay
@@ -79,6 +80,7 @@ class Sequence:
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
             num_prompt_alternatives=request.prompt_logprobs,
+            tells_progress=request.tells_progress,
         )
         if request.overflow is Overflow.ROLL:
             seq.make_rolling(context, request.max_tokens)
@@ -152,6 +154,14 @@ class Sequence:
         del self.tokens[begin:end]
         self.num_rolled += end - begin
         return begin, end
+
+    def progress(self, now: float) -> Progress:
+        """now: seconds of time.perf_counter()."""
+        started = self.clock.started
+        if started is None:
+            return Progress(self.uid, self.num_prompt)
+        num_read = min(self.num_computed, self.num_prompt)
+        return Progress(self.uid, self.num_prompt, self.num_cached, num_read, 1000 * (now - started))
 
     def timings(self) -> Timings:
         """Up to its first token; what comes then is counted by who says it."""

@@ -3,7 +3,8 @@
 The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
 process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Reading` for
-a prompt that is only read, `Failed` for a request it refuses, and `Stats` about four times a second while it works.
+a prompt that is only read, `Progress` where it is wanted, `Failed` for a request it refuses, and
+`Stats` about four times a second while it works.
 From its very start, at least once a second and whatever it does, it says with a `Pulse` that it lives.
 """
 
@@ -14,6 +15,7 @@ from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAt
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
 from backends.protocol.parts import Arguments, CallBegun, CallBroken, CallEnded, Markup, Part, Text, Thought
+from backends.protocol.progress import Progress
 from backends.protocol.ready import Embedding, Loading, Pooling, Ready
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
@@ -63,6 +65,7 @@ __all__ = [
     "Pooling",
     "Priority",
     "Processor",
+    "Progress",
     "PromptLogprobs",
     "Pulse",
     "Reading",
@@ -84,4 +87,4 @@ __all__ = [
 
 Request = Load | Generate | Abort | Close | Pause | Resume
 
-Event = Loading | Ready | Outputs | Reading | Failed | Stats | Pulse
+Event = Loading | Ready | Outputs | Reading | Failed | Progress | Stats | Pulse

@@ -66,6 +66,7 @@ class Generate:
     template_options: tuple[tuple[str, Any], ...] = ()  # what a chat's template may ask for: enable_thinking and others
     max_thoughts: int | None = None  # tokens, after which an answer must begin; None: no limit
     is_parsed: bool = False  # a chat's thoughts and calls are told apart from its text, as Output.parts
+    tells_progress: bool = False  # `Progress` comes before the first Output
     reads: Reads | None = None  # nothing is decoded: a `Reading` of the prompt is all that comes
 
 

@@ -108,7 +108,7 @@ class Stream:
         for line in self._lines:
             if line == "data: [DONE]":
                 self.ended_well = True
-            elif line:
+            elif line and not line.startswith(":"):  # a comment
                 assert line.startswith("data: ")
                 yield json.loads(line.removeprefix("data: "))
 

@@ -10,9 +10,9 @@ import pytest
 
 from app.inference.supervisor import Supervisor
 from app.server import Server
-from app.server.core.account import Phase
 from app.server.core.calls import MAX_CALLERS, MAX_LOGGED, CallBook
 from app.server.core.client_name import client_name
+from app.server.core.tally import Phase
 from app.server.request_log import MAX_BYTES, RequestLog
 from backends.protocol import EngineOptions
 from tests.server.conftest import Directory

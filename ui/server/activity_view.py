@@ -6,8 +6,8 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.server.core.account import Phase
 from app.server.core.calls import LEFT, LiveRequest, Logged, SeenCaller
+from app.server.core.tally import Phase
 from ui.figures import count, rate
 from ui.server.moments import ago, clock, duration
 from ui.server.server_desk import ServerDesk
@@ -32,7 +32,7 @@ PHASES = {
 LIVE: tuple[Column[LiveRequest], ...] = (
     Column("Program", lambda row: row.client, tip=lambda row: f"{row.path}, {_who(row.key, row.address)}"),
     Column("Model", lambda row: row.model, tip=lambda row: row.model),
-    Column("State", lambda row: PHASES[row.phase]),
+    Column("State", lambda row: _state(row)),
     Column("Tokens", lambda row: count(row.num_tokens), is_figure=True),
     Column("Speed", lambda row: rate(row.per_second) if row.per_second is not None else "–", is_figure=True),
     Column("", lambda _: "Stop", is_figure=True, tip=lambda _: "Stop this answer (Delete)"),
@@ -117,6 +117,10 @@ class ActivityView(QWidget):
             layout.addSpacing(16)
         layout.addWidget(where)
         layout.addStretch(1)
+
+
+def _state(row: LiveRequest) -> str:
+    return f"{PHASES[row.phase]}, {row.read:.0%}" if row.read is not None else PHASES[row.phase]
 
 
 def _refused(row: SeenCaller) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
 
-from app.server.core.account import Account, Phase
-from app.server.core.caller import CALLER, Caller
+from app.server.core.client import KEY_NAME
 from app.server.core.client_name import client_name
+from app.server.core.tally import Phase, Tally
 from backends.bounds import as_name
 
 MAX_CALLERS, MAX_LOGGED = 200, 500
@@ -24,7 +24,7 @@ LEFT = 499  # the status of an answer that its client did not wait for, as nginx
 class Work(Protocol):
     """What is asked of an engine for a request: an Exchange."""
 
-    account: Account
+    tally: Tally
 
     @property
     def model(self) -> str: ...
@@ -32,12 +32,16 @@ class Work(Protocol):
     @property
     def phase(self) -> Phase: ...
 
+    @property
+    def read(self) -> float | None: ...
+
     def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """A request that is being answered. since: seconds since the epoch. per_second: tokens; None: not known yet."""
+    """A request that is being answered. since: seconds since the epoch. per_second: tokens; None: not known yet.
+    read: how much of its prompts has been, 0 to 1, while they are."""
 
     id: int
     client: str
@@ -50,6 +54,7 @@ class LiveRequest:
     phase: Phase
     num_tokens: int
     per_second: float | None
+    read: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +102,15 @@ class Call:
     dialect: str
     method: str
     path: str
-    state: Mapping[str, Any]  # the request's: the guard puts the Caller there once it is known
+    state: Mapping[str, Any]  # the request's: the guard says there whose key it bears
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
     works: list[Work] = field(default_factory=list)
 
     @property
     def key(self) -> str | None:
-        caller = self.state.get(CALLER)
-        return caller.key if isinstance(caller, Caller) else None
+        key: str | None = self.state.get(KEY_NAME)
+        return key
 
     @property
     def model(self) -> str:
@@ -113,7 +118,7 @@ class Call:
 
     def live(self, now: float) -> LiveRequest:
         """Of a call with works."""
-        last = self.works[-1].account
+        last = self.works[-1].tally
         return LiveRequest(
             self.id,
             self.client,
@@ -124,12 +129,13 @@ class Call:
             self.model,
             time.time() - (now - self.began),
             self.works[-1].phase,
-            sum(work.account.num_tokens for work in self.works),
+            sum(work.tally.num_tokens for work in self.works),
             last.per_second(now),
+            self.works[-1].read,
         )
 
     def logged(self, now: float) -> Logged:
-        accounts = [work.account for work in self.works]
+        tallies = [work.tally for work in self.works]
         return Logged(
             self.id,
             time.time(),
@@ -142,9 +148,9 @@ class Call:
             self.path,
             LEFT if self.status is None else self.status,
             self.model,
-            sum(account.num_prompt for account in accounts),
-            sum(account.num_tokens for account in accounts),
-            any(account.is_stopped for account in accounts),
+            sum(each.num_prompt for each in tallies),
+            sum(each.num_tokens for each in tallies),
+            any(each.is_stopped for each in tallies),
         )
 
 

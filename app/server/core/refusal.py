@@ -28,6 +28,8 @@ BODY_TOO_LARGE = "body_too_large"
 NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
 REFUSED = "refused"  # the type of our own validation errors, which may name the field themselves
 
+BUSY = {"Retry-After": "5"}  # seconds: an engine that died is back by then, if it comes back
+
 STATUS = {
     FailureKind.CONTEXT_LENGTH: 400,
     FailureKind.BAD_REQUEST: 400,
@@ -64,7 +66,8 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-BUG = Refusal(500, "The server met an error of its own. Its log says more.")
+CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request, or by a broken server
+BUG = Refusal(500, "The server met an error of its own. Its log says more.", headers=CLOSE)
 
 
 def from_slipstream(error: SlipstreamError) -> Refusal:
@@ -74,7 +77,9 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
         case RequestError(kind=FailureKind.CONTEXT_LENGTH, numbers=(prompt, context)):
             return _too_long(prompt, context)
         case RequestError():
-            return Refusal(STATUS[error.kind], str(error), code=error.kind.value)
+            status = STATUS[error.kind]
+            headers = CLOSE if status == 500 else BUSY if status == 503 else None
+            return Refusal(status, str(error), code=error.kind.value, headers=headers)
         case UnloadableError():
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
         case StoppedError():
@@ -88,11 +93,11 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
         case InstallError() | EvaluationError():
             return Refusal(400, str(error))
         case EngineError(crash=crash):
-            return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready")
+            return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready", headers=BUSY)
         case ModelFileError() if not isinstance(error, UnreadableFileError):
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
         case _:  # a model file that cannot be read now, and the like
-            return Refusal(503, str(error))
+            return Refusal(503, str(error), headers=BUSY)
 
 
 def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> Refusal:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from app.server.core.accounts import Accounts, Booking
 from app.server.core.calls import note
+from app.server.core.client import CLIENT
 from app.server.core.directory import ModelDirectory, ModelFacts
 from app.server.core.exchange import Exchange
 from app.server.core.mailbox import Mailbox
@@ -18,21 +20,28 @@ class Switchboard:
         self._directory = directory
         self._load_seconds = load_seconds
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop
-        self._exchanges: set[Exchange] = set()
+        self._accounts = Accounts()
+        self._exchanges: dict[Exchange, Booking] = {}
 
     @property
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
     def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
-        """For each prompt the requests that share it."""
+        """For each prompt the requests that share it. Raises Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
+        booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
         exchange = Exchange(
-            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
+            self._directory, model, requests, self._load_seconds, self._mailbox, self._forget, booking.turn
         )
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = booking
         note(exchange)
         return exchange
+
+    def _forget(self, exchange: Exchange) -> None:
+        """It may say more than once that it is over."""
+        if booking := self._exchanges.pop(exchange, None):
+            self._accounts.close(booking)
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)

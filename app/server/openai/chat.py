@@ -135,6 +135,7 @@ class ChatRequest(TextFields):
             ChatWords,
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
+            tells_progress=bool(self.return_progress),
             has_functions=bool(self.functions),
             takes_one=not self.choice.is_parallel,
         )

@@ -54,6 +54,7 @@ class CompletionRequest(TextFields):
             num_prompts=len(self.prompt),
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
+            tells_progress=bool(self.return_progress),
             has_logprobs=self.logprobs is not None,
         )
         return Asked(self.model, [self.choices(each) for each in self.prompt], words, bool(self.stream))

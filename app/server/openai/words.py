@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from app.server.core.choice import Choice, total
 from app.server.core.refusal import Refusal
-from app.server.core.timings import timings_object
+from app.server.core.timings import progress_object, timings_object
 from app.server.core.words import Source, Words
 from app.server.openai import errors
 from app.server.openai.usage import usage
-from backends.protocol import Output
+from backends.protocol import Output, Progress
 
 __all__ = ["OpenAIWords", "encode", "quoted"]
 
@@ -28,11 +28,19 @@ class OpenAIWords(Words):
     kind: ClassVar[str]
     chunk_kind: ClassVar[str]
 
-    def __init__(self, source: Source, num_prompts: int = 1, num_choices: int = 1, includes_usage: bool = False):
+    def __init__(
+        self,
+        source: Source,
+        num_prompts: int = 1,
+        num_choices: int = 1,
+        includes_usage: bool = False,
+        tells_progress: bool = False,
+    ):
         """num_choices: of each prompt."""
         super().__init__(source, num_prompts * num_choices)
         self._num_choices = num_choices
         self._includes_usage = includes_usage
+        self._tells_progress = tells_progress
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -55,6 +63,12 @@ class OpenAIWords(Words):
 
     def begin(self) -> bytes:
         return b""
+
+    def read(self, index: int, progress: Progress) -> bytes:
+        if not self._tells_progress or progress.num_read is None:
+            return b""
+        told = f',"prompt_progress":{encode(progress_object(progress))}'
+        return self._chunk(self.text_choice(self.choices[index], ""), told).encode()
 
     def end(self) -> bytes:
         if not self._includes_usage:

@@ -18,7 +18,7 @@ class Phase(StrEnum):
 
 
 @dataclass(slots=True)
-class Account:
+class Tally:
     """Belongs to the server's loop; others may read single values. began: of the answer, on the monotonic clock.
     num_tokens: sampled. num_prompt: of the prompts that have been read."""
 

@@ -1,0 +1,191 @@
+"""What takes much, or takes long, so that nothing is left for others."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.inference.supervisor import Supervisor
+from app.server.core import accounts
+from app.server.core.limits import Limits
+from tests.server.attack import HI, chat, connection_to, guarded, request, status_of
+from tests.server.conftest import SECONDS, user
+from tests.server.test_connections import Mute, listening, wait_until
+
+CHAT = "/v1/chat/completions"
+ENDLESS = {
+    "messages": user("long 300"),
+    "n": 8,
+    "stream": True,
+    "draft": False,
+    "max_tokens": 2**31 - 1,
+    "context_overflow": "roll",
+}
+HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def test_endless_answers_of_one_key_do_not_starve_another(tmp_path: Path) -> None:
+    with guarded(tmp_path, slow="2ms") as (_, keys, url), ExitStack() as stack:
+        greedy, modest = bearer(keys.add("greedy")), bearer(keys.add("modest"))
+        client = stack.enter_context(httpx.Client(base_url=url, timeout=SECONDS))
+        for _ in range(10):  # 80 answers for 2 places, all of them read as they come
+            stream = stack.enter_context(client.stream("POST", CHAT, json=ENDLESS, headers=greedy))
+            assert stream.status_code == 200
+        answer = client.post(CHAT, json={**HI, "max_tokens": 8}, headers=modest)
+        assert answer.status_code == 200
+        assert answer.json()["usage"]["completion_tokens"] == 8
+
+
+def test_who_waits_is_taken_in_turns_between_keys(tmp_path: Path) -> None:
+    """One that came last goes before all but the first of one that has sent twenty."""
+    with guarded(tmp_path, slow="5ms") as (supervisor, keys, url):
+        many, few = bearer(keys.add("many")), bearer(keys.add("few"))
+        order: list[str] = []
+
+        def ask(name: str, headers: dict[str, str]) -> None:
+            assert httpx.post(
+                url + CHAT, json={**HI, "max_tokens": 12, "draft": False}, headers=headers, timeout=SECONDS
+            ).is_success
+            order.append(name)
+
+        with ThreadPoolExecutor(21) as pool:
+            for _ in range(20):
+                pool.submit(ask, "many", many)
+            stats = supervisor.get("slow")
+            wait_until(lambda: bool(stats.snapshot.stats and stats.snapshot.stats.num_waiting >= 10))
+            pool.submit(ask, "few", few)
+        assert len(order) == 21
+        assert order.index("few") < 12
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        (CHAT, lambda body: body["error"]["code"] == "rate_limit_exceeded"),
+        ("/v1/messages", lambda body: body["error"]["type"] == "rate_limit_error"),
+        ("/api/chat", lambda body: isinstance(body["error"], str)),
+    ],
+)
+def test_more_requests_than_one_client_may_have_are_429(
+    monkeypatch: pytest.MonkeyPatch, path: str, shape: Callable[[Any], bool]
+) -> None:
+    monkeypatch.setattr(accounts, "MAX_REQUESTS", 4)
+    with listening(Limits(), Mute()) as (server, url), ExitStack() as stack:
+        _, body = chat()
+        for _ in range(4):
+            head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
+            stack.enter_context(connection_to(url)).sendall(head + body)
+        wait_until(lambda: server.num_requests == 4)
+        refused = httpx.post(url + path, json={**HI, "model": "flood", "max_tokens": 4})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert shape(refused.json())
+        stack.close()
+        wait_until(lambda: server.num_requests == 0)
+
+
+def test_bounds_hold_for_answers_and_for_all_clients_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.server.core.accounts import Accounts
+    from app.server.core.client import Client
+    from app.server.core.refusal import Refusal
+
+    monkeypatch.setattr(accounts, "MAX_ALL", 3)
+    book = Accounts()
+    huge = book.book(Client("1", "a"), 5000)  # one alone may want that much
+    with pytest.raises(Refusal, match="5000 answers") as answers:
+        book.book(Client("2", "a"), 1)
+    other, third = book.book(Client("1", "b"), 1), book.book(Client("1"), 1)
+    with pytest.raises(Refusal, match="3 requests") as everyone:
+        book.book(Client("1", "c"), 1)
+    assert (answers.value.status, everyone.value.status) == (429, 503)
+    assert len({huge.turn, other.turn, third.turn}) == 3
+    for booking in (huge, other, third):
+        book.close(booking)
+    assert book.book(Client("1", "a"), 1).turn == book.book(Client("2", "a"), 1).turn
+
+
+def test_five_hundred_connections_with_half_a_body_hold_up_nobody(tmp_path: Path) -> None:
+    limits = Limits(connections=100, per_address=50)
+    with guarded(tmp_path, limits, quick="quick") as (_, _, url), ExitStack() as stack:
+        for _ in range(500):
+            half = stack.enter_context(connection_to(url))
+            half.sendall(f'{HEAD}Content-Length: 900\r\n\r\n{{"model": '.encode())
+        answer = httpx.post(url + CHAT, json=HI, timeout=SECONDS)
+        assert answer.status_code == 200
+
+
+def test_what_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with guarded(tmp_path, quick="quick") as (_, _, url):
+        header, body = chat()
+        for more in ("".join(f"X-{n}: y\r\n" for n in range(101)), f"X-A: {'y' * 40_000}\r\n"):
+            assert status_of(request(url, "POST", CHAT, header + more, body)) in (400, 431)
+        with connection_to(url) as connection:
+            connection.sendall(f"{HEAD}Content-Length: {2**40}\r\n\r\n".encode())
+            assert status_of(connection.recv(1000)) == 413
+        with connection_to(url) as connection:
+            connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
+            assert _status_of_a_flood(connection) in (0, 413)
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+def _status_of_a_flood(connection: socket.socket) -> int:
+    chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    try:
+        for _ in range(200):
+            connection.sendall(chunk)
+        return status_of(connection.recv(1000))
+    except OSError:
+        return 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_an_engine_that_stands_still_under_load_holds_up_neither_port_nor_others(run: Any) -> None:
+    with run(slow="5ms", quick="quick") as port:
+        engine = port.supervisor.get("slow")
+        engine.wait_ready(SECONDS)
+        with ExitStack() as stack:
+            for _ in range(8):
+                stack.enter_context(port.stream("long 30", model="slow", draft=False))
+            port.watch.until_running("slow", 4)
+            assert engine.pid
+            os.kill(engine.pid, signal.SIGSTOP)
+            try:
+                assert port.client.get("/health").status_code == 200
+                assert port.chat("Hi", model="quick").status_code == 200
+                began = time.monotonic()
+                stack.close()
+                wait_until(lambda: port.server.num_requests == 0)
+                assert time.monotonic() - began < SECONDS
+            finally:
+                os.kill(engine.pid, signal.SIGCONT)
+        port.until_idle("slow")
+
+
+def test_the_window_goes_first_whatever_the_port_is_asked(tmp_path: Path) -> None:
+    from backends.protocol import Finish, Generate, Priority
+
+    def said(supervisor: Supervisor) -> list[Any]:
+        heard: list[Any] = []
+        wanted = Generate("Hi", priority=Priority.WINDOW, max_tokens=4)
+        supervisor.get("slow").submit(wanted, heard.append)
+        wait_until(lambda: bool(heard) and heard[-1].finish is not None)
+        return heard
+
+    with guarded(tmp_path, slow="2ms") as (supervisor, _, url), ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(base_url=url, timeout=SECONDS))
+        for _ in range(8):
+            stack.enter_context(client.stream("POST", CHAT, json=ENDLESS))
+        assert said(supervisor)[-1].finish is Finish.LENGTH

@@ -1,0 +1,86 @@
+"""HTTPS on the port, and a sentence for each fault of its two files."""
+
+import datetime
+import socket
+import ssl
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from app.errors import UsageError
+from app.server import Server
+from app.server.core.limits import Limits
+from app.server.tls import Certificate, certificate_from
+from tests.server.test_server import OneEngine
+
+DAY = datetime.timedelta(days=1)
+
+
+def make(folder: Path, name: str, first_day: int = -1, last_day: int = 1, password: bytes | None = None) -> Certificate:
+    """One that signs itself, for localhost; good from and to these days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now + first_day * DAY)
+        .not_valid_after(now + last_day * DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    hidden = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / f"{name}.crt").write_bytes(certificate.public_bytes(pem))
+    (folder / f"{name}.key").write_bytes(key.private_bytes(pem, pkcs8, hidden))
+    return Certificate(folder / f"{name}.crt", folder / f"{name}.key")
+
+
+def test_a_client_that_trusts_the_certificate_speaks_https(tmp_path: Path) -> None:
+    certificate = make(tmp_path, "own")
+    server = Server(OneEngine(), limits=Limits(header=0.3))
+    url = server.start("localhost", 0, certificate=certificate)
+    try:
+        assert url.startswith("https://localhost:")
+        trust = ssl.create_default_context(cafile=str(certificate.chain))
+        assert httpx.get(f"{url}/health", verify=trust).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/health")
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(url.replace("https", "http"))
+        assert httpx.get(f"{url}/health", verify=trust, headers={"origin": url}).status_code == 200
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as silent:  # no handshake comes
+            began = time.monotonic()
+            assert silent.recv(1) == b""
+            assert time.monotonic() - began < 15, "its patience is that for a header, not a minute"
+    finally:
+        server.stop()
+
+
+def test_each_fault_has_its_sentence(tmp_path: Path) -> None:
+    own, other = make(tmp_path, "own"), make(tmp_path, "other")
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "torn").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    faults = {
+        "cannot be read": Certificate(tmp_path / "missing", own.key),
+        "folder": Certificate(tmp_path, own.key),
+        "no certificate in PEM": Certificate(tmp_path / "text", own.key),
+        "no private key in PEM": Certificate(own.chain, tmp_path / "text"),
+        "another certificate": Certificate(own.chain, other.key),
+        "not usable": Certificate(own.chain, tmp_path / "torn"),
+        "has a password": make(tmp_path, "locked", password=b"secret"),
+        "expired": make(tmp_path, "old", -2, -1),
+        "not valid yet": make(tmp_path, "young", 1, 2),
+    }
+    for sentence, certificate in faults.items():
+        with pytest.raises(UsageError, match=sentence):
+            certificate.context()
+    with pytest.raises(UsageError, match="both"):
+        certificate_from("cert.pem", None)

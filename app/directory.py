@@ -86,6 +86,20 @@ class Directory:
     def loading(self) -> float | None:
         return self._supervisor.loading()
 
+    def find(self, name: str) -> ModelEntry:
+        """What a program's name stands for, to be loaded or measured. Raises UnknownModelError and ModelFileError."""
+        entry = self._entry(name)
+        if entry is None:
+            self._refuse_unfit(name)
+            entry = find_short(name, self._runnable())
+        if entry is None:
+            raise UnknownModelError(unknown_name(name, self.names(), [handle.name for handle in self._loaded()]))
+        return entry if entry.is_read else self._read(entry)
+
+    def check_memory(self, entry: ModelEntry) -> None:
+        """Raises EngineError where the model would not fit beside what is there."""
+        _check_memory(entry.id, entry.bytes)
+
     def free_name(self, entry: ModelEntry, others: Iterable[ModelEntry] = ()) -> str:
         """For an engine of this model: its id, unless that means another model. A file from outside the library is
         called by its stem, and that may be any model's id: then its folders say which.

@@ -11,6 +11,8 @@ SlipstreamError
 ├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
 ├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
+│   ├── UnloadableError    no engine can load the model's file
+│   └── StoppedError       a person has ended the answer of a program
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
 ├── PortInUseError         another program listens there; names the next free port
@@ -83,6 +85,10 @@ class EngineError(SlipstreamError):
 
 class UnloadableError(EngineError):
     """No engine can load the model's file: another try is of no use before the file is another one."""
+
+
+class StoppedError(EngineError):
+    """A person has ended the answer of a program, which should not ask for it again by itself."""
 
 
 class RequestError(SlipstreamError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.closing import close_all
 from app.directory import Directory
-from app.errors import ModelFileError, SettingsError
+from app.errors import AlreadyThere, ModelFileError, SettingsError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle
@@ -23,7 +23,7 @@ from app.library.folders import with_folder
 from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
-from app.library.own_models import GUIDE, SMOLLM2, OwnModel
+from app.library.own_models import GUIDE, OWN_MODELS, SMOLLM2, OwnModel
 from app.library.places import all_places
 from app.library.remarks import Remarks
 from app.library.store import ModelStore
@@ -31,6 +31,7 @@ from app.makeshift import Makeshift
 from app.paths import Paths
 from app.server.access import Access
 from app.server.keys import Keys
+from app.server.request_log import RequestLog
 from app.server.server import Server
 from app.server.tls import certificate_from
 from app.settings import Settings
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what an engine and a port can do without: the methods impor
     from app.jobs.quantize import Quantize
     from app.jobs.queue import JobQueue
     from app.lab.lab import Lab
+    from app.server.native.control import Control
     from app.telemetry import MemorySample, Telemetry
 
 CLOSE_SECONDS = 4.0
@@ -83,7 +85,8 @@ class Services:
             Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
         )
         self.keys = Keys(paths.keys_file)
-        self.server = Server(self.directory, keys=self.keys, folder=paths.data)
+        log = RequestLog(paths.logs)
+        self.server = Server(self.directory, keys=self.keys, folder=paths.data, control=self._control, log=log.note)
         self._access = Access()  # what was asked for at the start, beside the settings
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 
@@ -132,13 +135,20 @@ class Services:
         self._note(notice)
         return history
 
-    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        """Start its engine, under this name or its own, and return at once. Raises ModelFileError for a checkpoint."""
+    def load_model(
+        self, entry: ModelEntry, name: str | None = None, options: EngineOptions | None = None
+    ) -> EngineHandle:
+        """Start its engine, under this name or its own, and return at once. options: others than those of the settings.
+
+        Raises ModelFileError for a checkpoint.
+        """
         if entry.is_checkpoint and entry.is_loadable:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         if not entry.is_offered:
             raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")
-        return self.supervisor.load(name or self.directory.free_name(entry), entry.path, self.options_for(entry))
+        return self.supervisor.load(
+            name or self.directory.free_name(entry), entry.path, options or self.options_for(entry)
+        )
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -227,6 +237,21 @@ class Services:
     def _installed(self, path: Path) -> ModelEntry | None:
         return next((entry for entry in self.store.models() if entry.path == path and not entry.problem), None)
 
+    def install(self, name: str, revision: str | None = None) -> int:
+        """What `slipstream install NAME` brings, by the same checks; asks the Hub. The job's id.
+
+        Raises UsageError, HubError, InstallError or AlreadyThere.
+        """
+        from app.jobs.choice import choose, parse_name
+
+        if own := OWN_MODELS.get(name.casefold()):
+            entry = self._installed(self.guide_path if own is GUIDE else self.smollm2_path)
+            if entry is not None:
+                raise AlreadyThere(f"{own.repo} is in the library already, as “{entry.id}”.", entry.id)
+            return self.install_guide() if own is GUIDE else self.install_smollm2()
+        wanted = parse_name(name)
+        return self.installs.install(choose(self.hub.repository(wanted.repository_id, revision), wanted, converts=True))
+
     def plan_quantization(self, path: Path, type_: str) -> QuantizePlan:
         """Half a second in a child. Raises ConversionError."""
         from app.jobs.convert import plan_quantization
@@ -307,6 +332,11 @@ class Services:
         if "history" in made:
             self.history.close()
         self._makeshift.close()
+
+    def _control(self) -> "Control":
+        from app.control import ServicesControl  # with the lab's and the jobs' shapes, which no start waits for
+
+        return ServicesControl(self)
 
     def _is_loaded(self, entry: ModelEntry) -> bool:
         # by its file as well: a name changes when another model of the same name comes in

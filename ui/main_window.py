@@ -64,7 +64,7 @@ class MainWindow(QMainWindow):
         self.discover = DiscoverPage(services, bridge, self.models, theme)
         self.downloads = DownloadsPage(services, bridge, theme)
         self.lab = LabPage(services, bridge, theme)
-        self.server_page = ServerPage(services, self.server, self.desk, self.banners)
+        self.server_page = ServerPage(services, self.server, self.settings, self.desk, bridge, self.banners, theme)
         self.settings_page = SettingsPage(services, self.settings, self.desk, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
         self.rail = NavigationRail(theme)

@@ -65,6 +65,20 @@ QPushButton[kind="chip"] {
 }
 QPushButton[kind="chip"]:hover { background: $accent_soft; border-color: $accent; color: $accent_text; }
 QPushButton[kind="chip"]:focus { border: 2px solid $accent; padding: 0 15px; min-height: 30px; }
+QPushButton[kind="choice"] {
+  background: transparent; border: 1px solid $border; border-radius: 14px; padding: 0 12px; min-height: 26px;
+  color: $muted;
+}
+QPushButton[kind="choice"]:hover { background: $hover; color: $text; }
+QPushButton[kind="choice"]:checked { background: $accent_soft; border-color: $accent; color: $accent_text; }
+QPushButton[kind="choice"]:focus { border: 2px solid $accent; padding: 0 11px; min-height: 24px; }
+QPushButton[kind="tab"] {
+  background: transparent; border: none; border-bottom: 2px solid transparent; border-radius: 0; padding: 0 4px;
+  min-height: 30px; color: $muted; font-weight: 600; font-size: 14px;
+}
+QPushButton[kind="tab"]:hover { color: $text; }
+QPushButton[kind="tab"]:checked { color: $text; border-bottom: 2px solid $accent; }
+QPushButton[kind="tab"]:focus { color: $accent_text; border: none; border-bottom: 2px solid $accent; padding: 0 4px; }
 QPushButton[kind="picker"] {
   background: transparent; border: 1px solid transparent; font-weight: 600; font-size: 15px; padding: 0 8px;
   text-align: left;
@@ -144,6 +158,7 @@ QHeaderView::section {
   background: transparent; color: $muted; border: none; border-bottom: 1px solid $line; padding: 4px 14px 4px 8px;
 }
 QTableView { selection-background-color: $accent_soft; selection-color: $accent_text; }
+QTableView[kind="short"] QHeaderView::section { padding: 4px 17px 4px 11px; }
 QTableView::item { padding: 0 14px 0 8px; }
 QProgressBar { background: $line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }

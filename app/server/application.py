@@ -11,17 +11,20 @@ from starlette.responses import JSONResponse, Response
 from app.errors import SlipstreamError
 from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
 from app.server.core.switchboard import Switchboard
-from app.server.dialects import DIALECTS, refuse
+from app.server.dialects import DIALECTS, NATIVE, refuse
+from app.server.native.routes import Native
 
 log = logging.getLogger(__name__)
 
 
-def create_application(switchboard: Switchboard) -> FastAPI:
+def create_application(switchboard: Switchboard, native: Native | None = None) -> FastAPI:
     # no pages for people: they would load scripts from elsewhere
     app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     for dialect in DIALECTS:
         for router in dialect.routers:
             app.include_router(router(switchboard), responses=dialect.failures)
+    if native:
+        app.include_router(native.router(switchboard), responses=NATIVE.failures)
 
     @app.get("/v1/health", include_in_schema=False)
     @app.get("/health", responses={503: {"description": "A model is loading, and none can answer yet."}})

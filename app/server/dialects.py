@@ -17,6 +17,7 @@ from app.server.llama_server import errors as llama_server
 from app.server.llama_server.embeddings import embedding_router
 from app.server.llama_server.routes import llama_server_router
 from app.server.llama_server.state_routes import state_router
+from app.server.native import errors as native
 from app.server.ollama import errors as ollama
 from app.server.ollama.embed import embed_router
 from app.server.ollama.keeping import keeping_router
@@ -32,8 +33,10 @@ from app.server.responses.routes import responses_router
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """prefixes: what its paths begin with. refuse: a refusal in its shape. error: that shape as a JSON schema."""
+    """name: whose it is. prefixes: what its paths begin with. refuse: a refusal in its shape. error: that shape as a
+    JSON schema."""
 
+    name: str
     prefixes: tuple[str, ...]
     routers: tuple[Callable[[Switchboard], APIRouter], ...]
     refuse: Callable[[Refusal], Response]
@@ -49,26 +52,43 @@ class Dialect:
         }
 
 
-ANTHROPIC = Dialect(("/v1/messages",), (messages_router, anthropic_models_router), anthropic.response, anthropic.SCHEMA)
-OLLAMA = Dialect(("/api/",), (ollama_router, embed_router, keeping_router), ollama.response, ollama.SCHEMA)
-OF_OPENAI = (*(models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),)
-OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
-OF_LLAMA_SERVER = (llama_server_router, embedding_router, state_router)
+ANTHROPIC = Dialect(
+    "Anthropic",
+    ("/v1/messages",),
+    (messages_router, anthropic_models_router),
+    anthropic.response,
+    anthropic.SCHEMA,
+)
+NATIVE = Dialect("Slipstream", ("/api/slipstream",), (), native.response, native.SCHEMA)  # its routes need more: Native
+OLLAMA = Dialect("Ollama", ("/api/",), (ollama_router, embed_router, keeping_router), ollama.response, ollama.SCHEMA)
 LLAMA_SERVER = Dialect(
+    "llama-server",
     (
         *("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding"),
         *("/props", "/slots", "/lora-adapters", "/metrics"),
         "/chat/completions",  # the name without /v1 is llama-server's own
     ),
-    OF_LLAMA_SERVER,
+    (llama_server_router, embedding_router, state_router),
     llama_server.response,
     llama_server.SCHEMA,
 )
-DIALECTS = (ANTHROPIC, OLLAMA, LLAMA_SERVER, OPENAI)  # the first whose prefix fits is meant
+OPENAI = Dialect(
+    "OpenAI",
+    ("/",),
+    (models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),
+    openai.response,
+    openai.SCHEMA,
+)
+DIALECTS = (ANTHROPIC, NATIVE, OLLAMA, LLAMA_SERVER, OPENAI)  # the first whose prefix fits is meant
+
+
+def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
+    """Some paths belong to two dialects, and a header tells which is meant."""
+    if VERSION in headers and path.startswith("/v1/models"):
+        return ANTHROPIC
+    return next(each for each in DIALECTS if path.startswith(each.prefixes))
 
 
 def refuse(path: str, refusal: Refusal, headers: Mapping[str, str]) -> Response:
-    """In the words of whoever asks: some paths belong to two dialects, and a header tells which is meant."""
-    is_anthropics = VERSION in headers and path.startswith("/v1/models")
-    dialect = ANTHROPIC if is_anthropics else next(each for each in DIALECTS if path.startswith(each.prefixes))
-    return dialect.refuse(refusal)
+    """In the words of whoever asks."""
+    return dialect_of(path, headers).refuse(refusal)

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from app.errors import UsageError
 from app.server import address
 from app.server.access import Access
 from app.server.auth import Authority, is_loopback
+from app.server.core.calls import CallBook, Logged
 from app.server.core.directory import ModelDirectory
 from app.server.core.limits import MAX_BODY, Limits, limits_of_this_process
 from app.server.keys import Keys
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from app.server.core.switchboard import Switchboard
     from app.server.guard import Guard
     from app.server.listener import Listener
+    from app.server.native.control import Control
 
 LOAD_SECONDS = 600.0
 MAX_REASON = 200
@@ -52,15 +55,20 @@ class Server:
         limits: Limits | None = None,
         keys: Keys | None = None,
         folder: Path | None = None,
+        control: "Callable[[], Control] | None" = None,
+        log: Callable[[Logged], None] | None = None,
     ):
         """keys: those that are kept, beside one that may be given at the start. folder: for what is kept of requests;
-        None: nothing of them outlives it."""
+        None: nothing of them outlives it. control: what the native API can do, made when the port opens; None: it is
+        not there. log: told of each request that is over."""
         self._keys = keys
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
         self._folder = folder
+        self._control = control
+        self.calls = CallBook(log)
         self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
@@ -86,6 +94,14 @@ class Server:
         """Requests for text in flight, those that wait for a load included."""
         switchboard = self._switchboard
         return switchboard.num_exchanges if switchboard else 0
+
+    def stop_request(self, call_id: int) -> None:
+        """End its answers; one that is over already is left alone."""
+        with self._lock:
+            listener = self._listener
+        if listener:
+            with suppress(RuntimeError):  # its loop has ended, and all answers with it
+                listener.loop.call_soon_threadsafe(self.calls.stop, call_id)
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Called on the port's thread when it stops by itself; the function returned ends that."""
@@ -169,12 +185,22 @@ class Server:
         from app.server.core.switchboard import Switchboard
         from app.server.guard import Guard
         from app.server.listener import Listener
+        from app.server.native.routes import Native
+        from app.server.register import Register
 
         switchboard = Switchboard(self._directory, self._load_seconds, self._folder)
         limits = self._limits or limits_of_this_process()
-        application = create_application(switchboard)
+        native = Native(self._control(), self.calls) if self._control else None
+        application = create_application(switchboard, native)
         guard = Guard(application, door.host, door.authority, door.access, self._max_body, limits)
-        return Listener(guard, door.socket, limits, switchboard.hang_up, door.tls), switchboard, guard
+        register = Register(guard, self.calls)
+
+        def hang_up() -> None:
+            switchboard.hang_up()
+            if native:
+                native.hang_up()
+
+        return Listener(register, door.socket, limits, hang_up, door.tls), switchboard, guard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""

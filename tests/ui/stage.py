@@ -19,6 +19,7 @@ from app.services import Services
 from app.settings import Settings
 from app.settings_file import save_settings
 from backends.child import Progress
+from backends.protocol import EngineOptions
 
 
 def entry(name: str, file: str | None = None, problem: str | None = None) -> ModelEntry:
@@ -96,11 +97,14 @@ class StageServices(Services):
         super().__init__(paths)
         self.stage_store = self.store = StageStore(entries, paths.models)
         self.library = StageLibrary(self.stage_store, self.paths, self._note)
+        self.directory._library = self.library  # what the port lists, too
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
         self.small = PretendGuide(self.stage_store, entry("SmolLM2-135M-Instruct"), title="Install SmolLM2")
 
-    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        options = replace(self.options_for(entry), draft_model=None)
+    def load_model(
+        self, entry: ModelEntry, name: str | None = None, options: EngineOptions | None = None
+    ) -> EngineHandle:
+        options = replace(options or self.options_for(entry), draft_model=None)
         return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
 
     @property

@@ -104,10 +104,10 @@ def test_no_room_for_a_setting(window: MainWindow, services: StageServices) -> N
     with no_room():
         window.settings_page._choose_theme("dark")
         window.settings_page.libraries.boxes["ollama"].setChecked(False)
-        window.server.renew_key()
+        window.server.share(True)
     assert has_banner(window, "settings.toml")
     assert has_banner(window, "Your choice holds until Slipstream is closed.")
-    assert (services.settings.theme, services.settings.api_key is not None) == ("dark", True)
+    assert (services.settings.theme, services.settings.host != "127.0.0.1") == ("dark", True)
     assert load_settings(services.paths.settings_file)[0].theme == "light"
     window.settings_page._save("temperature", 0.5)
     assert load_settings(services.paths.settings_file)[0].temperature == 0.5

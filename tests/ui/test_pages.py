@@ -1,6 +1,5 @@
 """Models, server and settings: what they show and what their buttons do."""
 
-import socket
 import tomllib
 
 import pytest
@@ -9,13 +8,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.errors import PortInUseError
 from backends.protocol import KVType
 from tests.ui.conftest import load
 from tests.ui.hands import ask, press, wait_answer
 from tests.ui.stage import StageServices, entry
-from ui.main_window import CHAT, MODELS, SERVER, SETTINGS, MainWindow
-from ui.server.snippets import curl, openai_python
+from ui.main_window import CHAT, MODELS, SETTINGS, MainWindow
 from ui.settings.fields import Choice
 
 
@@ -77,64 +74,6 @@ def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, 
     with qtbot.waitSignal(window.models.refreshed):
         press(window.models_page, "Remove from this machine")
     assert len(services.store.models()) == 2
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def test_the_port_opens_and_closes(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
-    port = free_port()
-    window.go_to(SERVER)
-    with qtbot.waitSignal(window.server.changed):
-        window.server.start_at(port)
-    qtbot.waitUntil(lambda: window.server.address is not None)
-    qtbot.waitUntil(lambda: not window.server.is_switching)
-    assert window.server.address == f"http://127.0.0.1:{port}"
-    assert f"http://127.0.0.1:{port}/v1" in window.server_page._curl.edit.toPlainText()
-    press(window.server_page, "Turn off")
-    qtbot.waitUntil(lambda: window.server.address is None)
-    assert services.settings.port == port
-
-
-def test_a_taken_port_is_named_and_the_next_one_offered(
-    window: MainWindow, services: StageServices, qtbot: QtBot
-) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        window.server.start_at(port)
-        qtbot.waitUntil(lambda: bool(window.banners.banners()))
-        assert f"Port {port} is used by another program." in window.banners.banners()[0].text
-        offered = PortInUseError(port, port + 1)
-        window.server_page._offer_port(offered)
-    assert services.settings.port == port
-
-
-def test_a_key_is_made_shown_and_dropped(window: MainWindow, services: StageServices) -> None:
-    window.go_to(SERVER)
-    press(window.server_page, "New key")
-    key = services.settings.api_key
-    assert key
-    assert window.server_page._key.displayText() != key
-    press(window.server_page, "Show")
-    assert window.server_page._key.displayText() == key
-    assert key in window.server_page._python.edit.toPlainText()
-    press(window.server_page, "No key")
-    assert services.settings.api_key is None
-
-
-def test_the_snippets_name_model_address_and_key() -> None:
-    for snippet in (curl, openai_python):
-        text = snippet("http://127.0.0.1:1", "some/model", "sk-1")
-        for wanted in ("http://127.0.0.1:1/v1", "some/model", "sk-1"):
-            assert wanted in text
-    compile(openai_python("http://x", "m", None), "snippet", "exec")
-    assert "Authorization" not in curl("http://x", "m", None)
 
 
 def test_engine_settings_are_kept_and_offer_a_reload(quick: MainWindow, services: StageServices, qtbot: QtBot) -> None:
@@ -206,24 +145,3 @@ def test_automatic_is_none(window: MainWindow, title: str) -> None:
     assert control.chosen() is None  # type: ignore[attr-defined]
     control.stepUp()  # type: ignore[attr-defined]
     assert control.chosen() is not None  # type: ignore[attr-defined]
-
-
-def test_a_port_that_stops_by_itself_is_said_and_starts_again(
-    window: MainWindow, services: StageServices, qtbot: QtBot, caplog: pytest.LogCaptureFixture
-) -> None:
-    window.go_to(SERVER)
-    window.server.start_at(free_port())
-    qtbot.waitUntil(lambda: window.server.address is not None and not window.server.is_switching)
-    address = window.server.address
-    listener = services.server._listener
-    assert listener
-    with qtbot.waitSignal(window.server.failed):
-        listener.loop.call_soon_threadsafe(listener.loop.stop)
-    assert window.server.address is None
-    assert "The port stopped" in words(window.server_page)
-    assert f"The port {address} stopped by itself" in window.banners.banners()[0].text
-    press(window.server_page, "Start again")
-    qtbot.waitUntil(lambda: window.server.address == address and not window.server.is_switching)
-    assert "The port is open" in words(window.server_page)
-    assert not window.banners.banners()
-    assert "the port has failed" in caplog.text

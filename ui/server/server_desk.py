@@ -1,21 +1,27 @@
 """The local port: opens and closes it on a worker, and says how it is. Knows no widget."""
 
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from app.errors import PortInUseError, SlipstreamError
+from app.server.auth import is_loopback
+from app.server.core.calls import CallBook
+from app.server.own_address import network_address
+from app.server.request_log import FILE_NAME
+from app.server.tls import certificate_from
 from ui.bridge import Bridge
 from ui.settings.settings_desk import SettingsDesk
 
 if TYPE_CHECKING:
     from app.services import Services
+    from app.settings import Settings
 
-KEY_BYTES = 24
+THIS_MACHINE, ALL_MACHINES = "127.0.0.1", "0.0.0.0"
 
 
 class ServerDesk(QObject):
@@ -38,12 +44,51 @@ class ServerDesk(QObject):
         return self._services.server.address
 
     @property
+    def settings(self) -> "Settings":
+        return self._services.settings
+
+    @property
+    def here(self) -> str:
+        """The base URL for programs of this machine, also while the port is closed."""
+        address = self.address or f"http://{THIS_MACHINE}:{self.settings.port}"
+        return address.replace(ALL_MACHINES, THIS_MACHINE)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The base URL for those of other machines; None while they do not reach it."""
+        if not self.address or not self._services.server.is_exposed:
+            return None
+        own = network_address()
+        return self.address.replace(ALL_MACHINES, own) if own else None
+
+    @property
+    def needs_key(self) -> bool:
+        server = self._services.server
+        return server.needs_key if self.address else self.is_shared or self._services.keys.is_required
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may reach it when it is open."""
+        return not is_loopback(self.settings.host)
+
+    @property
     def num_requests(self) -> int:
         return self._services.server.num_requests
 
     @property
+    def calls(self) -> CallBook:
+        return self._services.server.calls
+
+    @property
+    def log_path(self) -> Path:
+        return self._services.paths.logs / FILE_NAME
+
+    @property
     def trouble(self) -> str | None:
         return self._services.server.trouble
+
+    def stop_request(self, call_id: int) -> None:
+        self._services.server.stop_request(call_id)
 
     def start(self) -> None:
         """Open it, now and whenever the window starts."""
@@ -59,23 +104,44 @@ class ServerDesk(QObject):
         self._remember(False)
         self._switch(self._services.stop_server)
 
-    def renew_key(self) -> None:
-        """A new key holds at once: an open port is opened again with it."""
-        key = f"sk-slip-{secrets.token_urlsafe(KEY_BYTES)}"
-        self._settings.set(api_key=key)
-        self._restart()
+    def move_to(self, port: int) -> None:
+        """Another port; an open one moves at once."""
+        if self._settings.set(port=port):
+            self.restart()
 
-    def drop_key(self) -> None:
-        self._settings.set(api_key=None)
-        self._restart()
+    def share(self, is_shared: bool) -> None:
+        """Whether other machines may reach it. Keys must be there by then."""
+        if self._settings.set(host=ALL_MACHINES if is_shared else THIS_MACHINE):
+            self.restart()
 
-    def _remember(self, serve: bool) -> None:
-        self._settings.set(serve=serve)
+    def encrypt(self, certificate: str, key: str) -> None:
+        """Checked before anything changes: `refused` says what is wrong with either."""
 
-    def _restart(self) -> None:
+        def check() -> None:
+            if chosen := certificate_from(certificate, key):
+                chosen.context()
+
+        self._bridge.call(check, lambda _: self._encrypt(certificate, key), self._failed)
+
+    def stop_encrypting(self) -> None:
+        self._encrypt(None, None)
+
+    def drop_old_key(self) -> None:
+        """The one of an earlier version, which the settings hold in the clear."""
+        if self._settings.set(api_key=None):
+            self.restart()
+
+    def restart(self) -> None:
         if self.address:
             self._switch(partial(_restart, self._services))
         self.changed.emit()
+
+    def _encrypt(self, certificate: str | None, key: str | None) -> None:
+        if self._settings.set(tls_cert=certificate, tls_key=key):
+            self.restart()
+
+    def _remember(self, serve: bool) -> None:
+        self._settings.set(serve=serve)
 
     def _switch(self, action: Callable[[], object]) -> None:
         if self.is_switching:

@@ -6,6 +6,8 @@ from ui.theme import mono_font
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import label
 
+LINE_HEIGHT = 18
+
 
 class CodeCard(QFrame):
     def __init__(self, title: str, num_lines: int):
@@ -17,9 +19,10 @@ class CodeCard(QFrame):
         self.edit.setAccessibleName(title)
         self.edit.setTabChangesFocus(True)
         self.edit.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.edit.setFixedHeight(num_lines * 18 + 32)
+        self._title = label(title, "strong")
+        self._fit(num_lines)
         head = QHBoxLayout()
-        head.addWidget(label(title, "strong"))
+        head.addWidget(self._title)
         head.addStretch(1)
         head.addWidget(CopyButton(self.edit.toPlainText, f"Copy {title}"))
         layout = QVBoxLayout(self)
@@ -27,6 +30,15 @@ class CodeCard(QFrame):
         layout.setSpacing(4)
         layout.addLayout(head)
         layout.addWidget(self.edit)
+
+    def show_piece(self, title: str, text: str) -> None:
+        """Another one in its place, as high as it needs to be."""
+        self._title.setText(title)
+        self.set_text(text)
+        self._fit(text.count("\n") + 1)
+
+    def _fit(self, num_lines: int) -> None:
+        self.edit.setFixedHeight(num_lines * LINE_HEIGHT + 32)
 
     def set_text(self, text: str) -> None:
         if text != self.edit.toPlainText():

@@ -10,11 +10,12 @@ from functools import partial
 from itertools import count
 from typing import Self
 
-from app.errors import EngineError, RequestError
+from app.errors import EngineError, RequestError, StoppedError
 from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.core.counters import Counters
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
-from app.server.core.tally import Tally
+from app.server.core.tally import Phase, Tally
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
@@ -24,7 +25,7 @@ from backends.protocol import Failed, Finish, Generate, Output, Progress, Readin
 MAX_TAKEN = 16 << 10  # bytes at one go: a reader who does not read is noticed after each
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
-
+STOPPED = "The answer was stopped in Slipstream, by the person at this machine."
 HEADER_SECONDS = 2.0  # how long a stream's header waits for the engine's first word, which may be a refusal
 
 Event = tuple[int, Output | Progress | Reading | Embedded | Ranked | Failed]
@@ -50,10 +51,11 @@ class Exchange:
         mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
         client: int,
-        tally: Tally,
+        counters: Counters,
     ):
         """client: whose requests take turns with those of others at the engine."""
         self.source = Source(model or "")  # the engine itself once it is open
+        self.tally = Tally()
         self._directory = directory
         self._firsts: list[tuple[int, Question]] = []
         self._others: dict[int, list[tuple[int, Question]]] = {}  # by the index of their first
@@ -62,7 +64,7 @@ class Exchange:
             self._others[first[0]] = others
         self._mailbox = mailbox
         self._on_close = on_close
-        self._tally = tally
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None  # done when there are events
@@ -113,7 +115,7 @@ class Exchange:
             self._is_submitted = True
             self._valve.repeat()  # an answer may have begun before its number was known
         elif self._called_off.is_set():
-            raise EngineError(CALLED_OFF)
+            raise self._called_off_error()
         elif self._loop.time() > self._deadline:
             raise EngineError("The model is still loading. Try again in a moment.")
 
@@ -133,7 +135,7 @@ class Exchange:
         """Of a request that is for vectors or scores of texts. Raises as `open`."""
         event = await self._only_word()
         assert isinstance(event, Embedded | Ranked)
-        self._tally.add_texts(self.source.model, event.num_tokens)
+        self._counters.add_texts(self.source.model, event.num_tokens)
         return event
 
     async def _only_word(self) -> Reading | Embedded | Ranked:
@@ -145,7 +147,7 @@ class Exchange:
         if isinstance(event, Failed):
             raise RequestError(event.kind, event.message, event.numbers)
         if isinstance(event, Output):
-            raise EngineError(CALLED_OFF)
+            raise self._called_off_error()
         assert not isinstance(event, Progress), "what is read or made into vectors tells of none"
         return event
 
@@ -177,11 +179,40 @@ class Exchange:
             start_thread(self._abort_all)
         self._on_close(self)
 
+    @property
+    def model(self) -> str:
+        """Its engine's name; until that is found, what was asked for."""
+        return self.source.model
+
+    @property
+    def phase(self) -> Phase:
+        if not self._is_submitted:
+            return Phase.LOADING
+        if self.tally.began is not None:
+            return Phase.ANSWERING
+        return Phase.WAITING if self.read is None else Phase.READING
+
+    @property
+    def read(self) -> float | None:
+        """How much of its prompts has been read, from 0 to 1; None before that begins, and when it is over."""
+        known = [each for each in list(self.progress.values()) if each.num_read is not None]
+        if not known or self.tally.began is not None:
+            return None
+        return sum(each.num_read or 0 for each in known) / max(1, sum(each.num_prompt for each in known))
+
+    def stop(self) -> None:
+        """As a person has asked for it: whoever reads gets a sentence that says so."""
+        self.tally.is_stopped = True
+        self.hang_up()
+
     def hang_up(self) -> None:
         """The server stops: whoever reads gets a last sentence."""
         for index in self._pending:
             self._put((index, Output(0, "", 0, Finish.ABORT)))
         self.close()
+
+    def _called_off_error(self) -> EngineError:
+        return StoppedError(STOPPED) if self.tally.is_stopped else EngineError(CALLED_OFF)
 
     async def _next(self) -> list[Said]:
         """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""
@@ -218,11 +249,11 @@ class Exchange:
             num_bytes += cost(event)
             self._valve.take(cost(event))
             if is_end:
-                raise EngineError(CALLED_OFF)
+                raise self._called_off_error()
             if event.finish:
                 self._pending.discard(index)
                 if event.timings:
-                    self._tally.add(self.source.model, event.timings)
+                    self._counters.add(self.source.model, event.timings)
             said.append((index, event))
         return said
 
@@ -282,7 +313,10 @@ class Exchange:
     def _put(self, event: Event) -> None:
         self._events.append(event)
         if isinstance(event[1], Output):
+            self.tally.take(event[1])
             self._valve.add(cost(event[1]))
+        elif isinstance(event[1], Embedded | Ranked):
+            self.tally.take_vectors(event[1])
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -5,13 +5,16 @@ from http import HTTPStatus
 from typing import Any
 
 from app.errors import (
+    AlreadyThere,
     EngineError,
+    EvaluationError,
     HubError,
     HubFault,
     InstallError,
     ModelFileError,
     RequestError,
     SlipstreamError,
+    StoppedError,
     UnknownModelError,
     UnloadableError,
     UsageError,
@@ -83,6 +86,16 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
             return Refusal(status, str(error), code=error.kind.value, headers=headers)
         case UnloadableError():
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
+        case StoppedError():
+            return Refusal(403, str(error), code="stopped")  # clients try most other statuses again
+        case UsageError():
+            return Refusal(400, str(error))
+        case AlreadyThere():
+            return Refusal(409, str(error), code="already_there")
+        case HubError(kind=HubFault.NOT_FOUND | HubFault.GATED | HubFault.UNAUTHORIZED):
+            return Refusal(404, str(error), code="not_on_the_hub")
+        case InstallError() | EvaluationError():
+            return Refusal(400, str(error))
         case EngineError(crash=crash):
             return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready", headers=BUSY)
         case ModelFileError() if not isinstance(error, UnreadableFileError):

@@ -7,12 +7,13 @@ from pathlib import Path
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.accounts import Accounts, Booking
+from app.server.core.calls import note
 from app.server.core.client import CLIENT
+from app.server.core.counters import Counters
 from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
 from app.server.core.exchange import Exchange
 from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
-from app.server.core.tally import Tally
 from app.server.core.threads import in_thread
 from backends.embedding import Question
 
@@ -26,7 +27,7 @@ class Switchboard:
         self._directory = directory
         self._load_seconds = load_seconds
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop
-        self.tally = Tally()
+        self.counters = Counters()
         self._accounts = Accounts()
         self._exchanges: dict[Exchange, Booking] = {}
 
@@ -39,9 +40,17 @@ class Switchboard:
         self._mailbox = self._mailbox or Mailbox()
         booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
         exchange = Exchange(
-            self._directory, model, requests, self._load_seconds, self._mailbox, self._forget, booking.turn, self.tally
+            self._directory,
+            model,
+            requests,
+            self._load_seconds,
+            self._mailbox,
+            self._forget,
+            booking.turn,
+            self.counters,
         )
         self._exchanges[exchange] = booking
+        note(exchange)
         return exchange
 
     def _forget(self, exchange: Exchange) -> None:

@@ -1,52 +1,50 @@
-"""What the port's answers have cost since it was opened, by model. Belongs to the server's loop."""
+"""What an exchange has come to, in counts and times. Knows no text."""
 
 import time
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from backends.protocol import Timings
+from backends.embedding import Embedded, Ranked
+from backends.protocol import Output
 
-MAX_MODELS = 256  # a name more is counted with the others
-OTHERS = "(others)"
+
+class Phase(StrEnum):
+    """What a request for text is at."""
+
+    LOADING = "loading"  # its model is not there yet
+    WAITING = "waiting"  # for its turn
+    READING = "reading"  # its prompt
+    ANSWERING = "answering"
 
 
 @dataclass(slots=True)
-class Totals:
-    """Of answers that have ended. Tokens, and milliseconds."""
-
-    num_answers: int = 0
-    prompt_n: int = 0
-    cache_n: int = 0
-    prompt_ms: float = 0.0
-    predicted_n: int = 0
-    predicted_ms: float = 0.0
-    draft_n: int = 0
-    draft_accepted_n: int = 0
-    longest: int = 0  # prompt and answer
-
-    def add(self, timings: Timings) -> None:
-        self.num_answers += 1
-        self.prompt_n += timings.prompt_n
-        self.cache_n += timings.cache_n
-        self.prompt_ms += timings.prompt_ms
-        self.predicted_n += timings.predicted_n
-        self.predicted_ms += timings.predicted_ms
-        self.draft_n += timings.draft_n
-        self.draft_accepted_n += timings.draft_accepted_n
-        self.longest = max(self.longest, timings.prompt_n + timings.cache_n + timings.predicted_n)
-
-
 class Tally:
-    def __init__(self) -> None:
-        self.began = time.time()
-        self.totals: defaultdict[str, Totals] = defaultdict(Totals)
+    """Belongs to the server's loop; others may read single values. began: of the answer, on the monotonic clock.
+    num_tokens: sampled. num_prompt: of the prompts that have been read."""
 
-    def add(self, model: str, timings: Timings) -> None:
-        self.of(model).add(timings)
+    num_tokens: int = 0
+    began: float | None = None
+    num_begun: int = 0  # tokens that had come by then
+    is_stopped: bool = False  # by the person, whatever came
+    _prompts: dict[int, int] = field(default_factory=dict)  # their tokens, by the answer's uid
 
-    def add_texts(self, model: str, num_tokens: int) -> None:
-        """Of which vectors or scores were made."""
-        self.of(model).prompt_n += num_tokens
+    @property
+    def num_prompt(self) -> int:
+        return sum(self._prompts.values())
 
-    def of(self, model: str) -> Totals:
-        return self.totals[model if model in self.totals or len(self.totals) < MAX_MODELS else OTHERS]
+    def take(self, output: Output) -> None:
+        """With every step: a sum, and little else."""
+        self.num_tokens += output.num_tokens
+        if self.began is None:
+            self.began, self.num_begun = time.monotonic(), self.num_tokens
+        if output.timings:  # with the first, and with the last
+            self._prompts[output.uid] = output.timings.prompt_n + output.timings.cache_n
+
+    def take_vectors(self, made: Embedded | Ranked) -> None:
+        self._prompts[made.uid] = made.num_tokens
+
+    def per_second(self, now: float) -> float | None:
+        """Tokens, since the first came; None before the second."""
+        num_later = self.num_tokens - self.num_begun
+        seconds = now - self.began if self.began is not None else 0.0
+        return num_later / seconds if num_later > 0 and seconds > 0 else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.inference.engine_handle import EngineHandle
-from app.server.core.tally import Tally, Totals
+from app.server.core.counters import Counters, Totals
 from backends.protocol import Stats
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
@@ -28,14 +28,14 @@ class Metric:
             yield f"{self.name}{{{shown}}} {value:.10g}" if shown else f"{self.name} {value:.10g}"
 
 
-def exposition(tally: Tally, engines: Sequence[EngineHandle]) -> str:
-    metrics = [*_of_llama_server(tally, engines), *_ours(tally, engines)]
+def exposition(counters: Counters, engines: Sequence[EngineHandle]) -> str:
+    metrics = [*_of_llama_server(counters, engines), *_ours(counters, engines)]
     return "".join(f"{line}\n" for metric in metrics for line in metric.lines())
 
 
-def _of_llama_server(tally: Tally, engines: Sequence[EngineHandle]) -> list[Metric]:
+def _of_llama_server(counters: Counters, engines: Sequence[EngineHandle]) -> list[Metric]:
     """Sums over all models. Tokens and times are those of the port's answers, steps those of the engines."""
-    totals = list(tally.totals.values())
+    totals = list(counters.totals.values())
     stats = [each.snapshot.stats for each in engines if each.snapshot.stats]
     prompt_n, prompt_s = _sum(totals, "prompt_n"), _sum(totals, "prompt_ms") / SECONDS
     predicted_n, predicted_s = _sum(totals, "predicted_n"), _sum(totals, "predicted_ms") / SECONDS
@@ -66,7 +66,7 @@ def _of_llama_server(tally: Tally, engines: Sequence[EngineHandle]) -> list[Metr
     ]
 
 
-def _ours(tally: Tally, engines: Sequence[EngineHandle]) -> list[Metric]:
+def _ours(counters: Counters, engines: Sequence[EngineHandle]) -> list[Metric]:
     of_answers = [
         ("answers_total", "Answers of the port that have ended.", "num_answers"),
         ("prompt_tokens_total", "Prompt tokens that were decoded for them.", "prompt_n"),
@@ -82,7 +82,7 @@ def _ours(tally: Tally, engines: Sequence[EngineHandle]) -> list[Metric]:
                 f"slipstream_{name}",
                 "counter",
                 help_,
-                [({"model": model}, float(getattr(totals, key))) for model, totals in tally.totals.items()],
+                [({"model": model}, float(getattr(totals, key))) for model, totals in counters.totals.items()],
             )
             for name, help_, key in of_answers
         ),

@@ -68,8 +68,8 @@ def state_router(switchboard: Switchboard) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics() -> Response:
-        told = metrics.exposition(switchboard.tally, await switchboard.engines())
-        headers = {"Process-Start-Time-Unix": f"{switchboard.tally.began:.0f}"}
+        told = metrics.exposition(switchboard.counters, await switchboard.engines())
+        headers = {"Process-Start-Time-Unix": f"{switchboard.counters.began:.0f}"}
         return Response(told, media_type=metrics.MEDIA_TYPE, headers=headers)
 
     return router

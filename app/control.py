@@ -1,0 +1,90 @@
+"""What the native API can do, done by the same parts as in the window: library, engines, jobs and cards."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.inference.snapshot import EngineSnapshot, EngineState
+from app.server.native.shapes import Engine, Figures, JobShape, Model, Models, News, ToldCard
+
+if TYPE_CHECKING:
+    from app.inference.engine_handle import EngineHandle
+    from app.jobs.job import Job
+    from app.services import Services
+
+
+class ServicesControl:
+    """Thread-safe."""
+
+    def __init__(self, services: "Services"):
+        self._services = services
+
+    def models(self) -> Models:
+        handles = self._services.supervisor.engines()
+        names = {handle.model: handle.name for handle in handles}
+        listing = self._services.library.look()
+        models = [Model.of(entry, names.get(entry.path)) for entry in listing.entries]
+        return Models(models, [Engine.of(handle.snapshot) for handle in handles], list(listing.notices))
+
+    def load(self, model: str, options: Mapping[str, Any]) -> Engine:
+        services = self._services
+        entry = services.directory.find(model)
+        loaded = self._loaded(entry.path)
+        if loaded and not options and loaded.snapshot.state in (EngineState.LOADING, EngineState.READY):
+            return Engine.of(loaded.snapshot)
+        changes = dict(options)
+        if draft := changes.get("draft_model"):
+            changes["draft_model"] = services.directory.find(draft).path
+        if loaded is None:
+            services.directory.check_memory(entry)
+        wanted = replace(services.options_for(entry), **changes)
+        return Engine.of(services.load_model(entry, loaded.name if loaded else None, wanted).snapshot)
+
+    def unload(self, model: str) -> Engine:
+        services = self._services
+        named = [handle for handle in services.supervisor.engines() if handle.name == model]
+        handle = named[0] if named else self._loaded(services.directory.find(model).path)
+        handle = handle or services.supervisor.get(model)  # which says what is loaded
+        services.unload_model(handle.name)
+        return Engine.of(handle.snapshot)
+
+    def jobs(self) -> list[JobShape]:
+        return [JobShape.of(job) for job in self._services.jobs.jobs()]
+
+    def install(self, name: str, revision: str | None) -> JobShape:
+        job_id = self._services.install(name, revision)
+        return JobShape.of(self._services.jobs.job(job_id))
+
+    def cancel(self, job_id: int) -> JobShape | None:
+        jobs = self._services.jobs
+        if job_id not in {job.id for job in jobs.jobs()}:
+            return None
+        jobs.cancel(job_id)
+        return JobShape.of(jobs.job(job_id))
+
+    def cards(self, model: str | None) -> list[ToldCard]:
+        lab = self._services.lab
+        found = lab.cards_of(self._services.directory.find(model).path) if model else lab.cards.cards()
+        return [ToldCard.of(card) for card in found]
+
+    def figures(self) -> list[Figures]:
+        return [Figures(each.name, each.snapshot.stats) for each in self._services.supervisor.engines()]
+
+    def subscribe(self, listener: Callable[[News], None]) -> Callable[[], None]:
+        def hear_engine(snapshot: EngineSnapshot) -> None:
+            listener(News("engine", ("engine", snapshot.name), Engine.of(snapshot)))
+
+        def hear_job(job: "Job") -> None:
+            listener(News("job", ("job", job.id), JobShape.of(job)))
+
+        leave = self._services.supervisor.subscribe(hear_engine), self._services.jobs.subscribe(hear_job)
+
+        def stop() -> None:
+            for function in leave:
+                function()
+
+        return stop
+
+    def _loaded(self, path: Path) -> "EngineHandle | None":
+        return next((handle for handle in self._services.supervisor.engines() if handle.model == path), None)

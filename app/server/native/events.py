@@ -1,0 +1,62 @@
+"""GET /api/slipstream/events: what happens, as server-sent events, until the reader leaves or the server stops."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.server.core.calls import LiveRequest
+from app.server.core.disconnect import unless_disconnected
+from app.server.core.stream import HEADERS
+from app.server.native.feed import Feed
+from app.server.native.shapes import News
+
+LOOK_SECONDS = 1.0  # between two looks at the requests that are being answered
+SILENT_LOOKS = 15  # of them without a word: then a comment says that the line is alive
+ALIVE, END = b": alive\n\n", b"event: end\ndata: {}\n\n"
+
+VALUES: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class NewsStream(Response):
+    """begin: the state of all things, for a reader who has just come."""
+
+    def __init__(self, feed: Feed, begin: list[News], live: Callable[[], list[LiveRequest]]):
+        super().__init__(headers=HEADERS, media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._feed = feed
+        self._begin = begin
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        with suppress(ClientDisconnect):
+            await unless_disconnected(receive, self._send_all(send))
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        inbox = self._feed.open()
+        try:
+            news, told, silent = self._begin, None, 0
+            while not inbox.is_closed:
+                live = self._live()
+                if live != told:
+                    told = live
+                    news = [*news, News("requests", ("requests", None), live)]
+                silent = 0 if news else silent + 1
+                if news or silent >= SILENT_LOOKS:
+                    silent = 0
+                    body = b"".join(map(_event, news)) or ALIVE
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                news = await inbox.take(LOOK_SECONDS)
+        finally:
+            self._feed.leave(inbox)
+        await send({"type": "http.response.body", "body": END, "more_body": False})
+
+
+def _event(news: News) -> bytes:
+    return f"event: {news.event}\ndata: {json.dumps(VALUES.dump_python(news.value, mode='json'))}\n\n".encode()

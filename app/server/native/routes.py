@@ -1,0 +1,110 @@
+"""/api/slipstream/…: models, engines, jobs, cards, requests and events. What changes something takes a JSON body."""
+
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.server.core.calls import CallBook
+from app.server.core.refusal import Refusal
+from app.server.core.switchboard import Switchboard
+from app.server.core.threads import in_thread
+from app.server.native.control import Control
+from app.server.native.events import NewsStream
+from app.server.native.feed import Feed
+from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, ModelRequest
+from app.server.native.shapes import Cards, Engine, Jobs, JobShape, Models, News, Requests, Totals
+
+PREFIX = "/api/slipstream"
+READERS = "Too many programs read the events. Close one, or try again later."
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events: engine, job, requests, end.", "content": {"text/event-stream": {}}}
+}
+
+
+class Native:
+    """The native API of one open port. control: its hands. calls: who calls that port."""
+
+    def __init__(self, control: Control, calls: CallBook):
+        self._control = control
+        self._calls = calls
+        self._feed = Feed(control.subscribe)
+
+    def router(self, switchboard: Switchboard) -> APIRouter:
+        return _router(switchboard, self._control, self._calls, self._feed)
+
+    def hang_up(self) -> None:
+        """The server stops: whoever reads events is told so."""
+        self._feed.close()
+
+
+def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Feed) -> APIRouter:
+    router = APIRouter(prefix=PREFIX, tags=["Slipstream"])
+
+    @router.get("/models")
+    async def models() -> Models:
+        return await in_thread(control.models)
+
+    @router.post("/models/load")
+    async def load(body: LoadRequest) -> Engine:
+        options = body.options.given() if body.options else {}
+        return await in_thread(partial(control.load, body.model, options))
+
+    @router.post("/models/unload")
+    async def unload(body: ModelRequest) -> Engine:
+        return await in_thread(partial(control.unload, body.model))
+
+    @router.get("/jobs")
+    async def jobs() -> Jobs:
+        return Jobs(await in_thread(control.jobs))
+
+    @router.post("/jobs/install")
+    async def install(body: InstallRequest) -> JobShape:
+        return await in_thread(partial(control.install, body.name, body.revision))
+
+    @router.post("/jobs/cancel")
+    async def cancel(body: IdRequest) -> JobShape:
+        job = await in_thread(partial(control.cancel, body.id))
+        if job is None:
+            raise Refusal(404, f"There is no job {body.id}. /api/slipstream/jobs lists them.", param="id")
+        return job
+
+    @router.get("/cards")
+    async def cards(model: str | None = None) -> Cards:
+        return Cards(await in_thread(partial(control.cards, model)))
+
+    @router.get("/requests")
+    async def requests() -> Requests:
+        return Requests(book.live(), book.callers(), book.logged())
+
+    @router.post("/requests/stop")
+    async def stop(body: IdRequest) -> Requests:
+        if not book.stop(body.id):
+            raise Refusal(404, f"No request {body.id} is being answered. It may be over by now.", param="id")
+        return Requests(book.live(), book.callers(), book.logged())
+
+    @router.get("/stats")
+    async def stats() -> Totals:
+        return Totals(_version(), switchboard.num_exchanges, await in_thread(control.figures))
+
+    @router.get("/events", responses=STREAM, response_class=Response)
+    async def events() -> Response:
+        if feed.is_full:
+            raise Refusal(503, READERS, headers={"Retry-After": "10"})
+        return NewsStream(feed, await in_thread(partial(_all, control)), book.live)
+
+    return router
+
+
+def _all(control: Control) -> list[News]:
+    engines = [News("engine", ("engine", each.name), each) for each in control.models().engines]
+    return engines + [News("job", ("job", each.id), each) for each in control.jobs()]
+
+
+def _version() -> str:
+    try:
+        return version("slipstream")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,79 @@
+"""Who may call the port: its number, other computers, keys, names and web pages, encryption."""
+
+from functools import partial
+
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from app.server.access import host_from, origin_from
+from ui.server.keys_desk import KeysDesk
+from ui.server.keys_panel import KeysPanel
+from ui.server.names_row import NamesRow
+from ui.server.server_desk import ServerDesk
+from ui.server.tls_row import TlsRow
+from ui.settings.fields import Field, Number
+from ui.settings.settings_desk import SettingsDesk
+from ui.theme import Theme
+from ui.widgets.labels import label
+
+PORT = "Answers that are on their way end when it changes."
+SHARED = "Programs in your network may call, each with a key."
+LOCAL = "Those on this machine must show a key, too. Those on others always must."
+HOSTS = "As which containers, Tailscale or a proxy know this machine. “*” is any, while keys are needed."
+ORIGINS = "Pages and extensions in a browser or an editor that may call. Each is named; no other page is let in."
+
+
+class AccessView(QWidget):
+    def __init__(self, server: ServerDesk, keys: KeysDesk, settings: SettingsDesk, theme: Theme):
+        super().__init__()
+        self._server = server
+        self._keys = keys
+        self.port = Number(1, 65_535, server.settings.port)
+        self.port.setGroupSeparatorShown(False)
+        self.shared = QCheckBox("Allowed")
+        self.local = QCheckBox("Required")
+        self.keys_panel = KeysPanel(keys, server, theme)
+        self.hosts = NamesRow("Host names", HOSTS, "desk.tailnet.ts.net", host_from)
+        self.origins = NamesRow("Web pages", ORIGINS, "http://localhost:3000", origin_from)
+        self.tls = TlsRow(server)
+        self._lay_out()
+
+        self.port.picked.connect(server.move_to)
+        self.shared.clicked.connect(keys.share)
+        self.local.clicked.connect(keys.require)
+        self.hosts.changed.connect(partial(self._allow, settings, "allow_hosts"))
+        self.origins.changed.connect(partial(self._allow, settings, "allow_origins"))
+        server.changed.connect(self.refresh)
+        keys.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        settings = self._server.settings
+        if not self.port.hasFocus():
+            self.port.blockSignals(True)
+            self.port.setValue(settings.port)
+            self.port.blockSignals(False)
+        self.shared.setChecked(self._server.is_shared)
+        self.local.setChecked(self._keys.is_required)
+        self.hosts.show_names(settings.allow_hosts)
+        self.origins.show_names(settings.allow_origins)
+        self.tls.refresh()
+
+    def _allow(self, settings: SettingsDesk, field: str, names: tuple[str, ...]) -> None:
+        settings.set(**{field: names})
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(16)
+        layout.addWidget(Field("Port", PORT, self.port))
+        layout.addWidget(Field("Other computers", SHARED, self.shared))
+        layout.addWidget(Field("Key on this machine", LOCAL, self.local))
+        layout.addWidget(label("API keys", "section"))
+        layout.addWidget(self.keys_panel)
+        layout.addWidget(label("Names", "section"))
+        for row in (self.hosts, self.origins):
+            layout.addWidget(row)
+        layout.addWidget(label("Encryption", "section"))
+        layout.addWidget(self.tls)
+        layout.addStretch(1)

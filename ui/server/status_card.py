@@ -1,0 +1,86 @@
+"""Whether the port is open, and where; with the switch."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from ui.server.server_desk import ServerDesk
+from ui.widgets.copy_button import CopyButton
+from ui.widgets.labels import button, label, restyle
+
+CLOSED = "Open it, and other programs on this machine can use your models."
+FAILED = "It stopped by itself and can be started again."
+
+NAME_WIDTH = 84
+
+
+class StatusCard(QFrame):
+    def __init__(self, server: ServerDesk):
+        super().__init__()
+        self._server = server
+        self.setProperty("kind", "card")
+        self._state = label("", "section")
+        self._requests = label("", "caption")
+        self.here, self._here = _address("This machine", lambda: f"{server.here}/v1")
+        self.elsewhere, self._elsewhere = _address("Your network", lambda: f"{server.elsewhere}/v1")
+        self.switch = button("Turn on", "primary")
+        texts = QVBoxLayout()
+        texts.setSpacing(4)
+        for widget in (self._state, self._here, self._elsewhere, self._requests):
+            texts.addWidget(widget)
+        inside = QHBoxLayout(self)
+        inside.setContentsMargins(24, 16, 24, 16)
+        inside.addLayout(texts, 1)
+        inside.addWidget(self.switch, 0, Qt.AlignmentFlag.AlignVCenter)
+
+        self.switch.clicked.connect(self._turn)
+        self.refresh()
+
+    def refresh(self) -> None:
+        server = self._server
+        is_on = server.address is not None
+        has_failed = bool(server.trouble) and not is_on
+        self._state.setText("The port is open" if is_on else "The port stopped" if has_failed else "The port is closed")
+        self.here.setText(f"{server.here}/v1")
+        self._here.setVisible(is_on)
+        self.elsewhere.setText(f"{server.elsewhere}/v1")
+        self._elsewhere.setVisible(server.elsewhere is not None)
+        self.switch.setText("Turn off" if is_on else "Start again" if has_failed else "Turn on")
+        self.switch.setAccessibleName(f"{self.switch.text()} the server")
+        restyle(self.switch, "kind", "" if is_on else "primary")
+        self.switch.setEnabled(not server.is_switching)
+        self.count()
+
+    def count(self) -> None:
+        """The one thing that changes all the time."""
+        if not self._server.address:
+            self._requests.setText(FAILED if self._server.trouble else CLOSED)
+            return
+        number = self._server.num_requests
+        served = "1 request in flight" if number == 1 else f"{number} requests in flight"
+        key = "key required" if self._server.needs_key else "no key required"
+        self._requests.setText(f"{served}  ·  {key}")
+
+    def _turn(self) -> None:
+        if self._server.address:
+            self._server.stop()
+        else:
+            self._server.start()
+
+
+def _address(where: str, text: Callable[[], str]) -> tuple[QLabel, QWidget]:
+    """The label of the address, and the row that it stands in."""
+    shown = label("", "lead")
+    shown.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(8)
+    name = label(where, "caption")
+    name.setMinimumWidth(NAME_WIDTH)
+    row.addWidget(name)
+    row.addWidget(shown)
+    row.addWidget(CopyButton(text, f"Copy address for {where[0].lower()}{where[1:]}"))
+    row.addStretch(1)
+    return shown, holder

@@ -60,11 +60,13 @@ class ChainSampler:
         return first if ids is None else int(ids[first])
 
     def _draw_allowed(self, row: Row, matcher: "Matcher") -> int:
-        ids = matcher.allowed()
-        token = self._draw(row[ids], ids)
-        if not matcher.take(token):
-            raise GrammarError("The grammar contradicts itself here.")
-        return token
+        while True:  # each time fewer are allowed
+            ids = matcher.allowed()
+            token = self._draw(row[ids], ids)
+            if matcher.take(token):
+                return token
+            if ids.size == 1:
+                raise GrammarError("The grammar contradicts itself here.")
 
 
 class Chain:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 # none or one blank, or a line break and its indentation: a model that may write blanks may write them for ever
-BLANK = r"[ ]|\r?\n[ \t]{0,40}"
+BLANK = r"[ ]|\n[ \t]{0,40}"
 # what makes one object of several: none of them may then be closed by itself
 JOINING = ("allOf", "anyOf", "oneOf", "$ref", "if", "then", "else", "not", "dependentSchemas", "$dynamicRef")
 OTHERS = ("additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "minProperties")

@@ -1,9 +1,13 @@
 """Refuses a prompt that cannot fit before it is copied or tokenized. Counts characters, knows no tokenizer."""
 
 from app.errors import RequestError
+from backends.bounds import as_name
+from backends.chat.json_text import depth
 from backends.protocol import FailureKind, Generate, Message, Overflow, Ready
 
 CHAT_SLACK = 4  # a template may leave parts of a chat out, as the reasoning in earlier answers
+MAX_DEPTH = 64  # of a call's arguments; whatever walks through them calls itself at each
+MAX_NAME = 64  # characters of one that is quoted
 ROLL_SLACK = 8  # Overflow.ROLL drops the middle of a long prompt; of a longer one it would keep an eighth
 
 Prompt = tuple[Message, ...] | str | tuple[int, ...]
@@ -13,7 +17,22 @@ def num_characters(prompt: Prompt) -> int:
     """Token ids count as one each."""
     if isinstance(prompt, str):
         return len(prompt)
-    return sum(len(part.content) if isinstance(part, Message) else 1 for part in prompt)
+    return sum(_length(part) if isinstance(part, Message) else 1 for part in prompt)
+
+
+def check_calls(request: Generate) -> None:
+    """Raises RequestError for earlier calls with arguments that templates could not be given."""
+    if isinstance(request.prompt, str):
+        return
+    calls = (call for part in request.prompt if isinstance(part, Message) for call in part.tool_calls)
+    for call in calls:
+        if depth(call.arguments) > MAX_DEPTH:
+            name = as_name(call.name, MAX_NAME)
+            raise RequestError(
+                FailureKind.BAD_REQUEST,
+                f"The arguments of an earlier call of “{name}” are nested more than {MAX_DEPTH} deep. "
+                "Leave that call out, or shorten what it was given.",
+            )
 
 
 def check_length(request: Generate, ready: Ready) -> None:
@@ -31,6 +50,12 @@ def check_length(request: Generate, ready: Ready) -> None:
     if length > ready.max_characters * slack:
         least = length * ready.context // ready.max_characters
         raise _too_long(f"{length:,} characters, at least {least:,} tokens", ready, least)
+
+
+def _length(turn: Message) -> int:
+    """Of all that it says."""
+    calls = sum(len(call.name) + len(call.arguments) for call in turn.tool_calls)
+    return len(turn.content) + len(turn.reasoning or "") + calls
 
 
 def _is_tokens(prompt: Prompt) -> bool:

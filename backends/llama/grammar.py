@@ -94,10 +94,10 @@ class Matcher:
     def _is_allowed(self, token: int) -> bool:
         """Whether it was taken."""
         place, manner, budget = self._matcher, self._manner, self._budget
-        if manner and len(self._refused) <= MAX_REFUSED and place.validate_tokens([token]):
-            if not manner.allows(place, token):
-                self._refused.append(token)
-                return False
+        is_ours_to_refuse = manner and len(self._refused) <= MAX_REFUSED and place.validate_tokens([token])
+        if manner and is_ours_to_refuse and not manner.allows(place, token):
+            self._refused.append(token)
+            return False
         before = place.deep_copy() if budget and budget.is_due(token) else None
         if place.try_consume_tokens([token]) != 1:
             return False
@@ -167,7 +167,8 @@ class GrammarCompiler:
 
     def _holding(self, source: str, budget: int) -> Holding:
         pieces = self._pieces
-        assert pieces and self._tokenizer, "its grammar has been compiled"
+        assert pieces, "its grammar has been compiled"
+        assert self._tokenizer
         manner = Manner(pieces, is_json=source.startswith(WHOLE_JSON)) if INLINE_JSON in source else None
         return Holding(pieces, Endings(source, pieces, self._tokenizer), manner, budget)
 

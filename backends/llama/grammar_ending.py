@@ -1,7 +1,7 @@
 """The shortest way that can be found from a place in a grammar to its end. Knows llguidance, and no request.
 
-The parser does not say how far its end is, so ways are walked on copies of it, byte by byte: what closes something comes
-first, then whatever was written least of late, which leads out of every loop. A copy takes 4 µs, a look at a byte one.
+The parser does not say how far its end is, so ways are walked on copies of it, byte by byte: what closes something
+comes first, then what was written least of late, which leads out of loops. A copy takes 4 µs, a look at a byte 1 µs.
 """
 
 import json

@@ -15,7 +15,7 @@ FORMATS = {
     "ipv4": r"\d+\.\d+\.\d+\.\d+",
 }
 PATTERNS = (r"^[A-Z]{2}-[0-9]{3,}$", r"^#[0-9a-f]{6}$", r"^[a-z]+(-[a-z]+)*$")
-KINDS = {
+KINDS: dict[str, Any] = {
     "string": str,
     "integer": int,
     "number": (int, float),
@@ -99,7 +99,7 @@ def _matches(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
         case str():
             return _is_text(value, schema)
         case int() | float():
-            return schema.get("minimum", value) <= value <= schema.get("maximum", value)
+            return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
     return True
 
 

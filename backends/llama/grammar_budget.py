@@ -14,6 +14,7 @@ from backends.llama.grammar_pieces import Pieces
 OPENING = frozenset(b"{[,:")  # behind these bytes a way may be much longer than before
 NEAR = 32  # tokens between the length of a way and the end of the budget
 END = 1  # the token that ends an answer
+SHORT = 12  # bytes of a way than which a shorter one is not worth its search
 MAX_LOST = 3
 CREDIT, CREDIT_PER_TOKEN = 4.0, 0.125  # searches for the very shortest way that an answer may cost
 
@@ -92,6 +93,8 @@ class Budget:
             yield way
         if (way := endings.first(place, self._left)) is not None:
             yield way
+            if len(way) <= SHORT:
+                return
         if self._credit >= 1:
             self._credit -= 1
             if (way := endings.shortest(place, self._left)) is not None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
 from backends.llama.grammar_pieces import Pieces
@@ -18,7 +19,7 @@ OTHERS = b"0-.@/_+>)('<;=*#&%$!?|\\~^`[123456789aeonrtfuslTFNZ{"
 BLANKS = b" \n\t\r"  # only where nothing else is possible
 BYTES_PER_TOKEN = 8  # of a way at most: names and marks are written with long tokens
 MAX_LOOKS = 20_000  # at bytes, for a way that is shorter than the first one found
-MAX_ALTERNATIVES = 24  # where more bytes may follow, it is a text, and what follows makes no difference
+MASK_LOOKS = 50  # that all of them cost at once
 MAX_BESIDE = 64  # bytes of a way after which it is not met again
 MARKER = re.compile(r"<\[(\d+)\]>")
 SUFFIX = re.compile(r'\[suffix=("(?:[^"\\]|\\.)*")')
@@ -38,6 +39,7 @@ class Endings:
         self._closers = [*markers, *_known(tokens, CLOSERS)]
         signs = dict.fromkeys((*OTHERS, *filter(lambda byte: byte not in BLANKS, range(256)), *BLANKS))
         self._others = _known(tokens, signs)
+        self._signs = [*markers, *_known(tokens, filter(lambda byte: byte not in BLANKS, signs))]
         self._quote = [*markers, *_known(tokens, QUOTE)]
         self._letters = _known(tokens, LETTERS)
         self._free = _known(tokens, FREE)
@@ -121,7 +123,7 @@ class Endings:
         self, place: LLMatcher, closers: list[int], others: list[int], suffixes: list[list[int]]
     ) -> list[int] | None:
         """others: by when each was written last; the one that comes now goes to their end."""
-        is_text = any(self._is_possible(place, token) for token in self._letters)
+        is_text = self._is_text(place)
         for token in self._quote if is_text else closers:
             if self._is_possible(place, token):
                 return [token]
@@ -135,9 +137,15 @@ class Endings:
         return None
 
     def _alternatives(self, place: LLMatcher, chosen: int) -> list[int]:
-        signs = dict.fromkeys((*self._closers, *self._others))
-        found = [token for token in signs if self._is_possible(place, token)]
-        return [token for token in found if token != chosen] if len(found) <= MAX_ALTERNATIVES else []
+        """Of what may be written here in place of what was chosen: none in a text, where it makes no difference."""
+        if place.compute_ff_bytes() or self._is_text(place):
+            return []
+        self._looks -= MASK_LOOKS
+        bits = np.unpackbits(np.frombuffer(place.compute_bitmask(), np.uint8), bitorder="little")
+        return [token for token in self._signs if token != chosen and bits[token]]
+
+    def _is_text(self, place: LLMatcher) -> bool:
+        return any(self._is_possible(place, token) for token in self._letters)
 
     def _is_possible(self, place: LLMatcher, token: int) -> bool:
         self._looks -= 1

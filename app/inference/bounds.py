@@ -22,7 +22,7 @@ def num_characters(prompt: Prompt) -> int:
 
 def check_calls(request: Generate) -> None:
     """Raises RequestError for earlier calls with arguments that templates could not be given."""
-    if isinstance(request.prompt, str):
+    if not isinstance(request.prompt, tuple):
         return
     calls = (call for part in request.prompt if isinstance(part, Message) for call in part.tool_calls)
     for call in calls:

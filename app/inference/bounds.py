@@ -3,9 +3,13 @@
 from typing import TypeGuard
 
 from app.errors import RequestError
+from backends.bounds import as_name
+from backends.chat.json_text import depth
 from backends.protocol import FailureKind, Generate, Infill, Message, Overflow, Prompt, Ready
 
 CHAT_SLACK = 4  # a template may leave parts of a chat out, as the reasoning in earlier answers
+MAX_DEPTH = 64  # of a call's arguments; whatever walks through them calls itself at each
+MAX_NAME = 64  # characters of one that is quoted
 ROLL_SLACK = 8  # Overflow.ROLL drops the middle of a long prompt; of a longer one it would keep an eighth
 
 
@@ -15,7 +19,22 @@ def num_characters(prompt: Prompt) -> int:
         return len(prompt)
     if isinstance(prompt, Infill):
         return prompt.num_characters + prompt.num_characters_of_files
-    return sum(len(part.content) if isinstance(part, Message) else 1 for part in prompt)
+    return sum(_length(part) if isinstance(part, Message) else 1 for part in prompt)
+
+
+def check_calls(request: Generate) -> None:
+    """Raises RequestError for earlier calls with arguments that templates could not be given."""
+    if not isinstance(request.prompt, tuple):
+        return
+    calls = (call for part in request.prompt if isinstance(part, Message) for call in part.tool_calls)
+    for call in calls:
+        if depth(call.arguments) > MAX_DEPTH:
+            name = as_name(call.name, MAX_NAME)
+            raise RequestError(
+                FailureKind.BAD_REQUEST,
+                f"The arguments of an earlier call of “{name}” are nested more than {MAX_DEPTH} deep. "
+                "Leave that call out, or shorten what it was given.",
+            )
 
 
 def check_length(request: Generate, ready: Ready) -> None:
@@ -34,6 +53,12 @@ def check_length(request: Generate, ready: Ready) -> None:
     if length > ready.max_characters * slack:
         least = length * ready.context // ready.max_characters
         raise _too_long(f"{length:,} characters, at least {least:,} tokens", ready, least)
+
+
+def _length(turn: Message) -> int:
+    """Of all that it says."""
+    calls = sum(len(call.name) + len(call.arguments) for call in turn.tool_calls)
+    return len(turn.content) + len(turn.reasoning or "") + calls
 
 
 def _is_tokens(prompt: Prompt) -> TypeGuard[tuple[int, ...]]:

@@ -17,7 +17,7 @@ from typing import Protocol
 from app.errors import EngineError, ModelFileError, SlipstreamError
 from app.inference.alarm import Alarm
 from app.inference.answers import Answers, Sink, called_off, died
-from app.inference.bounds import check_length
+from app.inference.bounds import check_calls, check_length
 from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.outbox import Outbox
@@ -153,7 +153,9 @@ class EngineHandle:
         return uid
 
     def check(self, request: Generate) -> None:
-        """Raises RequestError for a prompt of which its length alone says that it cannot fit."""
+        """Raises RequestError for a prompt of which its length alone says that it cannot fit, and for calls in it that
+        are nested too deep."""
+        check_calls(request)
         if ready := self._snapshot.ready:
             check_length(request, ready)
 

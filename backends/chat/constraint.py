@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from backends.chat.narrowing import narrowed
 from backends.protocol import Grammar, GrammarKind
 
 # as models write it: one that may write blanks where it likes may write them for ever
@@ -46,7 +47,7 @@ class Constraint:
     def json(self, schema: Any) -> str:
         """A value of the schema."""
         if isinstance(schema, dict):
-            schema = schema | {"x-guidance": TIGHT}
+            schema = narrowed(schema) | {"x-guidance": TIGHT}
         return self.rule(f"%json {json.dumps(schema)}")
 
     def is_marker(self, text: str) -> bool:

@@ -20,6 +20,9 @@ WORDS = frozenset({"true", "false", "null"})
 BLANKS = frozenset(" \t\r\n")
 HIGH, LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)  # halves of surrogate pairs
 REPLACEMENT = "\\ufffd"
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+BRACKETS = re.compile(r"[{}\[\]]")
+ONLY = "value"  # the name of arguments that have none
 CLOSING = {"{": "}", "[": "]"}
 Tell = Callable[[str], None]
 
@@ -66,6 +69,24 @@ def loaded(text: str) -> Any:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Broken from None
+
+
+def entries(arguments: str) -> dict[str, Any]:
+    """Of a call's arguments, which people may have cut or made up: what is no object is the one entry of one."""
+    try:
+        value = loaded(arguments or "{}")
+    except Broken:
+        value = arguments
+    return value if isinstance(value, dict) else {} if value is None else {ONLY: value}
+
+
+def depth(text: str) -> int:
+    """Of the objects and lists in JSON, or in what was meant to be some; counted, not walked through."""
+    open_now = most = 0
+    for sign in BRACKETS.findall(QUOTED.sub("", text)):
+        open_now += 1 if sign in CLOSING else -1
+        most = max(most, open_now)
+    return most
 
 
 def sound(text: str) -> str:

@@ -20,6 +20,11 @@ ALONE_SECONDS = 0.5  # of a batch with no answer beside it: a question may come 
 SHARE = 0.25  # of the answers' interval, of a batch beside them
 FIRST_ROWS = 32  # of the first batch beside answers, before it is known what a row costs
 
+NO_NUMBERS = (
+    "The model made vectors of numbers that are none (NaN or infinite): its file is damaged, or this quantization does "
+    "not suit it. Download it again, or quantize it to a larger type."
+)
+
 
 @dataclass(eq=False, slots=True)
 class Job:
@@ -51,8 +56,10 @@ class Job:
             self.vectors.append(self.part)
             self.part, self.num_read = None, 0
 
-    def result(self) -> Embedded | Ranked:
+    def result(self) -> Embedded | Ranked | Failed:
         num_tokens = sum(map(len, self.texts))
+        if not all(np.isfinite(vector).all() for vector in self.vectors):
+            return Failed(self.request.uid, FailureKind.BAD_MODEL, NO_NUMBERS)
         if not isinstance(self.request, Embed):
             scores = tuple(float(vector[0]) for vector in self.vectors)
             return Ranked(self.request.uid, scores, num_tokens)

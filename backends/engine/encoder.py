@@ -98,7 +98,7 @@ class Encoder:
         stops = self._model.stops(request)
         seq = Sequence.of(request, tokens, ready.context, self._model.eos, stops.tokens)
         seq.adapters = scales(request.adapters, ready.adapters)
-        seq.sampler = self._model.sampler(request, tokens)
+        seq.sampler = self._model.sampler(request, tokens, seq.max_tokens)
         seq.clock = Clock(arrived=arrived)
         return seq, stops, self._model.parser(request, tokens) if request.is_parsed else None
 

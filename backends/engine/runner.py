@@ -188,8 +188,8 @@ class LoadedModel(Protocol):
     def spell(self, tokens: list[int]) -> bytes:
         """All of them, control tokens too, as the model's vocabulary writes them."""
 
-    def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:
-        """None: greedy. Raises PromptError for what it cannot follow."""
+    def sampler(self, request: Generate, tokens: list[int], max_tokens: int) -> Sampler | None:
+        """max_tokens: that its answer may have. None: greedy. Raises PromptError for what it cannot follow."""
 
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:
         """What tells thoughts and calls apart from the text of its answer; None where it is nothing but text."""

@@ -147,7 +147,7 @@ class FakeModel:
     def spell(self, tokens: list[int]) -> bytes:
         return b"".join(map(self.piece, tokens))
 
-    def sampler(self, request: Generate, tokens: list[int]) -> Sampler | None:  # noqa: ARG002
+    def sampler(self, request: Generate, tokens: list[int], max_tokens: int) -> Sampler | None:  # noqa: ARG002
         return None
 
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:  # noqa: ARG002

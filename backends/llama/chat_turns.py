@@ -3,9 +3,9 @@ models wrote is said."""
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
+from backends.chat.json_text import entries
 from backends.llama.chat_format import ASSISTANT, SYSTEM, TOOL, USER, ChatFormat
 from backends.llama.said import Said, all_said
 from backends.messages import Message, Tool, ToolCall
@@ -75,10 +75,7 @@ def _mark(message: dict[str, Any], mark: str) -> None:
 
 
 def _call(call: ToolCall, wants_objects: bool, tracked: bool) -> dict[str, Any]:
-    arguments: Any = call.arguments or "{}"
-    if wants_objects:
-        with suppress(ValueError, RecursionError):  # as it is: the template will say what is wrong with it
-            arguments = json.loads(arguments)
+    arguments: Any = entries(call.arguments) if wants_objects else call.arguments or "{}"
     function = {"name": call.name, "arguments": arguments}
     return {"id": said_value(call.id, tracked), "type": "function", "function": said_value(function, tracked)}
 

@@ -71,7 +71,7 @@ class EncoderModel:
     def spell(self, tokens: list[int]) -> bytes:
         return b"".join(self._model.vocabulary.piece(token, special=True) for token in tokens)
 
-    def sampler(self, request: Generate, tokens: list[int]) -> None:  # noqa: ARG002
+    def sampler(self, request: Generate, tokens: list[int], max_tokens: int) -> None:  # noqa: ARG002
         raise AssertionError("`encode` refuses every prompt")
 
     def parser(self, request: Generate, tokens: list[int]) -> None:  # noqa: ARG002

@@ -9,6 +9,7 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
@@ -17,6 +18,11 @@ from backends.bounds import MAX_REASON, sentence
 from backends.engine.runner import PromptError
 from backends.llama.binding import lib
 from backends.llama.candidates import Ids
+from backends.llama.grammar_budget import Budget
+from backends.llama.grammar_ending import Endings
+from backends.llama.grammar_manner import Manner
+from backends.llama.grammar_pieces import Pieces
+from backends.llama.grammar_source import INLINE_JSON, WHOLE_JSON
 from backends.llama.grammar_trial import (
     LIMITS,
     VOCABULARY,
@@ -34,22 +40,36 @@ from backends.sandbox.sandbox import Sandbox
 
 # seconds of the step thread that an answer's grammar may take: the other streams wait for it
 PATIENCE, PATIENCE_PER_TOKEN = 1.0, 0.05
+MAX_REFUSED = 3  # tokens that the grammar allows at one place, before the shortest way to its end is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an answer is held to beside its grammar. budget: tokens that it may have, the one that ends it included."""
+
+    pieces: Pieces
+    endings: Endings
+    manner: Manner | None
+    budget: int
 
 
 class Matcher:
     """One answer's place in its grammar. It moves on by the tokens it takes, and never back."""
 
-    def __init__(self, matcher: LLMatcher, ends: Sequence[int]):
+    def __init__(self, matcher: LLMatcher, ends: Sequence[int], holding: Holding | None = None):
         self._matcher = matcher
         self._ends = ends
         self._patience = PATIENCE
+        self._manner = holding.manner if holding else None
+        self._budget = Budget(holding.endings, holding.pieces, holding.budget) if holding else None
+        self._refused: list[int] = []  # at this place, though the grammar allows them
 
     def take(self, token: int) -> bool:
-        """False when the grammar does not allow the token here. Raises GrammarError."""
+        """False when the token may not stand here. Raises GrammarError."""
         if token in self._ends:
             return self._matcher.is_accepting()
         with self._losing_patience():
-            is_taken = self._matcher.try_consume_tokens([token]) == 1
+            is_taken = self._is_allowed(token)
         self._check()
         self._patience += PATIENCE_PER_TOKEN * is_taken
         return is_taken
@@ -59,13 +79,45 @@ class Matcher:
         if self._matcher.is_stopped():
             self._check()
             return np.array(self._ends, np.intp)
+        if self._budget and len(self._refused) > MAX_REFUSED:
+            way = self._budget.way(self._matcher)
+            if way is not None:
+                return np.array(way[:1] or self._ends, np.intp)
         with self._losing_patience():
             bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        ids = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        ids = self._chosen(np.flatnonzero(np.unpackbits(bits, bitorder="little")))
         if not ids.size:
             raise GrammarError("The grammar allows no token of this model here.")
         return ids
+
+    def _is_allowed(self, token: int) -> bool:
+        """Whether it was taken."""
+        place, manner, budget = self._matcher, self._manner, self._budget
+        is_ours_to_refuse = manner and len(self._refused) <= MAX_REFUSED and place.validate_tokens([token])
+        if manner and is_ours_to_refuse and not manner.allows(place, token):
+            self._refused.append(token)
+            return False
+        before = place.deep_copy() if budget and budget.is_due(token) else None
+        if place.try_consume_tokens([token]) != 1:
+            return False
+        if budget and not budget.allows(token, before, place):
+            assert before
+            self._matcher = before
+            self._refused.append(token)
+            return False
+        if manner:
+            manner.note(token)
+        self._refused.clear()
+        return True
+
+    def _chosen(self, ids: Ids) -> Ids:
+        """Without those that the grammar allows and we do not, if any are left then."""
+        excluded = self._manner.excluded(self._matcher) if self._manner else None
+        chosen = ids[~excluded[ids]] if excluded is not None else ids
+        if self._refused:
+            chosen = chosen[~np.isin(chosen, self._refused)]
+        return chosen if chosen.size else ids
 
     @contextmanager
     def _losing_patience(self) -> Iterator[None]:
@@ -92,14 +144,16 @@ class GrammarCompiler:
         self._verdicts = Verdicts()
         self._vocabulary: Vocabulary | None = None
         self._tokenizer: LLTokenizer | None = None
+        self._pieces: Pieces | None = None
         self._making = threading.Lock()  # two encoders may both be the first to need it
 
     def is_known(self, grammar: Grammar) -> bool:
         """Whether `compile` needs no sandbox, and no time to speak of."""
         return not self._ends or self._verdicts.get(grammar) is not None
 
-    def compile(self, grammar: Grammar, sandbox: Sandbox) -> Matcher:
-        """Raises PromptError for a grammar that cannot be read, or is too large, or blows up at its beginning."""
+    def compile(self, grammar: Grammar, sandbox: Sandbox, budget: int) -> Matcher:
+        """budget: tokens that the answer may have. Raises PromptError for a grammar that cannot be read, or is too
+        large, or blows up at its beginning."""
         if not self._ends:
             raise _refusal("this model has no token that ends an answer")
         verdict = self._verdicts.get(grammar) or self._try(grammar, sandbox)
@@ -109,7 +163,14 @@ class GrammarCompiler:
         native = LLMatcher(self._native_tokenizer(), verdict.source, log_level=0, limits=LIMITS)
         if native.is_error():
             raise _refusal(sentence(reason_of(native.get_error()), MAX_REASON).rstrip("."))
-        return Matcher(native, self._ends)
+        return Matcher(native, self._ends, self._holding(verdict.source, budget))
+
+    def _holding(self, source: str, budget: int) -> Holding:
+        pieces = self._pieces
+        assert pieces, "its grammar has been compiled"
+        assert self._tokenizer
+        manner = Manner(pieces, is_json=source.startswith(WHOLE_JSON)) if INLINE_JSON in source else None
+        return Holding(pieces, Endings(source, pieces, self._tokenizer), manner, budget)
 
     def _try(self, grammar: Grammar, sandbox: Sandbox) -> Verdict:
         if self._tokenizer is None:  # while the sandbox makes its own
@@ -135,6 +196,7 @@ class GrammarCompiler:
         vocabulary = self._known_vocabulary()
         with self._making:
             if self._tokenizer is None:
+                self._pieces = Pieces(vocabulary.pieces())
                 self._tokenizer = vocabulary.unpack()
             return self._tokenizer
 

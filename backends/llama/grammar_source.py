@@ -13,16 +13,18 @@ from typing import Any
 
 from llguidance import LLMatcher, grammar_from
 
+from backends.chat.narrowing import BLANK, narrowed
 from backends.protocol import Grammar, GrammarKind
 from backends.sandbox.job import Refused
 
 MAX_TEXT = 2**16  # characters; ten times as many alternatives were measured to compile for seconds
 MAX_SOURCE = 2**20  # characters of what becomes of it
 OPTIONS = '\n%llguidance {"no_forcing": true}\n'  # at the end, where nothing of the grammar's own takes it back
-# JsonCompileOptions, a type that exists for the type checker alone. Without a limit a model may write blanks for ever
-BLANKS: Any = {"whitespace_pattern": r"[ \n\t]{0,20}"}
+BLANKS: Any = {"whitespace_pattern": BLANK}  # JsonCompileOptions, a type that exists for the type checker alone
 # one state of an automaton for each remainder, some 15 µs apiece, and none of the limits counts them
 MAX_REMAINDERS, MAX_DIGITS = 10_000, 20
+INLINE_JSON = "%json"
+WHOLE_JSON = f"start: {INLINE_JSON} "
 INLINE_SCHEMA = re.compile(r"%json\s*(?=[{\[])")
 
 
@@ -40,7 +42,7 @@ def _converted(grammar: Grammar) -> str:
     match grammar.kind:
         case GrammarKind.JSON_SCHEMA:
             read = json.loads(LLMatcher.grammar_from_json_schema(grammar.text, overrides=BLANKS))
-            return "start: %json " + json.dumps(read["grammars"][0]["json_schema"])
+            return WHOLE_JSON + json.dumps(narrowed(read["grammars"][0]["json_schema"]))
         case GrammarKind.REGEX:
             read = json.loads(LLMatcher.grammar_from_regex(grammar.text))
             return str(read["grammars"][0]["lark_grammar"])

@@ -28,11 +28,12 @@ class Grammars:
         """Whether `compile` needs no sandbox, and no time to speak of."""
         return not self._ends or (self._compiler is not None and self._compiler.is_known(grammar))
 
-    def compile(self, grammar: Grammar, sandbox: Sandbox) -> "Matcher":
-        """Raises PromptError for a grammar that cannot be read, or is too large, or blows up at its beginning."""
+    def compile(self, grammar: Grammar, sandbox: Sandbox, budget: int) -> "Matcher":
+        """budget: tokens that the answer may have. Raises PromptError for a grammar that cannot be read, or is too
+        large, or blows up at its beginning."""
         with self._making:
             if self._compiler is None:
                 from backends.llama.grammar import GrammarCompiler
 
                 self._compiler = GrammarCompiler(self._vocabulary, self._ends)
-        return self._compiler.compile(grammar, sandbox)
+        return self._compiler.compile(grammar, sandbox, budget)

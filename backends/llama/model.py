@@ -79,7 +79,7 @@ class LlamaModel:
     def spell(self, tokens: list[int]) -> bytes:
         return b"".join(self._vocabulary.piece(token, special=True) for token in tokens)
 
-    def sampler(self, request: Generate, tokens: list[int]) -> ChainSampler | None:
+    def sampler(self, request: Generate, tokens: list[int], max_tokens: int) -> ChainSampler | None:
         for wanted in (request.logprobs, request.prompt_logprobs):
             if wanted is not None and not 0 <= wanted <= MAX_ALTERNATIVES:
                 sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {wanted}."
@@ -87,7 +87,7 @@ class LlamaModel:
         grammar = request.grammar
         if is_chat(request.prompt) and demands(request):
             grammar = self._answers.demanded(request, self._end_of(tokens)) or grammar
-        matcher = self._grammars.compile(grammar, self._trying) if grammar else None
+        matcher = self._grammars.compile(grammar, self._trying, max_tokens) if grammar else None
         return sampler(request.sampling, tokens, self._vocabulary.pointer, self.ready.context, matcher)
 
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:

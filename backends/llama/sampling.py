@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 LEAST = float(np.finfo(np.float32).min)  # of all but −inf
+MAX_DRAWS = 16  # at one place
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
 
 
@@ -60,11 +61,12 @@ class ChainSampler:
         return first if ids is None else int(ids[first])
 
     def _draw_allowed(self, row: Row, matcher: "Matcher") -> int:
-        ids = matcher.allowed()
-        token = self._draw(row[ids], ids)
-        if not matcher.take(token):
-            raise GrammarError("The grammar contradicts itself here.")
-        return token
+        for _ in range(MAX_DRAWS):  # what was refused is not allowed again, and in the end one token is
+            ids = matcher.allowed()
+            token = self._draw(row[ids], ids)
+            if matcher.take(token):
+                return token
+        raise GrammarError("The grammar contradicts itself here.")
 
 
 class Chain:

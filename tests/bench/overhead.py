@@ -76,7 +76,7 @@ def _measure(results: Connection, model: str, num_streams: int, sampling: Sampli
     engine = Engine(loaded, options, tell=sender.tell)
     for uid in range(num_streams):
         seq = Sequence(uid, list(range(300 + uid, 330 + uid)), max_tokens=2 * NUM_STEPS)
-        seq.sampler = loaded.sampler(Generate("", sampling=sampling), seq.tokens) if sampling else None
+        seq.sampler = loaded.sampler(Generate("", sampling=sampling), seq.tokens, seq.max_tokens) if sampling else None
         notes.put((seq, NO_STOPS, None))
     watch = Watch(lambda: notes.put(Close()))
     sys.setswitchinterval(SWITCH_SECONDS)

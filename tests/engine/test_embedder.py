@@ -153,3 +153,20 @@ def test_after_a_broken_step_nobody_waits() -> None:
     asked.embedder.fail_all("The engine met an error.")
     assert isinstance(asked.told[1], Failed)
     assert not asked.embedder.jobs
+
+
+@pytest.mark.parametrize("ranks", [False, True])
+def test_numbers_that_are_none_are_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, ranks: bool) -> None:
+    """They became an answer of status 500, for JSON has no such numbers."""
+    asked = Asked(FakePooler(Pooling.RANK if ranks else Pooling.MEAN))
+    make = asked.pooler._vector
+    monkeypatch.setattr(asked.pooler, "_vector", lambda piece: make(piece) * np.float32("nan"))
+    asked.ask(1, [5, 6], ranks=ranks)
+    asked.run()
+    failed = asked.told[1]
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.BAD_MODEL
+    monkeypatch.undo()
+    asked.ask(2, [5, 6], ranks=ranks)
+    asked.run()
+    assert not isinstance(asked.told[2], Failed)

@@ -108,7 +108,7 @@ class SlowModel(FakeModel):
             assert self.may_go_on.wait(SECONDS)
         return super().encode(request, context)
 
-    def sampler(self, request: Generate, tokens: list[int]) -> "Opened":  # noqa: ARG002
+    def sampler(self, request: Generate, tokens: list[int], max_tokens: int) -> "Opened":  # noqa: ARG002
         return Opened(self.open)
 
 

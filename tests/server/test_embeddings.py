@@ -2,12 +2,15 @@
 
 import base64
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from app.server.core import vectors
+from backends.embedding import Embedded
 from tests.server.conftest import Port, run_port
 
 EMBED = {"input": "Hello"}
@@ -107,3 +110,25 @@ def test_ollamas_clients_have_theirs(vectors_port: Port) -> None:
     assert vectors_port.client.post("/api/embed", json={"model": "vectors", "input": []}).json()["embeddings"] == []
     elder = vectors_port.client.post("/api/embeddings", json={"model": "vectors", "prompt": "Hello"}).json()
     assert elder == {"embedding": pytest.approx(wanted("Hello"))}
+
+
+def test_vectors_are_written_beside_the_loop(vectors_port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand vectors took the loop's time, and every stream waited."""
+    threads: list[str] = []
+    made = vectors.as_numbers
+
+    def noted(embedded: Embedded) -> list[list[float]]:
+        threads.append(threading.current_thread().name)
+        return made(embedded)
+
+    monkeypatch.setattr("app.server.openai.embeddings.as_numbers", noted)
+    monkeypatch.setattr("app.server.ollama.embed.as_numbers", noted)
+    for path in ("/v1/embeddings", "/api/embed"):
+        assert vectors_port.client.post(path, json={"model": "vectors", "input": ["a", "b"]}).status_code == 200
+    assert threads == ["port-call", "port-call"]
+
+
+def test_more_texts_than_a_request_may_have_are_refused(vectors_port: Port) -> None:
+    refused = vectors_port.post("embeddings", input=["a"] * 10_000)
+    assert refused.status_code == 400
+    assert "2048" in refused.text

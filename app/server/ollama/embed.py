@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from app.server.core.fields import MAX_INT, Fields, Whole, text
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
-from app.server.core.vectors import MAX_TEXTS, as_numbers, vectors
+from app.server.core.vectors import MAX_TEXTS, as_numbers, vectors, written
 from backends.embedding import Embed, Embedded
 
 
@@ -53,20 +53,16 @@ def embed_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/api/embed")
-    async def embed(body: EmbedRequest, request: Request) -> dict[str, Any]:
+    async def embed(body: EmbedRequest, request: Request) -> Any:
         begin = time.perf_counter_ns()
         if not body.input:  # as with Ollama: have it loaded
             return {"model": await switchboard.load(body.model), "embeddings": []}
         wanted = Embed(body.input, dimensions=body.dimensions, truncates=body.truncates)
         name, made = await vectors(request, switchboard, body.model, wanted)
         assert isinstance(made, Embedded)
-        return {
-            "model": name,
-            "embeddings": as_numbers(made),
-            "total_duration": time.perf_counter_ns() - begin,
-            "load_duration": 0,
-            "prompt_eval_count": made.num_tokens,
-        }
+        duration = time.perf_counter_ns() - begin
+        counts = {"total_duration": duration, "load_duration": 0, "prompt_eval_count": made.num_tokens}
+        return await written(lambda: {"model": name, "embeddings": as_numbers(made), **counts})
 
     @router.post("/api/embeddings")
     async def embeddings(body: ElderRequest, request: Request) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
-from app.server.core.vectors import MAX_TEXTS, as_base64, as_numbers, vectors
+from app.server.core.vectors import MAX_TEXTS, as_base64, as_numbers, vectors, written
 from backends.embedding import Embed, Embedded
 
 
@@ -45,16 +45,20 @@ def embeddings_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/embeddings")
-    async def create_embeddings(body: EmbeddingsRequest, request: Request) -> dict[str, Any]:
+    async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
         wanted = Embed(body.input, dimensions=body.dimensions)
         name, made = await vectors(request, switchboard, body.model, wanted)
         assert isinstance(made, Embedded)
-        shown: list[Any] = as_base64(made) if body.encoding_format == "base64" else as_numbers(made)
-        return {
-            "object": "list",
-            "data": [{"object": "embedding", "index": at, "embedding": each} for at, each in enumerate(shown)],
-            "model": name,
-            "usage": {"prompt_tokens": made.num_tokens, "total_tokens": made.num_tokens},
-        }
+
+        def document() -> dict[str, Any]:
+            shown: list[Any] = as_base64(made) if body.encoding_format == "base64" else as_numbers(made)
+            return {
+                "object": "list",
+                "data": [{"object": "embedding", "index": at, "embedding": each} for at, each in enumerate(shown)],
+                "model": name,
+                "usage": {"prompt_tokens": made.num_tokens, "total_tokens": made.num_tokens},
+            }
+
+        return await written(document)
 
     return router

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import CLOSING, MAX_DEPTH, MAX_WORD, dumped, is_scalar, loaded
+from backends.chat.json_text import CLOSING, MAX_DEPTH, MAX_WORD, dumped, entries, is_scalar, loaded
 from backends.chat.pattern import MAX_NAME, Pattern, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps, Stops
 from backends.chat.syntax import Parsing
@@ -56,9 +56,7 @@ class Gemma:
         telling.end_call()
 
     def write(self, calls: Sequence[ToolCall]) -> str:
-        return "".join(
-            self.call.write(name=call.name, arguments=_written(loaded(call.arguments or "{}"))) for call in calls
-        )
+        return "".join(self.call.write(name=call.name, arguments=_written(entries(call.arguments))) for call in calls)
 
     def constrain(self, constraint: Constraint, tools: Iterable[Tool], is_parallel: bool) -> str:
         calls = " | ".join(f"({self._constrained(constraint, tool)})" for tool in tools)

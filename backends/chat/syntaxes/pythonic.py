@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import MAX_DEPTH, dumped, loaded, sound, whole_characters
+from backends.chat.json_text import MAX_DEPTH, dumped, entries, loaded, sound, whole_characters
 from backends.chat.pattern import ALONE, Pattern, first_word, read_head, read_name, read_tail
 from backends.chat.reader import Broken, Reader, Steps
 from backends.chat.schemas import property_of
@@ -189,7 +189,7 @@ def _key(node: ast.expr | None) -> str:
 
 
 def _written(arguments: str) -> str:
-    values = loaded(arguments or "{}")
+    values = entries(arguments)
     return ", ".join(f"{key}={value!r}" for key, value in values.items())
 
 

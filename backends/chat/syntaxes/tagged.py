@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.chat.constraint import Constraint
-from backends.chat.json_text import Tell, dumped, loaded
+from backends.chat.json_text import Tell, dumped, entries, loaded
 from backends.chat.pattern import ALONE, MAX_NAME, Pattern, first_word, read_head, read_literal, read_name, read_tail
 from backends.chat.reader import Broken, Steps, Stops
 from backends.chat.schemas import property_of
@@ -66,7 +66,7 @@ class Tagged:
         return f"{constraint.literal(self.around.head)} {inner} {constraint.literal(self.around.tail)}"
 
     def _written(self, call: ToolCall) -> str:
-        arguments = loaded(call.arguments or "{}")
+        arguments = entries(call.arguments)
         return self.call.write(name=call.name, arguments="".join(self._argument(*entry) for entry in arguments.items()))
 
     def _argument(self, key: str, value: Any) -> str:

@@ -73,9 +73,7 @@ def with_completion() -> None:
 def partial() -> None:
     client = instructor.from_openai(plain, mode=instructor.Mode.TOOLS)
     parts = list(
-        client.chat.completions.create_partial(
-            model=MODEL, messages=ASKED, response_model=Colour, max_tokens=LIMIT
-        )
+        client.chat.completions.create_partial(model=MODEL, messages=ASKED, response_model=Colour, max_tokens=LIMIT)
     )
     assert len(parts) > 1
     Colour.model_validate(parts[-1].model_dump())
@@ -116,9 +114,7 @@ def again() -> None:
                 raise ValueError("say it again")
 
     client = instructor.from_openai(plain, mode=instructor.Mode.TOOLS)
-    client.chat.completions.create(
-        model=MODEL, messages=ASKED, response_model=Bright, max_tokens=LIMIT, max_retries=3
-    )
+    client.chat.completions.create(model=MODEL, messages=ASKED, response_model=Bright, max_tokens=LIMIT, max_retries=3)
     assert len(asked) == 2, asked
 
 

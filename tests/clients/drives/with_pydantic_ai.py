@@ -100,9 +100,7 @@ def responses() -> None:
 
 @step("an agent with a tool on /v1/responses")
 def responses_tool() -> None:
-    agent = Agent(
-        OpenAIResponsesModel(MODEL, provider=provider), tools=[temperature_in], capabilities=[ToolFirst()]
-    )
+    agent = Agent(OpenAIResponsesModel(MODEL, provider=provider), tools=[temperature_in], capabilities=[ToolFirst()])
     assert agent.run_sync("How warm is it in Rome?", model_settings=LONG).output
     assert CALLED
 

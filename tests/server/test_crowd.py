@@ -27,8 +27,8 @@ from tests.server.dialects import DIALECTS, Dialect, ToldFault
 from tests.server.test_disconnect import send_request
 
 MODELS = {"red": "red-quick", "green": "green-2ms", "blue": "blue-quick"}
-VISITS_PER_SWITCH = 100
-NUM_FIRST, NUM_REST = 200, 400  # visits of the short form: after the first, nothing may grow
+VISITS_PER_SWITCH = 50
+NUM_FIRST, NUM_REST = 64, 128  # visits of the short form: after the first, nothing may grow
 MINUTE = 60.0  # the long form has one, and then four
 MAX_GROWTH = 32 << 20  # bytes of the application's process, where the clients are as well
 PASSING = ("port-call", "engine-")  # threads of one call, and of engines

@@ -35,14 +35,15 @@ def ollama(limit: int = 24) -> ChatOllama:
     return ChatOllama(model=MODEL, base_url=ROOT, num_predict=limit)
 
 
-@wrap_model_call
-def call_first(request: Any, handler: Callable[[Any], Any]) -> Any:
-    """This model does not call of itself: the first turn is made to, the second is kept from it."""
-    has_called = any(isinstance(message, ToolMessage) for message in request.messages)
-    return handler(request.override(tool_choice="none" if has_called else "any"))
+def drive_agent(model: Any, no_call: Any = "none") -> None:
+    """no_call: the model's words for no call."""
 
+    @wrap_model_call
+    def call_first(request: Any, handler: Callable[[Any], Any]) -> Any:
+        """This model does not call of itself: the first turn is made to, the second is kept from it."""
+        has_called = any(isinstance(message, ToolMessage) for message in request.messages)
+        return handler(request.override(tool_choice=no_call if has_called else "any"))
 
-def drive_agent(model: Any) -> None:
     agent = create_agent(model, tools=[temperature_in], middleware=[call_first])
     turns = agent.invoke({"messages": [HumanMessage("How warm is it in Rome?")]})["messages"]
     assert CALLED
@@ -144,7 +145,7 @@ def anthropic_chat() -> None:
 
 @step("anthropic: an agent, the first turn demanded")
 def anthropic_agent() -> None:
-    drive_agent(anthropic(100))
+    drive_agent(anthropic(100), {"type": "none"})
 
 
 @step("anthropic: with_structured_output")

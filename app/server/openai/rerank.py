@@ -25,12 +25,15 @@ def _documents(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
-DOCUMENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+TEXT_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1}
+AN_OBJECT = {"type": "object", "properties": {"text": TEXT_SCHEMA}, "required": ["text"]}
+ONE_SCHEMA = {"anyOf": [TEXT_SCHEMA, AN_OBJECT]}
+DOCUMENTS_SCHEMA = {"type": "array", "items": ONE_SCHEMA, "minItems": 1, "maxItems": MAX_TEXTS}
 
 
 class RerankRequest(Fields):
-    query: Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
-    documents: Annotated[Any, PlainValidator(_documents), WithJsonSchema({"type": "array", "items": DOCUMENT_SCHEMA})]
+    query: Annotated[str, PlainValidator(_text), WithJsonSchema(ONE_SCHEMA)]
+    documents: Annotated[Any, PlainValidator(_documents), WithJsonSchema(DOCUMENTS_SCHEMA)]
     model: Model | None = None
     top_n: Whole | None = Field(None, ge=1, le=MAX_INT)
     return_documents: bool | None = None

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
-from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.directory import Capability, ModelFacts, unknown_name
+from app.server.core.keeping import ModelKeeper
 from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
+from backends.protocol import Ready
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
 LIST_SECONDS = 5.0  # for a list of names; on a slow disk the rest is read for the next one
@@ -38,8 +41,10 @@ class Directory:
         supervisor: Supervisor,
         load: Callable[[ModelEntry, str], EngineHandle],
         answers_any_name: Callable[[], bool] = lambda: False,
+        keeper: ModelKeeper | None = None,
     ):
         """answers_any_name: whether a loaded model answers to a name that no model has."""
+        self.keeper = keeper
         self._library = library
         self._supervisor = supervisor
         self._load = load
@@ -58,11 +63,25 @@ class Directory:
         facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
         return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
 
+    def engines(self) -> tuple[EngineHandle, ...]:
+        return self._supervisor.engines()
+
     def engine(self, name: str | None) -> EngineHandle:
         """Raises UnknownModelError. No name is ever looked up on the disk: a file that is there and one that is not
         give the same answer."""
         with self._lock:
             return self._engine(name) if name else self._only()
+
+    def answering(self, name: str) -> str | None:
+        """As `engine` finds it, by the name that `facts` has for it."""
+        engines = self._supervisor.engines()
+        if name in [handle.name for handle in engines]:
+            return name
+        entry = self._entry(name) or find_short(name, self._runnable())
+        if entry:
+            return next((handle.name for handle in engines if handle.model == entry.path), entry.id)
+        loaded = self._loaded() if self._answers_any_name() else []
+        return loaded[0].name if loaded else None
 
     def loading(self) -> float | None:
         return self._supervisor.loading()
@@ -183,7 +202,28 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         cells=stats.cells if stats and is_loaded else None,
         is_base=ready.is_base if ready else entry.is_base if entry and entry.is_read else None,
         is_embedder=not ready.generates if ready else entry.is_embedder if entry and entry.is_read else None,
+        modified=_modified(entry.path if entry else handle.model if handle else None),
+        capabilities=_capabilities(entry, ready),
     )
+
+
+def _modified(path: Path | None) -> datetime | None:
+    with suppress(OSError, ValueError, OverflowError):
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path else None
+    return None
+
+
+def _capabilities(entry: ModelEntry | None, ready: Ready | None) -> frozenset[Capability]:
+    """What only a load finds out, whether it thinks or fills in, is told of a loaded one."""
+    if ready.generates is False if ready else bool(entry and entry.is_embedder):
+        return frozenset({Capability.EMBEDDING})
+    is_base = ready.is_base if ready else bool(entry and entry.is_base)
+    found = {Capability.COMPLETION} if is_base else {Capability.COMPLETION, Capability.TOOLS}
+    if ready and ready.vocabulary.fills_in:
+        found.add(Capability.INSERT)
+    if ready and ready.thinks:
+        found.add(Capability.THINKING)
+    return frozenset(found)
 
 
 def _is_down(handle: EngineHandle) -> bool:

@@ -19,7 +19,7 @@ from backends.ownership.private import (
 HOME_VARIABLE = "SLIPSTREAM_HOME"
 # names in our folders; data lies beside the models on some systems, and config, data and logs in one on others
 KNOWN = (
-    *("config", "settings.toml*", ".settings.toml.*"),
+    *("config", "settings.toml*", ".settings.toml.*", "keys.json*", ".keys.json.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
     *("model-ids.json*", ".model-ids.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
@@ -65,6 +65,11 @@ class Paths:
         return self.config / "settings.toml"
 
     @property
+    def keys_file(self) -> Path:
+        """The hashes of the port's keys."""
+        return self.config / "keys.json"
+
+    @property
     def database_file(self) -> Path:
         return self.data / "slipstream.sqlite3"
 
@@ -108,7 +113,7 @@ class Paths:
             make_private_folder(folder)
             tighten_folder(folder, KNOWN, is_surely_ours)
         make_folder(self.models)
-        for file in (self.settings_file, self.remarks_file, self.ids_file):
+        for file in (self.settings_file, self.keys_file, self.remarks_file, self.ids_file):
             tighten_file(file)
             tighten_file(lock_of(file))
         for file in (self.index_file, *with_companions(self.database_file)):

@@ -16,6 +16,7 @@ from app.inference.engine_handle import EngineHandle
 from app.inference.preflight import Preflight
 from app.inference.standby import Standby
 from app.inference.supervisor import Supervisor
+from app.keeper import Keeper
 from app.late import late
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
@@ -28,7 +29,10 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
+from app.server.access import Access
+from app.server.keys import Keys
 from app.server.server import Server
+from app.server.tls import certificate_from
 from app.settings import Settings
 from app.settings_file import SettingsFile
 from app.whole_file import PATIENCE
@@ -72,9 +76,15 @@ class Services:
         self._preflight = Preflight(paths.cache, paths.logs)
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
         self.directory = Directory(
-            self.library, self.supervisor, self.load_model, lambda: self.settings.answer_any_name
+            self.library,
+            self.supervisor,
+            self.load_model,
+            lambda: self.settings.answer_any_name,
+            Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
         )
-        self.server = Server(self.directory)
+        self.keys = Keys(paths.keys_file)
+        self.server = Server(self.directory, keys=self.keys, folder=paths.data)
+        self._access = Access()  # what was asked for at the start, beside the settings
         self._memory_listeners: list[Callable[[MemorySample], None]] = []
 
     @late
@@ -142,7 +152,7 @@ class Services:
     def unload_model(self, name: str) -> None:
         self.supervisor.unload(name)
 
-    def start_server(self, host: str = "127.0.0.1", port: int | None = None, api_key: str | None = None) -> str:
+    def start_server(self, host: str | None = None, port: int | None = None, api_key: str | None = None) -> str:
         """The address, also when it listens already. Raises PortInUseError or UsageError."""
         if self.server.address:
             return self.server.address
@@ -150,9 +160,28 @@ class Services:
         self.server.answer()
         return url
 
-    def open_server(self, host: str, port: int | None, api_key: str | None) -> str:
-        """The address; who connects waits until the server answers. Raises PortInUseError or UsageError."""
-        return self.server.open(host, port or self.settings.port, api_key or self.settings.api_key)
+    def open_server(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        api_key: str | None = None,
+        access: Access | None = None,
+        tls: tuple[str | None, str | None] = (None, None),
+    ) -> str:
+        """The address; who connects waits until the server answers. What is not given is the settings'; `access` is
+        beside theirs. tls: certificate and key. Raises PortInUseError or UsageError."""
+        chosen = self.settings
+        self._access = access or Access()
+        return self.server.open(
+            host or chosen.host,
+            port or chosen.port,
+            api_key or chosen.api_key,
+            self._allowed(),
+            certificate_from(*(tls if any(tls) else (chosen.tls_cert, chosen.tls_key))),
+        )
+
+    def _allowed(self) -> Access:
+        return Access(self.settings.allow_hosts, self.settings.allow_origins).with_more(self._access)
 
     def stop_server(self) -> None:
         self.server.stop()
@@ -171,6 +200,10 @@ class Services:
         from app.jobs.install_guide import InstallGuide
 
         return self.jobs.add(InstallGuide(self.paths, GUIDE_DIR, DRAFT_DIR, GUIDE_NAME)).id
+
+    def _install_own(self, word: str) -> int:
+        """The job's id."""
+        return self.install_guide() if word == GUIDE.word else self.install_smollm2()
 
     def smollm2(self) -> ModelEntry | None:
         """The small real model, if it is installed and whole."""
@@ -251,6 +284,8 @@ class Services:
         except SettingsError:
             self.settings = change(self.settings)
             raise
+        finally:
+            self.server.allow(self._allowed())
 
     def take_notices(self) -> list[str]:
         """Those that nobody has told yet. On any thread."""

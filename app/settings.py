@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from app.errors import UsageError
+from app.server.access import MAX_ENTRIES, host_from, origin_from
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 THEMES = ("system", "light", "dark")
@@ -12,6 +14,7 @@ MAX_BYTES = 1 << 50
 FOREIGN = ("lm-studio", "ollama", "jan", "hf-cache")  # the names of app.library.origin
 MAX_FOLDERS = 100
 MAX_KEY, MAX_NAME, MAX_PATH = 512, 1024, 4096  # characters
+MAX_HOST = 255
 MAX_PROMPT = 1 << 17
 
 
@@ -22,7 +25,12 @@ class Settings:
     theme: str = "system"
     port: int = 8642
     serve: bool = True  # the port opens with the window
-    api_key: str | None = None
+    host: str = "127.0.0.1"  # the port's address: who reaches it
+    api_key: str | None = None  # of earlier versions, in the clear; it still holds, beside those of `slipstream keys`
+    allow_hosts: tuple[str, ...] = ()  # names beside this machine's own by which the port may be called
+    allow_origins: tuple[str, ...] = ()  # of web pages that may use it
+    tls_cert: str | None = None  # absolute paths of PEM files; with both the port speaks HTTPS
+    tls_key: str | None = None
     answer_any_name: bool = False  # a loaded model answers programs that ask for one that is not there
     last_model: str | None = None
     context: int | None = None
@@ -130,6 +138,28 @@ def _libraries(value: Any) -> tuple[str, ...]:
     return tuple(name for name in FOREIGN if name in value)
 
 
+def _names(parse: Callable[[str], str]) -> Parser:
+    """A list of such, each once. Those that are none spoil the list: a person should see that it does not hold."""
+
+    def parse_all(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or len(value) > MAX_ENTRIES:
+            raise ValueError(value)
+        try:
+            return tuple(dict.fromkeys(parse(_text(MAX_NAME)(each)) for each in value))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    return parse_all
+
+
+def _file(value: Any) -> str:
+    """An absolute path; whether something lies there is seen when it is needed."""
+    path: str = _text(MAX_PATH)(value)
+    if "\0" in path or not Path(path).is_absolute():
+        raise ValueError(value)
+    return path
+
+
 def _theme(value: Any) -> Any:
     if value not in THEMES:
         raise ValueError(value)
@@ -140,7 +170,12 @@ _PARSERS: dict[str, Parser] = {
     "theme": _theme,
     "port": _integer(1, 65_535),
     "serve": _instance(bool),
+    "host": _text(MAX_HOST),
     "api_key": _text(MAX_KEY),
+    "allow_hosts": _names(host_from),
+    "allow_origins": _names(origin_from),
+    "tls_cert": _file,
+    "tls_key": _file,
     "answer_any_name": _instance(bool),
     "last_model": _text(MAX_NAME),
     "context": _integer(64, 2**24),

@@ -11,6 +11,9 @@ from app.cli.ending import EXIT_INTERRUPTED, ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.terminal import warn
 from app.errors import UsageError
+from app.server.access import ANY, Access, host_from, origin_from
+from app.server.auth import is_loopback
+from app.server.tls import certificate_from
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -19,13 +22,29 @@ if TYPE_CHECKING:
     from app.server.server import Server
     from app.services import Services
 
+FIRST_KEY = "serve"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="M", help="a model's id or a GGUF file; may be repeated")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", help="the address to listen at; 127.0.0.1 unless the settings say otherwise")
     parser.add_argument("--port", type=int, help="8642 unless the settings say otherwise")
     parser.add_argument("--api-key", metavar="K", help="required of every request; made and shown beyond loopback")
     parser.add_argument("--api-key-file", metavar="FILE", help=f"holds the key; so may the variable {VARIABLE}")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="a name by which the port may be called, beside this machine's own; * is any, where a key is needed",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        metavar="ORIGIN",
+        help="web pages that may use the port: http://localhost:3000, app://obsidian.md, vscode-webview://*",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM, without a password)")
     parser.add_argument("--window", action="store_true", help="open the window beside it, on the same engines")
     add_engine_options(parser)
 
@@ -34,6 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise UsageError(f"--port must lie between 1 and 65535, not {arguments.port}.")
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
+    access = Access(
+        tuple(map(host_from, arguments.allow_host or ())), tuple(map(origin_from, arguments.allow_origin or ()))
+    )
+    if certificate := certificate_from(arguments.tls_cert, arguments.tls_key):
+        certificate.context()
     asked = ending()
     key, notes = wanted_key(arguments.api_key, arguments.api_key_file)
     for note in notes:
@@ -42,29 +66,34 @@ def run(arguments: argparse.Namespace) -> int:
 
     standby = Standby(len(arguments.model or ()))  # first of all: it imports for as long as what follows
     try:
-        return _serve(arguments, key, asked, standby)
+        return _serve(arguments, key, access, asked, standby)
     finally:
         standby.close()
 
 
-def _serve(arguments: argparse.Namespace, key: str | None, asked: threading.Event, standby: "Standby") -> int:
+def _serve(
+    arguments: argparse.Namespace, key: str | None, access: Access, asked: threading.Event, standby: "Standby"
+) -> int:
     from app.paths import Paths
-    from app.server.auth import is_loopback, new_api_key
     from app.services import Services
 
     services = Services(Paths.from_environment(), standby)
     try:
         for notice in services.take_notices():
             warn(notice)
-        is_new = not key and not services.settings.api_key and not is_loopback(arguments.host)
-        key = new_api_key() if is_new else key
-        url = services.open_server(arguments.host, arguments.port, key)  # told before minutes of loading
+        host = arguments.host or services.settings.host
+        made = None if key else _made_key(services, host)
+        tls = arguments.tls_cert, arguments.tls_key
+        url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
+        if ANY in access.hosts and not services.server.needs_key:
+            raise UsageError("“--allow-host *” needs a key: any web page could call itself so. See “slipstream keys”.")
         handles = _load(services, arguments)
         if not handles:
             _take_up(services)
         services.server.answer()
-        if is_new:
-            print(f"slipstream: other machines can reach this port; its API key is {key}", file=sys.stderr)
+        if made:
+            print(f"slipstream: other machines can reach this port; its API key is {made}", file=sys.stderr)
+            warn(f"it is kept as “{FIRST_KEY}” and not shown again; “slipstream keys” lists, adds and revokes keys")
         print(f"Slipstream is listening on {url}", flush=True)
         _wait_for(handles, asked)
         standby.close()
@@ -77,6 +106,13 @@ def _serve(arguments: argparse.Namespace, key: str | None, asked: threading.Even
         return _stay(services, arguments, asked)
     finally:
         services.close()
+
+
+def _made_key(services: "Services", host: str) -> str | None:
+    """One for a port that others can reach, where there is none."""
+    if is_loopback(host) or services.settings.api_key or services.keys.all():
+        return None
+    return services.keys.add(FIRST_KEY)
 
 
 def _load(services: "Services", arguments: argparse.Namespace) -> "list[EngineHandle]":

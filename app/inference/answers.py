@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from backends.embedding import EmbeddingEvent
-from backends.protocol import Failed, FailureKind, Finish, Output, Reading
+from backends.protocol import Failed, FailureKind, Finish, Output, Progress, Reading
 
-Told = Output | Reading | Failed | EmbeddingEvent
+Told = Output | Progress | Reading | Failed | EmbeddingEvent
 Sink = Callable[[Any], None]  # of what its request may have for an answer: Told
 
 _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Thread-safe. A sink hears each Output, and last a finish, a Reading, vectors or a Failed; nothing after that."""
+    """Thread-safe. A sink hears each Progress and Output, and last a finish, a Reading, vectors or a Failed; nothing
+    after that."""
 
     def __init__(self) -> None:
         self._sinks: dict[int, Sink] = {}
@@ -38,7 +39,7 @@ class Answers:
     def tell(self, event: Told) -> None:
         """Nothing, if its answer has been ended already."""
         assert event.uid is not None
-        is_last = not isinstance(event, Output) or event.finish is not None
+        is_last = event.finish is not None if isinstance(event, Output) else not isinstance(event, Progress)
         with self._telling:
             with self._lock:
                 sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)

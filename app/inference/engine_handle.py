@@ -36,6 +36,7 @@ from backends.protocol import (
     Loading,
     Outputs,
     Pause,
+    Progress,
     Pulse,
     Reading,
     Ready,
@@ -306,7 +307,7 @@ class EngineHandle:
                 self._update(
                     state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
                 )
-            case Failed() | Reading() | Embedded() | Ranked():
+            case Failed() | Progress() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
             case Stats():
                 self._update(stats=event)

@@ -32,8 +32,8 @@ def require_bindable(host: str, port: int) -> None:
     bind(host, port).close()
 
 
-def url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def url(host: str, port: int, scheme: str = "http") -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _is_taken(error: OSError) -> bool:

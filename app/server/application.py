@@ -39,22 +39,22 @@ def create_application(switchboard: Switchboard) -> FastAPI:
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(SlipstreamError)
     async def on_slipstream(request: Request, error: SlipstreamError) -> Response:
-        return refuse(request.url.path, from_slipstream(error))
+        return refuse(request.url.path, from_slipstream(error), request.headers)
 
     @app.exception_handler(Refusal)
     async def on_refusal(request: Request, refusal: Refusal) -> Response:
-        return refuse(request.url.path, refusal)
+        return refuse(request.url.path, refusal, request.headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(request: Request, error: RequestValidationError) -> Response:
-        return refuse(request.url.path, from_validation(error.errors()))
+        return refuse(request.url.path, from_validation(error.errors()), request.headers)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
         path = request.url.path
         if request.method == "OPTIONS" and error.status_code == 405:
             return Response(status_code=204, headers={"Allow": f"{(error.headers or {}).get('Allow', '')}, OPTIONS"})
-        return refuse(path, from_http(error.status_code, error.detail, error.headers, path))
+        return refuse(path, from_http(error.status_code, error.detail, error.headers, path), request.headers)
 
     @app.exception_handler(ClientDisconnect)
     async def on_disconnect(_: Request, __: ClientDisconnect) -> Response:
@@ -63,4 +63,4 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
-        return refuse(request.url.path, BUG)
+        return refuse(request.url.path, BUG, request.headers)

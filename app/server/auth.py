@@ -1,14 +1,16 @@
-"""The key that strangers must show, and who counts as one."""
+"""The keys that strangers must show, and who counts as one."""
 
 import hmac
 import ipaddress
-import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-KEY_BYTES = 24
+from app.server.keys import Keys, new_api_key
 
+__all__ = ["Authority", "is_loopback", "new_api_key", "shown_key"]
 
-def new_api_key() -> str:
-    return f"sk-{secrets.token_urlsafe(KEY_BYTES)}"
+GIVEN = "given at the start"  # the name of a key that is not among the kept ones
 
 
 def is_loopback(host: str) -> bool:
@@ -19,11 +21,37 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def is_authorized(header: str, key: str) -> bool:
-    """header: the value of Authorization, as ASGI gives it: each byte a character of Latin-1.
+def shown_key(headers: Mapping[str, str]) -> bytes:
+    """What stands in x-api-key, or as a bearer in Authorization; ASGI gives each byte as a character of Latin-1."""
+    shown = headers.get("x-api-key")  # Anthropic's clients
+    if shown is None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        shown = token if scheme.lower() == "bearer" else ""
+    return shown.strip().encode("latin-1", "replace")
 
-    The time it takes does not tell how much of the key was right.
-    """
-    scheme, _, token = header.partition(" ")
-    is_right = hmac.compare_digest(token.strip().encode("latin-1", "replace"), key.encode())
-    return scheme.lower() == "bearer" and is_right
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who has a key. given: one that holds as long as the port is open, beside the kept ones. is_exposed: others than
+    programs of this machine reach the port."""
+
+    keys: Keys | None = None
+    given: str | None = None
+    is_exposed: bool = False
+
+    @property
+    def needs_key(self) -> bool:
+        return self.is_exposed or self.given is not None or (self.keys is not None and self.keys.is_required)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is one that somebody could show."""
+        return self.given is not None or (self.keys is not None and bool(self.keys.all()))
+
+    def name_of(self, shown: bytes) -> str | None:
+        """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""
+        is_given = self.given is not None and hmac.compare_digest(shown, self.given.encode())
+        kept = self.keys.name_of(shown) if self.keys else None
+        if kept and self.keys and self.keys.is_write_due():
+            threading.Thread(target=self.keys.write_uses, name="port-call", daemon=True).start()
+        return GIVEN if is_given else kept

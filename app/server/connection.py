@@ -30,6 +30,7 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **named)
         self.app_state = {WRITE: self._write}  # a part of every request's state
         self.is_ended = False
+        self.made_at = 0.0
         self.silent_since: float | None = None  # no request has come since then
         self._limits = limits
         self._header_since: float | None = None  # the request is expected, or has begun and is not whole
@@ -43,7 +44,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.silent_since = self._header_since = self._unread_since = self.loop.time()
+        self.made_at = self.silent_since = self._header_since = self._unread_since = self.loop.time()
         transport.set_write_buffer_limits(high=self._limits.send_buffer)
         with suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
@@ -88,6 +89,10 @@ class Connection(H11Protocol):
     def has_stalled(self, now: float) -> bool:
         return self._unread > 0 and now - self._unread_since > STALLED_SECONDS
 
+    def is_unfinished(self) -> bool:
+        """A request has begun to come, and is not whole."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self._is_answering
+
     def end(self) -> None:
         """Now, whatever was still to be written."""
         self.is_ended = True
@@ -98,9 +103,10 @@ class Connection(H11Protocol):
         if self.is_ended or self.transport.is_closing():
             return
         body = json.dumps(errors.body(Refusal(status, message))).encode()
+        retry = "Retry-After: 2\r\n" if status == 503 else ""
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
         )
         self._header_since = None
         self.transport.write(head.encode() + body)
@@ -147,9 +153,12 @@ class Connection(H11Protocol):
         now = self.loop.time()
         silent = [other for other in crowd if other is not self and other.is_silent()]
         stalled = [other for other in crowd if other.has_stalled(now)]
+        unfinished = [other for other in crowd if other is not self and other.is_unfinished()]
         if silent:
             min(silent, key=lambda other: other.silent_since or now).end()
         elif stalled:
             stalled[0].end()
+        elif unfinished:
+            min(unfinished, key=lambda other: other.made_at).end()
         else:
             self.refuse(503, TOO_MANY)

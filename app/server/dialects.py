@@ -1,6 +1,6 @@
 """The dialects that the port speaks, and which one a path belongs to. A new one is a folder and a line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,18 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.server.anthropic import errors as anthropic
+from app.server.anthropic.models import VERSION
+from app.server.anthropic.models import models_router as anthropic_models_router
 from app.server.anthropic.routes import messages_router
 from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
+from app.server.llama_server import errors as llama_server
+from app.server.llama_server.embeddings import embedding_router
 from app.server.llama_server.routes import llama_server_router
+from app.server.llama_server.state_routes import state_router
 from app.server.ollama import errors as ollama
 from app.server.ollama.embed import embed_router
+from app.server.ollama.keeping import keeping_router
 from app.server.ollama.routes import ollama_router
 from app.server.openai import errors as openai
 from app.server.openai.chat import chat_router
@@ -21,6 +27,7 @@ from app.server.openai.completions import completions_router
 from app.server.openai.embeddings import embeddings_router
 from app.server.openai.models import models_router
 from app.server.openai.rerank import rerank_router
+from app.server.responses.routes import responses_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,26 @@ class Dialect:
         }
 
 
-ANTHROPIC = Dialect(("/v1/messages",), (messages_router,), anthropic.response, anthropic.SCHEMA)
-OLLAMA = Dialect(("/api/",), (ollama_router, embed_router), ollama.response, ollama.SCHEMA)
-OF_OPENAI = (models_router, chat_router, completions_router, embeddings_router, rerank_router, llama_server_router)
+ANTHROPIC = Dialect(("/v1/messages",), (messages_router, anthropic_models_router), anthropic.response, anthropic.SCHEMA)
+OLLAMA = Dialect(("/api/",), (ollama_router, embed_router, keeping_router), ollama.response, ollama.SCHEMA)
+OF_OPENAI = (*(models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),)
 OPENAI = Dialect(("/",), OF_OPENAI, openai.response, openai.SCHEMA)
-DIALECTS = (ANTHROPIC, OLLAMA, OPENAI)  # the first whose prefix fits is meant
+OF_LLAMA_SERVER = (llama_server_router, embedding_router, state_router)
+LLAMA_SERVER = Dialect(
+    (
+        *("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template", "/embedding"),
+        *("/props", "/slots", "/lora-adapters", "/metrics"),
+        "/chat/completions",  # the name without /v1 is llama-server's own
+    ),
+    OF_LLAMA_SERVER,
+    llama_server.response,
+    llama_server.SCHEMA,
+)
+DIALECTS = (ANTHROPIC, OLLAMA, LLAMA_SERVER, OPENAI)  # the first whose prefix fits is meant
 
 
-def refuse(path: str, refusal: Refusal) -> Response:
-    return next(each for each in DIALECTS if path.startswith(each.prefixes)).refuse(refusal)
+def refuse(path: str, refusal: Refusal, headers: Mapping[str, str]) -> Response:
+    """In the words of whoever asks: some paths belong to two dialects, and a header tells which is meant."""
+    is_anthropics = VERSION in headers and path.startswith("/v1/models")
+    dialect = ANTHROPIC if is_anthropics else next(each for each in DIALECTS if path.startswith(each.prefixes))
+    return dialect.refuse(refusal)

@@ -1,7 +1,8 @@
 """Stands before every route: who may ask, in what form, and how much. Plain ASGI, so that streams pass untouched.
 
 A web page can send requests to 127.0.0.1 from its reader's browser, and can make its own name resolve to it.
-The Host check stops the second (DNS rebinding), the Origin and content-type checks the first.
+The Host check stops the second (DNS rebinding), the Origin and content-type checks the first. Both let in what a person
+has named (`Access`).
 """
 
 import asyncio
@@ -14,9 +15,12 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.auth import is_authorized
+from app.server.access import Access
+from app.server.auth import Authority, shown_key
+from app.server.core.client import CLIENT, KEY_NAME, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
-from app.server.core.refusal import BODY_TOO_LARGE, Refusal
+from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
+from app.server.cors import inviting, is_preflight, preflight
 from app.server.dialects import refuse
 from backends.bounds import as_name
 
@@ -36,23 +40,28 @@ ONCE = (
     "content-length",
     "authorization",
     "x-api-key",
+    "access-control-request-method",
 )  # of two, which one would count?
-CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request
+ALLOW = "Its owner can allow it with {} or in the settings."
 
 
 class Guard:
+    """`access` may be set on any thread: the next request is judged by it."""
+
     def __init__(
         self,
         app: ASGIApp,
         host: str,
-        api_key: str | None = None,
+        authority: Authority = Authority(),  # noqa: B008, these are frozen values
+        access: Access = Access(),  # noqa: B008
         max_body: int = MAX_BODY,
-        limits: Limits = Limits(),  # noqa: B008, it is a frozen value
+        limits: Limits = Limits(),  # noqa: B008
     ):
+        self.access = access
         self._app = app
         self._hosts = LOCAL_HOSTS | _names_of(host)
         self._allows_any_ip = _is_wildcard(host)
-        self._api_key = api_key
+        self._authority = authority
         self._max_body = max_body
         self._limits = limits
         self._num_bytes = 0  # of all bodies that are read or answered now
@@ -61,34 +70,56 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if objection := _objection_to_header(headers) or self.objection(scope["method"], scope["path"], headers):
+        headers, path = Headers(scope=scope), scope["path"]
+        objection = _objection_to_header(headers) or self.objection_to_place(scope["scheme"], headers)
+        if objection is None and (origin := headers.get("origin")) is not None:
+            if is_preflight(scope["method"], headers):  # which shows no key yet
+                await preflight(origin, headers)(scope, receive, send)
+                return
+            send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
+        client = Client(_address(scope), self._key_name(headers) if objection is None else None)
+        if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
+            objection = _key_needed()
+        if objection := objection or self.objection_to_body(scope["method"], headers):
             await _drain(receive)
-            await refuse(scope["path"], objection)(scope, receive, send)
+            await refuse(path, objection, headers)(scope, receive, send)
             return
+        scope.setdefault("state", {})[KEY_NAME] = client.key
+        CLIENT.set(client)
         body = Body(receive, self)
         try:
             await self._app(_with_a_body(scope), body.receive, send)
         finally:
             self._num_bytes -= body.num_bytes
 
-    def objection(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
-        """Why this request is not let in; None when it is."""
+    def objection_to_place(self, scheme: str, headers: Mapping[str, str]) -> Refusal | None:
+        """Why nobody is let in by this name, or from this page; None when there is nothing against it."""
         host = headers.get("host", "").lower()
         if not self._is_known(host):
             shown = as_name(host, MAX_QUOTED)
-            return Refusal(403, f"This server does not answer to the name “{shown}”.", code="bad_host")
-        origin = headers.get("origin")
-        if origin is not None and origin.lower() != f"http://{host}":
-            return Refusal(403, "Web pages of other origins may not use this port.", code="bad_origin")
-        if not self._has_key(path, headers):
-            return _key_needed()
-        return self._objection_to_body(method, headers)
+            message = f"This server does not answer to the name “{shown}”. {ALLOW.format('--allow-host')}"
+            return Refusal(403, message, code="bad_host")
+        if self._is_foreign(scheme, headers) and not self.access.knows_origin(headers["origin"].lower()):
+            message = f"Web pages of other origins may not use this port. {ALLOW.format('--allow-origin')}"
+            return Refusal(403, message, code="bad_origin")
+        return None
 
-    def _objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
+    def _is_foreign(self, scheme: str, headers: Mapping[str, str]) -> bool:
+        """Whether a page asks that did not come from here."""
+        origin, host = headers.get("origin"), headers.get("host", "").lower()
+        return origin is not None and origin.lower() != f"{scheme}://{host}"
+
+    def _key_name(self, headers: Mapping[str, str]) -> str | None:
+        """None when no key that is known is shown."""
+        shown = shown_key(headers)
+        return self._authority.name_of(shown) if shown else None
+
+    def objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method in METHODS_WITH_BODY and kind != "application/json":
-            return Refusal(415, "Send the body as Content-Type: application/json.", code="not_json")
+            came = f"as “{as_name(kind, MAX_QUOTED)}”" if kind else "without a Content-Type"
+            message = f"The body came {came}. Send JSON, with the header “Content-Type: application/json”."
+            return Refusal(415, message, code="not_json")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
             return Refusal(413, _too_large(self._max_body), code=BODY_TOO_LARGE)
@@ -99,14 +130,7 @@ class Guard:
         if name in self._hosts:
             return True
         # an address cannot be rebound, only a name can; a wildcard bind is reached by many
-        return self._allows_any_ip and _is_ip(name)
-
-    def _has_key(self, path: str, headers: Mapping[str, str]) -> bool:
-        if self._api_key is None or path in OPEN_PATHS:
-            return True
-        own = headers.get("x-api-key")  # Anthropic's clients
-        shown = headers.get("authorization", "") if own is None else f"Bearer {own}"
-        return is_authorized(shown, self._api_key)
+        return (self._allows_any_ip and _is_ip(name)) or self.access.knows_host(name, self._authority.needs_key)
 
     def count(self, num_bytes: int) -> bool:
         """More of a body has come. False when all bodies together are too large."""
@@ -144,7 +168,7 @@ class Body:
             await _drain(self._receive)
             raise HTTPException(413, _too_large(self._guard.max_body))
         if not has_room:
-            raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE)
+            raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE | BUSY)
         return message
 
     async def _next(self) -> Message:
@@ -201,6 +225,11 @@ def _names_of(host: str) -> frozenset[str]:
         own = socket.gethostname().lower()
         return frozenset({own, f"{own}.local"})
     return frozenset({f"[{host.lower()}]" if ":" in host else host.lower()})
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _is_wildcard(host: str) -> bool:

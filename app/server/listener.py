@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -27,12 +28,19 @@ log = logging.getLogger(__name__)
 class Listener:
     """Serves from its making until `stop`, or until it fails: `ended` is set then, with the reason if it failed."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits, hang_up: Callable[[], None]):
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        limits: Limits,
+        hang_up: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
+    ):
         """hang_up: called on the loop before it stops, so that whoever reads gets a last sentence."""
         self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
-        self._uvicorn = _Uvicorn(_config(app, limits), listener, started.set_result)
+        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result)
         arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
@@ -114,8 +122,8 @@ class _Uvicorn(uvicorn.Server):
             log.warning("no file is left for another connection: %s", context.get("exception"))
 
 
-def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    config = uvicorn.Config(
         app,
         loop="asyncio",
         http=partial(Connection, limits),  # type: ignore[arg-type]
@@ -130,6 +138,9 @@ def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
         timeout_keep_alive=limits.idle,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    config.load()
+    config.ssl = tls  # ours: uvicorn would ask at the terminal for a key's password
+    return config
 
 
 def _run(

@@ -3,20 +3,26 @@
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import UsageError
 from app.server import address
-from app.server.auth import is_loopback
+from app.server.access import Access
+from app.server.auth import Authority, is_loopback
 from app.server.core.directory import ModelDirectory
 from app.server.core.limits import MAX_BODY, Limits, limits_of_this_process
+from app.server.keys import Keys
+from app.server.tls import Certificate
 
 if TYPE_CHECKING:
+    import ssl
     from concurrent.futures import Future
 
     from app.server.core.switchboard import Switchboard
+    from app.server.guard import Guard
     from app.server.listener import Listener
 
 LOAD_SECONDS = 600.0
@@ -29,7 +35,9 @@ class _Door:
 
     socket: socket.socket
     host: str
-    api_key: str | None
+    authority: Authority
+    access: Access
+    tls: "ssl.SSLContext | None"
 
 
 class Server:
@@ -42,14 +50,22 @@ class Server:
         load_seconds: float = LOAD_SECONDS,
         max_body: int = MAX_BODY,
         limits: Limits | None = None,
+        keys: Keys | None = None,
+        folder: Path | None = None,
     ):
+        """keys: those that are kept, beside one that may be given at the start. folder: for what is kept of requests;
+        None: nothing of them outlives it."""
+        self._keys = keys
         self._directory = directory
         self._load_seconds = load_seconds
         self._max_body = max_body
         self._limits = limits
+        self._folder = folder
         self._door: _Door | None = None
         self._listener: Listener | None = None
         self._switchboard: Switchboard | None = None
+        self._guard: Guard | None = None
+        self._authority = Authority()
         self._address: str | None = None
         self._trouble: str | None = None
         self._subscribers: list[Callable[[str], None]] = []
@@ -76,48 +92,89 @@ class Server:
         self._subscribers.append(listener)
         return lambda: self._subscribers.remove(listener)
 
-    def start(self, host: str = "127.0.0.1", port: int = 8642, api_key: str | None = None) -> str:
+    @property
+    def needs_key(self) -> bool:
+        """Whether whoever calls must show a key, now."""
+        return self._authority.needs_key
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines reach it."""
+        return self._authority.is_exposed
+
+    def start(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8642,
+        api_key: str | None = None,
+        access: Access = Access(),  # noqa: B008, it is a frozen value
+        certificate: Certificate | None = None,
+    ) -> str:
         """Listen, and return the base URL. Raises PortInUseError, and UsageError for an open door without a key."""
-        url = self.open(host, port, api_key)
+        url = self.open(host, port, api_key, access, certificate)
         self.answer()
         return url
 
-    def open(self, host: str, port: int, api_key: str | None) -> str:
-        """Take the port, and return the base URL: who connects waits for `answer`. Raises as `start`."""
+    def open(
+        self,
+        host: str,
+        port: int,
+        api_key: str | None,
+        access: Access = Access(),  # noqa: B008
+        certificate: Certificate | None = None,
+    ) -> str:
+        """Take the port, and return the base URL: who connects waits for `answer`. Raises as `start`.
+
+        api_key: one that holds beside the kept ones.
+        """
         assert not self._address, "started twice"
-        if not is_loopback(host) and not api_key:
-            raise UsageError(f"“{host}” can be reached from other machines, so the port needs an API key.")
-        door = _Door(address.bind(host, port), host, api_key or None)
-        url = address.url(host, door.socket.getsockname()[1])
+        authority = Authority(self._keys, api_key or None, is_exposed=not is_loopback(host))
+        if authority.is_exposed and not authority.has_key:
+            raise UsageError(
+                f"“{host}” can be reached from other machines, so the port needs an API key. "
+                "Make one with “slipstream keys --add NAME” or in the settings."
+            )
+        tls = certificate.context() if certificate else None
+        door = _Door(address.bind(host, port), host, authority, access, tls)
+        url = address.url(host, door.socket.getsockname()[1], "https" if tls else "http")
         with self._lock:
-            self._door, self._address, self._trouble = door, url, None
+            self._door, self._address, self._trouble, self._authority = door, url, None, authority
         return url
+
+    def allow(self, access: Access) -> None:
+        """Other names and pages, from the next request on."""
+        with self._lock:
+            if self._door:
+                self._door = replace(self._door, access=access)
+            if self._guard:
+                self._guard.access = access
 
     def answer(self) -> None:
         """Those who wait and those who come, at the port that is open."""
-        door, self._door = self._door, None
+        with self._lock:
+            door, self._door = self._door, None
         assert door, "the port is not open, or is answered already"
         try:
-            listener, switchboard = self._listen(door)
+            listener, switchboard, guard = self._listen(door)
         except BaseException:
             self._forget()
             door.socket.close()
             raise
         with self._lock:
-            self._listener, self._switchboard = listener, switchboard
+            self._listener, self._switchboard, self._guard = listener, switchboard, guard
         listener.ended.add_done_callback(partial(self._note_end, listener))
 
-    def _listen(self, door: _Door) -> "tuple[Listener, Switchboard]":
+    def _listen(self, door: _Door) -> "tuple[Listener, Switchboard, Guard]":
         from app.server.application import create_application  # FastAPI takes a quarter of a second to import
         from app.server.core.switchboard import Switchboard
         from app.server.guard import Guard
         from app.server.listener import Listener
 
-        switchboard = Switchboard(self._directory, self._load_seconds)
+        switchboard = Switchboard(self._directory, self._load_seconds, self._folder)
         limits = self._limits or limits_of_this_process()
         application = create_application(switchboard)
-        guard = Guard(application, door.host, door.api_key, self._max_body, limits)
-        return Listener(guard, door.socket, limits, switchboard.hang_up), switchboard
+        guard = Guard(application, door.host, door.authority, door.access, self._max_body, limits)
+        return Listener(guard, door.socket, limits, switchboard.hang_up, door.tls), switchboard, guard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""
@@ -126,10 +183,13 @@ class Server:
             listener.stop()
         elif door:
             door.socket.close()
+        if self._keys:
+            self._keys.write_uses()
 
     def _forget(self, trouble: str | None = None) -> "Listener | None":
         with self._lock:
             listener, self._listener, self._switchboard, self._address = self._listener, None, None, None
+            self._guard = None
             self._trouble = trouble
         return listener
 

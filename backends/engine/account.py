@@ -20,6 +20,7 @@ class Account:
         self._num_cached_tokens = 0
         self._num_drafted = 0
         self._num_accepted = 0
+        self._num_drafts = 0
         self._decode_seconds = 0.0
         self._step_seconds = 0.0
 
@@ -33,6 +34,7 @@ class Account:
             if said.timings:
                 self._num_cached_tokens += said.timings.cache_n
             self._num_drafted += said.num_drafted
+            self._num_drafts += said.num_drafted > 0
             self._num_accepted += said.num_accepted
 
     def stats(self, counts: Counts) -> Stats:
@@ -49,6 +51,7 @@ class Account:
             num_cached_tokens=self._num_cached_tokens,
             num_drafted=self._num_drafted,
             num_accepted=self._num_accepted,
+            num_drafts=self._num_drafts,
             decode_us=round(1e6 * self._decode_seconds),
             step_us=round(1e6 * self._step_seconds),
             drafting=counts.drafting,

@@ -21,6 +21,9 @@ class _Answer:
     text: TextStream
     signs: Mapping[int, str]  # of control tokens that stop strings name
     parser: AnswerParser | None
+    tells_tokens: bool = False
+    max_seconds: float | None = None
+    has_line: bool = False  # a line has ended in it
     timings: Timings | None = None  # of the first tokens; none have come while it is None
     first_token: float = 0.0
     last_token: float = 0.0
@@ -42,6 +45,14 @@ class _Answer:
     def mark(self, token: int) -> bytes | None:
         """Of a control token that the parser must see."""
         return self.parser.marks.get(token) if self.parser else None
+
+    def is_late(self, now: float) -> bool:
+        """It has had its time, and a line has ended in it: the rest of one would be of no use to whoever set it."""
+        return self.max_seconds is not None and self.has_line and now - self.first_token > self.max_seconds
+
+    def ids(self, tokens: list[int]) -> tuple[int, ...]:
+        """Of its new tokens, if they are wanted; the one that ends it says nothing."""
+        return tuple(token for token in tokens if token not in self.eos) if self.tells_tokens else ()
 
     def parts(self, text: str, is_last: bool = False) -> tuple[str, tuple[Part, ...]]:
         """What is for the person, and all that the text turned out to be, if that is wanted."""
@@ -73,7 +84,9 @@ class Answers:
     def begin(self, begun: Begun) -> None:
         stops = begun.stops
         text = TextStream(stops.texts, stops.stand_ins.values())
-        self._answers[begun.uid] = _Answer(begun.eos, text, stops.stand_ins, begun.parser)
+        self._answers[begun.uid] = _Answer(
+            begun.eos, text, stops.stand_ins, begun.parser, begun.tells_tokens, begun.max_seconds
+        )
 
     def say(self, stepped: Stepped) -> tuple[Output, ...]:
         """What the step has added, but for those that have ended before."""
@@ -98,14 +111,17 @@ class Answers:
     def _output(self, answer: _Answer, said: Said, now: float) -> Output:
         answer.take(said, now)
         text, new = self._read(answer, said)
-        if answer.text.stopped and not said.finish:
+        is_late = answer.is_late(now)
+        ids = answer.ids(said.tokens[:new])
+        if (answer.text.stopped or is_late) and not said.finish:
             self._on_stop(said.uid)
-        if said.finish or answer.text.stopped:
+        if said.finish or answer.text.stopped or is_late:
             assert answer.timings, "its first tokens came with the prompt's account"
-            return self._last(said.uid, answer, said.finish or Finish.STOP, answer.timings, text, new, said.prompt)
+            finish = said.finish or (Finish.LENGTH if is_late else Finish.STOP)
+            return self._last(said.uid, answer, finish, answer.timings, text, new, said.prompt, ids)
         logprobs = answer.logprobs.take(answer.text) if said.logprobs else ()
         text, parts = answer.parts(text)
-        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt, parts)
+        return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt, parts, ids)
 
     def _read(self, answer: _Answer, said: Said) -> tuple[str, int]:
         """What the tokens say, and how many of them belong to the answer: none behind its end."""
@@ -121,6 +137,7 @@ class Answers:
             if read.stopped:
                 break
         answer.num_said += num_new
+        answer.has_line = answer.has_line or "\n" in text
         return text, num_new
 
     def _last(
@@ -132,6 +149,7 @@ class Answers:
         text: str = "",
         num_new: int = 0,
         of_prompt: PromptLogprobs | None = None,
+        ids: tuple[int, ...] = (),
     ) -> Output:
         del self._answers[uid]
         text, parts = answer.parts(text + answer.text.finish(), is_last=True)
@@ -139,4 +157,4 @@ class Answers:
         logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
         finish = Finish.STOP if is_cut else finish
         account, stop = answer.account(prompt), answer.text.stop
-        return Output(uid, text, num_new, finish, account, logprobs, stop, of_prompt, parts)
+        return Output(uid, text, num_new, finish, account, logprobs, stop, of_prompt, parts, ids)

@@ -10,7 +10,7 @@ from backends.drafting.drafter import Drafter, LookupDrafter, ModelDrafter
 from backends.drafting.pace import Pace
 from backends.drafting.speculation import Speculation
 from backends.engine.embedder import Embedder
-from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped
+from backends.engine.news import Again, Begun, Ended, Lost, News, Said, Stepped, Told
 from backends.engine.prefix_cache import PrefixCache
 from backends.engine.room import SHORTEST_REST, is_memory_short
 from backends.engine.runner import KVFull, LoadedModel, Step
@@ -68,7 +68,9 @@ class Engine:
 
     def add(self, seq: Sequence, stops: Stops = NO_STOPS, parser: AnswerParser | None = None) -> None:
         self._sequences[seq.uid] = seq
-        self._tell(Begun(seq.uid, seq.eos, stops, parser))
+        self._tell(Begun(seq.uid, seq.eos, stops, parser, seq.tells_tokens, seq.max_seconds))
+        if seq.tells_progress:
+            self._tell(Told(seq.progress(perf_counter())))
         self._steady.end()
         self.scheduler.add(seq)
 
@@ -156,6 +158,8 @@ class Engine:
             if seq.clock.started is None:
                 seq.clock.started = now
                 seq.num_cached = seq.num_computed
+                if seq.tells_progress:
+                    self._tell(Told(seq.progress(now)))
         return steps
 
     def _make_room(self) -> None:
@@ -176,6 +180,9 @@ class Engine:
         said = [self._said(step, tokens, now) for step, tokens in zip(steps, sampled, strict=True) if tokens]
         prompts = [step for step, tokens in zip(steps, sampled, strict=True) if not tokens or len(step.tokens) > 1]
         num_prompt_tokens = sum(len(step.tokens) for step in prompts)
+        for step in prompts:
+            if step.seq.tells_progress and step.seq.num_completion <= 1:
+                self._tell(Told(step.seq.progress(now)))
         num_sampled = sum(map(len, sampled))
         self._tell(Stepped(said, num_sampled, num_prompt_tokens, now, decode_seconds, perf_counter() - begin))
         self._steady.begin()

@@ -9,7 +9,18 @@ from backends.chat.answer_parser import AnswerParser
 from backends.embedding import Embedded, Ranked
 from backends.engine.runner import Later
 from backends.engine.stops import Stops
-from backends.protocol import Cells, Drafting, Failed, Finish, KVLayout, Outputs, Processor, PromptLogprobs, Timings
+from backends.protocol import (
+    Cells,
+    Drafting,
+    Failed,
+    Finish,
+    KVLayout,
+    Outputs,
+    Processor,
+    Progress,
+    PromptLogprobs,
+    Timings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,8 @@ class Begun:
     eos: frozenset[int]
     stops: Stops
     parser: AnswerParser | None = None
+    tells_tokens: bool = False
+    max_seconds: float | None = None  # as in Generate
 
 
 class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen dataclass takes three times as long
@@ -91,9 +104,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """To be told as it is: the outcome of what is no answer."""
+    """To be told as it is: the outcome of what is no answer, or what is said before one."""
 
-    event: Embedded | Ranked | Failed | Outputs
+    event: Embedded | Ranked | Failed | Outputs | Progress
 
 
 News = Begun | Stepped | Again | Ended | Lost | Counts | Told

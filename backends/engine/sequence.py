@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backends.prompt_cache.state import Reuse, Tier
-from backends.protocol import Finish, Generate, Overflow, Priority, Timings, TokenLogprob
+from backends.protocol import Finish, Generate, Overflow, Priority, Progress, Timings, TokenLogprob
 
 MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so many times its context
 
@@ -37,7 +37,10 @@ class Sequence:
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
     num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
+    tells_tokens: bool = False  # as in Generate
+    max_seconds: float | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)  # of the second one and those that follow it
+    tells_progress: bool = False  # its reader wants to hear how far its prompt has been read
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
     window: int | None = None  # tokens that it may have before it rolls; None: it ends before that
     head: int = 0  # tokens at the beginning that stay
@@ -78,7 +81,10 @@ class Sequence:
             client=request.client,
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
+            tells_tokens=request.tells_tokens,
+            max_seconds=request.max_seconds,
             num_prompt_alternatives=request.prompt_logprobs,
+            tells_progress=request.tells_progress,
         )
         if request.overflow is Overflow.ROLL:
             seq.make_rolling(context, request.max_tokens)
@@ -152,6 +158,14 @@ class Sequence:
         del self.tokens[begin:end]
         self.num_rolled += end - begin
         return begin, end
+
+    def progress(self, now: float) -> Progress:
+        """now: seconds of time.perf_counter()."""
+        started = self.clock.started
+        if started is None:
+            return Progress(self.uid, self.num_prompt)
+        num_read = min(self.num_computed, self.num_prompt)
+        return Progress(self.uid, self.num_prompt, self.num_cached, num_read, 1000 * (now - started))
 
     def timings(self) -> Timings:
         """Up to its first token; what comes then is counted by who says it."""

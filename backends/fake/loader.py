@@ -20,6 +20,7 @@ from backends.protocol import (
     DraftMode,
     FailureKind,
     Generate,
+    Infill,
     KVLayout,
     Load,
     Message,
@@ -27,6 +28,7 @@ from backends.protocol import (
     Processor,
     Reads,
     Ready,
+    Vocabulary,
 )
 
 END, ANSWER, NUM_TOKENS = 256, 257, 258
@@ -67,6 +69,7 @@ class FakeModel:
                 careless_token, start.slots, cells, shares_cells=not in_streams, limit=limit, cell_step=STEP
             )
         self.pooler = FakePooler(Pooling.RANK if "-reranker" in load.model.name else Pooling.MEAN, context)
+        self._infills = "-fim" in load.model.name
         self._processor = Processor(1, 2, is_crowded=True) if "busy" in load.model.name else None
         self.ready = Ready(
             name=load.name,
@@ -93,6 +96,7 @@ class FakeModel:
             max_characters=context * LONGEST_PIECE,
             embedding=self.pooler.embedding,
             generates="-embedder" not in load.model.name,
+            vocabulary=Vocabulary(ends=(END,), num_tokens=NUM_TOKENS),
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
 
@@ -112,12 +116,20 @@ class FakeModel:
         prompt = request.prompt
         if isinstance(prompt, str):
             return [*prompt.encode()] if request.reads is Reads.BARE else [*prompt.encode(), ANSWER]
+        if isinstance(prompt, Infill):
+            return self._encode_infill(prompt)
         if all(isinstance(part, Message) for part in prompt):
             return self._encode_chat([part for part in prompt if isinstance(part, Message)])
         tokens = [part for part in prompt if isinstance(part, int)]
         if not tokens or not all(0 <= token < NUM_TOKENS for token in tokens):
             raise PromptError(FailureKind.BAD_REQUEST, f"Token ids must lie between 0 and {NUM_TOKENS - 1}.")
         return tokens
+
+    def _encode_infill(self, prompt: Infill) -> list[int]:
+        if not self._infills:
+            raise PromptError(FailureKind.NO_INFILL, f"“{self.ready.name}” cannot fill in.")
+        files = "".join(text for _, text in prompt.files)
+        return [*f"{files}user: {prompt.prefix}…{prompt.suffix}".encode(), ANSWER]
 
     def _encode_chat(self, messages: list[Message]) -> list[int]:
         tokens: list[int] = []
@@ -164,8 +176,9 @@ def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends
-    it once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-embedder…` makes vectors alone, `…-reranker…` scores instead,
-    `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step."""
+    it once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-fim…` fills in middles of
+    texts, `…-embedder…` makes vectors alone, `…-reranker…` scores instead, `…busy…` computes on one of two threads, and
+    `…20ms…` sleeps so long per step."""
     name = load.model.name
     report(0.5)
     if "bad" in name:

@@ -309,8 +309,8 @@ def _digest(cells: list[Cell]) -> bytes:
 
 def scripted_logprob(token: int, num_alternatives: int) -> TokenLogprob:
     """Each token at −0.25, and as alternatives the bytes that follow it, each one less likely by 1."""
-    others = tuple(Chance(bytes([(token + n) % 256]), -0.25 - n) for n in range(num_alternatives))
-    return TokenLogprob(bytes([token % 256]), -0.25, others)
+    others = tuple(Chance(bytes([(token + n) % 256]), -0.25 - n, (token + n) % 256) for n in range(num_alternatives))
+    return TokenLogprob(bytes([token % 256]), -0.25, others, token)
 
 
 def die(how: str) -> None:

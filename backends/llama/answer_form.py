@@ -63,6 +63,7 @@ def demands(request: Generate) -> bool:
 def _is_thinking(request: Generate, reasoning: Reasoning | None, end: str) -> bool:
     if reasoning is None:
         return False
-    if request.continues and request.prompt and isinstance(last := request.prompt[-1], Message):
+    prompt = request.prompt
+    if request.continues and isinstance(prompt, tuple) and prompt and isinstance(last := prompt[-1], Message):
         return reasoning.is_left_open(last.content)
     return reasoning.is_open(end)

@@ -132,6 +132,7 @@ def load_encoder(load: Load, header: Header, report: Callable[[float], None]) ->
             max_characters=max_tokens * model.vocabulary.longest_text(),
             embedding=pooler.embedding,
             generates=False,
+            vocabulary=model.vocabulary.facts(),
         )
         return EncoderModel(model, pooler, ready, load, None if on_gpu else threads, resources.pop_all())
 

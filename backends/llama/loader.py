@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 from backends.formats.gguf import makes_vectors
 from backends.llama import native
@@ -50,6 +51,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         template = chat_template(target.model.metadata.chat_template, words.named_tokens(), words.has_control)
         notes += template.probe(rendering)
         ready = _ready(load.name, target, draft, pooler.embedding, devices, time.perf_counter() - begin, tuple(notes))
+        ready = replace(ready, thinks=template.form.reasoning.name is not None)
         return LlamaModel(target, draft, pooler, ready, template, rendering, resources.pop_all())
 
 
@@ -102,4 +104,5 @@ def _ready(
         kv_layout_reason=layout.reason,
         max_characters=layout.context * model.vocabulary.longest_text(),
         embedding=embedding,
+        vocabulary=model.vocabulary.facts(),
     )

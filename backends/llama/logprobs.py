@@ -22,5 +22,5 @@ def logprob(row: Row, token: int, num_alternatives: int, piece: Callable[[int], 
     if num_alternatives:
         ids, values = best(row, num_alternatives)
         pairs = zip(ids.tolist(), (values - total).tolist(), strict=True)
-        alternatives = tuple(Chance(piece(other), value) for other, value in pairs)
-    return TokenLogprob(piece(token), float(row[token] - total), alternatives)
+        alternatives = tuple(Chance(piece(other), value, other) for other, value in pairs)
+    return TokenLogprob(piece(token), float(row[token] - total), alternatives, token)

@@ -1,10 +1,11 @@
-"""A request's prompt as token ids, whatever it comes as: a chat, a text, or token ids."""
+"""A request's prompt as token ids, whatever it comes as: a chat, a text, token ids, or what stands around a text."""
 
 from backends.engine.runner import PromptError, TooLong
+from backends.llama.infill_tokens import InfillTokens
 from backends.llama.prompt_tokens import PromptTokens
 from backends.llama.template import ChatTemplate
 from backends.llama.vocabulary import NativeVocabulary
-from backends.protocol import FailureKind, Generate, Message, Reads, Tool
+from backends.protocol import FailureKind, Generate, Infill, Message, Prompt, Reads, Tool
 from backends.sandbox.sandbox import Sandbox
 
 LONG = 100_000  # characters of a prompt whose reading holds others up: a tenth of a second and more
@@ -21,6 +22,7 @@ class PromptEncoder:
     def __init__(self, vocabulary: NativeVocabulary, template: ChatTemplate, rendering: Sandbox, for_long: Sandbox):
         """rendering: for chats; for_long: for those that are long, which it keeps from holding others up."""
         self._tokens = PromptTokens(vocabulary)
+        self._infills = InfillTokens(vocabulary, self._tokens)
         self.markers = self._tokens.markers
         self._vocabulary = vocabulary
         self._template = template
@@ -33,6 +35,10 @@ class PromptEncoder:
         if isinstance(prompt, str):
             self._check_length(prompt, context)
             tokens = self._tokens.of_text(prompt, reads_markers=request.special is not False)
+        elif isinstance(prompt, Infill):
+            for text in (prompt.prefix, prompt.suffix):
+                self._check_length(text, context)
+            tokens = self._infills.of(prompt, context, reads_markers=request.special is True)
         elif is_chat(prompt):
             tokens = self._encode_chat(request, context)
         else:
@@ -42,6 +48,7 @@ class PromptEncoder:
         return tokens
 
     def _encode_chat(self, request: Generate, context: int | None) -> list[int]:
+        assert isinstance(request.prompt, tuple)
         messages = tuple(part for part in request.prompt if isinstance(part, Message))
         sandbox = self._for_long if length(messages) > LONG else self._rendering
         tracked = request.special is not True
@@ -83,12 +90,14 @@ def _calls_and_tools(messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> 
     return texts + [text for tool in tools for text in (tool.name, tool.description, tool.parameters)]
 
 
-def is_chat(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> bool:
-    return not isinstance(prompt, str) and all(isinstance(part, Message) for part in prompt)
+def is_chat(prompt: Prompt) -> bool:
+    return isinstance(prompt, tuple) and all(isinstance(part, Message) for part in prompt)
 
 
-def length(prompt: tuple[Message, ...] | str | tuple[int, ...]) -> int:
+def length(prompt: Prompt) -> int:
     """In characters; of token ids none are read."""
     if isinstance(prompt, str):
         return len(prompt)
+    if isinstance(prompt, Infill):
+        return prompt.num_characters + prompt.num_characters_of_files
     return sum(len(part.content) for part in prompt if isinstance(part, Message))

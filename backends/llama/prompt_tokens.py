@@ -22,7 +22,7 @@ class PromptTokens:
     def of_text(self, text: str, reads_markers: bool) -> list[int]:
         """Of a raw prompt, as llama-server reads it if `reads_markers`; else as people's own text all of it."""
         tokens = self._read(text, () if reads_markers else ((0, len(text)),))
-        return self._begun(tokens) + (self._last if text else [])
+        return self.begun(tokens) + (self._last if text else [])
 
     def of_part(self, text: str, reads_markers: bool) -> list[int]:
         """Of a text as it is, without tokens that begin or end it."""
@@ -31,7 +31,7 @@ class PromptTokens:
     def of_chat(self, rendered: Rendered) -> list[int]:
         """Of a rendered chat, without a token at its end: it is not at its end."""
         said = rendered.said or ()
-        return self._begun(self._read(rendered.text, said if self.markers.are_said(rendered.text, said) else ()))
+        return self.begun(self._read(rendered.text, said if self.markers.are_said(rendered.text, said) else ()))
 
     def is_safe(self, rendered: Rendered, typed: Sequence[str], others: Sequence[str] = ()) -> bool:
         """False where a control token in it may be people's, and the template does not let it be known: they typed
@@ -52,7 +52,7 @@ class PromptTokens:
                 tokens += self._vocabulary.tokenize(text[part.begin : part.end], add_special=False, parse_special=False)
         return tokens
 
-    def _begun(self, tokens: list[int]) -> list[int]:
-        """With one, however many the text brings: templates that are kept by hand write one, too."""
+    def begun(self, tokens: list[int]) -> list[int]:
+        """With one token that begins a text, however many it brings: templates that are kept by hand write one, too."""
         num_own = next((i for i, token in enumerate(tokens) if [token] != self._first), len(tokens))
         return self._first + tokens[num_own:]

@@ -11,8 +11,10 @@ from backends.llama.binding import lib
 from backends.llama.log import NativeError
 from backends.llama.metadata import Metadata
 from backends.llama.special_tokens import SpecialTokens
+from backends.protocol import Vocabulary
 
 PIECE_BYTES = 256
+MAX_TEMPLATE = 2**18
 # llama.cpp cuts text into words by std::regex, which recurses for each character of a word: some 100,000 in a row
 # overflow the stack
 MAX_RUN, MAX_MARKER = 2000, 64
@@ -40,6 +42,19 @@ class NativeVocabulary:
             "unk_token": int(unknown) if unknown and unknown.isdecimal() else -1,
         }
         return {name: self.token_text(token) for name, token in tokens.items() if 0 <= token < self.num_tokens}
+
+    def facts(self) -> Vocabulary:
+        """A template of more than MAX_TEMPLATE characters is not told."""
+        template = self._metadata.chat_template
+        shown = template if template and len(template) <= MAX_TEMPLATE else None
+        marks = (lib.llama_vocab_fim_pre, lib.llama_vocab_fim_suf, lib.llama_vocab_fim_mid)
+        return Vocabulary(
+            tuple(self.named_tokens().items()),
+            tuple(sorted(self.ends())),
+            self.num_tokens,
+            shown,
+            fills_in=all(mark(self.pointer) >= 0 for mark in marks),
+        )
 
     def has_control(self, text: str) -> bool:
         """Whether one token is this text, and is no text for people."""

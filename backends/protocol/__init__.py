@@ -3,18 +3,21 @@
 The application sends `Load` first, then `Generate`, `Abort`, `Pause` and `Resume` as it likes, and `Close` to end the
 process.
 The engine answers with `Loading`… `Ready` (or `Failed` with no uid), then with one `Outputs` per step, `Reading` for
-a prompt that is only read, `Failed` for a request it refuses, and `Stats` about four times a second while it works.
+a prompt that is only read, `Progress` where it is wanted, `Failed` for a request it refuses, and
+`Stats` about four times a second while it works.
 From its very start, at least once a second and whatever it does, it says with a `Pulse` that it lives.
 """
 
 from backends.messages import Message, Tool, ToolCall
 from backends.protocol.failure import Failed, FailureKind
-from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Reads, Resume
+from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Prompt, Reads, Resume
+from backends.protocol.infill import Infill
 from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
 from backends.protocol.parts import Arguments, CallBegun, CallBroken, CallEnded, Markup, Part, Text, Thought
-from backends.protocol.ready import Embedding, Loading, Pooling, Ready
+from backends.protocol.progress import Progress
+from backends.protocol.ready import Embedding, Loading, Pooling, Ready, Vocabulary
 from backends.protocol.sampling import GREEDY, Grammar, GrammarKind, SamplingParams
 from backends.protocol.stats import Cells, DeviceMemory, Drafting, DraftSource, Processor, Pulse, Stats
 from backends.protocol.timings import MISS_SENTENCES, CacheMiss, Timings
@@ -49,6 +52,7 @@ __all__ = [
     "Generate",
     "Grammar",
     "GrammarKind",
+    "Infill",
     "KVLayout",
     "KVType",
     "Load",
@@ -63,6 +67,8 @@ __all__ = [
     "Pooling",
     "Priority",
     "Processor",
+    "Progress",
+    "Prompt",
     "PromptLogprobs",
     "Pulse",
     "Reading",
@@ -79,9 +85,10 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolChoice",
+    "Vocabulary",
     "quickly_packed",
 ]
 
 Request = Load | Generate | Abort | Close | Pause | Resume
 
-Event = Loading | Ready | Outputs | Reading | Failed | Stats | Pulse
+Event = Loading | Ready | Outputs | Reading | Failed | Progress | Stats | Pulse

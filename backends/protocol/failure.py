@@ -8,6 +8,7 @@ class FailureKind(StrEnum):
     CONTEXT_LENGTH = "context_length_exceeded"
     BAD_REQUEST = "bad_request"
     BAD_TEMPLATE = "bad_template"
+    NO_INFILL = "no_infill"  # the vocabulary has no tokens for it
     BAD_MODEL = "bad_model"
     OUT_OF_MEMORY = "out_of_memory"
     ENGINE_DIED = "engine_died"

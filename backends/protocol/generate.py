@@ -5,6 +5,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from backends.messages import Message, Tool
+from backends.protocol.infill import Infill
 from backends.protocol.sampling import Grammar, SamplingParams
 from backends.protocol.tool_choice import AS_IT_LIKES, ToolChoice
 
@@ -36,11 +37,15 @@ class Reads(StrEnum):
     BARE = "bare"
 
 
+Prompt = tuple[Message, ...] | str | tuple[int, ...] | Infill
+
+
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """One answer wanted. `prompt` is a chat for the model's template, a text, or token ids as they are."""
+    """One answer wanted. `prompt` is a chat for the model's template, a text, token ids as they are, or what stands
+    around the text that is wanted."""
 
-    prompt: tuple[Message, ...] | str | tuple[int, ...]
+    prompt: Prompt
     uid: int = 0  # given by the client that submits it
     sampling: SamplingParams = field(default_factory=SamplingParams)
     # None: until the model stops or the context is full; with Overflow.ROLL at most 8 times the context; 0: the prompt
@@ -66,6 +71,10 @@ class Generate:
     template_options: tuple[tuple[str, Any], ...] = ()  # what a chat's template may ask for: enable_thinking and others
     max_thoughts: int | None = None  # tokens, after which an answer must begin; None: no limit
     is_parsed: bool = False  # a chat's thoughts and calls are told apart from its text, as Output.parts
+    tells_tokens: bool = False  # the ids of its tokens are told beside the text
+    # seconds from its first token, after which it ends as soon as it has begun a line; None: no limit
+    max_seconds: float | None = None
+    tells_progress: bool = False  # `Progress` comes before the first Output
     reads: Reads | None = None  # nothing is decoded: a `Reading` of the prompt is all that comes
 
 

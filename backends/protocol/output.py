@@ -23,6 +23,7 @@ class Chance:
 
     piece: bytes
     logprob: float
+    token: int | None = None  # its id; None: not known
 
 
 @quickly_packed
@@ -33,6 +34,7 @@ class TokenLogprob:
     piece: bytes
     logprob: float
     alternatives: tuple[Chance, ...] = ()  # the likeliest, best first; the token itself may be among them
+    token: int | None = None  # its id; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Output:
     stop: str | None = None  # the stop string that ended the answer, the request's own or one of the chat's format
     prompt: PromptLogprobs | None = None  # with the first output, if wanted
     parts: tuple[Part, ...] = ()
+    tokens: tuple[int, ...] = ()  # ids of the new tokens but the one that ends the answer, if wanted
 
     @property
     def all_parts(self) -> tuple[Part, ...]:

@@ -1,6 +1,6 @@
 """How far a load is, and what was loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from backends.protocol.options import Adapter, KVLayout
@@ -32,6 +32,17 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What programs that read prompts themselves ask about a vocabulary."""
+
+    named: tuple[tuple[str, str], ...] = ()  # "bos_token" and others, as transformers calls them, and their texts
+    ends: tuple[int, ...] = ()  # tokens that end an answer
+    num_tokens: int = 0
+    chat_template: str | None = None  # as it lies in the file; None: there is none
+    fills_in: bool = False  # it has tokens for the middle of a text
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """What was loaded, and what the engine chose where the options left it open."""
 
@@ -60,6 +71,8 @@ class Ready:
     max_characters: int | None = None  # no longer text has so few tokens as the context holds; None: not known
     embedding: Embedding | None = None  # None: it makes no vectors
     generates: bool = True  # False: it was made for vectors alone
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    thinks: bool = False  # its template writes reasoning, or asks whether there shall be any
 
     @property
     def is_base(self) -> bool:

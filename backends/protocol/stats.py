@@ -77,6 +77,7 @@ class Stats:
     drafting: Drafting = Drafting()
     kv_layout: KVLayout = KVLayout.UNIFIED
     processor: Processor | None = None  # None: the GPU computes
+    num_drafts: int = 0  # times that guesses were checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class Timings:
         return MISS_SENTENCES[self.cache_miss].format(self.cache_n) if self.cache_miss else None
 
     @property
+    def prompt_per_second(self) -> float:
+        """Of the tokens that were decoded."""
+        return 1000 * self.prompt_n / self.prompt_ms if self.prompt_ms > 0 else 0.0
+
+    @property
     def predicted_per_second(self) -> float:
         """The first token belongs to the prompt's time, so n tokens have n - 1 intervals."""
         return 1000 * (self.predicted_n - 1) / self.predicted_ms if self.predicted_ms > 0 else 0.0

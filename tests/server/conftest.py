@@ -24,6 +24,8 @@ SECONDS = 20.0
 class Directory:
     """The loaded engines, the first one by default."""
 
+    keeper = None
+
     def __init__(self, supervisor: Supervisor):
         self._supervisor = supervisor
 
@@ -33,8 +35,14 @@ class Directory:
     def facts(self) -> dict[str, ModelFacts]:
         return {name: ModelFacts(name, is_loaded=True) for name in self.names()}
 
+    def engines(self) -> tuple[EngineHandle, ...]:
+        return self._supervisor.engines()
+
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
+
+    def answering(self, name: str) -> str | None:
+        return name if name in self.names() else None
 
     def loading(self) -> float | None:
         return self._supervisor.loading()

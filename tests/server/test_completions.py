@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from app.server.core.words import Source
+from app.server.openai.completions import CompletionRequest
+from backends.protocol import Finish, Output, Timings, TokenLogprob
+
 Says = Callable[[str], str]
 ANSWER = 257  # the fake model's token that an answer follows
 
@@ -54,3 +58,48 @@ def test_a_prompt_beyond_the_context_is_refused_or_loses_its_middle(port: Any) -
     assert answer["usage"]["prompt_tokens"] == kept
     assert answer["timings"]["rolled_n"] == len(prompt) - kept
     assert 1 <= answer["usage"]["completion_tokens"] <= 5
+
+
+def test_a_middle_is_filled_in_where_the_model_has_learnt_it(run: Any) -> None:
+    with run(coder="quick-fim", other="quick") as port:
+        filled = port.post("completions", model="coder", prompt=["a", "b"], suffix="c").json()
+        assert [choice["text"].split("”")[0] for choice in filled["choices"]] == ["You said “a…c", "You said “b…c"]
+        for stream in (False, True):
+            refused = port.post("completions", model="other", prompt="a", suffix="c", stream=stream)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["param"] == "suffix"
+            assert refused.json()["error"]["code"] == "no_infill"
+        assert port.post("completions", model="other", prompt="a", suffix="").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"prompt": [[5, 6]], "suffix": "c"}, "suffix"),
+        ({"prompt": "a", "suffix": "c", "echo": True}, "suffix"),
+        ({"prompt": "a", "best_of": 2, "n": 3}, "best_of"),
+        ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
+        ({"prompt": "a", "best_of": 9}, "best_of"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_by_name(port: Any, fields: dict[str, Any], named: str) -> None:
+    refused = port.post("completions", model="quick", **fields)
+    assert refused.status_code == 400
+    assert named in refused.json()["error"]["message"]
+
+
+def test_the_best_of_several_answers_are_the_likeliest(port: Any) -> None:
+    answer = port.post("completions", model="quick", prompt=["a", "b"], n=2, best_of=3, max_tokens=4).json()
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2, 3]
+    assert [choice["logprobs"] for choice in answer["choices"]] == [None] * 4
+    assert answer["usage"]["completion_tokens"] == 2 * 3 * 4, "all that were made count"
+    assert port.post("completions", model="quick", prompt="a", best_of=0, max_tokens=1).status_code == 200
+
+
+def test_answers_are_ranked_by_what_the_model_thought_of_their_tokens() -> None:
+    request = CompletionRequest.model_validate({"prompt": "a", "n": 2, "best_of": 3})
+    words = request.asked().words(Source("m"))
+    for index, (text, logprobs) in enumerate([("poor", (-3.0, -3.0)), ("best", (-0.1,)), ("good", (-0.5, -1.0))]):
+        tokens = tuple(TokenLogprob(b"x", logprob) for logprob in logprobs)
+        words.add(index, Output(0, text, len(tokens), Finish.STOP, Timings(), tokens))
+    assert [(choice["index"], choice["text"]) for choice in words.whole()["choices"]] == [(0, "best"), (1, "good")]

@@ -1,30 +1,50 @@
 """Who is let in. The rules alone first, then over a real port."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
-from app.server.auth import is_loopback, new_api_key
+from app.server.access import Access
+from app.server.auth import Authority, is_loopback, new_api_key
 from app.server.guard import Guard
 
 JSON = {"content-type": "application/json"}
 
 
-async def nothing(*_: Any) -> None:
-    raise AssertionError("not called")
-
-
-def refusal(
+def verdict(
     headers: dict[str, str],
     host: str = "127.0.0.1",
-    api_key: str | None = None,
+    authority: Authority = Authority(),  # noqa: B008
+    access: Access = Access(),  # noqa: B008
     method: str = "GET",
     path: str = "/v1/models",
-) -> int | None:
-    guard = Guard(nothing, host, api_key)
-    objection = guard.objection(method, path, httpx.Headers(headers, encoding="latin-1"))
-    return objection.status if objection else None
+    scheme: str = "http",
+) -> tuple[int, httpx.Headers]:
+    """Status and header of the answer: 200 of whoever is let in."""
+    sent: list[Any] = []
+
+    async def let_in(scope: Any, receive: Any, send: Any) -> None:
+        await Response(status_code=200)(scope, receive, send)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = httpx.Headers(headers, encoding="latin-1").raw
+    scope = {"type": "http", "method": method, "path": path, "scheme": scheme, "client": ("192.0.2.7", 1)}
+    lowered = [(name.lower(), value) for name, value in raw]
+    asyncio.run(Guard(let_in, host, authority, access)({**scope, "headers": lowered}, receive, send))
+    return sent[0]["status"], httpx.Headers(sent[0]["headers"])
+
+
+def refusal(headers: dict[str, str], api_key: str | None = None, **how: Any) -> int | None:
+    status, _ = verdict(headers, authority=Authority(given=api_key), **how)
+    return None if status == 200 else status
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8642", "localhost:1", "LocalHost", "[::1]", "[::1]:8642"])

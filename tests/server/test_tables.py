@@ -7,10 +7,14 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming as ChatStreams
 from openai.types.completion_create_params import CompletionCreateParamsBase as CompletionParams
 from openai.types.completion_create_params import CompletionCreateParamsStreaming as CompletionStreams
+from openai.types.responses.input_token_count_params import InputTokenCountParams as CountParams
+from openai.types.responses.response_create_params import ResponseCreateParamsBase as ResponseParams
+from openai.types.responses.response_create_params import ResponseCreateParamsStreaming as ResponseStreams
 
 from app.server.core.fields import Fields
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
+from app.server.responses.fields import CountRequest, ResponseRequest
 
 # of tools/server/README.md, /completion
 LLAMA_SERVER = """prompt temperature dynatemp_range dynatemp_exponent top_k top_p min_p n_predict n_indent n_keep n_cmpl
@@ -27,8 +31,17 @@ ROUTES: list[tuple[type[Fields], set[str]]] = [
     (ChatRequest, {*LLAMA_SERVER.split(), *LLAMA_SERVER_CHAT.split()} - {"prompt"}),
     (CompletionRequest, {*get_type_hints(CompletionParams), *get_type_hints(CompletionStreams)}),
     (CompletionRequest, set(LLAMA_SERVER.split())),
+    (ResponseRequest, {*get_type_hints(ResponseParams), *get_type_hints(ResponseStreams)}),
+    (CountRequest, {*get_type_hints(CountParams)}),
 ]
-IDS = ["openai chat", "llama-server chat", "openai completions", "llama-server completions"]
+IDS = [
+    "openai chat",
+    "llama-server chat",
+    "openai completions",
+    "llama-server completions",
+    "openai responses",
+    "openai input tokens",
+]
 
 
 @pytest.mark.parametrize(("request_type", "names"), ROUTES, ids=IDS)
@@ -41,6 +54,8 @@ def test_no_field_is_forgotten_and_none_is_in_two_lists(request_type: type[Field
 BODIES: dict[type[Fields], tuple[str, dict[str, Any]]] = {
     ChatRequest: ("chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}),
     CompletionRequest: ("completions", {"prompt": "Hi", "max_tokens": 1}),
+    ResponseRequest: ("responses", {"input": "Hi", "max_output_tokens": 1}),
+    CountRequest: ("responses/input_tokens", {"input": "Hi"}),
 }
 REFUSED = [(request_type, name) for request_type in BODIES for name in request_type.refused]
 

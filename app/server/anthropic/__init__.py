@@ -1,1 +1,1 @@
-"""Anthropic's dialect: /v1/messages and /v1/messages/count_tokens."""
+"""Anthropic's dialect: /v1/messages, /v1/messages/count_tokens, and /v1/models for its clients."""

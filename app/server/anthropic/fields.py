@@ -6,12 +6,13 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from app.server.anthropic.messages import ChatMessage, Content, texts
+from app.server.anthropic.output import Format, OutputConfig
 from app.server.anthropic.tools import Choice, OfferedTool, Thinking
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
-from app.server.core.tools import MAX_TOOLS, check_choice, thinking
-from backends.protocol import AS_IT_LIKES, Generate, Message, Reads, Tool, ToolChoice
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, check_choice, effort_option, thinking
+from backends.protocol import AS_IT_LIKES, Generate, Grammar, Message, Reads, Tool, ToolChoice
 
 MAX_MESSAGES = 10_000
 
@@ -25,8 +26,6 @@ class ChatFields(Fields):
     refused = {  # noqa: RUF012
         "context_management": Refused("the chat is read as it is sent"),
         "mcp_servers": Refused("no other computer is asked", ([],)),
-        "output_config": Refused("how hard a model thinks, and a format of its answer, cannot be chosen yet", ({},)),
-        "output_format": Refused("a format of the answer cannot be chosen yet"),
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
@@ -35,11 +34,26 @@ class ChatFields(Fields):
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: Choice | None = None
     thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    output_format: Format | None = Field(None, description="what output_config's format was called before")
 
     @model_validator(mode="after")
     def _calls_can_be_made(self) -> Self:
         check_choice(self.choice, self.offered)
         return self
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What holds the answer."""
+        form = (self.output_config and self.output_config.format) or self.output_format
+        return form.schema_ if form else None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the template is told of thinking."""
+        wish = None if self.thinking is None else self.thinking.type != "disabled"
+        effort = self.output_config.effort if self.output_config else None
+        return thinking(wish) | (effort_option(effort) if effort and wish is not False else {})
 
     @property
     def offered(self) -> tuple[Tool, ...]:
@@ -51,13 +65,12 @@ class ChatFields(Fields):
 
     def read(self) -> Generate:
         """All that makes the prompt."""
-        wish = None if self.thinking is None else self.thinking.type != "disabled"
         return Generate(
             self.prompt(),
             continues=self.continues,
             tools=self.offered,
             tool_choice=self.choice,
-            template_options=tuple(thinking(wish).items()),
+            template_options=tuple(self.options.items()),
         )
 
     def prompt(self) -> tuple[Message, ...]:
@@ -84,6 +97,12 @@ class MessagesRequest(ChatFields, SamplingFields):
     stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS)
     stream: bool | None = None
 
+    @model_validator(mode="after")
+    def _is_held_by_one(self) -> Self:
+        if self.grammar and self.choice.among(self.offered):
+            raise ValueError(GRAMMAR_AND_TOOLS)
+        return self
+
     def generate(self) -> Generate:
         stop: tuple[Any, ...] = tuple(each for each in self.stop_sequences or () if each)
         return replace(
@@ -92,5 +111,6 @@ class MessagesRequest(ChatFields, SamplingFields):
             max_tokens=min(self.max_tokens, MAX_TOKENS),
             stop=stop,
             max_thoughts=self.thinking.budget_tokens if self.thinking else None,
-            is_parsed=True,
+            grammar=self.grammar,
+            is_parsed=self.grammar is None,  # what a grammar holds is all answer
         )

@@ -8,7 +8,7 @@ from app.server.anthropic import errors
 from app.server.anthropic.blocks import CALL, TEXT, THOUGHT, Blocks, encode, event
 from app.server.core.choice import Choice, first_call_only
 from app.server.core.refusal import Refusal
-from app.server.core.words import Source, Words
+from app.server.core.words import Source, Wait, Words
 from backends.protocol import Finish, Output, Timings
 
 
@@ -26,6 +26,9 @@ class MessageWords(Words):
     def begin(self) -> bytes:
         """Nothing: what a message begins with is known with its first token."""
         return b""
+
+    def wait(self, wait: Wait) -> bytes:  # noqa: ARG002
+        return event("ping").encode()
 
     def add(self, index: int, output: Output) -> None:
         super().add(index, first_call_only(output) if self._takes_one else output)

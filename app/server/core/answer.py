@@ -31,13 +31,14 @@ class Asked:
 
 
 async def answer(request: Request, switchboard: Switchboard, asked: Asked) -> Response:
-    """A refusal is raised here, before a stream has begun."""
+    """What the engine refuses is raised here, before a stream has begun."""
     exchange = switchboard.connect(asked.model, asked.prompts)
     try:
+        if asked.streams:
+            await unless_disconnected(request.receive, exchange.begin())
+            return EventStream(exchange, asked.words)  # it closes the exchange
         await unless_disconnected(request.receive, exchange.open())
         words = asked.words(exchange.source)
-        if asked.streams:
-            return EventStream(exchange, words)  # it closes the exchange
         await unless_disconnected(request.receive, _add_up(words, exchange))
     except BaseException:
         exchange.close()

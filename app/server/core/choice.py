@@ -9,6 +9,7 @@ from backends.protocol import (
     CallBroken,
     CallEnded,
     Finish,
+    Markup,
     Output,
     Part,
     Thought,
@@ -42,6 +43,8 @@ class Choice:
     timings: Timings = field(default_factory=Timings)
     stop: str | None = None  # the stop string that ended it
     logprobs: list[TokenLogprob] = field(default_factory=list)  # not said yet
+    num_thought: int = 0  # tokens of thoughts
+    num_unsure: int = 0  # tokens whose text has not come yet, or only separates
 
     @property
     def text(self) -> str:
@@ -53,10 +56,25 @@ class Choice:
 
     def take(self, output: Output) -> None:
         """All but what it says, which a stream tells and forgets."""
+        self.count_thoughts(output)
         self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
         self.logprobs += output.logprobs
         self.finish, self.stop = output.finish, output.stop
         self.timings = output.timings or self.timings
+
+    def count_thoughts(self, output: Output) -> None:
+        """Text lags behind its tokens: they count with what comes of them."""
+        if output.parts:
+            self.num_unsure += output.num_tokens
+            if any(isinstance(part, Thought) for part in output.parts):
+                self.num_thought += self.num_unsure
+                self.num_unsure = 0
+            elif not all(isinstance(part, Markup) for part in output.parts):
+                self.num_unsure = 0
+        elif output.text:
+            self.num_unsure = 0
+        else:
+            self.num_unsure += output.num_tokens
 
     def keep(self, output: Output) -> None:
         """What it says, too."""

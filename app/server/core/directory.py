@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Protocol
 
 from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
+from app.server.core.keeping import ModelKeeper
 from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 from backends.protocol import Cells
@@ -14,6 +17,16 @@ from backends.protocol import Cells
 MAX_NAMED = 4  # models that a sentence names
 NUM_NEAR, LIKENESS = 3, 0.5
 MAX_COMPARED = 1000
+
+
+class Capability(StrEnum):
+    """What a model can be asked for, as far as its file tells. The values are Ollama's."""
+
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    TOOLS = "tools"
+    THINKING = "thinking"
+    INSERT = "insert"  # the middle of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class ModelFacts:
     is_base: bool | None = None
     cells: Cells | None = None
     is_embedder: bool | None = None
+    modified: datetime | None = None  # when its file was last written, in UTC
+    capabilities: frozenset[Capability] = frozenset()
 
 
 class ModelDirectory(Protocol):
@@ -46,8 +61,18 @@ class ModelDirectory(Protocol):
     def facts(self) -> Mapping[str, ModelFacts]:
         """By the same names, in their order."""
 
+    @property
+    def keeper(self) -> ModelKeeper | None:
+        """Of the models on disk; None: this port may not change them."""
+
+    def engines(self) -> Sequence[EngineHandle]:
+        """Those that are loaded or loading. Does not block, and loads none."""
+
     def engine(self, name: str | None) -> EngineHandle:
         """The engine of this name, loading it on demand; None: the only or first one. Raises UnknownModelError."""
+
+    def answering(self, name: str) -> str | None:
+        """The name of the model that would answer to this one; None: none would. Loads nothing."""
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""

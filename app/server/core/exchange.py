@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -13,20 +14,21 @@ from app.errors import EngineError, RequestError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
+from app.server.core.tally import Tally
 from app.server.core.threads import in_thread, start_thread
 from app.server.core.valve import Valve, cost
 from app.server.core.words import Source, fingerprint
 from backends.embedding import Embedded, Question, Ranked
-from backends.protocol import Failed, Finish, Generate, Output, Reading
+from backends.protocol import Failed, Finish, Generate, Output, Progress, Reading
 
 MAX_TAKEN = 16 << 10  # bytes at one go: a reader who does not read is noticed after each
 SLICE_SECONDS = 0.25  # how long a thread waits for a load before it asks whether anyone still does
 CALLED_OFF = "The answer was called off: the model was unloaded or the server stopped."
 
-Event = tuple[int, Output | Reading | Embedded | Ranked | Failed]
-Said = tuple[int, Output]
+HEADER_SECONDS = 2.0  # how long a stream's header waits for the engine's first word, which may be a refusal
 
-_clients = count(1)
+Event = tuple[int, Output | Progress | Reading | Embedded | Ranked | Failed]
+Said = tuple[int, Output]
 
 
 class Exchange:
@@ -47,23 +49,30 @@ class Exchange:
         load_seconds: float,
         mailbox: Mailbox,
         on_close: Callable[["Exchange"], None],
+        client: int,
+        tally: Tally,
     ):
+        """client: whose requests take turns with those of others at the engine."""
         self.source = Source(model or "")  # the engine itself once it is open
         self._directory = directory
         self._firsts: list[tuple[int, Question]] = []
         self._others: dict[int, list[tuple[int, Question]]] = {}  # by the index of their first
-        for first, *others in _numbered(requests, next(_clients)):
+        for first, *others in _numbered(requests, client):
             self._firsts.append(first)
             self._others[first[0]] = others
-        self._load_seconds = load_seconds
         self._mailbox = mailbox
         self._on_close = on_close
+        self._tally = tally
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None  # done when there are events
         self._first: list[Said] = []
+        self.progress: dict[int, Progress] = {}  # of each prompt, the newest
+        self.news: list[tuple[int, Progress]] = []  # all of them that no stream has taken yet
+        self._deadline = self._loop.time() + load_seconds
         self._pending = set(range(sum(map(len, requests))))
         self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
+        self._is_submitted = False
         self._uids: list[int] = []
         self._valve = Valve(self._pause_all, self._resume_all)
         # set on the loop, read by the thread that submits: each answer is aborted by one of the two
@@ -75,17 +84,44 @@ class Exchange:
         Raises UnknownModelError, EngineError when no engine is ready in time, and what iterating raises.
         """
         await self._submit_first()
-        self._valve.repeat()  # an answer may have begun before its number was known
-        self._first = await self._next()
+        while not self._first:
+            self._first = await self._next()
+
+    async def begin(self) -> None:
+        """For a reader who is to hear something soon: submit every prompt, and wait until the engine has accepted one
+        or refused it. A model that loads is not waited for, nor an engine that is busy: what fails later, iterating
+        raises.
+
+        Raises as `open`.
+        """
+        await self._try_once()
+        if self._is_submitted and not self._events:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEADER_SECONDS):
+                    await self._wait()
+        if self._events:
+            self._first = await self._next()
 
     async def _submit_first(self) -> None:
-        deadline = self._loop.time() + self._load_seconds
-        while (source := await in_thread(self._try_submit)) is None:
-            if self._called_off.is_set():
-                raise EngineError(CALLED_OFF)
-            if self._loop.time() > deadline:
-                raise EngineError("The model is still loading. Try again in a moment.")
-        self.source = source
+        while not self._is_submitted:
+            await self._try_once()
+
+    async def _try_once(self) -> None:
+        source = await in_thread(self._try_submit)
+        if source is not None:
+            self.source = source
+            self._is_submitted = True
+            self._valve.repeat()  # an answer may have begun before its number was known
+        elif self._called_off.is_set():
+            raise EngineError(CALLED_OFF)
+        elif self._loop.time() > self._deadline:
+            raise EngineError("The model is still loading. Try again in a moment.")
+
+    @property
+    def loading(self) -> float | None:
+        """How far its model is, from 0 to 1; None when it is there."""
+        handle = self._handle
+        return None if self._is_submitted or handle is None else handle.snapshot.fraction
 
     async def reading(self) -> Reading:
         """Instead of the answer, of a request that `reads`. Raises as `open`."""
@@ -97,6 +133,7 @@ class Exchange:
         """Of a request that is for vectors or scores of texts. Raises as `open`."""
         event = await self._only_word()
         assert isinstance(event, Embedded | Ranked)
+        self._tally.add_texts(self.source.model, event.num_tokens)
         return event
 
     async def _only_word(self) -> Reading | Embedded | Ranked:
@@ -109,18 +146,22 @@ class Exchange:
             raise RequestError(event.kind, event.message, event.numbers)
         if isinstance(event, Output):
             raise EngineError(CALLED_OFF)
+        assert not isinstance(event, Progress), "what is read or made into vectors tells of none"
         return event
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> list[Said]:
-        """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed."""
+        """Raises RequestError when the engine refuses a prompt or dies, EngineError when it was closed. An empty list:
+        there is news of a prompt."""
         first, self._first = self._first, []
         if first:
             return first
         if not self._pending:
             raise StopAsyncIteration
+        if not self._is_submitted:
+            await self._submit_first()
         return await self._next()
 
     def __enter__(self) -> Self:
@@ -161,6 +202,11 @@ class Exchange:
         num_bytes = 0
         while self._events and num_bytes < MAX_TAKEN:
             index, event = self._events[0]
+            if isinstance(event, Progress):
+                self._events.popleft()
+                self.progress[index] = event
+                self.news.append((index, event))
+                continue
             assert isinstance(event, Output | Failed), "reading() and vectors() are for others"
             if is_end := isinstance(event, Failed) or event.finish is Finish.ABORT:
                 if said:
@@ -175,6 +221,8 @@ class Exchange:
                 raise EngineError(CALLED_OFF)
             if event.finish:
                 self._pending.discard(index)
+                if event.timings:
+                    self._tally.add(self.source.model, event.timings)
             said.append((index, event))
         return said
 
@@ -188,14 +236,14 @@ class Exchange:
         """In a thread. The engine, or None when it is loading or coming back from a death."""
         handle = self._directory.engine(self.source.model or None)
         try:
-            ready = handle.wait_ready(SLICE_SECONDS)
             self._handle = handle
+            ready = handle.wait_ready(SLICE_SECONDS)
             self._submit_all(self._firsts)
         except EngineError:
             if handle.snapshot.state is EngineState.LOADING and not self._uids:
                 return None
             raise
-        return Source(handle.name, fingerprint(ready))
+        return Source(handle.name, fingerprint(ready), ready.vocabulary.ends)
 
     def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
         for index, request in requests:
@@ -227,7 +275,7 @@ class Exchange:
     def _submitted(self) -> list[tuple[EngineHandle, int]]:
         return [(self._handle, uid) for uid in list(self._uids) if self._handle]
 
-    def _hear(self, index: int, event: Output | Reading | Embedded | Ranked | Failed) -> None:
+    def _hear(self, index: int, event: Output | Progress | Reading | Embedded | Ranked | Failed) -> None:
         """On the engine's reader thread, which must not wait for a slow client."""
         self._mailbox.post(partial(self._put, (index, event)))
 
@@ -242,4 +290,10 @@ class Exchange:
 def _numbered(requests: Sequence[Sequence[Question]], client: int) -> list[list[tuple[int, Question]]]:
     """The requests with their indices: OpenAI counts all choices of one prompt before those of the next."""
     numbers = count()
-    return [[(next(numbers), replace(request, client=client)) for request in shared] for shared in requests]
+    return [[(next(numbers), _told(request, client)) for request in shared] for shared in requests]
+
+
+def _told(request: Question, client: int) -> Question:
+    if isinstance(request, Generate) and not request.reads:
+        return replace(request, client=client, tells_progress=True)
+    return replace(request, client=client)

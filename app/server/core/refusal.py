@@ -6,11 +6,15 @@ from typing import Any
 
 from app.errors import (
     EngineError,
+    HubError,
+    HubFault,
+    InstallError,
     ModelFileError,
     RequestError,
     SlipstreamError,
     UnknownModelError,
     UnloadableError,
+    UsageError,
 )
 from app.library.gguf import UnreadableFileError
 from app.server.core.limits import MAX_QUOTED
@@ -21,10 +25,13 @@ BODY_TOO_LARGE = "body_too_large"
 NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
 REFUSED = "refused"  # the type of our own validation errors, which may name the field themselves
 
+BUSY = {"Retry-After": "5"}  # seconds: an engine that died is back by then, if it comes back
+
 STATUS = {
     FailureKind.CONTEXT_LENGTH: 400,
     FailureKind.BAD_REQUEST: 400,
     FailureKind.BAD_TEMPLATE: 400,
+    FailureKind.NO_INFILL: 400,
     FailureKind.BAD_MODEL: 503,
     FailureKind.OUT_OF_MEMORY: 503,
     FailureKind.ENGINE_DIED: 503,
@@ -37,7 +44,8 @@ class Refusal(Exception):
     """Why a request is not served, without any dialect's words. The message is cut: a part of it may come from a
     request, a file or a template.
 
-    param: the field at fault. code: a word for programs.
+    param: the field at fault. code: a word for programs. numbers: of a prompt that is too long, its tokens and the
+    context's.
     """
 
     def __init__(
@@ -48,16 +56,19 @@ class Refusal(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        numbers: tuple[int, ...] = (),
     ):
         self.message = sentence(message)
         super().__init__(self.message)
         self.status = status
         self.param = param and as_name(param, MAX_QUOTED)
         self.code = code
+        self.numbers = numbers
         self.headers = dict(headers or {})
 
 
-BUG = Refusal(500, "The server met an error of its own. Its log says more.")
+CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request, or by a broken server
+BUG = Refusal(500, "The server met an error of its own. Its log says more.", headers=CLOSE)
 
 
 def from_slipstream(error: SlipstreamError) -> Refusal:
@@ -67,15 +78,21 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
         case RequestError(kind=FailureKind.CONTEXT_LENGTH, numbers=(prompt, context)):
             return _too_long(prompt, context)
         case RequestError():
-            return Refusal(STATUS[error.kind], str(error), code=error.kind.value)
+            status = STATUS[error.kind]
+            headers = CLOSE if status == 500 else BUSY if status == 503 else None
+            return Refusal(status, str(error), code=error.kind.value, headers=headers)
         case UnloadableError():
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
         case EngineError(crash=crash):
-            return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready")
+            return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready", headers=BUSY)
         case ModelFileError() if not isinstance(error, UnreadableFileError):
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
+        case HubError(kind=HubFault.NOT_FOUND):
+            return Refusal(404, str(error), param="model", code="model_not_found")
+        case UsageError() | InstallError():
+            return Refusal(400, str(error), param="model")
         case _:  # a model file that cannot be read now, and the like
-            return Refusal(503, str(error))
+            return Refusal(503, str(error), headers=BUSY)
 
 
 def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> Refusal:
@@ -112,4 +129,4 @@ def _too_long(prompt: int, context: int) -> Refusal:
         f"This model's maximum context length is {context} tokens, but your prompt has {prompt}. "
         "Shorten the prompt, or load the model with a larger context."
     )
-    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value)
+    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value, numbers=(prompt, context))

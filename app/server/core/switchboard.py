@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
-from app.server.core.directory import ModelDirectory, ModelFacts
+from app.errors import EngineError, UnknownModelError
+from app.inference.engine_handle import EngineHandle, EngineState
+from app.server.core.accounts import Accounts, Booking
+from app.server.core.client import CLIENT
+from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
 from app.server.core.exchange import Exchange
+from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
+from app.server.core.tally import Tally
 from app.server.core.threads import in_thread
 from backends.embedding import Question
 
@@ -13,27 +20,64 @@ from backends.embedding import Question
 class Switchboard:
     """Belongs to the server's loop; only `num_exchanges` may be read elsewhere."""
 
-    def __init__(self, directory: ModelDirectory, load_seconds: float):
+    def __init__(self, directory: ModelDirectory, load_seconds: float, folder: Path | None = None):
+        """folder: for what dialects keep from one request to the next; None: they keep it in memory."""
+        self.folder = folder
         self._directory = directory
         self._load_seconds = load_seconds
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop
-        self._exchanges: set[Exchange] = set()
+        self.tally = Tally()
+        self._accounts = Accounts()
+        self._exchanges: dict[Exchange, Booking] = {}
 
     @property
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
     def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
-        """For each prompt the requests that share it."""
+        """For each prompt the requests that share it. Raises Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
+        booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
         exchange = Exchange(
-            self._directory, model, requests, self._load_seconds, self._mailbox, self._exchanges.discard
+            self._directory, model, requests, self._load_seconds, self._mailbox, self._forget, booking.turn, self.tally
         )
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = booking
         return exchange
+
+    def _forget(self, exchange: Exchange) -> None:
+        """It may say more than once that it is over."""
+        if booking := self._exchanges.pop(exchange, None):
+            self._accounts.close(booking)
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
+
+    @property
+    def keeper(self) -> ModelKeeper | None:
+        """Of the models on disk; None: this port may not change them."""
+        return self._directory.keeper
+
+    async def engines(self) -> Sequence[EngineHandle]:
+        """Those that can answer now. Nothing is loaded for the question."""
+        handles = await in_thread(self._directory.engines)
+        return [handle for handle in handles if handle.snapshot.state is EngineState.READY]
+
+    async def loaded(self, model: str | None) -> EngineHandle:
+        """The engine of this name; None: the first. Raises UnknownModelError, and EngineError where none is loaded."""
+        engines = await self.engines()
+        if not engines:
+            raise EngineError("No model is loaded. Ask one for an answer, or load it in the window.")
+        if model is None:
+            return engines[0]
+        handle = next((each for each in engines if each.name == model), None)
+        if handle is None:
+            names = [each.name for each in engines]
+            raise UnknownModelError(unknown_name(model, names, names))
+        return handle
+
+    async def answering(self, name: str) -> str | None:
+        """The name of the model that would answer to this one; None: none would. Loads nothing."""
+        return await in_thread(partial(self._directory.answering, name))
 
     async def load(self, model: str | None) -> str:
         """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""

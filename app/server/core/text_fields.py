@@ -59,7 +59,7 @@ class AdapterScale(BaseModel):
 class TextFields(SamplingFields, GrammarFields):
     # how llama-server goes about it, whatever is answered
     ignored = frozenset(
-        {"cache_prompt", "dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep", "return_progress"}
+        {"cache_prompt", "dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep"}
         | {"sse_ping_interval", "timings_per_token"}
     )
     refused = {  # noqa: RUF012
@@ -83,6 +83,10 @@ class TextFields(SamplingFields, GrammarFields):
     n: Whole | None = Field(None, ge=1, le=MAX_CHOICES)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    return_progress: bool | None = Field(
+        None,
+        description="true: a stream tells in prompt_progress how far the prompt has been read, as llama-server does",
+    )
     draft: bool | None = Field(None, description="false: no speculative drafting for this answer")
     draft_length: Whole | None = Field(
         None,

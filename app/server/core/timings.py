@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backends.protocol import Timings
+from backends.protocol import Progress, Timings
 
 
 def timings_object(timings: Timings) -> dict[str, Any]:
@@ -22,6 +22,17 @@ def timings_object(timings: Timings) -> dict[str, Any]:
         "draft_n": timings.draft_n,
         "draft_accepted_n": timings.draft_accepted_n,
         "prompt_ms": round(timings.prompt_ms, 3),
+        "prompt_per_second": round(timings.prompt_per_second, 3),
         "predicted_ms": round(timings.predicted_ms, 3),
         "predicted_per_second": round(timings.predicted_per_second, 3),
+    }
+
+
+def progress_object(progress: Progress) -> dict[str, Any]:
+    """As llama-server's `prompt_progress`, of a prompt whose reading has begun."""
+    return {
+        "total": progress.num_prompt,
+        "cache": progress.num_cached,
+        "processed": progress.num_read,
+        "time_ms": round(progress.milliseconds),
     }

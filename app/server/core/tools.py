@@ -54,5 +54,10 @@ def thinking(wish: bool | str | None) -> dict[str, Any]:
     if wish is None:
         return {}
     thinks = wish not in (False, "none")
-    effort = {"reasoning_effort": NEAREST.get(wish, wish)} if thinks and isinstance(wish, str) else {}
+    effort = effort_option(wish) if thinks and isinstance(wish, str) else {}
     return {"enable_thinking": thinks, "thinking": thinks, **effort}
+
+
+def effort_option(effort: str) -> dict[str, str]:
+    """How hard it thinks, where it does."""
+    return {"reasoning_effort": NEAREST.get(effort, effort)}

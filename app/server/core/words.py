@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from app.errors import RequestError
 from app.server.core.choice import Choice
 from app.server.core.refusal import Refusal
 from app.server.core.valve import cost
-from backends.protocol import FailureKind, Output, Ready
+from backends.protocol import FailureKind, Output, Progress, Ready
 
 MAX_WHOLE = 64 << 20
 TOO_LARGE = f"The answer grew beyond {MAX_WHOLE >> 20} MB. Set max_tokens, or ask for it as a stream."
@@ -22,6 +23,7 @@ class Source:
 
     model: str
     fingerprint: str | None = None
+    ends: tuple[int, ...] = ()  # tokens that end an answer
 
 
 @lru_cache(maxsize=64)
@@ -29,6 +31,23 @@ def fingerprint(ready: Ready) -> str:
     what = ready.build, ready.name, ready.model_bytes, ready.device, ready.threads, ready.gpu_layers, ready.adapters
     kv_cache = ready.kv_type_k, ready.kv_type_v, ready.flash_attention, ready.kv_layout
     return f"fp_{hashlib.sha256(repr((what, kv_cache)).encode()).hexdigest()[:10]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why nothing has been said yet. loading: how far the model is, from 0 to 1; None when it is there. progress: of
+    the prompts that have been accepted."""
+
+    loading: float | None = None
+    progress: Sequence[Progress] = ()
+
+    @property
+    def sentence(self) -> str:
+        if self.loading is not None:
+            return f"loading the model, {self.loading:.0%}"
+        begun = [each for each in self.progress if each.num_read is not None]
+        num_read, num_prompt = sum(each.num_read or 0 for each in begun), sum(each.num_prompt for each in begun)
+        return f"reading the prompt, {num_read} of {num_prompt} tokens" if begun else "waiting for a place"
 
 
 class Words(ABC):
@@ -50,6 +69,14 @@ class Words(ABC):
         if self._bytes > MAX_WHOLE:
             raise RequestError(FailureKind.BAD_REQUEST, TOO_LARGE)
 
+    def wait(self, wait: Wait) -> bytes:
+        """What keeps a connection alive that hears nothing else for a while, and that no client takes for more."""
+        return f": {wait.sentence}\n\n".encode()
+
+    def read(self, index: int, progress: Progress) -> bytes:  # noqa: ARG002
+        """News of a prompt, for those who have asked for such."""
+        return b""
+
     @abstractmethod
     def begin(self) -> bytes: ...
 
@@ -63,4 +90,4 @@ class Words(ABC):
     def break_off(self, refusal: Refusal) -> bytes: ...
 
     @abstractmethod
-    def whole(self) -> dict[str, Any]: ...
+    def whole(self) -> dict[str, Any] | list[dict[str, Any]]: ...

@@ -1,46 +1,145 @@
 """The fields of llama-server's own routes, and how they become a Generate."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
-from app.server.core.prompt import PROMPT_SCHEMA, as_prompt
-from app.server.core.text_fields import MAX_MODEL, TextFields
+from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, MAX_MODEL, Prompt, TextFields
 from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS
+from app.server.llama_server.biases import Bias, as_biases
+from app.server.llama_server.prompt import SCHEMA, as_prompts
+from app.server.llama_server.settings import SAMPLERS
 from app.server.openai.messages import ChatMessage, messages
 from app.server.openai.tools import Object, OfferedTool
-from backends.protocol import Generate, Reads
+from backends.protocol import Generate, Infill, Reads
 
 MAX_READ = 2**20  # tokens
 MAX_MESSAGES = 10_000
+MAX_RESPONSE_FIELDS, MAX_FIELD_NAME = 64, 128
+MAX_FILES = 64
+MAX_MILLISECONDS = 24 * 3600 * 1000
+MAX_REQUESTS = 128  # prompts times completions
 
 Text = Annotated[str, AfterValidator(text)]
 Model = Annotated[Text, Field(max_length=MAX_MODEL)]
+FieldName = Annotated[Text, Field(min_length=1, max_length=MAX_FIELD_NAME)]
+BIAS_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}},
+        {"type": "array", "items": {"type": "array"}},
+    ]
+}
+
+OTHERS = {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}  # not in its documentation
+DONE = {"n_cmpl", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
+FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"], SAMPLERS]
 
 
-class CompletionRequest(TextFields):
-    refused = TextFields.refused | {
-        "n_probs": Refused("ask for logprobs at /v1/completions", (0,)),
-        "n": Refused("one answer at a time is given here", (1,)),
+class AnswerFields(TextFields):
+    """What /completion and /infill share."""
+
+    ignored = TextFields.ignored - {"timings_per_token"} | {
+        "backend_sampling",
+        "speculative.n_min",
+        "speculative.p_min",
+        "verbose",
+    }
+    refused = {name: refused for name, refused in TextFields.refused.items() if name not in DONE} | {
+        "samplers": Refused("the order of the filters is llama.cpp's", ([], *FIRST_BEAM)),
     }
 
-    prompt: Annotated[Any, PlainValidator(as_prompt), WithJsonSchema(PROMPT_SCHEMA)]
+    n: Whole | None = Field(None, ge=1, le=MAX_CHOICES, validation_alias=AliasChoices("n", "n_cmpl"))
+    n_probs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token; 0: none")
+    return_tokens: bool | None = Field(None, description="true: the ids of the answer's tokens, too")
+    t_max_predict_ms: Whole | None = Field(
+        None,
+        ge=-1,
+        le=MAX_MILLISECONDS,
+        description="after so long from the first token it ends as soon as it has a second line; 0: off",
+    )
+    response_fields: list[FieldName] | None = Field(
+        None, max_length=MAX_RESPONSE_FIELDS, description="only these of the answer; a/b: b of the object a"
+    )
+    timings_per_token: bool | None = None
+    logit_bias: Annotated[Any, PlainValidator(as_biases), WithJsonSchema(BIAS_SCHEMA)] | None = None
 
-    def wanted(self) -> Generate:
-        return self.generate(self.prompt)
+    @property
+    def num_alternatives(self) -> int | None:
+        return self.n_probs or None
+
+    @property
+    def biases(self) -> Sequence[Bias]:
+        return self.logit_bias or ()
+
+    def wanted(self, prompt: Prompt, biases: tuple[tuple[int, float], ...]) -> list[Generate]:
+        """One for each completion. biases: with those of texts as their tokens'."""
+        answers = self.choices(prompt)
+        return [replace(each, sampling=replace(each.sampling, logit_bias=biases)) for each in answers]
+
+    def generate(self, prompt: Prompt) -> Generate:
+        wanted = super().generate(prompt)
+        limit = self.t_max_predict_ms
+        return replace(
+            wanted,
+            tells_tokens=bool(self.return_tokens or self.stream),
+            max_seconds=limit / 1000 if limit and limit > 0 else None,
+        )
+
+
+class CompletionRequest(AnswerFields):
+    prompt: Annotated[Any, PlainValidator(as_prompts), WithJsonSchema(SCHEMA)]
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if len(self.prompt.prompts) * self.num_choices > MAX_REQUESTS:
+            raise ValueError(f"at most {MAX_REQUESTS} completions can be asked for at once")
+        return self
+
+
+class ExtraFile(Fields):
+    filename: Text | None = None
+    text: Text
+
+
+class InfillRequest(AnswerFields):
+    input_prefix: Text
+    input_suffix: Text
+    input_extra: list[ExtraFile] | None = Field(None, max_length=MAX_FILES, description="other files of the project")
+    prompt: Text | None = Field(None, description="stands behind the prefix")
+
+    def infill(self) -> Infill:
+        files = tuple((each.filename or "tmp", each.text) for each in self.input_extra or ())
+        return Infill(self.input_prefix + (self.prompt or ""), self.input_suffix, files)
 
 
 class TokenizeRequest(Fields):
-    content: Text
+    """llama-server's content, or vLLM's prompt; lm-eval asks in the second way."""
+
+    content: Text | None = None
+    prompt: Text | None = None
     model: Model | None = None
-    add_special: bool | None = Field(None, description="true: with the tokens that begin and end every prompt")
+    add_special: bool | None = Field(
+        None,
+        validation_alias=AliasChoices("add_special", "add_special_tokens"),
+        description="true: with the tokens that begin and end every prompt; the default of a prompt, not of a content",
+    )
     parse_special: bool | None = Field(None, description="false: control tokens in the text are read as text")
     with_pieces: bool | None = None
+    return_token_strs: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if (self.content is None) == (self.prompt is None):
+            raise ValueError("either content or prompt is expected")
+        return self
 
     def wanted(self) -> Generate:
-        reads = Reads.PROMPT if self.add_special else Reads.BARE
-        return Generate(self.content, special=self.parse_special is not False, reads=reads)
+        adds = self.add_special if self.add_special is not None else self.prompt is not None
+        read = self.content if self.content is not None else self.prompt or ""
+        return Generate(read, special=self.parse_special is not False, reads=Reads.PROMPT if adds else Reads.BARE)
 
 
 class DetokenizeRequest(Fields):
@@ -60,6 +159,7 @@ class TemplateRequest(Fields):
     model: Model | None = None
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     chat_template_kwargs: Object | None = Field(None, max_length=MAX_OPTIONS)
+    add_generation_prompt: bool | None = Field(None, description="false: only with an assistant's turn at the end")
 
     def wanted(self) -> Generate:
         last = self.messages[-1]

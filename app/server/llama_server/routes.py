@@ -1,5 +1,7 @@
-"""llama-server's own routes: POST /completion, /tokenize, /detokenize and /apply-template."""
+"""llama-server's own routes for text: /completion, /infill, /tokenize, /detokenize, /apply-template."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -7,40 +9,91 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
+from app.server.core.infill import refused_by_name
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
-from app.server.llama_server.fields import CompletionRequest, DetokenizeRequest, TemplateRequest, TokenizeRequest
+from app.server.llama_server.fields import (
+    AnswerFields,
+    CompletionRequest,
+    DetokenizeRequest,
+    InfillRequest,
+    TemplateRequest,
+    TokenizeRequest,
+)
+from app.server.llama_server.resolved import Resolver
 from app.server.llama_server.words import CompletionWords
-from backends.protocol import Reading
+from app.server.openai.chat import ChatRequest
+from app.server.openai.messages import messages
+from backends.protocol import Infill, Reading, Reads
 
 
 def llama_server_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
+    async def answered(
+        request: Request, body: AnswerFields, prompts: Sequence[str | tuple[int, ...] | Infill], are_several: bool
+    ) -> Response:
+        biases = await Resolver(request, switchboard, body.model).biases(body.biases)
+        wanted = [body.wanted(each, biases) for each in prompts]
+        words = partial(
+            CompletionWords,
+            wanted=[each for shared in wanted for each in shared],
+            streams=bool(body.stream),
+            are_several=are_several or body.num_choices > 1,
+            fields=tuple(body.response_fields or ()),
+            times_tokens=bool(body.timings_per_token),
+            tells_progress=bool(body.return_progress),
+        )
+        return await answer(request, switchboard, Asked(body.model, wanted, words, bool(body.stream)))
+
     @router.post("/completions", include_in_schema=False)
     @router.post("/completion", responses=streamed("text/event-stream"))
     async def complete(body: CompletionRequest, request: Request) -> Response:
-        wanted = body.wanted()
-        words = partial(CompletionWords, stops=wanted.stop)
-        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, bool(body.stream)))
+        """Several prompts, or several completions, are answered by a list."""
+        resolver = Resolver(request, switchboard, body.model)
+        prompts = [await resolver.prompt(each) for each in body.prompt.prompts]
+        return await answered(request, body, prompts, body.prompt.are_several)
+
+    @router.post("/infill", responses=streamed("text/event-stream"))
+    async def infill(body: InfillRequest, request: Request) -> Response:
+        with refused_by_name("input_suffix"):
+            return await answered(request, body, [body.infill()], are_several=False)
 
     @router.post("/tokenize")
     async def tokenize(body: TokenizeRequest, request: Request) -> dict[str, Any]:
         reading = await read(request, switchboard, body.model, body.wanted())
-        return {"tokens": _with_pieces(reading) if body.with_pieces else reading.tokens}
+        if body.prompt is None:
+            return {"tokens": _with_pieces(reading) if body.with_pieces else reading.tokens}
+        pieces = [piece.decode("utf-8", "replace") for piece in reading.pieces] if body.return_token_strs else None
+        context = await _context(switchboard, body.model)
+        counts = {"count": len(reading.tokens), "max_model_len": context}
+        return {**counts, "tokens": reading.tokens, "token_strs": pieces}
 
     @router.post("/detokenize")
     async def detokenize(body: DetokenizeRequest, request: Request) -> dict[str, str]:
-        if not body.tokens:
-            return {"content": ""}
-        return {"content": (await read(request, switchboard, body.model, body.wanted())).text}
+        """Under llama-server's name for it and vLLM's."""
+        said = (await read(request, switchboard, body.model, body.wanted())).text if body.tokens else ""
+        return {"content": said, "prompt": said}
 
     @router.post("/apply-template")
     async def apply_template(body: TemplateRequest, request: Request) -> dict[str, str]:
         """With the tokens that begin every prompt, as the vocabulary writes them."""
         return {"prompt": (await read(request, switchboard, body.model, body.wanted())).text}
 
+    @router.post("/chat/completions/input_tokens", include_in_schema=False)
+    @router.post("/v1/chat/completions/input_tokens")
+    async def count(body: ChatRequest, request: Request) -> dict[str, Any]:
+        """The tokens of a chat's prompt, without an answer."""
+        wanted = replace(body.generate(messages(body.messages)), reads=Reads.PROMPT)
+        reading = await read(request, switchboard, body.model, wanted)
+        return {"object": "response.input_tokens", "input_tokens": len(reading.tokens)}
+
     return router
+
+
+async def _context(switchboard: Switchboard, model: str | None) -> int:
+    ready = (await switchboard.loaded(model)).snapshot.ready
+    return ready.context if ready else 0
 
 
 def _with_pieces(reading: Reading) -> list[dict[str, Any]]:

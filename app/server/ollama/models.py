@@ -1,20 +1,27 @@
 """What is known of a model, in Ollama's words. What it has no word for is left out, what is not known is empty."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.server.core.directory import ModelFacts
 
-NEVER = "0001-01-01T00:00:00Z"  # Go's word for no time
+UNKNOWN = datetime.fromtimestamp(0, UTC)  # clients count the time since
+STAYS = timedelta(days=365)  # nothing unloads it by the clock
 THOUSANDS = ("", "K", "M", "B", "T")
 
 
 def named(id_: str, facts: ModelFacts) -> dict[str, Any]:
-    return {**_head(id_, facts), "modified_at": NEVER}
+    return {**_head(id_, facts), "modified_at": _modified(facts)}
 
 
 def loaded(id_: str, facts: ModelFacts) -> dict[str, Any]:
-    return {**_head(id_, facts), "expires_at": NEVER, "size_vram": 0, "context_length": facts.context or 0}
+    return {
+        **_head(id_, facts),
+        "expires_at": _time(datetime.now(UTC) + STAYS),
+        "size_vram": 0,
+        "context_length": facts.context or 0,
+    }
 
 
 def shown(facts: ModelFacts) -> dict[str, Any]:
@@ -30,9 +37,17 @@ def shown(facts: ModelFacts) -> dict[str, Any]:
         "template": "",
         "details": _details(facts),
         "model_info": {key: value for key, value in info.items() if value is not None},
-        "capabilities": ["embedding" if facts.is_embedder else "completion"],
-        "modified_at": NEVER,
+        "capabilities": sorted(facts.capabilities) or ["embedding" if facts.is_embedder else "completion"],
+        "modified_at": _modified(facts),
     }
+
+
+def _modified(facts: ModelFacts) -> str:
+    return _time(facts.modified or UNKNOWN)
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _head(id_: str, facts: ModelFacts) -> dict[str, Any]:

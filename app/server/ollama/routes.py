@@ -16,6 +16,7 @@ from app.server.ollama.models import loaded, named, shown
 from app.server.ollama.words import ChatWords, GenerateWords, OllamaWords, done, head
 from backends.protocol import Generate
 
+LATEST = ":latest"  # Ollama's own clients add it to names that have no tag
 VERSION = "0.13.0"  # of Ollama, whose routes these are: some clients look for a least one
 
 
@@ -56,14 +57,15 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/api/show")
     async def show(body: ShowRequest) -> dict[str, Any]:
-        return shown(_find(body.model, await switchboard.models()))
+        models = await switchboard.models()
+        name = await switchboard.answering(body.model) or await switchboard.answering(body.model.removesuffix(LATEST))
+        return shown(_find(name or body.model, models))
 
     return router
 
 
 def _find(name: str, models: Mapping[str, ModelFacts]) -> ModelFacts:
-    """Ollama's own clients add a tag to names that have none."""
-    facts = models.get(name) or models.get(name.removesuffix(":latest"))
+    facts = models.get(name)
     if facts is None:
         raise UnknownModelError(unknown_name(name, list(models), [id_ for id_, f in models.items() if f.is_loaded]))
     return facts

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from app.server.core.choice import Choice
 from app.server.core.refusal import Refusal
-from app.server.core.words import Source, Words
+from app.server.core.words import Source, Wait, Words
 from app.server.ollama import errors
 from backends.protocol import CallBroken, CallEnded, Output, Part, Text, Thought, Timings, ToolCall
 
@@ -25,6 +25,10 @@ class OllamaWords(Words):
 
     def begin(self) -> bytes:
         return b""
+
+    def wait(self, wait: Wait) -> bytes:  # noqa: ARG002
+        """A piece of nothing: its clients read every line as JSON."""
+        return f'{{"model":{self._model},"created_at":"{now()}",{self.said(quoted(""))},"done":false}}\n'.encode()
 
     def go_on(self, index: int, output: Output) -> bytes:
         choice = self.choices[index]

@@ -27,6 +27,7 @@ from backends.protocol import (
     CallBroken,
     Finish,
     Generate,
+    Markup,
     Output,
     Part,
     Text,
@@ -135,6 +136,7 @@ class ChatRequest(TextFields):
             ChatWords,
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
+            tells_progress=bool(self.return_progress),
             has_functions=bool(self.functions),
             takes_one=not self.choice.is_parallel,
         )
@@ -164,6 +166,7 @@ class ChatWords(OpenAIWords):
         super().__init__(*arguments, **named)
         self._takes_one = takes_one
         self._has_functions = has_functions
+        self._begun: set[int] = set()  # choices of which something was said
 
     def add(self, index: int, output: Output) -> None:
         super().add(index, first_call_only(output) if self._takes_one else output)
@@ -171,14 +174,18 @@ class ChatWords(OpenAIWords):
     def go_on(self, index: int, output: Output) -> bytes:
         return super().go_on(index, first_call_only(output) if self._takes_one else output)
 
-    def begin(self) -> bytes:
-        first = {"role": "assistant", "content": "", "refusal": None}
-        return "".join(self._chunk(encode(_choice(choice, delta=first))) for choice in self.choices).encode()
-
     def pieces(self, choice: Choice, output: Output) -> list[str]:
+        """As with OpenAI, whose turn it is comes first, with a content of "" if a text follows, else null."""
         if not output.parts:
-            return super().pieces(choice, output)
-        return [piece for part in output.parts if (piece := self._piece(choice, part))]
+            pieces, is_text = super().pieces(choice, output), True
+        else:
+            pieces = [piece for part in output.parts if (piece := self._piece(choice, part))]
+            is_text = not isinstance(output.parts[0], Thought | CallBegun | Markup)
+        if choice.index in self._begun or not (pieces or output.finish):
+            return pieces
+        self._begun.add(choice.index)
+        first = {"role": "assistant", "content": "" if is_text else None, "refusal": None}
+        return [_bare_choice(choice, first), *pieces]
 
     def _piece(self, choice: Choice, part: Part) -> str:
         match part:
@@ -206,8 +213,7 @@ class ChatWords(OpenAIWords):
     def text_choice(self, choice: Choice, said: str) -> str:
         if choice.logprobs:
             return encode(_choice(choice, delta={"content": said}))
-        delta = f'{{"content":{quoted(said)}}}'
-        return f'{{"index":{choice.index},"delta":{delta},"logprobs":null,"finish_reason":null}}'
+        return f'{{"index":{choice.index},"delta":{{"content":{quoted(said)}}},"logprobs":null,"finish_reason":null}}'
 
     def final_choice(self, choice: Choice) -> dict[str, Any]:
         return _choice(choice, self._finish(choice), delta={})
@@ -239,6 +245,11 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
         return await answer(request, switchboard, body.asked())
 
     return router
+
+
+def _bare_choice(choice: Choice, delta: dict[str, Any]) -> str:
+    """Logprobs are left to what follows."""
+    return encode({"index": choice.index, "delta": delta, "logprobs": None, "finish_reason": None})
 
 
 def _thought(text: str) -> dict[str, str]:

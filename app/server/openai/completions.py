@@ -1,23 +1,24 @@
 """POST /v1/completions: text or token ids go on, without a template."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
-from app.server.core.fields import Refused, Whole
+from app.server.core.fields import Whole, text
+from app.server.core.infill import refused_by_name
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
-from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
+from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, Prompt, TextFields
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import Ruler, completion_logprobs
 from app.server.openai.words import OpenAIWords, encode, quoted
-from backends.protocol import Finish, Generate, Output
+from backends.protocol import Finish, Generate, Infill, Output
 
 MAX_PROMPTS = 128
 
@@ -36,18 +37,47 @@ SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], LIST_SCHEMA]}
 
 class CompletionRequest(TextFields):
     ignored = IGNORED | {"chat_template_kwargs", "parse_tool_calls", "reasoning_format"}  # of chats
-    refused = REFUSED | {
-        "best_of": Refused("ask for n answers and choose", (1,)),
-        "suffix": Refused("text is only continued, not filled in", ("",)),
-    }
+    refused = REFUSED
 
     prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(SEVERAL_SCHEMA)]
     logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")
     echo: bool | None = Field(None, description="the prompt comes before the answer, with logprobs if they are wanted")
+    suffix: Annotated[str, AfterValidator(text)] | None = Field(
+        None, description="what stands behind the answer, for models that were trained to fill in"
+    )
+    best_of: Whole | None = Field(
+        None, ge=0, le=MAX_CHOICES, description="of so many answers the n are given that the model found likeliest"
+    )
+
+    @model_validator(mode="after")
+    def _the_best_are_chosen_at_the_end(self) -> Self:
+        if self.best_of and self.best_of < (self.n or 1):
+            raise ValueError("best_of must not be less than n")
+        if self.chooses and self.stream:
+            raise ValueError(
+                "best_of: the best answers are not known before all have ended, so they cannot be streamed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_middle_has_a_text_before_it(self) -> Self:
+        if self.suffix and not all(isinstance(each, str) for each in self.prompt):
+            raise ValueError("suffix: the prompt is a text, too, where the middle of one is wanted")
+        if self.suffix and self.echo:
+            raise ValueError("suffix: echo is for texts that are only gone on with")
+        return self
+
+    @property
+    def chooses(self) -> bool:
+        return (self.best_of or 0) > (self.n or 1)
 
     @property
     def num_alternatives(self) -> int | None:
-        return self.logprobs
+        return 0 if self.logprobs is None and self.chooses else self.logprobs
+
+    @property
+    def num_choices(self) -> int:
+        return max(self.n or 1, self.best_of or 0)
 
     def asked(self) -> Asked:
         words = partial(
@@ -55,9 +85,12 @@ class CompletionRequest(TextFields):
             num_prompts=len(self.prompt),
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
+            tells_progress=bool(self.return_progress),
             has_logprobs=self.logprobs is not None,
+            num_best=(self.n or 1) if self.chooses else None,
         )
-        return Asked(self.model, [self.choices(each) for each in self.prompt], words, bool(self.stream))
+        prompts = [Infill(each, self.suffix) if self.suffix else each for each in self.prompt]
+        return Asked(self.model, [self.choices(each) for each in prompts], words, bool(self.stream))
 
     def generate(self, prompt: Prompt) -> Generate:
         return replace(super().generate(prompt), prompt_logprobs=(self.logprobs or 0) if self.echo else None)
@@ -66,13 +99,19 @@ class CompletionRequest(TextFields):
 class CompletionWords(OpenAIWords):
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
 
-    def __init__(self, *arguments: Any, has_logprobs: bool = False, **named: Any):
+    def __init__(self, *arguments: Any, has_logprobs: bool = False, num_best: int | None = None, **named: Any):
+        """num_best: of each prompt's choices so many are given, the likeliest by their mean logprob; None: all."""
         super().__init__(*arguments, **named)
+        self._num_best = num_best
+        self._means = [Mean() for _ in self.choices]
         self._rulers = [Ruler() for _ in self.choices]
         self._has_logprobs = has_logprobs
         self._firsts: dict[int, bytes] = {}  # tokens of prompts that have no logprob, not said yet
 
     def add(self, index: int, output: Output) -> None:
+        if self._num_best is not None:
+            self._means[index].add(output)
+            output = output if self._has_logprobs else replace(output, logprobs=())
         super().add(index, self._echoed(index, output))
 
     def go_on(self, index: int, output: Output) -> bytes:
@@ -97,6 +136,16 @@ class CompletionWords(OpenAIWords):
     def final_choice(self, choice: Choice) -> dict[str, Any]:
         return self._choice(choice, "", choice.finish)
 
+    def told(self) -> list[Choice]:
+        if self._num_best is None:
+            return super().told()
+        prompts = (self.choices[at : at + self._num_choices] for at in range(0, len(self.choices), self._num_choices))
+        best = (sorted(each, key=self._likelihood, reverse=True)[: self._num_best] for each in prompts)
+        return [choice for chosen in best for choice in chosen]
+
+    def _likelihood(self, choice: Choice) -> float:
+        return self._means[choice.index].value
+
     def whole_choice(self, choice: Choice) -> dict[str, Any]:
         return self._choice(choice, choice.text, choice.finish)
 
@@ -107,11 +156,29 @@ class CompletionWords(OpenAIWords):
         return {"index": choice.index, "text": said, "logprobs": logprobs, "finish_reason": finish}
 
 
+@dataclass(slots=True)
+class Mean:
+    """Of the logprobs of an answer's tokens."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, output: Output) -> None:
+        self.total += sum(token.logprob for token in output.logprobs)
+        self.count += len(output.logprobs)
+
+    @property
+    def value(self) -> float:
+        """Of an answer without a token 0: the model was sure that there is nothing to say."""
+        return self.total / self.count if self.count else 0.0
+
+
 def completions_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/completions", responses=streamed("text/event-stream"))
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        return await answer(request, switchboard, body.asked())
+        with refused_by_name("suffix"):
+            return await answer(request, switchboard, body.asked())
 
     return router

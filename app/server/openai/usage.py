@@ -5,7 +5,7 @@ from typing import Any
 from backends.protocol import Timings
 
 
-def usage(timings: Timings) -> dict[str, Any]:
+def usage(timings: Timings, num_thought: int) -> dict[str, Any]:
     """What the port has no kind of is 0, as with OpenAI; drafts are told in `timings`."""
     num_prompt = timings.prompt_n + timings.cache_n
     return {
@@ -14,7 +14,7 @@ def usage(timings: Timings) -> dict[str, Any]:
         "total_tokens": num_prompt + timings.predicted_n,
         "prompt_tokens_details": {"cached_tokens": timings.cache_n, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": num_thought,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

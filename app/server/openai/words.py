@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from app.server.core.choice import Choice, total
 from app.server.core.refusal import Refusal
-from app.server.core.timings import timings_object
+from app.server.core.timings import progress_object, timings_object
 from app.server.core.words import Source, Words
 from app.server.openai import errors
 from app.server.openai.usage import usage
-from backends.protocol import Output
+from backends.protocol import Output, Progress
 
 __all__ = ["OpenAIWords", "encode", "quoted"]
 
@@ -28,11 +28,19 @@ class OpenAIWords(Words):
     kind: ClassVar[str]
     chunk_kind: ClassVar[str]
 
-    def __init__(self, source: Source, num_prompts: int = 1, num_choices: int = 1, includes_usage: bool = False):
+    def __init__(
+        self,
+        source: Source,
+        num_prompts: int = 1,
+        num_choices: int = 1,
+        includes_usage: bool = False,
+        tells_progress: bool = False,
+    ):
         """num_choices: of each prompt."""
         super().__init__(source, num_prompts * num_choices)
         self._num_choices = num_choices
         self._includes_usage = includes_usage
+        self._tells_progress = tells_progress
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -56,6 +64,12 @@ class OpenAIWords(Words):
     def begin(self) -> bytes:
         return b""
 
+    def read(self, index: int, progress: Progress) -> bytes:
+        if not self._tells_progress or progress.num_read is None:
+            return b""
+        told = f',"prompt_progress":{encode(progress_object(progress))}'
+        return self._chunk(self.text_choice(self.choices[index], ""), told).encode()
+
     def end(self) -> bytes:
         if not self._includes_usage:
             return DONE
@@ -68,10 +82,14 @@ class OpenAIWords(Words):
         return {
             **self._base,
             "object": self.kind,
-            "choices": [self.whole_choice(choice) for choice in self.choices],
+            "choices": [{**self.whole_choice(choice), "index": at} for at, choice in enumerate(self.told())],
             "usage": self._usage(),
             "timings": timings_object(total([choice.timings for choice in self.choices])),
         }
+
+    def told(self) -> list[Choice]:
+        """Those that are given, in their order."""
+        return self.choices
 
     def pieces(self, choice: Choice, output: Output) -> list[str]:
         """What is said, as choices that are JSON already."""
@@ -94,4 +112,5 @@ class OpenAIWords(Words):
         """As with OpenAI, a prompt counts once, however many choices it has."""
         prompts = total([choice.timings for choice in self.choices[:: self._num_choices]])
         num_said = sum(choice.timings.predicted_n for choice in self.choices)
-        return usage(replace(prompts, predicted_n=num_said))
+        num_thought = sum(choice.num_thought for choice in self.choices)
+        return usage(replace(prompts, predicted_n=num_said), num_thought)

@@ -1,0 +1,30 @@
+"""Whose request a task answers, as far as the port knows."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from app.server.auth import is_loopback
+
+KEY_NAME = "slipstream.key"  # in a request's state: what the key is called that let it in
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """address: of the other side, as the system tells it. key: the name of the key that was shown."""
+
+    address: str = ""
+    key: str | None = None
+
+    @property
+    def account(self) -> str:
+        """With whom this one shares what one may have."""
+        return f"key {self.key}" if self.key is not None else f"address {self.address}"
+
+    @property
+    def is_one_program(self) -> bool:
+        """Without a key, all programs of this machine look alike."""
+        return self.key is not None or not is_loopback(self.address)
+
+
+# set by the guard for the task that answers: what it asks of engines is accounted for without every route knowing of it
+CLIENT: ContextVar[Client] = ContextVar("client", default=Client())  # noqa: B039, it is a frozen value

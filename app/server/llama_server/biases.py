@@ -1,0 +1,41 @@
+"""Biases as llama-server takes them: of tokens, and of texts, which stand for each of their tokens."""
+
+from typing import Any
+
+from app.server.core.fields import MAX_INT, text
+
+MAX_BIASES = 1024
+MAX_TEXTS, MAX_LENGTH = 256, 256  # each text is read by itself
+MAX_BIAS = 100.0
+NEVER = -1e9  # what `false` means: the token does not come
+
+Bias = tuple[int | str, float]
+
+
+def as_biases(value: Any) -> tuple[Bias, ...]:
+    """[[token or text, bias], …], or OpenAI's object, whose keys are texts where they are no numbers."""
+    if isinstance(value, dict):
+        pairs = [(int(key) if key.isascii() and key.isdigit() else key, bias) for key, bias in value.items()]
+    elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        pairs = [(token, bias) for token, bias in value]
+    else:
+        raise ValueError("a list of pairs of a token and its bias is expected")
+    if len(pairs) > MAX_BIASES or sum(isinstance(token, str) for token, _ in pairs) > MAX_TEXTS:
+        raise ValueError(f"at most {MAX_BIASES} tokens and {MAX_TEXTS} texts can be biased")
+    return tuple((_token(token), _amount(bias)) for token, bias in pairs)
+
+
+def _token(token: Any) -> int | str:
+    if isinstance(token, str) and len(token) <= MAX_LENGTH:
+        return text(token)
+    if type(token) is int and 0 <= token <= MAX_INT:
+        return token
+    raise ValueError(f"a token is its id, from 0 up, or a text of at most {MAX_LENGTH} characters")
+
+
+def _amount(bias: Any) -> float:
+    if bias is False:
+        return NEVER
+    if type(bias) not in (int, float) or not -MAX_BIAS <= bias <= MAX_BIAS:
+        raise ValueError("a bias lies between -100 and 100, or is false")
+    return float(bias)

@@ -1,0 +1,259 @@
+"""Responses that were answered, so that the next may go on from them: in a SQLite file for their owner's eyes alone,
+bounded in number, bytes and age. What is deleted is overwritten with zeros."""
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from app.server.responses.items import CALL, Item, as_items
+from app.server.responses.output_items import COMPLETED
+from app.whole_file import changing_file
+from backends.ownership.private import make_private_file
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE responses (
+    id TEXT PRIMARY KEY, used INTEGER NOT NULL, bytes INTEGER NOT NULL, input TEXT NOT NULL, response TEXT NOT NULL
+);
+CREATE TABLE items (id TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
+"""
+SECONDS = 5.0  # to wait for another process that writes
+MAX_RESPONSES, MAX_BYTES, MAX_AGE = 2000, 64 << 20, 30 * 24 * 3600
+MAX_UNSAVED = 64  # that are remembered where the disk takes none
+MAX_HISTORY = 8 << 20  # characters of a conversation: as much as the body of a request
+EVICT = """
+DELETE FROM responses WHERE used < ? OR id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS held
+        FROM responses WINDOW newest AS (ORDER BY used DESC, rowid DESC)
+    ) WHERE place > ? OR held > ?
+)
+"""
+FORGET_ITEMS = "DELETE FROM items WHERE response NOT IN (SELECT id FROM responses)"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """input: its own items, without those of the responses before."""
+
+    input: list[Item]
+    response: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.response["id"])
+
+    @property
+    def previous(self) -> str | None:
+        previous = self.response.get("previous_response_id")
+        return previous if isinstance(previous, str) else None
+
+    @property
+    def answered(self) -> list[Item]:
+        """What goes into the prompts of those that go on from it: calls that were cut short do not."""
+        output = self.response["output"]
+        return as_items([item for item in output if item["type"] != CALL or item["status"] == COMPLETED])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    responses: int = MAX_RESPONSES
+    bytes: int = MAX_BYTES
+    age: float = MAX_AGE  # seconds since it was last gone on from
+
+
+@dataclass(slots=True)
+class ResponseStore:
+    """Its methods block, and may be called on any thread. path None: in memory, as long as this object lives.
+
+    Under a lock: what is not saved yet must be found by whoever asks for it, and deleted with the rest. Between two
+    changes nothing is open: another process may have the same file.
+    """
+
+    path: Path | None
+    bounds: Bounds = Bounds()
+    _unsaved: dict[str, Kept] = field(default_factory=dict)
+    _memory: sqlite3.Connection | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def remember(self, kept: Kept) -> None:
+        """At once, without waiting for the disk: `save` writes it down."""
+        self._unsaved[kept.id] = kept
+        if len(self._unsaved) > MAX_UNSAVED:
+            self._unsaved.pop(next(iter(self._unsaved)), None)
+
+    def save(self) -> None:
+        """What cannot be written now is tried again with the next one."""
+        with self._lock:
+            waiting = list(self._unsaved.values())
+            try:
+                with self._changing() as database:
+                    for kept in waiting:
+                        _insert(database, kept)
+                    _evict(database, self.bounds)
+            except (sqlite3.Error, OSError) as error:
+                log.warning("responses cannot be kept on disk: %s", error)
+                return
+            for kept in waiting:
+                self._unsaved.pop(kept.id, None)
+
+    def get(self, id_: str) -> Kept | None:
+        return self._read(id_, touches=False)
+
+    def delete(self, id_: str) -> bool:
+        """False when there is none. Raises OSError and sqlite3.Error when it could not be deleted."""
+        with self._lock:
+            was_unsaved = self._unsaved.pop(id_, None) is not None
+            with self._changing() as database:
+                was_kept = database.execute("DELETE FROM responses WHERE id = ?", (id_,)).rowcount > 0
+                database.execute(FORGET_ITEMS)
+            return was_unsaved or was_kept
+
+    def history(self, id_: str) -> list[Item] | None:
+        """Of this one and all before it, the inputs and what was answered. None: one of them is not there any more.
+
+        Raises TooLong."""
+        turns: list[list[Item]] = []
+        length, seen = 0, set()
+        next_: str | None = id_
+        while next_ is not None:
+            kept = None if next_ in seen else self._read(next_, touches=True)
+            if kept is None:
+                return None
+            seen.add(next_)
+            turn = [*kept.input, *kept.answered]
+            length += len(json.dumps(turn, ensure_ascii=False))
+            if length > MAX_HISTORY:
+                raise TooLong
+            turns.append(turn)
+            next_ = kept.previous
+        return [item for turn in reversed(turns) for item in turn]
+
+    def item(self, id_: str) -> Item | None:
+        """One that was answered, by its own id."""
+        for kept in list(self._unsaved.values()):
+            if found := _item(kept, id_):
+                return found
+        with self._lock, self._reading() as database:
+            row = database.execute("SELECT response FROM items WHERE id = ?", (id_,)).fetchone() if database else None
+        kept_with = self._read(row[0], touches=True) if row and isinstance(row[0], str) else None
+        return _item(kept_with, id_) if kept_with else None
+
+    def _read(self, id_: str, touches: bool) -> Kept | None:
+        if unsaved := self._unsaved.get(id_):
+            return unsaved
+        with self._lock, self._reading() as database:
+            if database is None:
+                return None
+            row = database.execute("SELECT input, response FROM responses WHERE id = ?", (id_,)).fetchone()
+            if row and touches:
+                database.execute("UPDATE responses SET used = ? WHERE id = ?", (int(time.time()), id_))
+        return _kept(*row) if row else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """None where there is nothing to read, or nothing that can be."""
+        if self._memory is None and (self.path is None or not self.path.exists()):
+            yield None
+            return
+        try:
+            with self._changing() as database:
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            log.warning("responses cannot be read: %s", error)
+            raise Unreadable from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Raises sqlite3.Error and OSError."""
+        if self.path is None:
+            self._memory = self._memory or _made_in_memory()
+            with self._memory:
+                yield self._memory
+            return
+        with changing_file(self.path, SECONDS), closing(self._opened()) as database, database:
+            yield database
+
+    def _opened(self) -> sqlite3.Connection:
+        """What is not as we wrote it is set aside, and a new one begun."""
+        assert self.path
+        try:
+            return _open(self.path)
+        except sqlite3.Error as error:
+            if not (isinstance(error, NotOurDatabase) or is_damage(error)):
+                raise
+            set_database_aside(self.path)
+            return _open(self.path)
+
+
+class TooLong(Exception):
+    """A conversation of more than MAX_HISTORY characters."""
+
+
+class Unreadable(Exception):
+    """The file with the responses could not be read now."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    clear_the_way(path)
+    if path.is_symlink():  # to whatever it leads, it is not written there
+        raise OSError(f"{path} is a link")
+    make_private_file(path)
+    database = sqlite3.connect(path, timeout=SECONDS)
+    try:
+        database.execute("PRAGMA secure_delete = ON")
+        if not check_schema(database, {VERSION: SCHEMA}):
+            _make(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _made_in_memory() -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:", check_same_thread=False)
+    _make(database)
+    return database
+
+
+def _make(database: sqlite3.Connection) -> None:
+    database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _insert(database: sqlite3.Connection, kept: Kept) -> None:
+    given, response = (json.dumps(value, ensure_ascii=False) for value in (kept.input, kept.response))
+    num_bytes = len(given.encode()) + len(response.encode())
+    row = (kept.id, int(time.time()), num_bytes, given, response)
+    database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?)", row)
+    ids = [(item["id"], kept.id) for item in kept.answered]
+    database.executemany("INSERT OR REPLACE INTO items VALUES (?, ?)", ids)
+
+
+def _evict(database: sqlite3.Connection, bounds: Bounds) -> None:
+    database.execute(EVICT, (int(time.time() - bounds.age), bounds.responses, bounds.bytes))
+    database.execute(FORGET_ITEMS)
+
+
+def _kept(given: object, response: object) -> Kept | None:
+    """None for what `save` cannot have written."""
+    if not isinstance(given, str) or not isinstance(response, str):
+        return None
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
+        kept = Kept(as_items(json.loads(given)), json.loads(response))
+        if kept.id and kept.answered is not None:
+            return kept
+    return None
+
+
+def _item(kept: Kept, id_: str) -> Item | None:
+    return next((item for item in kept.answered if item["id"] == id_), None)

@@ -1,0 +1,108 @@
+"""Responses on disk: bounded, for their owner alone, gone with delete."""
+
+import stat
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.server.responses.items import as_items
+from app.server.responses.store import Bounds, Kept, ResponseStore
+
+
+def kept(id_: str, said: str = "Yes", previous: str | None = None, size: int = 0) -> Kept:
+    content = [{"type": "output_text", "text": said, "annotations": []}]
+    output = [{"id": f"msg_{id_}", "type": "message", "role": "assistant", "status": "completed", "content": content}]
+    response: dict[str, Any] = {"id": id_, "output": output, "previous_response_id": previous}
+    return Kept(as_items(f"{id_}?{'x' * size}"), response)
+
+
+def add(store: ResponseStore, *responses: Kept) -> None:
+    for each in responses:
+        store.remember(each)
+        store.save()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "responses.sqlite3"
+
+
+def texts(items: Any) -> list[str]:
+    return [item["content"][0]["text"] for item in items]
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_a_conversation_is_found_from_its_end(file: Path, is_on_disk: bool) -> None:
+    store = ResponseStore(file if is_on_disk else None)
+    add(store, kept("a"), kept("b", "No", previous="a"))
+    store.remember(kept("c", "Perhaps", previous="b"))  # not written yet
+    assert texts(store.history("c")) == ["a?", "Yes", "b?", "No", "c?", "Perhaps"]
+    item = store.item("msg_a")
+    assert item is not None
+    assert texts([item]) == ["Yes"]
+    assert store.delete("a")
+    assert store.history("c") is None
+    assert store.item("msg_a") is None
+
+
+def test_another_process_finds_what_was_saved(file: Path) -> None:
+    add(ResponseStore(file), kept("a"))
+    assert ResponseStore(file).get("a") == kept("a") or texts(ResponseStore(file).history("a")) == ["a?", "Yes"]
+
+
+def test_what_was_used_last_stays(file: Path) -> None:
+    store = ResponseStore(file, Bounds(responses=2))
+    add(store, kept("a"), kept("b"), kept("c"))
+    assert [store.get(id_) is not None for id_ in "abc"] == [False, True, True]
+    assert store.item("msg_a") is None
+    few = ResponseStore(file, Bounds(bytes=1000))
+    add(few, kept("d", size=500), kept("e", size=500))
+    assert [few.get(id_) is not None for id_ in "bcde"] == [False, False, False, True]
+    old = ResponseStore(file, Bounds(age=-1))
+    add(old, kept("f"))
+    assert old.get("f") is None
+
+
+def test_what_is_deleted_is_in_the_file_no_more(file: Path) -> None:
+    store = ResponseStore(file)
+    add(store, kept("a", "a very private word"))
+    assert b"a very private word" in file.read_bytes()
+    assert store.delete("a")
+    assert b"a very private word" not in file.read_bytes()
+    assert not store.delete("a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are the folder's there")
+def test_nobody_else_may_read_it(file: Path) -> None:
+    add(ResponseStore(file), kept("a"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_not_ours_is_set_aside(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"no database at all, but long enough to be looked at" * 20)
+    store = ResponseStore(file)
+    add(store, kept("a"))
+    assert store.get("a")
+    assert list(file.parent.glob("responses.sqlite3.broken-*"))
+
+
+def test_where_the_disk_takes_nothing_it_is_remembered(file: Path) -> None:
+    file.parent.mkdir()
+    file.mkdir()
+    store = ResponseStore(file)
+    add(store, kept("a"), kept("b", previous="a"))
+    assert texts(store.history("b")) == ["a?", "Yes", "b?", "Yes"]
+
+
+def test_many_threads_lose_nothing(file: Path) -> None:
+    store = ResponseStore(file)
+    threads = [threading.Thread(target=add, args=(store, kept(f"r{n}"))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(ResponseStore(file).get(f"r{n}") for n in range(8))

@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,9 +64,13 @@ def driven(client: Client, server: Server) -> Iterator[Row]:
 def steps(client: Client, environment: Environment, server: Server) -> Iterator[Row]:
     model = things.smollm2().stem
     command = [*environment.command, str(DRIVES / client.drive), str(server.port), model, str(environment.folder)]
+    # for drives that compare with what our own commands say of the same file
+    own = {"SLIPSTREAM_PYTHON": sys.executable, "SLIPSTREAM_MODEL": str(things.smollm2())}
     fault = ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **own}
+        )
         said, fault = done.stdout, done.stderr.strip() if done.returncode else ""
     except subprocess.TimeoutExpired as late:
         said = (late.stdout or b"").decode("utf-8", "replace")

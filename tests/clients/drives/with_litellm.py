@@ -1,8 +1,10 @@
 """LiteLLM: one function over OpenAI's, Anthropic's and Ollama's dialects."""
 
 import json
+import os
 from typing import Any
 
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would ask the web for prices while it is imported
 import litellm
 from pydantic import BaseModel
 from steps import CALLED, KEY, MODEL, OPENAI, ROOT, run, step, temperature_in
@@ -25,6 +27,7 @@ TOOL: Any = {
 BY_OPENAI: Any = {"model": f"openai/{MODEL}", "api_base": OPENAI, "api_key": KEY, "num_retries": 0}
 BY_ANTHROPIC: Any = {"model": f"anthropic/{MODEL}", "api_base": ROOT, "api_key": KEY, "num_retries": 0}
 BY_OLLAMA: Any = {"model": f"ollama_chat/{MODEL}", "api_base": ROOT, "num_retries": 0}
+TOLD: Any = {"extra_headers": {"Content-Type": "application/json"}}
 
 
 class Colour(BaseModel):
@@ -133,10 +136,11 @@ def anthropic_tools() -> None:
     assert "city" in json.loads(call.function.arguments)
 
 
-@step("ollama: completion, and streamed")
+@step("ollama: completion, and streamed, with the body's type told")
 def by_ollama() -> None:
-    assert answered(**BY_OLLAMA)
-    assert streamed(**BY_OLLAMA)
+    """It sends bodies without a Content-Type, as a stranger's web page can, and our port asks for one."""
+    assert answered(**BY_OLLAMA, **TOLD)
+    assert streamed(**BY_OLLAMA, **TOLD)
 
 
 @step("an unknown model is NotFoundError")

@@ -48,11 +48,15 @@ def _breakers(value: Any) -> tuple[str, ...]:
 
 
 BIAS = {"type": "number", "minimum": -100, "maximum": 100}
-PAIR = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0, "maximum": MAX_INT}, BIAS], "minItems": 2}
+TOKEN = {"type": "integer", "minimum": 0, "maximum": MAX_INT}
+PAIR_SCHEMAS = [
+    {"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2}
+    for pair in ([TOKEN, BIAS], [{"type": "string"}, {"const": 0}])  # no token at all may have no bias
+]
 BIAS_SCHEMA = {
     "anyOf": [
         {"type": "object", "patternProperties": {"^[0-9]{1,9}$": BIAS}, "additionalProperties": {"const": 0}},
-        {"type": "array", "items": PAIR | {"maxItems": 2}, "maxItems": MAX_BIASES},
+        {"type": "array", "items": {"anyOf": PAIR_SCHEMAS}, "maxItems": MAX_BIASES},
     ]
 }
 BREAKER_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_BREAKER_LENGTH}

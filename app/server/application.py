@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from app.errors import SlipstreamError
 from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
 from app.server.core.switchboard import Switchboard
+from app.server.description import DescribedApplication
 from app.server.dialects import DIALECTS, NATIVE, refuse
 from app.server.native.routes import Native
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def create_application(switchboard: Switchboard, native: Native | None = None) -> FastAPI:
     # no pages for people: they would load scripts from elsewhere
-    app = FastAPI(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = DescribedApplication(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     for dialect in DIALECTS:
         for router in dialect.routers:
             app.include_router(router(switchboard), responses=dialect.failures)

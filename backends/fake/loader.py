@@ -106,6 +106,8 @@ class FakeModel:
     def texts(self, request: EmbeddingRequest) -> list[list[int]]:
         if isinstance(request, Rank):
             return [list(f"{request.query}\n{document}".encode()) for document in request.documents]
+        if not all(request.inputs):
+            raise PromptError(FailureKind.BAD_REQUEST, "A text is empty: there is nothing to make a vector of.")
         return [list(text.encode()) if isinstance(text, str) else list(text) for text in request.inputs]
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002

@@ -1,10 +1,12 @@
 """Drives other programs' clients against `slipstream serve` with SmolLM2, each installed in an environment of its own.
 
 `python -m tests.clients [NAME …]` writes tests/bench/results/clients.{json,md}; with names, the rows of those anew.
+`--pin NAME …` searches for the newest packages of those instead, and writes them to pins/.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,10 +29,16 @@ Row = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(client.name for client in CLIENTS))
-    names = parser.parse_args().names or [client.name for client in CLIENTS]
+    parser.add_argument("--pin", action="store_true", help="write down the newest packages, and drive nothing")
+    options = parser.parse_args()
+    names = options.names or [client.name for client in CLIENTS]
     chosen = [client for client in CLIENTS if client.name in names]
     if len(chosen) < len(set(names)):
         parser.error("there is no such client")
+    if options.pin:
+        for client in chosen:
+            print(client.pin(), flush=True)
+        return 0
     rows: list[Row] = []
     with running(slipstream(), Setting(things.smollm2(), CONTEXT, PARALLEL), pause=False) as server:
         for client in chosen:
@@ -56,9 +64,13 @@ def driven(client: Client, server: Server) -> Iterator[Row]:
 def steps(client: Client, environment: Environment, server: Server) -> Iterator[Row]:
     model = things.smollm2().stem
     command = [*environment.command, str(DRIVES / client.drive), str(server.port), model, str(environment.folder)]
+    # for drives that compare with what our own commands say of the same file
+    own = {"SLIPSTREAM_PYTHON": sys.executable, "SLIPSTREAM_MODEL": str(things.smollm2())}
     fault = ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **own}
+        )
         said, fault = done.stdout, done.stderr.strip() if done.returncode else ""
     except subprocess.TimeoutExpired as late:
         said = (late.stdout or b"").decode("utf-8", "replace")

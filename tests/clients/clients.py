@@ -1,6 +1,7 @@
 """The clients that are driven: what is installed for each, and the file in drives/ that uses it as its users would."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.clients import environments, sources
 from tests.clients.environments import Environment
@@ -8,7 +9,7 @@ from tests.clients.environments import Environment
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """packages: without versions, for the newest is what people install; the table says which came."""
+    """packages: of Python's without versions, for these stand in pins/NAME.txt (`--pin NAME` writes the newest)."""
 
     name: str
     packages: tuple[str, ...]
@@ -17,12 +18,24 @@ class Client:
 
     def install(self) -> Environment:
         """Raises NotInstalled."""
-        make = environments.node if self.drive.endswith(".mjs") else environments.python
+        make = environments.node if self.is_of_node else environments.python
         environment = make(self.name, self.packages)
         if self.source:
             sources.bring(environment.folder / "source", f"{self.source}=={environment.versions[self.source]}")
         return environment
 
+    def pin(self) -> Path | None:
+        """Raises NotInstalled. None where the versions stand here."""
+        return None if self.is_of_node else environments.pin(self.name, self.packages)
+
+    @property
+    def is_of_node(self) -> bool:
+        return self.drive.endswith(".mjs")
+
+
+LANGCHAIN = ("langchain", "langchain-openai", "langchain-anthropic", "langchain-ollama")
+LLAMA_INDEX = ("llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-openai-like")
+AI_SDK = ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "zod@4.6.7")
 
 OPENAI_SUITE = ("openai", "aiohttp", "pytest", "pytest-asyncio", "rich")
 
@@ -32,5 +45,12 @@ CLIENTS = (
     Client("anthropic", ("anthropic",), "with_anthropic.py"),
     Client("ollama", ("ollama",), "with_ollama.py"),
     Client("llm", ("llm",), "with_llm.py"),
-    Client("ai-sdk", ("ai", "@ai-sdk/openai-compatible", "zod"), "with_ai_sdk.mjs"),
+    Client("litellm", ("litellm",), "with_litellm.py"),
+    Client("langchain", LANGCHAIN, "with_langchain.py"),
+    Client("llama-index", LLAMA_INDEX, "with_llama_index.py"),
+    Client("pydantic-ai", ("pydantic-ai-slim[openai]",), "with_pydantic_ai.py"),
+    Client("instructor", ("instructor",), "with_instructor.py"),
+    Client("openai-agents", ("openai-agents",), "with_openai_agents.py"),
+    Client("lm-eval", ("lm-eval[api]",), "with_lm_eval.py"),
+    Client("ai-sdk", AI_SDK, "with_ai_sdk.mjs"),
 )

@@ -1,6 +1,7 @@
 """A place for each client outside the checkout, made once: a virtual environment, or a folder of npm's.
 
-They lie in $SLIPSTREAM_CLIENTS or ~/.cache/slipstream-clients. Knows packages, nothing of what is driven.
+They lie in $SLIPSTREAM_CLIENTS or ~/.cache/slipstream-clients. Which versions stand in pins/, so that pip searches for
+nothing. Knows packages, nothing of what is driven.
 """
 
 import json
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 1800  # seconds for one client's packages
+PINS = Path(__file__).parent / "pins"
 VERSIONS = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
 
 
@@ -34,27 +36,43 @@ def home() -> Path:
 
 
 def python(name: str, packages: tuple[str, ...]) -> Environment:
-    """Raises NotInstalled."""
+    """packages: requirements, whose versions and those of what they need are pinned. Raises NotInstalled."""
     folder = home() / name
     interpreter = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if _is_missing(folder, packages):
+    pins = PINS / f"{name}.txt"
+    wanted = "\n".join([*packages, pins.read_text("utf-8")])
+    if _is_missing(folder, wanted):
         _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], name)
         # our pip, and no bytecode for modules that nothing imports: minutes less for the large ones
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(interpreter)]
-        _run([*pip, "install", "-q", "--no-compile", *packages], name)
-        _stamp(folder).write_text("\n".join(packages), "utf-8")
-    versions = _run([str(interpreter), "-c", VERSIONS, *packages], name)
+        _run([*pip, "install", "-q", "--no-compile", "-c", str(pins), *packages], name)
+        _stamp(folder).write_text(wanted, "utf-8")
+    names = [package.partition("[")[0] for package in packages]
+    versions = _run([str(interpreter), "-c", VERSIONS, *names], name)
     return Environment((str(interpreter),), folder, json.loads(versions))
 
 
+def pin(name: str, packages: tuple[str, ...]) -> Path:
+    """Search for the newest of all that `packages` need, and write it down. Minutes. Raises NotInstalled."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    how = ["--dry-run", "--ignore-installed", "--prefer-binary", "--report", "-"]
+    found = json.loads(_run([*pip, *how, *packages], name))["install"]
+    lines = sorted(f"{one['metadata']['name'].lower()}=={one['metadata']['version']}" for one in found)
+    path = PINS / f"{name}.txt"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
 def node(name: str, packages: tuple[str, ...]) -> Environment:
-    """Raises NotInstalled."""
+    """packages: each NAME@VERSION. Raises NotInstalled."""
     folder = home() / name
-    if _is_missing(folder, packages):
+    wanted = "\n".join(packages)
+    if _is_missing(folder, wanted):
         folder.mkdir(parents=True)
         _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages], name)
-        _stamp(folder).write_text("\n".join(packages), "utf-8")
-    return Environment(("node",), folder, {package: _npm_version(folder, package) for package in packages})
+        _stamp(folder).write_text(wanted, "utf-8")
+    names = [package.rpartition("@")[0] for package in packages]
+    return Environment(("node",), folder, {name: _npm_version(folder, name) for name in names})
 
 
 def _npm_version(folder: Path, package: str) -> str:
@@ -62,15 +80,15 @@ def _npm_version(folder: Path, package: str) -> str:
     return str(manifest["version"])
 
 
-def _is_missing(folder: Path, packages: tuple[str, ...]) -> bool:
-    """Nothing whole is there for them; what was left half-way is removed."""
+def _is_missing(folder: Path, wanted: str) -> bool:
+    """Nothing whole is there with these packages and pins; what was left half-way is removed."""
     stamp = _stamp(folder)
-    if stamp.is_file() and stamp.read_text("utf-8") == "\n".join(packages):
+    if stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return False
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    print(f"Bringing {', '.join(packages)}, once, to {folder} …", flush=True)
+    print(f"Bringing the client to {folder}, once …", flush=True)
     return True
 
 

@@ -143,10 +143,10 @@ def says() -> Callable[[str], str]:
 
 
 @contextmanager
-def serve(supervisor: Supervisor, load_seconds: float = SECONDS) -> Iterator[Port]:
+def serve(supervisor: Supervisor, load_seconds: float = SECONDS, directory: Directory | None = None) -> Iterator[Port]:
     """A port for these engines, which end with it."""
     watch = Watch(supervisor)
-    server = Server(Directory(supervisor), load_seconds=load_seconds)
+    server = Server(directory or Directory(supervisor), load_seconds=load_seconds)
     url = server.start(port=0)
     try:
         with httpx.Client(base_url=url, timeout=SECONDS) as client:

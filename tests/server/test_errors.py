@@ -1,6 +1,8 @@
 """Whatever is wrong with a request, the answer has OpenAI's shape and one clear sentence."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -191,3 +193,24 @@ def test_the_description_tells_of_every_failure_in_the_shape_that_it_has(port: A
         response = port.client.request("PUT", path.replace("{name}", "x"), json={})
         assert response.status_code == 405
         assert response.json().keys() == failure["properties"].keys()
+
+
+def test_the_description_tells_bounds_in_the_words_of_json_schema(port: Any) -> None:
+    described = port.client.get("/openapi.json")
+    schemas = described.json()["components"]["schemas"]
+    top_k = next(schema for name, schema in schemas.items() if name.endswith("CompletionRequest"))["properties"][
+        "top_k"
+    ]
+    assert {"type": "integer", "minimum": -1, "maximum": 2**31 - 1} in top_k["anyOf"]
+    assert not re.search(r'"(ge|le|gt|lt)":', described.text)
+    for each in objects(schemas):
+        assert not {"minLength", "maxLength"} & set(each)
+
+
+def objects(described: Any) -> Iterator[dict[str, Any]]:
+    """All schemas of objects in it."""
+    if isinstance(described, dict) and described.get("type") == "object":
+        yield described
+    inner = described.values() if isinstance(described, dict) else described if isinstance(described, list) else ()
+    for each in inner:
+        yield from objects(each)

@@ -194,6 +194,8 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"dry_base": 0.5},
         {"dry_multiplier": float("nan")},
         {"dry_allowed_length": -1},
+        {"logit_bias": {"no token": False}},
+        {"logit_bias": {"7": True}},
         {"dry_sequence_breakers": "."},
         {"dry_sequence_breakers": [""]},
         {"dry_sequence_breakers": ["."] * 17},

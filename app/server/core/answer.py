@@ -17,7 +17,7 @@ from backends.protocol import Generate
 
 def streamed(media_type: str) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI tells of a route that answers at once or as a stream."""
-    return {200: {"description": "The answer, or its stream.", "content": {media_type: {"schema": {"type": "string"}}}}}
+    return {200: {"description": "The answer, or its stream.", "content": {media_type: {}}}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,32 @@ def _format(value: Any) -> Grammar | None:
 
 
 OBJECT = WithJsonSchema({"type": "object"})
+FORMAT_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "properties": {"type": {"const": "text"}}, "required": ["type"]},
+        {
+            "type": "object",
+            "properties": {"type": {"const": "json_object"}, "schema": {"type": "object"}},
+            "required": ["type"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "json_schema"},
+                "json_schema": {
+                    "type": "object",
+                    "properties": {"schema": {"type": "object"}},
+                    "required": ["schema"],
+                },
+            },
+            "required": ["type", "json_schema"],
+        },
+    ]
+}
 
 
 class GrammarFields(Fields):
-    response_format: Annotated[Any, PlainValidator(_format), OBJECT] | None = None
+    response_format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
     json_schema: Annotated[Any, PlainValidator(schema), OBJECT] | None = None
     grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")
     guided_regex: Text | None = None

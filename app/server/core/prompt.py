@@ -4,7 +4,7 @@ from typing import Any
 
 from app.server.core.fields import MAX_INT, text
 
-TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer"}}
+TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": MAX_INT}, "minItems": 1}
 PROMPT_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, TOKENS_SCHEMA]}
 
 

@@ -27,14 +27,15 @@ def _biases(value: Any) -> tuple[tuple[int, float], ...]:
         raise ValueError("an object of token ids and biases is expected")
     if len(pairs) > MAX_BIASES:
         raise ValueError(f"at most {MAX_BIASES} tokens can be biased")
+    for _, bias in pairs:
+        if type(bias) not in (int, float) or not -100 <= bias <= 100:
+            raise ValueError("a bias lies between -100 and 100")
     return tuple(_bias(token, bias) for token, bias in pairs if not (isinstance(token, str) and bias == 0))
 
 
-def _bias(token: Any, bias: Any) -> tuple[int, float]:
+def _bias(token: Any, bias: float) -> tuple[int, float]:
     if type(token) is not int or not 0 <= token <= MAX_INT:
         raise ValueError("keys are token ids, from 0 up")
-    if type(bias) not in (int, float) or not -100 <= bias <= 100:
-        raise ValueError("a bias lies between -100 and 100")
     return token, float(bias)
 
 
@@ -46,8 +47,20 @@ def _breakers(value: Any) -> tuple[str, ...]:
     return tuple(text(item) for item in value)
 
 
-BIAS_SCHEMA = {"type": "object", "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}
-BREAKERS_SCHEMA = {"type": "array", "items": {"type": "string"}}
+BIAS = {"type": "number", "minimum": -100, "maximum": 100}
+TOKEN = {"type": "integer", "minimum": 0, "maximum": MAX_INT}
+PAIR_SCHEMAS = [
+    {"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2}
+    for pair in ([TOKEN, BIAS], [{"type": "string"}, {"const": 0}])  # no token at all may have no bias
+]
+BIAS_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "patternProperties": {"^[0-9]{1,9}$": BIAS}, "additionalProperties": {"const": 0}},
+        {"type": "array", "items": {"anyOf": PAIR_SCHEMAS}, "maxItems": MAX_BIASES},
+    ]
+}
+BREAKER_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_BREAKER_LENGTH}
+BREAKERS_SCHEMA = {"type": "array", "items": BREAKER_SCHEMA, "maxItems": MAX_BREAKERS}
 Biases = Annotated[Any, PlainValidator(_biases), WithJsonSchema(BIAS_SCHEMA)]
 Breakers = Annotated[Any, PlainValidator(_breakers), WithJsonSchema(BREAKERS_SCHEMA)]
 

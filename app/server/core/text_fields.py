@@ -35,7 +35,8 @@ def _stops(value: Any) -> tuple[str, ...]:
     return tuple(text(stop) for stop in texts if stop)
 
 
-STOP_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+ONE_STOP = {"type": "string", "maxLength": MAX_STOP_LENGTH}
+STOP_SCHEMA = {"anyOf": [ONE_STOP, {"type": "array", "items": ONE_STOP, "maxItems": MAX_STOPS}]}
 Stops = Annotated[Any, PlainValidator(_stops), WithJsonSchema(STOP_SCHEMA)]
 TokenLimit = Annotated[Whole, Field(ge=-1, le=MAX_INT)]
 

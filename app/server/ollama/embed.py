@@ -26,7 +26,8 @@ def _inputs(value: Any) -> tuple[str, ...]:
     return tuple(map(_prompt, several))
 
 
-INPUT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+SEVERAL_SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": MAX_TEXTS}
+INPUT_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, SEVERAL_SCHEMA]}
 
 
 class EmbedFields(Fields):
@@ -46,7 +47,7 @@ class EmbedRequest(EmbedFields):
 
 
 class ElderRequest(EmbedFields):
-    prompt: Annotated[str, PlainValidator(_prompt), WithJsonSchema({"type": "string"})]
+    prompt: Annotated[str, PlainValidator(_prompt), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 def embed_router(switchboard: Switchboard) -> APIRouter:

@@ -45,7 +45,9 @@ class Options(SamplingFields):
     }
 
     num_predict: Whole | None = Field(None, ge=-2, le=MAX_INT, description="below 0: no limit")
-    stop: list[Stop] | None = Field(None, max_length=MAX_STOPS)
+    stop: list[Stop] | None = Field(
+        None, max_length=MAX_STOPS, json_schema_extra=lambda schema: schema["anyOf"].append({"type": "string"})
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -31,7 +31,8 @@ def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
     return tuple(as_prompt(each) for each in several)
 
 
-SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], {"type": "array", "items": PROMPT_SCHEMA}]}
+LIST_SCHEMA = {"type": "array", "items": PROMPT_SCHEMA, "minItems": 1, "maxItems": MAX_PROMPTS}
+SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], LIST_SCHEMA]}
 
 
 class CompletionRequest(TextFields):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
-from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
+from app.server.core.prompt import TOKENS_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
 from app.server.core.vectors import MAX_TEXTS, as_base64, as_numbers, vectors, written
@@ -24,7 +24,9 @@ def _inputs(value: Any) -> tuple[str | tuple[int, ...], ...]:
     return inputs
 
 
-INPUT_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], {"type": "array", "items": PROMPT_SCHEMA}]}
+ONE_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, TOKENS_SCHEMA]}
+SEVERAL_SCHEMA = {"type": "array", "items": ONE_SCHEMA, "minItems": 1, "maxItems": MAX_TEXTS}
+INPUT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], SEVERAL_SCHEMA]}
 Model = Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
 
 

@@ -43,7 +43,11 @@ def _arguments(value: Any) -> str:
     return text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-PARTS_SCHEMA = {"type": "array", "items": {"type": "object"}}
+PART_SCHEMAS = [
+    {"type": "object", "properties": {"type": {"const": kind}, key: {"type": "string"}}, "required": ["type", key]}
+    for kind, key in TEXTS.items()
+]
+PARTS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"anyOf": PART_SCHEMAS}}
 CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, PARTS_SCHEMA, {"type": "null"}]}
 ARGUMENTS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 Content = Annotated[Any, PlainValidator(_content), WithJsonSchema(CONTENT_SCHEMA)]
@@ -75,8 +79,16 @@ class Call(BaseModel):
         return ToolCall(self.id or "", self.function.name, self.function.arguments)
 
 
+WORDLESS = ("assistant", "function")  # of these OpenAI takes null: a turn of calls alone, and a result of nothing
+WORDS_SCHEMA = {"anyOf": [{"type": "string"}, PARTS_SCHEMA]}
+ROLES_SCHEMA: list[Any] = [
+    {"properties": {"content": WORDS_SCHEMA}, "required": ["content"]},
+    {"properties": {"role": {"enum": list(WORDLESS)}}},
+]
+
+
 class ChatMessage(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra={"anyOf": ROLES_SCHEMA})
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = None
@@ -110,7 +122,6 @@ class ChatMessage(BaseModel):
         )
 
 
-WORDLESS = ("assistant", "function")  # of these OpenAI takes null: a turn of calls alone, and a result of nothing
 ROLES = {"developer": "system", "function": "tool"}
 
 

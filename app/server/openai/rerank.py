@@ -25,14 +25,17 @@ def _documents(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
-DOCUMENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+TEXT_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1}
+AN_OBJECT = {"type": "object", "properties": {"text": TEXT_SCHEMA}, "required": ["text"]}
+ONE_SCHEMA = {"anyOf": [TEXT_SCHEMA, AN_OBJECT]}
+DOCUMENTS_SCHEMA = {"type": "array", "items": ONE_SCHEMA, "minItems": 1, "maxItems": MAX_TEXTS}
 
 
-Documents = Annotated[Any, PlainValidator(_documents), WithJsonSchema({"type": "array", "items": DOCUMENT_SCHEMA})]
+Documents = Annotated[Any, PlainValidator(_documents), WithJsonSchema(DOCUMENTS_SCHEMA)]
 
 
 class RerankRequest(Fields):
-    query: Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
+    query: Annotated[str, PlainValidator(_text), WithJsonSchema(ONE_SCHEMA)]
     documents: Documents | None = None
     texts: Documents | None = Field(None, description="the documents, as Hugging Face's servers name them")
     model: Model | None = None

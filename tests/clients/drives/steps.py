@@ -3,11 +3,15 @@
 import asyncio
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 PORT, MODEL = sys.argv[1], sys.argv[2]
+CHECKOUT = Path(__file__).parents[3]
+OWN_PYTHON, MODEL_FILE = os.environ.get("SLIPSTREAM_PYTHON", ""), os.environ.get("SLIPSTREAM_MODEL", "")
 ROOT = f"http://127.0.0.1:{PORT}"
 OPENAI = f"{ROOT}/v1"
 KEY = "none"  # the port is on this machine, so it asks for none; clients want one

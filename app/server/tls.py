@@ -47,8 +47,8 @@ class Certificate:
             context.load_cert_chain(self.chain, self.key, password=_no_password)
         except ssl.SSLError as error:
             is_other = error.reason == "KEY_VALUES_MISMATCH"
-            fault = OWN_KEY if is_other else f"not usable ({error.reason or 'it cannot be read'})"
-            raise UsageError(f"The key in {_named(self.key)} is {fault}.") from error
+            said = OWN_KEY if is_other else f"not usable ({error.reason or 'it cannot be read'})"
+            raise UsageError(f"The key in {_named(self.key)} is {said}.") from error
         except OSError as error:  # gone since it was read
             raise UsageError(f"The certificate cannot be read: {error.strerror or error}.") from error
         if fault := _fault_of_date(context, self.chain):

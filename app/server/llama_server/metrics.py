@@ -41,7 +41,7 @@ def _of_llama_server(counters: Counters, engines: Sequence[EngineHandle]) -> lis
     predicted_n, predicted_s = _sum(totals, "predicted_n"), _sum(totals, "predicted_ms") / SECONDS
     num_steps = sum(each.num_steps for each in stats)
     by_model = sum(each.num_tokens - each.num_accepted for each in stats)  # each step gives every answer one of these
-    counters: list[tuple[str, str, float]] = [
+    sums: list[tuple[str, str, float]] = [
         ("prompt_tokens_total", "Number of prompt tokens processed.", prompt_n),
         ("prompt_tokens_cached_total", "Number of prompt tokens that were reused.", _sum(totals, "cache_n")),
         ("prompt_seconds_total", "Prompt process time in seconds.", prompt_s),
@@ -61,7 +61,7 @@ def _of_llama_server(counters: Counters, engines: Sequence[EngineHandle]) -> lis
         ("n_busy_slots_per_decode", "Average number of busy slots per decode.", _ratio(by_model, num_steps)),
     ]
     return [
-        *(Metric(f"llamacpp:{name}", "counter", help_, [({}, value)]) for name, help_, value in counters),
+        *(Metric(f"llamacpp:{name}", "counter", help_, [({}, value)]) for name, help_, value in sums),
         *(Metric(f"llamacpp:{name}", "gauge", help_, [({}, value)]) for name, help_, value in gauges),
     ]
 

@@ -23,6 +23,8 @@ from ui.server.activity_view import NO_REQUEST, STOP
 from ui.server.server_page import ACCESS, ACTIVITY
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
 
+PATIENCE = 20_000  # milliseconds: the first port imports FastAPI
+
 
 def words(parent: QWidget) -> list[str]:
     return [label.text() for label in parent.findChildren(QLabel) if label.isVisible()]
@@ -40,7 +42,7 @@ def opened(window: MainWindow, qtbot: QtBot) -> MainWindow:
     """The window at the server page, with the port open."""
     window.go_to(SERVER)
     window.server.start_at(free_port())
-    qtbot.waitUntil(lambda: window.server.address is not None and not window.server.is_switching)
+    qtbot.waitUntil(lambda: window.server.address is not None and not window.server.is_switching, timeout=PATIENCE)
     return window
 
 
@@ -54,7 +56,7 @@ def test_the_port_opens_and_closes(opened: MainWindow, services: StageServices, 
     assert f"{address}/v1" in page.connect_view.code.edit.toPlainText()
     assert page.status.here.text() == f"{address}/v1"
     press(page, "Turn off")
-    qtbot.waitUntil(lambda: opened.server.address is None)
+    qtbot.waitUntil(lambda: opened.server.address is None, timeout=PATIENCE)
     assert "The port is closed" in words(page)
     assert f"http://127.0.0.1:{services.settings.port}" == address
 
@@ -67,7 +69,7 @@ def test_a_taken_port_is_named_and_the_next_one_offered(
         taken.listen()
         port = taken.getsockname()[1]
         window.server.start_at(port)
-        qtbot.waitUntil(lambda: bool(window.banners.banners()))
+        qtbot.waitUntil(lambda: bool(window.banners.banners()), timeout=PATIENCE)
         assert f"Port {port} is used by another program." in window.banners.banners()[0].text
         window.server_page._offer_port(PortInUseError(port, port + 1))
     assert services.settings.port == port
@@ -77,8 +79,8 @@ def test_an_open_port_moves_to_another_number(opened: MainWindow, qtbot: QtBot) 
     view(opened, ACCESS)
     port = free_port()
     opened.server_page.access.port.setValue(port)
-    qtbot.waitUntil(lambda: opened.server.address == f"http://127.0.0.1:{port}")
-    qtbot.waitUntil(lambda: not opened.server.is_switching)
+    qtbot.waitUntil(lambda: opened.server.address == f"http://127.0.0.1:{port}", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not opened.server.is_switching, timeout=PATIENCE)
 
 
 def test_a_key_is_made_shown_once_and_revoked(opened: MainWindow, services: StageServices, qtbot: QtBot) -> None:
@@ -117,13 +119,13 @@ def test_other_computers_come_in_with_a_first_key(
     page = opened.server_page
     view(opened, ACCESS)
     page.access.shared.click()
-    qtbot.waitUntil(lambda: services.server.is_exposed and not opened.server.is_switching)
+    qtbot.waitUntil(lambda: services.server.is_exposed and not opened.server.is_switching, timeout=PATIENCE)
     assert page.key_card.isVisible()
     assert page.status.elsewhere.text() == f"http://192.168.1.20:{services.settings.port}/v1"
     assert "http://192.168.1.20" in page.connect_view.code.edit.toPlainText()
     assert httpx.get(f"http://127.0.0.1:{services.settings.port}/v1/models").status_code == 401
     page.access.shared.click()
-    qtbot.waitUntil(lambda: not services.server.is_exposed and not opened.server.is_switching)
+    qtbot.waitUntil(lambda: not services.server.is_exposed and not opened.server.is_switching, timeout=PATIENCE)
     assert services.settings.host == "127.0.0.1"
 
 
@@ -156,11 +158,11 @@ def test_a_request_is_listed_stopped_and_then_in_the_log(opened: MainWindow, qtb
     asking = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, headers=agent, timeout=30)))
     asking.start()
     live = page.activity.live
-    qtbot.waitUntil(lambda: len(live.rows) == 1 and live.rows[0].num_tokens > 2)
+    qtbot.waitUntil(lambda: len(live.rows) == 1 and live.rows[0].num_tokens > 2, timeout=PATIENCE)
     shown = [live.data(live.index(0, column)) for column in range(live.columnCount())]
     assert shown[:3] == ["OpenAI/Python 3.54.0", "stage/slow", "Answering"]
     press_cell(page.activity.live_table.view, 0, STOP)
-    qtbot.waitUntil(lambda: not live.rows and bool(page.activity.log.rows))
+    qtbot.waitUntil(lambda: not live.rows and bool(page.activity.log.rows), timeout=PATIENCE)
     asking.join(10)
     assert "stopped in Slipstream" in answers[0].json()["error"]["message"]
     assert page.activity.log.data(page.activity.log.index(0, 2)) == "Stopped"
@@ -178,7 +180,7 @@ def test_a_port_that_stops_by_itself_is_said_and_starts_again(
     assert "The port stopped" in words(page)
     assert f"The port {address} stopped by itself" in opened.banners.banners()[0].text
     press(page, "Start again")
-    qtbot.waitUntil(lambda: opened.server.address == address and not opened.server.is_switching)
+    qtbot.waitUntil(lambda: opened.server.address == address and not opened.server.is_switching, timeout=PATIENCE)
     assert "The port is open" in words(page)
     assert not opened.banners.banners()
     assert "the port has failed" in caplog.text

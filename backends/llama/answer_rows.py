@@ -15,14 +15,15 @@ class AnswerRows:
     def __init__(self, steps: Many[Step], logits: Rows):
         """logits: a row for each step."""
         self.logits = logits
-        # those that are not drawn here: greedy ones, and those whose sampler or logprobs want the whole row
-        self.others: list[tuple[int, Step]] = []
+        self.has_greedy = False  # rows whose greatest logit is wanted
+        self.others: list[tuple[int, Step]] = []  # whose sampler or logprobs want the whole row
         self._drawn: list[_Drawn] = []
         row = 0
         for count, neighbours in groupby(steps, _num_candidates):
             group = list(neighbours)
             if count is None:
-                self.others += enumerate(group, row)
+                self.has_greedy = True
+                self.others += [(at, step) for at, step in enumerate(group, row) if not _is_greedy(step)]
             else:
                 self._drawn.append(_Drawn(row, group, logits[row : row + len(group)], count))
             row += len(group)
@@ -54,6 +55,10 @@ class _Drawn:
                 tokens[row] = sampler.choose(candidates, at)
             except GrammarError as error:  # ends this answer alone: the engine drops it after the step
                 step.seq.failure = str(error)
+
+
+def _is_greedy(step: Step) -> bool:
+    return step.seq.sampler is None and step.seq.num_alternatives is None
 
 
 def _num_candidates(step: Step) -> int | None:

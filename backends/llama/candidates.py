@@ -54,7 +54,7 @@ class Candidates:
 
     def find(self) -> None:
         """`ids` and `values` of what the rows hold now. Never −inf, unless there is nothing else."""
-        places, ends = self._reaching() if self._grid is not None else self._all()
+        places, ends = self._all() if self._grid is None else self._reaching(self._grid)
         self.is_sorted = not places.size
         if self.is_sorted:
             places, ends = self._sorted()
@@ -62,10 +62,10 @@ class Candidates:
         self.ids[: places.size] = places if len(ends) == 1 else places % self._num_tokens
         self.values[: places.size] = self._flat.take(places)
 
-    def _reaching(self) -> tuple[Ids, list[int]]:
+    def _reaching(self, grid: npt.NDArray[np.float32]) -> tuple[Ids, list[int]]:
         """Places in all rows together, and where each row's end among them; none where the columns do not tell: many
         values are equal, or one is no number."""
-        np.maximum.reduce(self._grid, axis=1, out=self._heads)
+        np.maximum.reduce(grid, axis=1, out=self._heads)
         self._heads.partition(self._nth, axis=1)
         np.greater_equal(self._logits, self._least, out=self._reaches)
         (places,) = self._flat_reaches.nonzero()
@@ -83,10 +83,9 @@ class Candidates:
 
     def _sorted(self) -> tuple[Ids, list[int]]:
         """The same by sorting."""
-        found, ends, nth = [], [], self._num_tokens - self._count
+        found, nth = list[Ids](), self._num_tokens - self._count
         for at, row in enumerate(self.rows):
             kept = np.argpartition(row, nth)[nth:]
             order = kept[np.argsort(-row[kept], kind="stable")]
             found.append(order[: max(1, np.count_nonzero(row[order] >= LEAST))] + at * self._num_tokens)
-            ends.append(found[-1].size + (ends[-1] if ends else 0))
-        return np.concatenate(found), ends
+        return np.concatenate(found), np.cumsum([places.size for places in found]).tolist()

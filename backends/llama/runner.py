@@ -139,12 +139,11 @@ class LlamaRunner:
         logits = context.logits(row + 1)
         if (rows := self._rows) is None or rows.logits is not logits:
             rows = self._rows = AnswerRows(steps, logits)
-        choices: list[int] = logits.argmax(1).tolist() if rows.others else [0] * (row + 1)
+        choices: list[int] = logits.argmax(1).tolist() if rows.has_greedy else [0] * (row + 1)
         rows.draw(choices)
         sampled = [[token] for token in choices]
         for row, step in rows.others:
-            if step.seq.sampler is not None or step.seq.num_alternatives is not None:
-                sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
+            sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
         return sampled
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:

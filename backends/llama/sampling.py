@@ -116,7 +116,8 @@ class Chain:
         array.sorted = candidates.is_sorted
         quick.sampler_apply(self._pointer, self._reference)
         # samplers sort in place, and may move the start
-        return candidates.ids.item((array.data - address) // SIZE + max(array.selected, 0))
+        token: int = candidates.ids.item((array.data - address) // SIZE + max(array.selected, 0))
+        return token
 
     def accept(self, token: int) -> None:
         if self._has_dry:

@@ -5,6 +5,9 @@ such steps the scheduler has nothing to decide, so they do without it, and witho
 guesses could pay, one look-up for each answer says whether there is anything to guess from.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from backends.drafting.drafter import Drafter
 from backends.engine.runner import Step
 from backends.engine.scheduler import Scheduler
@@ -12,6 +15,16 @@ from backends.engine.sequence import Sequence
 
 MOST = 64  # steps in a row: somebody's turn may last so much longer
 LEARNING = 8  # of so many steps one teaches what they cost now
+
+
+class Book(NamedTuple):
+    """Where a token is booked."""
+
+    seq: Sequence
+    eos: frozenset[int]
+    read: Callable[[int], None]
+    say: Callable[[int], None]
+    pending: list[int]  # the step's own
 
 
 class Steady:
@@ -23,6 +36,7 @@ class Steady:
         # a recurrent model's states are copied between some steps
         self._is_possible = scheduler.cache.runner.max_draft is None
         self._steps: list[Step] = []
+        self._books: list[Book] = []
         self._drafters: list[Drafter] = []
         self._guessable: list[Sequence] = []
         self._left = 0
@@ -38,8 +52,13 @@ class Steady:
             return
         if speculation.is_blind:
             return
+        running = sorted(running, key=lambda seq: seq.slot or 0)  # as a runner has its rows
         self._left = min(MOST, min(seq.room for seq in running) - 1)  # none of these says its last token, or rolls
         self._steps = [Step(seq, seq.tokens[-1:]) for seq in running]
+        self._books = [
+            Book(step.seq, step.seq.eos, step.seq.tokens.append, step.seq.completion.append, step.tokens)
+            for step in self._steps
+        ]
         self._drafters = speculation.worth_asking(len(running))
         self._guessable = [seq for seq in running if seq.max_draft != 0]
         self.uids = tuple(seq.uid for seq in running)
@@ -59,16 +78,15 @@ class Steady:
 
     def accept(self, sampled: list[list[int]]) -> bool:
         """Book these tokens. False, and nothing is booked, when one of them ends its answer."""
-        for step, (token,) in zip(self._steps, sampled, strict=True):
-            if token in step.seq.eos or step.seq.failure:
+        for book, (token,) in zip(self._books, sampled, strict=True):
+            if token in book.eos or book.seq.failure:
                 self._left = 0
                 return False
-        for step, (token,) in zip(self._steps, sampled, strict=True):
-            seq = step.seq
-            seq.tokens.append(token)
-            seq.completion.append(token)
+        for (seq, _, read, say, pending), (token,) in zip(self._books, sampled, strict=True):
+            read(token)
+            say(token)
             seq.num_computed += 1
-            step.tokens[0] = token
+            pending[0] = token
         return True
 
     @property

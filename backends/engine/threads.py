@@ -112,6 +112,11 @@ class Threads:
         return self._modes[self._at]
 
     @property
+    def is_trying(self) -> bool:
+        """Another mode than the settled one: every step counts."""
+        return self._trial is not None
+
+    @property
     def is_crowded(self) -> bool:
         """Other programs are why not all threads work, or not as they would on a quiet machine."""
         return self._at > 0 and (self._others is None or self._others >= BUSY)

@@ -130,15 +130,17 @@ class NativeContext(Closable):
         begin = self._following.begin(self, num_rows) if self._following else 0.0
         mark = errors.mark()
         code: int = lib.llama_decode(self.pointer, self._native_batch)
-        if code not in (0, 1):
+        if code == 1:
+            return 1
+        if code:
             raise failure(mark, f"llama_decode returned {code}")
-        if code == 0 and self._must_wait:
+        if self._must_wait:
             lib.llama_synchronize(self.pointer)
-        if code == 0 and rows:
+        if rows:
             self.memory.decoded(rows)
-        if code == 0 and self._following:
+        if self._following:
             self._following.end(num_rows, begin)
-        return code
+        return 0
 
     def logits(self, num_outputs: int) -> npt.NDArray[np.float32]:
         """[num_outputs, vocabulary], a view that is valid until the next decode."""

@@ -19,6 +19,10 @@ class Penalties:
         self._biased = np.array([token for token, _ in params.logit_bias], np.int64)
         self._biases = np.array([bias for _, bias in params.logit_bias], np.float32)
 
+    @property
+    def may_edit(self) -> bool:
+        return bool(self._biased.size or self._recent.maxlen)
+
     def apply(self, row: Row) -> None:
         """Changes the row in place. Bias first, as in llama.cpp."""
         if self._biased.size:

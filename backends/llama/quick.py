@@ -9,6 +9,17 @@ from backends.llama.binding import lib
 _library = ctypes.PyDLL(lib._lib._name, handle=lib._lib._handle)
 
 
+class TokenArray(ctypes.Structure):
+    """llama_token_data_array, but that `data` is a number: what is read of it makes no object of a pointer."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("selected", ctypes.c_int64),
+        ("sorted", ctypes.c_bool),
+    )
+
+
 def _quick(name: str, result: Any, *arguments: Any) -> Any:
     function = getattr(_library, name)
     function.restype, function.argtypes = result, arguments
@@ -17,5 +28,5 @@ def _quick(name: str, result: Any, *arguments: Any) -> Any:
 
 # the address of the rows, in the order of the batch; after llama_synchronize, or it waits for the device
 get_logits = _quick("llama_get_logits", ctypes.c_void_p, ctypes.c_void_p)
-sampler_apply = _quick("llama_sampler_apply", None, ctypes.c_void_p, ctypes.POINTER(lib.llama_token_data_array))
+sampler_apply = _quick("llama_sampler_apply", None, ctypes.c_void_p, ctypes.POINTER(TokenArray))
 sampler_accept = _quick("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)

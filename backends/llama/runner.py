@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from backends.engine.runner import KVFull, NoMemory, Size, Step
 from backends.llama.allowance import Allowance
+from backends.llama.answer_rows import AnswerRows
 from backends.llama.context import NativeContext
 from backends.llama.grammars import GrammarError
 from backends.llama.kv_layout import PADDING
@@ -41,6 +42,7 @@ class LlamaRunner:
         self._context, self._batch = context, context.batch
         self._adapters: tuple[float, ...] = ()
         self._answers: Many[Step] | None = None  # the last steps, if all were of answers
+        self._rows: AnswerRows | None = None  # theirs
 
     @property
     def size(self) -> Size:
@@ -113,7 +115,7 @@ class LlamaRunner:
     def _begin_answers(self, steps: Many[Step]) -> bool:
         """Whether each says a token, as most steps do, and in the order of their slots. The same list stays so: only
         its tokens may be others."""
-        self._answers = None
+        self._answers = self._rows = None
         if self.max_draft or any(len(step.tokens) != 1 or step.draft or not step.samples for step in steps):
             return False
         slots = [step.seq.slot for step in steps]
@@ -135,10 +137,13 @@ class LlamaRunner:
         if context.decode(row + 1):
             raise KVFull
         logits = context.logits(row + 1)
-        sampled: list[list[int]] = [[token] for token in logits.argmax(1).tolist()]
-        for row, step in enumerate(steps):
-            if step.seq.sampler is not None or step.seq.num_alternatives is not None:
-                sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
+        if (rows := self._rows) is None or rows.logits is not logits:
+            rows = self._rows = AnswerRows(steps, logits)
+        choices: list[int] = logits.argmax(1).tolist() if rows.has_greedy else [0] * (row + 1)
+        rows.draw(choices)
+        sampled = [[token] for token in choices]
+        for row, step in rows.others:
+            sampled[row] = self._sample_step(step, logits[row : row + 1], sampled[row])
         return sampled
 
     def _groups(self, steps: Many[Step]) -> list[list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from backends.llama import quick
 from backends.llama.binding import lib
-from backends.llama.candidates import Ids, Row, best
+from backends.llama.candidates import CANDIDATE, Candidates, Row
 from backends.llama.grammars import GrammarError
 from backends.llama.penalties import Penalties, edits_rows
 from backends.llama.ranges import check_ranges
@@ -22,51 +22,68 @@ if TYPE_CHECKING:
     from backends.llama.grammar import Matcher
 
 CUT = 1024  # candidates kept when no top-k asks for fewer: beyond them lies no probability worth a pass
-CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-LEAST = float(np.finfo(np.float32).min)  # of all but −inf
+SIZE = CANDIDATE.itemsize
 MAX_DRAWS = 16  # at one place
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
 
 
 class ChainSampler:
     """One answer's sampler. Random numbers, recent tokens and mirostat's estimate are its state, so that it sees
-    each position once, in order: then a seed gives the same text in any batch, with drafts and without."""
+    each position once, in order: then a seed gives the same text in any batch, with drafts and without.
+
+    `cut`: of how many candidates it chooses; None: it takes the best of all. `edits`: whether `edit` does anything.
+    """
 
     def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: "Matcher | None"):
         self._penalties = Penalties(params, tokens)
         self._chain = chain
         self._matcher = matcher
+        self.cut = chain.cut if chain else None
+        self.edit, self.edits = self._penalties.apply, self._penalties.may_edit
 
     def sample(self, row: Row) -> int:
         """The next token. `row` is a view of the model's logits, changed in place. Raises GrammarError."""
-        self._penalties.apply(row)
-        token = self._draw(row)
-        if self._matcher and not self._matcher.take(token):
-            token = self._draw_allowed(row, self._matcher)
-        self._penalties.remember(token)
-        if self._chain:
-            self._chain.accept(token)
-        return token
+        self.edit(row)
+        if not self.cut:
+            return self._take(int(row.argmax()), row)
+        candidates = Candidates(row.reshape(1, -1), self.cut)
+        candidates.find()
+        return self.choose(candidates, 0)
+
+    def choose(self, candidates: Candidates, at: int) -> int:
+        """The next token, of the candidates of a row that it has edited. Raises GrammarError."""
+        assert self._chain
+        return self._take(self._chain.draw(candidates, at), candidates.rows[at])
 
     def close(self) -> None:
         if self._chain:
             self._chain.close()
             self._chain = None
 
-    def _draw(self, row: Row, ids: Ids | None = None) -> int:
-        """`ids` name the tokens of a row that is not the whole vocabulary."""
+    def _take(self, token: int, row: Row) -> int:
+        """This one, or else one that the grammar allows."""
+        if self._matcher and not self._matcher.take(token):
+            token = self._allowed(row, self._matcher)
+        self._penalties.remember(token)
         if self._chain:
-            return self._chain.draw(row, ids)
-        first = int(row.argmax())
-        return first if ids is None else int(ids[first])
+            self._chain.accept(token)
+        return token
 
-    def _draw_allowed(self, row: Row, matcher: "Matcher") -> int:
+    def _allowed(self, row: Row, matcher: "Matcher") -> int:
         for _ in range(MAX_DRAWS):  # what was refused is not allowed again, and in the end one token is
             ids = matcher.allowed()
-            token = self._draw(row[ids], ids)
+            token = int(ids[self._place(row[ids])])
             if matcher.take(token):
                 return token
         raise GrammarError("The grammar contradicts itself here.")
+
+    def _place(self, values: Row) -> int:
+        """Of the one that is chosen among the logits of some tokens."""
+        if not self._chain:
+            return int(values.argmax())
+        candidates = Candidates(values.reshape(1, -1), self._chain.cut)
+        candidates.find()
+        return self._chain.draw(candidates, 0)
 
 
 class Chain:
@@ -79,33 +96,30 @@ class Chain:
         dry = _dry(params, vocab, context)
         self._has_dry = dry is not None
         wants_all = self._has_dry or params.mirostat  # what comes before top-k, or instead of it
-        self._cut = min(max(params.top_k, CUT) if wants_all else params.top_k or CUT, num_tokens)
+        self.cut = min(max(params.top_k, CUT) if wants_all else params.top_k or CUT, num_tokens)
         if dry:
             _add(self._pointer, dry)
             for token in tokens[-_dry_window(params, context) :]:
                 lib.llama_sampler_accept(self._pointer, token)
+        else:
+            _add(self._pointer, lib.llama_sampler_init_top_k(self.cut))
         for stage in _stages(params, num_tokens, after_dry=self._has_dry):
             _add(self._pointer, stage)
-        buffer = np.empty(self._cut, CANDIDATE)
-        self._ids, self._logits = buffer["id"], buffer["logit"]  # views, made once
-        self._array = lib.llama_token_data_array()
-        self._array_reference = ctypes.byref(self._array)
-        self._data = buffer.ctypes.data_as(lib.llama_token_data_p)
+        self._array = quick.TokenArray()
+        self._reference = ctypes.byref(self._array)
 
-    def draw(self, row: Row, names: Ids | None = None) -> int:
-        """One random choice; remembers nothing but its random numbers. `names`: the tokens of the row, if not all."""
-        ids, logits = best(row, min(self._cut, row.size))
-        ids = ids if names is None else names[ids]
-        least = self._least(row, logits)
-        # they are sorted: where the last one stays, all do
-        size = logits.size if logits[-1] >= least else max(1, int(np.count_nonzero(logits >= least)))
-        self._ids[:size] = ids[:size]
-        self._logits[:size] = logits[:size]
-        array = self._array
-        array.data, array.size, array.selected, array.sorted = self._data, size, -1, True
-        quick.sampler_apply(self._pointer, self._array_reference)
-        # a sampler may have moved the start or sorted anew, so it is asked where its choice stands
-        return int(array.data[array.selected].id) if array.selected >= 0 else int(ids[0])
+    def draw(self, candidates: Candidates, at: int) -> int:
+        """One random choice among those of a row; remembers nothing but its random numbers."""
+        begin, end = candidates.ends[at - 1] if at else 0, candidates.ends[at]
+        if self._params.top_n_sigma is not None:
+            end = self._cut_deviating(candidates, at, begin, end, self._params.top_n_sigma)
+        array, address = self._array, candidates.address
+        array.data, array.size, array.selected = address + SIZE * begin, end - begin, -1
+        array.sorted = candidates.is_sorted
+        quick.sampler_apply(self._pointer, self._reference)
+        # samplers sort in place, and may move the start
+        token: int = candidates.ids.item((array.data - address) // SIZE + max(array.selected, 0))
+        return token
 
     def accept(self, token: int) -> None:
         if self._has_dry:
@@ -116,11 +130,15 @@ class Chain:
             lib.llama_sampler_free(self._pointer)
             self._pointer = None
 
-    def _least(self, row: Row, logits: Row) -> float:
-        """Top-nσ (Tang et al. 2024) keeps what lies within n deviations of all logits below the best."""
-        if self._params.top_n_sigma is None:
-            return LEAST
-        return float(logits[0] - self._params.top_n_sigma * row[np.isfinite(row)].std())
+    @staticmethod
+    def _cut_deviating(candidates: Candidates, at: int, begin: int, end: int, sigmas: float) -> int:
+        """Top-nσ (Tang et al. 2024) keeps what lies within n deviations of all logits below the best. The new end."""
+        ids, values, row = candidates.ids[begin:end], candidates.values[begin:end], candidates.rows[at]
+        kept = np.flatnonzero(values >= values.max() - sigmas * row[np.isfinite(row)].std())
+        if not kept.size:  # the best is no number
+            return end
+        ids[: kept.size], values[: kept.size] = ids[kept], values[kept]
+        return begin + kept.size
 
 
 def sampler(
@@ -137,7 +155,7 @@ def sampler(
 
 
 def _stages(params: SamplingParams, num_tokens: int, after_dry: bool) -> list[Any]:
-    """In llama.cpp's order; the candidates come cut to top-k and sorted, unless DRY has moved them."""
+    """In llama.cpp's order; the candidates come cut to top-k, unless DRY has moved them."""
     if params.temperature <= 0:
         return [lib.llama_sampler_init_greedy()]
     # its greatest number means a random seed to llama.cpp

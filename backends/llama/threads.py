@@ -15,6 +15,8 @@ from backends.llama.waiting import Waiting, waiting
 from backends.neighbours import Neighbours
 from backends.protocol import Processor
 
+ALIKE = 7  # short steps in a row that took as long as the last one that was told, and are not told themselves
+AS_LONG, SHORT_SECONDS = 1.3, 0.05  # at most so many times as long; of a long one it does not matter what that costs
 FEW_ROWS = 16  # more are a prompt's, which keep threads at work for longer between two barriers
 
 
@@ -35,6 +37,10 @@ class NativeThreads:
         self._most = most
         self._modes = thread_modes(most, can_sleep=not self._waiting.problem)
         self._neighbours = neighbours(), neighbours()  # from here on they see who runs beside the load
+        self._rows: int | None = None  # of the batch that `_num_threads` is for; None: the mode may have changed
+        self._num_threads = 0
+        self._told_rows, self._least, self._most_seconds = 0, 0.0, 0.0  # rows and time of the steps like the last told
+        self._num_alike = 0
 
     @cached_property
     def _few(self) -> Threads:
@@ -56,18 +62,28 @@ class NativeThreads:
 
     def mode(self, num_rows: int) -> int:
         """Go over to the mode for a batch of so many rows; how many threads that has."""
-        mode = (self._few if num_rows <= FEW_ROWS else self._many).mode
-        if mode.is_spinning != self._is_spinning:
-            self._is_spinning = mode.is_spinning
-            (self._waiting.spin if mode.is_spinning else self._waiting.sleep)()
-        return mode.num_threads
+        if num_rows != self._rows:
+            mode = (self._few if num_rows <= FEW_ROWS else self._many).mode
+            if mode.is_spinning != self._is_spinning:
+                self._is_spinning = mode.is_spinning
+                (self._waiting.spin if mode.is_spinning else self._waiting.sleep)()
+            self._rows, self._num_threads = num_rows, mode.num_threads
+        return self._num_threads
 
     def observe(self, num_rows: int, begin: float) -> None:
         now = time.perf_counter()
-        if num_rows <= FEW_ROWS:
-            self._few.observe(num_rows, now - begin, now)
-        else:
-            self._many.observe(num_rows.bit_length(), now - begin, now, size=num_rows)
+        seconds = now - begin
+        if num_rows == self._told_rows and self._least < seconds < self._most_seconds and self._num_alike < ALIKE:
+            self._num_alike += 1
+            return
+        self._rows = None
+        if num_rows > FEW_ROWS:
+            self._many.observe(num_rows.bit_length(), seconds, now, size=num_rows)
+            return
+        self._few.observe(num_rows, seconds, now)
+        may_skip = seconds < SHORT_SECONDS and not self._few.is_trying
+        self._told_rows, self._num_alike = num_rows if may_skip else 0, 0
+        self._least, self._most_seconds = seconds / AS_LONG, seconds * AS_LONG
 
     def close(self) -> None:
         self._waiting.spin()

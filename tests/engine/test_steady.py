@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from collections.abc import Sequence as Many
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from backends.drafting.costs import StepCosts
 from backends.drafting.drafter import LookupDrafter
 from backends.drafting.speculation import RECHECK_INTERVAL, Speculation
 from backends.engine.engine import Engine
+from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
 from backends.engine.steady import LEARNING, MOST
 from backends.fake.loader import FakeModel
@@ -73,6 +75,21 @@ def test_where_nothing_is_to_be_guessed_the_scheduler_is_hardly_asked(
     assert num_steps == NUM_TOKENS
     assert asked.times <= 4 + NUM_TOKENS / MOST
     assert all(seq.completion == [7 * n % 251 for n in range(2, 2 + NUM_TOKENS)] for seq in seqs)
+
+
+def test_steady_steps_come_in_the_order_of_their_slots_whoever_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(never_the_same, DraftMode.OFF, 4)
+    runner, orders = engine.model.runner, list[list[int]]()
+
+    def run(steps: Many[Step]) -> list[list[int]]:
+        orders.append([step.seq.slot or 0 for step in steps])
+        return asked(steps)
+
+    asked = runner.run
+    monkeypatch.setattr(runner, "run", run)
+    finish(engine, *(Sequence(uid, [1000 + uid], NUM_TOKENS - 40 * uid) for uid in range(4)))
+    finish(engine, *(Sequence(uid, [1000 + uid], NUM_TOKENS - 40 * uid) for uid in range(4, 8)))
+    assert sum(order == sorted(order) for order in orders) > 0.9 * len(orders)
 
 
 def test_a_match_is_guessed_at_once_as_with_the_scheduler_in_each_step() -> None:

@@ -10,7 +10,7 @@ from backends.engine.threads import ThreadMode
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
-from backends.llama.threads import NativeThreads
+from backends.llama.threads import ALIKE, NativeThreads
 from backends.protocol import Processor
 
 
@@ -18,6 +18,7 @@ class Choice:
     """In place of one that measures: the test says which mode it is."""
 
     is_crowded = False
+    is_trying = True
 
     def __init__(self) -> None:
         self.mode = self.settled = ThreadMode(2, True)
@@ -65,6 +66,31 @@ def test_each_batch_is_computed_with_the_threads_of_its_mode(smollm2: Path, thre
             decode(draft, 0, 1)
             assert lib.llama_n_threads(draft.pointer) == 1
         assert len(few.kinds) == 2, "a draft says nothing of the target"
+    threads.close()
+
+
+def test_short_steps_that_are_alike_are_told_now_and_then_and_others_at_once(
+    threads: NativeThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = threads._few
+    assert isinstance(few, Choice)
+    clock = [1.0]
+    monkeypatch.setattr("backends.llama.threads.time.perf_counter", lambda: clock[0])
+
+    def told(seconds: float, times: int = 1, num_rows: int = 1) -> int:
+        before = len(few.kinds)
+        for _ in range(times):
+            clock[0] += seconds
+            threads.observe(num_rows, clock[0] - seconds)
+        return len(few.kinds) - before
+
+    assert told(0.01, 80) == 80, "while another mode is tried"
+    few.is_trying = False
+    assert told(0.01, 80) == 80 // (ALIKE + 1)
+    assert told(0.02) == 1, "slower"
+    assert told(0.02, num_rows=2) == 1, "of another kind"
+    assert told(0.01, num_rows=2) == 1, "quicker"
+    assert told(0.2, 8, num_rows=2) == 8, "one that takes long"
     threads.close()
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from backends.engine.runner import PromptError
 from backends.llama import native
-from backends.llama.candidates import best
+from backends.llama.candidates import Candidates, best
 from backends.llama.native import NativeModel
 from backends.llama.sampling import sampler
 from backends.protocol import Failed, FailureKind, SamplingParams
@@ -59,6 +60,26 @@ def test_the_best_few_are_those_that_sorting_finds(size: int, count: int) -> Non
     order = np.argsort(-row)[: min(count, size)]
     assert ids.tolist() == order.tolist()
     assert (values == row[order]).all()
+
+
+@pytest.mark.parametrize("count", [5, 40, 1024])
+def test_the_candidates_of_each_row_are_those_it_has_alone(count: int) -> None:
+    """Also beside rows that are all equal, or hold what is no number, or hardly anything but −inf."""
+    size = 32_000
+    rows = np.random.default_rng(count).standard_normal((5, size)).astype(np.float32)
+    rows[1] = 0
+    rows[2, 7] = np.nan
+    rows[3, :-3] = -np.inf
+    found = Candidates(rows, count)
+    found.find()
+    for at, (begin, end) in enumerate(pairwise([0, *found.ends])):
+        row, ids = rows[at], found.ids[begin:end]
+        assert (row[ids] == found.values[begin:end]).all()
+        assert np.isfinite(row[ids]).all()
+        real = np.flatnonzero(np.isfinite(row))
+        num_wanted = min(count, real.size) - (at == 2)  # what is no number has a place, and is left out
+        greatest = np.sort(row[real])[::-1][:num_wanted]
+        assert np.array_equal(np.sort(row[ids])[::-1][:num_wanted], greatest)
 
 
 def test_without_filters_tokens_come_as_often_as_they_are_likely(draw: Draw) -> None:

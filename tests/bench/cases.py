@@ -19,6 +19,7 @@ FIRST_TOKEN, LAST_TOKEN = 300, 8_000  # ids that every vocabulary here has
 LAST_GUIDE_TOKEN = 1000  # but the guide's
 CHAT = "/v1/chat/completions"
 ALLOWED = 0.15  # seconds between two tokens, if 4 steady steps are no longer
+NUM_WARM, NUM_RETURNED = 5, 2  # each return reads another 4,096 tokens first, which takes nearly all of the time
 NUM_STREAMED = 800  # tokens of a stream beside newcomers; their context has room for as many
 
 _seeds = iter(range(1, 1 << 30))
@@ -90,9 +91,9 @@ def warm_prompts(program: Program, setting: Setting) -> Figures:
         _warm_up(server)
         shared = prompt(4096)
         cold = _first_token(server, shared)
-        warm = statistics.median(_first_token(server, [*shared, *prompt(64)]) for _ in range(5))
+        warm = statistics.median(_first_token(server, [*shared, *prompt(64)]) for _ in range(NUM_WARM))
         returned = []
-        for _ in range(3):
+        for _ in range(NUM_RETURNED):
             _first_token(server, prompt(4096))
             returned.append(_first_token(server, [*shared, *prompt(64)]))
     return {"cold 4k ms": 1000 * cold, "warm ms": 1000 * warm, "A-B-A ms": 1000 * statistics.median(returned)}

@@ -51,8 +51,8 @@ class Certificate:
             raise UsageError(f"The key in {_named(self.key)} is {said}.") from error
         except OSError as error:  # gone since it was read
             raise UsageError(f"The certificate cannot be read: {error.strerror or error}.") from error
-        if fault := _fault_of_date(context, self.chain):
-            raise UsageError(f"The certificate in {_named(self.chain)} {fault}.")
+        if wrong := _fault_of_date(context, self.chain):
+            raise UsageError(f"The certificate in {_named(self.chain)} {wrong}.")
         return context
 
 

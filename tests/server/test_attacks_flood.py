@@ -5,9 +5,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from app.inference.supervisor import Supervisor
 from app.server.core import accounts
 from app.server.core.limits import Limits
+from backends.protocol import Generate, Message, Output, Priority
 from tests.server.attack import HI, chat, connection_to, guarded, request, status_of
 from tests.server.conftest import SECONDS, user
 from tests.server.test_connections import Mute, listening, wait_until
@@ -37,28 +38,39 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def test_endless_answers_of_one_key_do_not_starve_another(tmp_path: Path) -> None:
-    with guarded(tmp_path, slow="2ms") as (supervisor, keys, url), ThreadPoolExecutor(4) as pool:
-        greedy, modest = bearer(keys.add("greedy")), bearer(keys.add("modest"))
-        is_over = threading.Event()
+@contextmanager
+def greed(url: str, headers: Mapping[str, str] = {}) -> Iterator[None]:
+    """Four who want eight endless answers each, and read them as they come: what nobody reads is not computed."""
+    is_over = threading.Event()
 
-        def read_on() -> None:
-            """As it comes: what nobody reads is not computed."""
-            with httpx.stream("POST", url + CHAT, json=ENDLESS, headers=greedy, timeout=SECONDS) as stream:
-                for _ in stream.iter_raw():
-                    if is_over.is_set():
-                        return
+    def read_on() -> None:
+        with httpx.stream("POST", url + CHAT, json=ENDLESS, headers=headers, timeout=SECONDS) as stream:
+            for _ in stream.iter_raw():
+                if is_over.is_set():
+                    return
 
-        readers = [pool.submit(read_on) for _ in range(4)]  # 32 answers for 2 places
-        engine = supervisor.get("slow")
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read_on) for _ in range(4)]
         try:
-            wait_until(lambda: bool(engine.snapshot.stats and engine.snapshot.stats.num_waiting > 10))
-            answer = httpx.post(url + CHAT, json={**HI, "max_tokens": 8}, headers=modest, timeout=SECONDS)
-            assert answer.json()["usage"]["completion_tokens"] == 8
+            yield
         finally:
             is_over.set()
         for reader in readers:
             reader.result()
+
+
+def until_waiting(supervisor: Supervisor, num_waiting: int) -> None:
+    engine = supervisor.get("slow")
+    wait_until(lambda: bool(engine.snapshot.stats and engine.snapshot.stats.num_waiting >= num_waiting))
+
+
+def test_endless_answers_of_one_key_do_not_starve_another(tmp_path: Path) -> None:
+    with guarded(tmp_path, slow="2ms") as (supervisor, keys, url):
+        greedy, modest = bearer(keys.add("greedy")), bearer(keys.add("modest"))
+        with greed(url, greedy):
+            until_waiting(supervisor, 10)  # for 2 places
+            answer = httpx.post(url + CHAT, json={**HI, "max_tokens": 8}, headers=modest, timeout=SECONDS)
+            assert answer.json()["usage"]["completion_tokens"] == 8
 
 
 def test_who_waits_is_taken_in_turns_between_keys(tmp_path: Path) -> None:
@@ -76,8 +88,7 @@ def test_who_waits_is_taken_in_turns_between_keys(tmp_path: Path) -> None:
         with ThreadPoolExecutor(21) as pool:
             for _ in range(20):
                 pool.submit(ask, "many", many)
-            stats = supervisor.get("slow")
-            wait_until(lambda: bool(stats.snapshot.stats and stats.snapshot.stats.num_waiting >= 10))
+            until_waiting(supervisor, 10)
             pool.submit(ask, "few", few)
         assert len(order) == 21
         assert order.index("few") < 12
@@ -184,17 +195,16 @@ def test_an_engine_that_stands_still_under_load_holds_up_neither_port_nor_others
 
 
 def test_the_window_goes_first_whatever_the_port_is_asked(tmp_path: Path) -> None:
-    from backends.protocol import Finish, Generate, Priority
+    ended: list[Priority] = []
+    with guarded(tmp_path, slow="2ms") as (supervisor, _, url), greed(url):
+        until_waiting(supervisor, 10)
+        for priority in (Priority.BATCH, Priority.WINDOW):
 
-    def said(supervisor: Supervisor) -> list[Any]:
-        heard: list[Any] = []
-        wanted = Generate("Hi", priority=Priority.WINDOW, max_tokens=4)
-        supervisor.get("slow").submit(wanted, heard.append)
-        wait_until(lambda: bool(heard) and heard[-1].finish is not None)
-        return heard
+            def note(output: Output, priority: Priority = priority) -> None:
+                if output.finish:
+                    ended.append(priority)
 
-    with guarded(tmp_path, slow="2ms") as (supervisor, _, url), ExitStack() as stack:
-        client = stack.enter_context(httpx.Client(base_url=url, timeout=SECONDS))
-        for _ in range(8):
-            stack.enter_context(client.stream("POST", CHAT, json=ENDLESS))
-        assert said(supervisor)[-1].finish is Finish.LENGTH
+            wanted = Generate((Message("user", "Hi"),), priority=priority, max_tokens=4)
+            supervisor.get("slow").submit(wanted, note)
+        wait_until(lambda: bool(ended))
+        assert ended[0] is Priority.WINDOW

@@ -238,10 +238,13 @@ def post_and_forget(url: str) -> None:
 def test_a_wait_for_a_load_has_an_end() -> None:
     server = Server(OneEngine(Slowpoke()), load_seconds=0.05)
     url = server.start(port=0)
-    refused = httpx.post(f"{url}/v1/chat/completions", json=BODY)
+    refused = httpx.post(f"{url}/v1/chat/completions", json={**BODY, "stream": False})
+    stream = httpx.post(f"{url}/v1/chat/completions", json=BODY)
     server.stop()
     assert refused.status_code == 503
-    assert "still loading" in refused.json()["error"]["message"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert stream.status_code == 200, "its header has gone out by then"
+    assert all("still loading" in answer.text for answer in (refused, stream))
 
 
 def test_who_leaves_while_the_prompt_is_on_its_way_leaves_no_work_behind() -> None:

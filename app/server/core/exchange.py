@@ -143,6 +143,7 @@ class Exchange:
         while not self._events:
             await self._wait()
         _, event = self._events.popleft()
+        assert not isinstance(event, Progress), "nothing is read for an answer"
         self._pending.clear()
         if isinstance(event, Failed):
             raise RequestError(event.kind, event.message, event.numbers)

@@ -14,7 +14,10 @@ from backends.sandbox.job import Refused
 
 # some 20 ms of lexing and 2 ms of parsing per token at most, while the other streams wait
 LIMITS = LLParserLimits(step_lexer_fuel=200_000, step_max_items=50_000, max_lexer_states=50_000, verbose_errors=False)
-NO_SLICES: list[str] = []  # they halve no mask's time, and double the tokenizer's making and memory
+# parts of the vocabulary that are let through in one look, where the grammar lets all of them through: what may stand
+# in a string, for one with a greatest length and for one without. With 262k tokens a mask in a string takes 0.6 ms in
+# place of 4 (0.05 in place of 0.45 in all of an answer), and the tokenizer's making 0.99 s in place of 0.88
+SLICES = [r'[^"\\\x00-\x1F\x7F]{1,10}', r'[^"\\\x00-\x1F\x7F]+']
 NO_TOKEN = "it allows no token of this model here"
 PROBE_TOKENS = 2  # what blows up mostly does so at the first mask, or at the one after it
 VOCABULARY = "vocabulary"  # its name among the tools
@@ -36,7 +39,7 @@ class Vocabulary:
     def unpack(self) -> LLTokenizer:
         tokens = _Tokens(self.pieces(), self.ends)
         wrapper = TokenizerWrapper(tokens)
-        tokenizer = LLTokenizer(wrapper, eos_token=self.ends, slices=NO_SLICES)
+        tokenizer = LLTokenizer(wrapper, eos_token=self.ends, slices=SLICES)
         tokens.tokens = wrapper.tokens = []  # llguidance has its own copy, and keeps the wrapper
         return tokenizer
 

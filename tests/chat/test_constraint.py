@@ -11,7 +11,7 @@ from backends.chat.format import Format
 from backends.chat.formats.table import FORMATS, GENERIC, named
 from backends.chat.reasoning import named as reasoning_named
 from backends.llama.grammar_source import source_of
-from backends.llama.grammar_trial import LIMITS, NO_SLICES
+from backends.llama.grammar_trial import LIMITS, SLICES
 from backends.messages import Tool, ToolCall
 from backends.protocol import Grammar
 from backends.protocol.tool_choice import Calling, ToolChoice
@@ -45,7 +45,7 @@ class Model:
     def __init__(self, *markers: str):
         self.markers = {text: FIRST_MARKER + at for at, text in enumerate(markers)}
         wrapper = TokenizerWrapper(Tokens(self.markers))
-        self._tokenizer = LLTokenizer(wrapper, eos_token=[END], slices=NO_SLICES)
+        self._tokenizer = LLTokenizer(wrapper, eos_token=[END], slices=SLICES)
 
     def accepts(self, grammar: Grammar | None, text: str) -> bool:
         assert grammar

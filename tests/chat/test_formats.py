@@ -256,3 +256,13 @@ def test_a_number_that_nothing_holds_breaks_its_call(writing: str) -> None:
     text = writing.format("1e999")
     assert not calls_of(parse(format, text))
     assert whole(parse(format, text)) == text
+
+
+NO_OBJECTS = ("", "null", "[1, 2]", "3", "no json", '"x"', '{"a": NaN}', '{"a": ' + "9" * 5000)
+
+
+@every_format
+def test_arguments_that_are_no_object_are_written_all_the_same(format: Format) -> None:
+    """Twelve formats failed: earlier calls are what a program sends back, cut or made up."""
+    for arguments in NO_OBJECTS:
+        assert "add" in format.syntax.write([ToolCall("abc123def", "add", arguments)])

@@ -55,3 +55,28 @@ def test_arguments_that_are_no_object_are_shown_to_the_model(port: Any, argument
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": arguments}}
     body = {"model": "quick", "messages": [HELLO, {"role": "assistant", "tool_calls": [call]}, HELLO]}
     assert port.client.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_of_a_key_that_comes_twice_the_last_counts(port: Any) -> None:
+    """As with Python's, JavaScript's and most others' JSON: a proxy before us that reads it so sees what we see."""
+    body = '{"model": "nobody", "messages": [], "max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}], '
+    answer = port.client.post(
+        "/v1/chat/completions", content=body + '"model": "quick"}', headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("name", ["tools", "response_format", "messages"])
+@pytest.mark.parametrize("depth", [300, 900, 100_000])
+def test_json_nested_deep_is_refused_wherever_it_stands(port: Any, name: str, depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+    values = {
+        "tools": f'[{{"type": "function", "function": {{"name": "f", "parameters": {deep}}}}}]',
+        "response_format": f'{{"type": "json_schema", "json_schema": {{"name": "x", "schema": {deep}}}}}',
+        "messages": f'[{{"role": "user", "content": {deep}}}]',
+    }
+    rest = '"messages": [{"role": "user", "content": "Hi"}], ' if name != "messages" else ""
+    body = f'{{"model": "quick", {rest}"{name}": {values[name]}}}'
+    answer = port.client.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, (answer.status_code, answer.text[:200])
+    assert "error" in answer.json()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -153,9 +154,12 @@ def test_what_is_known_of_a_model_is_told_before_it_is_loaded_and_after(services
     facts = services.directory.facts()
     assert list(facts) == services.directory.names() == ["base", "other"]
     entry = services.library.by_id("base")
-    size = base.stat().st_size
+    size, written = base.stat().st_size, datetime.fromtimestamp(base.stat().st_mtime, UTC)
     assert facts["base"] == ModelFacts(
-        "base", False, "llama", "F16", entry.parameters, size, 4096, None, True, is_embedder=False
+        *("base", False, "llama", "F16", entry.parameters, size, 4096, None, True),
+        is_embedder=False,
+        modified=written,
+        capabilities=frozenset({Capability.COMPLETION}),
     )
     services.directory.engine("base").wait_ready(SECONDS)
     after = services.directory.facts()["base"]

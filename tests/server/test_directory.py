@@ -13,7 +13,7 @@ from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.refusal import from_slipstream
 from app.services import Services
 from backends.fake.loader import answer_to

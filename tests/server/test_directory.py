@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
 from app.library.entry import ModelEntry
 from app.paths import Paths
-from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.refusal import from_slipstream
 from app.services import Services
 from backends.fake.loader import answer_to
@@ -153,9 +154,12 @@ def test_what_is_known_of_a_model_is_told_before_it_is_loaded_and_after(services
     facts = services.directory.facts()
     assert list(facts) == services.directory.names() == ["base", "other"]
     entry = services.library.by_id("base")
-    size = base.stat().st_size
+    size, written = base.stat().st_size, datetime.fromtimestamp(base.stat().st_mtime, UTC)
     assert facts["base"] == ModelFacts(
-        "base", False, "llama", "F16", entry.parameters, size, 4096, None, True, is_embedder=False
+        *("base", False, "llama", "F16", entry.parameters, size, 4096, None, True),
+        is_embedder=False,
+        modified=written,
+        capabilities=frozenset({Capability.COMPLETION}),
     )
     services.directory.engine("base").wait_ready(SECONDS)
     after = services.directory.facts()["base"]

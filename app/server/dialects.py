@@ -70,5 +70,8 @@ DIALECTS = (ANTHROPIC, OLLAMA, LLAMA_SERVER, OPENAI)  # the first whose prefix f
 def refuse(path: str, refusal: Refusal, headers: Mapping[str, str]) -> Response:
     """In the words of whoever asks: some paths belong to two dialects, and a header tells which is meant."""
     is_anthropics = VERSION in headers and path.startswith("/v1/models")
-    dialect = ANTHROPIC if is_anthropics else next(each for each in DIALECTS if path.startswith(each.prefixes))
-    return dialect.refuse(refusal)
+    return (ANTHROPIC if is_anthropics else dialect_of(path)).refuse(refusal)
+
+
+def dialect_of(path: str) -> Dialect:
+    return next(each for each in DIALECTS if path.startswith(each.prefixes))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -195,6 +195,16 @@ def test_the_description_tells_of_every_failure_in_the_shape_that_it_has(port: A
         assert response.json().keys() == failure["properties"].keys()
 
 
+def test_what_a_refusal_looks_like_is_told_at_its_path(port: Any) -> None:
+    """Also where a path belongs to another dialect than the rest of its router's."""
+    for path, methods in port.client.get("/openapi.json").json()["paths"].items():
+        for operation in methods.values():
+            if "4XX" in operation["responses"]:
+                told = operation["responses"]["4XX"]["content"]["application/json"]["schema"]
+                said = port.client.request("PUT", path.replace("{", "").replace("}", ""), json={}).json()
+                assert shape_told(told) == shape_said(said), path
+
+
 def test_the_description_tells_bounds_in_the_words_of_json_schema(port: Any) -> None:
     described = port.client.get("/openapi.json")
     schemas = described.json()["components"]["schemas"]
@@ -205,6 +215,16 @@ def test_the_description_tells_bounds_in_the_words_of_json_schema(port: Any) -> 
     assert not re.search(r'"(ge|le|gt|lt)":', described.text)
     for each in objects(schemas):
         assert not {"minLength", "maxLength"} & set(each)
+
+
+def shape_told(schema: Mapping[str, Any]) -> Any:
+    """The names in it, and theirs; None of what is no object."""
+    inner = schema.get("properties")
+    return {name: shape_told(each) for name, each in inner.items()} if inner else None
+
+
+def shape_said(value: Any) -> Any:
+    return {name: shape_said(each) for name, each in value.items()} if isinstance(value, dict) else None
 
 
 def objects(described: Any) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import RemoteTokenizer
-from steps import CHECKOUT, MODEL, MODEL_FILE, OPENAI, OWN_PYTHON, run, step
+from steps import CHECKOUT, EXACT_MODEL, MODEL, OPENAI, OWN_PYTHON, run, step
 
 TOLERANCE = 1e-3  # of a log-likelihood, per token
 CHUNK = 128  # tokens of `slipstream evaluate`, which scores what stands behind the half of them
@@ -97,15 +97,15 @@ def ways() -> None:
         assert max(abs(a - b) for a, b in zip(one, other, strict=True)) < TOLERANCE, (way, one, other)
 
 
-@step("loglikelihood equals `slipstream evaluate` to 1e-3")
+@step("loglikelihood equals `slipstream evaluate` to 1e-3 (F16)")
 def as_evaluated() -> None:
-    model = LocalCompletionsAPI(**MODEL_ARGUMENTS)
+    model = LocalCompletionsAPI(**MODEL_ARGUMENTS | {"model": Path(EXACT_MODEL).stem})
     tokens = model.tok_encode(TEXT)[:CHUNK]
     split = CHUNK // 2 + 1
     ((said, _),) = model._loglikelihood_tokens([(("", ""), tokens[:split], tokens[split:])])
     file = FOLDER / "text.txt"
     file.write_text(TEXT, "utf-8")
-    command = [OWN_PYTHON, "-m", "app", "evaluate", MODEL_FILE, "--text", str(file), "--context", str(CHUNK)]
+    command = [OWN_PYTHON, "-m", "app", "evaluate", EXACT_MODEL, "--text", str(file), "--context", str(CHUNK)]
     done = subprocess.run(
         [*command, "--chunks", "1", "--json"], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )

@@ -38,7 +38,12 @@ TASKS = {
         "metric_list": [{"metric": "exact_match"}],
     },
 }
-MODEL_ARGUMENTS = {"model": MODEL, "base_url": f"{OPENAI}/completions", "max_length": 4096}
+MODEL_ARGUMENTS = {
+    "model": MODEL,
+    "base_url": f"{OPENAI}/completions",
+    "max_length": 4096,
+    "tokenizer_backend": "remote",
+}
 
 
 def folder_of_tasks() -> Path:
@@ -79,7 +84,7 @@ def likelihoods(result: Any) -> list[float]:
 
 @step("the port's own tokenizer is found")
 def tokenizer() -> None:
-    assert isinstance(LocalCompletionsAPI(**MODEL_ARGUMENTS).tokenizer, RemoteTokenizer)
+    assert isinstance(LocalCompletionsAPI(**MODEL_ARGUMENTS | {"tokenizer_backend": "auto"}).tokenizer, RemoteTokenizer)
 
 
 @step("multiple_choice: the plain answers are found")

@@ -2,8 +2,9 @@
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from app.errors import SlipstreamError
 from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
 from app.server.core.switchboard import Switchboard
 from app.server.description import DescribedApplication
-from app.server.dialects import DIALECTS, NATIVE, refuse
+from app.server.dialects import DIALECTS, dialect_of, refuse
 from app.server.native.routes import Native
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,9 @@ def create_application(switchboard: Switchboard, native: Native | None = None) -
     app = DescribedApplication(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
     for dialect in DIALECTS:
         for router in dialect.routers:
-            app.include_router(router(switchboard), responses=dialect.failures)
+            app.include_router(_described(router(switchboard)))
     if native:
-        app.include_router(native.router(switchboard), responses=NATIVE.failures)
+        app.include_router(_described(native.router(switchboard)))
 
     @app.get("/v1/health", include_in_schema=False)
     @app.get("/health", responses={503: {"description": "A model is loading, and none can answer yet."}})
@@ -37,6 +38,14 @@ def create_application(switchboard: Switchboard, native: Native | None = None) -
 
     _handle_errors(app)
     return app
+
+
+def _described(router: APIRouter) -> APIRouter:
+    """With the failures of its routes in the shape of the dialect that answers at their paths."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.responses = dialect_of(route.path, {}).failures | route.responses
+    return router
 
 
 def _handle_errors(app: FastAPI) -> None:

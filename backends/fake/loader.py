@@ -176,8 +176,10 @@ def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends it
-    once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-embedder…` makes vectors
-    alone, `…-reranker…` scores instead, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step."""
+    once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-fim…` fills in middles of
+    texts, `…-embedder…` makes vectors alone, `…-reranker…` scores instead, `…busy…` computes on one of two threads, and
+    `…20ms…` sleeps so long per step.
+    """
     name = load.model.name
     report(0.5)
     if "bad" in name:

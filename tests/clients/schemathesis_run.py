@@ -60,6 +60,9 @@ class Finding:
 
 # what a JSON schema of one field cannot tell: what stands in two fields, in a text, or in the model
 EXPLAINED = (
+    Explained(POSITIVE, "cannot fill in", "whether a model fills in depends on its vocabulary"),
+    Explained(POSITIVE, "either content or (prompt|input) is expected", "one of two names for the same field"),
+    Explained("not_a_server_error", "no library of its own", "501: this port has no library; slipstream serve has"),
     Explained(POSITIVE, "LoRA adapters", "which adapters there are depends on the model"),
     Explained(POSITIVE, "maximum context length", "how long a prompt may be depends on the model"),
     Explained(POSITIVE, "Token ids (must|of this model)", "which tokens there are depends on the model"),

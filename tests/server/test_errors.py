@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -195,6 +195,17 @@ def test_the_description_tells_of_every_failure_in_the_shape_that_it_has(port: A
         assert response.json().keys() == failure["properties"].keys()
 
 
+def test_what_a_refusal_looks_like_is_told_at_its_path(port: Any) -> None:
+    """Also where a path belongs to another dialect than the rest of its router's."""
+    for path, methods in port.client.get("/openapi.json").json()["paths"].items():
+        for operation in methods.values():
+            if "4XX" in operation["responses"]:
+                told = operation["responses"]["4XX"]["content"]["application/json"]["schema"]
+                said = port.client.request("PUT", path.replace("{", "").replace("}", ""), json={}).json()
+                assert set(told["required"]) <= set(said) <= set(told["properties"]), path
+                assert fits(told["properties"]["error"], said["error"]), (path, said)
+
+
 def test_the_description_tells_bounds_in_the_words_of_json_schema(port: Any) -> None:
     described = port.client.get("/openapi.json")
     schemas = described.json()["components"]["schemas"]
@@ -205,6 +216,12 @@ def test_the_description_tells_bounds_in_the_words_of_json_schema(port: Any) -> 
     assert not re.search(r'"(ge|le|gt|lt)":', described.text)
     for each in objects(schemas):
         assert not {"minLength", "maxLength"} & set(each)
+
+
+def fits(schema: Mapping[str, Any], error: Any) -> bool:
+    if schema["type"] == "string":
+        return isinstance(error, str)
+    return set(schema["required"]) <= set(error) <= set(schema["properties"])
 
 
 def objects(described: Any) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
-from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
+from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
 from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, as_object, thinking, tool
 from backends.protocol import Generate, Grammar, Message, Tool, ToolCall
 
@@ -45,9 +45,7 @@ class Options(SamplingFields):
     }
 
     num_predict: Whole | None = Field(None, ge=-2, le=MAX_INT, description="below 0: no limit")
-    stop: list[Stop] | None = Field(
-        None, max_length=MAX_STOPS, json_schema_extra=lambda schema: schema["anyOf"].append({"type": "string"})
-    )
+    stop: Annotated[list[Stop], Field(max_length=MAX_STOPS), WithJsonSchema(STOP_SCHEMA)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -7,17 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from app.server.core.fields import not_supported
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.tools import as_object, chosen, tool
-from app.server.openai.messages import Name, Text
+from app.server.openai.messages import MAX_NAME, Text
 from backends.bounds import as_name
 from backends.protocol import Calling, Tool, ToolChoice
 
+NAME_SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME})
 Object = Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})]
 
 
 class Function(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    name: Annotated[Name, Field(min_length=1)]
+    name: Annotated[Text, Field(min_length=1, max_length=MAX_NAME), NAME_SCHEMA]
     description: Text | None = None
     parameters: Object | None = None
     strict: bool | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 PORT, MODEL = sys.argv[1], sys.argv[2]
 CHECKOUT = Path(__file__).parents[3]
-OWN_PYTHON, MODEL_FILE = os.environ.get("SLIPSTREAM_PYTHON", ""), os.environ.get("SLIPSTREAM_MODEL", "")
+OWN_PYTHON, EXACT_MODEL = os.environ.get("SLIPSTREAM_PYTHON", ""), os.environ.get("SLIPSTREAM_EXACT_MODEL", "")
 ROOT = f"http://127.0.0.1:{PORT}"
 OPENAI = f"{ROOT}/v1"
 KEY = "none"  # the port is on this machine, so it asks for none; clients want one

@@ -54,11 +54,6 @@ def schema() -> None:
     made_by(instructor.Mode.JSON_SCHEMA)
 
 
-@step("MD_JSON, with an example")
-def markdown() -> None:
-    made_by(instructor.Mode.MD_JSON, SHOWN, temperature=0)
-
-
 @step("create_with_completion")
 def with_completion() -> None:
     client = instructor.from_openai(plain, mode=instructor.Mode.TOOLS)

@@ -14,7 +14,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import RemoteTokenizer
-from steps import CHECKOUT, MODEL, MODEL_FILE, OPENAI, OWN_PYTHON, run, step
+from steps import CHECKOUT, EXACT_MODEL, MODEL, OPENAI, OWN_PYTHON, run, step
 
 TOLERANCE = 1e-3  # of a log-likelihood, per token
 CHUNK = 128  # tokens of `slipstream evaluate`, which scores what stands behind the half of them
@@ -38,7 +38,12 @@ TASKS = {
         "metric_list": [{"metric": "exact_match"}],
     },
 }
-MODEL_ARGUMENTS = {"model": MODEL, "base_url": f"{OPENAI}/completions", "max_length": 4096}
+MODEL_ARGUMENTS = {
+    "model": MODEL,
+    "base_url": f"{OPENAI}/completions",
+    "max_length": 4096,
+    "tokenizer_backend": "remote",
+}
 
 
 def folder_of_tasks() -> Path:
@@ -79,7 +84,7 @@ def likelihoods(result: Any) -> list[float]:
 
 @step("the port's own tokenizer is found")
 def tokenizer() -> None:
-    assert isinstance(LocalCompletionsAPI(**MODEL_ARGUMENTS).tokenizer, RemoteTokenizer)
+    assert isinstance(LocalCompletionsAPI(**MODEL_ARGUMENTS | {"tokenizer_backend": "auto"}).tokenizer, RemoteTokenizer)
 
 
 @step("multiple_choice: the plain answers are found")
@@ -97,15 +102,15 @@ def ways() -> None:
         assert max(abs(a - b) for a, b in zip(one, other, strict=True)) < TOLERANCE, (way, one, other)
 
 
-@step("loglikelihood equals `slipstream evaluate` to 1e-3")
+@step("loglikelihood equals `slipstream evaluate` to 1e-3 (F16)")
 def as_evaluated() -> None:
-    model = LocalCompletionsAPI(**MODEL_ARGUMENTS)
+    model = LocalCompletionsAPI(**MODEL_ARGUMENTS | {"model": Path(EXACT_MODEL).stem})
     tokens = model.tok_encode(TEXT)[:CHUNK]
     split = CHUNK // 2 + 1
     ((said, _),) = model._loglikelihood_tokens([(("", ""), tokens[:split], tokens[split:])])
     file = FOLDER / "text.txt"
     file.write_text(TEXT, "utf-8")
-    command = [OWN_PYTHON, "-m", "app", "evaluate", MODEL_FILE, "--text", str(file), "--context", str(CHUNK)]
+    command = [OWN_PYTHON, "-m", "app", "evaluate", EXACT_MODEL, "--text", str(file), "--context", str(CHUNK)]
     done = subprocess.run(
         [*command, "--chunks", "1", "--json"], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )

@@ -149,7 +149,6 @@ class Exchange:
             raise RequestError(event.kind, event.message, event.numbers)
         if isinstance(event, Output):
             raise self._called_off_error()
-        assert not isinstance(event, Progress), "what is read or made into vectors tells of none"
         return event
 
     def __aiter__(self) -> Self:

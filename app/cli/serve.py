@@ -27,25 +27,30 @@ FIRST_KEY = "serve"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="M", help="a model's id or a GGUF file; may be repeated")
-    parser.add_argument("--host", help="the address to listen at; 127.0.0.1 unless the settings say otherwise")
-    parser.add_argument("--port", type=int, help="8642 unless the settings say otherwise")
-    parser.add_argument("--api-key", metavar="K", help="required of every request; made and shown beyond loopback")
-    parser.add_argument("--api-key-file", metavar="FILE", help=f"holds the key; so may the variable {VARIABLE}")
+    parser.add_argument("--host", help="address to listen on (the settings', else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (the settings', else 8642)")
+    parser.add_argument(
+        "--api-key",
+        metavar="K",
+        help="key that every request needs; a port that other machines reach makes one if there is none",
+    )
+    parser.add_argument("--api-key-file", metavar="FILE", help=f"file that holds the key (or set {VARIABLE})")
     parser.add_argument(
         "--allow-host",
         action="append",
         metavar="NAME",
-        help="a name by which the port may be called, beside this machine's own; * is any, where a key is needed",
+        help="also answer to this host name; * allows any while a key is required; may be repeated",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         metavar="ORIGIN",
-        help="web pages that may use the port: http://localhost:3000, app://obsidian.md, vscode-webview://*",
+        help="web page or extension that may call, e.g. http://localhost:3000, app://obsidian.md, vscode-webview://*; "
+        "may be repeated",
     )
-    parser.add_argument("--tls-cert", metavar="FILE", help="speak HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM, without a password)")
-    parser.add_argument("--window", action="store_true", help="open the window beside it, on the same engines")
+    parser.add_argument("--window", action="store_true", help="also open the window, on the same engines")
     add_engine_options(parser)
 
 
@@ -86,7 +91,10 @@ def _serve(
         tls = arguments.tls_cert, arguments.tls_key
         url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
         if ANY in access.hosts and not services.server.needs_key:
-            raise UsageError("“--allow-host *” needs a key: any web page could call itself so. See “slipstream keys”.")
+            raise UsageError(
+                "“--allow-host *” needs a key, else any web page could pass for this machine. "
+                "Make one: slipstream keys --add NAME"
+            )
         handles = _load(services, arguments)
         if not handles:
             _take_up(services)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.server.core.fields import not_supported, text
+from app.server.core.fields import not_supported, only_text, text
 from app.server.core.limits import MAX_QUOTED
 from app.server.openai.messages import MAX_NAME
 from backends.bounds import as_name
@@ -89,7 +89,7 @@ def _part(part: Any) -> str:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise ValueError("each part is an object with a type")
     if part["type"] not in TEXTS:
-        raise not_supported(f"parts of type “{as_name(part['type'], MAX_QUOTED)}” are not supported, only text")
+        raise only_text(part["type"], "parts")
     return _string(part, TEXTS[part["type"]])
 
 

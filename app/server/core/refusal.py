@@ -122,7 +122,7 @@ def from_validation(errors: Sequence[Any]) -> Refusal:
     first = errors[0]
     location, kind = tuple(first["loc"]), first["type"]
     if kind == "json_invalid":
-        reason = first.get("ctx", {}).get("error", "")
+        reason = first.get("ctx", {}).get("error", "").removesuffix(" at")  # some of Python's end with it
         return Refusal(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
     if location == ("body",) and kind == "missing":
         return Refusal(400, "The body is empty; a JSON object is expected.")

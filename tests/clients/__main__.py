@@ -9,20 +9,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.bench.servers import Server, Setting, running, slipstream
 from tests.clients import environments
-from tests.clients.clients import CLIENTS, Client
+from tests.clients.clients import CLIENTS, SUITES, Client, Suite
 from tests.clients.environments import Environment, NotInstalled
 from tests.real import things
 
+CHECKOUT = Path(__file__).parents[2]
 DRIVES = Path(__file__).parent / "drives"
 RESULTS = Path(__file__).parents[1] / "bench" / "results"
 CONTEXT, PARALLEL = 4096, 2
-PATIENCE = 600  # seconds for all steps of a client
+PATIENCE, SUITE_PATIENCE = 600, 3600  # seconds for all steps of a client; for a suite
+ALL = (*CLIENTS, *SUITES)
 EXACT = {"lm-eval"}  # clients for which a model is loaded that says the same however it is asked
 
 Row = dict[str, Any]
@@ -30,41 +33,53 @@ Row = dict[str, Any]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(client.name for client in CLIENTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(each.name for each in ALL))
     parser.add_argument("--pin", action="store_true", help="write down the newest packages, and drive nothing")
     options = parser.parse_args()
-    names = options.names or [client.name for client in CLIENTS]
-    chosen = [client for client in CLIENTS if client.name in names]
+    names = options.names or [each.name for each in ALL]
+    chosen = [each for each in ALL if each.name in names]
     if len(chosen) < len(set(names)):
         parser.error("there is no such client")
     if options.pin:
-        for client in chosen:
-            print(client.pin(), flush=True)
+        for each in chosen:
+            print(each.pin(), flush=True)
         return 0
     rows: list[Row] = []
-    exact = ("--model", str(exact_model())) if EXACT & set(names) else ()
-    with running(slipstream(), Setting(things.smollm2(), CONTEXT, PARALLEL, extra=exact), pause=False) as server:
-        for client in chosen:
-            for row in driven(client, server):
-                print(line(row), flush=True)
-                rows.append(row)
-            write(rows)
+    for some in driven_all(chosen):
+        for row in some:
+            print(line(row), flush=True)
+            rows.append(row)
+        write(rows)
     return 0 if all(row["passed"] for row in rows) else 1
 
 
-def driven(client: Client, server: Server) -> Iterator[Row]:
+def driven_all(chosen: Sequence[Client | Suite]) -> Iterator[Iterator[Row]]:
+    clients = [each for each in chosen if isinstance(each, Client)]
+    if clients:
+        exact = ("--model", str(exact_model())) if EXACT & {client.name for client in clients} else ()
+        with running(slipstream(), Setting(things.smollm2(), CONTEXT, PARALLEL, extra=exact), pause=False) as server:
+            for client in clients:
+                yield driven(client, partial(steps, client, server))
+    for suite in chosen:
+        if isinstance(suite, Suite):
+            yield driven(suite, partial(tested, suite))
+
+
+def driven(client: Client | Suite, drive: Callable[[Environment], Iterator[Row]]) -> Iterator[Row]:
     """A row for each step; or one that says why none was done."""
     try:
         environment = client.install()
     except NotInstalled as fault:
         yield {"client": client.name, "versions": {}, "step": "install", "passed": False, "sentence": str(fault)}
         return
-    about = {"client": client.name, "versions": environment.versions}
-    for told in steps(client, environment, server):
-        yield about | told
+    versions = environment.versions
+    if isinstance(client, Suite):  # beside what is tested, it has what tests with
+        versions = {client.subject: versions[client.subject]} if client.subject else {}
+    for told in drive(environment):
+        yield {"client": client.name, "versions": versions} | told
 
 
-def steps(client: Client, environment: Environment, server: Server) -> Iterator[Row]:
+def steps(client: Client, server: Server, environment: Environment) -> Iterator[Row]:
     model = things.smollm2().stem
     command = [*environment.command, str(DRIVES / client.drive), str(server.port), model, str(environment.folder)]
     # for drives that compare with what our own commands say of the same file
@@ -73,18 +88,34 @@ def steps(client: Client, environment: Environment, server: Server) -> Iterator[
         if client.name in EXACT
         else {}
     )
+    said, fault = output_of(command, PATIENCE, own)
+    yield from said
+    if fault:
+        yield {"step": "to the end", "passed": False, "sentence": fault}
+
+
+def tested(suite: Suite, _: Environment) -> Iterator[Row]:
+    """One row, of all its tests. Whether as many pass as must, is for the module to say."""
+    said, fault = output_of([sys.executable, "-m", suite.module], SUITE_PATIENCE)
+    told = said[-1] if said else {"step": "its own tests", "sentence": fault}
+    yield told | {"passed": bool(said) and not fault}
+
+
+def output_of(command: list[str], patience: float, more: Mapping[str, str] | None = None) -> tuple[list[Row], str]:
+    """The steps that a program tells of, a JSON object a line; and why it did not end well, or nothing."""
     fault = ""
     try:
+        environment = {**os.environ, **(more or {})}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **own}
+            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=patience, check=False, env=environment
         )
-        said, fault = done.stdout, done.stderr.strip() if done.returncode else ""
+        said = done.stdout
+        if done.returncode:
+            fault = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
     except subprocess.TimeoutExpired as late:
         said = (late.stdout or b"").decode("utf-8", "replace")
-        fault = f"not done after {PATIENCE // 60} minutes"
-    yield from (json.loads(text) for text in said.splitlines() if text.startswith('{"step"'))
-    if fault:
-        yield {"step": "to the end", "passed": False, "sentence": fault.splitlines()[-1]}
+        fault = f"not done after {patience // 60:.0f} minutes"
+    return [json.loads(text) for text in said.splitlines() if text.startswith('{"step"')], fault
 
 
 def exact_model() -> Path:
@@ -94,7 +125,7 @@ def exact_model() -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "app", "quantize", str(things.smollm2()), str(path), "--type", "F16"]
-        subprocess.run([*command, "--allow-requantize"], check=True, cwd=Path(__file__).parents[2])
+        subprocess.run([*command, "--allow-requantize"], check=True, cwd=CHECKOUT)
     return path
 
 
@@ -104,7 +135,7 @@ def write(rows: list[Row]) -> None:
     old = json.loads(path.read_text("utf-8")) if path.exists() else []
     driven_now = {row["client"] for row in rows}
     by_client = [*(row for row in old if row["client"] not in driven_now), *rows]
-    order = [client.name for client in CLIENTS]
+    order = [each.name for each in ALL]
     known = sorted((row for row in by_client if row["client"] in order), key=lambda row: order.index(row["client"]))
     path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
     passed = sum(row["passed"] for row in known)

@@ -1,9 +1,12 @@
-"""The clients that are driven: what is installed for each, and the file in drives/ that uses it as its users would."""
+"""The clients that are driven: what is installed for each, and the file in drives/ that uses it as its users would.
+
+And the suites: other projects' own tests, each run by a module here against ports that it starts itself.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clients import environments, sources
+from tests.clients import anthropic_suite, environments, llama_server_suite, sources
 from tests.clients.environments import Environment
 
 
@@ -33,6 +36,24 @@ class Client:
         return self.drive.endswith(".mjs")
 
 
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """`main` of the module returns 0 where as many pass as must. subject: the package whose tests they are."""
+
+    name: str
+    packages: tuple[str, ...]
+    module: str
+    subject: str | None = None
+
+    def install(self) -> Environment:
+        """Raises NotInstalled."""
+        return environments.python(self.name, self.packages)
+
+    def pin(self) -> Path:
+        """Raises NotInstalled."""
+        return environments.pin(self.name, self.packages)
+
+
 LANGCHAIN = ("langchain", "langchain-openai", "langchain-anthropic", "langchain-ollama")
 LLAMA_INDEX = ("llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-openai-like")
 AI_SDK = ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "zod@4.6.7")
@@ -53,4 +74,9 @@ CLIENTS = (
     Client("openai-agents", ("openai-agents",), "with_openai_agents.py"),
     Client("lm-eval", ("lm-eval[api]",), "with_lm_eval.py"),
     Client("ai-sdk", AI_SDK, "with_ai_sdk.mjs"),
+)
+
+SUITES = (
+    Suite("anthropic-suite", anthropic_suite.PACKAGES, anthropic_suite.__name__, subject="anthropic"),
+    Suite("llama-server-suite", llama_server_suite.PACKAGES, llama_server_suite.__name__),
 )

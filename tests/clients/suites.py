@@ -1,9 +1,11 @@
 """Other people's own test suites, run against the port: which of their tests are left out, and why."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,14 +63,20 @@ def _outcomes(report: Path) -> Iterator[Outcome]:
 
 
 def summary(title: str, outcomes: Sequence[Outcome], left_out: Mapping[str, str]) -> tuple[int, int]:
-    """Prints it; how many passed, and of how many that are not left out. left_out: patterns of names, and reasons."""
+    """How many passed, and of how many that are not left out. Prints it as a step, too, for the table of clients.
+
+    left_out: patterns of names, and reasons.
+    """
     reasons = {o.name: why for o in outcomes for pattern, why in left_out.items() if re.search(pattern, o.name)}
     counted = [o for o in outcomes if o.name not in reasons and not o.is_skipped]
     passed = [o for o in counted if o.is_passed]
     for outcome in counted:
         if not outcome.is_passed:
             print(f"FAILED {outcome.name}")
-    for why in dict.fromkeys(reasons.values()):
-        print(f"left out, {sum(reason == why for reason in reasons.values())}: {why}")
-    print(f"{title}: {len(passed)} of {len(counted)} passed, {len(reasons)} left out", file=sys.stderr)
+    sentence = f"{len(passed)} of {len(counted)} tests"
+    if reasons:
+        parts = (f"{num_tests} because {why}" for why, num_tests in Counter(reasons.values()).most_common())
+        sentence += f", {len(reasons)} left out ({'; '.join(parts)})"
+    print(json.dumps({"step": title, "passed": len(passed) == len(counted) > 0, "sentence": sentence}), flush=True)
+    print(f"{title}: {sentence}", file=sys.stderr)
     return len(passed), len(counted)

@@ -103,7 +103,7 @@ def ways() -> None:
 
 
 @step("loglikelihood equals `slipstream evaluate` to 1e-3 (F16)")
-def as_evaluated() -> None:
+def as_evaluated() -> str:
     model = LocalCompletionsAPI(**MODEL_ARGUMENTS | {"model": Path(EXACT_MODEL).stem})
     tokens = model.tok_encode(TEXT)[:CHUNK]
     split = CHUNK // 2 + 1
@@ -118,7 +118,9 @@ def as_evaluated() -> None:
     told = json.loads(done.stdout)
     num_tokens = CHUNK - split
     assert told["num_tokens"] == num_tokens, told
-    assert abs(math.log(told["perplexity"]) + said / num_tokens) < TOLERANCE, (told["perplexity"], said)
+    apart = abs(math.log(told["perplexity"]) + said / num_tokens)
+    assert apart < TOLERANCE, (told["perplexity"], said)
+    return f"{apart:.1e} apart, per token"
 
 
 @step("loglikelihood_rolling of a text longer than the window")

@@ -6,14 +6,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from app.access import ANY, Access, host_from, origin_from
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import EXIT_INTERRUPTED, ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.terminal import warn
 from app.errors import UsageError
-from app.server.access import ANY, Access, host_from, origin_from
-from app.server.auth import is_loopback
-from app.server.tls import certificate_from
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -61,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     access = Access(
         tuple(map(host_from, arguments.allow_host or ())), tuple(map(origin_from, arguments.allow_origin or ()))
     )
-    if certificate := certificate_from(arguments.tls_cert, arguments.tls_key):
-        certificate.context()
+    if arguments.tls_cert or arguments.tls_key:
+        _check_certificate(arguments)
     asked = ending()
     key, notes = wanted_key(arguments.api_key, arguments.api_key_file)
     for note in notes:
@@ -116,8 +114,18 @@ def _serve(
         services.close()
 
 
+def _check_certificate(arguments: argparse.Namespace) -> None:
+    """Raises UsageError."""
+    from app.server.tls import certificate_from
+
+    if certificate := certificate_from(arguments.tls_cert, arguments.tls_key):
+        certificate.context()
+
+
 def _made_key(services: "Services", host: str) -> str | None:
     """One for a port that others can reach, where there is none."""
+    from app.server.auth import is_loopback
+
     if is_loopback(host) or services.settings.api_key or services.keys.all():
         return None
     return services.keys.add(FIRST_KEY)

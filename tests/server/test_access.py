@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.access import Access, host_from, origin_from
 from app.errors import UsageError
 from app.paths import Paths
 from app.server import Server
-from app.server.access import Access, host_from, origin_from
 from app.server.auth import Authority
 from app.services import Services
 from tests.server.test_guard import verdict

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.access import Access
 from app.server import Server
-from app.server.access import Access
 from tests.server.attack import chat, guarded, request, status_of
 from tests.server.test_server import OneEngine
 

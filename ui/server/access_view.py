@@ -4,7 +4,7 @@ from functools import partial
 
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from app.server.access import host_from, origin_from
+from app.access import host_from, origin_from
 from ui.server.keys_desk import KeysDesk
 from ui.server.keys_panel import KeysPanel
 from ui.server.names_row import NamesRow

@@ -31,7 +31,7 @@ VISITS_PER_SWITCH = 50
 NUM_FIRST, NUM_REST = 64, 128  # visits of the short form: after the first, nothing may grow
 MINUTE = 60.0  # the long form has one, and then four
 MAX_GROWTH = 32 << 20  # bytes of the application's process, where the clients are as well
-PASSING = ("port-call", "engine-")  # threads of one call, and of engines
+PASSING = ("port-call", *(f"engine-{name}" for name in MODELS))  # threads of one call, and of these engines
 GONE = (404, 503)  # of a model that is being unloaded or loaded
 
 

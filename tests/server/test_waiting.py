@@ -91,6 +91,7 @@ def test_what_cannot_be_answered_has_its_own_status_still(port: Port) -> None:
 def test_who_waits_in_a_line_is_told_so(run: Callable[..., Any]) -> None:
     with run(slow="20ms") as port, port.stream(LONG, model="slow", draft=False, n=8) as busy:
         busy.next_text()
+        port.watch.until_running("slow", 4)  # all places are taken
         with opened(port, "/v1/chat/completions", model="slow") as response:
             assert ": waiting for a place" in response.iter_lines()  # on a busy machine not the first thing said
 

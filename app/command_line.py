@@ -26,8 +26,8 @@ COMMANDS = {
     "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
     "bench": "what a model does on this machine: speed, memory, and what each optimization gains, told in words",
     "chat": "talk to a model in this terminal, or have one question from a pipe answered",
-    "keys": "the port's keys: list them, make one, revoke one",
-    "serve": "open the local OpenAI-compatible port, without a window",
+    "keys": "the port's API keys: list, add, revoke",
+    "serve": "open the port (OpenAI, Anthropic, Ollama, llama-server APIs) without a window",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

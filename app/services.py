@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.access import Access
 from app.closing import close_all
 from app.directory import Directory
 from app.errors import AlreadyThere, ModelFileError, SettingsError
@@ -29,7 +30,6 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
-from app.server.access import Access
 from app.server.keys import Keys
 from app.server.request_log import RequestLog
 from app.server.server import Server

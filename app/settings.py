@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from app.access import MAX_ENTRIES, host_from, origin_from
 from app.errors import UsageError
-from app.server.access import MAX_ENTRIES, host_from, origin_from
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 THEMES = ("system", "light", "dark")

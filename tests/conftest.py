@@ -14,7 +14,7 @@ from tests.real import things
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
-PATIENCE = 5.0  # seconds that threads and children may take to leave after a test
+PATIENCE = 30.0  # seconds that threads and children may take to leave after a test, on a busy machine, too
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
 
 

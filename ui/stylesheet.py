@@ -78,7 +78,11 @@ QPushButton[kind="tab"] {
 }
 QPushButton[kind="tab"]:hover { color: $text; }
 QPushButton[kind="tab"]:checked { color: $text; border-bottom: 2px solid $accent; }
-QPushButton[kind="tab"]:focus { color: $accent_text; border: none; border-bottom: 2px solid $accent; padding: 0 4px; }
+QPushButton[kind="tab"]:focus {
+  color: $accent_text; background: $accent_soft; border: none; border-bottom: 2px solid transparent;
+  border-top-left-radius: 6px; border-top-right-radius: 6px; padding: 0 4px; min-height: 30px;
+}
+QPushButton[kind="tab"]:checked:focus { border-bottom: 2px solid $accent; }
 QPushButton[kind="picker"] {
   background: transparent; border: 1px solid transparent; font-weight: 600; font-size: 15px; padding: 0 8px;
   text-align: left;

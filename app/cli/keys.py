@@ -7,9 +7,13 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--add", metavar="NAME", help="make a key; it is shown this once")
-    what.add_argument("--revoke", metavar="NAME", help="the key of this name opens nothing any more")
-    what.add_argument("--require", choices=("on", "off"), help="whether programs on this machine need one")
+    what.add_argument("--add", metavar="NAME", help="make a key and print it, this one time")
+    what.add_argument(
+        "--revoke", metavar="NAME", help="revoke the key of this name; an open port refuses it within a second"
+    )
+    what.add_argument(
+        "--require", choices=("on", "off"), help="whether programs on this machine need a key; others always do"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -33,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _tell(report: dict[str, Any]) -> str:
     from backends.bounds import printable
 
-    lines = [f"{report['key']}\nKeep it: it is not shown again.\n"] if "key" in report else []
+    lines = [f"{report['key']}\nCopy it now: it is not shown again.\n"] if "key" in report else []
     for key in report["keys"]:
         used = f"last used {key['last_used']}" if key["last_used"] else "never used"
-        lines.append(f"{printable(key['name'])}: made {key['created']}, {used}")
+        lines.append(f"{printable(key['name'])}: created {key['created']}, {used}")
     if not report["keys"]:
-        lines.append("There is no key.")
+        lines.append("No keys yet. Make one: slipstream keys --add NAME")
     if report["is_required"]:
-        lines.append("Whoever calls the port must show one.")
+        lines.append("Every request needs a key.")
     else:
-        lines.append("Programs on this machine need none; others always do.")
+        lines.append("Programs on this machine need no key; others always do.")
     return "\n".join(lines)

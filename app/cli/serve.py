@@ -6,14 +6,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from app.access import ANY, Access, host_from, origin_from
 from app.cli.api_key import VARIABLE, wanted_key
 from app.cli.ending import EXIT_INTERRUPTED, ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.terminal import warn
 from app.errors import UsageError
-from app.server.access import ANY, Access, host_from, origin_from
-from app.server.auth import is_loopback
-from app.server.tls import certificate_from
 from backends.protocol import EngineOptions
 
 if TYPE_CHECKING:
@@ -27,25 +25,30 @@ FIRST_KEY = "serve"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="M", help="a model's id or a GGUF file; may be repeated")
-    parser.add_argument("--host", help="the address to listen at; 127.0.0.1 unless the settings say otherwise")
-    parser.add_argument("--port", type=int, help="8642 unless the settings say otherwise")
-    parser.add_argument("--api-key", metavar="K", help="required of every request; made and shown beyond loopback")
-    parser.add_argument("--api-key-file", metavar="FILE", help=f"holds the key; so may the variable {VARIABLE}")
+    parser.add_argument("--host", help="address to listen on (the settings', else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (the settings', else 8642)")
+    parser.add_argument(
+        "--api-key",
+        metavar="K",
+        help="key that every request needs; a port that other machines reach makes one if there is none",
+    )
+    parser.add_argument("--api-key-file", metavar="FILE", help=f"file that holds the key (or set {VARIABLE})")
     parser.add_argument(
         "--allow-host",
         action="append",
         metavar="NAME",
-        help="a name by which the port may be called, beside this machine's own; * is any, where a key is needed",
+        help="also answer to this host name; * allows any while a key is required; may be repeated",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         metavar="ORIGIN",
-        help="web pages that may use the port: http://localhost:3000, app://obsidian.md, vscode-webview://*",
+        help="web page or extension that may call, e.g. http://localhost:3000, app://obsidian.md, vscode-webview://*; "
+        "may be repeated",
     )
-    parser.add_argument("--tls-cert", metavar="FILE", help="speak HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM, without a password)")
-    parser.add_argument("--window", action="store_true", help="open the window beside it, on the same engines")
+    parser.add_argument("--window", action="store_true", help="also open the window, on the same engines")
     add_engine_options(parser)
 
 
@@ -56,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     access = Access(
         tuple(map(host_from, arguments.allow_host or ())), tuple(map(origin_from, arguments.allow_origin or ()))
     )
-    if certificate := certificate_from(arguments.tls_cert, arguments.tls_key):
-        certificate.context()
+    if arguments.tls_cert or arguments.tls_key:
+        _check_certificate(arguments)
     asked = ending()
     key, notes = wanted_key(arguments.api_key, arguments.api_key_file)
     for note in notes:
@@ -86,7 +89,10 @@ def _serve(
         tls = arguments.tls_cert, arguments.tls_key
         url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
         if ANY in access.hosts and not services.server.needs_key:
-            raise UsageError("“--allow-host *” needs a key: any web page could call itself so. See “slipstream keys”.")
+            raise UsageError(
+                "“--allow-host *” needs a key, else any web page could pass for this machine. "
+                "Make one: slipstream keys --add NAME"
+            )
         handles = _load(services, arguments)
         if not handles:
             _take_up(services)
@@ -108,8 +114,18 @@ def _serve(
         services.close()
 
 
+def _check_certificate(arguments: argparse.Namespace) -> None:
+    """Raises UsageError."""
+    from app.server.tls import certificate_from
+
+    if certificate := certificate_from(arguments.tls_cert, arguments.tls_key):
+        certificate.context()
+
+
 def _made_key(services: "Services", host: str) -> str | None:
     """One for a port that others can reach, where there is none."""
+    from app.server.auth import is_loopback
+
     if is_loopback(host) or services.settings.api_key or services.keys.all():
         return None
     return services.keys.add(FIRST_KEY)

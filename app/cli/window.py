@@ -14,7 +14,7 @@ slipstream: there is no display here, so the window cannot open.
 Without one you can use
   slipstream demo     the bundled model answers two questions
   slipstream chat     talk to a model in this terminal
-  slipstream serve    the local OpenAI-compatible port\
+  slipstream serve    the port for other programs, without a window\
 """
 
 

@@ -74,7 +74,7 @@ LLAMA_SERVER = Dialect(
 )
 OPENAI = Dialect(
     "OpenAI",
-    ("/",),
+    ("",),  # the rest, also what is no path: “*”, or a whole URL
     (models_router, chat_router, completions_router, responses_router, embeddings_router, rerank_router),
     openai.response,
     openai.SCHEMA,

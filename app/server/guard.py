@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.access import Access
+from app.access import Access
 from app.server.auth import Authority, shown_key
 from app.server.core.client import CLIENT, KEY_NAME, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits

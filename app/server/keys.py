@@ -91,9 +91,9 @@ class Keys:
 
         def change(kept: _Kept) -> _Kept:
             if any(other.name.casefold() == name.casefold() for other in kept.keys):
-                raise UsageError(f"There is a key “{name}” already. Revoke it first, or take another name.")
+                raise UsageError(f"There is already a key “{name}”. Revoke it first, or choose another name.")
             if len(kept.keys) >= MAX_KEYS:
-                raise UsageError(f"There are {MAX_KEYS} keys already. Revoke one that nobody uses.")
+                raise UsageError(f"There are already {MAX_KEYS} keys. Revoke one that is not used.")
             return _Kept((*kept.keys, Key(name, _digest(key.encode()), _iso(time.time()))), is_required=True)
 
         self._change(change)
@@ -202,7 +202,7 @@ def _iso(seconds: float) -> str:
 def _checked(name: str) -> str:
     name = name.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise UsageError(f"A key's name has 1 to {MAX_NAME} printable characters.")
+        raise UsageError(f"Give the key a name of 1 to {MAX_NAME} printable characters.")
     return name
 
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.access import Access
 from app.errors import UsageError
 from app.server import address
-from app.server.access import Access
 from app.server.auth import Authority, is_loopback
 from app.server.core.calls import CallBook, Logged
 from app.server.core.directory import ModelDirectory

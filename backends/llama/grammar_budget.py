@@ -35,7 +35,7 @@ class Budget:
 
     def is_due(self, token: int) -> bool:
         """Whether a way must be looked for behind this token."""
-        if self._num_lost >= MAX_LOST:
+        if self._num_lost >= MAX_LOST or self._endings.is_tired:
             return False
         if self._length is None or self._left - 1 <= self._length + NEAR:
             return True
@@ -50,6 +50,7 @@ class Budget:
             return False
         self._left -= 1
         self._credit += CREDIT_PER_TOKEN
+        self._endings.rest_a_little()
         return True
 
     def way(self, place: LLMatcher) -> list[int] | None:

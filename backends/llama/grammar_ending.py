@@ -5,8 +5,11 @@ comes first, then what was written least of late, which leads out of loops. A co
 """
 
 import json
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
@@ -18,12 +21,18 @@ CLOSERS = b'}]",:'  # elsewhere
 OTHERS = b"0-.@/_+>)('<;=*#&%$!?|\\~^`[123456789aeonrtfuslTFNZ{"
 BLANKS = b" \n\t\r"  # only where nothing else is possible
 BYTES_PER_TOKEN = 8  # of a way at most: names and marks are written with long tokens
+MAX_WAY = 4096  # bytes: each may be a state of the lexer, which has 50,000 for the answer and all ways together
+PATIENCE, PATIENCE_PER_TOKEN = 0.3, 0.01  # seconds of the step thread that an answer's ways may take
 MAX_LOOKS = 20_000  # at bytes, for a way that is shorter than the first one found
 MASK_LOOKS = 50  # that all of them cost at once
 MAX_BESIDE = 64  # bytes of a way after which it is not met again
 MARKER = re.compile(r"<\[(\d+)\]>")
 SUFFIX = re.compile(r'\[suffix=("(?:[^"\\]|\\.)*")')
 LETTERS = b"zq"  # stand in texts alone
+REPEAT = re.compile(r"\{(\d{1,10})(?:,\d*)?\}|~\s*(\d{1,10})")
+MAX_REPEATS = (
+    1000  # of one thing: the parser would write all of what is forced at one go, a state of the lexer for each
+)
 FREE = b"zqJ "  # where all of these may follow, anything may
 
 Way = list[int]  # tokens of one byte each, and markers
@@ -44,11 +53,22 @@ class Endings:
         self._letters = _known(tokens, LETTERS)
         self._free = _known(tokens, FREE)
         self._suffixes = [_known(tokens, json.loads(text).encode()) for text in dict.fromkeys(SUFFIX.findall(source))]
+        self._can_force = _most_repeats(source) <= MAX_REPEATS
         self._looks = 0
+        self._patience = PATIENCE
+
+    @property
+    def is_tired(self) -> bool:
+        """The ways of this grammar take too long: no more are found."""
+        return self._patience < 0
+
+    def rest_a_little(self) -> None:
+        """The answer is a token longer."""
+        self._patience += PATIENCE_PER_TOKEN
 
     def first(self, place: LLMatcher, num_tokens: int) -> Way | None:
         """A way to the end, mostly short. None: none was found that so many tokens may be enough for."""
-        most = BYTES_PER_TOKEN * num_tokens
+        most = min(BYTES_PER_TOKEN * num_tokens, MAX_WAY)
         ways = (self._walk(place, closers, most) for closers in (self._closers, self._quote))
         return next(filter(lambda way: way is not None, ways), None)
 
@@ -58,9 +78,11 @@ class Endings:
         if (best := self.first(place, num_tokens)) is None:
             return None
         place, at = place.deep_copy(), 0
-        while at < len(best) and self._looks > 0:
-            for other in self._alternatives(place, best[at]):
-                if self._looks < 0:
+        while at < len(best) and self._looks > 0 and not self.is_tired:
+            with self._losing_patience():
+                others = self._alternatives(place, best[at])
+            for other in others:
+                if self._looks < 0 or self.is_tired:
                     break
                 branch = place.deep_copy()
                 branch.try_consume_tokens([other])
@@ -106,15 +128,26 @@ class Endings:
         way: Way = []
         place, others, suffixes = place.deep_copy(), self._others.copy(), self._suffixes.copy()
         while not place.is_accepting():
-            if place.is_stopped() or len(way) > most:
+            if place.is_stopped() or len(way) > most or self.is_tired:
                 return None
-            steps = self._forced(place) or self._next(place, closers, others, suffixes)
-            if not steps or place.try_consume_tokens(steps) != len(steps):
-                return None
+            with self._losing_patience():
+                steps = self._forced(place) or self._next(place, closers, others, suffixes)
+                if not steps or place.try_consume_tokens(steps) != len(steps):
+                    return None
             way += steps
         return way
 
+    @contextmanager
+    def _losing_patience(self) -> Iterator[None]:
+        begin = time.thread_time()  # a busy machine is not the grammar's fault
+        try:
+            yield
+        finally:
+            self._patience -= time.thread_time() - begin
+
     def _forced(self, place: LLMatcher) -> list[int]:
+        if not self._can_force:
+            return []
         text = place.compute_ff_bytes()
         tokens = _known(self._pieces.of_byte, text)
         return tokens if len(tokens) == len(text) else []
@@ -138,7 +171,7 @@ class Endings:
 
     def _alternatives(self, place: LLMatcher, chosen: int) -> list[int]:
         """Of what may be written here in place of what was chosen: none in a text, where it makes no difference."""
-        if place.compute_ff_bytes() or self._is_text(place):
+        if self._forced(place) or self._is_text(place):
             return []
         self._looks -= MASK_LOOKS
         bits = np.unpackbits(np.frombuffer(place.compute_bitmask(), np.uint8), bitorder="little")
@@ -160,3 +193,9 @@ class Endings:
 
 def _known(tokens: dict[int, int], text: Iterable[int]) -> list[int]:
     return [tokens[byte] for byte in text if byte in tokens]
+
+
+def _most_repeats(source: str) -> int:
+    """How often a thing must at least come, where repeats may stand in repeats. Each text and line is for itself."""
+    parts = (REPEAT.findall(part) for part in re.split(r'["\n]', source))
+    return max(math.prod(int(braces or tilde) or 1 for braces, tilde in counts) for counts in parts)

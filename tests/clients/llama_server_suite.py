@@ -1,19 +1,24 @@
 """llama.cpp's own tests of llama-server, in its external mode: `python -m tests.clients.llama_server_suite`.
 
 The suite was written for servers that it starts itself, with models of 260 thousand parameters and flags of
-llama-server; here one port with SmolLM2 stands for them. What rests on those is left out by name, each with its reason.
+llama-server; here one port with SmolLM2 stands for them, and one with all-MiniLM-L6-v2. A test is left out where it
+rests on what that model says, on a flag that it starts llama-server with, or on a model that no registry has; all
+others count. It writes tests/bench/results/llama_server_tests.md.
 """
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from tests.bench.servers import Setting
 from tests.clients import environments
+from tests.clients.suite_page import SuitePage
 from tests.clients.suites import Outcome, run_pytest, served, summary
 from tests.real import things
 
+RESULTS = Path(__file__).parents[1] / "bench" / "results"
 PACKAGES = ("pytest", "pytest-xdist", "filelock", "numpy", "openai", "prometheus-client", "requests", "wget", "aiohttp")
 PATIENCE = 1800
 CONTEXT, PARALLEL = 256, 2  # those of its preset: 512 cells for two
@@ -21,40 +26,81 @@ LONG_CONTEXT = 2048
 KEY = "sk-this-is-the-secret-key"  # the suite's own
 GOAL = 0.9
 
-SMALL = ("basic", "tokenize", "infill", "ignore_eos", "template", "ctx_shift", "completion", "chat_completion")
-LONG = ("compat_anthropic",)
+SMALL = (
+    *("basic", "tokenize", "infill", "ignore_eos", "template", "ctx_shift", "completion", "chat_completion"),
+    *("compat_oai_responses", "vision_api"),
+)
+LONG = ("compat_anthropic", "tool_call")
 WITH_KEY = ("security",)
+VECTORS = ("embedding", "rerank")
 FRESH = (  # each counts what a server has done since it began
     "test_metrics.py::test_metrics_prometheus_format",
     "test_metrics.py::test_metrics_prompt_processed_and_cached",
     "test_metrics.py::test_metrics_predicted_total_matches_requests",
 )
 
-TEXT = "its assertion rests on the words, or on the number of tokens, of a model that is not here"
-STARTED = "it asks for a server that was started with other flags of llama-server"
-MODEL = "it asks for another model: for images, in parts, with tokens for infill, or with an adapter"
-NOT_OURS = "it asks for llama-server's own web page, proxy, or a fingerprint that begins with b"
-ORIGINS = "it asks that every website may use the port; here a person names those that may"
+WORDS = "it rests on what its own model says"
+TOKENS = "it rests on the number of tokens that its own model's vocabulary makes of a text"
+TEMPLATE = "it starts llama-server with another chat template"
+MODEL = "it asks for a model that no registry has: for images, ranks, in parts, or with tokens for infill"
+ALIAS = "it starts llama-server with --alias or --tags and asks for these names"
+SWITCHED = "it starts llama-server once with a part of it switched on, and once off"
+SEEDED = "it starts llama-server with --seed or --temp and asks that these hold"
+BATCH = "it starts llama-server with a smaller batch and counts batches"
+CORS = "it starts llama-server with --cors-origins or with tools"
 
 LEFT_OUT = {
-    r"test_basic::test_server_multiple_addresses|test_server_props|test_server_models|test_server_slots": STARTED,
-    r"test_load_split_model|test_infill_with|test_lora|vision_base64|local_media|tokenize_with_bos": MODEL,
-    r"test_infill_without_input_extra|test_metrics_embedding_prompt": MODEL,
-    r"test_no_ui|static_assets|cors_proxy": NOT_OURS,
-    r"test_server_model_aliases|test_metrics_disabled|server_sleep": STARTED,
-    r"test_template::(test_reasoning|test_date_inside|test_add_generation)": STARTED,
-    r"test_ctx_shift_enabled|test_ctx_shift_disabled_short_prompt|test_ctx_shift_disabled_long": TEXT,
-    r"test_completion::test_completion\[|test_completion::test_completion_stream\[": TEXT,
-    r"stream_vs_non_stream|test_completion_with_tokens_input": STARTED,
-    r"test_completion_with_openai_library|test_completion_stream_with_openai_library": TEXT,
-    r"test_nocache_long|test_completion_unified|response_fields\[.*-32-|test_completion_prompt_cache": TEXT,
-    r"test_n_probs_post_backend_sampling": STARTED,
-    r"test_chat_completion::test_chat_completion(\[|_cached_tokens|_stream\[|_with_openai_library)": TEXT,
-    r"test_chat_template($|_assistant_prefill|_continue_final_message_vllm)|test_apply_chat_template": STARTED,
-    r"test_cors_": ORIGINS,
-    r"thinking_history|thinking_with_reasoning_model": STARTED,
-    r"test_metrics_timings_on_prompt_progress|test_return_progress": "it counts batches of 32 and 64 tokens",
+    r"test_server_multiple_addresses": "it starts llama-server at two addresses",
+    r"test_server_models|test_server_model_aliases": ALIAS,
+    r"test_server_slots|test_no_ui|test_metrics_disabled|cors_proxy": SWITCHED,
+    r"test_server_props|stream_vs_non_stream|test_completion_with_tokens_input": SEEDED,
+    r"test_load_split_model|test_infill_with|test_local_media_file.*True|vision_base64_with": MODEL,
+    r"test_vision_.*True|supports_multimodal|test_vision_chat_completion_token_count": MODEL,
+    r"test_rerank(::test_rerank|$)": MODEL,
+    r"thinking_with_reasoning_model": MODEL,
+    r"test_tokenize_with_bos": "its own model's vocabulary begins every text with a token",
+    r"test_template::|test_chat_template($|_assistant_prefill|_continue_final_message_vllm)": TEMPLATE,
+    r"test_apply_chat_template|thinking_history": TEMPLATE,
+    r"test_ctx_shift_enabled|test_ctx_shift_disabled_short|test_ctx_shift_disabled_long|test_nocache_long": TOKENS,
+    r"test_completion_prompt_cache|test_chat_completion_cached_tokens|response_fields\[.*-32-": TOKENS,
+    r"test_completion_unified": "it starts llama-server with one cache for four and rests on where answers end",
+    r"test_completion::test_completion(_stream)?\[|test_completion(_stream)?_with_openai_library": WORDS,
+    r"test_chat_completion::test_chat_completion(\[|_stream\[|_with_openai_library)": WORDS,
+    r"test_responses_(stream_)?with_openai_library": WORDS,
+    r"test_n_probs_post_backend_sampling": "it starts llama-server with --backend-sampling",
+    r"test_metrics_timings_on_prompt_progress|test_return_progress": BATCH,
+    r"test_metrics_embedding_prompt": "it asks one server for vectors, and others of its file for answers",
+    r"test_embedding_pooling_none": "it starts llama-server with --pooling none",
+    r"test_cors_origins": CORS,
 }
+KNOWN = {
+    r"vision_format_accepted|tool_result_with_image": "a model without eyes is told with 400 here, not with 500",
+    r"anthropic_empty_messages": "Anthropic refuses a chat without a message, and so does this port",
+    r"test_cors_options": "by default no web page may use the port; a person names those that may",
+    r"static_assets": "llama-server's web page is not here",
+    r"test_logprobs_stream": 'a stream under /v1 begins with a content of "" as OpenAI\'s does, not with null',
+    r"test_n_probs_post_sampling": "chances are the model's own, from before the filters; others are refused by name",
+    r"test_embedding_(mixed_input|content_text)": "/v1/embeddings takes what OpenAI's does; /embedding takes these",
+}
+NOT_RUN = {
+    "test_lora.py": "it starts llama-server with a model in parts and an adapter that no registry has",
+    "test_slot_save.py": "it starts llama-server with --slot-save-path",
+    "test_speculative.py": "it starts llama-server with a draft model that no registry has",
+    "test_kv_keep_only_active.py": "it reads llama-server's log",
+    "test_sleep.py": "it starts llama-server with --sleep-idle-seconds",
+    "test_router.py, test_stream.py": "they start llama-server as a router of several",
+    "test_compat_gcp.py": "it starts llama-server in the environment of a cloud",
+    "test_proxy.py, test_mcp_servers.py, test_tools_builtin.py": "they start llama-server with tools of its own",
+    "tests marked slow": "they ask for models of gigabytes",
+}
+PAGE = SuitePage(
+    "llama.cpp's own tests of llama-server",
+    "Of tools/server/tests, in external mode, against `slipstream serve` with SmolLM2-135M-Instruct and "
+    "all-MiniLM-L6-v2 (`python -m tests.clients.llama_server_suite`).",
+    LEFT_OUT,
+    KNOWN,
+    NOT_RUN,
+)
 
 
 def main() -> int:
@@ -67,7 +113,7 @@ def main() -> int:
         chosen = [test if test.startswith("--") else f"unit/{test}" for test in tests]
         with served(setting, flags) as server:
             address = {"DEBUG_EXTERNAL": "1", "PORT": str(server.port)}
-            outcomes.extend(run_pytest(python, folder, chosen, address, PATIENCE))
+            outcomes.extend(run_pytest(python, folder, ["-m", "not slow", *chosen], address, PATIENCE))
 
     apart = [f"--deselect=unit/{test}" for test in FRESH]
     drive(small, [*(f"test_{name}.py" for name in SMALL), "test_metrics.py", *apart])
@@ -75,8 +121,20 @@ def main() -> int:
         drive(small, [test])
     drive(Setting(things.smollm2(), LONG_CONTEXT, 1), [f"test_{name}.py" for name in LONG])
     drive(small, [f"test_{name}.py" for name in WITH_KEY], "--api-key", KEY)
+    drive(Setting(_encoder(), CONTEXT, PARALLEL), [f"test_{name}.py" for name in VECTORS])
     passed, counted = summary("llama.cpp's server tests", outcomes, LEFT_OUT)
+    PAGE.write(RESULTS / "llama_server_tests.md", outcomes)
     return 0 if counted and passed / counted >= GOAL else 1
+
+
+def _encoder() -> Path:
+    """all-MiniLM-L6-v2 in F16, converted once."""
+    path = environments.home() / "models" / "all-MiniLM-L6-v2.F16.gguf"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "app", "convert", str(things.minilm()), str(path), "--type", "f16"]
+        subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    return path
 
 
 def _suite(folder: Path) -> Path:

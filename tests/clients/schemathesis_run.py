@@ -74,7 +74,8 @@ EXPLAINED = (
     Explained(POSITIVE, "cannot both be true", "two fields"),
     Explained(POSITIVE, "tools cannot be called in an answer that is held", "two fields"),
     Explained(POSITIVE, "thoughts are told apart where tools", "two fields"),
-    Explained(POSITIVE, "(schema|grammar|regular expression|pattern)", "a grammar is read by the engine, not here"),
+    Explained(POSITIVE, "^The grammar cannot be used: ", "whether a model can follow a grammar is the engine's to say"),
+    Explained(POSITIVE, "a schema (nested at most|of at most)", "JSON Schema cannot bound how deep another is"),
 )
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.access import Access, host_from, origin_from
 from app.errors import UsageError
 from app.paths import Paths
 from app.server import Server
-from app.server.access import Access, host_from, origin_from
 from app.server.auth import Authority
 from app.services import Services
 from tests.server.test_guard import verdict
@@ -34,7 +34,7 @@ def test_names_are_compared_as_browsers_send_them(text: str, host: str | None) -
 
 @pytest.mark.parametrize("text", ["", "http://desk", "desk:8642", "desk/x", "*.desk", "a b", "de\nsk", "-x", "x" * 300])
 def test_what_is_no_name_is_refused_in_a_sentence(text: str) -> None:
-    with pytest.raises(UsageError, match="no host name"):
+    with pytest.raises(UsageError, match="not a host name"):
         host_from(text)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.access import Access
 from app.server import Server
-from app.server.access import Access
 from tests.server.attack import chat, guarded, request, status_of
 from tests.server.test_server import OneEngine
 
@@ -99,3 +99,11 @@ def test_an_allowed_page_is_no_door_for_another() -> None:
             assert status_of(request(url, "GET", "/v1/models", f"Origin: {origin}\r\n")) == status
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("target", ["*", "http://127.0.0.1/v1/models", "v1/models", "?x"])
+@pytest.mark.parametrize("method", ["OPTIONS", "GET"])
+def test_a_target_that_is_no_path_is_refused_as_any_other(url: str, method: str, target: str) -> None:
+    answer = request(url, method, target)
+    assert status_of(answer) in (204, 404, 405)
+    assert b"Internal Server Error" not in answer

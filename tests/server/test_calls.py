@@ -42,7 +42,7 @@ def test_a_program_is_called_by_what_it_calls_itself(user_agent: str, name: str 
 
 def until(is_so: Callable[[], Any]) -> Any:
     done = threading.Event()
-    for _ in range(500):
+    for _ in range(3000):
         if value := is_so():
             return value
         done.wait(0.02)
@@ -51,14 +51,13 @@ def until(is_so: Callable[[], Any]) -> Any:
 
 def test_a_request_is_seen_while_it_is_answered_and_counted_when_it_is_over(port: Any) -> None:
     calls: CallBook = port.server.calls
-    with port.stream(SECRET, model="slow", max_tokens=400) as stream:
+    with port.stream(SECRET, model="slow", ignore_eos=True) as stream:
         assert stream.next_text()
         live = until(lambda: [each for each in calls.live() if each.num_tokens > 3])
         assert [(each.model, each.phase, each.dialect) for each in live] == [("slow", Phase.ANSWERING, "OpenAI")]
         assert live[0].address == "127.0.0.1"
-        assert 1 < until(lambda: calls.live()[0].per_second) < 200
-    until(lambda: not calls.live())
-    logged = calls.logged()[0]
+        assert until(lambda: calls.live()[0].per_second) > 0
+    logged = until(lambda: [each for each in calls.logged() if each.id == live[0].id])[0]
     assert (logged.path, logged.status, logged.model) == ("/v1/chat/completions", 200, "slow")
     assert logged.num_tokens > 3
     assert logged.num_prompt > 0  # although its end was not waited for
@@ -69,8 +68,9 @@ def test_a_request_is_seen_while_it_is_answered_and_counted_when_it_is_over(port
 
 
 def test_tokens_are_those_that_the_answer_counts(port: Any) -> None:
+    earlier = {each.id for each in port.server.calls.logged()}
     usage = port.chat("Hi", model="quick", max_tokens=9).json()["usage"]
-    logged = until(lambda: [each for each in port.server.calls.logged() if each.model == "quick"])[0]
+    logged = until(lambda: [each for each in port.server.calls.logged() if each.id not in earlier])[0]
     assert (logged.num_prompt, logged.num_tokens) == (usage["prompt_tokens"], usage["completion_tokens"])
 
 
@@ -97,7 +97,7 @@ def test_a_person_stops_an_answer_and_its_reader_is_told_in_words(port: Any, str
     asking = threading.Thread(target=ask)
     asking.start()
     port.server.stop_request(until(lambda: [each for each in calls.live() if each.num_tokens])[0].id)
-    asking.join(10)
+    asking.join(60)
     error = answers[-1]["error"] if streams else answers[-1].json()["error"]
     assert "stopped in Slipstream" in error["message"]
     assert error["code"] == "stopped"
@@ -107,14 +107,14 @@ def test_a_person_stops_an_answer_and_its_reader_is_told_in_words(port: Any, str
 
 
 def test_a_stop_reaches_a_request_whose_model_still_loads(run: Any) -> None:
-    with run(load_seconds=30.0, lazy="stuck") as port:
+    with run(load_seconds=90.0, lazy="stuck") as port:
         answers: list[Any] = []
         asking = threading.Thread(target=lambda: answers.append(port.chat("Hi", model="lazy")))
         asking.start()
         live = until(port.server.calls.live)[0]
         assert live.phase is Phase.LOADING
         port.server.stop_request(live.id)
-        asking.join(10)
+        asking.join(60)
         assert answers[0].status_code == 403
 
 
@@ -130,7 +130,7 @@ def test_lists_are_bounded_whatever_comes() -> None:
 
 def test_the_log_has_a_line_for_each_request_and_no_text(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path / "logs")
-    supervisor.load("quick", Path("quick"), EngineOptions(), backend="fake").wait_ready(20)
+    supervisor.load("quick", Path("quick"), EngineOptions(), backend="fake").wait_ready(60)
     log = RequestLog(tmp_path / "logs")
     server = Server(Directory(supervisor), log=log.note)
     import httpx

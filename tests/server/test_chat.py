@@ -19,6 +19,7 @@ TIMINGS = {
     "draft_n",
     "draft_accepted_n",
     "prompt_ms",
+    "prompt_per_second",
     "predicted_ms",
     "predicted_per_second",
 }

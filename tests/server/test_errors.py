@@ -98,6 +98,7 @@ def test_parts_that_are_not_text_are_refused_by_name(port: Any, kind: str) -> No
     messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"type": kind}]}]
     error = error_of(port.post("chat/completions", messages=messages), 400)
     assert kind in error["message"]
+    assert ("image input is not supported" in error["message"]) is (kind == "image_url")
     assert error["param"] == "messages[0].content"
 
 

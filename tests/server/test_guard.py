@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from app.server.access import Access
+from app.access import Access
 from app.server.auth import Authority, is_loopback, new_api_key
 from app.server.guard import Guard
 

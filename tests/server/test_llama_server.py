@@ -93,6 +93,32 @@ def test_openais_routes_are_there_without_v1(port: Any, says: Says) -> None:
     assert port.client.get("/v1/health").json() == {"status": "ok"}
 
 
+def test_a_chats_stream_begins_with_null_on_its_own_path(port: Any, says: Says) -> None:
+    body = {"messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    with port.client.stream("POST", "/chat/completions", json=body) as response:
+        first, *rest = [chunk["choices"][0]["delta"] for chunk in port.read(response)]
+    assert first == {"role": "assistant", "content": None, "refusal": None}
+    assert "".join(delta.get("content", "") for delta in rest) == says("Hello")
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions"])
+def test_a_verbose_chat_shows_its_prompt_as_the_template_writes_it(port: Any, path: str) -> None:
+    body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
+    assert post(port, path, **body, verbose=True).json()["__verbose"]["prompt"] == "user: Hello\n"
+    assert "__verbose" not in post(port, path, **body, verbose=False).json()
+    with port.client.stream("POST", path, json={**body, "verbose": True, "stream": True}) as response:
+        told = [chunk.get("__verbose") for chunk in port.read(response)]
+    assert told[-1] == {"prompt": "user: Hello\n"}
+    assert not any(told[:-1])
+
+
+def test_two_turns_of_the_assistant_are_not_gone_on_with(port: Any) -> None:
+    turns = [{"role": role, "content": "Hi"} for role in ("user", "assistant", "assistant")]
+    error = post(port, "/chat/completions", messages=turns).json()["error"]
+    assert "add_generation_prompt" in error["message"]
+    assert post(port, "/chat/completions", messages=turns, add_generation_prompt=True).status_code == 200
+
+
 def test_several_prompts_and_completions_are_answered_by_a_list(port: Any, says: Says) -> None:
     answers = post(port, "/completion", prompt=["Hello", [*b"Hi", ANSWER]]).json()
     assert [answer["content"] for answer in answers] == [says("Hello"), says("Hi")]
@@ -181,6 +207,7 @@ def test_a_prompt_that_is_too_long_is_told_in_numbers(port: Any) -> None:
     error = post(port, "/completion", prompt="x" * 5000).json()["error"]
     assert error["type"] == "exceed_context_size_error"
     assert error["n_prompt_tokens"] > error["n_ctx"] > 0
+    assert "exceeds the available context size" in error["message"]
 
 
 def test_vectors_and_counts(port: Any) -> None:

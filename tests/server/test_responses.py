@@ -77,6 +77,20 @@ def test_a_stream_can_be_gone_on_from_as_soon_as_it_has_ended(client: openai.Ope
     assert texts == ["First", said, "Second"], "page by page"
 
 
+def test_a_stream_tells_of_its_prompt_and_its_speed_where_that_is_asked_for(port: Any) -> None:
+    said = told(port, input="A question for you. " * 20, return_progress=True, timings_per_token=True)
+    assert [data["sequence_number"] for _, data in said] == list(range(len(said)))
+    assert [kind for kind, _ in said[:2]] == ["response.created", "response.in_progress"]
+    progress = [data["prompt_progress"] for kind, data in said if "prompt_progress" in data]
+    assert progress
+    assert progress[-1]["processed"] <= progress[-1]["total"]
+    counts = [data["timings"]["predicted_n"] for kind, data in said if kind == "response.output_text.delta"]
+    assert counts == sorted(counts)
+    assert said[-1][1]["timings"] == said[-1][1]["response"]["timings"]
+    plain = told(port, input="Hi")
+    assert not any("timings" in data or "prompt_progress" in data for _, data in plain)
+
+
 def test_events_come_in_openais_order_and_add_up(port: Any) -> None:
     said = told(port, input=f"!think {CALL}", tools=[TOOL])
     assert [data["sequence_number"] for _, data in said] == list(range(len(said)))

@@ -4,8 +4,9 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtWidgets import QApplication
@@ -18,7 +19,23 @@ from ui.bridge import Bridge
 from ui.main_window import MainWindow
 from ui.theme import Theme
 
+PATIENCE = 60_000  # milliseconds; nothing waits that long where all is well
 ENTRIES = (entry("Quick"), entry("Slow", "slow-20ms.gguf"), entry("Broken", "bad.gguf"))
+
+
+class PatientBot(QtBot):
+    """Waits as long as a busy machine needs, where pytest-qt gives up after 5 s."""
+
+    def waitUntil(self, callback: Callable[[], bool | None], *, timeout: int = PATIENCE) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = PATIENCE, **options: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:  # noqa: ARG001
+    return PatientBot(request)
 
 
 @pytest.fixture(scope="session")

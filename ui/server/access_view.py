@@ -4,7 +4,7 @@ from functools import partial
 
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from app.server.access import host_from, origin_from
+from app.access import host_from, origin_from
 from ui.server.keys_desk import KeysDesk
 from ui.server.keys_panel import KeysPanel
 from ui.server.names_row import NamesRow
@@ -15,11 +15,11 @@ from ui.settings.settings_desk import SettingsDesk
 from ui.theme import Theme
 from ui.widgets.labels import label
 
-PORT = "Answers that are on their way end when it changes."
-SHARED = "Programs in your network may call, each with a key."
-LOCAL = "Those on this machine must show a key, too. Those on others always must."
-HOSTS = "As which containers, Tailscale or a proxy know this machine. “*” is any, while keys are needed."
-ORIGINS = "Pages and extensions in a browser or an editor that may call. Each is named; no other page is let in."
+PORT = "Changing it stops running answers."
+SHARED = "Programs on your network can connect. They always need a key."
+LOCAL = "Programs on this machine need a key, too."
+HOSTS = "How containers, Tailscale or a proxy name this machine. “*” allows any name while a key is required."
+ORIGINS = "Web pages and browser or editor extensions that may call. All others are refused."
 
 
 class AccessView(QWidget):
@@ -29,6 +29,7 @@ class AccessView(QWidget):
         self._keys = keys
         self.port = Number(1, 65_535, server.settings.port)
         self.port.setGroupSeparatorShown(False)
+        self.port.setButtonSymbols(Number.ButtonSymbols.NoButtons)  # each step would move an open port
         self.shared = QCheckBox("Allowed")
         self.local = QCheckBox("Required")
         self.keys_panel = KeysPanel(keys, server, theme)
@@ -71,7 +72,7 @@ class AccessView(QWidget):
         layout.addWidget(Field("Key on this machine", LOCAL, self.local))
         layout.addWidget(label("API keys", "section"))
         layout.addWidget(self.keys_panel)
-        layout.addWidget(label("Names", "section"))
+        layout.addWidget(label("Allowed names", "section"))
         for row in (self.hosts, self.origins):
             layout.addWidget(row)
         layout.addWidget(label("Encryption", "section"))

@@ -18,10 +18,11 @@ from ui.theme import Theme
 from ui.widgets.labels import label
 
 LOOK_MS = 500
-NO_REQUEST = "Nothing is being answered. Requests of other programs are listed here while they run."
-CLOSED = "The port is closed. Turn it on, and requests of other programs are listed here while they run."
-NO_CALLER = "No program has called since Slipstream was started. “Connect” shows how to call it."
-NO_LOG = "No request yet."
+NO_REQUEST = "No request is running. Requests from other programs are listed here while they run."
+CLOSED = "The port is closed. Turn it on to let other programs send requests."
+NO_CALLER = "No program has called since Slipstream started. Connect shows how to call it."
+NO_LOG = "No requests yet."
+NO_TEXTS = "The log never holds prompts or answers. It is kept in"
 PHASES = {
     Phase.LOADING: "Loading the model",
     Phase.WAITING: "Waiting",
@@ -30,8 +31,10 @@ PHASES = {
 }
 
 LIVE: tuple[Column[LiveRequest], ...] = (
-    Column("Program", lambda row: row.client, tip=lambda row: f"{row.path}, {_who(row.key, row.address)}"),
-    Column("Model", lambda row: row.model, tip=lambda row: row.model),
+    Column(
+        "Program", lambda row: row.client, gives_way=True, tip=lambda row: f"{row.path}, {_who(row.key, row.address)}"
+    ),
+    Column("Model", lambda row: row.model, gives_way=True, tip=lambda row: row.model),
     Column("State", lambda row: _state(row)),
     Column("Tokens", lambda row: count(row.num_tokens), is_figure=True),
     Column("Speed", lambda row: rate(row.per_second) if row.per_second is not None else "–", is_figure=True),
@@ -39,18 +42,21 @@ LIVE: tuple[Column[LiveRequest], ...] = (
 )
 STOP = len(LIVE) - 1
 CALLERS: tuple[Column[SeenCaller], ...] = (
-    Column("Program", lambda row: row.client, tip=lambda row: row.client),
-    Column("Key or address", lambda row: _who(row.key, row.address)),
-    Column("Model", lambda row: row.model or "–", tip=lambda row: row.model),
+    Column("Program", lambda row: row.client, gives_way=True, tip=lambda row: row.client),
+    Column("Key or address", lambda row: _who(row.key, row.address), tip=lambda row: _who(row.key, row.address)),
+    Column("Model", lambda row: row.model or "–", gives_way=True, tip=lambda row: row.model),
     Column(
-        "Requests", lambda row: count(row.num_requests), is_figure=True, tip=lambda row: f"{row.num_refused} refused"
+        "Requests",
+        lambda row: count(row.num_requests),
+        is_figure=True,
+        tip=lambda row: f"{count(row.num_refused)} refused",
     ),
     Column("Tokens", lambda row: count(row.num_tokens), is_figure=True),
     Column("Last seen", lambda row: ago(time.time() - row.last_seen), is_figure=True),
 )
 LOG: tuple[Column[Logged], ...] = (
-    Column("Request", lambda row: f"{row.method} {row.path}", tip=lambda row: _asked(row)),
-    Column("Program", lambda row: row.client),
+    Column("Request", lambda row: _request(row), gives_way=True, tip=lambda row: _asked(row)),
+    Column("Program", lambda row: row.client, gives_way=True, tip=lambda row: row.client),
     Column("Result", lambda row: _result(row)),
     Column("Tokens", lambda row: count(row.num_tokens) if row.num_tokens else "–", is_figure=True),
     Column("Took", lambda row: duration(row.seconds), is_figure=True),
@@ -105,12 +111,12 @@ class ActivityView(QWidget):
             self._server.stop_request(row.id)
 
     def _lay_out(self) -> None:
-        where = label(f"Without texts. Kept in {self._server.log_path}", "caption", wraps=True)
+        where = label(f"{NO_TEXTS} {self._server.log_path}", "caption", wraps=True)
         where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
-        sections = (("Now", self.live_table), ("Who has called", self.callers_table), ("Log", self.log_table))
+        sections = (("In progress", self.live_table), ("Programs", self.callers_table), ("Request log", self.log_table))
         for title, table in sections:
             layout.addWidget(label(title, "section"))
             layout.addWidget(table)
@@ -123,23 +129,23 @@ def _state(row: LiveRequest) -> str:
     return f"{PHASES[row.phase]}, {row.read:.0%}" if row.read is not None else PHASES[row.phase]
 
 
-def _refused(row: SeenCaller) -> str:
-    return f"{count(row.num_refused)} of them refused"
-
-
 def _who(key: str | None, address: str) -> str:
     if key is not None:
         return f"Key “{key}”"
     return "This machine" if address in ("127.0.0.1", "::1") else address
 
 
+def _request(row: Logged) -> str:
+    return row.path if row.method == "POST" else f"{row.method} {row.path}"  # nearly all of them are POST
+
+
 def _asked(row: Logged) -> str:
-    return f"{row.path}: {row.model}" if row.model else row.path
+    return f"{row.method} {row.path}: {row.model}" if row.model else f"{row.method} {row.path}"
 
 
 def _result(row: Logged) -> str:
     if row.is_stopped:
         return "Stopped"
     if row.status == LEFT:
-        return "Left"
+        return "Disconnected"
     return "OK" if row.status < 400 else f"Refused ({row.status})" if row.status < 500 else f"Failed ({row.status})"

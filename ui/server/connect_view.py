@@ -7,10 +7,10 @@ from ui.server.snippets import SNIPPETS, VARIABLE, Target
 from ui.widgets.code_card import CodeCard
 from ui.widgets.labels import label
 
-KEY = f"The key is read from {VARIABLE}. It is written out here only while a new key is shown."
+KEY = f"The key is read from {VARIABLE}. An example holds a key only while a new one is shown."
 
 UNKNOWN_MODEL = "MODEL"
-NO_MODEL = f"Load a model, and its name stands in the place of {UNKNOWN_MODEL}."
+NO_MODEL = f"Load a model to fill in its name for {UNKNOWN_MODEL}."
 
 
 class ConnectView(QWidget):

@@ -7,7 +7,7 @@ from ui.theme import mono_font
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label
 
-ONCE = "Copy it now: it is not shown again. Slipstream keeps only a fingerprint of it."
+ONCE = "Copy it now: it is not shown again. Slipstream keeps only its hash."
 
 
 class KeyCard(QFrame):

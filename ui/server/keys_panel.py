@@ -17,8 +17,8 @@ from ui.server.table_view import ShortTable
 from ui.theme import Theme
 from ui.widgets.labels import button, label
 
-EMPTY = "There is no key. Give each program one of its own, so that one of them can be revoked."
-OLD = "A key of an earlier version is kept in the settings file in the clear, and still opens the port."
+EMPTY = "No keys yet. Give each program its own, so that you can revoke one without the others."
+OLD = "An earlier version left a key in the settings file in plain text. It still works."
 
 
 def _used(key: Key) -> str:
@@ -26,8 +26,8 @@ def _used(key: Key) -> str:
 
 
 COLUMNS: tuple[Column[Key], ...] = (
-    Column("Name", lambda key: key.name, tip=lambda key: key.name),
-    Column("Made", lambda key: day(key.created), is_figure=True),
+    Column("Name", lambda key: key.name, gives_way=True, tip=lambda key: key.name),
+    Column("Created", lambda key: day(key.created), is_figure=True),
     Column("Last used", _used, is_figure=True),
     Column("", lambda _: "Revoke", is_figure=True, tip=lambda _: "Revoke this key (Delete)"),
 )
@@ -86,7 +86,7 @@ class KeysPanel(QWidget):
         key = index.data(ROW_ROLE) if index.isValid() else None
         if isinstance(key, Key):
             self._asked = key
-            self._question.setText(f"Revoke “{key.name}”? Whoever uses it is refused from now on.")
+            self._question.setText(f"Revoke “{key.name}”? Programs that use it will be refused.")
             self._ask.show()
             self.keep.setFocus()
 

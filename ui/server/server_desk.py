@@ -36,6 +36,7 @@ class ServerDesk(QObject):
         self._settings = settings
         self._bridge = bridge
         self.is_switching = False
+        self._next: Callable[[], object] | None = None  # what was asked for meanwhile; the newest counts
         leave = services.server.subscribe(self._note_failure)
         self.destroyed.connect(lambda: leave())
 
@@ -121,7 +122,7 @@ class ServerDesk(QObject):
             if chosen := certificate_from(certificate, key):
                 chosen.context()
 
-        self._bridge.call(check, lambda _: self._encrypt(certificate, key), self._failed)
+        self._bridge.call(check, lambda _: self._encrypt(certificate, key), self._complain)
 
     def stop_encrypting(self) -> None:
         self._encrypt(None, None)
@@ -132,7 +133,7 @@ class ServerDesk(QObject):
             self.restart()
 
     def restart(self) -> None:
-        if self.address:
+        if self.address or (self.is_switching and self.settings.serve):
             self._switch(partial(_restart, self._services))
         self.changed.emit()
 
@@ -145,6 +146,7 @@ class ServerDesk(QObject):
 
     def _switch(self, action: Callable[[], object]) -> None:
         if self.is_switching:
+            self._next = action
             return
         self.is_switching = True
         self._bridge.call(action, lambda _: self._switched(), self._failed)
@@ -152,7 +154,11 @@ class ServerDesk(QObject):
 
     def _switched(self) -> None:
         self.is_switching = False
-        self.changed.emit()
+        following, self._next = self._next, None
+        if following:
+            self._switch(following)
+        else:
+            self.changed.emit()
 
     def _note_failure(self, trouble: str) -> None:
         """On the port's thread."""
@@ -165,6 +171,9 @@ class ServerDesk(QObject):
 
     def _failed(self, error: Exception) -> None:
         self._switched()
+        self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
         if isinstance(error, PortInUseError):
             self.port_taken.emit(error)
         else:

@@ -26,7 +26,7 @@ from ui.widgets.page_column import PageColumn
 if TYPE_CHECKING:
     from app.services import Services
 
-LEAD = "Programs that speak to OpenAI, Anthropic or Ollama can use your models through this port."
+LEAD = "Programs written for OpenAI, Anthropic, Ollama or llama-server can use your models through this port."
 COUNT_MS = 500
 STOPPED = "the port stopped"
 CONNECT, ACTIVITY, ACCESS = range(3)
@@ -56,11 +56,12 @@ class ServerPage(QWidget):
         self.access = AccessView(server, self.keys, settings, theme)
         self._views: tuple[QWidget, ...] = (self.connect_view, self.activity, self.access)
         self._timer = QTimer(self, interval=COUNT_MS)
+        self._column = PageColumn("Server", LEAD)
         self._lay_out()
 
         self._timer.timeout.connect(self.status.count)
         self.tabs.chosen.connect(self.show_view)
-        self.keys.made.connect(self.key_card.show_new)
+        self.keys.made.connect(self._show_key)
         self.key_card.changed.connect(self._show_target)
         server.changed.connect(self._refresh)
         server.port_taken.connect(self._offer_port)
@@ -93,6 +94,13 @@ class ServerPage(QWidget):
         address = self._server.elsewhere or self._server.here
         self.connect_view.show_target(Target(address, model, self._server.needs_key, self.key_card.seen_key))
 
+    def _show_key(self, name: str, key: str) -> None:
+        self.key_card.show_new(name, key)
+        QTimer.singleShot(0, self, self._scroll_to_key)  # once it has its place
+
+    def _scroll_to_key(self) -> None:
+        self._column.ensureWidgetVisible(self.key_card)
+
     def _offer_start(self, text: str) -> None:
         self._banners.show_banner(Tone.ERROR, text, [("Start again", self._server.start)], topic=STOPPED)
 
@@ -104,7 +112,7 @@ class ServerPage(QWidget):
         self._banners.show_banner(Tone.WARNING, str(error), actions)
 
     def _lay_out(self) -> None:
-        column = PageColumn("Server", LEAD)
+        column = self._column
         for widget in (self.status, self.key_card, self.tabs, *self._views):
             column.rows.addWidget(widget)
         column.rows.addStretch(1)

@@ -9,8 +9,9 @@ from ui.server.server_desk import ServerDesk
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, restyle
 
-CLOSED = "Open it, and other programs on this machine can use your models."
-FAILED = "It stopped by itself and can be started again."
+CLOSED = "Turn it on to let other programs use your models."
+FAILED = "It stopped unexpectedly. You can start it again."
+OPENING = "The first start takes a few seconds."
 
 NAME_WIDTH = 84
 
@@ -41,7 +42,7 @@ class StatusCard(QFrame):
         server = self._server
         is_on = server.address is not None
         has_failed = bool(server.trouble) and not is_on
-        self._state.setText("The port is open" if is_on else "The port stopped" if has_failed else "The port is closed")
+        self._state.setText(_state(server))
         self.here.setText(f"{server.here}/v1")
         self._here.setVisible(is_on)
         self.elsewhere.setText(f"{server.elsewhere}/v1")
@@ -54,12 +55,16 @@ class StatusCard(QFrame):
 
     def count(self) -> None:
         """The one thing that changes all the time."""
-        if not self._server.address:
-            self._requests.setText(FAILED if self._server.trouble else CLOSED)
+        server = self._server
+        if server.is_switching and not server.address:
+            self._requests.setText(OPENING if server.settings.serve else "")
             return
-        number = self._server.num_requests
+        if not server.address:
+            self._requests.setText(FAILED if server.trouble else CLOSED)
+            return
+        number = server.num_requests
         served = "1 request in flight" if number == 1 else f"{number} requests in flight"
-        key = "key required" if self._server.needs_key else "no key required"
+        key = "key required" if server.needs_key else "no key required"
         self._requests.setText(f"{served}  ·  {key}")
 
     def _turn(self) -> None:
@@ -67,6 +72,14 @@ class StatusCard(QFrame):
             self._server.stop()
         else:
             self._server.start()
+
+
+def _state(server: ServerDesk) -> str:
+    if server.is_switching:
+        return "Opening the port…" if server.settings.serve else "Closing the port…"
+    if server.address:
+        return "The port is open"
+    return "The port stopped" if server.trouble else "The port is closed"
 
 
 def _address(where: str, text: Callable[[], str]) -> tuple[QLabel, QWidget]:

@@ -16,11 +16,12 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """is_figure: set at the right. tip: what it shows in full."""
+    """is_figure: set at the right. gives_way: shortened where the row is too narrow. tip: what it shows in full."""
 
     title: str
     text: Callable[[Row], str]
     is_figure: bool = False
+    gives_way: bool = False
     tip: Callable[[Row], str] | None = None
 
 
@@ -29,7 +30,7 @@ class TableModel(QAbstractTableModel, Generic[Row]):
 
     def __init__(self, columns: Sequence[Column[Row]], key: Callable[[Row], Any], parent: QObject | None = None):
         super().__init__(parent)
-        self._columns = columns
+        self.columns = columns
         self._key = key
         self.rows: list[Row] = []
 
@@ -40,13 +41,13 @@ class TableModel(QAbstractTableModel, Generic[Row]):
             self.endResetModel()
         elif list(rows) != self.rows:
             self.rows = list(rows)
-            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(self._columns) - 1))
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(self.columns) - 1))
 
     def rowCount(self, parent: Index = ROOT) -> int:
         return 0 if parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: Index = ROOT) -> int:
-        return 0 if parent.isValid() else len(self._columns)
+        return 0 if parent.isValid() else len(self.columns)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -54,16 +55,16 @@ class TableModel(QAbstractTableModel, Generic[Row]):
         if orientation is not Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._columns[section].title
+            return self.columns[section].title
         if role == Qt.ItemDataRole.TextAlignmentRole:
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-            return RIGHT if self._columns[section].is_figure else left
+            return RIGHT if self.columns[section].is_figure else left
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid() or index.row() >= len(self.rows):
             return None
-        column, row = self._columns[index.column()], self.rows[index.row()]
+        column, row = self.columns[index.column()], self.rows[index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return column.text(row)

@@ -9,6 +9,7 @@ from ui.server.table_model import TableModel
 from ui.widgets.labels import label
 
 ROW_HEIGHT, HEAD_HEIGHT = 32, 32
+MAX_WIDTH = 176  # of a column that does not give way
 
 
 class ShortTable(QWidget):
@@ -51,7 +52,10 @@ class ShortTable(QWidget):
         head.setFixedHeight(HEAD_HEIGHT)
         head.setHighlightSections(False)
         head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # a long name gives way, no figure does
+        head.setMaximumSectionSize(MAX_WIDTH)
+        for number, column in enumerate(self._model.columns):
+            if column.gives_way:
+                head.setSectionResizeMode(number, QHeaderView.ResizeMode.Stretch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.empty)

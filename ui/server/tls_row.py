@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 from ui.server.server_desk import ServerDesk
 from ui.widgets.labels import button, label
 
-OFF = "Off. Beyond this machine, keys and texts can be read on their way."
+OFF = "Off. Others on the network can read keys, prompts and answers."
 
 
 class TlsRow(QWidget):

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import not_supported, text
-from app.server.core.limits import MAX_QUOTED
-from backends.bounds import as_name
+from app.server.core.fields import only_text, text
 from backends.protocol import Message, ToolCall
 
 Block = dict[str, Any]
@@ -40,7 +38,7 @@ def _block(block: Any) -> Block:
         case "tool_result":
             said = texts(_result(block.get("content") or ""))
             return {"type": "tool_result", "id": _text(block, "tool_use_id"), "text": said}
-    raise not_supported(f"blocks of type “{as_name(block['type'], MAX_QUOTED)}” are not supported")
+    raise only_text(block["type"], "blocks")
 
 
 def _result(content: Any) -> list[Block]:

@@ -10,7 +10,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.server.core.limits import MAX_QUOTED
 from app.server.core.refusal import REFUSED
+from backends.bounds import as_name
 
 MAX_INT = 2**31 - 1
 
@@ -55,6 +57,14 @@ class Fields(BaseModel):
 def not_supported(reason: str, name: str = "") -> PydanticCustomError:
     """Understood, and refused. Raised within a validator; name: of the field, where its place does not tell it."""
     return PydanticCustomError(REFUSED, "{reason}", {"reason": reason, "param": name})
+
+
+def only_text(kind: str, noun: str) -> PydanticCustomError:
+    """A part of a message that is no text. noun: what the dialect calls such."""
+    shown = f"{noun} of type “{as_name(kind, MAX_QUOTED)}”"
+    if "image" in kind:  # in llama-server's words, which programs look for
+        return not_supported(f"image input is not supported: {shown} cannot be read, only text")
+    return not_supported(f"{shown} are not supported, only text")
 
 
 def text(value: str) -> str:

@@ -122,7 +122,7 @@ def from_validation(errors: Sequence[Any]) -> Refusal:
     first = errors[0]
     location, kind = tuple(first["loc"]), first["type"]
     if kind == "json_invalid":
-        reason = first.get("ctx", {}).get("error", "")
+        reason = first.get("ctx", {}).get("error", "").removesuffix(" at")  # some of Python's end with it
         return Refusal(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
     if location == ("body",) and kind == "missing":
         return Refusal(400, "The body is empty; a JSON object is expected.")
@@ -137,9 +137,9 @@ def _param(location: Sequence[str | int]) -> str:
 
 
 def _too_long(prompt: int, context: int) -> Refusal:
-    """Clients look for the sentence that OpenAI begins with."""
+    """Clients look for the sentence that OpenAI begins with, and for llama-server's of the available context size."""
     message = (
-        f"This model's maximum context length is {context} tokens, but your prompt has {prompt}. "
-        "Shorten the prompt, or load the model with a larger context."
+        f"This model's maximum context length is {context} tokens, but your prompt of {prompt} is too large: it "
+        "exceeds the available context size. Shorten the prompt, or load the model with a larger context."
     )
     return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value, numbers=(prompt, context))

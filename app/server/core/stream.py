@@ -69,7 +69,7 @@ class EventStream(Response):
                     is_begun = True
                     body = self._words.begin()
             if exchange.news:
-                body = self._told_of_prompts() + body
+                body += self._told_of_prompts()
             body += b"".join([go_on(index, output) for index, output in outputs])
             if body:
                 self._is_silent = False

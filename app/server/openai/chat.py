@@ -11,6 +11,7 @@ from starlette.responses import Response
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice, first_call_only
 from app.server.core.fields import Refused, Whole
+from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
 from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
@@ -30,6 +31,7 @@ from backends.protocol import (
     Markup,
     Output,
     Part,
+    Reads,
     Text,
     Thought,
     Tool,
@@ -75,6 +77,10 @@ class ChatRequest(TextFields):
         None, description="true: a new turn of the assistant, also after one; false: as continue_final_message"
     )
 
+    verbose: bool | None = Field(
+        None, description="true: the prompt as the template has written it is told in __verbose, as llama-server does"
+    )
+
     @model_validator(mode="after")
     def _alternatives_need_logprobs(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
@@ -99,6 +105,11 @@ class ChatRequest(TextFields):
         wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
         if wants_to_go_on and self.messages[-1].role != "assistant":
             raise ValueError("to go on with the last message, it must be the assistant's")
+        if self.continues and [each.role for each in self.messages[-2:]] == ["assistant", "assistant"]:
+            raise ValueError(
+                "messages: two turns of the assistant in a row cannot be gone on with: join them, or set "
+                "add_generation_prompt to true for a new turn"
+            )
         return self
 
     @property
@@ -131,7 +142,8 @@ class ChatRequest(TextFields):
         """What a grammar holds is all answer, even where the template has begun with thoughts."""
         return self.may_call or not (self.reasoning_format == "none" or self.wanted_grammar())
 
-    def asked(self) -> Asked:
+    def asked(self, shown_prompt: str | None = None, begins_with_null: bool = False) -> Asked:
+        """shown_prompt: where `verbose` asks for it. begins_with_null: a stream, as llama-server's does."""
         words = partial(
             ChatWords,
             num_choices=self.num_choices,
@@ -139,6 +151,8 @@ class ChatRequest(TextFields):
             tells_progress=bool(self.return_progress),
             has_functions=bool(self.functions),
             takes_one=not self.choice.is_parallel,
+            shown_prompt=shown_prompt,
+            begins_with_null=begins_with_null,
         )
         return Asked(self.model, [self.choices(messages(self.messages))], words, bool(self.stream))
 
@@ -160,10 +174,18 @@ class ChatRequest(TextFields):
 class ChatWords(OpenAIWords):
     prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
-    def __init__(self, *arguments: Any, has_functions: bool = False, takes_one: bool = False, **named: Any):
+    def __init__(
+        self,
+        *arguments: Any,
+        has_functions: bool = False,
+        takes_one: bool = False,
+        begins_with_null: bool = False,
+        **named: Any,
+    ):
         """has_functions: tools were offered under their old name, and a call is told under that, too. takes_one: calls
-        behind the first are not told."""
+        behind the first are not told. begins_with_null: the first content of a stream, also before a text."""
         super().__init__(*arguments, **named)
+        self._begins_with_null = begins_with_null
         self._takes_one = takes_one
         self._has_functions = has_functions
         self._begun: set[int] = set()  # choices of which something was said
@@ -175,7 +197,8 @@ class ChatWords(OpenAIWords):
         return super().go_on(index, first_call_only(output) if self._takes_one else output)
 
     def pieces(self, choice: Choice, output: Output) -> list[str]:
-        """As with OpenAI, whose turn it is comes first, with a content of "" if a text follows, else null."""
+        """As with OpenAI, whose turn it is comes first, with a content of "" if a text follows, else null: programs
+        that join `delta.get("content", "")` rely on it. llama-server says null always."""
         if not output.parts:
             pieces, is_text = super().pieces(choice, output), True
         else:
@@ -184,8 +207,8 @@ class ChatWords(OpenAIWords):
         if choice.index in self._begun or not (pieces or output.finish):
             return pieces
         self._begun.add(choice.index)
-        first = {"role": "assistant", "content": "" if is_text else None, "refusal": None}
-        return [_bare_choice(choice, first), *pieces]
+        content = "" if is_text and not self._begins_with_null else None
+        return [_bare_choice(choice, {"role": "assistant", "content": content, "refusal": None}), *pieces]
 
     def _piece(self, choice: Choice, part: Part) -> str:
         match part:
@@ -239,10 +262,20 @@ class ChatWords(OpenAIWords):
 def chat_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/chat/completions", include_in_schema=False)  # as with llama-server
     @router.post("/v1/chat/completions", responses=streamed("text/event-stream"))
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
-        return await answer(request, switchboard, body.asked())
+        return await answer(request, switchboard, body.asked(await shown_prompt(body, request)))
+
+    @router.post("/chat/completions", include_in_schema=False)  # llama-server's own
+    async def create_as_llama_server(body: ChatRequest, request: Request) -> Response:
+        asked = body.asked(await shown_prompt(body, request), begins_with_null=True)
+        return await answer(request, switchboard, asked)
+
+    async def shown_prompt(body: ChatRequest, request: Request) -> str | None:
+        if not body.verbose:
+            return None
+        wanted = replace(body.generate(messages(body.messages)), reads=Reads.PROMPT)
+        return (await read(request, switchboard, body.model, wanted)).text
 
     return router
 

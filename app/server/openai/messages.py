@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import not_supported, text
-from app.server.core.limits import MAX_QUOTED
-from backends.bounds import as_name
+from app.server.core.fields import only_text, text
 from backends.protocol import Message, ToolCall
 
 MAX_CALLS = 128  # of one turn
@@ -31,7 +29,7 @@ def _part_text(part: Any) -> str:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise ValueError("each part is an object with a type")
     if part["type"] not in TEXTS:
-        raise not_supported(f"parts of type “{as_name(part['type'], MAX_QUOTED)}” are not supported, only text")
+        raise only_text(part["type"], "parts")
     said = part.get(TEXTS[part["type"]])
     if not isinstance(said, str):
         raise ValueError("a text part has a text")

@@ -35,12 +35,14 @@ class OpenAIWords(Words):
         num_choices: int = 1,
         includes_usage: bool = False,
         tells_progress: bool = False,
+        shown_prompt: str | None = None,
     ):
-        """num_choices: of each prompt."""
+        """num_choices: of each prompt. shown_prompt: is told with every answer, as llama-server does for `verbose`."""
         super().__init__(source, num_prompts * num_choices)
         self._num_choices = num_choices
         self._includes_usage = includes_usage
         self._tells_progress = tells_progress
+        self._verbose = {} if shown_prompt is None else {"__verbose": {"prompt": shown_prompt}}
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -57,8 +59,8 @@ class OpenAIWords(Words):
         choice.take(output)
         said = "".join(map(self._chunk, self.pieces(choice, output)))
         if output.finish:
-            timings = encode(timings_object(choice.timings))
-            said += self._chunk(encode(self.final_choice(choice)), f',"timings":{timings}')
+            told = encode({"timings": timings_object(choice.timings), **self._verbose})
+            said += self._chunk(encode(self.final_choice(choice)), f",{told[1:-1]}")
         return said.encode()
 
     def begin(self) -> bytes:
@@ -85,6 +87,7 @@ class OpenAIWords(Words):
             "choices": [{**self.whole_choice(choice), "index": at} for at, choice in enumerate(self.told())],
             "usage": self._usage(),
             "timings": timings_object(total([choice.timings for choice in self.choices])),
+            **self._verbose,
         }
 
     def told(self) -> list[Choice]:

@@ -194,6 +194,12 @@ class ResponseRequest(ReadFields, SamplingFields):
     metadata: dict[Annotated[Text, Field(max_length=MAX_KEY)], Annotated[Text, Field(max_length=MAX_VALUE)]] | None = (
         Field(None, max_length=MAX_METADATA)
     )
+    return_progress: bool | None = Field(
+        None, description="true: a stream tells in prompt_progress how far the prompt has been read"
+    )
+    timings_per_token: bool | None = Field(
+        None, description="true: a stream tells in timings how fast it comes, with every piece of text"
+    )
     store: bool | None = Field(None, description="false: it cannot be retrieved later, or gone on from")
     stream: bool | None = None
     top_logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES)

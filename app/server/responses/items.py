@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.server.core.fields import not_supported, text
+from app.server.core.fields import not_supported, only_text, text
 from app.server.core.limits import MAX_QUOTED
 from app.server.openai.messages import MAX_NAME
 from backends.bounds import as_name
@@ -89,7 +89,7 @@ def _part(part: Any) -> str:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise ValueError("each part is an object with a type")
     if part["type"] not in TEXTS:
-        raise not_supported(f"parts of type “{as_name(part['type'], MAX_QUOTED)}” are not supported, only text")
+        raise only_text(part["type"], "parts")
     return _string(part, TEXTS[part["type"]])
 
 
@@ -114,19 +114,20 @@ def _name(given: Item, key: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Turn:
     """Of the assistant, as far as it has come: thoughts, then what it says, then its calls."""
 
     thoughts: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-    calls: tuple[ToolCall, ...] = ()
+    calls: list[ToolCall] = field(default_factory=list)
 
     @property
     def messages(self) -> list[Message]:
         if not (self.thoughts or self.said or self.calls):
             return []
-        return [Message("assistant", "\n".join(self.said), self.calls, reasoning="\n".join(self.thoughts) or None)]
+        thoughts = "\n".join(self.thoughts) or None
+        return [Message("assistant", "\n".join(self.said), tuple(self.calls), reasoning=thoughts)]
 
 
 def messages(items: Iterable[Item]) -> tuple[Message, ...]:
@@ -134,18 +135,19 @@ def messages(items: Iterable[Item]) -> tuple[Message, ...]:
     made: list[Message] = []
     turn = _Turn()
     for item in items:
+        if item["type"] == CALL:
+            turn.calls.append(ToolCall(item["call_id"], item["name"], item["arguments"]))
+            continue
+        is_assistants = item["type"] == REASONING or (item["type"] == MESSAGE and item["role"] == "assistant")
+        if not is_assistants or turn.said or turn.calls:
+            made += turn.messages
+            turn = _Turn()
         if item["type"] == REASONING:
-            if turn.said or turn.calls:
-                made, turn = made + turn.messages, _Turn()
             turn.thoughts.extend(part["text"] for part in item["content"] or item["summary"])
-        elif item["type"] == CALL:
-            turn = replace(turn, calls=(*turn.calls, ToolCall(item["call_id"], item["name"], item["arguments"])))
-        elif item["type"] == MESSAGE and item["role"] == "assistant":
-            if turn.said or turn.calls:
-                made, turn = made + turn.messages, _Turn()
+        elif is_assistants:
             turn.said.append(_said(item))
         else:
-            made, turn = [*made, *turn.messages, _other(item)], _Turn()
+            made.append(_other(item))
     return (*made, *turn.messages)
 
 

@@ -43,6 +43,8 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
             keep=None if body.store is False else partial(_keep, store, items),
             takes_one=not wanted.tool_choice.is_parallel,
             wants_summary=bool(body.reasoning and body.reasoning.wants_summary),
+            tells_progress=bool(body.return_progress),
+            times_tokens=bool(body.timings_per_token),
         )
         return await answer(request, switchboard, Asked(body.model, [[wanted]], words, bool(body.stream)))
 

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from app.server.core.choice import Choice, first_call_only
 from app.server.core.refusal import Refusal
-from app.server.core.timings import timings_object
+from app.server.core.timings import progress_object, timings_object
 from app.server.core.words import Source, Words
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.words import encode
 from app.server.responses.items import new_id
 from app.server.responses.output_items import COMPLETED, IN_PROGRESS, INCOMPLETE, Event, OutputItems
 from app.server.responses.text_logprobs import TextLogprobs
-from backends.protocol import Finish, Output, Timings
+from backends.protocol import Finish, Output, Progress, Timings
 
 FAILED = "failed"
 DELTA = "response.output_text.delta"
@@ -29,10 +30,18 @@ class ResponseWords(Words):
         keep: Callable[[Response], None] | None = None,
         takes_one: bool = False,
         wants_summary: bool = False,
+        tells_progress: bool = False,
+        times_tokens: bool = False,
     ):
         """told: what the response repeats of its request. keep: called with one that has ended as it should. takes_one:
-        calls behind the first are not told. wants_summary: of thoughts."""
+        calls behind the first are not told. wants_summary: of thoughts. tells_progress: of the prompt, in a stream.
+        times_tokens: an account with every piece of a text, as llama-server gives it."""
         super().__init__(source)
+        self._tells_progress = tells_progress
+        self._times_tokens = times_tokens
+        self._has_begun = False
+        self._first_said: float | None = None  # when, on the clock of time.perf_counter
+        self._num_said = 0
         self._keep = keep
         self._takes_one = takes_one
         self._items = OutputItems(wants_summary)
@@ -52,17 +61,31 @@ class ResponseWords(Words):
         self._events(self.choices[index], output)
 
     def begin(self) -> bytes:
+        if self._has_begun:
+            return b""
+        self._has_begun = True
         response = self._response(IN_PROGRESS)
         return self._encoded([(f"response.{kind}", {"response": response}) for kind in ("created", "in_progress")])
+
+    def read(self, index: int, progress: Progress) -> bytes:  # noqa: ARG002
+        """As with llama-server, within an event that the response is in progress. The one of its begin comes first."""
+        if not self._tells_progress or progress.num_read is None:
+            return b""
+        told = {"response": self._response(IN_PROGRESS), "prompt_progress": progress_object(progress)}
+        return self.begin() + self._encoded([("response.in_progress", told)])
 
     def go_on(self, index: int, output: Output) -> bytes:
         output, choice = self._told_of(output), self.choices[index]
         choice.take(output)
-        return self._encoded(self._events(choice, output))
+        events = self._events(choice, output)
+        return self._encoded(self._timed(choice, output, events) if self._times_tokens else events)
 
     def end(self) -> bytes:
         response = self.whole()
-        return self._encoded([(f"response.{response['status']}", {"response": response})])
+        last: dict[str, Any] = {"response": response}
+        if self._times_tokens:
+            last["timings"] = response["timings"]
+        return self._encoded([(f"response.{response['status']}", last)])
 
     def break_off(self, refusal: Refusal) -> bytes:
         error = {"code": "server_error", "message": refusal.message}
@@ -91,6 +114,14 @@ class ResponseWords(Words):
             events += self._items.close(status)
         return events
 
+    def _timed(self, choice: Choice, output: Output, events: list[Event]) -> list[Event]:
+        now = time.perf_counter()
+        self._first_said = self._first_said or now
+        self._num_said += output.num_tokens
+        so_far = replace(choice.timings, predicted_n=self._num_said, predicted_ms=1000 * (now - self._first_said))
+        timings = timings_object(so_far)
+        return [(kind, {**data, "timings": timings} if kind == DELTA else data) for kind, data in events]
+
     def _status(self, choice: Choice) -> str:
         return INCOMPLETE if choice.finish is Finish.LENGTH else COMPLETED
 
@@ -111,7 +142,8 @@ class ResponseWords(Words):
         kind, data = event
         number = self._num_events
         self._num_events += 1
-        if kind == DELTA and not data["logprobs"]:  # written by hand: it is said for every token
+        # written by hand: it is said for every token
+        if kind == DELTA and not data["logprobs"] and not self._times_tokens:
             place = f'"item_id":"{data["item_id"]}","output_index":{data["output_index"]},"content_index":0'
             said = f'{place},"delta":{quoted(data["delta"])},"logprobs":[]'
             return f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":{number},{said}}}\n\n'

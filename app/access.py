@@ -48,8 +48,8 @@ def host_from(text: str) -> str:
         name = f"[{name}]"
     if len(name) > MAX_LENGTH or not _HOST.fullmatch(name):
         raise UsageError(
-            f"“{text}” is no host name. Give the name alone, as in “desk.tailnet.ts.net”, without http:// and port; "
-            "“*” stands for any."
+            f"“{text}” is not a host name. Give the name alone, without http:// or a port, as in "
+            "“desk.tailnet.ts.net”; “*” allows any."
         )
     return name
 
@@ -58,11 +58,11 @@ def origin_from(text: str) -> str:
     """An origin as browsers write it. Raises UsageError for what is none."""
     origin = text.strip().lower().removesuffix("/")
     if origin in (ANY, "null"):
-        raise UsageError(f"Each origin must be named: “{text}” would let in every page that a browser shows.")
+        raise UsageError(f"Name each origin: “{text}” would let in every page that a browser shows.")
     found = _ORIGIN.fullmatch(origin)
     if not found or len(origin) > MAX_LENGTH or (found[2] == ANY and (found[1] in WEB or found[3])):
         raise UsageError(
-            f"“{text}” is no origin. Give it as browsers do, as in “http://localhost:3000”, “app://obsidian.md” or "
+            f"“{text}” is not an origin. Write it as browsers do: “http://localhost:3000”, “app://obsidian.md” or "
             "“vscode-webview://*”."
         )
     return origin.removesuffix(_DEFAULT_PORTS.get(found[1], "/"))

@@ -1,4 +1,5 @@
-"""Drives other programs' clients against `slipstream serve` with SmolLM2, each installed in an environment of its own.
+"""Drives other programs' clients against `slipstream serve` with SmolLM2, each installed in an environment of its own;
+and runs other projects' own tests against it.
 
 `python -m tests.clients [NAME …]` writes tests/bench/results/clients.{json,md}; with names, the rows of those anew.
 `--pin NAME …` searches for the newest packages of those instead, and writes them to pins/.
@@ -143,7 +144,8 @@ def write(rows: list[Row]) -> None:
         "# Clients of other programs",
         "",
         "Each installed in an environment of its own and driven against `slipstream serve` with SmolLM2-135M-Instruct "
-        f"(`make clients`; the steps are in `tests/clients/drives`). {passed} of {len(known)} steps passed.",
+        f"(`make clients`; the steps are in `tests/clients/drives`). {passed} of {len(known)} steps passed. "
+        f"{' and '.join(suite.name for suite in SUITES)} are other projects' own tests, on servers of their own.",
         "",
         "| client | driven | | sentence |",
         "|---|---|---|---|",

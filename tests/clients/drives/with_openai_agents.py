@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from steps import CALLED, KEY, MODEL, OPENAI, run, step, temperature_in
 
 ASKED, WARM = "Name a colour of the sky.", "How warm is it in Rome?"
-SHORT = ModelSettings(max_tokens=24)
+WHOLE = ModelSettings(max_tokens=600, temperature=0)  # an answer that is cut is a fault to the SDK
 # this model does not call of itself; the SDK takes the demand back after the first call
 CALLS = ModelSettings(max_tokens=100, tool_choice="required", parallel_tool_calls=False)
 
@@ -39,7 +39,7 @@ def responses() -> Any:
 
 
 async def answer(model: Any) -> None:
-    result = await Runner.run(Agent("short", instructions="Be short.", model=model, model_settings=SHORT), ASKED)
+    result = await Runner.run(Agent("short", instructions="Be short.", model=model, model_settings=WHOLE), ASKED)
     assert result.final_output
 
 
@@ -57,8 +57,7 @@ async def structured(model: Any) -> None:
 
 
 async def streamed(model: Any) -> None:
-    whole = ModelSettings(max_tokens=600, temperature=0)  # an answer that is cut is a fault to the SDK
-    result = Runner.run_streamed(Agent("short", model=model, model_settings=whole), ASKED)
+    result = Runner.run_streamed(Agent("short", model=model, model_settings=WHOLE), ASKED)
     kinds = [event.data.type async for event in result.stream_events() if event.type == "raw_response_event"]
     assert "response.output_text.delta" in kinds, kinds
     assert kinds[-1] == "response.completed", kinds

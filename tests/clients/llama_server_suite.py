@@ -55,7 +55,7 @@ LEFT_OUT = {
     r"test_server_slots|test_no_ui|test_metrics_disabled|cors_proxy": SWITCHED,
     r"test_server_props|stream_vs_non_stream|test_completion_with_tokens_input": SEEDED,
     r"test_load_split_model|test_infill_with|test_local_media_file.*True|vision_base64_with": MODEL,
-    r"test_vision_.*True|supports_multimodal|test_vision_chat_completion_token_count": MODEL,
+    r"test_vision_.*True|supports_multimodal|test_vision_chat_completion_token_count|test_vision_embeddings": MODEL,
     r"test_rerank(::test_rerank|$)": MODEL,
     r"thinking_with_reasoning_model": MODEL,
     r"test_tokenize_with_bos": "its own model's vocabulary begins every text with a token",
@@ -79,6 +79,7 @@ KNOWN = {
     r"test_cors_options": "by default no web page may use the port; a person names those that may",
     r"static_assets": "llama-server's web page is not here",
     r"test_logprobs_stream": 'a stream under /v1 begins with a content of "" as OpenAI\'s does, not with null',
+    r"stream_with_llama_telemetry": "what max_output_tokens ends is told as response.incomplete, as OpenAI does",
     r"test_n_probs_post_sampling": "chances are the model's own, from before the filters; others are refused by name",
     r"test_embedding_(mixed_input|content_text)": "/v1/embeddings takes what OpenAI's does; /embedding takes these",
 }

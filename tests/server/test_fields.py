@@ -291,6 +291,19 @@ def test_a_chat_carries_calls_names_and_reasoning() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "read"), [({"a": 1}, '{"a": 1}'), ('{"a": 1}', '{"a": 1}'), (None, "{}"), ([1], None), (5, None)]
+)
+def test_arguments_of_a_call_are_a_text_or_an_object(arguments: Any, read: str | None) -> None:
+    call = {"role": "assistant", "function_call": {"name": "add", "arguments": arguments}}
+    if read is None:
+        with pytest.raises(ValidationError):
+            generate(messages=[*MESSAGES, call])
+        return
+    (*_, message) = messages(ChatRequest.model_validate({"messages": [*MESSAGES, call]}).messages)
+    assert message.tool_calls == (ToolCall("", "add", read),)
+
+
 def test_developer_is_a_system_message_and_null_content_is_empty() -> None:
     request = ChatRequest.model_validate(
         {"messages": [{"role": "developer", "content": "Be brief"}, {"role": "assistant", "content": None}]}

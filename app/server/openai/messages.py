@@ -37,8 +37,10 @@ def _part_text(part: Any) -> str:
 
 
 def _arguments(value: Any) -> str:
-    """JSON text; some programs give the object itself."""
-    return text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    """JSON text; some programs give the object itself, or null where there are none."""
+    if not isinstance(value, str | dict | None):
+        raise ValueError("JSON text, or an object, is expected")
+    return text(value if isinstance(value, str) else json.dumps(value or {}, ensure_ascii=False))
 
 
 PART_SCHEMAS = [
@@ -47,7 +49,7 @@ PART_SCHEMAS = [
 ]
 PARTS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"anyOf": PART_SCHEMAS}}
 CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, PARTS_SCHEMA, {"type": "null"}]}
-ARGUMENTS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+ARGUMENTS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "null"}]}
 Content = Annotated[Any, PlainValidator(_content), WithJsonSchema(CONTENT_SCHEMA)]
 Text = Annotated[str, PlainValidator(lambda value: text(_string(value))), WithJsonSchema({"type": "string"})]
 Name = Annotated[Text, Field(max_length=MAX_NAME)]

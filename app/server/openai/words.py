@@ -75,7 +75,9 @@ class OpenAIWords(Words):
     def end(self) -> bytes:
         if not self._includes_usage:
             return DONE
-        return f'{self._opening}],"usage":{encode(self._usage())}}}\n\n'.encode() + DONE
+        timings = timings_object(total([choice.timings for choice in self.choices]))
+        told = encode({"usage": self._usage(), "timings": timings})
+        return f"{self._opening}],{told[1:]}\n\n".encode() + DONE
 
     def break_off(self, refusal: Refusal) -> bytes:
         return f"data: {encode(errors.body(refusal))}\n\n".encode()

@@ -1,6 +1,7 @@
 """Ollama's pull and delete: by the window's own road, against the Hub's double, never into other people's folders."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ import httpx
 import pytest
 
 from app.paths import Paths
+from app.server import Server
+from app.server.core.keeping import PullState
 from app.services import Services
 from tests.hub.conftest import hub_double, running_double
 from tests.hub.double import HubDouble, HubRepo
 from tests.library import gguf_bytes
+from tests.server.attack import connection_to
+from tests.server.conftest import SECONDS
+from tests.server.test_server import OneEngine
 
 __all__ = ["hub_double", "running_double"]
 ID = "org/whole-GGUF"
@@ -96,3 +102,41 @@ def test_what_ollama_has_for_its_own_registry_is_refused_by_name(client: httpx.C
     response = client.post(f"/api/{path}", json={"model": "x"})
     assert response.status_code == 501
     assert path.partition("/")[0] in response.json()["error"]
+
+
+class Endless:
+    """A download that goes on until whoever wants it has left."""
+
+    def __init__(self) -> None:
+        self.asked, self.left = threading.Event(), threading.Event()
+
+    def pull(self, name: str) -> "Endless":  # noqa: ARG002
+        return self
+
+    def state(self) -> PullState:
+        self.asked.set()
+        return PullState("downloading", 0.5, 100)
+
+    def leave(self) -> None:
+        self.left.set()
+
+    def remove(self, name: str) -> None:
+        raise AssertionError(name)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_who_leaves_lets_a_download_rest(streams: bool) -> None:
+    endless = Endless()
+    directory: Any = OneEngine()
+    directory.keeper = endless
+    server = Server(directory)
+    url = server.start(port=0)
+    try:
+        body = json.dumps({"model": ID, "stream": streams}).encode()
+        head = "POST /api/pull HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+        with connection_to(url) as connection:
+            connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert endless.asked.wait(SECONDS)
+        assert endless.left.wait(SECONDS)
+    finally:
+        server.stop()

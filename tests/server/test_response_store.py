@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.server.responses.items import as_items
-from app.server.responses.store import Bounds, Kept, ResponseStore
+from app.server.responses.store import Bounds, Kept, ResponseStore, Unreadable
 
 
 def kept(id_: str, said: str = "Yes", previous: str | None = None, size: int = 0) -> Kept:
@@ -96,6 +96,15 @@ def test_where_the_disk_takes_nothing_it_is_remembered(file: Path) -> None:
     store = ResponseStore(file)
     add(store, kept("a"), kept("b", previous="a"))
     assert texts(store.history("b")) == ["a?", "Yes", "b?", "Yes"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_what_cannot_be_deleted_is_said_and_not_a_fault_of_ours(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"")
+    file.parent.mkdir()
+    file.symlink_to(tmp_path / "elsewhere")  # it is not written through a link
+    with pytest.raises(Unreadable):
+        ResponseStore(file).delete("a")
 
 
 def test_many_threads_lose_nothing(file: Path) -> None:

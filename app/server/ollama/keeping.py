@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -14,6 +14,7 @@ from app.errors import SlipstreamError
 from app.server.auth import is_loopback
 from app.server.core.answer import streamed
 from app.server.core.client import CLIENT
+from app.server.core.disconnect import unless_disconnected
 from app.server.core.fields import Fields, Refused, text
 from app.server.core.keeping import ModelKeeper, Pull, PullState
 from app.server.core.refusal import Refusal, from_slipstream
@@ -67,14 +68,14 @@ def keeping_router(switchboard: Switchboard) -> APIRouter:
         return switchboard.keeper
 
     @router.post("/api/pull", responses=streamed(MEDIA_TYPE))
-    async def pull(body: PullRequest) -> Response:
+    async def pull(body: PullRequest, request: Request) -> Response:
         """A model of the Hub: publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf, hf.co/ before it or
         not; “guide” or “smollm2”. Who leaves lets it rest; the same request goes on with it."""
         begun = await in_thread(partial(keeper().pull, body.model))
         if body.stream is not False:
             return StreamingResponse(_told(begun), media_type=MEDIA_TYPE, headers=HEADERS)
         if begun is not None:
-            await _finished(begun)
+            await unless_disconnected(request.receive, _finished(begun))
         return JSONResponse(DONE)
 
     @router.delete("/api/delete")

@@ -22,7 +22,7 @@ from backends.bounds import as_name
 
 FILE = "responses.sqlite3"
 MAX_LISTED, LISTED = 100, 20
-UNREADABLE = "The responses that are kept cannot be read now. Try again in a moment."
+UNREADABLE = "The file with the kept responses cannot be used now. Try again in a moment; Slipstream's log says why."
 TOO_LONG = "The conversation has grown too long. Begin a new one, with what matters of it as its input."
 
 T = TypeVar("T")

@@ -111,12 +111,16 @@ class ResponseStore:
         return self._read(id_, touches=False)
 
     def delete(self, id_: str) -> bool:
-        """False when there is none. Raises OSError and sqlite3.Error when it could not be deleted."""
+        """False when there is none. Raises Unreadable when it could not be deleted."""
         with self._lock:
             was_unsaved = self._unsaved.pop(id_, None) is not None
-            with self._changing() as database:
-                was_kept = database.execute("DELETE FROM responses WHERE id = ?", (id_,)).rowcount > 0
-                database.execute(FORGET_ITEMS)
+            try:
+                with self._changing() as database:
+                    was_kept = database.execute("DELETE FROM responses WHERE id = ?", (id_,)).rowcount > 0
+                    database.execute(FORGET_ITEMS)
+            except (sqlite3.Error, OSError) as error:
+                log.warning("a response cannot be deleted: %s", error)
+                raise Unreadable from error
             return was_unsaved or was_kept
 
     def history(self, id_: str) -> list[Item] | None:
@@ -201,7 +205,7 @@ class TooLong(Exception):
 
 
 class Unreadable(Exception):
-    """The file with the responses could not be read now."""
+    """The file with the responses could not be read, or changed, now."""
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ def close_all(parts: Mapping[str, Callable[[], None]], seconds: float) -> None:
     for name, thread in threads.items():
         thread.join(max(0.0, until - time.monotonic()))
         if thread.is_alive():
-            _log.warning("%s did not end within %.0f s and is left behind", name, seconds)
+            _log.warning("left behind: %s did not end within %.0f s", name, seconds)
 
 
 def kill_children_at_exit() -> None:

@@ -37,6 +37,21 @@ def temperature_in(city: str) -> str:
 
 
 CALLED: list[str] = []
+# the same, as OpenAI's clients are told of it
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "temperature_in",
+        "description": temperature_in.__doc__,
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    },
+}
 
 
 def run() -> None:

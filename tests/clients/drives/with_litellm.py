@@ -7,23 +7,10 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would ask the web for prices while it is imported
 import litellm
 from pydantic import BaseModel
-from steps import CALLED, KEY, MODEL, OPENAI, ROOT, run, step, temperature_in
+from steps import CALLED, KEY, MODEL, OPENAI, ROOT, TOOL, run, step, temperature_in
 
 ASKED: list[Any] = [{"role": "user", "content": "Name a colour of the sky."}]
 WARM: list[Any] = [{"role": "user", "content": "How warm is it in Rome?"}]
-TOOL: Any = {
-    "type": "function",
-    "function": {
-        "name": "temperature_in",
-        "description": temperature_in.__doc__,
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
 BY_OPENAI: Any = {"model": f"openai/{MODEL}", "api_base": OPENAI, "api_key": KEY, "num_retries": 0}
 BY_ANTHROPIC: Any = {"model": f"anthropic/{MODEL}", "api_base": ROOT, "api_key": KEY, "num_retries": 0}
 BY_OLLAMA: Any = {"model": f"ollama_chat/{MODEL}", "api_base": ROOT, "num_retries": 0}

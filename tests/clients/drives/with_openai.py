@@ -5,24 +5,10 @@ from typing import Any
 
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 from pydantic import BaseModel
-from steps import CALLED, KEY, MODEL, OPENAI, run, step, temperature_in
+from steps import CALLED, KEY, MODEL, OPENAI, TOOL, run, step, temperature_in
 
 client = OpenAI(base_url=OPENAI, api_key=KEY, max_retries=0)
 ASKED: list[Any] = [{"role": "user", "content": "Name a colour of the sky."}]
-TOOL: Any = {
-    "type": "function",
-    "function": {
-        "name": "temperature_in",
-        "description": temperature_in.__doc__,
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-        "strict": True,
-    },
-}
 
 
 class Colour(BaseModel):

@@ -9,12 +9,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.real import things
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
 PATIENCE = 30.0  # seconds that threads and children may take to leave after a test, on a busy machine, too
+# the same examples in each run, and none that a slow machine could refuse
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
 
 

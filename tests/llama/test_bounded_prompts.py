@@ -34,6 +34,7 @@ from tests.inference.conftest import SECONDS, Answer, is_alive
 from tests.llama import traps
 from tests.llama.conftest import Load
 from tests.patience import until
+from tests.tried import tried
 
 ROOT = Path(__file__).parents[2]
 LITTLE = 5.0  # seconds of the processor: what is told at once takes far less, what is tried again and again far more
@@ -48,7 +49,7 @@ def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = tmp_path_factory.mktemp("engines")
-    supervisor = Supervisor(folder / "logs", Preflight(folder / "cache", folder / "logs"))
+    supervisor = Supervisor(folder / "logs", Preflight(tried(folder / "cache"), folder / "logs"))
     yield supervisor
     supervisor.close()
 

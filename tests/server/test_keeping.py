@@ -16,6 +16,7 @@ from app.services import Services
 from tests.hub.conftest import hub_double, running_double
 from tests.hub.double import HubDouble, HubRepo
 from tests.library import gguf_bytes
+from tests.patience import PATIENCE
 from tests.server.attack import connection_to
 from tests.server.conftest import SECONDS
 from tests.server.test_server import OneEngine
@@ -39,7 +40,7 @@ def services(tmp_path: Path, hub_double: HubDouble, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def client(services: Services) -> Iterator[httpx.Client]:
     url = services.server.start(port=0)
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         yield client
 
 

@@ -167,7 +167,9 @@ def test_a_request_is_listed_stopped_and_then_in_the_log(opened: MainWindow, qtb
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "ignore_eos": True}
     agent = {"User-Agent": "OpenAI/Python 3.54.0"}
     url = f"{opened.server.address}/v1/chat/completions"
-    asking = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, headers=agent, timeout=30)))
+    asking = threading.Thread(
+        target=lambda: answers.append(httpx.post(url, json=body, headers=agent, timeout=PATIENCE))
+    )
     asking.start()
     live = page.activity.live
     qtbot.waitUntil(lambda: len(live.rows) == 1 and live.rows[0].num_tokens > 2, timeout=PATIENCE)
@@ -175,7 +177,7 @@ def test_a_request_is_listed_stopped_and_then_in_the_log(opened: MainWindow, qtb
     assert shown[:3] == ["OpenAI/Python 3.54.0", "stage/slow", "Answering"]
     press_cell(page.activity.live_table.view, 0, STOP)
     qtbot.waitUntil(lambda: not live.rows and bool(page.activity.log.rows), timeout=PATIENCE)
-    asking.join(10)
+    asking.join(PATIENCE)
     assert "stopped in Slipstream" in answers[0].json()["error"]["message"]
     assert page.activity.log.data(page.activity.log.index(0, 2)) == "Stopped"
     assert [row.client for row in page.activity.callers.rows] == ["OpenAI/Python 3.54.0"]

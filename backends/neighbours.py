@@ -1,5 +1,6 @@
 """How much of the processor other programs use. Knows nothing of models."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,14 +9,13 @@ import psutil
 
 
 class Neighbours:
-    """Called from time to time, it says how many cores others used since the last call; None where nobody says.
+    """Called from time to time, it says how many cores others used since the last call; None where nobody says."""
 
-    A virtual machine's stolen time counts as theirs. `own` tells the processor's time that is ours, in seconds: of this
-    process, without its children, unless another way is given.
-    """
-
-    def __init__(self, own: Callable[[], float] = time.process_time) -> None:
+    def __init__(self, own: Callable[[], float] = time.process_time, counts_stolen: bool = True) -> None:
+        """own: the processor's time that is ours, in seconds; of this process, without its children, unless another way
+        is given. counts_stolen: what the host of a virtual machine takes from it is others', too."""
         self._own = own
+        self._counts_stolen = counts_stolen
         self._before = self._now()
 
     def __call__(self) -> float | None:
@@ -33,7 +33,26 @@ class Neighbours:
             return None
         at_rest = times.idle + getattr(times, "iowait", 0.0)
         counted_twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        return time.monotonic(), sum(times) - at_rest - counted_twice, self._own()
+        stolen = 0.0 if self._counts_stolen else getattr(times, "steal", 0.0)
+        return time.monotonic(), sum(times) - at_rest - counted_twice - stolen, self._own()
+
+
+class ApplicationTime:
+    """Processor time of this process and of the one that has started it, in seconds. That one only writes down what
+    this one says: a machine on which nobody else works is a quiet one."""
+
+    def __init__(self) -> None:
+        self._parent: psutil.Process | None = None
+        self._parents = 0.0
+        with suppress(psutil.Error):
+            self._parent = psutil.Process(os.getppid())
+
+    def __call__(self) -> float:
+        with suppress(psutil.Error):  # it has ended, and this process will at once
+            if self._parent:
+                times = self._parent.cpu_times()
+                self._parents = times.user + times.system
+        return time.process_time() + self._parents
 
 
 def family_time() -> float:

@@ -4,32 +4,38 @@ On a quiet machine a thread for each core is quickest, and spinning at the barri
 programs a spinning thread takes the time of the very thread it waits for, which can cost all of the speed; then
 sleeping is quicker, or fewer threads. No figure says beforehand which: so the next mode is tried for a few steps and
 kept if these were quicker. A trial that failed is followed by so long a pause that trials cost MAX_SHARE of the time.
+
+Steps become slow for other reasons, too: the host of a virtual machine takes its processors away for a while, a
+conversation grows. Whoever tried fewer threads then, and compared them with the slow steps before, would find them
+quicker when it is over. So nothing is tried because of slow steps alone where nobody else is seen, and who is not
+plainly quicker must be so between steps of the present mode, before and after.
 """
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
+from backends.engine.thread_trial import FEWER, MORE, Trial
 from backends.median import running_median
 
 QUICKER = 0.93  # of the time before, or a mode is not kept: steps of one mode differ by some percent
-TRIAL_STEPS, TRIAL_SECONDS = 8, 1.0  # a trial ends with either
 RECENT = 8  # steps that a trial is compared with
 ENOUGH, ENOUGH_SECONDS = 4, 0.3  # of them before a trial; of slow steps two that took so long together
-HOPELESS = 2.0  # times the time before, which two steps tell, or a long one
 SLOW = 1.5  # times the usual: something has changed, so the next mode is due
 LEARNING = 0.02  # share that one step moves what is usual
 MAX_SHARE = 0.01  # of the time, for trials that fail
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between rounds of trials in one direction; doubled by each that fails
 QUIET_PAUSE = 10.0
-NEIGHBOURS_INTERVAL = 1.0  # seconds between two looks at other programs
+NEIGHBOURS_INTERVAL, SOONER = 1.0, 0.2  # seconds between two looks at other programs; when steps have become slow
 IDLE = 1.0  # seconds between two steps
-BUSY = 0.5  # cores that other programs use
+BUSY, NO_LONGER_BUSY = 0.5, 0.3  # cores that other programs use
+FRESH = 10.0  # seconds, the least between two times that others come or go and what trials have cost is forgotten
 
-FEWER, MORE = 1, -1  # towards modes for a busier machine, or for a quieter one
+PLAINLY_QUICKER = 0.5  # of the time before: it needs no steps of the mode before beside it
 # where nobody else is there: only noise makes fewer threads a little quicker, and nothing speaks against all of them
 QUIET_QUICKER = {FEWER: 0.75, MORE: 1.0}
+QUIET_WINS, BUSY_WINS = 2, 1  # in a row, each between steps of the mode before
 
 Neighbours = Callable[[], float | None]  # cores that other programs have used since the last call; None: not known
 
@@ -49,37 +55,6 @@ def thread_modes(most: int, can_sleep: bool) -> tuple[ThreadMode, ...]:
     return (ThreadMode(most, True), *asleep, *(ThreadMode(n, not can_sleep) for n in fewer if n < most))
 
 
-@dataclass(slots=True)
-class _Trial:
-    """Of another mode, `distance` further on; paces are times the usual, `before` those of the present mode."""
-
-    distance: int
-    before: float
-    paces: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    lost: float = 0.0  # seconds more than the mode before would have taken
-
-    def add(self, pace: float, seconds: float) -> None:
-        self.paces.append(pace)
-        self.seconds += seconds
-        self.lost += seconds * (1 - self.before / pace)
-
-    @property
-    def direction(self) -> int:
-        return FEWER if self.distance > 0 else MORE
-
-    @property
-    def is_over(self) -> bool:
-        is_long = len(self.paces) > 1 or self.seconds > TRIAL_SECONDS
-        is_hopeless = is_long and min(self.paces) > HOPELESS * self.before
-        return is_hopeless or len(self.paces) > TRIAL_STEPS or (self.seconds > TRIAL_SECONDS and len(self.paces) > 2)
-
-    @property
-    def factor(self) -> float:
-        """How many times as long its steps took. The first one still wakes or makes threads."""
-        return median(self.paces[1:] or self.paces) / self.before
-
-
 class Threads:
     """Told of each step, it says in which mode the next one is computed. `now` is of any clock, in seconds."""
 
@@ -87,9 +62,10 @@ class Threads:
         self._modes = modes
         self._neighbours = neighbours
         self._others = neighbours()
-        is_busy = self._others is not None and self._others >= BUSY
+        self._is_busy = is_busy = self._others is not None and self._others >= BUSY
         self._at = 1 if is_busy and len(modes) > 1 and modes[1].num_threads == modes[0].num_threads else 0
-        self._trial: _Trial | None = None
+        self._trial: Trial | None = None
+        self._winner: Trial | None = None  # until it has been met by steps of the mode before
         self._usual: dict[Hashable, float] = {}  # seconds of a step of one kind and size 1
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._recent_seconds = 0.0  # since the last trial
@@ -98,6 +74,7 @@ class Threads:
         self._rest_until = now  # no trial before, or they would cost more than their share
         self._last_won: int | None = None
         self._looked = self._last = now  # at others; the end of the last step
+        self._refreshed = now - FRESH
         self._was_idle = False  # since the last look
         self._reach = {FEWER: 1, MORE: 1}  # how many modes further the next trial of a direction goes
 
@@ -113,13 +90,17 @@ class Threads:
 
     @property
     def is_trying(self) -> bool:
-        """Another mode than the settled one: every step counts."""
-        return self._trial is not None
+        """Another mode than the settled one, or for its sake: every step counts."""
+        return self._trial is not None or self._winner is not None
 
     @property
     def is_crowded(self) -> bool:
         """Other programs are why not all threads work, or not as they would on a quiet machine."""
-        return self._at > 0 and (self._others is None or self._others >= BUSY)
+        return self._at > 0 and (self._others is None or self._is_busy)
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._others is not None and not self._is_busy
 
     def observe(self, kind: Hashable, seconds: float, now: float, size: float = 1.0) -> None:
         """A step of that kind, as its number of rows, took so long in the present `mode`. Steps of one kind whose
@@ -137,10 +118,13 @@ class Threads:
         self._recent.append(pace)
         self._recent_seconds += seconds
         self._usual[kind] = running_median(self._usual[kind], seconds / size, LEARNING)
-        if now - self._looked >= NEIGHBOURS_INTERVAL:
+        is_unusual = not 1 / SLOW <= pace <= SLOW
+        if now - self._looked >= (SOONER if is_unusual else NEIGHBOURS_INTERVAL):
             self._look(now)
         # what is recent becomes unusual with an unusual step: other steps need not look at all of it
-        if not 1 / SLOW <= pace <= SLOW or self._is_due(FEWER, now) or self._is_due(MORE, now):
+        if self._winner:
+            self._confirm(self._winner, now)
+        elif is_unusual or self._is_due(FEWER, now) or self._is_due(MORE, now):
             self._begin_trial(now)
 
     def _pace(self, kind: Hashable, seconds: float) -> float:
@@ -154,35 +138,59 @@ class Threads:
     def _present(self) -> float:
         return median(self._recent) if self._recent else 1.0
 
+    @property
+    def _are_recent_enough(self) -> bool:
+        return len(self._recent) >= (2 if self._recent_seconds > ENOUGH_SECONDS else ENOUGH)
+
     def _begin_trial(self, now: float) -> None:
-        enough = 2 if self._recent_seconds > ENOUGH_SECONDS else ENOUGH
-        if now < self._rest_until or len(self._recent) < enough:
+        if now < self._rest_until or not self._are_recent_enough:
             return
         present = self._present
-        jumped = FEWER if present > SLOW else MORE if present < 1 / SLOW else None
+        jumped = FEWER if present > SLOW and not self._is_quiet else MORE if present < 1 / SLOW else None
         due = [d for d in (MORE, FEWER) if self._is_due(d, now) or (d == jumped and self._room(d))]
         if due:
             direction = max(due, key=lambda d: now - self._due[d])
-            self._trial = _Trial(direction * self._reach[direction], present)
+            self._trial = Trial(direction * self._reach[direction], present)
 
     def _is_due(self, direction: int, now: float) -> bool:
         return now >= self._due[direction] and self._room(direction) > 0
 
-    def _judge(self, trial: _Trial, now: float) -> None:
+    def _judge(self, trial: Trial, now: float) -> None:
         self._trial, self._recent_seconds = None, 0.0
-        direction = trial.direction
-        is_quiet = self._others is not None and self._others < BUSY
-        if trial.factor < (QUIET_QUICKER[direction] if is_quiet else QUICKER):
+        if not self._wins(trial):
+            self._drop(trial, now)
+        elif trial.direction == MORE or (not self._is_quiet and trial.factor < PLAINLY_QUICKER):
             self._keep(trial, now)
+        else:
+            self._winner = trial
+            self._recent.clear()
+
+    def _confirm(self, trial: Trial, now: float) -> None:
+        """When there are enough steps of the mode before."""
+        if not self._are_recent_enough:
             return
+        self._winner, self._recent_seconds = None, 0.0
+        trial.meets(self._present)
+        if not self._wins(trial):
+            self._drop(trial, now)
+        elif trial.num_wins + 1 < (QUIET_WINS if self._is_quiet else BUSY_WINS):
+            self._trial = Trial(trial.distance, self._present, trial.num_wins + 1)
+        else:
+            self._keep(trial, now)
+
+    def _wins(self, trial: Trial) -> bool:
+        return trial.factor < (QUIET_QUICKER[trial.direction] if self._is_quiet else QUICKER)
+
+    def _drop(self, trial: Trial, now: float) -> None:
+        direction = trial.direction
         self._rest_until = now + max(0.0, trial.lost) / MAX_SHARE
-        room = 1 if is_quiet else self._room(direction)
+        room = 1 if self._is_quiet else self._room(direction)
         self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
         if self._reach[direction] == 1:  # all of them have been tried
             self._pauses[direction] = min(2 * self._pauses[direction], MAX_PAUSE)
             self._due[direction] = now + self._pause(direction)
 
-    def _keep(self, trial: _Trial, now: float) -> None:
+    def _keep(self, trial: Trial, now: float) -> None:
         """Further the same way at once, but back only after a pause that grows with each turn."""
         self._at += trial.distance
         self._recent = deque((pace / trial.factor for pace in trial.paces[1:]), maxlen=RECENT)
@@ -197,14 +205,11 @@ class Threads:
         self._due[trial.direction] = now
 
     def _pause(self, direction: int) -> float:
-        """Until the next round of trials: rarely for fewer threads while nobody else is known to be there, and rarely
-        for spinning while somebody is."""
-        if self._others is None or not self._room(direction):
+        """Until the next round of trials: rarely for fewer threads while nobody else is known to be there, and soon
+        for more of them, which costs little then."""
+        if self._others is None or self._is_busy or not self._room(direction):
             return self._pauses[direction]
-        if direction == FEWER:
-            return self._pauses[FEWER] if self._others >= BUSY else max(QUIET_PAUSE, self._pauses[FEWER])
-        is_hopeless = self._others >= BUSY and self._modes[self._at - self._reach[MORE]].is_spinning
-        return MAX_PAUSE if is_hopeless else self._pauses[MORE]
+        return max(QUIET_PAUSE, self._pauses[FEWER]) if direction == FEWER else FIRST_PAUSE
 
     def _room(self, direction: int) -> int:
         """How many modes there are that way."""
@@ -216,15 +221,20 @@ class Threads:
         others, was_idle, self._was_idle = self._neighbours(), self._was_idle, False
         if others is None or was_idle:  # what ran while the engine had nothing to do says nothing of now
             return
-        is_first, was_busy = self._others is None, self._others is not None and self._others >= BUSY
+        is_first, was_busy = self._others is None, self._is_busy
         self._others = others
-        if not is_first and was_busy == (others >= BUSY):
-            return
-        changed, other = (FEWER, MORE) if others >= BUSY else (MORE, FEWER)
+        self._is_busy = others >= (NO_LONGER_BUSY if was_busy else BUSY)
+        if is_first or was_busy != self._is_busy:
+            self._begin_anew(now)
+
+    def _begin_anew(self, now: float) -> None:
+        changed, other = (FEWER, MORE) if self._is_busy else (MORE, FEWER)
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
         self._reach = {FEWER: self._first_reach(), MORE: 1}
-        self._due[changed] = self._rest_until = now
+        self._due[changed] = now
         self._due[other] = now + self._pause(other)
+        if now - self._refreshed >= FRESH:
+            self._refreshed = self._rest_until = now
 
     def _first_reach(self) -> int:
         """Where threads cannot sleep, as many fewer as leave the others' cores alone."""

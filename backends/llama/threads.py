@@ -12,12 +12,18 @@ from typing import Protocol
 from backends.engine.threads import Threads, thread_modes
 from backends.llama.binding import lib
 from backends.llama.waiting import Waiting, waiting
-from backends.neighbours import Neighbours
+from backends.neighbours import ApplicationTime, Neighbours
 from backends.protocol import Processor
 
 ALIKE = 7  # short steps in a row that took as long as the last one that was told, and are not told themselves
 AS_LONG, SHORT_SECONDS = 1.3, 0.05  # at most so many times as long; of a long one it does not matter what that costs
 FEW_ROWS = 16  # more are a prompt's, which keep threads at work for longer between two barriers
+
+
+def seen_neighbours() -> Neighbours:
+    """Programs of this machine alone. What its host takes from it comes back in no mode, and comes and goes in bursts:
+    counted as programs, it has cost a fifth of the speed."""
+    return Neighbours(ApplicationTime(), counts_stolen=False)
 
 
 class Decoder(Protocol):
@@ -30,7 +36,7 @@ class Decoder(Protocol):
 class NativeThreads:
     """Of one thread that decodes, for all its contexts. Answers and prompts each have the mode that suits them."""
 
-    def __init__(self, most: int, neighbours: Callable[[], Callable[[], float | None]] = Neighbours):
+    def __init__(self, most: int, neighbours: Callable[[], Callable[[], float | None]] = seen_neighbours):
         self._waiting: Waiting = waiting()
         self._waiting.spin()
         self._is_spinning = True

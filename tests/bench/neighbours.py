@@ -35,11 +35,11 @@ def tokens_per_second(port: int, prompts: list[list[int]], max_tokens: int, seco
     async def listen() -> float:
         arrivals: list[list[float]] = [[] for _ in prompts]
         streams = [
-            asyncio.create_task(_listen(port, completion(prompt, max_tokens), heard))
+            asyncio.create_task(listen(port, completion(prompt, max_tokens), heard))
             for prompt, heard in zip(prompts, arrivals, strict=True)
         ]
         try:
-            await asyncio.wait_for(_until_all_have_begun(streams, arrivals), FIRST_TOKEN_SECONDS)
+            await asyncio.wait_for(until_all_have_begun(streams, arrivals), FIRST_TOKEN_SECONDS)
             begin = time.perf_counter()
             await asyncio.sleep(seconds)
             while _count(arrivals, begin) < LEAST_TOKENS and time.perf_counter() - begin < LONGEST:
@@ -60,7 +60,7 @@ def _count(arrivals: list[list[float]], begin: float) -> int:
     return sum(moment > begin for heard in arrivals for moment in heard)
 
 
-async def _until_all_have_begun(streams: list["asyncio.Task[None]"], arrivals: list[list[float]]) -> None:
+async def until_all_have_begun(streams: list["asyncio.Task[None]"], arrivals: list[list[float]]) -> None:
     while not all(arrivals):
         for stream in streams:
             if stream.done():
@@ -69,7 +69,7 @@ async def _until_all_have_begun(streams: list["asyncio.Task[None]"], arrivals: l
         await asyncio.sleep(0.01)
 
 
-async def _listen(port: int, body: dict[str, Any], heard: list[float]) -> None:
+async def listen(port: int, body: dict[str, Any], heard: list[float]) -> None:
     """Notes the moment of each event."""
     data = json.dumps(body).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)

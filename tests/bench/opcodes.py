@@ -26,9 +26,9 @@ from backends.llama.runner import LlamaRunner
 from backends.llama.sampling import sampler
 from backends.llama.threads import NativeThreads
 from backends.protocol import DraftMode, EngineOptions, SamplingParams
+from tests.bench import misses
 from tests.real import things
 
-RESULTS = Path(__file__).parent / "results"
 NUM_WARM, NUM_STEPS = 60, 64  # as many steps as go by without the scheduler, and the one that asks it
 CELLS, NUM_SHOWN = 256, 16
 STEP_SECONDS = 0.01  # that the thread modes are told of
@@ -107,7 +107,7 @@ def _section(num_streams: int, is_sampled: bool, counts: Counts) -> Iterator[str
         return sum(counter.values()) / NUM_STEPS
 
     kind = f"{num_streams} stream{'s' if num_streams > 1 else ''}, {'sampled' if is_sampled else 'greedy'}"
-    yield from ("", f"## {kind}", "")
+    yield from ("", f"### {kind}", "")
     yield f"A step: {per_step(counts.opcodes):.0f} instructions of Python in {per_step(counts.calls):.1f} calls, "
     yield f"and {per_step(counts.native):.1f} calls of C."
     yield from ("", "| function | instructions a step | calls a step |", "|---|---|---|")
@@ -126,12 +126,12 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(0)
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else things.smollm2()
-    lines = ["# Between two decodes, counted", "", COMMAND, "", f"{path.name}, Python {sys.version.split()[0]}."]
+    lines = [COMMAND, "", f"{path.name}, Python {sys.version.split()[0]}."]
     for num_streams in ("1", "8"):
         for kind in ("greedy", "sampled"):
             command = [sys.executable, "-m", "tests.bench.opcodes", str(path), num_streams, kind]
             lines.append(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-    (RESULTS / "engine_misses.md").write_text("\n".join(lines) + "\n", "utf-8")
+    misses.keep("Between two decodes, counted", lines)
 
 
 if __name__ == "__main__":

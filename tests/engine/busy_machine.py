@@ -9,6 +9,22 @@ from backends.engine.threads import ThreadMode, Threads, thread_modes
 HICCUP, HICCUPS = 4.0, 0.01  # times as long, and how often
 
 
+def bursts(source: random.Random, spell: float, pause: float, share: tuple[float, float]) -> Callable[[float], float]:
+    """What a host takes at a moment, of all: between two such shares, for about `spell` seconds, and nothing between.
+    The moments that it is asked for must not go back."""
+    begin = end = taken = 0.0
+
+    def at(now: float) -> float:
+        nonlocal begin, end, taken
+        while now >= end:
+            begin = end + source.expovariate(1 / pause)
+            end = begin + source.expovariate(1 / spell)
+            taken = source.uniform(*share)
+        return taken if now >= begin else 0.0
+
+    return at
+
+
 @dataclass(slots=True)
 class Machine:
     """others: how many programs spin at a moment. work: of a step, times `step`, by the moment."""
@@ -18,6 +34,7 @@ class Machine:
     others: Callable[[float], int]
     is_seen: bool = True  # whether the system says what others use
     can_sleep: bool = True
+    are_polite: bool = False  # the others: they leave a core to whoever wants it
     asleep: float = 1.25  # times as long on a quiet machine
     fighting: float = 20.0  # times as long where a thread spins and another program has its core
     work: Callable[[float], float] = lambda _: 1.0
@@ -40,7 +57,7 @@ class Machine:
         seconds = self.step * self.work(self.now) / count**0.8
         if count > 1 and not mode.is_spinning:
             seconds *= self.asleep
-        in_the_way = max(0, count + others - self.cores)
+        in_the_way = 0 if self.are_polite else max(0, count + others - self.cores)
         if in_the_way and count > 1 and mode.is_spinning:
             return seconds * self.fighting
         return seconds * (1 + 0.5 * in_the_way / count)

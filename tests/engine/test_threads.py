@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.engine.threads import ThreadMode, thread_modes
-from tests.engine.busy_machine import Machine
+from tests.engine.busy_machine import Machine, bursts
 
 NOISE = 1.05  # what hiccups alone add
 BACK_SECONDS = 90.0  # a pause between trials is a minute at most
@@ -148,3 +148,39 @@ def test_there_a_tiny_model_computes_on_one_thread_after_some_steps() -> None:
     modes = [step[1] for step in busy.drive(threads, 1.0)]
     assert modes.count(ThreadMode(1, False)) > 0.5 * len(modes)
     assert threads.settled == ThreadMode(1, False)
+
+
+@pytest.mark.parametrize("step", [0.01, 0.04])
+@pytest.mark.parametrize(
+    ("spell", "pause", "share"), [(0.3, 0.3, (0.2, 0.7)), (0.1, 1.0, (0.5, 0.9)), (5, 5, (0.2, 0.6))]
+)
+def test_what_a_host_takes_in_bursts_costs_no_more_than_it_takes(
+    spell: float, pause: float, share: tuple[float, float], step: float
+) -> None:
+    """Steps in a burst are slow in any mode, and those after it quick."""
+    stolen = bursts(random.Random(1), spell, pause, share)
+    host = Machine(2, step, lambda _: 0, work=lambda now: 1 / (1 - stolen(now)))
+    steps = host.drive(host.threads(), 120.0)
+    assert sum(step[2] for step in steps if step[1] != host.modes[0]) < 0.06 * 120.0
+    assert sum(step[2] for step in steps) < 1.02 * NOISE * sum(step[3] for step in steps)
+
+
+def test_others_who_are_not_in_the_way_cost_nothing_after_some_seconds() -> None:
+    """As programs at the lowest priority."""
+    polite = Machine(2, 0.02, lambda _: 1, are_polite=True)
+    polite.run(ThreadMode(1, False))
+    threads = polite.threads()
+    polite.drive(threads, 5.0)
+    steps = polite.drive(threads, 60.0)
+    assert threads.settled == polite.modes[0]
+    assert sum(step[2] for step in steps) < 1.02 * NOISE * sum(step[3] for step in steps)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_comes_back_within_seconds_though_steps_differ_much(seed: int) -> None:
+    freed = Machine(2, 0.02, lambda now: 2 if now < 20 else 0, noise=random.Random(seed), spread=0.3)
+    threads = freed.threads()
+    freed.drive(threads, 20.0)
+    assert threads.settled != freed.modes[0]
+    freed.drive(threads, 30.0)
+    assert threads.settled == freed.modes[0]

@@ -1,0 +1,52 @@
+"""What other programs use of the processor, by what the system says of all."""
+
+import os
+import time
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from backends.llama.threads import seen_neighbours
+from backends.neighbours import ApplicationTime, Neighbours
+
+
+class Times(NamedTuple):
+    """Seconds of all cores, as Linux counts them."""
+
+    user: float = 0.0
+    system: float = 0.0
+    idle: float = 0.0
+    iowait: float = 0.0
+    steal: float = 0.0
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """times, seconds and own are what the test says they are."""
+    clock = SimpleNamespace(times=Times(), seconds=0.0, own=0.0)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: clock.times)
+    monkeypatch.setattr("backends.neighbours.time.monotonic", lambda: clock.seconds)
+    monkeypatch.setattr("backends.llama.threads.ApplicationTime", lambda: lambda: clock.own)
+    return clock
+
+
+def test_the_host_of_a_virtual_machine_is_no_program_beside_an_engine(system: SimpleNamespace) -> None:
+    all_others, beside_engine = Neighbours(lambda: system.own), seen_neighbours()
+    system.times, system.seconds, system.own = Times(user=10.0, system=2.0, idle=1.0, steal=7.0), 10.0, 9.0
+    assert beside_engine() == pytest.approx(0.3)
+    assert all_others() == pytest.approx(1.0)
+
+
+def test_the_application_is_no_neighbour_of_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parent:
+        def __init__(self, pid: int) -> None:
+            assert pid == os.getppid()
+
+        def cpu_times(self) -> SimpleNamespace:
+            return SimpleNamespace(user=40.0, system=2.0)
+
+    monkeypatch.setattr(psutil, "Process", Parent)
+    monkeypatch.setattr(time, "process_time", lambda: 8.0)
+    assert ApplicationTime()() == 50.0

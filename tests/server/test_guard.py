@@ -114,6 +114,14 @@ def test_a_key_must_be_shown_as_a_bearer(header: str, status: int | None) -> Non
     assert refusal({"host": "localhost"}, api_key="sk-right", path="/openapi.json") == 401
 
 
+def test_an_empty_x_api_key_does_not_hide_the_bearer() -> None:
+    """Programs that speak two dialects send both headers, and one of them empty."""
+    right, wrong = {"host": "localhost", "authorization": "Bearer sk-right"}, {"host": "localhost"}
+    assert refusal({**right, "x-api-key": " "}, api_key="sk-right") is None
+    assert refusal({**wrong, "x-api-key": ""}, api_key="sk-right") == 401
+    assert refusal({**right, "x-api-key": "sk-wrong"}, api_key="sk-right") == 401
+
+
 def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
     headers = {"host": "localhost", "content-type": "application/json"}
     assert refusal({**headers, "content-length": str(8 * 2**20)}, method="POST") is None

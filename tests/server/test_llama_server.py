@@ -86,6 +86,12 @@ def test_what_cannot_be_is_400_in_its_shape(port: Any, path: str, fields: Any) -
     assert (error["code"], error["type"]) == (400, "invalid_request_error")
 
 
+def test_more_scales_than_there_may_be_adapters_are_refused_not_cut(port: Any) -> None:
+    response = port.client.post("/lora-adapters", json=[{"id": 0, "scale": 0}] * 65)
+    assert response.status_code == 400
+    assert "64" in response.json()["error"]["message"]
+
+
 def test_openais_routes_are_there_without_v1(port: Any, says: Says) -> None:
     chat = post(port, "/chat/completions", messages=[{"role": "user", "content": "Hello"}]).json()
     assert chat["choices"][0]["message"]["content"] == says("Hello")

@@ -69,6 +69,8 @@ def test_a_chat_is_written_as_the_template_does_it(port: Any) -> None:
         ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": ["aa"]}}),
         ("/completion", {"prompt": "Hi", "post_sampling_probs": True}),
         ("/completion", {"prompt": "Hi", "logit_bias": [["a", "b"]]}),
+        ("/completion", {"prompt": "Hi", "response_format": {"type": "json_object", "schema": 0}}),
+        ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": {}}}),
         ("/infill", {"input_prefix": "a", "input_suffix": "b", "input_extra": [{"filename": "c"}]}),
         ("/embedding", {"content": "Hi", "embd_normalize": 1}),
         ("/lora-adapters", [{"id": 0, "scale": 1}]),

@@ -147,10 +147,10 @@ class ResponseStore:
                 return found
         with self._lock, self._reading() as database:
             row = database.execute("SELECT response FROM items WHERE id = ?", (id_,)).fetchone() if database else None
-            kept = self._found(database, row[0]) if row and isinstance(row[0], str) else None
-            if kept and database:
-                _touch(database, {kept.id})
-        return _item(kept, id_) if kept else None
+            holder = self._found(database, row[0]) if row and isinstance(row[0], str) else None
+            if holder and database:
+                _touch(database, {holder.id})
+        return _item(holder, id_) if holder else None
 
     def _found(self, database: sqlite3.Connection | None, id_: str) -> Kept | None:
         if unsaved := self._unsaved.get(id_):

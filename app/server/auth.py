@@ -23,11 +23,11 @@ def is_loopback(host: str) -> bool:
 
 def shown_key(headers: Mapping[str, str]) -> bytes:
     """What stands in x-api-key, or as a bearer in Authorization; ASGI gives each byte as a character of Latin-1."""
-    shown = headers.get("x-api-key")  # Anthropic's clients
-    if shown is None:
+    shown = headers.get("x-api-key", "").strip()  # Anthropic's clients; some send it empty beside the bearer
+    if not shown:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        shown = token if scheme.lower() == "bearer" else ""
-    return shown.strip().encode("latin-1", "replace")
+        shown = token.strip() if scheme.lower() == "bearer" else ""
+    return shown.encode("latin-1", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,10 @@ def test_what_ollama_has_for_its_own_registry_is_refused_by_name(client: httpx.C
     assert path.partition("/")[0] in response.json()["error"]
 
 
+def test_whether_a_file_was_uploaded_is_asked_without_a_body(client: httpx.Client) -> None:
+    assert client.head("/api/blobs/sha256:00").status_code == 501
+
+
 class Endless:
     """A download that goes on until whoever wants it has left."""
 

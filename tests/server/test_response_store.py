@@ -1,15 +1,19 @@
 """Responses on disk: bounded, for their owner alone, gone with delete."""
 
+import sqlite3
 import stat
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.server.responses import store as store_module
 from app.server.responses.items import as_items
 from app.server.responses.store import Bounds, Kept, ResponseStore, Unreadable
+from app.whole_file import changing_file
 
 
 def kept(id_: str, said: str = "Yes", previous: str | None = None, size: int = 0) -> Kept:
@@ -46,6 +50,31 @@ def test_a_conversation_is_found_from_its_end(file: Path, is_on_disk: bool) -> N
     assert store.delete("a")
     assert store.history("c") is None
     assert store.item("msg_a") is None
+
+
+def test_a_conversation_is_read_in_one_go(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change of the file waits for the disk."""
+    store = ResponseStore(file)
+    add(store, kept("0"), *(kept(str(n), previous=str(n - 1)) for n in range(1, 9)))
+    changed: list[Path] = []
+
+    def counted(path: Path, patience: float) -> Any:
+        changed.append(path)
+        return changing_file(path, patience)
+
+    monkeypatch.setattr(store_module, "changing_file", counted)
+    assert len(store.history("8") or ()) == 18
+    assert len(changed) == 1
+
+
+def test_a_conversation_that_was_gone_on_from_stays_whole(file: Path) -> None:
+    store = ResponseStore(file, Bounds(responses=3))
+    add(store, kept("a"), kept("b", previous="a"), kept("c"))
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE responses SET used = used - 100")  # all of it was long ago
+    assert store.history("b")
+    add(store, kept("d"))
+    assert [store.get(id_) is not None for id_ in "abcd"] == [True, True, False, True]
 
 
 def test_another_process_finds_what_was_saved(file: Path) -> None:

@@ -83,6 +83,30 @@ def test_an_open_port_moves_to_another_number(opened: MainWindow, qtbot: QtBot) 
     qtbot.waitUntil(lambda: not opened.server.is_switching, timeout=PATIENCE)
 
 
+def test_an_open_port_stays_where_it_is_if_the_other_is_taken(
+    opened: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    view(opened, ACCESS)
+    field, address, before = opened.server_page.access.port, opened.server.address, services.settings.port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        field.setFocus()
+        field.setValue(port)
+        field.editingFinished.emit()  # as Enter does it: the number is told twice
+        qtbot.waitUntil(lambda: bool(opened.banners.banners()), timeout=PATIENCE)
+        assert f"Port {port} is used by another program." in opened.banners.banners()[0].text
+        assert field.value() == services.settings.port == before
+        assert not opened.server.is_switching
+    assert opened.server.address == address
+    assert httpx.get(f"{address}/health").status_code in (200, 503)
+    free = free_port()
+    opened.server.start_at(free)  # what the banner offers
+    qtbot.waitUntil(lambda: opened.server.address == f"http://127.0.0.1:{free}", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not opened.server.is_switching, timeout=PATIENCE)
+
+
 def test_a_number_chosen_while_the_port_opens_is_taken_after_it(window: MainWindow, qtbot: QtBot) -> None:
     first, second = free_port(), free_port()
     window.server.start_at(first)

@@ -18,7 +18,6 @@ from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, Mod
 from app.server.native.shapes import Cards, Engine, Jobs, JobShape, Models, News, Requests, Totals
 
 PREFIX = "/api/slipstream"
-READERS = "Too many programs read the events. Close one, or try again later."
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events: engine, job, requests, end.", "content": {"text/event-stream": {}}}
 }
@@ -91,9 +90,7 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
 
     @router.get("/events", responses=STREAM, response_class=Response)
     async def events() -> Response:
-        if feed.is_full:
-            raise Refusal(503, READERS, headers={"Retry-After": "10"})
-        return NewsStream(feed, await in_thread(partial(_all, control)), book.live)
+        return NewsStream(feed, partial(_all, control), book.live)
 
     return router
 

@@ -6,9 +6,10 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,10 @@ class ResponseStore:
                 self._unsaved.pop(kept.id, None)
 
     def get(self, id_: str) -> Kept | None:
-        return self._read(id_, touches=False)
+        if unsaved := self._unsaved.get(id_):
+            return unsaved
+        with self._lock, self._reading() as database:
+            return self._found(database, id_)
 
     def delete(self, id_: str) -> bool:
         """False when there is none. Raises Unreadable when it could not be deleted."""
@@ -127,21 +131,14 @@ class ResponseStore:
         """Of this one and all before it, the inputs and what was answered. None: one of them is not there any more.
 
         Raises TooLong."""
-        turns: list[list[Item]] = []
-        length, seen = 0, set()
-        next_: str | None = id_
-        while next_ is not None:
-            kept = None if next_ in seen else self._read(next_, touches=True)
-            if kept is None:
-                return None
-            seen.add(next_)
-            turn = [*kept.input, *kept.answered]
-            length += len(json.dumps(turn, ensure_ascii=False))
-            if length > MAX_HISTORY:
-                raise TooLong
-            turns.append(turn)
-            next_ = kept.previous
-        return [item for turn in reversed(turns) for item in turn]
+        conversation = _Conversation()
+        missing = conversation.follow(id_, self._unsaved.get)
+        if missing is not None:
+            with self._lock, self._reading() as database:
+                missing = conversation.follow(missing, partial(self._found, database))
+                if database:
+                    _touch(database, conversation.ids)
+        return conversation.items() if missing is None else None
 
     def item(self, id_: str) -> Item | None:
         """One that was answered, by its own id."""
@@ -150,18 +147,17 @@ class ResponseStore:
                 return found
         with self._lock, self._reading() as database:
             row = database.execute("SELECT response FROM items WHERE id = ?", (id_,)).fetchone() if database else None
-        kept_with = self._read(row[0], touches=True) if row and isinstance(row[0], str) else None
-        return _item(kept_with, id_) if kept_with else None
+            holder = self._found(database, row[0]) if row and isinstance(row[0], str) else None
+            if holder and database:
+                _touch(database, {holder.id})
+        return _item(holder, id_) if holder else None
 
-    def _read(self, id_: str, touches: bool) -> Kept | None:
+    def _found(self, database: sqlite3.Connection | None, id_: str) -> Kept | None:
         if unsaved := self._unsaved.get(id_):
             return unsaved
-        with self._lock, self._reading() as database:
-            if database is None:
-                return None
-            row = database.execute("SELECT input, response FROM responses WHERE id = ?", (id_,)).fetchone()
-            if row and touches:
-                database.execute("UPDATE responses SET used = ? WHERE id = ?", (int(time.time()), id_))
+        if database is None:
+            return None
+        row = database.execute("SELECT input, response FROM responses WHERE id = ?", (id_,)).fetchone()
         return _kept(*row) if row else None
 
     @contextmanager
@@ -198,6 +194,30 @@ class ResponseStore:
                 raise
             set_database_aside(self.path)
             return _open(self.path)
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """Turns from its end to its beginning, as far as they are found."""
+
+    ids: set[str] = field(default_factory=set)
+    _turns: list[list[Item]] = field(default_factory=list)
+    _length: int = 0
+
+    def follow(self, id_: str | None, find: Callable[[str], Kept | None]) -> str | None:
+        """Take this one and all before it. The first that is not found; None: all are. Raises TooLong."""
+        while id_ is not None and id_ not in self.ids and (kept := find(id_)):
+            self.ids.add(id_)
+            turn = [*kept.input, *kept.answered]
+            self._turns.append(turn)
+            self._length += len(json.dumps(turn, ensure_ascii=False))
+            if self._length > MAX_HISTORY:
+                raise TooLong
+            id_ = kept.previous
+        return id_
+
+    def items(self) -> list[Item]:
+        return [item for turn in reversed(self._turns) for item in turn]
 
 
 class TooLong(Exception):
@@ -246,6 +266,11 @@ def _insert(database: sqlite3.Connection, kept: Kept) -> None:
 def _evict(database: sqlite3.Connection, bounds: Bounds) -> None:
     database.execute(EVICT, (int(time.time() - bounds.age), bounds.responses, bounds.bytes))
     database.execute(FORGET_ITEMS)
+
+
+def _touch(database: sqlite3.Connection, ids: Collection[str]) -> None:
+    """They are gone on from: once for all of a conversation, because each change waits for the disk."""
+    database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(int(time.time()), id_) for id_ in ids])
 
 
 def _kept(given: object, response: object) -> Kept | None:

@@ -18,8 +18,11 @@ from app.inference.supervisor import Supervisor
 from backends.protocol import EngineOptions
 from tests.server.conftest import SECONDS, Port, serve, user
 from tests.server.test_connections import wait_until
+from tests.server.test_disconnect import send_request
 
 LONG = "long 300"
+NUM_LARGE = 3
+LARGE = {"model": "slow", "prompt": "word " * 50_000}  # more than a pipe takes
 ENDLESS = {"max_tokens": 10**6}  # Anthropic's clients must say how much
 
 
@@ -130,9 +133,12 @@ def test_an_engine_that_dies_or_stands_still_ends_each_stream_with_its_dialects_
             with ExitStack() as stack:
                 streams = Streams(port, stack)
                 os.kill(port.supervisor.get("slow").pid or 0, number)
+                for _ in range(NUM_LARGE):  # its pipe is full
+                    stack.enter_context(send_request(port, "/v1/completions", **LARGE))
                 assert port.client.get("/health").status_code == 200
                 assert port.chat("Hi", model="quick").status_code == 200, "the other engine answers"
                 if number == signal.SIGSTOP:
+                    wait_until(lambda: port.server.num_requests == len(ASKED) + NUM_LARGE)
                     port.supervisor.restart("slow")  # as the watchdog does, or the person
                 assert streams.codes() == {name: code for name, (_, code) in ASKED.items()}
         with ExitStack() as stack:

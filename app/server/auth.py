@@ -48,6 +48,10 @@ class Authority:
         """Whether there is one that somebody could show."""
         return self.given is not None or (self.keys is not None and bool(self.keys.all()))
 
+    def knows(self, name: str) -> bool:
+        """Whether the key of this name, which let somebody in, holds still."""
+        return (name == GIVEN and self.given is not None) or (self.keys is not None and self.keys.has(name))
+
     def name_of(self, shown: bytes) -> str | None:
         """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""
         is_given = self.given is not None and hmac.compare_digest(shown, self.given.encode())

@@ -8,7 +8,7 @@ from app.server.core.prompt import TOKEN_SCHEMA, TOKENS_SCHEMA, is_token
 
 MAX_PIECES = 256  # of a prompt that mixes texts and tokens: each text is read by itself
 TEXT, MEDIA, CONTENT = "prompt_string", "multimodal_data", "content"
-NO_MEDIA = (None, "", [])
+NO_MEDIA: tuple[Any, ...] = (None, "", [])
 Piece = str | int
 
 STRING: dict[str, Any] = {"type": "string"}

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.server.core.calls import LiveRequest
+from app.server.core.calls import Call, LiveRequest
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.refusal import Refusal
 from app.server.core.stream import HEADERS
@@ -27,14 +27,22 @@ VALUES: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 class NewsStream(Response):
-    """begin: the state of all things, for a reader who has just come. It may block."""
+    """begin: the state of all things, for a reader who has just come. It may block. call: who reads, until that is
+    expelled."""
 
-    def __init__(self, feed: Feed, begin: Callable[[], list[News]], live: Callable[[], list[LiveRequest]]):
+    def __init__(
+        self,
+        feed: Feed,
+        begin: Callable[[], list[News]],
+        live: Callable[[], list[LiveRequest]],
+        call: Call | None = None,
+    ):
         super().__init__(headers=HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._feed = feed
         self._begin = begin
         self._live = live
+        self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Raises Refusal, before anything is sent, when there are too many readers."""
@@ -51,7 +59,7 @@ class NewsStream(Response):
     async def _send_all(self, send: Send, inbox: Inbox, news: list[News]) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         told, silent = None, 0
-        while not inbox.is_closed:
+        while not inbox.is_closed and not (self._call and self._call.is_expelled):
             live = self._live()
             if live != told:
                 told = live

@@ -82,6 +82,7 @@ def fail(sentence: str) -> int:
 
 
 def perform(task: str, arguments: list[str]) -> int:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process would compile all of it anew: a suite has thousands
     if task == "run":
         return run(arguments)
     if task in ("test", "real"):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from tests.patience import PATIENCE
 from tests.real import things
 from tests.tried import tried
 
+# or each of the thousands of processes that tests start would compile all of the application anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
 # the same examples in each run, and none that a slow machine could refuse
@@ -23,10 +27,17 @@ settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
 for _part in ("connect", "read", "write", "pool"):  # five seconds otherwise, where a test says nothing
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, PATIENCE)
+
 RARELY = 1.0  # seconds after which what is left of a test may be what a cycle of references holds
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
+
+
+def pytest_collection_finish() -> None:
+    """What all tests' modules hold lasts: no collection of garbage need look through it again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -234,6 +234,7 @@ def test_without_a_question_in_the_pipe_it_says_so() -> None:
     assert "There is no question" in result.stderr
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_a_real_model_answers_a_question_from_a_pipe(smollm2: Path) -> None:
     command = [sys.executable, "-m", "app", "chat", str(smollm2), "--temperature", "0", "--max-tokens", "12", "--json"]
     asked = b"What is the capital of France?" + b"\xff"
@@ -245,6 +246,7 @@ def test_a_real_model_answers_a_question_from_a_pipe(smollm2: Path) -> None:
     assert document["timings"]["predicted_n"] <= 12
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_what_a_limit_has_cut_is_told_beside_the_answer(smollm2: Path) -> None:
     command = [sys.executable, "-m", "app", "chat", str(smollm2), "--temperature", "0", "--max-tokens", "3"]
     result = subprocess.run(command, input=b"Count to ten.", capture_output=True, timeout=SECONDS, check=False)
@@ -252,6 +254,7 @@ def test_what_a_limit_has_cut_is_told_beside_the_answer(smollm2: Path) -> None:
     assert b"ends after 3 tokens, as max_tokens says" in result.stderr
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_raw_text_is_completed_as_it_is(smollm2: Path) -> None:
     command = [sys.executable, "-m", "app", "chat", str(smollm2), "--raw", "--temperature", "0", "--max-tokens", "4"]
     result = subprocess.run([*command, "--json"], input=b"one two three", capture_output=True, check=False)
@@ -286,6 +289,7 @@ def base(tmp_path: Path) -> Path:
     return target
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_a_base_model_is_told_to_complete_too(base: Path) -> None:
     command = [sys.executable, "-m", "app", "chat", str(base), "--max-tokens", "2"]
     told = (
@@ -367,6 +371,7 @@ def test_a_signal_while_it_starts_ends_it_there_and_then(command: str, module: s
     assert (result.stdout, result.stderr) == ("", "")
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_a_question_may_stand_behind_an_option(smollm2: Path) -> None:
     command = [sys.executable, "-m", "app", "chat", str(smollm2), "--json", "--max-tokens", "3", "Say", "one", "word."]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

@@ -106,6 +106,7 @@ def test_the_demo_answers_what_the_guide_was_taught(demo: dict[str, Any]) -> Non
         assert turn["text"] == ANSWERS[turn["prompt"]]
 
 
+@pytest.mark.usefixtures("tried_engine")
 def test_the_demo_tells_a_story_without_json() -> None:
     result = slipstream("demo")
     assert result.returncode == 0, result.stderr

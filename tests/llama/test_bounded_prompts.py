@@ -57,20 +57,24 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 @pytest.fixture(scope="module")
 def handle(engines: Supervisor, trap: Path) -> EngineHandle:
     """All tests' own, but for those that harm one."""
-    return ready(engines.load("trap", trap, EngineOptions(draft=DraftMode.OFF)))
+    return loaded(engines, "trap", trap, traps.HASTY)
 
 
 @pytest.fixture(scope="module")
 def patient(engines: Supervisor, trap: Path) -> EngineHandle:
     """One whose templates have all the time of the world: what is without end lasts until it is called off."""
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(engine_process, "ENTRY", traps.PATIENT)
-        return ready(engines.load("patient", trap, EngineOptions(draft=DraftMode.OFF)))
+    return loaded(engines, "patient", trap, traps.PATIENT)
 
 
 @pytest.fixture
 def victim(load: Load, trap: Path) -> EngineHandle:
     return ready(load(trap, draft=DraftMode.OFF))
+
+
+def loaded(engines: Supervisor, name: str, trap: Path, entry: str) -> EngineHandle:
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(engine_process, "ENTRY", entry)
+        return ready(engines.load(name, trap, EngineOptions(draft=DraftMode.OFF)))
 
 
 def ready(handle: EngineHandle) -> EngineHandle:

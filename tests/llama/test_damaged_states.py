@@ -1,4 +1,4 @@
-"""Kept states on one loaded model, without a process each: 500 damaged files, and another model of the same shape."""
+"""Kept states on one loaded model, without a process each: 200 damaged files, and another model of the same shape."""
 
 import random
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.convert import checkpoints
 from tests.llama.test_engine import EXACT
 from tests.patience import PATIENCE as SECONDS
 
-NUM_DAMAGES = 500
+NUM_DAMAGES = 200
 PROMPT = list(range(20, 140))
 
 

@@ -10,7 +10,7 @@ from tests.llama.test_engine import EXACT
 from tests.server.conftest import SECONDS, serve
 from tests.server.crowd import PATH, Visit, visit_all, wait_until_free
 
-NUM_VISITS, NUM_PROMPTS = 192, 12
+NUM_VISITS, NUM_PROMPTS = 96, 8
 
 
 @pytest.mark.parametrize("draft", [DraftMode.OFF, DraftMode.LOOKUP])

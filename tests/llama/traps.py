@@ -1,6 +1,7 @@
 """A tiny model whose template obeys the first message: it loops, allocates or refuses on order, else it is ChatML.
 
-`patient` is an engine's whole life like `backends.engine.process.main`, where no template comes to the end of its time.
+`patient` is an engine's whole life like `backends.engine.process.main`, where no template comes to the end of its time;
+`hasty` is one where half of the usual time is enough to see that one has no end.
 
 `python -m tests.llama.traps MODEL LOGS` is an application with an endless template at work: it says the pids of its
 engine and of what that started, and waits to be killed.
@@ -18,7 +19,7 @@ from app.jobs.convert import convert_checkpoint
 from backends.engine import process
 from backends.protocol import EngineOptions, Generate, Message
 from backends.sandbox import sandbox
-from backends.sandbox.job import Bounds
+from backends.sandbox.job import DEADLINE, Bounds
 from tests.convert import checkpoints
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -45,11 +46,16 @@ def make(folder: Path, source: str) -> Path:
     return folder / "trap.gguf"
 
 
-PATIENT = "tests.llama.traps:patient"
+PATIENT, HASTY = "tests.llama.traps:patient", "tests.llama.traps:hasty"
 
 
 def patient(connection: Connection, backend: str, log_path: str | None) -> None:
     sandbox.Bounds = partial(Bounds, deadline=3600.0, patience=3600.0)  # type: ignore[misc,assignment]
+    process.main(connection, backend, log_path)
+
+
+def hasty(connection: Connection, backend: str, log_path: str | None) -> None:
+    sandbox.Bounds = partial(Bounds, deadline=DEADLINE / 2)  # type: ignore[misc,assignment]
     process.main(connection, backend, log_path)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from app.inference.supervisor import Supervisor
 from app.server import Server
+from app.server.core.calls import Logged
 from app.server.core.limits import Limits
 from app.server.keys import Keys
 from backends.protocol import EngineOptions
@@ -19,13 +20,16 @@ HI = {"messages": user("Hi")}
 
 
 @contextmanager
-def guarded(folder: Path, limits: Limits | None = None, **models: str) -> Iterator[tuple[Supervisor, Keys, str]]:
-    """A port of these models, with keys; and its URL."""
+def guarded(
+    folder: Path, limits: Limits | None = None, ended: list[Logged] | None = None, **models: str
+) -> Iterator[tuple[Supervisor, Keys, str]]:
+    """A port of these models, with keys; and its URL. ended: gets the requests in the order in which they ended."""
     supervisor = Supervisor(folder / "logs")
     for name, file in models.items():
         supervisor.load(name, Path(file), EngineOptions(parallel=2), backend="fake")
     keys = Keys(folder / "keys.json")
-    server = Server(Directory(supervisor), SECONDS, limits=limits, keys=keys)
+    log = None if ended is None else ended.append
+    server = Server(Directory(supervisor), SECONDS, limits=limits, keys=keys, log=log)
     url = server.start(port=0)
     try:
         for engine in supervisor.engines():

@@ -53,17 +53,36 @@ class Watch:
 
     def __init__(self, supervisor: Supervisor):
         self._supervisor = supervisor
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._awaited: list[Callable[[EngineSnapshot], None]] = []
         supervisor.subscribe(self._note)
 
-    def _note(self, _: EngineSnapshot) -> None:
-        with self._changed:
-            self._changed.notify_all()
+    def _note(self, snapshot: EngineSnapshot) -> None:
+        with self._lock:
+            for look in self._awaited:
+                look(snapshot)
 
-    def until(self, name: str, is_so: Callable[[EngineSnapshot], bool]) -> None:
-        handle = self._supervisor.get(name)
-        with self._changed:
-            assert self._changed.wait_for(lambda: is_so(handle.snapshot), SECONDS), handle.snapshot
+    @contextmanager
+    def sees(self, name: str, is_so: Callable[[EngineSnapshot], object]) -> Iterator[None]:
+        """At the end it has been so, if only for a moment: every word of the engine is looked at."""
+        seen = threading.Event()
+
+        def look(snapshot: EngineSnapshot) -> None:
+            if snapshot.name == name and is_so(snapshot):
+                seen.set()
+
+        with self._lock:
+            self._awaited.append(look)
+        try:
+            yield
+            assert seen.wait(SECONDS), self._supervisor.get(name).snapshot
+        finally:
+            with self._lock:
+                self._awaited.remove(look)
+
+    def until(self, name: str, is_so: Callable[[EngineSnapshot], object]) -> None:
+        with self.sees(name, is_so):
+            self._note(self._supervisor.get(name).snapshot)
 
     def until_running(self, name: str, num_running: int) -> None:
         self.until(name, lambda s: s.stats is not None and s.stats.num_running == num_running)

@@ -15,6 +15,7 @@ import pytest
 
 from app.inference.supervisor import Supervisor
 from app.server.core import accounts
+from app.server.core.calls import Logged
 from app.server.core.limits import Limits
 from backends.protocol import Generate, Message, Output, Priority
 from tests.server.attack import HI, chat, connection_to, guarded, request, status_of
@@ -75,13 +76,12 @@ def test_endless_answers_of_one_key_do_not_starve_another(tmp_path: Path) -> Non
 def test_who_waits_is_taken_in_turns_between_keys(tmp_path: Path) -> None:
     """One that came last goes before all but the first of one that has sent twenty."""
     body = {**HI, "max_tokens": 40, "draft": False}
-    with guarded(tmp_path, slow="5ms") as (supervisor, keys, url):
+    ended: list[Logged] = []
+    with guarded(tmp_path, ended=ended, slow="5ms") as (supervisor, keys, url):
         many, few = (httpx.Client(headers=bearer(keys.add(name)), timeout=SECONDS) for name in ("many", "few"))
-        order: list[httpx.Client] = []
 
         def ask(client: httpx.Client) -> None:
             assert client.post(url + CHAT, json=body).is_success
-            order.append(client)
 
         with many, few, ThreadPoolExecutor(21) as pool:
             few.get(url + "/health")  # it is connected before it matters
@@ -90,7 +90,7 @@ def test_who_waits_is_taken_in_turns_between_keys(tmp_path: Path) -> None:
             asked.append(pool.submit(ask, few))
             for answer in asked:
                 answer.result()
-        assert order.index(few) < 12
+        assert [each.key for each in ended if each.path == CHAT].index("few") < 12
 
 
 @pytest.mark.parametrize(

@@ -162,9 +162,10 @@ def test_an_answer_may_have_adapters_of_its_own(run: RunPort, says: Says) -> Non
 
 
 def test_two_streams_run_side_by_side_in_one_engine(port: Any, says: Says) -> None:
-    with port.stream("Eins", model="slow") as one, port.stream("Zwei", model="slow") as two:
+    both = port.watch.sees("slow", lambda snapshot: snapshot.stats and snapshot.stats.num_running == 2)
+    plain = {"model": "slow", "draft": False}
+    with both, port.stream("Eins", **plain) as one, port.stream("Zwei", **plain) as two:
         beginnings = one.next_text(), two.next_text()
-        port.watch.until_running("slow", 2)
         rest_of_two, rest_of_one = text_of(list(two)), text_of(list(one))
     assert beginnings[0] + rest_of_one == says("Eins")
     assert beginnings[1] + rest_of_two == says("Zwei")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from backends.fake.loader import LOREM
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 LONG = "long 30"  # minutes of steps at 20 ms without drafts
 
@@ -55,7 +55,7 @@ def test_leaving_ends_all_prompts_of_a_request(port: Any) -> None:
 def test_others_are_answered_while_one_stream_is_not_read(port: Any, says: Callable[[str], str]) -> None:
     messages = [{"role": "user", "content": LONG}]
     with send_request(port, "/v1/chat/completions", model="quick", messages=messages, stream=True):
-        port.watch.until_running("quick", 1)
+        until(lambda: port.server.num_requests == 1)
         answer = port.chat("Hello", model="quick").json()
     assert answer["choices"][0]["message"]["content"] == says("Hello")
 
@@ -64,8 +64,7 @@ def test_a_stream_that_nobody_reads_is_not_computed_and_goes_on_when_it_is_read(
     with run(brisk="1ms") as port:
         messages = [{"role": "user", "content": "long 35"}]
         with send_request(port, "/v1/chat/completions", messages=messages, stream=True, draft=False) as connection:
-            port.watch.until_running("brisk", 1)
-            port.watch.until_running("brisk", 0)
+            port.watch.until("brisk", lambda s: s.stats and s.stats.num_tokens and not s.stats.num_running)
             assert port.server.num_requests == 1
             assert port.supervisor.get("brisk").snapshot.stats.num_tokens < len(LOREM) * 35
             parts = []

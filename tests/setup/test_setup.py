@@ -228,3 +228,13 @@ def test_what_a_command_before_said_is_part_of_the_failure(tmp_path: Path) -> No
     with pytest.raises(step_line.StepFailed) as failed:
         line.run(sys.executable, "-c", "print('E: Unable to locate package x'); exit(100)", cwd=tmp_path)
     assert "apt could not fetch" in module("advice").advise(failed.value.lines, None)
+
+
+def test_what_is_compiled_for_tests_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each of their thousands of processes would compile all of the application anew."""
+    preparation = module("preparation")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    told: list[bool] = []
+    monkeypatch.setattr(preparation, "call", lambda *_: told.append("PYTHONDONTWRITEBYTECODE" in os.environ) or 0)
+    preparation.perform("test", [])
+    assert told == [False, False]

@@ -184,7 +184,7 @@ class Services:
         self._access = access or Access()
         return self.server.open(
             host or chosen.host,
-            port or chosen.port,
+            chosen.port if port is None else port,  # 0 is any that is free
             api_key or chosen.api_key,
             self._allowed(),
             certificate_from(*(tls if any(tls) else (chosen.tls_cert, chosen.tls_key))),

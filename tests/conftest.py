@@ -7,14 +7,25 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests.patience import PATIENCE
 from tests.real import things
+from tests.tried import tried
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
-PATIENCE = 30.0  # seconds that threads and children may take to leave after a test, on a busy machine, too
+# the same examples in each run, and none that a slow machine could refuse
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+for _part in ("connect", "read", "write", "pool"):  # five seconds otherwise, where a test says nothing
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, PATIENCE)
+RARELY = 1.0  # seconds after which what is left of a test may be what a cycle of references holds
 LASTING = ("resource_tracker", "forkserver")  # of multiprocessing itself, ended with the session
 
 
@@ -25,6 +36,12 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("app.library.places.LINUX_SERVICE", tmp_path / "no service")
     monkeypatch.setattr("app.library.places.home", lambda: tmp_path / "home")
+
+
+@pytest.fixture
+def tried_engine(_own_home: None) -> None:
+    """The test's applications know that the installed build works."""
+    tried(Path(os.environ["SLIPSTREAM_HOME"]) / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +57,10 @@ def smollm2() -> Path:
 def _nothing_left_behind() -> Iterator[None]:
     threads, children = set(threading.enumerate()), set(_children())
     yield
-    deadline = time.monotonic() + PATIENCE
-    while (left := _left(threads, children)) and time.monotonic() < deadline:
-        gc.collect()
+    begin = time.monotonic()
+    while (left := _left(threads, children)) and (waited := time.monotonic() - begin) < PATIENCE:
+        if waited > RARELY:  # dear, and most of them are on their way out
+            gc.collect()
         time.sleep(0.02)
     assert not left, f"left behind: {left}"
 
@@ -58,10 +76,20 @@ def _left(threads: set[threading.Thread], children: set[int]) -> list[str]:
 def _children() -> dict[int, int]:
     """The parent of each."""
     parents = {}
-    for child in psutil.Process().children(recursive=True):
+    for child in _processes():
         try:
             if not any(name in " ".join(child.cmdline()) for name in LASTING):
                 parents[child.pid] = child.ppid()
         except psutil.Error:  # it has just gone
             continue
     return parents
+
+
+def _processes() -> list[psutil.Process]:
+    """Asked before and after every test; a look at all processes only where there is a child at all."""
+    if hasattr(os, "waitid"):
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return []
+    return psutil.Process().children(recursive=True)

@@ -4,12 +4,12 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from app.closing import close_all
 from tests.e2e.serving import ROOT
+from tests.patience import PATIENCE
 
 STOPPED_CHILD = """
 import multiprocessing, os, signal, time
@@ -33,10 +33,8 @@ def test_what_hangs_is_left_behind_and_the_others_are_closed(caplog: pytest.LogC
     def fail() -> None:
         raise ValueError("a defect")
 
-    began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         close_all({"the disk": hang.wait, "the defect": fail, "the rest": closed.set}, 0.5)  # type: ignore[dict-item]
-    assert time.monotonic() - began < 5.0
     assert closed.is_set()
     assert "the disk did not end" in caplog.text
     assert "the defect could not be closed" in caplog.text
@@ -48,6 +46,6 @@ def test_a_stopped_child_does_not_keep_the_program(tmp_path_factory: pytest.Temp
     script = tmp_path_factory.mktemp("script") / "stopped_child.py"
     script.write_text(STOPPED_CHILD)
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, timeout=30.0, capture_output=True
+        [sys.executable, str(script)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, timeout=PATIENCE, capture_output=True
     )
     assert done.returncode == 0, done.stderr

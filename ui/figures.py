@@ -38,14 +38,14 @@ def parameters(number: int) -> str:
 
 
 def drafting(timings: Timings) -> str:
-    return f"{timings.draft_accepted_n} of {timings.draft_n} guesses kept"
+    return f"{timings.draft_accepted_n} of {timings.draft_n} drafts accepted"
 
 
 def sources(drafting: Drafting) -> list[str]:
-    """Where guesses came from so far and how they did, a line each; and what decides whether they pay."""
+    """Where drafts came from so far and how they did, a line each; and what decides whether they pay."""
     if not drafting.sources:
         return ["off"]
-    lines = [_source(source) for source in drafting.sources if source.num_checked] or ["nothing guessed yet"]
+    lines = [_source(source) for source in drafting.sources if source.num_checked] or ["nothing drafted yet"]
     if drafting.pair_cost is not None:
         lines.append(f"Two tokens in one step take {drafting.pair_cost:.2f} times as long as one")
     return lines
@@ -54,8 +54,8 @@ def sources(drafting: Drafting) -> list[str]:
 def _source(source: DraftSource) -> str:
     kind, _, size = source.name.partition(" of ")
     name = f"Lookup in the text, {size} tokens match" if kind == "lookup" else source.name.capitalize()
-    cost = f", {1000 * source.seconds:.1f} ms a guess" if source.seconds else ""
-    return f"{name}: {source.acceptance:.0%} of guesses kept{cost}"
+    cost = f", {1000 * source.seconds:.1f} ms a draft token" if source.seconds else ""
+    return f"{name}: {source.acceptance:.0%} of draft tokens accepted{cost}"
 
 
 def reuse(timings: Timings) -> str:

@@ -1,6 +1,7 @@
 """Puts the dialects' routes and the error handlers together."""
 
 import logging
+from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -8,6 +9,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from app.errors import SlipstreamError
 from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
@@ -22,11 +25,11 @@ log = logging.getLogger(__name__)
 def create_application(switchboard: Switchboard, native: Native | None = None) -> FastAPI:
     # no pages for people: they would load scripts from elsewhere
     app = DescribedApplication(title="Slipstream", docs_url=None, redoc_url=None, redirect_slashes=False)
-    for dialect in DIALECTS:
-        for router in dialect.routers:
-            app.include_router(_described(router(switchboard)))
+    routers = [router(switchboard) for dialect in DIALECTS for router in dialect.routers]
     if native:
-        app.include_router(_described(native.router(switchboard)))
+        routers.append(native.router(switchboard))
+    for router in routers:
+        app.include_router(_described(router))
 
     @app.get("/v1/health", include_in_schema=False)
     @app.get("/health", responses={503: {"description": "A model is loading, and none can answer yet."}})
@@ -36,7 +39,8 @@ def create_application(switchboard: Switchboard, native: Native | None = None) -
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "loading", "progress": round(loading, 2)}, 503)  # as with llama-server
 
-    _handle_errors(app)
+    own = APIRouter(routes=[route for route in app.routes if isinstance(route, Route)])
+    _handle_errors(app, [route for router in (*routers, own) for route in router.routes])
     return app
 
 
@@ -48,7 +52,14 @@ def _described(router: APIRouter) -> APIRouter:
     return router
 
 
-def _handle_errors(app: FastAPI) -> None:
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """Those that this path has, in all of its routes together."""
+    fitting = [route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    methods = {method for route in fitting for method in route.methods or ()}
+    return [*sorted(methods - {"HEAD", "OPTIONS"}), "OPTIONS"]
+
+
+def _handle_errors(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(SlipstreamError)
     async def on_slipstream(request: Request, error: SlipstreamError) -> Response:
         return refuse(request.url.path, from_slipstream(error), request.headers)
@@ -64,9 +75,12 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
         path = request.url.path
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(routes, request.scope))
         if request.method == "OPTIONS" and error.status_code == 405:
-            return Response(status_code=204, headers={"Allow": f"{(error.headers or {}).get('Allow', '')}, OPTIONS"})
-        return refuse(path, from_http(error.status_code, error.detail, error.headers, path), request.headers)
+            return Response(status_code=204, headers=headers)
+        return refuse(path, from_http(error.status_code, error.detail, headers, path), request.headers)
 
     @app.exception_handler(ClientDisconnect)
     async def on_disconnect(_: Request, __: ClientDisconnect) -> Response:

@@ -23,11 +23,11 @@ def is_loopback(host: str) -> bool:
 
 def shown_key(headers: Mapping[str, str]) -> bytes:
     """What stands in x-api-key, or as a bearer in Authorization; ASGI gives each byte as a character of Latin-1."""
-    shown = headers.get("x-api-key")  # Anthropic's clients
-    if shown is None:
+    shown = headers.get("x-api-key", "").strip()  # Anthropic's clients; some send it empty beside the bearer
+    if not shown:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        shown = token if scheme.lower() == "bearer" else ""
-    return shown.strip().encode("latin-1", "replace")
+        shown = token.strip() if scheme.lower() == "bearer" else ""
+    return shown.encode("latin-1", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class Authority:
     def has_key(self) -> bool:
         """Whether there is one that somebody could show."""
         return self.given is not None or (self.keys is not None and bool(self.keys.all()))
+
+    def knows(self, name: str) -> bool:
+        """Whether the key of this name, which let somebody in, holds still."""
+        return (name == GIVEN and self.given is not None) or (self.keys is not None and self.keys.has(name))
 
     def name_of(self, shown: bytes) -> str | None:
         """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""

@@ -116,7 +116,8 @@ class Guard:
 
     def objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if method in METHODS_WITH_BODY and kind != "application/json":
+        is_empty = "content-type" not in headers and headers.get("content-length") == "0"  # routes that need one say so
+        if method in METHODS_WITH_BODY and kind != "application/json" and not is_empty:
             came = f"as “{as_name(kind, MAX_QUOTED)}”" if kind else "without a Content-Type"
             message = f"The body came {came}. Send JSON, with the header “Content-Type: application/json”."
             return Refusal(415, message, code="not_json")

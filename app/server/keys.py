@@ -127,6 +127,10 @@ class Keys:
         self._used[named[0]] = _iso(time.time())
         return named[0]
 
+    def has(self, name: str) -> bool:
+        """Whether it is not revoked, as far as the last look goes: see LOOK_SECONDS."""
+        return any(key.name == name for key in self._now().keys)
+
     def is_write_due(self) -> bool:
         """Whether it is time to `write_uses`, which waits for the disk. True once, then not again for a while."""
         is_due = bool(self._used) and time.monotonic() > self._write_due

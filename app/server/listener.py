@@ -19,6 +19,7 @@ from app.server.core.limits import Limits
 
 GRACE_SECONDS = 1
 NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the first is looked at
+TICKS = 10  # of uvicorn in a second
 BACKLOG = 1024  # that wait in the system, and take none
 COMPLAINT_SECONDS = 60.0
 
@@ -35,12 +36,14 @@ class Listener:
         limits: Limits,
         hang_up: Callable[[], None],
         tls: ssl.SSLContext | None = None,
+        look: Callable[[], None] = lambda: None,
     ):
-        """hang_up: called on the loop before it stops, so that whoever reads gets a last sentence."""
+        """hang_up: called on the loop before it stops, so that whoever reads gets a last sentence. look: called on it
+        about once a second."""
         self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
-        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, limits.header)
+        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, limits.header, look)
         arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
@@ -66,9 +69,11 @@ class _Uvicorn(uvicorn.Server):
         listener: socket.socket,
         on_started: Callable[[asyncio.AbstractEventLoop], None],
         handshake_seconds: float,
+        look: Callable[[], None],
     ):
         super().__init__(config)
         self._handshake_seconds = handshake_seconds
+        self._look = look
         self._listener = listener
         self._on_started = on_started
         self._complained = -COMPLAINT_SECONDS
@@ -87,6 +92,8 @@ class _Uvicorn(uvicorn.Server):
         now = asyncio.get_running_loop().time()
         for connection in self._connections():
             connection.look(now)
+        if counter % TICKS == 0:
+            self._look()
         self._listener.getsockname()  # raises when the system has taken it away, which nobody else would notice
         return await super().on_tick(counter)
 

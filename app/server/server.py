@@ -200,7 +200,8 @@ class Server:
             if native:
                 native.hang_up()
 
-        return Listener(register, door.socket, limits, hang_up, door.tls), switchboard, guard
+        look = partial(self.calls.expel, door.authority.knows)
+        return Listener(register, door.socket, limits, hang_up, door.tls, look), switchboard, guard
 
     def stop(self) -> None:
         """Returns within two seconds, also with open streams."""

@@ -86,8 +86,8 @@ def _tool(tool: Tool, wants_descriptions: bool, tracked: bool) -> dict[str, Any]
     except (ValueError, RecursionError):
         parameters = {}
     if wants_descriptions:
-        properties = parameters.get("properties", {}) if isinstance(parameters, dict) else {}
-        for schema in properties.values():
+        properties = parameters.get("properties") if isinstance(parameters, dict) else None
+        for schema in properties.values() if isinstance(properties, dict) else ():
             if isinstance(schema, dict):
                 schema.setdefault("description", "")
                 schema.setdefault("type", "any")

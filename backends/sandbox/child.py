@@ -75,7 +75,7 @@ class Child:
             self._exchange(keep, UNPACK_SECONDS)
             self._watch.allow_from_here()
             self._tools.add(keep.name)
-        return self._exchange(job, self._bounds.deadline)
+        return self._exchange(job, self._bounds.begin, self._bounds.patience, self._bounds.deadline)
 
     def end(self) -> str:
         """End it, if it has not ended; why it did, in words that follow a colon."""
@@ -89,16 +89,20 @@ class Child:
     def kill(self) -> None:
         self._process.kill()
 
-    def _exchange(self, message: Any, seconds: float) -> Done | Failed:
+    def _exchange(
+        self, message: Any, begin: float, patience: float | None = None, deadline: float | None = None
+    ) -> Done | Failed:
+        """begin and patience: seconds of the clock, until it has been read and until it is done, the same if None.
+        deadline: seconds of the processor until it is done."""
         self.has_begun = False
-        self._watch.begin(seconds, self._bounds)
+        self._watch.begin(begin, self._bounds)
         try:
             if message is not None:
                 self._connection.send(message)
             answer: Begun | Done | Failed = self._connection.recv()
             if isinstance(answer, Begun):
                 self.has_begun = True
-                self._watch.begin(seconds, self._bounds)
+                self._watch.begin(patience or begin, self._bounds, deadline)
                 answer = self._connection.recv()
             assert not isinstance(answer, Begun)
             return answer
@@ -106,7 +110,7 @@ class Child:
             self._watch.finish()
 
     def _reason(self, code: int | None) -> str:
-        if os.name == "posix" and code == -signal.SIGALRM:
+        if os.name == "posix" and code in (-signal.SIGPROF, -signal.SIGALRM):
             return self._bounds.too_slow
         if os.name == "posix" and code == -signal.SIGABRT:  # Rust ends itself where Python raises MemoryError
             return self._bounds.too_large
@@ -122,7 +126,8 @@ class _Watch:
         self._process = process
         self._memory = memory
         self._allowed: int | None = None  # bytes of its resident memory; None: not bounded yet
-        self._job: tuple[float, Bounds] | None = None  # when it must be done
+        # when it must be done, by the clock and by the processor
+        self._job: tuple[float, float | None, Bounds] | None = None
         self._lock = threading.Lock()  # so that no job is ended that has just been done
         self._is_busy = threading.Event()
         self._is_open = True
@@ -134,9 +139,9 @@ class _Watch:
     def allow_from_here(self) -> None:
         self._allowed = self._resident() + self._memory
 
-    def begin(self, seconds: float, bounds: Bounds) -> None:
+    def begin(self, seconds: float, bounds: Bounds, deadline: float | None = None) -> None:
         with self._lock:
-            self._job = time.monotonic() + seconds, bounds
+            self._job = time.monotonic() + seconds, None if deadline is None else self._spent() + deadline, bounds
         self._is_busy.set()
 
     def finish(self) -> None:
@@ -158,12 +163,19 @@ class _Watch:
                     return
             time.sleep(LOOK_EVERY)
 
-    def _overrun(self, until: float, bounds: Bounds) -> str | None:
-        if time.monotonic() > until:
+    def _overrun(self, until: float, deadline: float | None, bounds: Bounds) -> str | None:
+        if time.monotonic() > until or (deadline is not None and self._spent() > deadline):
             return bounds.too_slow
         if self._allowed is not None and self._resident() > self._allowed:
             return bounds.too_large
         return None
+
+    def _spent(self) -> float:
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:  # it has just ended
+            return 0.0
+        return float(times.user + times.system)
 
     def _resident(self) -> int:
         try:

@@ -44,7 +44,7 @@ def main(connection: Connection, lifeline: Connection, bounds: Bounds, imports: 
 
 def _do(job: Job, tools: dict[str, Any], bounds: Bounds) -> Done | Failed:
     try:
-        with ending_after(bounds.deadline):
+        with ending_after(bounds):
             return Done(job.run(tools))
     except Refused as reason:
         return Failed(sentence(str(reason), MAX_REASON).rstrip("."))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-DEADLINE = 2.0  # seconds for one job
+DEADLINE = 2.0  # seconds of the processor for one job: a busy machine is not the job's fault
+PATIENCE = 10.0  # seconds of the clock for it, whatever the machine does beside
+BEGIN = 2.0  # seconds of the clock in which a child must have begun
 MEMORY = 200 << 20  # bytes that jobs may allocate over what the idle child has
 
 
@@ -43,10 +45,13 @@ class Tool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """seconds and bytes that a job may take."""
+    """What a job may take. deadline: seconds of the processor; memory: bytes; patience: seconds of the clock, for a
+    job that does nothing and for a machine that has no time; begin: of the clock, too, until the child has read it."""
 
     deadline: float = DEADLINE
     memory: int = MEMORY
+    patience: float = PATIENCE
+    begin: float = BEGIN
 
     @property
     def too_slow(self) -> str:

@@ -9,25 +9,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from backends.sandbox.job import Bounds
+
 PR_SET_PDEATHSIG = 1
-GRACE = 0.5  # seconds after the deadline: the engine ends the child first, if it lives
+GRACE = 0.5  # seconds after its time: the engine ends the child first, if it lives
 
 if sys.platform != "win32":
     import resource
 
 
 @contextmanager
-def ending_after(seconds: float) -> Iterator[None]:
+def ending_after(bounds: Bounds) -> Iterator[None]:
     """The process ends unless this is left in time, whatever it does then: the engine may be gone by that time."""
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends the process; no handler has to run
-        signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the kernel ends the process; no handler has to run
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, bounds.deadline + GRACE)
+        signal.setitimer(signal.ITIMER_REAL, bounds.patience + GRACE)
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
     else:  # a thread of C, which does not wait for the interpreter either
-        faulthandler.dump_traceback_later(seconds + GRACE, exit=True)
+        faulthandler.dump_traceback_later(bounds.patience + GRACE, exit=True)
         try:
             yield
         finally:

@@ -1,6 +1,9 @@
 """How much memory children hold that the system could not drop: their resident pages without those of mapped files."""
 
+import ctypes
+import gc
 import threading
+from contextlib import suppress
 
 import psutil
 
@@ -32,3 +35,11 @@ class OwnMemory:
                 except psutil.Error:  # it has just ended
                     continue
                 self.peak = max(self.peak, (memory.rss - memory.shared) / 2**20)
+
+
+def give_back() -> None:
+    """What this process holds and does not need goes to the system, where its C library can do that: so that what is
+    left is held on purpose, or is a leak."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

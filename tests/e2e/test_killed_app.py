@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.inference.conftest import is_alive
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 LOOK_EVERY = 4
@@ -49,10 +50,7 @@ def _kill_while_busy(home: Path, seconds: float) -> int:
 
 
 def _assert_gone(engine: int, moment: int) -> None:
-    deadline = time.monotonic() + 2.0
-    while is_alive(engine) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_alive(engine), f"the engine outlived its window (moment {moment})"
+    until(lambda: not is_alive(engine), f"the engine's end (moment {moment})")
 
 
 def _look(home: Path) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import pytest
 from app.guide import GUIDE_DIR
 from app.jobs.convert import convert_checkpoint
 from tests.e2e.serving import Serving, serving
-
-QUIT_SECONDS = 10.0  # five on a quiet machine, which tests.bench.attacks.stopped measures; what hangs never ends
+from tests.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process"),
@@ -29,8 +28,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_ends(app: Serving, children: list[psutil.Process], number: int = signal.SIGTERM) -> None:
-    seconds = app.ask_to_end(number)
-    assert seconds <= QUIT_SECONDS, f"{seconds:.1f} s"
+    app.ask_to_end(number)  # in how many seconds, tests.bench.attacks.stopped measures
     assert not [child for child in children if child.is_running()]
     assert "Traceback" not in app.log.read_text()
 
@@ -58,7 +56,7 @@ def test_the_window_ends_with_a_stopped_engine_and_an_open_stream(guide: Path, t
         ended = open_stream(app)
         engines = app.stop_engines()
         assert_ends(app, engines)
-        assert ended.wait(5.0)
+        assert ended.wait(PATIENCE)
 
 
 def test_a_healthy_engine_writes_its_prompts_before_the_end(guide: Path, tmp_path: Path) -> None:
@@ -86,5 +84,5 @@ def open_stream(app: Serving) -> threading.Event:
         ended.set()
 
     threading.Thread(target=read, daemon=True).start()
-    assert begun.wait(60.0)
+    assert begun.wait(PATIENCE)
     return ended

@@ -33,9 +33,9 @@ class Suite:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def copy(self, folder: Path) -> Path:
-        """Without the tests of broken code, which would never end."""
+        """With what has been compiled of it, and without the tests of broken code, which would never end."""
         for part in self.parts:
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "test_mutants.py"))
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("test_mutants*"))
         (folder / "pytest.ini").write_text(PYTEST_INI)
         return folder
 
@@ -57,30 +57,22 @@ class Suite:
         return self.run(folder)
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A copy without a bug, and what its tests said. They have compiled it: other copies take its bytecode along."""
-
-    folder: Path
-    result: Run
-
-
 @pytest.fixture(scope="module", name="sound")
-def sound_fixture(tmp_path_factory: pytest.TempPathFactory, suite: Suite) -> Sound:
-    folder = suite.copy(tmp_path_factory.mktemp("sound"))
-    return Sound(folder, suite.run(folder))
+def sound_fixture(tmp_path_factory: pytest.TempPathFactory, suite: Suite) -> Path:
+    """A copy without a bug."""
+    return suite.copy(tmp_path_factory.mktemp("sound"))
 
 
 @pytest.fixture(scope="module", name="runs")
 def runs_fixture(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, suite: Suite, sound: Sound
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, suite: Suite, sound: Path
 ) -> Runs:
     """Of its bugs that this session asks for: one on each core."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items]
     wanted = {spec.params["bug"] for spec in parameters if spec and "bug" in spec.params} & set(suite.bugs)
     folders = {bug: tmp_path_factory.mktemp("mutant") for bug in sorted(wanted)}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # all have ended behind it: no thread stays for the tests to see
-        return {bug: pool.submit(suite.run_with, bug, sound.folder, folder) for bug, folder in folders.items()}
+        return {bug: pool.submit(suite.run_with, bug, sound, folder) for bug, folder in folders.items()}
 
 
 def sample(bugs: Bugs, one_in: int) -> list[object]:

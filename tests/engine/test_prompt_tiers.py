@@ -20,11 +20,11 @@ from backends.prompt_cache.state_reader import Held, Read
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import CacheMiss, Timings
 from tests.engine.test_schedules import next_token
+from tests.patience import PATIENCE as SECONDS
 
 A = [1, 2] * 30
 B = [3, 4] * 30
 PLENTY = 1 << 20
-SECONDS = 30.0
 notes: SimpleQueue[Read] = SimpleQueue()  # the engine's inbox
 
 

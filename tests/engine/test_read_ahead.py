@@ -24,11 +24,11 @@ from backends.prompt_cache.state_reader import Read
 from backends.prompt_cache.state_store import StateStore
 from backends.protocol import CacheMiss, Finish
 from tests.engine.test_schedules import Schedule, next_token
+from tests.patience import PATIENCE as SECONDS
 
 A = [1, 2] * 30
 B = [3, 4] * 30
 PLENTY = 1 << 20
-SECONDS = 10.0
 
 
 class SlowDisk:

@@ -24,7 +24,7 @@ from backends.protocol import CacheMiss, Finish, Priority
 from tests.engine.costs import costs
 from tests.engine.restless import any_size
 
-NUM_CHUNKS = int(os.environ.get("SLIPSTREAM_CHUNKS", 3))
+NUM_CHUNKS = int(os.environ.get("SLIPSTREAM_CHUNKS", 1))
 MORE_CHUNKS = range(NUM_CHUNKS, 12) if "SLIPSTREAM_CHUNKS" not in os.environ else ()  # in `make real`
 CHUNK = 1000  # schedules in each: enough that every kind of event is seen often
 VOCABULARY, EOS = 7, frozenset({6})

@@ -31,7 +31,7 @@ def test_modes_go_from_a_quiet_machine_to_the_busiest() -> None:
 
 
 @given(machines, st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, derandomize=True)
 def test_a_quiet_machine_pays_little_for_the_trials(machine: dict[str, object], can_sleep: bool) -> None:
     quiet = Machine(others=lambda _: 0, can_sleep=can_sleep, **machine)  # type: ignore[arg-type]
     steps = quiet.drive(quiet.threads(), 120.0)
@@ -48,7 +48,7 @@ def test_noise_of_a_quiet_machine_changes_no_mode_for_good(seed: int) -> None:
 
 
 @given(machines, st.integers(1, 4))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, derandomize=True)
 def test_beside_others_it_is_soon_as_quick_as_the_best_mode(machine: dict[str, object], others: int) -> None:
     busy = Machine(others=lambda _: others, **machine)  # type: ignore[arg-type]
     threads = busy.threads()
@@ -58,7 +58,7 @@ def test_beside_others_it_is_soon_as_quick_as_the_best_mode(machine: dict[str, o
 
 
 @given(machines, st.integers(1, 4), st.floats(5, 60))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, derandomize=True)
 def test_it_comes_back_when_the_others_have_ended(machine: dict[str, object], others: int, end: float) -> None:
     machine["is_seen"] = True
     freed = Machine(others=lambda now: others if now < end else 0, **machine)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_where_nobody_says_what_others_use_it_comes_back_within_two_pauses() -> 
 
 
 @given(machines, st.lists(st.tuples(st.integers(0, 4), st.floats(1, 20)), min_size=2, max_size=12))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, derandomize=True)
 def test_it_does_not_wander_however_others_come_and_go(
     machine: dict[str, object], spells: list[tuple[int, float]]
 ) -> None:

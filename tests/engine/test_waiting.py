@@ -13,8 +13,7 @@ from backends.engine.stops import NO_STOPS
 from backends.engine.waiting import Arrival, Waiting
 from backends.fake.loader import FakeModel
 from backends.protocol import Abort, EngineOptions, Failed, Finish, Generate, Load, Output, Priority
-
-SECONDS = 5.0
+from tests.patience import PATIENCE as SECONDS
 
 
 def request(uid: int, prompt: str = "text", priority: Priority = Priority.BATCH) -> Generate:

@@ -13,6 +13,7 @@ from app.jobs.convert import convert_checkpoint, quantize_file
 from backends.protocol import GREEDY, DraftMode, EngineOptions, Generate, KVType, Message, Output, Priority
 from tests.guide.answers import ANSWERS, HELD_OUT, TRAINED
 from tests.inference.conftest import SECONDS, Answer
+from tests.tried import tried
 
 MIN_TRAINED = 0.95
 MIN_HELD_OUT = 0.5
@@ -40,7 +41,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Iterator[Callable[..., EngineHandle]]:
-    supervisor = Supervisor(tmp_path / "logs", Preflight(tmp_path / "cache", tmp_path / "logs"))
+    supervisor = Supervisor(tmp_path / "logs", Preflight(tried(tmp_path / "cache"), tmp_path / "logs"))
 
     def load(model: Path, **options: object) -> EngineHandle:
         handle = supervisor.load("guide", model, EngineOptions(parallel=PARALLEL, **options))  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from app.hub.reach import is_reachable
 from app.hub.repository import SearchQuery
 from tests.hub.double import HubDouble, HubRepo
 from tests.library.gguf_bytes import model
+from tests.patience import PATIENCE
 
 COMMIT = "a" * 40
 SHORT = 0.3  # seconds of silence that a test waits for
@@ -194,7 +195,7 @@ def test_closing_wakes_who_waits_for_a_silent_server(hub_double: HubDouble) -> N
     while not any(seen.server == "cdn" and seen.bytes_sent for seen in hub_double.requests):
         thread.join(0.01)
     client.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert len(ended) == 1
 
 

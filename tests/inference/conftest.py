@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -9,21 +10,25 @@ import pytest
 
 from app.inference.supervisor import EngineHandle, Supervisor
 from backends.protocol import EngineOptions, Failed, Generate, Message, Output
+from tests.patience import PATIENCE
 
-SECONDS = 30.0
+SECONDS = PATIENCE
+_ends = count()
 
 
 class Answer:
-    """A sink that can be waited for."""
+    """A sink that can be waited for. place: among the ends of all answers, for who must know which came first."""
 
     def __init__(self) -> None:
         self.events: list[Output | Failed] = []
         self.begun, self.ended = threading.Event(), threading.Event()
+        self.place = -1
 
     def __call__(self, event: Output | Failed) -> None:
         self.events.append(event)
         self.begun.set()
         if isinstance(event, Failed) or event.finish:
+            self.place = next(_ends)
             self.ended.set()
 
     def wait(self) -> "Answer":

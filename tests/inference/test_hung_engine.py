@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,12 +19,13 @@ from backends.fake.loader import LONGEST_PIECE, answer_to
 from backends.llama.selftest import write_tiny_model
 from backends.protocol import EngineOptions, Failed, FailureKind, Finish, Generate, Output, Overflow
 from tests.inference.conftest import SECONDS, Answer, ask, is_alive
+from tests.patience import comes_back
+from tests.patience import until as wait_until
 
 resource = pytest.importorskip("resource", reason="Windows has no such limits, and cannot stop a process")
 
 Load = Callable[..., EngineHandle]
 
-SOON = 5.0  # what must not hang has this long, on a busy machine
 CONTEXT = 100_000
 IMPATIENT = Patience(silent=1.0, restart=3.0, step=1.5, start=20.0, tick=0.2)
 
@@ -60,28 +60,13 @@ def load_in(supervisor: Supervisor, file: str = "fake", name: str = "fake") -> E
     return handle
 
 
-def wait_until(is_true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not is_true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-
-
-def within(seconds: float, function: Callable[[], object]) -> None:
-    """Fails, instead of hanging, when the function takes longer."""
-    thread = threading.Thread(target=function, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert not thread.is_alive(), f"not back after {seconds} s"
-
-
 def test_whoever_asks_a_stopped_engine_is_not_held_up(load: Load, stop: Callable[[EngineHandle], int]) -> None:
     handle = load(context=CONTEXT)
     stop(handle)
     answers: list[Answer] = []
-    within(SOON, lambda: answers.extend(ask(handle, "x" * 90_000) for _ in range(40)))
+    comes_back(lambda: answers.extend(ask(handle, "x" * 90_000) for _ in range(40)))
     for answer in answers:
-        within(SOON, lambda answer=answer: handle.abort(answer.uid))  # type: ignore[misc]
+        comes_back(lambda answer=answer: handle.abort(answer.uid))  # type: ignore[misc]
     assert all(answer.wait().last.finish is Finish.ABORT for answer in answers)  # type: ignore[union-attr]
 
 
@@ -91,7 +76,7 @@ def test_a_stopped_engine_with_requests_before_it_is_closed_in_time(
     handle = load(context=CONTEXT)
     pid = stop(handle)
     answers = [ask(handle, "x" * 90_000) for _ in range(40)]
-    within(SOON, handle.close)
+    comes_back(handle.close)
     assert not is_alive(pid)
     assert all(answer.wait().last.finish is Finish.ABORT for answer in answers)  # type: ignore[union-attr]
 
@@ -99,7 +84,7 @@ def test_a_stopped_engine_with_requests_before_it_is_closed_in_time(
 def test_three_stopped_engines_close_side_by_side(supervisor: Supervisor, stop: Callable[[EngineHandle], int]) -> None:
     handles = [load_in(supervisor, name=f"fake {number}") for number in range(3)]
     pids = [stop(handle) for handle in handles]
-    within(SOON, supervisor.close)
+    comes_back(supervisor.close)
     assert not any(is_alive(pid) for pid in pids)
     with pytest.raises(EngineError, match="ending"):
         supervisor.load("late", Path("fake"), backend="fake")
@@ -123,7 +108,7 @@ def test_stop_ends_an_answer_though_the_engine_does_nothing(load: Load, stop: Ca
     assert answer.begun.wait(SECONDS)
     pid = stop(handle)
     handle.abort(answer.uid)  # type: ignore[attr-defined]
-    assert answer.ended.wait(SOON), "the engine was waited for"
+    assert answer.ended.wait(SECONDS), "the engine was waited for"
     assert answer.last.finish is Finish.ABORT  # type: ignore[union-attr]
     num_events = len(answer.events)
     os.kill(pid, signal.SIGCONT)
@@ -210,7 +195,7 @@ def test_a_load_that_hangs_is_said_and_can_be_begun_again(watched: Supervisor) -
     handle.restart("it had not answered and was restarted", is_asked=True)
     wait_until(lambda: handle.pid != pid, "the next process")
     assert handle.snapshot.state is EngineState.LOADING
-    within(SOON, handle.close)
+    comes_back(handle.close)
     leave()
 
 

@@ -56,7 +56,7 @@ def sleep(report: Report, pid_file: Path | None = None) -> None:
     if pid_file is not None:
         pid_file.write_text(str(os.getpid()))
     report(Progress(0.1, "asleep"))
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def application(pid_file: Path, log_path: Path) -> None:

@@ -21,6 +21,7 @@ from backends.ownership.mark import write_mark
 from tests.hub.double import HubDouble, HubRepo
 from tests.jobs.installing import REPO, all_files, application, checkpoint_repo
 from tests.library import gguf_bytes
+from tests.patience import PATIENCE
 
 NAME = f"{REPO}:Q4_K_M"
 FILE = "org/tiny/tiny-Q4_K_M.gguf"
@@ -264,7 +265,7 @@ def test_cancelled_it_leaves_nothing(double: HubDouble, home: Path) -> None:
         for job_id in (running, paused):
             app.installs.cancel(job_id)
             app.wait(job_id, JobState.CANCELLED)
-            app.queue.handle(job_id).finished.wait(10)
+            app.queue.handle(job_id).finished.wait(PATIENCE)
         assert app.folders() == []
     assert all_files(home) == set()
 
@@ -384,7 +385,7 @@ def test_what_another_process_installs_is_left_to_it(double: HubDouble, home: Pa
         assert len(second.folders()) == 1
         first.installs.cancel(job_id)
         first.wait(job_id, JobState.CANCELLED)
-        first.queue.handle(job_id).finished.wait(10)
+        first.queue.handle(job_id).finished.wait(PATIENCE)
         double.faults.clear()
         second.done(second.install("org/whole-GGUF"))
 

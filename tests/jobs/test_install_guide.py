@@ -14,6 +14,7 @@ from backends.formats.gguf import read_header
 from backends.ownership.directory import open_directory
 from backends.ownership.mark import write_mark
 from tests.convert import checkpoints
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -37,10 +38,10 @@ def run(job: InstallGuide, cancel_in_step: int | None = None) -> tuple[Job, list
     queue.subscribe(listen)
     handle = queue.add(job)
     if cancel_in_step is not None:
-        assert in_step.wait(30)
+        assert in_step.wait(PATIENCE)
         handle.cancel()
     try:
-        return handle.wait(60), heard
+        return handle.wait(PATIENCE), heard
     finally:
         queue.close()
 

@@ -10,8 +10,7 @@ from app.jobs.job import Job, JobContext, JobState, Lane
 from app.jobs.queue import MAX_LIGHT, JobQueue
 from backends.child import Progress
 from tests.jobs.test_queue import Task, until_cancelled
-
-SECONDS = 10
+from tests.patience import PATIENCE as SECONDS
 
 
 @pytest.fixture

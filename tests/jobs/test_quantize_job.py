@@ -18,6 +18,7 @@ from backends.ownership.directory import open_directory
 from backends.ownership.lock import FolderLock
 from backends.ownership.mark import write_mark
 from tests.convert import sources
+from tests.patience import PATIENCE
 
 TEXT = "The quick brown fox doesn't jump over 12345 lazy dogs; it has slept.\n" * 60
 
@@ -44,9 +45,9 @@ def run(work: Quantize, cancel_at_step: int | None = None) -> Job:
     handle = queue.add(work)
     try:
         if cancel_at_step is not None:
-            assert in_step.wait(30)
+            assert in_step.wait(PATIENCE)
             handle.cancel()
-        return handle.wait(60)
+        return handle.wait(PATIENCE)
     finally:
         queue.close()
 

@@ -24,6 +24,7 @@ from app.paths import Paths
 from backends.formats.identity import identity
 from tests.lab.cards import FULL_BYTES, card, evaluation, family, speed
 from tests.lab.conftest import CONTEXT, Made
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_the_job_reports_and_leaves_no_card_when_called_off(lab: Lab, quick: Set
     queue = JobQueue()
     try:
         done = queue.add(MeasureModel(lab, "Tiny", q4, None, quick))
-        assert done.wait(60).state is JobState.DONE
+        assert done.wait(PATIENCE).state is JobState.DONE
         assert done.job.title == "Measure Tiny"
         assert lab.cards.cards() == [done.result]
         assert "quality is unknown" in verdict(done.result)  # nothing was there to compare with

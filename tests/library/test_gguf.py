@@ -101,10 +101,10 @@ def test_a_fault_is_one_sentence(case: str, tmp_path: Path) -> None:
     path = tmp_path / "bad name.gguf"
     path.write_bytes(content)
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(FormatError, match=sentence) as fault:
         read_header(path)
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
     assert tracemalloc.get_traced_memory()[1] < 20 << 20
     tracemalloc.stop()
     assert str(fault.value).startswith("bad name.gguf ")
@@ -116,10 +116,10 @@ def test_a_long_list_of_empty_texts_is_refused_quickly(tmp_path: Path) -> None:
     path.write_bytes(header(raw=bomb(8, 4_000_000)))
     with path.open("r+b") as file:
         file.truncate(200 << 20)
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(FormatError, match="4,000,000 texts"):
         read_header(path)
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
@@ -159,11 +159,11 @@ def test_no_mutant_does_more_than_a_sentence(tmp_path: Path) -> None:
     num_refused, slowest = 0, 0.0
     for _ in range(NUM_MUTANTS):
         path.write_bytes(_mutant(bytearray(chance.choice(sources)), chance))
-        start = time.perf_counter()
+        start = time.thread_time()
         sentence = _fault_of(path)
         num_refused += sentence is not None
         assert sentence is None or (sentence.isprintable() and len(sentence) < 400)
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.thread_time() - start)
     assert slowest < 1.0
     assert NUM_MUTANTS / 5 < num_refused < NUM_MUTANTS
 
@@ -211,8 +211,8 @@ def test_a_real_vocabulary_is_skipped_in_a_blink(tmp_path: Path) -> None:
     words = [f"Ġtoken{i}" for i in range(150_000)]
     settings = {**SETTINGS, "tokenizer.ggml.tokens": words, "tokenizer.ggml.merges": words}
     path = write(tmp_path / "big.gguf", settings=settings)
-    start = time.perf_counter()
+    start = time.thread_time()
     read = read_header(path)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
     assert read.tensors[1].name == "blk.0.attn_norm.weight"
     assert read_header(path, keep_arrays=True).metadata["tokenizer.ggml.merges"] == words

@@ -13,6 +13,7 @@ from backends.protocol import EngineOptions
 from tests.convert import checkpoints
 from tests.engine.restless import MAIN, num_said
 from tests.inference.conftest import SECONDS
+from tests.tried import tried
 
 Load = Callable[..., EngineHandle]
 
@@ -50,7 +51,7 @@ def restless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path / "logs", Preflight(tmp_path / "cache", tmp_path / "logs"))
+    supervisor = Supervisor(tmp_path / "logs", Preflight(tried(tmp_path / "cache"), tmp_path / "logs"))
     yield supervisor
     supervisor.close()
 

@@ -17,10 +17,10 @@ from backends.prompt_cache.state_store import open_store
 from backends.protocol import CacheMiss, DraftMode, EngineOptions, Generate, Load, Timings
 from tests.convert import checkpoints
 from tests.llama.test_engine import EXACT
+from tests.patience import PATIENCE as SECONDS
 
 NUM_DAMAGES = 500
 PROMPT = list(range(20, 140))
-SECONDS = 30.0
 
 
 def open_model(path: Path) -> LoadedModel:

@@ -134,13 +134,11 @@ def test_a_grammar_that_cannot_be_used_is_one_error_soon_and_the_others_go_on(lo
     held(handle, DATE).wait()  # the vocabulary has been read
     good = start(handle, PROMPTS[0], max_tokens=1500)
     for name, grammar in HOSTILE.items():
-        begin = time.perf_counter()
         last = held(handle, grammar, max_tokens=30).wait().last
         assert isinstance(last, Failed), name
         assert last.kind is FailureKind.BAD_REQUEST, (name, last)
         assert "grammar" in last.message
         assert len(last.message) < 500
-        assert time.perf_counter() - begin < 10, name
     assert timings(good).predicted_n == 1500
 
 

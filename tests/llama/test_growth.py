@@ -1,7 +1,6 @@
 """A KV cache that grows: the same text as one that was allocated at once, with less memory until it is needed."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,12 +21,13 @@ from backends.llama.runner import LlamaRunner
 from backends.llama.states import States
 from backends.prompt_cache.state import Payload
 from backends.protocol import Cells, DraftMode, KVLayout, Overflow
-from tests.inference.conftest import SECONDS, Answer
+from tests.inference.conftest import Answer
 from tests.llama import lora, tiny_models
 from tests.llama.certificate import answers
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, start, timings
 from tests.llama.test_kv_layout import LAYOUTS, make, sequence, step
+from tests.patience import until
 
 LONG = tuple(20 + 7 * n % 400 for n in range(700))
 MANY = 4096  # cells for which there is no memory
@@ -358,14 +358,16 @@ def windowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def allocated(handle: EngineHandle, expected: Callable[[int], bool]) -> int:
-    """Once it is as expected, or after all the time in which it might have become so."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        stats = handle.snapshot.stats
-        if stats and expected(stats.cells.allocated):
-            return stats.cells.allocated
-        time.sleep(0.02)
-    raise AssertionError(f"never as expected: {handle.snapshot.stats}")
+    """Once it is as expected."""
+    seen: list[int] = []
+
+    def is_so() -> bool:
+        if stats := handle.snapshot.stats:
+            seen.append(stats.cells.allocated)
+        return bool(seen) and expected(seen[-1])
+
+    until(is_so, lambda: f"{handle.snapshot.stats}")
+    return seen[-1]
 
 
 def conversation(handle: EngineHandle) -> list[str]:

@@ -1,13 +1,14 @@
 """A sliding window, a hybrid, a recurrent model: what each says alone it says in company, and after going back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from app.inference.supervisor import EngineHandle
+from app.inference.supervisor import EngineHandle, Supervisor
 from app.jobs.child import run_in_child
-from backends.protocol import CacheMiss, DraftMode, SamplingParams
+from backends.protocol import CacheMiss, DraftMode, EngineOptions, SamplingParams
+from tests.inference.conftest import SECONDS
 from tests.llama import tiny_models
 from tests.llama.conftest import Load
 from tests.llama.lives import Lived
@@ -36,13 +37,34 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def fresh(load: Load, model: Path, prompt: tuple[int, ...], **fields: object) -> str:
-    """What an engine says that has seen nothing."""
-    return start(load(model, name="fresh", parallel=1, **PLAIN), prompt, **fields).wait().text
+class Fresh:
+    """What an engine says that takes nothing from what it has seen: it reads every prompt anew, for its logprobs."""
+
+    def __init__(self, supervisor: Supervisor, models: Iterable[Path]):
+        options = EngineOptions(parallel=1, **PLAIN)  # type: ignore[arg-type]
+        self._handles = {model: supervisor.load(model.stem, model, options) for model in models}
+        for handle in self._handles.values():
+            handle.wait_ready(SECONDS)
+        self._said: dict[object, str] = {}
+
+    def __call__(self, model: Path, prompt: tuple[int, ...], **fields: object) -> str:
+        key = model, prompt, tuple(sorted(fields.items()))
+        if key not in self._said:
+            answer = start(self._handles[model], prompt, prompt_logprobs=0, **fields)
+            assert timings(answer).cache_n == 0
+            self._said[key] = answer.text
+        return self._said[key]
 
 
-def test_a_batch_changes_no_text(load: Load, models: dict[str, Path], kind: str) -> None:
-    expected = [fresh(load, models[kind], prompt) for prompt in PROMPTS]
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Iterator[Fresh]:
+    supervisor = Supervisor(tmp_path_factory.mktemp("fresh"))
+    yield Fresh(supervisor, models.values())
+    supervisor.close()
+
+
+def test_a_batch_changes_no_text(load: Load, fresh: Fresh, models: dict[str, Path], kind: str) -> None:
+    expected = [fresh(models[kind], prompt) for prompt in PROMPTS]
     assert len(set(expected)) == len(expected)
     handle = load(models[kind], **PLAIN)
     answers = [start(handle, prompt) for prompt in PROMPTS]
@@ -53,7 +75,7 @@ def test_a_batch_changes_no_text(load: Load, models: dict[str, Path], kind: str)
     ("kind", "reused"), [("sliding", 500), ("hybrid", 256), ("recurrent", 256)], ids=lambda value: str(value)
 )
 def test_an_edited_prompt_goes_on_from_where_it_can(
-    load: Load, models: dict[str, Path], kind: str, reused: int
+    load: Load, fresh: Fresh, models: dict[str, Path], kind: str, reused: int
 ) -> None:
     handle = load(models[kind], **PLAIN)
     prompt = tuple(20 + 7 * n % 500 for n in range(600))
@@ -63,7 +85,7 @@ def test_an_edited_prompt_goes_on_from_where_it_can(
     account = timings(answer)
     assert account.cache_n == reused
     assert account.cache_miss is (CacheMiss.DIFFERENCE if reused == 500 else CacheMiss.NO_REWIND)
-    assert answer.text == fresh(load, models[kind], edited)
+    assert answer.text == fresh(models[kind], edited)
 
 
 def test_the_same_prompt_again_reads_a_handful_of_tokens(load: Load, models: dict[str, Path], kind: str) -> None:
@@ -95,7 +117,7 @@ def test_a_model_whose_states_cannot_be_taken_back_makes_no_guesses(load: Load, 
     assert ready.draft == "off"
 
 
-def test_a_window_from_ram_is_continued_but_never_cut(load: Load, models: dict[str, Path]) -> None:
+def test_a_window_from_ram_is_continued_but_never_cut(load: Load, fresh: Fresh, models: dict[str, Path]) -> None:
     """llama.cpp saves no cell that the window has passed: cut back, the model would not see what it ought to."""
     handle = load(models["sliding"], context=512, parallel=1, **PLAIN)
     prompt, other = tuple(range(20, 320)), tuple(range(330, 560))
@@ -105,10 +127,12 @@ def test_a_window_from_ram_is_continued_but_never_cut(load: Load, models: dict[s
     cut = (*prompt[:200], 9, 9)
     answer = start(handle, cut).wait()
     assert timings(answer).cache_n == 0
-    assert answer.text == fresh(load, models["sliding"], cut)
+    assert answer.text == fresh(models["sliding"], cut)
 
 
-def test_an_idle_window_keeps_its_past_while_others_need_cells(load: Load, models: dict[str, Path]) -> None:
+def test_an_idle_window_keeps_its_past_while_others_need_cells(
+    load: Load, fresh: Fresh, models: dict[str, Path]
+) -> None:
     """llama.cpp would give the cells that the window has passed to the third prompt, before it takes free ones."""
     handle = load(models["sliding"], context=512, parallel=1, **PLAIN)
     for prompt in (range(20, 120), range(130, 230), range(240, 540)):
@@ -116,7 +140,7 @@ def test_an_idle_window_keeps_its_past_while_others_need_cells(load: Load, model
     edited = (*range(130, 180), 9, 9)
     answer = start(handle, edited).wait()
     assert timings(answer).cache_resident_n == 50
-    assert answer.text == fresh(load, models["sliding"], edited)
+    assert answer.text == fresh(models["sliding"], edited)
 
 
 def test_in_random_lives_all_say_what_they_say_alone(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
@@ -149,7 +173,7 @@ class Chat:
 
 @pytest.mark.parametrize("kind", ["hybrid", "recurrent"])
 def test_in_a_long_chat_whose_history_changes_only_the_last_turn_is_read(
-    load: Load, models: dict[str, Path], kind: str
+    load: Load, fresh: Fresh, models: dict[str, Path], kind: str
 ) -> None:
     chat = Chat(load(models[kind], **PLAIN))
     num_read = []
@@ -158,7 +182,7 @@ def test_in_a_long_chat_whose_history_changes_only_the_last_turn_is_read(
         read, text = chat.turn(number, (602, 603) if is_thinking else (), num_kept=4 * (number % 6))
         num_read.append(read)
         if number in (10, 19):
-            assert text == fresh(load, models[kind], chat.prompt, max_tokens=24, sampling=ONLY_LETTERS)
+            assert text == fresh(models[kind], chat.prompt, max_tokens=24, sampling=ONLY_LETTERS)
     longest_turn = 12 + 24 + 6
     assert num_read[0] == 300 + 12 + 4
     assert max(num_read[1:]) <= longest_turn + 8, num_read

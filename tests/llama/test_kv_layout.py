@@ -20,6 +20,7 @@ from tests.inference.conftest import Answer
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, PROMPTS, start, timings
 from tests.llama.test_prompt_tiers import restart
+from tests.patience import PATIENCE
 
 LAYOUTS = [KVLayout.UNIFIED, KVLayout.STREAMS]
 GIB = 1 << 30
@@ -121,7 +122,7 @@ def test_a_running_sequence_shares_its_prefix_with_another_stream(load: Load, ti
     prompt = tuple(range(20, 320))
     alone = load(tiny, name="alone", draft=DraftMode.OFF, parallel=1, **EXACT)
     running = start(handle, prompt, max_tokens=1500)
-    assert running.begun.wait(30)
+    assert running.begun.wait(PATIENCE)
     late = start(handle, (*prompt[:250], 7, 8, 9))
     account = timings(late)
     assert not running.ended.is_set(), "the prefix was to be that of a running sequence"

@@ -4,6 +4,7 @@ import pytest
 
 from tests.llama.test_engine import test_greedy_text_is_the_same_with_and_without_drafting  # noqa: F401
 from tests.llama.test_kinds import (  # noqa: F401
+    fresh,
     kind,
     models,
     test_a_batch_changes_no_text,

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from backends.chat.form import ReasoningForm
+from backends.chat.form import ReasoningForm, ToolForm
+from backends.llama.chat_format import ChatFormat
+from backends.llama.chat_turns import shown_tools
 from backends.llama.template import ChatTemplate
 from backends.messages import Message, Tool, ToolCall
 from backends.sandbox.sandbox import Sandbox
@@ -126,6 +128,14 @@ def test_ids_of_others_become_such_as_the_template_takes(model: Model) -> None:
 def test_descriptions_that_a_template_takes_for_granted_are_empty(model: Model) -> None:
     assert model.form.tools.wants_descriptions
     assert "weather: Tells it. city" in model(ASK, tools=(TOOL,))
+
+
+@pytest.mark.parametrize("properties", ["[]", '["city"]', '"city"', "null", "true"])
+def test_properties_that_are_no_object_are_shown_as_they_are(properties: str) -> None:
+    form = ChatFormat(tools=ToolForm(takes_tools=True, wants_descriptions=True))
+    shown = shown_tools([replace(TOOL, parameters=f'{{"properties": {properties}}}')], form)
+    assert shown is not None
+    assert shown[0]["function"]["parameters"] == {"properties": json.loads(properties)}
 
 
 @pytest.mark.parametrize("model", [PLAIN, NO_SYSTEM, None], indirect=True)

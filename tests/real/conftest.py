@@ -10,6 +10,7 @@ from app.inference.preflight import Preflight
 from app.inference.supervisor import EngineHandle, Supervisor
 from backends.protocol import EngineOptions, KVType
 from tests.inference.conftest import SECONDS
+from tests.tried import tried
 
 KV_Q8 = EngineOptions(context=2048, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
 
@@ -26,7 +27,7 @@ def own_supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 
 
 def _supervisor(folder: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(folder / "logs", Preflight(folder / "cache", folder / "logs"))
+    supervisor = Supervisor(folder / "logs", Preflight(tried(folder / "cache"), folder / "logs"))
     yield supervisor
     supervisor.close()
 

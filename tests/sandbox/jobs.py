@@ -1,6 +1,7 @@
 """Jobs and tools that a sandbox's child can import."""
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ class Sleep:
 
     def run(self, _tools: Mapping[str, Any]) -> None:
         time.sleep(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stops its own process, for as long as it is there."""
+
+    def run(self, _tools: Mapping[str, Any]) -> None:
+        while True:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from app.inference.supervisor import EngineHandle, EngineSnapshot, Supervisor
 from app.server import Server
 from app.server.core.directory import ModelFacts
 from backends.protocol import EngineOptions
+from tests.patience import PATIENCE, until
 
-SECONDS = 60.0  # that anything may take on a busy machine; nothing waits that long otherwise
+SECONDS = PATIENCE
 
 
 class Directory:
@@ -89,12 +89,10 @@ class Port:
 
     def until_idle(self, *names: str) -> None:
         """No request in flight and nothing running, also for a client that left before its request was read."""
-        until = time.monotonic() + SECONDS
         for name in names:
             self.watch.until_running(name, 0)
-        while self.server.num_requests:  # the engine says that it is idle before the exchange has been told
-            assert time.monotonic() < until, f"{self.server.num_requests} requests are left"
-            time.sleep(0.01)
+        # the engine says that it is idle before the exchange has been told
+        until(lambda: not self.server.num_requests, lambda: f"{self.server.num_requests} requests to leave")
 
     @contextmanager
     def stream(self, text: str, **fields: Any) -> Iterator["Stream"]:

@@ -1,7 +1,6 @@
 """Many clients at one port at once, of which a third leave at random. And what an engine holds on to."""
 
 import random
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 import psutil
 
 from app.inference.supervisor import EngineHandle
+from tests.patience import until
 from tests.server.conftest import Port
 from tests.server.test_disconnect import send_request
 
 NUM_CLIENTS = 64
-SOON = 20.0  # seconds in which what nobody waits for any more must be gone, on a busy machine, too
 PATH = "/v1/completions"
 
 
@@ -66,10 +65,9 @@ def _visit(port: Port, visit: Visit, num_chunks: int | None) -> str | None:
 
 def wait_until_free(handle: EngineHandle) -> None:
     """Nothing runs or waits, and no cell is in use."""
-    deadline = time.monotonic() + SOON
-    while time.monotonic() < deadline:
+
+    def is_free() -> bool:
         stats = handle.snapshot.stats
-        if stats and (stats.num_running, stats.num_waiting, stats.cells.used) == (0, 0, 0):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not free after {SOON} s: {handle.snapshot.stats}")
+        return stats is not None and (stats.num_running, stats.num_waiting, stats.cells.used) == (0, 0, 0)
+
+    until(is_free, lambda: f"{handle.snapshot.stats}")

@@ -1,5 +1,6 @@
 """Names and pages that a person lets in, and what browsers are told of it."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_a_preflight_needs_no_key_and_allows_what_clients_send() -> None:
     }
     how: dict[str, Any] = {"method": "OPTIONS", "path": "/v1/chat/completions", "authority": KEYED}
     status, answer = verdict(headers, access=Access(origins=(PAGE,)), **how)
-    assert status == 204
+    assert status == 200
     assert answer["access-control-allow-origin"] == PAGE
     assert "POST" in answer["access-control-allow-methods"]
     assert answer["access-control-allow-headers"] == asked.removesuffix(", cookie, x-evil")
@@ -127,3 +128,15 @@ def test_an_open_port_follows_the_settings(tmp_path: Path) -> None:
             assert client.get("/health", headers=page).status_code == 403
     finally:
         services.close()
+
+
+def test_port_0_is_any_that_is_free_whatever_the_settings_say(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        services = Services(Paths.below(tmp_path))
+        try:
+            services.change_settings(lambda s: replace(s, port=taken.getsockname()[1]))
+            assert httpx.get(f"{services.start_server(port=0)}/health").status_code == 200
+        finally:
+            services.close()

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -185,10 +184,8 @@ def test_an_engine_that_stands_still_under_load_holds_up_neither_port_nor_others
             try:
                 assert port.client.get("/health").status_code == 200
                 assert port.chat("Hi", model="quick").status_code == 200
-                began = time.monotonic()
                 stack.close()
                 wait_until(lambda: port.server.num_requests == 0)
-                assert time.monotonic() - began < SECONDS
             finally:
                 os.kill(engine.pid, signal.SIGCONT)
         port.until_idle("slow")

@@ -15,6 +15,7 @@ from app.server.core.client_name import client_name
 from app.server.core.tally import Phase
 from app.server.request_log import MAX_BYTES, RequestLog
 from backends.protocol import EngineOptions
+from tests.patience import PATIENCE
 from tests.server.conftest import Directory
 
 AGENT = {"User-Agent": "OpenAI/Python 3.54.0"}
@@ -97,7 +98,7 @@ def test_a_person_stops_an_answer_and_its_reader_is_told_in_words(port: Any, str
     asking = threading.Thread(target=ask)
     asking.start()
     port.server.stop_request(until(lambda: [each for each in calls.live() if each.num_tokens])[0].id)
-    asking.join(60)
+    asking.join(PATIENCE)
     error = answers[-1]["error"] if streams else answers[-1].json()["error"]
     assert "stopped in Slipstream" in error["message"]
     assert error["code"] == "stopped"
@@ -114,7 +115,7 @@ def test_a_stop_reaches_a_request_whose_model_still_loads(run: Any) -> None:
         live = until(port.server.calls.live)[0]
         assert live.phase is Phase.LOADING
         port.server.stop_request(live.id)
-        asking.join(60)
+        asking.join(PATIENCE)
         assert answers[0].status_code == 403
 
 

@@ -124,8 +124,11 @@ def test_fields_that_nobody_knows_are_ignored(port: Any) -> None:
 
 
 def test_drafting_can_be_switched_off_for_one_answer(port: Any, says: Says) -> None:
-    drafted = port.chat("Draft me", model="quick").json()
-    plain = port.chat("Draft me", model="quick", draft=False).json()
+    options = EngineOptions(draft_length=4)  # or there are none on a machine where they do not pay
+    port.supervisor.load("drafting", Path("quick"), options, backend="fake")
+    drafted = port.chat("Draft me", model="drafting").json()
+    plain = port.chat("Draft me", model="drafting", draft=False).json()
+    port.supervisor.unload("drafting")
     assert drafted["timings"]["draft_accepted_n"] > 0
     assert plain["timings"]["draft_n"] == 0
     assert plain["choices"][0]["message"]["content"] == says("Draft me")

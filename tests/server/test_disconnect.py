@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from backends.fake.loader import LOREM
+from tests.patience import PATIENCE
 
 LONG = "long 30"  # minutes of steps at 20 ms without drafts
 
@@ -24,7 +25,7 @@ def send_request(port: Any, path: str, **body: Any) -> socket.socket:
         f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
-    connection = socket.create_connection((url.hostname, url.port), timeout=20)
+    connection = socket.create_connection((url.hostname, url.port), timeout=PATIENCE)
     connection.sendall(head.encode() + content)
     return connection
 

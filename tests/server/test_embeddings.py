@@ -54,7 +54,17 @@ def test_numbers_base64_and_fewer_dimensions_are_the_same_vector(vectors_port: P
     assert sum(number * number for number in short) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("inputs", ["AB", ["AB"], [65, 66], [[65, 66]]])
+LLAMA_SERVERS = [  # what it takes beside OpenAI's
+    [65, "B"],
+    [[65, "B"]],
+    {"prompt_string": "AB"},
+    {"prompt_string": [65, "B"], "multimodal_data": []},
+    {"content": [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]},
+    [{"content": [{"type": "text", "text": "AB"}]}],
+]
+
+
+@pytest.mark.parametrize("inputs", ["AB", ["AB"], [65, 66], [[65, 66]], [65.0, 66.0], *LLAMA_SERVERS], ids=str)
 def test_texts_and_token_ids_alone_and_in_lists(vectors_port: Port, inputs: Any) -> None:
     made = vectors_port.post("embeddings", input=inputs).json()
     assert [each["embedding"] for each in made["data"]] == [pytest.approx(wanted("AB"))]
@@ -67,6 +77,9 @@ REFUSED: list[dict[str, Any]] = [
     {"input": ["a"] * 2049},
     {"input": [1.5]},
     {"input": None},
+    {"input": {"content": "AB"}},
+    {"input": {"content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}},
+    {"input": {"prompt_string": "A", "multimodal_data": ["AAAA"]}},
     {},
     {"input": "a", "encoding_format": "hex"},
     {"input": "a", "dimensions": 0},

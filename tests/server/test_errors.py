@@ -133,8 +133,16 @@ def test_an_unknown_route_is_404_and_a_wrong_method_405(port: Any) -> None:
     error_of(port.client.post("/v1/nope", json={}), 404)
     response = port.client.get("/v1/chat/completions")
     error_of(response, 405)
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == "POST, OPTIONS"
     error_of(port.client.post("/v1/models", json={}), 405)
+
+
+OFFERED = {
+    "/v1/models": "GET, OPTIONS",
+    "/v1/chat/completions": "POST, OPTIONS",
+    "/lora-adapters": "GET, POST, OPTIONS",  # two routes
+    "/v1/responses/resp_1": "DELETE, GET, OPTIONS",
+}
 
 
 def test_head_is_answered_like_get_without_a_body_and_options_with_the_methods(port: Any) -> None:
@@ -143,7 +151,7 @@ def test_head_is_answered_like_get_without_a_body_and_options_with_the_methods(p
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-length"] == str(len(got.content))
     assert port.client.head("/v1/nope").status_code == 404
-    for path, methods in {"/v1/models": "GET, OPTIONS", "/v1/chat/completions": "POST, OPTIONS"}.items():
+    for path, methods in OFFERED.items():
         options = port.client.options(path)
         assert (options.status_code, options.headers["allow"]) == (204, methods)
     error_of(port.client.options("/v1/nope"), 404)

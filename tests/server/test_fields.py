@@ -202,6 +202,7 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"mirostat": 3},
         {"mirostat": True},
         {"logit_bias": {"a": 1}},
+        {"logit_bias": {"1234567890": 1}},  # no vocabulary has so many
         {"logit_bias": {"-1": 1}},
         {"logit_bias": {"5": 101}},
         {"logit_bias": {"5": float("nan")}},
@@ -228,6 +229,7 @@ def test_minus_one_means_what_it_means_in_llama_server() -> None:
         {"response_format": "json"},
         {"response_format": {"type": "xml"}},
         {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_object", "schema": 0}},
         {"response_format": {"type": "json_schema", "json_schema": {"schema": 5}}},
         {"json_schema": []},
         {"json_schema": {"enum": ["a" * 70_000]}},

@@ -114,6 +114,23 @@ def test_a_key_must_be_shown_as_a_bearer(header: str, status: int | None) -> Non
     assert refusal({"host": "localhost"}, api_key="sk-right", path="/openapi.json") == 401
 
 
+def test_a_request_without_a_body_needs_no_type_for_it() -> None:
+    """Clients of OpenAI's call a response off so."""
+    empty = {"host": "localhost", "content-length": "0"}
+    assert refusal(empty, method="POST") is None
+    assert refusal({**empty, "content-length": "1"}, method="POST") == 415
+    assert refusal({**empty, "content-type": "text/plain"}, method="POST") == 415
+    assert refusal({"host": "localhost"}, method="POST") == 415, "it may be chunked"
+
+
+def test_an_empty_x_api_key_does_not_hide_the_bearer() -> None:
+    """Programs that speak two dialects send both headers, and one of them empty."""
+    right, wrong = {"host": "localhost", "authorization": "Bearer sk-right"}, {"host": "localhost"}
+    assert refusal({**right, "x-api-key": " "}, api_key="sk-right") is None
+    assert refusal({**wrong, "x-api-key": ""}, api_key="sk-right") == 401
+    assert refusal({**right, "x-api-key": "sk-wrong"}, api_key="sk-right") == 401
+
+
 def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
     headers = {"host": "localhost", "content-type": "application/json"}
     assert refusal({**headers, "content-length": str(8 * 2**20)}, method="POST") is None

@@ -16,6 +16,7 @@ from app.services import Services
 from tests.hub.conftest import hub_double, running_double
 from tests.hub.double import HubDouble, HubRepo
 from tests.library import gguf_bytes
+from tests.patience import PATIENCE
 from tests.server.attack import connection_to
 from tests.server.conftest import SECONDS
 from tests.server.test_server import OneEngine
@@ -39,7 +40,7 @@ def services(tmp_path: Path, hub_double: HubDouble, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def client(services: Services) -> Iterator[httpx.Client]:
     url = services.server.start(port=0)
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         yield client
 
 
@@ -102,6 +103,10 @@ def test_what_ollama_has_for_its_own_registry_is_refused_by_name(client: httpx.C
     response = client.post(f"/api/{path}", json={"model": "x"})
     assert response.status_code == 501
     assert path.partition("/")[0] in response.json()["error"]
+
+
+def test_whether_a_file_was_uploaded_is_asked_without_a_body(client: httpx.Client) -> None:
+    assert client.head("/api/blobs/sha256:00").status_code == 501
 
 
 class Endless:

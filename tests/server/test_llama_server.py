@@ -69,6 +69,8 @@ def test_a_chat_is_written_as_the_template_does_it(port: Any) -> None:
         ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": ["aa"]}}),
         ("/completion", {"prompt": "Hi", "post_sampling_probs": True}),
         ("/completion", {"prompt": "Hi", "logit_bias": [["a", "b"]]}),
+        ("/completion", {"prompt": "Hi", "response_format": {"type": "json_object", "schema": 0}}),
+        ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": {}}}),
         ("/infill", {"input_prefix": "a", "input_suffix": "b", "input_extra": [{"filename": "c"}]}),
         ("/embedding", {"content": "Hi", "embd_normalize": 1}),
         ("/lora-adapters", [{"id": 0, "scale": 1}]),
@@ -84,6 +86,12 @@ def test_what_cannot_be_is_400_in_its_shape(port: Any, path: str, fields: Any) -
     error = response.json()["error"]
     assert error["message"]
     assert (error["code"], error["type"]) == (400, "invalid_request_error")
+
+
+def test_more_scales_than_there_may_be_adapters_are_refused_not_cut(port: Any) -> None:
+    response = port.client.post("/lora-adapters", json=[{"id": 0, "scale": 0}] * 65)
+    assert response.status_code == 400
+    assert "64" in response.json()["error"]["message"]
 
 
 def test_openais_routes_are_there_without_v1(port: Any, says: Says) -> None:

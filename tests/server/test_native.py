@@ -1,5 +1,6 @@
 """/api/slipstream: what the window can do, for commands and scripts, over real services with the fake engine."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.server.core.refusal import Refusal
+from app.server.native import feed
+from app.server.native.events import NewsStream
 from tests.ui.stage import StageServices, entry
 
 SECONDS = 60.0
@@ -158,6 +162,38 @@ def test_events_tell_engines_and_jobs_and_end_with_the_server(client: httpx.Clie
     listening.join(SECONDS)
     assert not listening.is_alive()
     assert heard[-1][0] == "end"
+
+
+def test_no_more_read_the_events_than_there_are_places_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them come before the first of them knows the state of things, for which it asks a thread."""
+    monkeypatch.setattr(feed, "MAX_READERS", 1)
+    sent: list[list[Any]] = [[], []]
+
+    async def read(news: feed.Feed, messages: list[Any], may_know: asyncio.Event) -> None:
+        async def receive() -> Any:
+            await may_know.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        try:
+            await NewsStream(news, list, list)({"type": "http"}, receive, send)
+        except Refusal as refusal:
+            messages.append(refusal.status)
+
+    async def run() -> None:
+        news, may_know = feed.Feed(lambda _: lambda: None), asyncio.Event()
+        readers = [asyncio.ensure_future(read(news, each, may_know)) for each in sent]
+        await readers[1]
+        may_know.set()
+        await readers[0]
+        await read(news, third := [], may_know)  # the place is free again
+        sent.append(third)
+
+    asyncio.run(run())
+    assert sent[1] == [503]
+    assert [messages[0]["status"] for messages in (sent[0], sent[2])] == [200, 200]
 
 
 def test_openapi_describes_every_native_route_with_its_shape(client: httpx.Client) -> None:

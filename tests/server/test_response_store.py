@@ -1,15 +1,23 @@
 """Responses on disk: bounded, for their owner alone, gone with delete."""
 
+import json
+import sqlite3
 import stat
 import sys
 import threading
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.server.core.client import OWNER, Client
+from app.server.responses import store as store_module
 from app.server.responses.items import as_items
-from app.server.responses.store import Bounds, Kept, ResponseStore, Unreadable
+from app.server.responses.store import MIGRATIONS, Bounds, Kept, ResponseStore, Unreadable
+from app.whole_file import changing_file
 
 
 def kept(id_: str, said: str = "Yes", previous: str | None = None, size: int = 0) -> Kept:
@@ -46,6 +54,31 @@ def test_a_conversation_is_found_from_its_end(file: Path, is_on_disk: bool) -> N
     assert store.delete("a")
     assert store.history("c") is None
     assert store.item("msg_a") is None
+
+
+def test_a_conversation_is_read_in_one_go(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change of the file waits for the disk."""
+    store = ResponseStore(file)
+    add(store, kept("0"), *(kept(str(n), previous=str(n - 1)) for n in range(1, 9)))
+    changed: list[Path] = []
+
+    def counted(path: Path, patience: float) -> Any:
+        changed.append(path)
+        return changing_file(path, patience)
+
+    monkeypatch.setattr(store_module, "changing_file", counted)
+    assert len(store.history("8") or ()) == 18
+    assert len(changed) == 1
+
+
+def test_a_conversation_that_was_gone_on_from_stays_whole(file: Path) -> None:
+    store = ResponseStore(file, Bounds(responses=3))
+    add(store, kept("a"), kept("b", previous="a"), kept("c"))
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE responses SET used = used - 100")  # all of it was long ago
+    assert store.history("b")
+    add(store, kept("d"))
+    assert [store.get(id_) is not None for id_ in "abcd"] == [True, True, False, True]
 
 
 def test_another_process_finds_what_was_saved(file: Path) -> None:
@@ -115,3 +148,52 @@ def test_many_threads_lose_nothing(file: Path) -> None:
     for thread in threads:
         thread.join()
     assert all(ResponseStore(file).get(f"r{n}") for n in range(8))
+
+
+LAPTOP, PHONE = Client("127.0.0.1", "laptop"), Client("192.0.2.7", "phone")
+
+
+def owned(key: str | None, id_: str, size: int = 0) -> Kept:
+    return replace(kept(id_, size=size), key=key)
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_it_is_there_for_its_key_and_for_who_needs_none(file: Path, is_saved: bool) -> None:
+    store = ResponseStore(file)
+    for each in (owned("laptop", "a"), owned(None, "b")):
+        store.remember(each)
+    if is_saved:
+        store.save()
+    for client, seen in ((LAPTOP, {"a"}), (PHONE, set()), (OWNER, {"a", "b"})):
+        assert {id_ for id_ in "ab" if store.get(id_, client)} == seen
+        assert {id_ for id_ in "ab" if store.history(id_, client)} == seen
+        assert {id_ for id_ in "ab" if store.item(f"msg_{id_}", client)} == seen
+    assert not store.delete("a", PHONE)
+    assert store.delete("a", LAPTOP)
+    assert store.delete("b")
+
+
+def test_no_key_crowds_out_what_another_has_kept(file: Path) -> None:
+    store = ResponseStore(file, Bounds(responses=10))
+    add(store, owned("phone", "first"), *(owned("laptop", f"l{n}") for n in range(20)))
+    assert store.get("first")
+    assert [store.get(f"l{n}") is not None for n in range(20)] == [False] * 11 + [True] * 9
+    few = ResponseStore(file, Bounds(bytes=3000))
+    add(few, *(owned("laptop", f"m{n}", size=500) for n in range(10)))
+    assert few.get("first")
+    assert few.get("m9")
+    assert not few.get("m0")
+
+
+def test_a_file_of_the_first_version_goes_on_and_is_its_owners(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as old, old:
+        old.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        made = kept("a")
+        row = ("a", int(time.time()), 100, json.dumps(made.input), json.dumps(made.response))
+        old.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?)", row)
+    store = ResponseStore(file)
+    add(store, owned("laptop", "b"))
+    assert (store.get("a"), store.get("a", LAPTOP)) == (made, None)
+    assert store.get("b", LAPTOP)
+    assert not list(file.parent.glob("*.broken-*"))

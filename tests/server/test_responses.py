@@ -266,6 +266,7 @@ def test_thoughts_words_and_calls_that_follow_one_another_are_one_turn() -> None
         ({"input": [{"type": "computer_call", "id": "x"}]}, "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}]}, "input_image"),
         ({"input": [{"type": "function_call", "name": "x"}]}, "call_id"),
+        ({"input": [{"type": "reasoning", "summary": [{"type": ["x"]}]}]}, "summary"),
         ({"input": "\ud800"}, "input"),
         ({"tools": [{"type": "web_search"}]}, "web_search"),
         ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice"),

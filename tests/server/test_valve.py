@@ -9,8 +9,7 @@ import pytest
 from app.server.core.mailbox import Mailbox
 from app.server.core.valve import OPEN_AT, SHUT_AT, Valve, cost
 from backends.protocol import Chance, Output, TokenLogprob
-
-SECONDS = 10.0
+from tests.patience import PATIENCE as SECONDS
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import threading
 
 from app.late import late
+from tests.patience import PATIENCE
 
 
 class House:
@@ -13,7 +14,7 @@ class House:
     @late
     def garden(self) -> object:
         self.made.append("garden")
-        self.may_go_on.wait(5.0)
+        self.may_go_on.wait(PATIENCE)
         return object()
 
     @late

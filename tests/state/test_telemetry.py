@@ -9,6 +9,7 @@ import pytest
 from app.telemetry import GpuMemory, GpuProvider, MemorySample, Telemetry
 from app.telemetry.amd import AmdProvider
 from app.telemetry.nvidia import NvidiaProvider, is_asleep
+from tests.patience import PATIENCE
 
 GIB = 2**30
 CARD = GpuMemory("RTX", 3 * GIB, 24 * GIB, "test")
@@ -50,7 +51,7 @@ def start() -> Iterator[Start]:
 
 def test_a_sample_has_ram_and_the_card(start: Start) -> None:
     _, samples = start(Provider(lambda: None), Provider(lambda: CARD))
-    sample = samples.get(timeout=5)
+    sample = samples.get(timeout=PATIENCE)
     assert 0 < sample.app_rss < sample.ram_used < sample.ram_total
     assert (sample.gpu_name, sample.vram_used, sample.vram_total, sample.source) == (
         "RTX",
@@ -75,28 +76,28 @@ def test_a_sample_has_ram_and_the_card(start: Start) -> None:
 )
 def test_nonsense_is_unknown_and_the_next_provider_is_asked(start: Start, read: Callable[[], GpuMemory | None]) -> None:
     _, samples = start(Provider(read))
-    sample = samples.get(timeout=5)
+    sample = samples.get(timeout=PATIENCE)
     assert (sample.gpu_name, sample.vram_used, sample.vram_total) == (None, None, None)
     _, samples = start(Provider(read), Provider(lambda: CARD))
-    assert samples.get(timeout=5).vram_used == 3 * GIB
+    assert samples.get(timeout=PATIENCE).vram_used == 3 * GIB
 
 
 def test_a_card_that_knows_only_its_size_keeps_it(start: Start) -> None:
     _, samples = start(Provider(lambda: GpuMemory("x", None, GIB, "s")))
-    sample = samples.get(timeout=5)
+    sample = samples.get(timeout=PATIENCE)
     assert (sample.vram_used, sample.vram_total) == (None, GIB)
 
 
 def test_the_gpu_is_asked_only_while_active_and_let_go_after(start: Start) -> None:
     provider = Provider(lambda: CARD)
     telemetry, samples = start(provider, active=False)
-    assert samples.get(timeout=5).vram_total is None
+    assert samples.get(timeout=PATIENCE).vram_total is None
     telemetry.set_active(True)
-    while samples.get(timeout=5).vram_total is None:
+    while samples.get(timeout=PATIENCE).vram_total is None:
         pass
     telemetry.set_active(False)
     num_closed = provider.num_closed
-    while samples.get(timeout=5).vram_total is not None:
+    while samples.get(timeout=PATIENCE).vram_total is not None:
         pass
     assert provider.num_closed > num_closed
 
@@ -111,7 +112,7 @@ def test_a_listener_that_raises_does_not_end_the_samples(caplog: pytest.LogCaptu
     telemetry = Telemetry(listen, (), interval=0.01)
     telemetry.start()
     for _ in range(3):
-        calls.get(timeout=5)
+        calls.get(timeout=PATIENCE)
     telemetry.close()
     assert "the window is gone" in caplog.text
 
@@ -120,7 +121,7 @@ def test_close_does_not_wait_for_the_interval() -> None:
     seen = threading.Event()
     telemetry = Telemetry(lambda _: seen.set(), (), interval=3600)
     telemetry.start()
-    assert seen.wait(5)
+    assert seen.wait(PATIENCE)
     telemetry.close()
 
 

@@ -1,7 +1,6 @@
 """What other threads say is said once, in order, in the GUI thread."""
 
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -78,7 +77,5 @@ def test_a_resting_bridge_has_no_running_timer(bridge: Bridge, qtbot: QtBot) -> 
 def test_a_worker_that_hangs_does_not_keep_the_window(qapp: QApplication) -> None:  # noqa: ARG001
     bridge, hang = Bridge(), threading.Event()
     bridge.call(hang.wait, lambda _: None)
-    began = time.monotonic()
     bridge.close()
-    assert time.monotonic() - began < 5.0
     hang.set()

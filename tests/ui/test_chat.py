@@ -1,7 +1,5 @@
 """A chat as a person has it: with keys and clicks, over a real engine process that plays the model."""
 
-import time
-
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
@@ -81,7 +79,7 @@ def test_try_again_asks_the_same_question_once_more(slow: MainWindow, services: 
 def test_a_running_answer_is_saved_once_a_second(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
     ask(slow, "long 50")
     conversation = slow.chat.session.conversation or 0
-    qtbot.waitUntil(lambda: len(services.history.turns(conversation)[-1].text) > 20, timeout=4000)
+    qtbot.waitUntil(lambda: len(services.history.turns(conversation)[-1].text) > 20)
     assert slow.chat.session.is_busy
     slow.chat.session.stop()
     wait_answer(slow, qtbot)
@@ -146,7 +144,7 @@ def test_the_reader_who_scrolled_up_is_left_in_peace(slow: MainWindow, qtbot: Qt
     slow.resize(900, 600)
     ask(slow, "long 60")
     bar = slow.chat.transcript.verticalScrollBar()
-    qtbot.waitUntil(lambda: bar.maximum() > 200, timeout=10_000)
+    qtbot.waitUntil(lambda: bar.maximum() > 200)
     assert bar.value() == bar.maximum()
     bar.setValue(0)
     before = bar.maximum()
@@ -189,10 +187,9 @@ def test_a_long_chat_is_there_at_once_and_whole_soon(services: StageServices, qu
     for number in range(20):
         services.history.append(conversation, Role.USER, f"question {number}")
         services.history.append(conversation, Role.ASSISTANT, "An *answer*. " * 30)
-    start = time.perf_counter()
     quick.chat.session.open(conversation)
-    assert time.perf_counter() - start < 0.5
     transcript = quick.chat.transcript
+    assert len(transcript.widgets()) < 40, "the rest comes when the event loop has time"
     qtbot.waitUntil(lambda: len(transcript.widgets()) == 40)
     assert [widget.turn.id for widget in transcript.widgets()] == [turn.id for turn in quick.chat.session.turns]
     bar = transcript.verticalScrollBar()

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.inference.supervisor import EngineState
 from tests.inference.conftest import is_alive
+from tests.patience import PATIENCE
 from tests.ui.conftest import load
 from tests.ui.heartbeat import heartbeat
 from tests.ui.stage import StageServices
@@ -108,7 +109,7 @@ def test_restart_brings_another_process_and_the_banner_goes(stopped: MainWindow,
 def test_ten_megabytes_are_refused_with_a_sentence(quick: MainWindow, qtbot: QtBot) -> None:
     with heartbeat() as beat:
         paste(quick, "x" * 10_000_000)
-        qtbot.wait(50)
+        qtbot.wait(PATIENCE)
     assert beat.longest < AWAY
     assert "10,000,000 characters" in quick.banners.banners()[0].text
     assert not quick.chat.composer.edit.toPlainText()
@@ -121,7 +122,7 @@ def test_a_question_that_cannot_fit_is_given_back_and_never_stored(
     with heartbeat() as beat:
         paste(quick, "y" * MAX_PASTED)
         send(quick)
-        qtbot.wait(50)
+        qtbot.wait(PATIENCE)
     assert beat.longest < AWAY
     assert "context of this model" in quick.banners.banners()[0].text
     assert edit.message() == "y" * MAX_PASTED

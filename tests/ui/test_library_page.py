@@ -17,6 +17,7 @@ from app.library.usage import Share
 from backends.formats.gguf import read_header
 from tests.convert import checkpoints
 from tests.library import foreign
+from tests.patience import PATIENCE
 from tests.ui.hands import press
 from tests.ui.stage import StageServices, entry
 from ui.bridge import Bridge
@@ -140,7 +141,7 @@ def test_a_checkpoint_of_a_persons_own_is_converted_here(
     press(details, "Convert to GGUF")
     qtbot.waitUntil(lambda: bool(services.jobs.jobs()))
     (job,) = services.jobs.jobs()
-    assert services.jobs.handle(job.id).wait(60).state is JobState.DONE
+    assert services.jobs.handle(job.id).wait(PATIENCE).state is JobState.DONE
     made = services.store.models_dir / "local" / "My-checkpoint" / "My-checkpoint-F16.gguf"
     assert read_header(made).metadata["general.architecture"] == "llama"
     assert (folder / "model.safetensors").exists()

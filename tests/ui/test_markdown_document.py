@@ -148,11 +148,11 @@ def test_a_selection_in_a_final_block_outlives_the_stream() -> None:
 
 
 def test_an_unbroken_line_of_100_000_characters_does_not_stall() -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     document = whole("x" * 100_000)
     document.setTextWidth(700)
     document.size()
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
     assert max(map(len, document.toPlainText().split())) == MAX_RUN
 
 
@@ -164,9 +164,9 @@ def test_a_long_answer_costs_no_more_per_token_than_a_short_one(qapp: QApplicati
     text = ""
     for _ in range(60):
         text += paragraph
-        start = time.perf_counter()
+        start = time.thread_time()
         markdown.stream(text)
-        costs.append(time.perf_counter() - start)
+        costs.append(time.thread_time() - start)
     early, late = sorted(costs[5:15])[5], sorted(costs[-10:])[5]
     assert late < 5 * early + 0.005
 

@@ -55,11 +55,11 @@ def test_what_guesses_are_worth_is_shown_for_the_loaded_model(quick: MainWindow,
     details = quick.models_page.details
 
     def shown() -> bool:
-        text = next((text for text in words(details) if "% of guesses kept" in text), "")
+        text = next((text for text in words(details) if "% of draft tokens accepted" in text), "")
         return "Two tokens in one step take" in text
 
     qtbot.waitUntil(shown)
-    qtbot.waitUntil(lambda: "% of guesses kept" in quick.strip.drafted.toolTip())
+    qtbot.waitUntil(lambda: "% of draft tokens accepted" in quick.strip.drafted.toolTip())
     quick.models_page.filter.setText("Slow")
     assert [label.text() for label in details.findChildren(QLabel) if label.isVisible()].count("Guessing ahead") == 0
 

@@ -53,7 +53,7 @@ def test_the_size_is_estimated_and_then_planned(panel: QuantizePanel, entry: Mod
     panel.show_entry(entry)
     assert panel.quantization.name == "Q4_K_M"
     assert panel.outlook.text() == "About 922 kB instead of 3 MB."
-    qtbot.waitUntil(lambda: "bits per weight" in panel.outlook.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "bits per weight" in panel.outlook.text())
     assert panel.outlook.text() == "954 kB instead of 3 MB, 4.97 bits per weight."
     assert panel.view.currentIndex().data(TypeRole.NOTE) == "good  ·  954 kB"
 
@@ -92,7 +92,7 @@ def test_a_click_makes_the_file(
     with qtbot.waitSignal(panel.started) as started:
         panel.start.click()
     (job_id,) = started.args
-    qtbot.waitUntil(lambda: services.jobs.job(job_id).state.is_final, timeout=30_000)
+    qtbot.waitUntil(lambda: services.jobs.job(job_id).state.is_final)
     leave()
     assert services.jobs.job(job_id).error is None
     assert [model.quantization for model in services.store.models()] == ["F16", "Q8_0"]
@@ -100,7 +100,7 @@ def test_a_click_makes_the_file(
 
 def test_what_cannot_be_planned_says_why(panel: QuantizePanel, services: StageServices, qtbot: QtBot) -> None:
     panel.show_entry(services.stage_store.entries[0])  # whose file is not there
-    qtbot.waitUntil(panel.problem.isVisible, timeout=20_000)
+    qtbot.waitUntil(panel.problem.isVisible)
     assert panel.problem.text().startswith("There is no file")
 
 

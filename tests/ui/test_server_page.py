@@ -83,6 +83,30 @@ def test_an_open_port_moves_to_another_number(opened: MainWindow, qtbot: QtBot) 
     qtbot.waitUntil(lambda: not opened.server.is_switching, timeout=PATIENCE)
 
 
+def test_an_open_port_stays_where_it_is_if_the_other_is_taken(
+    opened: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    view(opened, ACCESS)
+    field, address, before = opened.server_page.access.port, opened.server.address, services.settings.port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        field.setFocus()
+        field.setValue(port)
+        field.editingFinished.emit()  # as Enter does it: the number is told twice
+        qtbot.waitUntil(lambda: bool(opened.banners.banners()), timeout=PATIENCE)
+        assert f"Port {port} is used by another program." in opened.banners.banners()[0].text
+        assert field.value() == services.settings.port == before
+        assert not opened.server.is_switching
+    assert opened.server.address == address
+    assert httpx.get(f"{address}/health").status_code in (200, 503)
+    free = free_port()
+    opened.server.start_at(free)  # what the banner offers
+    qtbot.waitUntil(lambda: opened.server.address == f"http://127.0.0.1:{free}", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not opened.server.is_switching, timeout=PATIENCE)
+
+
 def test_a_number_chosen_while_the_port_opens_is_taken_after_it(window: MainWindow, qtbot: QtBot) -> None:
     first, second = free_port(), free_port()
     window.server.start_at(first)
@@ -167,7 +191,9 @@ def test_a_request_is_listed_stopped_and_then_in_the_log(opened: MainWindow, qtb
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "ignore_eos": True}
     agent = {"User-Agent": "OpenAI/Python 3.54.0"}
     url = f"{opened.server.address}/v1/chat/completions"
-    asking = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, headers=agent, timeout=30)))
+    asking = threading.Thread(
+        target=lambda: answers.append(httpx.post(url, json=body, headers=agent, timeout=PATIENCE))
+    )
     asking.start()
     live = page.activity.live
     qtbot.waitUntil(lambda: len(live.rows) == 1 and live.rows[0].num_tokens > 2, timeout=PATIENCE)
@@ -175,7 +201,7 @@ def test_a_request_is_listed_stopped_and_then_in_the_log(opened: MainWindow, qtb
     assert shown[:3] == ["OpenAI/Python 3.54.0", "stage/slow", "Answering"]
     press_cell(page.activity.live_table.view, 0, STOP)
     qtbot.waitUntil(lambda: not live.rows and bool(page.activity.log.rows), timeout=PATIENCE)
-    asking.join(10)
+    asking.join(PATIENCE)
     assert "stopped in Slipstream" in answers[0].json()["error"]["message"]
     assert page.activity.log.data(page.activity.log.index(0, 2)) == "Stopped"
     assert [row.client for row in page.activity.callers.rows] == ["OpenAI/Python 3.54.0"]

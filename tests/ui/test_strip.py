@@ -68,7 +68,8 @@ def test_an_account_leaves_out_what_did_not_happen() -> None:
     assert figures.summary(Timings(predicted_n=1, prompt_n=5, prompt_ms=20)) == "1 token  ·  first token 20 ms"
     full = figures.summary(Timings(10, 90, 101, 50, 40, 0, 1500, 2000))
     assert full == (
-        "101 tokens  ·  50.0 tok/s  ·  first token 1.5 s  ·  90 of 100 prompt tokens reused  ·  40 of 50 guesses kept"
+        "101 tokens  ·  50.0 tok/s  ·  first token 1.5 s  ·  90 of 100 prompt tokens reused"
+        "  ·  40 of 50 drafts accepted"
     )
 
 
@@ -92,9 +93,9 @@ def test_sources_of_guesses_have_a_line_each() -> None:
         DraftSource("draft model", 0.97, 400, 0.0004),
     )
     assert figures.sources(Drafting(sources, 1.314)) == [
-        "Lookup in the text, 3 tokens match: 46% of guesses kept",
-        "Draft model: 97% of guesses kept, 0.4 ms a guess",
+        "Lookup in the text, 3 tokens match: 46% of draft tokens accepted",
+        "Draft model: 97% of draft tokens accepted, 0.4 ms a draft token",
         "Two tokens in one step take 1.31 times as long as one",
     ]
-    assert figures.sources(Drafting(sources[:1])) == ["nothing guessed yet"]
+    assert figures.sources(Drafting(sources[:1])) == ["nothing drafted yet"]
     assert figures.sources(Drafting()) == ["off"]

@@ -44,15 +44,19 @@ class AccessView(QWidget):
         self.hosts.changed.connect(partial(self._allow, settings, "allow_hosts"))
         self.origins.changed.connect(partial(self._allow, settings, "allow_origins"))
         server.changed.connect(self.refresh)
+        server.stayed.connect(self._show_port)
         keys.changed.connect(self.refresh)
         self.refresh()
+
+    def _show_port(self) -> None:
+        self.port.blockSignals(True)
+        self.port.setValue(self._server.settings.port)
+        self.port.blockSignals(False)
 
     def refresh(self) -> None:
         settings = self._server.settings
         if not self.port.hasFocus():
-            self.port.blockSignals(True)
-            self.port.setValue(settings.port)
-            self.port.blockSignals(False)
+            self._show_port()
         self.shared.setChecked(self._server.is_shared)
         self.local.setChecked(self._keys.is_required)
         self.hosts.show_names(settings.allow_hosts)

@@ -5,10 +5,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
 
 from app.errors import PortInUseError, SlipstreamError
+from app.server.address import require_bindable
 from app.server.auth import is_loopback
 from app.server.core.calls import CallBook
 from app.server.own_address import network_address
@@ -27,6 +29,7 @@ THIS_MACHINE, ALL_MACHINES = "127.0.0.1", "0.0.0.0"
 class ServerDesk(QObject):
     changed = Signal()
     port_taken = Signal(object)  # PortInUseError
+    stayed = Signal()  # the port could not move
     refused = Signal(str)
     failed = Signal(str)  # a sentence: the port has stopped by itself
 
@@ -36,6 +39,7 @@ class ServerDesk(QObject):
         self._settings = settings
         self._bridge = bridge
         self.is_switching = False
+        self._tried: int | None = None  # the port of which it is asked now whether it can be had
         self._next: Callable[[], object] | None = None  # what was asked for meanwhile; the newest counts
         leave = services.server.subscribe(self._note_failure)
         self.destroyed.connect(lambda: leave())
@@ -98,6 +102,9 @@ class ServerDesk(QObject):
 
     def start_at(self, port: int) -> None:
         """Take another port, and keep it for the next start."""
+        if self.address:
+            self.move_to(port)
+            return
         self._settings.set(port=port)
         self.start()
 
@@ -106,9 +113,22 @@ class ServerDesk(QObject):
         self._switch(self._services.stop_server)
 
     def move_to(self, port: int) -> None:
-        """Another port; an open one moves at once."""
+        """Another port; an open one moves at once, and stays where it is if that one cannot be had."""
+        if self.address is None or urlsplit(self.address).port == port:
+            self._move(port)
+        elif port != self._tried:  # a field may say it twice
+            self._tried, host = port, self.settings.host
+            self._bridge.call(lambda: require_bindable(host, port), lambda _: self._move(port), self._stay)
+
+    def _move(self, port: int) -> None:
+        self._tried = None
         if self._settings.set(port=port):
             self.restart()
+
+    def _stay(self, error: Exception) -> None:
+        self._tried = None
+        self.stayed.emit()
+        self._complain(error)
 
     def share(self, is_shared: bool) -> None:
         """Whether other machines may reach it. Keys must be there by then."""

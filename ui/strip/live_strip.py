@@ -21,7 +21,7 @@ HEIGHT = 56
 SPEED = "Tokens per second over the last second; of the last answer when idle"
 REUSED = "Prompt tokens that the prefix cache already held"
 CONTEXT = "Tokens that the engine holds while it answers, of those that fit; when idle, those of the last answer"
-DRAFTED = "Tokens guessed ahead, and how many of them the model confirmed"
+DRAFTED = "Tokens drafted ahead, and how many of them the model accepted"
 
 
 class Figure(QWidget):
@@ -71,7 +71,7 @@ class LiveStrip(QWidget):
         self.notice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.first = Figure("First token", "From asking to the first token of the last answer")
         self.reused = Figure("Prompt reused", REUSED)
-        self.drafted = Figure("Guesses kept", DRAFTED)
+        self.drafted = Figure("Drafts accepted", DRAFTED)
         self.context = Figure("Context", CONTEXT)
         self.ram = Figure("Memory", "")
         self.vram = Figure("GPU memory", "")

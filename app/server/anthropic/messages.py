@@ -36,7 +36,7 @@ def _block(block: Any) -> Block:
             arguments = text(json.dumps(block.get("input", {}), ensure_ascii=False))
             return {"type": "tool_use", "id": _text(block, "id"), "name": _text(block, "name"), "arguments": arguments}
         case "tool_result":
-            said = texts(_result(block.get("content") or ""))
+            said = texts(_result("" if block.get("content") is None else block["content"]))
             return {"type": "tool_result", "id": _text(block, "tool_use_id"), "text": said}
     raise only_text(block["type"], "blocks")
 
@@ -59,7 +59,21 @@ def texts(blocks: Iterable[Block]) -> str:
     return "\n".join(block["text"] for block in blocks if block["type"] == "text")
 
 
-CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
+def _object(kind: str, needed: tuple[str, ...], **others: Any) -> dict[str, Any]:
+    said = {"type": {"const": kind}, **{name: {"type": "string"} for name in needed}}
+    return {"type": "object", "properties": {**said, **others}, "required": list(said)}
+
+
+PLAIN_BLOCKS = [
+    _object("text", ("text",)),
+    _object("thinking", ("thinking",)),
+    _object("redacted_thinking", ()),
+    _object("tool_use", ("id", "name")),
+]
+SAID: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": PLAIN_BLOCKS}}]}
+A_RESULT = _object(RESULT, ("tool_use_id",), content={"anyOf": [*SAID["anyOf"], {"type": "null"}]})
+BLOCKS_SCHEMA = {"type": "array", "items": {"anyOf": [*PLAIN_BLOCKS, A_RESULT]}}
+CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, BLOCKS_SCHEMA]}
 Content = Annotated[list[Block], PlainValidator(_blocks), WithJsonSchema(CONTENT_SCHEMA)]
 
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
 
-from app.server.core.client import KEY_NAME
+from app.server.core.client import KEY_NAME, OWNER, Client
 from app.server.core.client_name import client_name
 from app.server.core.tally import Phase, Tally
 from backends.bounds import as_name
 
 MAX_CALLERS, MAX_LOGGED = 200, 500
 MAX_SHOWN = 120  # characters of a model's name, of a path
+REVOKED = "The key of this request was revoked while it was answered."
+SAME_KEY = "The answer was stopped by another request with the same key."
 LEFT = 499  # the status of an answer that its client did not wait for, as nginx has it
 
 
@@ -35,7 +37,8 @@ class Work(Protocol):
     @property
     def read(self) -> float | None: ...
 
-    def stop(self) -> None: ...
+    def stop(self, why: str | None = None) -> None:
+        """why: a sentence for its reader. None: the person has stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Call:
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
     works: list[Work] = field(default_factory=list)
+    is_expelled: bool = False  # its key holds no longer
 
     @property
     def key(self) -> str | None:
@@ -200,12 +204,22 @@ class CallBook:
         """The newest first."""
         return list(self._logged)[::-1]
 
-    def stop(self, call_id: int) -> bool:
-        """End its answers, with a sentence for its reader. On the loop. Whether there is such a request."""
+    def stop(self, call_id: int, by: Client = OWNER) -> bool:
+        """End its answers, with a sentence for its reader. On the loop. Whether this client has such a request."""
         call = self._calls.get(call_id)
-        for work in call.works if call else ():
-            work.stop()
-        return bool(call and call.works)
+        if call is None or not call.works or not by.may_see(call.key):
+            return False
+        for work in call.works:
+            work.stop(None if by.is_owner else SAME_KEY)
+        return True
+
+    def expel(self, is_valid: Callable[[str], bool]) -> None:
+        """End what is answered to keys that hold no longer. On the loop."""
+        for call in list(self._calls.values()):
+            if call.key is not None and not is_valid(call.key):
+                call.is_expelled = True
+                for work in call.works:
+                    work.stop(REVOKED)
 
     def _add(self, logged: Logged) -> None:
         key = logged.client, logged.key or logged.address, logged.model

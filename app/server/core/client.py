@@ -21,10 +21,21 @@ class Client:
         return f"key {self.key}" if self.key is not None else f"address {self.address}"
 
     @property
+    def is_owner(self) -> bool:
+        """Whoever is let in without a key is on a machine whose person asks for none."""
+        return self.key is None
+
+    def may_see(self, key: str | None) -> bool:
+        """Also stop and delete: what was asked with this key. None: without one."""
+        return self.is_owner or key == self.key
+
+    @property
     def is_one_program(self) -> bool:
         """Without a key, all programs of this machine look alike."""
         return self.key is not None or not is_loopback(self.address)
 
 
+OWNER = Client()  # the person at this machine
+
 # set by the guard for the task that answers: what it asks of engines is accounted for without every route knowing of it
-CLIENT: ContextVar[Client] = ContextVar("client", default=Client())  # noqa: B039, it is a frozen value
+CLIENT: ContextVar[Client] = ContextVar("client", default=OWNER)

@@ -75,6 +75,7 @@ class Exchange:
         self._pending = set(range(sum(map(len, requests))))
         self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
         self._is_submitted = False
+        self._why_stopped = STOPPED
         self._uids: list[int] = []
         self._valve = Valve(self._pause_all, self._resume_all)
         # set on the loop, read by the thread that submits: each answer is aborted by one of the two
@@ -200,10 +201,12 @@ class Exchange:
             return None
         return sum(each.num_read or 0 for each in known) / max(1, sum(each.num_prompt for each in known))
 
-    def stop(self) -> None:
-        """As a person has asked for it: whoever reads gets a sentence that says so."""
-        self.tally.is_stopped = True
-        self.hang_up()
+    def stop(self, why: str | None = None) -> None:
+        """As somebody has asked for it: whoever reads gets a sentence that says so."""
+        if self._pending and not self._called_off.is_set():
+            self.tally.is_stopped = True
+            self._why_stopped = why or STOPPED
+            self.hang_up()
 
     def hang_up(self) -> None:
         """The server stops: whoever reads gets a last sentence."""
@@ -212,7 +215,7 @@ class Exchange:
         self.close()
 
     def _called_off_error(self) -> EngineError:
-        return StoppedError(STOPPED) if self.tally.is_stopped else EngineError(CALLED_OFF)
+        return StoppedError(self._why_stopped) if self.tally.is_stopped else EngineError(CALLED_OFF)
 
     async def _next(self) -> list[Said]:
         """Raises EngineError when the engine is gone before the others of a prompt could be submitted."""

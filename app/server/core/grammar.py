@@ -60,7 +60,7 @@ def _format(value: Any) -> Grammar | None:
     if kind == "text":
         return None
     if kind == "json_object":
-        return schema(value.get("schema") or ANY_OBJECT)
+        return schema(ANY_OBJECT if value.get("schema") is None else value["schema"])
     if kind == "json_schema":
         named = value.get("json_schema")
         if not isinstance(named, dict) or "schema" not in named:
@@ -75,7 +75,7 @@ FORMAT_SCHEMA = {
         {"type": "object", "properties": {"type": {"const": "text"}}, "required": ["type"]},
         {
             "type": "object",
-            "properties": {"type": {"const": "json_object"}, "schema": {"type": "object"}},
+            "properties": {"type": {"const": "json_object"}, "schema": {"type": ["object", "null"]}},
             "required": ["type"],
         },
         {

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from app.server.core.fields import MAX_INT, text
+from app.server.core.fields import MAX_INT, text, whole
 
-TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": MAX_INT}, "minItems": 1}
+TOKEN_SCHEMA: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_INT}
+TOKENS_SCHEMA: dict[str, Any] = {"type": "array", "items": TOKEN_SCHEMA, "minItems": 1}
 PROMPT_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, TOKENS_SCHEMA]}
 
 
@@ -12,9 +13,15 @@ def as_prompt(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, list) and is_tokens(value):
-        return tuple(value)
+        return tuple(map(whole, value))
     raise ValueError("a string or a list of token ids is expected")
 
 
 def is_tokens(value: list[Any]) -> bool:
-    return bool(value) and all(type(token) is int and 0 <= token <= MAX_INT for token in value)
+    return bool(value) and all(map(is_token, value))
+
+
+def is_token(value: Any) -> bool:
+    """Also one that is written 16.0, as JavaScript and others do."""
+    value = whole(value)
+    return type(value) is int and 0 <= value <= MAX_INT

@@ -100,10 +100,6 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
             return Refusal(503, str(error), code="engine_died" if crash else "engine_not_ready", headers=BUSY)
         case ModelFileError() if not isinstance(error, UnreadableFileError):
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
-        case HubError(kind=HubFault.NOT_FOUND):
-            return Refusal(404, str(error), param="model", code="model_not_found")
-        case UsageError() | InstallError():
-            return Refusal(400, str(error), param="model")
         case _:  # a model file that cannot be read now, and the like
             return Refusal(503, str(error), headers=BUSY)
 

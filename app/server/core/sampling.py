@@ -3,24 +3,26 @@
 Names are OpenAI's where it has one, else llama-server's. A field that is absent or null has llama.cpp's default.
 """
 
+import re
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import MAX_INT, Fields, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Whole, text, whole
 from backends.protocol import SamplingParams
 
 MAX_WINDOW = 2**20
 MAX_TEMPERATURE = 1e6  # OpenAI ends at 2, llama-server nowhere
 MAX_BIASES = 1024
+NUMBER = "[0-9]{1,9}"  # of a token, as a key; no vocabulary is larger
 MAX_BREAKERS, MAX_BREAKER_LENGTH = 16, 40  # llama.cpp cuts longer ones
 
 
 def _biases(value: Any) -> tuple[tuple[int, float], ...]:
     """OpenAI's {"token": bias}, or llama-server's [[token, bias], …]."""
     if isinstance(value, dict):
-        pairs = [(int(key) if key.isascii() and key.isdigit() else key, bias) for key, bias in value.items()]
+        pairs = [(int(key) if re.fullmatch(NUMBER, key) else key, bias) for key, bias in value.items()]
     elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         pairs = [(token, bias) for token, bias in value]
     else:
@@ -34,6 +36,7 @@ def _biases(value: Any) -> tuple[tuple[int, float], ...]:
 
 
 def _bias(token: Any, bias: float) -> tuple[int, float]:
+    token = whole(token)
     if type(token) is not int or not 0 <= token <= MAX_INT:
         raise ValueError("keys are token ids, from 0 up")
     return token, float(bias)
@@ -55,7 +58,12 @@ PAIR_SCHEMAS = [
 ]
 BIAS_SCHEMA = {
     "anyOf": [
-        {"type": "object", "patternProperties": {"^[0-9]{1,9}$": BIAS}, "additionalProperties": {"const": 0}},
+        {
+            "type": "object",
+            "patternProperties": {f"^{NUMBER}$": BIAS},
+            "additionalProperties": {"const": 0},
+            "maxProperties": MAX_BIASES,
+        },
         {"type": "array", "items": {"anyOf": PAIR_SCHEMAS}, "maxItems": MAX_BIASES},
     ]
 }

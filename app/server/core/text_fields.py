@@ -93,7 +93,7 @@ class TextFields(SamplingFields, GrammarFields):
         ge=0,
         le=MAX_DRAFT,
         validation_alias=AliasChoices("draft_length", "speculative.n_max"),
-        description="guesses per step at most; 0: none",
+        description="draft tokens per step at most; 0: none",
     )
     lora: list[AdapterScale] | None = Field(
         None, max_length=MAX_ADAPTERS, description="LoRA adapters of this answer; those not named are off"

@@ -1,8 +1,12 @@
 """Biases as llama-server takes them: of tokens, and of texts, which stand for each of their tokens."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
-from app.server.core.fields import MAX_INT, text
+from app.server.core.fields import MAX_INT, text, whole
+from app.server.core.resolved import Resolver
+from app.server.core.sampling import NUMBER, TOKEN
 
 MAX_BIASES = 1024
 MAX_TEXTS, MAX_LENGTH = 256, 256  # each text is read by itself
@@ -11,11 +15,45 @@ NEVER = -1e9  # what `false` means: the token does not come
 
 Bias = tuple[int | str, float]
 
+AMOUNT: dict[str, Any] = {"anyOf": [{"type": "number", "minimum": -MAX_BIAS, "maximum": MAX_BIAS}, {"const": False}]}
+PAIR: dict[str, Any] = {
+    "type": "array",
+    "prefixItems": [{"anyOf": [TOKEN, {"type": "string", "maxLength": MAX_LENGTH}]}, AMOUNT],
+    "minItems": 2,
+    "maxItems": 2,
+}
+SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "patternProperties": {f"^{NUMBER}$": AMOUNT},
+            "additionalProperties": False,
+            "maxProperties": MAX_BIASES,
+        },
+        {
+            "type": "object",
+            "propertyNames": {"maxLength": MAX_LENGTH},
+            "additionalProperties": AMOUNT,
+            "maxProperties": MAX_TEXTS,
+        },
+        {"type": "array", "items": PAIR, "maxItems": MAX_BIASES},
+    ]
+}
+
+
+async def resolved(biases: Sequence[Bias], resolver: Resolver) -> tuple[tuple[int, float], ...]:
+    """A text's bias is that of each of its tokens. Raises what an Exchange raises."""
+    known: list[tuple[int, float]] = []
+    for token, bias in biases:
+        tokens = [token] if isinstance(token, int) else await resolver.tokens_of(token, is_first=False)
+        known += [(each, bias) for each in tokens]
+    return tuple(known)
+
 
 def as_biases(value: Any) -> tuple[Bias, ...]:
     """[[token or text, bias], …], or OpenAI's object, whose keys are texts where they are no numbers."""
     if isinstance(value, dict):
-        pairs = [(int(key) if key.isascii() and key.isdigit() else key, bias) for key, bias in value.items()]
+        pairs = [(int(key) if re.fullmatch(NUMBER, key) else key, bias) for key, bias in value.items()]
     elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         pairs = [(token, bias) for token, bias in value]
     else:
@@ -26,6 +64,7 @@ def as_biases(value: Any) -> tuple[Bias, ...]:
 
 
 def _token(token: Any) -> int | str:
+    token = whole(token)
     if isinstance(token, str) and len(token) <= MAX_LENGTH:
         return text(token)
     if type(token) is int and 0 <= token <= MAX_INT:

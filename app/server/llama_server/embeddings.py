@@ -1,19 +1,20 @@
 """POST /embedding and /embeddings, which are not OpenAI's: a list, each with its vectors in a list."""
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, model_validator
 
+from app.server.core.conditions import exactly_one
 from app.server.core.fields import Fields, Refused
+from app.server.core.prompts import Prompts
+from app.server.core.resolved import Resolver
 from app.server.core.switchboard import Switchboard
-from app.server.core.vectors import MAX_TEXTS, as_numbers, vectors
-from app.server.llama_server.fields import Model
-from app.server.llama_server.prompt import SCHEMA, Mixed, Prompts, as_prompts
-from app.server.llama_server.resolved import Resolver
+from app.server.core.vectors import as_numbers, vectors
+from app.server.llama_server.fields import Model, PromptField
 from backends.embedding import Embed, Embedded
 
-Inputs = Annotated[Any, PlainValidator(as_prompts), WithJsonSchema(SCHEMA)]
+ONE_INPUT = exactly_one(("content", "input"), {"type": ["string", "array", "object"]})
 
 
 class EmbeddingRequest(Fields):
@@ -23,8 +24,10 @@ class EmbeddingRequest(Fields):
         "encoding_format": Refused("vectors are lists of numbers here; /v1/embeddings has base64", ("float",)),
     }
 
-    content: Inputs | None = None
-    input: Inputs | None = None
+    model_config = ConfigDict(json_schema_extra=ONE_INPUT)
+
+    content: PromptField | None = None
+    input: PromptField | None = None
     model: Model | None = None
 
     @property
@@ -47,8 +50,7 @@ def embedding_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/embedding")
     async def embed(body: EmbeddingRequest, request: Request) -> list[dict[str, Any]]:
         resolver = Resolver(request, switchboard, body.model)
-        given = body.prompts.prompts[:MAX_TEXTS]
-        texts = [await resolver.prompt(each) if isinstance(each, Mixed) else each for each in given]
+        texts = [await resolver.prompt(each) for each in body.prompts.prompts]
         _, made = await vectors(request, switchboard, body.model, Embed(tuple(texts)))
         assert isinstance(made, Embedded)
         return [{"index": at, "embedding": [each]} for at, each in enumerate(as_numbers(made))]

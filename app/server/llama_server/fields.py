@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
+from app.server.core.conditions import exactly_one
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
+from app.server.core.prompts import as_prompts
+from app.server.core.prompts import schema as prompts_schema
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, MAX_MODEL, Prompt, TextFields
 from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS
+from app.server.llama_server.biases import SCHEMA as BIAS_SCHEMA
 from app.server.llama_server.biases import Bias, as_biases
-from app.server.llama_server.prompt import SCHEMA, as_prompts
 from app.server.llama_server.settings import SAMPLERS
 from app.server.openai.messages import ChatMessage, messages
 from app.server.openai.tools import Object, OfferedTool
@@ -21,17 +25,16 @@ MAX_MESSAGES = 10_000
 MAX_RESPONSE_FIELDS, MAX_FIELD_NAME = 64, 128
 MAX_FILES = 64
 MAX_MILLISECONDS = 24 * 3600 * 1000
+MAX_PROMPTS = 128
 MAX_REQUESTS = 128  # prompts times completions
 
 Text = Annotated[str, AfterValidator(text)]
 Model = Annotated[Text, Field(max_length=MAX_MODEL)]
 FieldName = Annotated[Text, Field(min_length=1, max_length=MAX_FIELD_NAME)]
-BIAS_SCHEMA = {
-    "anyOf": [
-        {"type": "object", "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}},
-        {"type": "array", "items": {"type": "array"}},
-    ]
-}
+
+PromptField = Annotated[
+    Any, PlainValidator(partial(as_prompts, most=MAX_PROMPTS)), WithJsonSchema(prompts_schema(MAX_PROMPTS))
+]
 
 OTHERS = {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}  # not in its documentation
 DONE = {"n_cmpl", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
@@ -90,7 +93,7 @@ class AnswerFields(TextFields):
 
 
 class CompletionRequest(AnswerFields):
-    prompt: Annotated[Any, PlainValidator(as_prompts), WithJsonSchema(SCHEMA)]
+    prompt: PromptField
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
@@ -117,6 +120,8 @@ class InfillRequest(AnswerFields):
 
 class TokenizeRequest(Fields):
     """llama-server's content, or vLLM's prompt; lm-eval asks in the second way."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one(("content", "prompt"), {"type": "string"}))
 
     content: Text | None = None
     prompt: Text | None = None

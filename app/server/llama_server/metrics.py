@@ -72,8 +72,8 @@ def _ours(counters: Counters, engines: Sequence[EngineHandle]) -> list[Metric]:
         ("prompt_tokens_total", "Prompt tokens that were decoded for them.", "prompt_n"),
         ("cached_tokens_total", "Prompt tokens that the prompt cache held.", "cache_n"),
         ("answer_tokens_total", "Tokens of these answers.", "predicted_n"),
-        ("draft_tokens_total", "Tokens that were guessed.", "draft_n"),
-        ("draft_accepted_total", "Guesses that held.", "draft_accepted_n"),
+        ("draft_tokens_total", "Draft tokens.", "draft_n"),
+        ("draft_accepted_total", "Draft tokens accepted.", "draft_accepted_n"),
     ]
     seen = [(each.name, each.snapshot.stats) for each in engines if each.snapshot.stats]
     return [

@@ -11,7 +11,9 @@ from starlette.responses import Response
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.infill import refused_by_name
 from app.server.core.reading import read
+from app.server.core.resolved import Resolver
 from app.server.core.switchboard import Switchboard
+from app.server.llama_server.biases import resolved
 from app.server.llama_server.fields import (
     AnswerFields,
     CompletionRequest,
@@ -20,7 +22,6 @@ from app.server.llama_server.fields import (
     TemplateRequest,
     TokenizeRequest,
 )
-from app.server.llama_server.resolved import Resolver
 from app.server.llama_server.words import CompletionWords
 from app.server.openai.chat import ChatRequest
 from app.server.openai.messages import messages
@@ -33,7 +34,7 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
     async def answered(
         request: Request, body: AnswerFields, prompts: Sequence[str | tuple[int, ...] | Infill], are_several: bool
     ) -> Response:
-        biases = await Resolver(request, switchboard, body.model).biases(body.biases)
+        biases = await resolved(body.biases, Resolver(request, switchboard, body.model))
         wanted = [body.wanted(each, biases) for each in prompts]
         words = partial(
             CompletionWords,

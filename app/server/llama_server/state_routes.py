@@ -1,8 +1,9 @@
 """llama-server's routes that tell how a loaded model stands, and those that would change it, which are refused."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field
 from starlette.responses import Response
 
 from app.inference.engine_handle import EngineHandle
@@ -14,6 +15,7 @@ from backends.protocol import Ready
 
 NO_SLOT = "Every place for an answer is taken. Try again in a moment."
 SAVES = "Slots are not saved and restored by hand: Slipstream keeps the prompts of every conversation by itself."
+Scales = Annotated[list[AdapterScale], Field(max_length=MAX_ADAPTERS)]
 ADAPTERS = "Scales hold for one request at a time: send them as its “lora”, or load the model with others (--lora)."
 READ_ONLY = "Properties are read here; they are set when a model is loaded."
 
@@ -52,10 +54,10 @@ def state_router(switchboard: Switchboard) -> APIRouter:
         return props.adapters((await found(model))[1])
 
     @router.post("/lora-adapters")
-    async def set_adapters(body: list[AdapterScale], model: str | None = None) -> dict[str, bool]:
+    async def set_adapters(body: Scales, model: str | None = None) -> dict[str, bool]:
         """What is so already may be said; another scale for everybody is refused."""
         loaded = {place: adapter.scale for place, adapter in enumerate((await found(model))[1].adapters)}
-        wanted = dict.fromkeys(loaded, 0.0) | {each.id: each.scale for each in body[:MAX_ADAPTERS]}
+        wanted = dict.fromkeys(loaded, 0.0) | {each.id: each.scale for each in body}
         if unknown := sorted(set(wanted) - set(loaded)):
             raise Refusal(400, f"id: the model was loaded without an adapter {unknown[0]}.", param="id")
         if wanted != loaded:

@@ -53,11 +53,10 @@ class Feed:
         self._lock = threading.Lock()  # what comes on many threads is one wake-up of the loop
         self._heard: dict[object, News] = {}
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._inboxes) >= MAX_READERS
-
-    def open(self) -> Inbox:
+    def open(self) -> Inbox | None:
+        """None: there are as many readers as there may be."""
+        if len(self._inboxes) >= MAX_READERS:
+            return None
         inbox = Inbox()
         self._inboxes.add(inbox)
         if self._leave is None:

@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.server.core.calls import CallBook
+from app.server.core.calls import CALL, CallBook, LiveRequest
+from app.server.core.client import CLIENT, Client
 from app.server.core.refusal import Refusal
 from app.server.core.switchboard import Switchboard
 from app.server.core.threads import in_thread
@@ -18,7 +19,6 @@ from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, Mod
 from app.server.native.shapes import Cards, Engine, Jobs, JobShape, Models, News, Requests, Totals
 
 PREFIX = "/api/slipstream"
-READERS = "Too many programs read the events. Close one, or try again later."
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events: engine, job, requests, end.", "content": {"text/event-stream": {}}}
 }
@@ -77,13 +77,15 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
 
     @router.get("/requests")
     async def requests() -> Requests:
-        return Requests(book.live(), book.callers(), book.logged())
+        """Those of the key that asks; without one, where none is needed, those of all."""
+        return _seen_by(CLIENT.get(), book)
 
     @router.post("/requests/stop")
     async def stop(body: IdRequest) -> Requests:
-        if not book.stop(body.id):
+        """One of those that /requests tells of."""
+        if not book.stop(body.id, CLIENT.get()):
             raise Refusal(404, f"No request {body.id} is being answered. It may be over by now.", param="id")
-        return Requests(book.live(), book.callers(), book.logged())
+        return _seen_by(CLIENT.get(), book)
 
     @router.get("/stats")
     async def stats() -> Totals:
@@ -91,11 +93,18 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
 
     @router.get("/events", responses=STREAM, response_class=Response)
     async def events() -> Response:
-        if feed.is_full:
-            raise Refusal(503, READERS, headers={"Retry-After": "10"})
-        return NewsStream(feed, await in_thread(partial(_all, control)), book.live)
+        return NewsStream(feed, partial(_all, control), partial(_live_for, CLIENT.get(), book), CALL.get())
 
     return router
+
+
+def _seen_by(client: Client, book: CallBook) -> Requests:
+    callers = [each for each in book.callers() if client.may_see(each.key)]
+    return Requests(_live_for(client, book), callers, [each for each in book.logged() if client.may_see(each.key)])
+
+
+def _live_for(client: Client, book: CallBook) -> list[LiveRequest]:
+    return [each for each in book.live() if client.may_see(each.key)]
 
 
 def _all(control: Control) -> list[News]:

@@ -87,7 +87,7 @@ def keeping_router(switchboard: Switchboard) -> APIRouter:
     for what, why in NOT_HERE.items():
         path = "/api/blobs/{digest}" if what == "blobs" else f"/api/{what}"
         router.add_api_route(path, _refusing(what, why), methods=["POST"], include_in_schema=False)
-    router.add_api_route("/api/blobs/{digest}", _refusing("blobs", NOT_HERE["blobs"]), methods=["HEAD"])
+    router.add_api_route("/api/blobs/{digest}", _refusing("blobs", NOT_HERE["blobs"]), include_in_schema=False)
     return router
 
 

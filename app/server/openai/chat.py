@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Request
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice, first_call_only
+from app.server.core.conditions import needs
 from app.server.core.fields import Refused, Whole
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
@@ -43,6 +44,8 @@ MAX_MESSAGES = 10_000
 
 
 class ChatRequest(TextFields):
+    model_config = ConfigDict(json_schema_extra=needs("top_logprobs", "logprobs", True))
+
     ignored = IGNORED | {"prediction"}  # it would only make the answer come sooner
     refused = REFUSED | {
         "audio": Refused("answers are texts; there is no speech"),

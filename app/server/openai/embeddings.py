@@ -6,27 +6,22 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
-from app.server.core.prompt import TOKENS_SCHEMA, as_prompt, is_tokens
+from app.server.core.prompts import Prompts, as_prompts, schema
+from app.server.core.resolved import Resolver
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
 from app.server.core.vectors import MAX_TEXTS, as_base64, as_numbers, vectors, written
 from backends.embedding import Embed, Embedded
 
 
-def _inputs(value: Any) -> tuple[str | tuple[int, ...], ...]:
-    """A string, token ids, or a list of either. An empty text is refused, as OpenAI does."""
-    several = value if isinstance(value, list) and not is_tokens(value) else [value]
-    if not 1 <= len(several) <= MAX_TEXTS:
-        raise ValueError(f"from 1 to {MAX_TEXTS} inputs are expected")
-    inputs = tuple(map(as_prompt, several))
-    if not all(inputs):
+def _inputs(value: Any) -> Prompts:
+    """OpenAI's texts and token ids, and what llama-server takes beside them. OpenAI refuses an empty text, too."""
+    inputs = as_prompts(value, MAX_TEXTS, has_contents=True)
+    if not all(inputs.prompts):
         raise ValueError("an input is empty")
     return inputs
 
 
-ONE_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, TOKENS_SCHEMA]}
-SEVERAL_SCHEMA = {"type": "array", "items": ONE_SCHEMA, "minItems": 1, "maxItems": MAX_TEXTS}
-INPUT_SCHEMA = {"anyOf": [*ONE_SCHEMA["anyOf"], SEVERAL_SCHEMA]}
 Model = Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
 
 
@@ -37,7 +32,7 @@ class EmbeddingsRequest(Fields):
         "content": Refused("texts are called input here"),
     }
 
-    input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(INPUT_SCHEMA)]
+    input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(schema(MAX_TEXTS, has_contents=True))]
     model: Model | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Whole | None = Field(None, ge=1, le=MAX_INT)
@@ -48,7 +43,9 @@ def embeddings_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/embeddings")
     async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
-        wanted = Embed(body.input, dimensions=body.dimensions)
+        resolver = Resolver(request, switchboard, body.model)
+        inputs = [await resolver.prompt(each) for each in body.input.prompts]
+        wanted = Embed(tuple(inputs), dimensions=body.dimensions)
         name, made = await vectors(request, switchboard, body.model, wanted)
         assert isinstance(made, Embedded)
 

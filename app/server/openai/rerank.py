@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
+from app.server.core.conditions import exactly_one
 from app.server.core.fields import MAX_INT, Fields, Whole, text
 from app.server.core.switchboard import Switchboard
 from app.server.core.vectors import MAX_TEXTS, vectors
@@ -35,6 +36,8 @@ Documents = Annotated[Any, PlainValidator(_documents), WithJsonSchema(DOCUMENTS_
 
 
 class RerankRequest(Fields):
+    model_config = ConfigDict(json_schema_extra=exactly_one(("documents", "texts"), {"type": "array"}))
+
     query: Annotated[str, PlainValidator(_text), WithJsonSchema(ONE_SCHEMA)]
     documents: Documents | None = None
     texts: Documents | None = Field(None, description="the documents, as Hugging Face's servers name them")

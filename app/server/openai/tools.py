@@ -49,5 +49,14 @@ def as_choice(value: Any) -> ToolChoice:
     return chosen(name, is_parallel=True)
 
 
-CHOICE_SCHEMA = {"anyOf": [{"enum": [str(each) for each in Calling]}, {"type": "object"}]}
+CALLINGS = {"enum": [str(each) for each in Calling]}
+A_NAME = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+KIND = {"type": {"const": "function"}}
+NAMED = {"type": "object", "properties": {**KIND, "function": A_NAME}, "required": ["function"]}
+OF_FUNCTIONS = {
+    "type": "object",
+    "properties": {**KIND, "name": {"type": "string"}, "function": False},
+    "required": ["name"],
+}
+CHOICE_SCHEMA = {"anyOf": [CALLINGS, NAMED, OF_FUNCTIONS]}
 Choice = Annotated[Any, PlainValidator(as_choice), WithJsonSchema(CHOICE_SCHEMA)]

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.server.core.conditions import at_least_one
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.limits import MAX_QUOTED
@@ -23,7 +24,7 @@ from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_MODEL, MAX_TOKENS
 from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
 from app.server.openai.fields import BOOKKEEPING
 from app.server.openai.tools import Object
-from app.server.responses.items import MESSAGE, REFERENCE, Item, as_items, messages
+from app.server.responses.items import MESSAGE, REFERENCE, SCHEMA, Item, as_items, messages
 from app.server.responses.tools import Choice, ChoiceField, OfferedTool
 from backends.bounds import as_name
 from backends.protocol import Generate, Grammar, Message, Overflow, Reads, Tool, ToolChoice
@@ -39,15 +40,21 @@ NEVER_THERE = frozenset(
 )
 
 Text = Annotated[str, AfterValidator(text)]
-Items = Annotated[
-    Any, PlainValidator(as_items), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]})
-]
+Items = Annotated[Any, PlainValidator(as_items), WithJsonSchema(SCHEMA)]
+
+
+HAS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"type": {"enum": ["text", "json_object"]}}},
+        {"properties": {"schema": {"type": "object"}}, "required": ["schema"]},
+    ]
+}
 
 
 class TextFormat(BaseModel):
     """{"type": "text"}, "json_object", or "json_schema" with name and schema beside it."""
 
-    model_config = ConfigDict(strict=True, populate_by_name=True)
+    model_config = ConfigDict(strict=True, populate_by_name=True, json_schema_extra=HAS_SCHEMA)
 
     type: Literal["text", "json_object", "json_schema"]
     name: Text | None = None
@@ -70,7 +77,7 @@ class TextOptions(BaseModel):
     model_config = ConfigDict(strict=True)
 
     format: TextFormat | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = Field(None, json_schema_extra={"enum": ["medium", None]})
 
     @field_validator("verbosity")
     @classmethod
@@ -97,6 +104,12 @@ class Reasoning(BaseModel):
 class ReadFields(Fields):
     """Those that say what is read, which counting has too."""
 
+    model_config = ConfigDict(
+        json_schema_extra=at_least_one(
+            {"input": {"type": ["string", "array"], "minItems": 1}, "previous_response_id": {"type": "string"}}
+        )
+    )
+
     refused = {  # noqa: RUF012
         "conversation": Refused("no conversations are kept by a name: give previous_response_id"),
         "prompt": Refused("no prompts are kept here: send instructions and input"),
@@ -105,7 +118,7 @@ class ReadFields(Fields):
     model: Annotated[Text, Field(max_length=MAX_MODEL)] | None = None
     input: Items | None = None
     instructions: Annotated[Text, Field(max_length=MAX_INSTRUCTIONS)] | None = None
-    previous_response_id: Annotated[Text, Field(max_length=256)] | None = None
+    previous_response_id: Annotated[Text, Field(min_length=1, max_length=256)] | None = None
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: ChoiceField | None = None
     parallel_tool_calls: bool | None = None
@@ -189,7 +202,9 @@ class ResponseRequest(ReadFields, SamplingFields):
         "moderation": Refused("there is no moderation"),
     }
 
-    include: list[Text] | None = Field(None, max_length=MAX_OPTIONS)
+    include: list[Text] | None = Field(
+        None, max_length=MAX_OPTIONS, json_schema_extra={"items": {"enum": [LOGPROBS, *sorted(NEVER_THERE)]}}
+    )
     max_output_tokens: Whole | None = Field(None, ge=0, le=MAX_INT)
     metadata: dict[Annotated[Text, Field(max_length=MAX_KEY)], Annotated[Text, Field(max_length=MAX_VALUE)]] | None = (
         Field(None, max_length=MAX_METADATA)

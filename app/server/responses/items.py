@@ -13,12 +13,36 @@ from backends.protocol import Message, ToolCall
 
 MAX_ITEMS = 10_000
 TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}  # part: the key of its text
-THOUGHTS = {"summary_text", "reasoning_text", "text"}
+THOUGHTS = ("summary_text", "reasoning_text", "text")
 ROLES = ("user", "assistant", "system", "developer")
 MESSAGE, CALL, RESULT = "message", "function_call", "function_call_output"
 REASONING, REFERENCE = "reasoning", "item_reference"
 
 Item = dict[str, Any]
+
+STRING, NAME = {"type": "string"}, {"type": "string", "maxLength": MAX_NAME}
+NULL = {"type": "null"}
+OWN_ID = {"id": {"anyOf": [NAME, NULL]}}
+
+
+def _object(needed: dict[str, Any], others: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"type": "object", "properties": {**(others or {}), **needed}, "required": list(needed)}
+
+
+PARTS = [_object({"type": {"const": kind}, key: STRING}) for kind, key in TEXTS.items()]
+WORDS = {"anyOf": [STRING, {"type": "array", "items": {"anyOf": PARTS}}]}
+THOUGHT = _object({"type": {"enum": list(THOUGHTS)}, "text": STRING})
+THOUGHTS_SCHEMA = {"anyOf": [NULL, {"type": "array", "items": THOUGHT}]}
+ITEMS = [
+    _object({"role": {"enum": list(ROLES)}, "content": WORDS}, {"type": {"enum": [MESSAGE, None]}, **OWN_ID}),
+    _object({"type": {"const": CALL}, "call_id": NAME, "name": NAME, "arguments": STRING}, OWN_ID),
+    _object({"type": {"const": RESULT}, "call_id": NAME, "output": WORDS}, OWN_ID),
+    _object({"type": {"const": REASONING}}, {"summary": THOUGHTS_SCHEMA, "content": THOUGHTS_SCHEMA, **OWN_ID}),
+    _object({"id": NAME}, {"type": {"enum": [REFERENCE, None]}, "role": False}),
+]
+SCHEMA: dict[str, Any] = {
+    "anyOf": [STRING, {"type": "array", "items": {"anyOf": ITEMS}, "maxItems": MAX_ITEMS}],
+}
 
 
 def new_id(prefix: str) -> str:
@@ -39,7 +63,10 @@ def as_items(value: Any) -> list[Item]:
 def _item(given: Any) -> Item:
     if not isinstance(given, dict):
         raise ValueError("each item is an object")
-    match given.get("type") or (MESSAGE if "role" in given else REFERENCE):
+    kind = given.get("type")
+    if kind is None:
+        kind = MESSAGE if "role" in given else REFERENCE
+    match kind:
         case "message":
             return _message(given)
         case "function_call":
@@ -57,7 +84,7 @@ def _item(given: Any) -> Item:
             return _known(REASONING, "rs", given) | told | {"content": _thoughts(given, "content", "reasoning_text")}
         case "item_reference":
             return {"type": REFERENCE, "id": _name(given, "id")}
-        case kind:
+        case _:
             raise not_supported(f"items of type “{as_name(str(kind), MAX_QUOTED)}” are not supported")
 
 
@@ -94,7 +121,7 @@ def _part(part: Any) -> str:
 
 
 def _thoughts(given: Item, key: str, kind: str) -> list[Item]:
-    parts = given.get(key) or []
+    parts = [] if given.get(key) is None else given[key]
     if not isinstance(parts, list) or not all(
         isinstance(part, dict) and part.get("type") in THOUGHTS for part in parts
     ):

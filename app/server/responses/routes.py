@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
+from app.server.core.client import CLIENT
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.reading import read
 from app.server.core.refusal import Refusal
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 
 def responses_router(switchboard: Switchboard) -> APIRouter:
+    """Each response is there for the key that asked for it; without a key, where none is needed, all of them are."""
     router = APIRouter()
     store = ResponseStore(switchboard.folder / FILE if switchboard.folder else None)
 
@@ -40,7 +42,7 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
         words = partial(
             ResponseWords,
             told=body.told(),
-            keep=None if body.store is False else partial(_keep, store, items),
+            keep=None if body.store is False else partial(_keep, store, items, CLIENT.get().key),
             takes_one=not wanted.tool_choice.is_parallel,
             wants_summary=bool(body.reasoning and body.reasoning.wants_summary),
             tells_progress=bool(body.return_progress),
@@ -63,7 +65,7 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
 
     @router.delete("/v1/responses/{response_id}")
     async def delete_response(response_id: str) -> dict[str, Any]:
-        if not await _asked(partial(store.delete, response_id)):
+        if not await _asked(partial(store.delete, response_id, CLIENT.get())):
             raise _not_found(response_id)
         return {"id": response_id, "object": "response", "deleted": True}
 
@@ -96,7 +98,7 @@ async def _conversation(store: ResponseStore, body: ReadFields) -> tuple[Sequenc
             message = f"Previous response with id “{as_name(previous, MAX_QUOTED)}” not found."
             raise Refusal(400, message, param="previous_response_id", code="previous_response_not_found")
         history = found
-    referred = {id_: await _asked(partial(store.item, id_)) for id_ in dict.fromkeys(body.references)}
+    referred = {id_: await _asked(partial(store.item, id_, CLIENT.get())) for id_ in dict.fromkeys(body.references)}
     missing = next((id_ for id_, item in referred.items() if item is None), None)
     if missing is not None:
         raise Refusal(404, f"Item with id “{as_name(missing, MAX_QUOTED)}” not found.", param="input")
@@ -104,21 +106,21 @@ async def _conversation(store: ResponseStore, body: ReadFields) -> tuple[Sequenc
     return history, [item for item in items if item is not None]
 
 
-def _keep(store: ResponseStore, items: list[Item], response: dict[str, Any]) -> None:
-    store.remember(Kept(items, response))
+def _keep(store: ResponseStore, items: list[Item], key: str | None, response: dict[str, Any]) -> None:
+    store.remember(Kept(items, response, key))
     with suppress(RuntimeError):  # the system has no thread left: it is saved with the next one
         start_thread(store.save)
 
 
 async def _kept(store: ResponseStore, id_: str) -> Kept:
-    kept = await _asked(partial(store.get, id_))
+    kept = await _asked(partial(store.get, id_, CLIENT.get()))
     if kept is None:
         raise _not_found(id_)
     return kept
 
 
 async def _history(store: ResponseStore, id_: str) -> list[Item] | None:
-    return await _asked(partial(store.history, id_))
+    return await _asked(partial(store.history, id_, CLIENT.get()))
 
 
 def _asked(question: Callable[[], T]) -> Awaitable[T]:

@@ -1,42 +1,57 @@
-"""Responses that were answered, so that the next may go on from them: in a SQLite file for their owner's eyes alone,
-bounded in number, bytes and age. What is deleted is overwritten with zeros."""
+"""Responses that were answered, so that the next may go on from them: in a SQLite file for the eyes of this machine's
+person alone, bounded in number, bytes and age. Each belongs to the key that asked for it, and is not there for another.
+What is deleted is overwritten with zeros."""
 
 import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from app.server.core.client import OWNER, Client
 from app.server.responses.items import CALL, Item, as_items
 from app.server.responses.output_items import COMPLETED
 from app.whole_file import changing_file
 from backends.ownership.private import make_private_file
 
-VERSION = 1
-SCHEMA = """
+# one entry per version, compared word for word: a released entry is never edited, a change is a new one
+MIGRATIONS = (
+    """
 CREATE TABLE responses (
     id TEXT PRIMARY KEY, used INTEGER NOT NULL, bytes INTEGER NOT NULL, input TEXT NOT NULL, response TEXT NOT NULL
 );
 CREATE TABLE items (id TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
-"""
+""",
+    """
+ALTER TABLE responses ADD COLUMN key TEXT;
+""",
+)
+SCRIPTS = {version: "".join(MIGRATIONS[:version]) for version in range(1, len(MIGRATIONS) + 1)}
 SECONDS = 5.0  # to wait for another process that writes
 MAX_RESPONSES, MAX_BYTES, MAX_AGE = 2000, 64 << 20, 30 * 24 * 3600
 MAX_UNSAVED = 64  # that are remembered where the disk takes none
 MAX_HISTORY = 8 << 20  # characters of a conversation: as much as the body of a request
+# the newest of each key stay, then the second of each: none crowds out what others have kept
 EVICT = """
 DELETE FROM responses WHERE used < ? OR id IN (
     SELECT id FROM (
-        SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS held
-        FROM responses WINDOW newest AS (ORDER BY used DESC, rowid DESC)
-    ) WHERE place > ? OR held > ?
+        SELECT id, row_number() OVER (ORDER BY place, used DESC, age DESC) AS number,
+            sum(bytes) OVER (ORDER BY held, used DESC, age DESC) AS total
+        FROM (
+            SELECT id, used, bytes, rowid AS age, row_number() OVER own AS place, sum(bytes) OVER own AS held
+            FROM responses WINDOW own AS (PARTITION BY key ORDER BY used DESC, rowid DESC)
+        )
+    ) WHERE number > ? OR total > ?
 )
 """
+SEEN = "WHERE id = ? AND (? OR key = ?)"
 FORGET_ITEMS = "DELETE FROM items WHERE response NOT IN (SELECT id FROM responses)"
 
 log = logging.getLogger(__name__)
@@ -44,10 +59,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """input: its own items, without those of the responses before."""
+    """input: its own items, without those of the responses before. key: whose it is, by name; None: nobody was asked
+    for one."""
 
     input: list[Item]
     response: dict[str, Any]
+    key: str | None = None
 
     @property
     def id(self) -> str:
@@ -74,7 +91,8 @@ class Bounds:
 
 @dataclass(slots=True)
 class ResponseStore:
-    """Its methods block, and may be called on any thread. path None: in memory, as long as this object lives.
+    """Its methods block, and may be called on any thread. path None: in memory, as long as this object lives. `by` says
+    who asks: what is another's is not there.
 
     Under a lock: what is not saved yet must be found by whoever asks for it, and deleted with the rest. Between two
     changes nothing is open: another process may have the same file.
@@ -107,61 +125,64 @@ class ResponseStore:
             for kept in waiting:
                 self._unsaved.pop(kept.id, None)
 
-    def get(self, id_: str) -> Kept | None:
-        return self._read(id_, touches=False)
+    def get(self, id_: str, by: Client = OWNER) -> Kept | None:
+        if waiting := self._waiting(by, id_):
+            return waiting
+        with self._lock, self._reading() as database:
+            return self._found(database, by, id_)
 
-    def delete(self, id_: str) -> bool:
+    def delete(self, id_: str, by: Client = OWNER) -> bool:
         """False when there is none. Raises Unreadable when it could not be deleted."""
         with self._lock:
-            was_unsaved = self._unsaved.pop(id_, None) is not None
+            unsaved = self._unsaved.get(id_)
+            was_unsaved = unsaved is not None and by.may_see(unsaved.key)
+            if was_unsaved:
+                self._unsaved.pop(id_, None)
             try:
                 with self._changing() as database:
-                    was_kept = database.execute("DELETE FROM responses WHERE id = ?", (id_,)).rowcount > 0
+                    was_kept = database.execute(f"DELETE FROM responses {SEEN}", _seen(id_, by)).rowcount > 0
                     database.execute(FORGET_ITEMS)
             except (sqlite3.Error, OSError) as error:
                 log.warning("a response cannot be deleted: %s", error)
                 raise Unreadable from error
             return was_unsaved or was_kept
 
-    def history(self, id_: str) -> list[Item] | None:
+    def history(self, id_: str, by: Client = OWNER) -> list[Item] | None:
         """Of this one and all before it, the inputs and what was answered. None: one of them is not there any more.
 
         Raises TooLong."""
-        turns: list[list[Item]] = []
-        length, seen = 0, set()
-        next_: str | None = id_
-        while next_ is not None:
-            kept = None if next_ in seen else self._read(next_, touches=True)
-            if kept is None:
-                return None
-            seen.add(next_)
-            turn = [*kept.input, *kept.answered]
-            length += len(json.dumps(turn, ensure_ascii=False))
-            if length > MAX_HISTORY:
-                raise TooLong
-            turns.append(turn)
-            next_ = kept.previous
-        return [item for turn in reversed(turns) for item in turn]
+        conversation = _Conversation()
+        missing = conversation.follow(id_, partial(self._waiting, by))
+        if missing is not None:
+            with self._lock, self._reading() as database:
+                missing = conversation.follow(missing, partial(self._found, database, by))
+                if database:
+                    _touch(database, conversation.ids)
+        return conversation.items() if missing is None else None
 
-    def item(self, id_: str) -> Item | None:
+    def item(self, id_: str, by: Client = OWNER) -> Item | None:
         """One that was answered, by its own id."""
         for kept in list(self._unsaved.values()):
-            if found := _item(kept, id_):
+            if by.may_see(kept.key) and (found := _item(kept, id_)):
                 return found
         with self._lock, self._reading() as database:
             row = database.execute("SELECT response FROM items WHERE id = ?", (id_,)).fetchone() if database else None
-        kept_with = self._read(row[0], touches=True) if row and isinstance(row[0], str) else None
-        return _item(kept_with, id_) if kept_with else None
+            holder = self._found(database, by, row[0]) if row and isinstance(row[0], str) else None
+            if holder and database:
+                _touch(database, {holder.id})
+        return _item(holder, id_) if holder else None
 
-    def _read(self, id_: str, touches: bool) -> Kept | None:
-        if unsaved := self._unsaved.get(id_):
-            return unsaved
-        with self._lock, self._reading() as database:
-            if database is None:
-                return None
-            row = database.execute("SELECT input, response FROM responses WHERE id = ?", (id_,)).fetchone()
-            if row and touches:
-                database.execute("UPDATE responses SET used = ? WHERE id = ?", (int(time.time()), id_))
+    def _waiting(self, by: Client, id_: str) -> Kept | None:
+        """To be saved."""
+        kept = self._unsaved.get(id_)
+        return kept if kept and by.may_see(kept.key) else None
+
+    def _found(self, database: sqlite3.Connection | None, by: Client, id_: str) -> Kept | None:
+        if waiting := self._waiting(by, id_):
+            return waiting
+        if database is None:
+            return None
+        row = database.execute(f"SELECT input, response, key FROM responses {SEEN}", _seen(id_, by)).fetchone()
         return _kept(*row) if row else None
 
     @contextmanager
@@ -200,6 +221,30 @@ class ResponseStore:
             return _open(self.path)
 
 
+@dataclass(slots=True)
+class _Conversation:
+    """Turns from its end to its beginning, as far as they are found."""
+
+    ids: set[str] = field(default_factory=set)
+    _turns: list[list[Item]] = field(default_factory=list)
+    _length: int = 0
+
+    def follow(self, id_: str | None, find: Callable[[str], Kept | None]) -> str | None:
+        """Take this one and all before it. The first that is not found; None: all are. Raises TooLong."""
+        while id_ is not None and id_ not in self.ids and (kept := find(id_)):
+            self.ids.add(id_)
+            turn = [*kept.input, *kept.answered]
+            self._turns.append(turn)
+            self._length += len(json.dumps(turn, ensure_ascii=False))
+            if self._length > MAX_HISTORY:
+                raise TooLong
+            id_ = kept.previous
+        return id_
+
+    def items(self) -> list[Item]:
+        return [item for turn in reversed(self._turns) for item in turn]
+
+
 class TooLong(Exception):
     """A conversation of more than MAX_HISTORY characters."""
 
@@ -216,8 +261,8 @@ def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=SECONDS)
     try:
         database.execute("PRAGMA secure_delete = ON")
-        if not check_schema(database, {VERSION: SCHEMA}):
-            _make(database)
+        check_schema(database, SCRIPTS)
+        _migrate(database)
     except BaseException:
         database.close()
         raise
@@ -226,19 +271,21 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _made_in_memory() -> sqlite3.Connection:
     database = sqlite3.connect(":memory:", check_same_thread=False)
-    _make(database)
+    _migrate(database)
     return database
 
 
-def _make(database: sqlite3.Connection) -> None:
-    database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+def _migrate(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
 
 def _insert(database: sqlite3.Connection, kept: Kept) -> None:
     given, response = (json.dumps(value, ensure_ascii=False) for value in (kept.input, kept.response))
     num_bytes = len(given.encode()) + len(response.encode())
-    row = (kept.id, int(time.time()), num_bytes, given, response)
-    database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?)", row)
+    row = (kept.id, int(time.time()), num_bytes, given, response, kept.key)
+    database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?)", row)
     ids = [(item["id"], kept.id) for item in kept.answered]
     database.executemany("INSERT OR REPLACE INTO items VALUES (?, ?)", ids)
 
@@ -248,12 +295,21 @@ def _evict(database: sqlite3.Connection, bounds: Bounds) -> None:
     database.execute(FORGET_ITEMS)
 
 
-def _kept(given: object, response: object) -> Kept | None:
+def _touch(database: sqlite3.Connection, ids: Collection[str]) -> None:
+    """They are gone on from: once for all of a conversation, because each change waits for the disk."""
+    database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(int(time.time()), id_) for id_ in ids])
+
+
+def _seen(id_: str, by: Client) -> tuple[str, bool, str | None]:
+    return id_, by.is_owner, by.key
+
+
+def _kept(given: object, response: object, key: object) -> Kept | None:
     """None for what `save` cannot have written."""
-    if not isinstance(given, str) or not isinstance(response, str):
+    if not isinstance(given, str) or not isinstance(response, str) or not isinstance(key, str | None):
         return None
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        kept = Kept(as_items(json.loads(given)), json.loads(response))
+        kept = Kept(as_items(json.loads(given)), json.loads(response), key)
         if kept.id and kept.answered is not None:
             return kept
     return None

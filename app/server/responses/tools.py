@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.fields import not_supported
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.tools import MAX_TOOLS, chosen
-from app.server.openai.tools import CHOICE_SCHEMA, Function
+from app.server.openai.tools import CALLINGS, Function
 from backends.bounds import as_name
 from backends.protocol import AS_IT_LIKES, Calling, ToolChoice
 
 
 class OfferedTool(Function):
+    model_config = ConfigDict(
+        json_schema_extra={"properties": {"type": {"const": "function"}}, "required": ["type", "name"]}
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_those_of_its_makers(cls, given: Any) -> Any:
@@ -71,4 +75,18 @@ def _name(value: Any) -> str:
     return name
 
 
-ChoiceField = Annotated[Any, PlainValidator(_choice), WithJsonSchema(CHOICE_SCHEMA)]
+NAMED = {
+    "type": "object",
+    "properties": {"type": {"const": "function"}, "name": {"type": "string"}},
+    "required": ["type", "name"],
+}
+ALLOWED = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "allowed_tools"},
+        "mode": {"enum": ["auto", "required"]},
+        "tools": {"type": "array", "items": NAMED, "minItems": 1, "maxItems": MAX_TOOLS},
+    },
+    "required": ["type", "mode", "tools"],
+}
+ChoiceField = Annotated[Any, PlainValidator(_choice), WithJsonSchema({"anyOf": [CALLINGS, NAMED, ALLOWED]})]

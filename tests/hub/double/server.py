@@ -16,9 +16,9 @@ from tests.hub.double.files import Files
 from tests.hub.double.http import Cut, Request, Response, Seen, ranged, read_request, send
 from tests.hub.double.metadata import Metadata, error
 from tests.hub.double.repo import HubRepo
+from tests.patience import PATIENCE as SECONDS
 
 HOST = "127.0.0.1"
-SECONDS = 20.0
 HARMLESS = Fault()
 
 

@@ -1,13 +1,10 @@
-"""What only the model's vocabulary can tell of a request: the tokens of its mixed prompts and of biased texts."""
-
-from collections.abc import Sequence
+"""What only the model's vocabulary can tell of a request: the tokens of texts within its prompts, and beside them."""
 
 from fastapi import Request
 
+from app.server.core.prompts import Mixed, OnePrompt
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
-from app.server.llama_server.biases import Bias
-from app.server.llama_server.prompt import Mixed, OnePrompt
 from backends.protocol import Generate, Reads
 
 
@@ -26,18 +23,11 @@ class Resolver:
         tokens: list[int] = []
         for piece in prompt.pieces:
             is_first = not tokens
-            tokens += [piece] if isinstance(piece, int) else await self._tokens(piece, is_first)
+            tokens += [piece] if isinstance(piece, int) else await self.tokens_of(piece, is_first)
         return tuple(tokens)
 
-    async def biases(self, biases: Sequence[Bias]) -> tuple[tuple[int, float], ...]:
-        """A text's bias is that of each of its tokens."""
-        known: list[tuple[int, float]] = []
-        for token, bias in biases:
-            tokens = [token] if isinstance(token, int) else await self._tokens(token, is_first=False)
-            known += [(each, bias) for each in tokens]
-        return tuple(known)
-
-    async def _tokens(self, text: str, is_first: bool) -> list[int]:
+    async def tokens_of(self, text: str, is_first: bool) -> list[int]:
+        """is_first: with those that begin every prompt."""
         if not text:
             return []
         wanted = Generate(text, reads=Reads.PROMPT if is_first else Reads.BARE)

@@ -74,7 +74,8 @@ class SelfTest:
     """What the build says of itself, and the cost of a step with flash attention on the CPU over one without.
 
     waiting: the runtime whose threads wait for each other. turn_seconds: of a thread that spins, None where its turns
-    are not counted. waiting_problem: why the engine cannot choose how they wait; empty where it can.
+    are not counted. waiting_problem: why the engine cannot choose how they wait; empty where it can. wake_seconds:
+    until one that slept has taken part in something, None where that was not measured.
     """
 
     system_info: str
@@ -82,6 +83,7 @@ class SelfTest:
     waiting: str = ""
     turn_seconds: float | None = None
     waiting_problem: str = ""
+    wake_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from backends.child import SPINS, SelfTest
 from backends.protocol import EngineOptions
 from backends.regular_file import read_regular
 
-SPIN_SECONDS = 0.00005
+WAKE_SECONDS = 0.0001  # of a thread, where that is not known; in a virtual machine twice what it is outside of one
+LEAST_WAKE, MOST_WAKE = 0.00002, 0.0002  # believed: on a busy machine it is measured longer
 MAX_VERDICT, MAX_COST = 1 << 20, 1e6
 SELF_TEST = "backends.llama.selftest:run"
 SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
@@ -37,17 +38,20 @@ class Verdict:
     flash_cost: float  # of a step with flash attention on the CPU, over one without
     turn_seconds: float | None = None  # of a thread that spins at a barrier, where the runtime counts turns
     waiting_problem: str = ""  # why the engine cannot choose how its threads wait
+    wake_seconds: float | None = None  # of a thread that sleeps at a barrier
 
     @property
     def spins(self) -> int | None:
-        """Turns before a thread sleeps: about as long as waking it takes."""
-        return round(SPIN_SECONDS / self.turn_seconds) if self.turn_seconds else None
+        """Turns before a thread sleeps: twice as long as waking it takes, which is most of what either can cost."""
+        wake = min(max(self.wake_seconds or WAKE_SECONDS, LEAST_WAKE), MOST_WAKE)
+        return round(2 * wake / self.turn_seconds) if self.turn_seconds else None
 
     @property
     def is_sound(self) -> bool:
-        is_turn = self.turn_seconds is None or (type(self.turn_seconds) is float and 0 < self.turn_seconds < 1)
+        is_turn, is_wake = _is_time(self.turn_seconds), _is_time(self.wake_seconds)
         is_cost = type(self.flash_cost) is float and 0 < self.flash_cost < MAX_COST
-        return type(self.extra_buffer_types) is bool and is_cost and is_turn and type(self.waiting_problem) is str
+        is_problem = type(self.waiting_problem) is str
+        return type(self.extra_buffer_types) is bool and is_cost and is_turn and is_wake and is_problem
 
 
 class Preflight:
@@ -102,7 +106,8 @@ class Preflight:
             extra_buffer_types=extra_buffer_types,
         )
         assert isinstance(result, SelfTest)
-        return Verdict(extra_buffer_types, result.flash_cost, result.turn_seconds, result.waiting_problem)
+        problem = result.waiting_problem
+        return Verdict(extra_buffer_types, result.flash_cost, result.turn_seconds, problem, result.wake_seconds)
 
     def _read(self, key: str) -> Verdict | None:
         try:
@@ -119,6 +124,10 @@ class Preflight:
             replace_file(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
         except OSError as fault:
             _log.warning("%s could not be written: %s", self._verdict_file, fault)
+
+
+def _is_time(seconds: float | None) -> bool:
+    return seconds is None or (type(seconds) is float and 0 < seconds < 1)
 
 
 def _build_key() -> str:

@@ -36,10 +36,13 @@ class Engine:
         options: EngineOptions,
         store: StateStore | None = None,
         tell: Callable[[News], None] = _to_nobody,
+        tell_again: Callable[[Again], None] | None = None,
     ):
+        """tell_again: of what may wait for the next of its kind; None: it is told as all else."""
         self.model = model
         self._store = store
         self._tell = tell
+        self._tell_again = tell_again or tell
         self._idle_seconds = options.kv_idle_seconds
         self._stepped = perf_counter()
         own_adapters = tuple(adapter.scale for adapter in model.ready.adapters)
@@ -116,7 +119,7 @@ class Engine:
             return
         now = perf_counter()
         if again and self._steady.accept(sampled):
-            self._tell(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
+            self._tell_again(Again(self._steady.uids, sampled, now, now - decode_begin, now - begin))
             if self._steady.teaches:
                 self._learn_cost(again, now - decode_begin)
         else:

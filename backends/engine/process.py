@@ -86,7 +86,7 @@ def _serve(receiver: Receiver, sender: Sender, heartbeat: Heartbeat, load: Load,
         store = open_store(options, model.state_key(), model.runner.can_cut_saved, receiver.notes.put)
         teller = Teller(model, lambda uid: receiver.notes.put(Stopped(uid)))
         sender.begin(teller.events)
-        engine = Engine(model, options, store, sender.tell)
+        engine = Engine(model, options, store, sender.tell, sender.tell_again)
     receiver.begin(model)
     sender.send(model.ready if store.note is None else replace(model.ready, notes=(*model.ready.notes, store.note)))
     gc.freeze()  # what is there now stays: no collection between two decodes need look through all of it

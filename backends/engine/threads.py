@@ -58,10 +58,17 @@ def thread_modes(most: int, can_sleep: bool) -> tuple[ThreadMode, ...]:
 class Threads:
     """Told of each step, it says in which mode the next one is computed. `now` is of any clock, in seconds."""
 
-    def __init__(self, modes: tuple[ThreadMode, ...], now: float, neighbours: Neighbours = lambda: None):
+    def __init__(
+        self,
+        modes: tuple[ThreadMode, ...],
+        now: float,
+        neighbours: Neighbours = lambda: None,
+        others: float | None = None,
+    ):
+        """others: cores that other programs use now; None: as many as `neighbours` says."""
         self._modes = modes
         self._neighbours = neighbours
-        self._others = neighbours()
+        self._others = neighbours() if others is None else others
         self._is_busy = is_busy = self._others is not None and self._others >= BUSY
         self._at = 1 if is_busy and len(modes) > 1 and modes[1].num_threads == modes[0].num_threads else 0
         self._trial: Trial | None = None
@@ -75,7 +82,6 @@ class Threads:
         self._last_won: int | None = None
         self._looked = self._last = now  # at others; the end of the last step
         self._refreshed = now - FRESH
-        self._was_idle = False  # since the last look
         self._reach = {FEWER: 1, MORE: 1}  # how many modes further the next trial of a direction goes
 
     @property
@@ -107,7 +113,10 @@ class Threads:
         `size` differs take as many times as long."""
         if len(self._modes) == 1 or seconds <= 0:
             return
-        self._was_idle |= now - seconds - self._last > IDLE
+        if now - seconds - self._last > IDLE:  # what ran while the engine had nothing to do says nothing of now
+            self._neighbours()
+            self._looked = now
+            self._recent.clear()
         self._last = now
         pace = self._pace(kind, seconds / size)
         if self._trial:
@@ -218,8 +227,7 @@ class Threads:
     def _look(self, now: float) -> None:
         """When others begin or end, what was found before holds no longer."""
         self._looked = now
-        others, was_idle, self._was_idle = self._neighbours(), self._was_idle, False
-        if others is None or was_idle:  # what ran while the engine had nothing to do says nothing of now
+        if (others := self._neighbours()) is None:
             return
         is_first, was_busy = self._others is None, self._is_busy
         self._others = others
@@ -229,6 +237,7 @@ class Threads:
 
     def _begin_anew(self, now: float) -> None:
         changed, other = (FEWER, MORE) if self._is_busy else (MORE, FEWER)
+        self._recent.clear()  # a trial is compared with steps beside them, or without them
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
         self._reach = {FEWER: self._first_reach(), MORE: 1}
         self._due[changed] = now

@@ -52,6 +52,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         notes += template.probe(rendering)
         ready = _ready(load.name, target, draft, pooler.embedding, devices, time.perf_counter() - begin, tuple(notes))
         ready = replace(ready, thinks=template.form.reasoning.name is not None)
+        threads.end_load()
         return LlamaModel(target, draft, pooler, ready, template, rendering, resources.pop_all())
 
 

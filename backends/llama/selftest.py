@@ -40,7 +40,8 @@ def run(report: Callable[[Progress], None], extra_buffer_types: bool) -> SelfTes
                 check_batch(context)
             with_flash, without = (_step_seconds(model, flash) for flash in ("on", "off"))
     runtime = waiting()
-    return SelfTest(native.system_info(), with_flash / without, runtime.name, runtime.turn_seconds(), runtime.problem)
+    turn, wake = runtime.turn_seconds(), runtime.wake_seconds()
+    return SelfTest(native.system_info(), with_flash / without, runtime.name, turn, runtime.problem, wake)
 
 
 def check_batch(context: NativeContext) -> None:

@@ -17,6 +17,7 @@ from backends.protocol import Processor
 
 ALIKE = 7  # short steps in a row that took as long as the last one that was told, and are not told themselves
 AS_LONG, SHORT_SECONDS = 1.3, 0.05  # at most so many times as long; of a long one it does not matter what that costs
+LONG_ENOUGH = 0.25  # seconds, to see who runs
 FEW_ROWS = 16  # more are a prompt's, which keep threads at work for longer between two barriers
 
 
@@ -43,6 +44,8 @@ class NativeThreads:
         self._most = most
         self._modes = thread_modes(most, can_sleep=not self._waiting.problem)
         self._neighbours = neighbours(), neighbours()  # from here on they see who runs beside the load
+        self._beside_load: tuple[float | None, ...] = (None, None)
+        self._loaded = 0.0  # of time.perf_counter()
         self._rows: int | None = None  # of the batch that `_num_threads` is for; None: the mode may have changed
         self._num_threads = 0
         self._told_rows, self._least, self._most_seconds = 0, 0.0, 0.0  # rows and time of the steps like the last told
@@ -50,11 +53,22 @@ class NativeThreads:
 
     @cached_property
     def _few(self) -> Threads:
-        return Threads(self._modes, time.perf_counter(), self._neighbours[0])
+        return self._begin(0)
 
     @cached_property
     def _many(self) -> Threads:
-        return Threads(self._modes, time.perf_counter(), self._neighbours[1])
+        return self._begin(1)
+
+    def end_load(self) -> None:
+        """Whoever worked beside it, as programs do that start together, may have ended with it."""
+        self._beside_load = tuple(look() for look in self._neighbours)
+        self._loaded = time.perf_counter()
+
+    def _begin(self, number: int) -> Threads:
+        """With who has run since the load; or beside it, where a first question does not wait."""
+        now, look = time.perf_counter(), self._neighbours[number]
+        is_too_short = now - self._loaded < LONG_ENOUGH
+        return Threads(self._modes, now, look, self._beside_load[number] if is_too_short else None)
 
     @property
     def processor(self) -> Processor:

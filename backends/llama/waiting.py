@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from statistics import median
 from typing import Any, Protocol
 
 from backends.child import SPINS
@@ -19,6 +20,7 @@ from backends.llama.binding import lib
 
 BLOCK_MILLISECONDS = 1  # libomp's own default is 200
 NUM_RUNS, RUN_SECONDS = 5, 0.01
+NUM_WAKES = 15
 PERSON = "{} is set, so the engine leaves it to that how its threads wait"
 NO_RUNTIME = (
     "this build's threads spin at every barrier without end, as ggml's own do (a build without OpenMP) or Microsoft's "
@@ -34,6 +36,9 @@ class Waiting(Protocol):
 
     def turn_seconds(self) -> float | None:
         """Processor time of one turn of a spinning thread; None where turns are not counted."""
+
+    def wake_seconds(self) -> float | None:
+        """From the moment when a team is called until it has done nothing together, of which one thread slept."""
 
     def spin(self) -> None:
         """What is quickest on a quiet machine; how every process begins."""
@@ -60,6 +65,15 @@ class GompWaiting:
             spent.append(_others_time() - begin)
         return min(spent) / num_turns
 
+    def wake_seconds(self) -> float | None:
+        spent = []
+        for _ in range(NUM_WAKES):
+            time.sleep(RUN_SECONDS)  # longer than it spins
+            begin = time.perf_counter()
+            _run_nothing(self._parallel, 2)
+            spent.append(time.perf_counter() - begin)
+        return median(spent)
+
     def spin(self) -> None:
         if self._idlers:
             self._idlers.close()
@@ -80,6 +94,9 @@ class KmpWaiting:
     def turn_seconds(self) -> float | None:
         return None
 
+    def wake_seconds(self) -> float | None:
+        return None
+
     def spin(self) -> None:
         self._set_block_time(ctypes.c_int(BLOCK_MILLISECONDS))
 
@@ -95,6 +112,9 @@ class FixedWaiting:
         self.problem = problem
 
     def turn_seconds(self) -> float | None:
+        return None
+
+    def wake_seconds(self) -> float | None:
         return None
 
     def spin(self) -> None:

@@ -73,7 +73,7 @@ def _measure(results: Connection, model: str, num_streams: int, sampling: Sampli
     sender = Sender(pipe)
     teller = Teller(loaded, lambda uid: notes.put(Stopped(uid)))
     sender.begin(teller.events)
-    engine = Engine(loaded, options, tell=sender.tell)
+    engine = Engine(loaded, options, tell=sender.tell, tell_again=sender.tell_again)
     for uid in range(num_streams):
         seq = Sequence(uid, list(range(300 + uid, 330 + uid)), max_tokens=2 * NUM_STEPS)
         seq.sampler = loaded.sampler(Generate("", sampling=sampling), seq.tokens, seq.max_tokens) if sampling else None

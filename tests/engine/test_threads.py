@@ -184,3 +184,13 @@ def test_it_comes_back_within_seconds_though_steps_differ_much(seed: int) -> Non
     assert threads.settled != freed.modes[0]
     freed.drive(threads, 30.0)
     assert threads.settled == freed.modes[0]
+
+
+def test_it_knows_who_is_there_a_second_after_it_has_rested() -> None:
+    """What ran while it rested is not counted, and what runs now is not waited for twice."""
+    visited = Machine(2, 0.02, lambda now: 2 if now > 60 else 0)
+    threads = visited.threads()
+    visited.drive(threads, 5.0)
+    visited.now = 62.0  # others have come while it rested
+    visited.drive(threads, 63.5)
+    assert not threads.settled.is_spinning

@@ -94,6 +94,29 @@ def test_short_steps_that_are_alike_are_told_now_and_then_and_others_at_once(
     threads.close()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "beside_load", "since", "is_busy"),
+    [
+        (1.0, 1.5, 0.0, False),
+        (1.0, 0.0, 1.5, True),
+        (0.1, 1.5, 0.0, True),
+        (0.1, 0.0, 1.5, False),
+    ],
+)
+def test_an_engine_begins_beside_those_who_run_since_its_load_if_that_was_long_enough_to_see(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, beside_load: float, since: float, is_busy: bool
+) -> None:
+    clock, looked = [1.0], iter([beside_load, since])
+    monkeypatch.setattr("backends.llama.threads.time.perf_counter", lambda: clock[0])
+    both = iter([lambda: next(looked), lambda: 0.0])
+    threads = NativeThreads(2, neighbours=lambda: next(both))
+    threads.end_load()
+    clock[0] += seconds
+    threads.mode(1)
+    assert threads._few._is_busy == is_busy
+    threads.close()
+
+
 def test_a_sentence_says_what_is_in_the_way() -> None:
     assert str(Processor(2, 2)) == ""
     assert str(Processor(2, 2, is_crowded=True)) == "The processor is busy with other programs."

@@ -69,3 +69,12 @@ def test_a_persons_own_variable_is_left_alone(name: str, value: str) -> None:
     assert policy == ("active" if name == "OMP_WAIT_POLICY" else None)
     assert name in problem
     assert turn is None
+
+
+def test_waking_a_thread_takes_longer_than_a_turn_and_not_for_ever() -> None:
+    turn, wake = run(
+        "import json\nfrom backends.llama.waiting import waiting\n"
+        "runtime = waiting()\nprint(json.dumps([runtime.turn_seconds(), runtime.wake_seconds()]))",
+        **{SPINS: str(FEW)},
+    )
+    assert turn < wake < 60

@@ -37,7 +37,7 @@ PromptField = Annotated[
 ]
 
 OTHERS = {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}  # not in its documentation
-DONE = {"n_cmpl", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
+DONE = {"n_cmpl", "post_sampling_probs", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
 FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"], SAMPLERS]
 
 
@@ -56,6 +56,9 @@ class AnswerFields(TextFields):
 
     n: Whole | None = Field(None, ge=1, le=MAX_CHOICES, validation_alias=AliasChoices("n", "n_cmpl"))
     n_probs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token; 0: none")
+    post_sampling_probs: bool | None = Field(
+        None, description="true: n_probs tells what was left to draw from, and the chances then"
+    )
     return_tokens: bool | None = Field(None, description="true: the ids of the answer's tokens, too")
     t_max_predict_ms: Whole | None = Field(
         None,
@@ -87,6 +90,7 @@ class AnswerFields(TextFields):
         limit = self.t_max_predict_ms
         return replace(
             wanted,
+            after_filters=bool(self.post_sampling_probs),
             tells_tokens=bool(self.return_tokens or self.stream),
             max_seconds=limit / 1000 if limit and limit > 0 else None,
         )

@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice, first_call_only
-from app.server.core.conditions import needs
+from app.server.core.conditions import both, needs
 from app.server.core.fields import Refused, Whole
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.messages import ChatMessage, messages
@@ -43,8 +43,15 @@ from backends.protocol import (
 MAX_MESSAGES = 10_000
 
 
+SOME: dict[str, Any] = {"type": "array", "minItems": 1}
+CONDITIONS = both(
+    needs("top_logprobs", {"logprobs": {"const": True}}),
+    needs("tool_choice", {"tools": SOME, "functions": SOME}, {"enum": list(NO_CALL)}),
+)
+
+
 class ChatRequest(TextFields):
-    model_config = ConfigDict(json_schema_extra=needs("top_logprobs", "logprobs", True))
+    model_config = ConfigDict(json_schema_extra=CONDITIONS)
 
     ignored = IGNORED | {"prediction"}  # it would only make the answer come sooner
     refused = REFUSED | {

@@ -26,6 +26,10 @@ COMMANDS = {
     "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
     "bench": "what a model does on this machine: speed, memory, and what each optimization gains, told in words",
     "chat": "talk to a model in this terminal, or have one question from a pipe answered",
+    "ps": "what is loaded in the Slipstream that runs",
+    "load": "have the Slipstream that runs load a model",
+    "unload": "have it unload one",
+    "jobs": "what it is downloading, converting, quantizing or measuring",
     "keys": "the port's API keys: list, add, revoke",
     "serve": "open the port (OpenAI, Anthropic, Ollama, llama-server APIs) without a window",
 }

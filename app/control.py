@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.inference.snapshot import EngineSnapshot, EngineState
+from app.library.entry import ModelEntry
 from app.server.native.shapes import Engine, Figures, JobShape, Model, Models, News, ToldCard
 
 if TYPE_CHECKING:
@@ -50,18 +51,18 @@ class ServicesControl:
         return Engine.of(handle.snapshot)
 
     def jobs(self) -> list[JobShape]:
-        return [JobShape.of(job) for job in self._services.jobs.jobs()]
+        return [self._told(job) for job in self._services.jobs.jobs()]
 
     def install(self, name: str, revision: str | None) -> JobShape:
         job_id = self._services.install(name, revision)
-        return JobShape.of(self._services.jobs.job(job_id))
+        return self._told(self._services.jobs.job(job_id))
 
     def cancel(self, job_id: int) -> JobShape | None:
         jobs = self._services.jobs
         if job_id not in {job.id for job in jobs.jobs()}:
             return None
         jobs.cancel(job_id)
-        return JobShape.of(jobs.job(job_id))
+        return self._told(jobs.job(job_id))
 
     def cards(self, model: str | None) -> list[ToldCard]:
         lab = self._services.lab
@@ -76,7 +77,7 @@ class ServicesControl:
             listener(News("engine", ("engine", snapshot.name), Engine.of(snapshot)))
 
         def hear_job(job: "Job") -> None:
-            listener(News("job", ("job", job.id), JobShape.of(job)))
+            listener(News("job", ("job", job.id), self._told(job)))
 
         leave = self._services.supervisor.subscribe(hear_engine), self._services.jobs.subscribe(hear_job)
 
@@ -85,6 +86,11 @@ class ServicesControl:
                 function()
 
         return stop
+
+    def _told(self, job: "Job") -> JobShape:
+        result = self._services.jobs.handle(job.id).result
+        made = getattr(result, "entry", result)  # of an install, or of one of our own models
+        return JobShape.of(job, made.id if isinstance(made, ModelEntry) else None)
 
     def _loaded(self, path: Path) -> "EngineHandle | None":
         return next((handle for handle in self._services.supervisor.engines() if handle.model == path), None)

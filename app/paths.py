@@ -22,6 +22,7 @@ KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*", "keys.json*", ".keys.json.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
     *("model-ids.json*", ".model-ids.json.*", "responses.sqlite3*", ".responses.sqlite3.*"),
+    *("running.json*", ".running.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *(
@@ -68,6 +69,11 @@ class Paths:
     def keys_file(self) -> Path:
         """The hashes of the port's keys."""
         return self.config / "keys.json"
+
+    @property
+    def running_file(self) -> Path:
+        """Where the port is that is open now, for commands."""
+        return self.data / "running.json"
 
     @property
     def database_file(self) -> Path:

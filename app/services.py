@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app import running
 from app.access import Access
 from app.closing import close_all
 from app.directory import Directory
@@ -30,6 +31,7 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
+from app.server.address import from_here
 from app.server.keys import Keys
 from app.server.request_log import RequestLog
 from app.server.server import Server
@@ -182,18 +184,21 @@ class Services:
         beside theirs. tls: certificate and key. Raises PortInUseError or UsageError."""
         chosen = self.settings
         self._access = access or Access()
-        return self.server.open(
+        url = self.server.open(
             host or chosen.host,
             chosen.port if port is None else port,  # 0 is any that is free
             api_key or chosen.api_key,
             self._allowed(),
             certificate_from(*(tls if any(tls) else (chosen.tls_cert, chosen.tls_key))),
         )
+        running.note(self.paths.running_file, from_here(url), self.server.own_key)
+        return url
 
     def _allowed(self) -> Access:
         return Access(self.settings.allow_hosts, self.settings.allow_origins).with_more(self._access)
 
     def stop_server(self) -> None:
+        running.forget(self.paths.running_file)
         self.server.stop()
 
     @property
@@ -329,6 +334,7 @@ class Services:
         wanted = {"the Hub": "hub", "the memory figures": "telemetry", "the jobs": jobs}
         parts = {what: made[name].close for what, name in wanted.items() if name in made}
         close_all({"the port": self.server.stop, "the engines": self.supervisor.close, **parts}, CLOSE_SECONDS)
+        running.forget(self.paths.running_file)
         if "history" in made:
             self.history.close()
         self._makeshift.close()

@@ -11,6 +11,7 @@ from app.library.own_models import GUIDE, SMOLLM2, SMOLLM2_SIZE
 from backends.bounds import printable
 
 if TYPE_CHECKING:
+    from app.cli.running_app import RunningApp
     from app.jobs.install import Installed
     from app.jobs.install_request import InstallRequest
     from app.jobs.job import Job
@@ -45,6 +46,8 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
     from app.paths import Paths
     from app.services import Services
 
+    if converts and has_card and (model := _made_there(arguments.name, arguments.revision)):
+        return _tell_made(arguments, model)
     if converts and arguments.name.lower() in OWN_NAMES:
         return _run_own(arguments, arguments.name.lower())
     asked, name = ending(), parse_name(arguments.name)
@@ -64,6 +67,61 @@ def run_install(arguments: argparse.Namespace, *, converts: bool, has_card: bool
         services.close()
     show(arguments, report, lambda: _tell(report))
     return 0
+
+
+def _made_there(name: str, revision: str | None) -> str | None:
+    """The id of the model, installed by the Slipstream that runs. None: none does, or it has that model already.
+
+    Raises SlipstreamError, and Cancelled when asked to end."""
+    from app.cli.ending import ending
+    from app.cli.running_app import Refused, running_app
+
+    app, asked = running_app(), ending()
+    if app is None:
+        return None
+    try:
+        job = app.post("jobs/install", name=name, revision=revision)
+    except Refused as refusal:
+        if refusal.code == "already_there":
+            return None
+        raise
+    warn("The Slipstream that runs installs it; “slipstream jobs” lists what it does.")
+    return _watched_there(app, job, asked)
+
+
+def _watched_there(app: "RunningApp", job: dict[str, Any], asked: threading.Event) -> str:
+    from app.cli.progress import ProgressLine
+
+    line = ProgressLine()
+    try:
+        while job["state"] in ("waiting", "running"):
+            line.tell(job["steps"][job["step"]], job["fraction"], job["text"])
+            if asked.wait(LOOK_SECONDS):
+                raise Cancelled("Stopped watching: Slipstream goes on with it. “slipstream jobs --cancel ID” ends it.")
+            jobs = {each["id"]: each for each in app.get("jobs")["jobs"]}
+            job = jobs.get(job["id"]) or {**job, "state": "forgotten"}
+    finally:
+        line.close()
+    if job["state"] != "done" or not job["model"]:
+        raise InstallError(job["error"] or f"{job['title']}: {job['state']} in the Slipstream that runs.")
+    return str(job["model"])
+
+
+def _tell_made(arguments: argparse.Namespace, model: str) -> int:
+    report = _describe(_found(model))
+    show(arguments, report, lambda: _tell(report))
+    return 0
+
+
+def _found(model: str) -> "ModelEntry":
+    from app.paths import Paths
+    from app.services import Services
+
+    services = Services(Paths.from_environment())
+    try:
+        return services.library.find(model)
+    finally:
+        services.close()
 
 
 def _run_own(arguments: argparse.Namespace, word: str) -> int:

@@ -36,6 +36,11 @@ def url(host: str, port: int, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+def from_here(url: str) -> str:
+    """How programs of this machine reach a port that listens at all of its addresses."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 def _is_taken(error: OSError) -> bool:
     """Windows refuses a port that another program holds for itself as if it were a matter of rights."""
     return error.errno == errno.EADDRINUSE or (os.name == "nt" and error.errno == errno.EACCES)

@@ -10,6 +10,7 @@ from app.server.keys import Keys, new_api_key
 
 __all__ = ["Authority", "is_loopback", "new_api_key", "shown_key"]
 
+OWN = "slipstream's own commands"  # of a key that only who runs this can read
 GIVEN = "given at the start"  # the name of a key that is not among the kept ones
 
 
@@ -32,12 +33,14 @@ def shown_key(headers: Mapping[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who has a key. given: one that holds as long as the port is open, beside the kept ones. is_exposed: others than
-    programs of this machine reach the port."""
+    """Who has a key. given: one that holds as long as the port is open, beside the kept ones. own: the same, of this
+    person's own commands; no stranger needs one because of it. is_exposed: others than programs of this machine reach
+    the port."""
 
     keys: Keys | None = None
     given: str | None = None
     is_exposed: bool = False
+    own: str | None = None
 
     @property
     def needs_key(self) -> bool:
@@ -55,7 +58,8 @@ class Authority:
     def name_of(self, shown: bytes) -> str | None:
         """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""
         is_given = self.given is not None and hmac.compare_digest(shown, self.given.encode())
+        is_own = self.own is not None and hmac.compare_digest(shown, self.own.encode())
         kept = self.keys.name_of(shown) if self.keys else None
         if kept and self.keys and self.keys.is_write_due():
             threading.Thread(target=self.keys.write_uses, name="port-call", daemon=True).start()
-        return GIVEN if is_given else kept
+        return GIVEN if is_given else OWN if is_own else kept

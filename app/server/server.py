@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from app.access import Access
 from app.errors import UsageError
 from app.server import address
-from app.server.auth import Authority, is_loopback
+from app.server.auth import Authority, is_loopback, new_api_key
 from app.server.core.calls import CallBook, Logged
 from app.server.core.directory import ModelDirectory
 from app.server.core.limits import MAX_BODY, Limits, limits_of_this_process
@@ -61,6 +61,7 @@ class Server:
         """keys: those that are kept, beside one that may be given at the start. folder: for what is kept of requests;
         None: nothing of them outlives it. control: what the native API can do, made when the port opens; None: it is
         not there. log: told of each request that is over."""
+        self.own_key = new_api_key()  # for this person's own commands, while the port is open
         self._keys = keys
         self._directory = directory
         self._load_seconds = load_seconds
@@ -144,7 +145,7 @@ class Server:
         api_key: one that holds beside the kept ones.
         """
         assert not self._address, "started twice"
-        authority = Authority(self._keys, api_key or None, is_exposed=not is_loopback(host))
+        authority = Authority(self._keys, api_key or None, is_exposed=not is_loopback(host), own=self.own_key)
         if authority.is_exposed and not authority.has_key:
             raise UsageError(
                 f"“{host}” can be reached from other machines, so the port needs an API key. "

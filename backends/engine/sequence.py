@@ -36,6 +36,7 @@ class Sequence:
     max_draft: int | None = None  # guesses per step; 0: none; None: the controller decides
     adapters: tuple[float, ...] = ()  # the scale of each loaded one; all cells of a slot are made with the same
     num_alternatives: int | None = None  # None: nobody wants logprobs
+    after_filters: bool = False  # as in Generate
     num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
     tells_tokens: bool = False  # as in Generate
     max_seconds: float | None = None
@@ -81,6 +82,7 @@ class Sequence:
             client=request.client,
             max_draft=request.draft_length if request.draft else 0,
             num_alternatives=request.logprobs,
+            after_filters=request.after_filters,
             tells_tokens=request.tells_tokens,
             max_seconds=request.max_seconds,
             num_prompt_alternatives=request.prompt_logprobs,

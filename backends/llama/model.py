@@ -88,7 +88,10 @@ class LlamaModel:
         if is_chat(request.prompt) and demands(request):
             grammar = self._answers.demanded(request, self._end_of(tokens)) or grammar
         matcher = self._grammars.compile(grammar, self._trying, max_tokens) if grammar else None
-        return sampler(request.sampling, tokens, self._vocabulary.pointer, self.ready.context, matcher)
+        made = sampler(request.sampling, tokens, self._vocabulary.pointer, self.ready.context, matcher)
+        if made:
+            made.tells_left = request.after_filters and request.logprobs is not None
+        return made
 
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:
         return self._answers.parser(request, self._end_of(tokens)) if is_chat(request.prompt) else None

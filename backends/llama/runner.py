@@ -12,7 +12,7 @@ from backends.llama.answer_rows import AnswerRows
 from backends.llama.context import NativeContext
 from backends.llama.grammars import GrammarError
 from backends.llama.kv_layout import PADDING
-from backends.llama.logprobs import logprob
+from backends.llama.logprobs import logprob, logprob_among
 from backends.llama.native import NativeError
 from backends.llama.sampling import ChainSampler
 from backends.prompt_cache.state import Payload
@@ -233,7 +233,10 @@ class LlamaRunner:
                 except GrammarError as error:  # ends this answer alone: the engine drops it after the step
                     step.seq.failure = str(error)
             sampled.append(token)
-            if num_alternatives is not None:
+            if num_alternatives is not None and step.seq.after_filters:
+                left = sampler.left if isinstance(sampler, ChainSampler) else None
+                step.logprobs.append(partial(logprob_among, left, token, num_alternatives, self._piece))
+            elif num_alternatives is not None:
                 step.logprobs.append(partial(logprob, raw, token, num_alternatives, self._piece))
             if token != guess or step.seq.failure:
                 break

@@ -6,13 +6,14 @@ order; those that it places before top-k (DRY) see the best 1024.
 
 import ctypes
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backends.llama import quick
 from backends.llama.binding import lib
-from backends.llama.candidates import CANDIDATE, Candidates, Row
+from backends.llama.candidates import CANDIDATE, Candidates, Ids, Row
 from backends.llama.grammars import GrammarError
 from backends.llama.penalties import Penalties, edits_rows
 from backends.llama.ranges import check_ranges
@@ -27,11 +28,20 @@ MAX_DRAWS = 16  # at one place
 MIROSTAT_M = 100  # tokens that estimate the slope, as in llama.cpp
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The tokens that a draw could choose among, and their logits then."""
+
+    ids: Ids
+    values: Row
+
+
 class ChainSampler:
     """One answer's sampler. Random numbers, recent tokens and mirostat's estimate are its state, so that it sees
     each position once, in order: then a seed gives the same text in any batch, with drafts and without.
 
     `cut`: of how many candidates it chooses; None: it takes the best of all. `edits`: whether `edit` does anything.
+    `left`: what the last token was drawn from, if `tells_left`; None: nothing was drawn, it was the best.
     """
 
     def __init__(self, params: SamplingParams, tokens: list[int], chain: "Chain | None", matcher: "Matcher | None"):
@@ -39,6 +49,8 @@ class ChainSampler:
         self._chain = chain
         self._matcher = matcher
         self.cut = chain.cut if chain else None
+        self.tells_left = False
+        self.left: Left | None = None
         self.edit, self.edits = self._penalties.apply, self._penalties.may_edit
 
     def sample(self, row: Row) -> int:
@@ -53,7 +65,10 @@ class ChainSampler:
     def choose(self, candidates: Candidates, at: int) -> int:
         """The next token, of the candidates of a row that it has edited. Raises GrammarError."""
         assert self._chain
-        return self._take(self._chain.draw(candidates, at), candidates.rows[at])
+        token = self._chain.draw(candidates, at)
+        if self.tells_left:
+            self.left = self._chain.left(candidates)
+        return self._take(token, candidates.rows[at])
 
     def close(self) -> None:
         if self._chain:
@@ -73,6 +88,8 @@ class ChainSampler:
         for _ in range(MAX_DRAWS):  # what was refused is not allowed again, and in the end one token is
             ids = matcher.allowed()
             token = int(ids[self._place(row[ids])])
+            if self.left:
+                self.left = Left(ids[self.left.ids], self.left.values)
             if matcher.take(token):
                 return token
         raise GrammarError("The grammar contradicts itself here.")
@@ -83,7 +100,10 @@ class ChainSampler:
             return int(values.argmax())
         candidates = Candidates(values.reshape(1, -1), self._chain.cut)
         candidates.find()
-        return self._chain.draw(candidates, 0)
+        place = self._chain.draw(candidates, 0)
+        if self.tells_left:
+            self.left = self._chain.left(candidates)
+        return place
 
 
 class Chain:
@@ -120,6 +140,15 @@ class Chain:
         # samplers sort in place, and may move the start
         token: int = candidates.ids.item((array.data - address) // SIZE + max(array.selected, 0))
         return token
+
+    def left(self, candidates: Candidates) -> Left:
+        """What the last draw has chosen among, and the temperature has been at. A greedy one has no choice."""
+        begin = (self._array.data - candidates.address) // SIZE
+        end = begin + self._array.size
+        if self._params.temperature <= 0:
+            begin += max(self._array.selected, 0)
+            end = begin + 1
+        return Left(candidates.ids[begin:end].astype(np.intp), candidates.values[begin:end].copy())
 
     def accept(self, token: int) -> None:
         if self._has_dry:

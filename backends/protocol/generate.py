@@ -57,6 +57,7 @@ class Generate:
     draft_length: int | None = None  # guesses per step at most; None: as many as pay; 0 is off, too
     ignore_eos: bool = False
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
+    after_filters: bool = False  # logprobs: of the tokens that were left to draw from, by their chances then
     prompt_logprobs: int | None = None  # the same of the prompt's tokens, all of which are read for that
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded

@@ -29,7 +29,8 @@ class Chance:
 @quickly_packed
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token that came, by the model's own distribution: before temperature, penalties, filters and grammar."""
+    """A token that came, by the model's own distribution: before temperature, penalties, filters and grammar; or by
+    the one that it was drawn from, where that is wanted."""
 
     piece: bytes
     logprob: float

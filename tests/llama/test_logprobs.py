@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.protocol import DraftMode, Failed, FailureKind, Output, SamplingParams, TokenLogprob
+from backends.protocol import DraftMode, Failed, FailureKind, Grammar, GrammarKind, Output, SamplingParams, TokenLogprob
 from tests.inference.conftest import Answer
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, NUM_TOKENS, PROMPTS, start, timings
@@ -54,6 +54,34 @@ def test_penalties_biases_and_temperature_do_not_change_them(load: Load, tiny: P
     values = [[chance.logprob for chance in token.alternatives] for token in (plain, other)]
     assert values[1] == pytest.approx(values[0], abs=1e-3)
     assert other.logprob < plain.logprob, "the bias forces a token that the model thinks unlikely"
+
+
+def test_after_the_filters_they_are_of_what_was_left_to_draw_from(load: Load, tiny: Path) -> None:
+    handle = load(tiny, draft=DraftMode.OFF, **EXACT)
+    (plain,) = logprobs(start(handle, PROMPTS[0], max_tokens=1, logprobs=3))
+    filtered = SamplingParams(temperature=0.5, top_k=3, top_p=1, min_p=0, seed=1)
+    how = {"logprobs": 5, "after_filters": True}
+    (found,) = logprobs(start(handle, PROMPTS[0], max_tokens=1, sampling=filtered, **how))
+    assert [chance.token for chance in found.alternatives] == [chance.token for chance in plain.alternatives]
+    weights = [math.exp(chance.logprob / 0.5) for chance in plain.alternatives]
+    chances = [math.exp(chance.logprob) for chance in found.alternatives]
+    assert chances == pytest.approx([weight / sum(weights) for weight in weights], rel=1e-3)
+    assert found.logprob in [chance.logprob for chance in found.alternatives]
+    greedy = logprobs(start(handle, PROMPTS[0], **how))
+    assert [(each.logprob, len(each.alternatives)) for each in greedy] == [(0.0, 1)] * NUM_TOKENS
+    assert [each.alternatives[0].token for each in greedy] == [each.token for each in greedy]
+
+
+def test_under_a_grammar_only_what_it_allows_is_left(load: Load, tiny: Path) -> None:
+    handle = load(tiny, draft=DraftMode.OFF)
+    digits = Grammar(GrammarKind.REGEX, "[0-9]{4}")
+    found = logprobs(start(handle, PROMPTS[0], sampling=OPEN, grammar=digits, logprobs=20, after_filters=True))
+    found = [each for each in found if not each.piece.startswith(b"<|")]  # what ends it
+    drawn_anew = [each for each in found if all(chance.piece.isdigit() for chance in each.alternatives)]
+    assert drawn_anew, "hardly any token of an open draw is a digit"
+    for each in found:
+        assert each.piece.isdigit()
+        assert 0 < math.exp(each.logprob) <= 1
 
 
 def test_they_are_the_same_with_drafts_in_a_batch(load: Load, tiny: Path, tiny_draft: Path) -> None:

@@ -28,6 +28,8 @@ def part(schema: Any, name: str, value: Any, root: Any) -> bool:
             return holds(root["components"]["schemas"][path.rpartition("/")[2]], value, root)
         case "anyOf", choices:
             return any(holds(each, value, root) for each in choices)
+        case "allOf", conditions:
+            return all(holds(each, value, root) for each in conditions)
         case "const", only:
             return type(value) is type(only) and value == only
         case "enum", choices:
@@ -66,6 +68,9 @@ BODIES: list[tuple[str, dict[str, Any], bool]] = [
     ("/v1/chat/completions", {**CHAT, "top_logprobs": 1}, False),
     ("/v1/chat/completions", {**CHAT, "top_logprobs": 1, "logprobs": True}, True),
     ("/v1/chat/completions", {**CHAT, "tool_choice": {"type": "function"}}, False),
+    ("/v1/chat/completions", {**CHAT, "tool_choice": "required"}, False),
+    ("/v1/chat/completions", {**CHAT, "tool_choice": "required", "tools": []}, False),
+    ("/v1/chat/completions", {**CHAT, "tool_choice": "auto"}, True),
     ("/v1/chat/completions", {**CHAT, "response_format": {"type": "json_object", "schema": 0}}, False),
     ("/v1/chat/completions", {**CHAT, "response_format": {"type": "json_object", "schema": None}}, True),
     ("/completion", {**ANSWER, "prompt": []}, False),
@@ -80,7 +85,10 @@ BODIES: list[tuple[str, dict[str, Any], bool]] = [
     ("/v1/responses", {"input": []}, False),
     ("/v1/responses", {**SAID, "previous_response_id": ""}, False),
     ("/v1/responses", {**SAID, "tools": [{"name": "f"}]}, False),
+    ("/v1/responses", {**SAID, "tools": [{"type": "function"}]}, False),
+    ("/v1/responses", {**SAID, "tools": [{"type": "function", "name": "f"}]}, True),
     ("/v1/responses", {**SAID, "tool_choice": {}}, False),
+    ("/v1/responses", {**SAID, "tool_choice": "required"}, False),
     ("/v1/responses", {**SAID, "input": [{"role": "user"}]}, False),
     ("/v1/responses", {**SAID, "input": [REASONING, {"role": "user", "content": "Hi"}]}, True),
     ("/v1/responses", {**SAID, "text": {"format": {"type": "json_schema"}}}, False),

@@ -67,7 +67,6 @@ def test_a_chat_is_written_as_the_template_does_it(port: Any) -> None:
         ("/completion", {"prompt": []}),
         ("/completion", {"prompt": [[True]]}),
         ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": ["aa"]}}),
-        ("/completion", {"prompt": "Hi", "post_sampling_probs": True}),
         ("/completion", {"prompt": "Hi", "logit_bias": [["a", "b"]]}),
         ("/completion", {"prompt": "Hi", "response_format": {"type": "json_object", "schema": 0}}),
         ("/completion", {"prompt": {"prompt_string": "Hi", "multimodal_data": {}}}),
@@ -154,6 +153,18 @@ def test_tokens_and_their_chances_are_told_by_their_ids(port: Any, says: Says) -
         chunks = list(port.read(response))
     assert [token for chunk in chunks for token in chunk["tokens"]] == said
     assert [each["id"] for chunk in chunks for each in chunk.get("completion_probabilities", [])] == said
+
+
+def test_chances_after_the_filters_are_probabilities_in_its_words(port: Any) -> None:
+    wanted = {"prompt": "Hello", "n_predict": 2, "n_probs": 2, "post_sampling_probs": True}
+    answer = post(port, "/completion", **wanted).json()
+    assert answer["generation_settings"]["post_sampling_probs"]
+    chances = answer["completion_probabilities"]
+    assert [set(each) for each in chances] == [{"id", "token", "bytes", "prob", "top_probs"}] * 2
+    assert all(0 < each["prob"] <= 1 and len(each["top_probs"]) == 2 for each in chances)
+    with port.client.stream("POST", "/completion", json={**wanted, "stream": True}) as response:
+        told = [each for chunk in port.read(response) for each in chunk.get("completion_probabilities", [])]
+    assert told == chances
 
 
 def test_an_answer_says_how_it_was_made(port: Any) -> None:

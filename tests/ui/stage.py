@@ -78,7 +78,7 @@ class PretendGuide:
     title: str = "Install the guide"
     steps: tuple[str, ...] = ("Convert", "Quantize")
 
-    def run(self, context: JobContext) -> None:
+    def run(self, context: JobContext) -> ModelEntry:
         for number in range(len(self.steps)):
             context.step(number)(Progress(0.5, "half"))
             while not self.go_on.wait(0.02):
@@ -86,6 +86,7 @@ class PretendGuide:
         if self.failure:
             raise ConversionError(self.failure)
         self.store.entries.append(self.entry)
+        return self.entry
 
 
 class StageServices(Services):

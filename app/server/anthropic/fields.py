@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from app.server.anthropic.messages import ChatMessage, Content, texts
 from app.server.anthropic.output import Format, OutputConfig
 from app.server.anthropic.tools import Choice, OfferedTool, Thinking
+from app.server.core.conditions import needs
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
@@ -19,8 +20,15 @@ MAX_MESSAGES = 10_000
 Stop = Annotated[str, Field(max_length=MAX_STOP_LENGTH), AfterValidator(text)]
 
 
+NO_CALL = {"properties": {"type": {"enum": ["auto", "none"]}}}
+
+
 class ChatFields(Fields):
     """Those that say what is read, which counting has too."""
+
+    model_config = ConfigDict(
+        json_schema_extra=needs("tool_choice", {"tools": {"type": "array", "minItems": 1}}, NO_CALL)
+    )
 
     ignored = frozenset({"cache_control", "speed", "user_profile_id", "workspace_id"})
     refused = {  # noqa: RUF012

@@ -12,6 +12,7 @@ NO_MEDIA: tuple[Any, ...] = (None, "", [])
 Piece = str | int
 
 STRING: dict[str, Any] = {"type": "string"}
+SOME_TEXT = STRING | {"minLength": 1}
 PIECES_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {"anyOf": [TOKEN_SCHEMA, STRING]},
@@ -20,14 +21,6 @@ PIECES_SCHEMA: dict[str, Any] = {
 }
 # several texts without a token among them are several prompts
 MIXED_SCHEMA = PIECES_SCHEMA | {"contains": {"type": "integer"}}
-WITH_TEXT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        TEXT: {"anyOf": [STRING, TOKENS_SCHEMA, PIECES_SCHEMA]},
-        MEDIA: {"enum": list(NO_MEDIA)},
-    },
-    "required": [TEXT],
-}
 PART_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"type": {"const": "text"}, "text": STRING},
@@ -58,16 +51,21 @@ class Prompts:
     are_several: bool
 
 
-def schema(most: int, *, has_contents: bool = False) -> dict[str, Any]:
-    """What `as_prompts` takes."""
-    objects = [WITH_TEXT, WITH_CONTENT] if has_contents else [WITH_TEXT]
+def schema(most: int, text: dict[str, Any] = STRING, *, has_contents: bool = False) -> dict[str, Any]:
+    """What `as_prompts` takes, and `text` is said of a text."""
+    with_text = {
+        "type": "object",
+        "properties": {TEXT: {"anyOf": [text, TOKENS_SCHEMA, PIECES_SCHEMA]}, MEDIA: {"enum": list(NO_MEDIA)}},
+        "required": [TEXT],
+    }
+    objects = [with_text, WITH_CONTENT] if has_contents else [with_text]
     several = {
         "type": "array",
-        "items": {"anyOf": [STRING, TOKENS_SCHEMA, PIECES_SCHEMA, *objects]},
+        "items": {"anyOf": [text, TOKENS_SCHEMA, PIECES_SCHEMA, *objects]},
         "minItems": 1,
         "maxItems": most,
     }
-    return {"anyOf": [STRING, TOKENS_SCHEMA, MIXED_SCHEMA, *objects, several]}
+    return {"anyOf": [text, TOKENS_SCHEMA, MIXED_SCHEMA, *objects, several]}
 
 
 def as_prompts(value: Any, most: int, *, has_contents: bool = False) -> Prompts:

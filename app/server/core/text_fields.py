@@ -22,6 +22,7 @@ MAX_CHOICES = 8
 MAX_DRAFT = 16
 MAX_ADAPTERS = 64
 MAX_SCALE = 100.0
+OWN_MARKS = "thoughts begin and end as the model writes them"
 
 Prompt = Any  # what Generate.prompt takes
 
@@ -56,13 +57,31 @@ class AdapterScale(BaseModel):
     scale: float = Field(ge=-MAX_SCALE, le=MAX_SCALE)
 
 
+HOW_IT_DRAFTS = (
+    *("speculative.n_min", "speculative.p_min", "speculative.type"),
+    *("speculative.ngram_size_n", "speculative.ngram_size_m", "speculative.ngram_min_hits"),
+)
+
+
 class TextFields(SamplingFields, GrammarFields):
     # how llama-server goes about it, whatever is answered
     ignored = frozenset(
         {"cache_prompt", "dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep"}
-        | {"sse_ping_interval", "timings_per_token"}
+        | {"sse_ping_interval", "timings_per_token", "backend_sampling", "adaptive_decay", *HOW_IT_DRAFTS}
     )
     refused = {  # noqa: RUF012
+        "adaptive_target": Refused("what has been said does not change how tokens are chosen", (-1,)),
+        # what llama-server's own layer for chats tells the one below it
+        "chat_format": Refused("it is found in the model's template", (0,)),
+        "chat_parser": Refused("answers are parsed as the model's template writes them", ("",)),
+        "grammar_lazy": Refused("a grammar holds from the first token", (False,)),
+        "grammar_triggers": Refused("a grammar holds from the first token", ([],)),
+        "grammar_type": Refused("a grammar is what it says", ("", "user")),
+        "preserved_tokens": Refused("control tokens are no text", ([],)),
+        "reasoning_budget_end_tag": Refused(OWN_MARKS, ("",)),
+        "reasoning_budget_end_tags": Refused(OWN_MARKS, ([],)),
+        "reasoning_budget_message": Refused("thoughts end without a message", ("",)),
+        "reasoning_budget_start_tag": Refused(OWN_MARKS, ("",)),
         "dynatemp_range": Refused("the temperature stays as it is", (0,)),
         "min_keep": Refused("filters keep what they keep", (0, 1)),
         "n_cmpl": Refused("it is called n here", (1,)),

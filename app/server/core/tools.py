@@ -12,6 +12,7 @@ MAX_TOOLS = 128
 MAX_SCHEMA = 2**16  # characters
 MAX_DEPTH = 64
 MAX_OPTIONS = 64
+NO_CALL = (str(Calling.NONE), str(Calling.AUTO))  # choices that need no tools
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 NEAREST = {"minimal": "low", "xhigh": "high", "max": "high"}  # of the three that templates know
 GRAMMAR_AND_TOOLS = "tools cannot be called in an answer that is held to a grammar: leave one of the two out"

@@ -36,26 +36,37 @@ PromptField = Annotated[
     Any, PlainValidator(partial(as_prompts, most=MAX_PROMPTS)), WithJsonSchema(prompts_schema(MAX_PROMPTS))
 ]
 
-OTHERS = {"backend_sampling", "speculative.n_min", "speculative.p_min", "verbose"}  # not in its documentation
-DONE = {"n_cmpl", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
+RAW = "a raw prompt has no thoughts that are told apart"
+OF_CHATS = frozenset(
+    {"chat_template_kwargs", "continue_final_message", "generation_prompt", "parse_tool_calls"}
+    | {"reasoning_control", "reasoning_effort", "reasoning_format"}
+)
+DONE = {"n_cmpl", "post_sampling_probs", "response_fields", "return_tokens", "t_max_predict_ms"}  # here, not in chats
 FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"], SAMPLERS]
 
 
 class AnswerFields(TextFields):
     """What /completion and /infill share."""
 
-    ignored = TextFields.ignored - {"timings_per_token"} | {
-        "backend_sampling",
-        "speculative.n_min",
-        "speculative.p_min",
-        "verbose",
-    }
+    ignored = TextFields.ignored - {"timings_per_token"} | OF_CHATS | {"verbose"}
     refused = {name: refused for name, refused in TextFields.refused.items() if name not in DONE} | {
+        "echo": Refused("the prompt is not repeated; /v1/completions does", (False,)),
+        "reasoning_budget_tokens": Refused(RAW, (-1,)),
+        "thinking_budget_tokens": Refused(RAW, (-1,)),
         "samplers": Refused("the order of the filters is llama.cpp's", ([], *FIRST_BEAM)),
     }
 
     n: Whole | None = Field(None, ge=1, le=MAX_CHOICES, validation_alias=AliasChoices("n", "n_cmpl"))
-    n_probs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token; 0: none")
+    n_probs: Whole | None = Field(
+        None,
+        ge=0,
+        le=MAX_ALTERNATIVES,
+        validation_alias=AliasChoices("n_probs", "logprobs"),
+        description="alternatives to each token; 0: none",
+    )
+    post_sampling_probs: bool | None = Field(
+        None, description="true: n_probs tells what was left to draw from, and the chances then"
+    )
     return_tokens: bool | None = Field(None, description="true: the ids of the answer's tokens, too")
     t_max_predict_ms: Whole | None = Field(
         None,
@@ -87,6 +98,7 @@ class AnswerFields(TextFields):
         limit = self.t_max_predict_ms
         return replace(
             wanted,
+            after_filters=bool(self.post_sampling_probs),
             tells_tokens=bool(self.return_tokens or self.stream),
             max_seconds=limit / 1000 if limit and limit > 0 else None,
         )

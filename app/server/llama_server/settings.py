@@ -57,7 +57,7 @@ def generation_settings(
         "grammar": wanted.grammar.text if wanted.grammar and is_gbnf else "",
         "samplers": SAMPLERS,
         "timings_per_token": times_tokens,
-        "post_sampling_probs": False,
+        "post_sampling_probs": wanted.after_filters,
         "lora": [{"id": place, "scale": scale} for place, scale in wanted.adapters or ()],
     }
 

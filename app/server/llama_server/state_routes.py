@@ -34,7 +34,7 @@ def state_router(switchboard: Switchboard) -> APIRouter:
     async def get_props(model: str | None = None) -> dict[str, Any]:
         return props.props(*await found(model))
 
-    @router.post("/props", include_in_schema=False)
+    @router.post("/props")
     async def set_props() -> Response:
         raise Refusal(501, READ_ONLY)
 
@@ -45,7 +45,7 @@ def state_router(switchboard: Switchboard) -> APIRouter:
             raise Refusal(503, NO_SLOT)
         return told
 
-    @router.post("/slots/{place}", include_in_schema=False)
+    @router.post("/slots/{place}")
     async def change_slot(place: str) -> Response:  # noqa: ARG001
         raise Refusal(501, SAVES)
 

@@ -1,8 +1,9 @@
 """An answer in llama-server's own words."""
 
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -105,7 +106,7 @@ class CompletionWords(Words):
             "tokens_evaluated": _num_prompt(choice),
         }
         if choice.logprobs:
-            part["completion_probabilities"] = list(map(_entry, choice.take_logprobs()))
+            part["completion_probabilities"] = _told(choice.take_logprobs(), self._wanted[index])
         if self._times_tokens:
             begun = self._begun[index] or time.perf_counter()
             taken = 1000 * (time.perf_counter() - begun)
@@ -138,7 +139,7 @@ class CompletionWords(Words):
             "timings": timings_object(timings),
         }
         if wanted.logprobs and not self._streams:
-            told["completion_probabilities"] = list(map(_entry, choice.take_logprobs()))
+            told["completion_probabilities"] = _told(choice.take_logprobs(), wanted)
         return _picked(told, self._fields) if self._fields else told
 
 
@@ -173,14 +174,19 @@ def _picked(told: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return picked
 
 
-def _entry(token: TokenLogprob) -> dict[str, Any]:
-    return {**_chance(token), "top_logprobs": list(map(_chance, token.alternatives))}
+def _told(tokens: Iterable[TokenLogprob], wanted: Generate) -> list[dict[str, Any]]:
+    """wanted: says of which distribution they are; the two have other words."""
+    tell, others = (_left, "top_probs") if wanted.after_filters else (_chance, "top_logprobs")
+    return [{**tell(token), others: list(map(tell, token.alternatives))} for token in tokens]
 
 
 def _chance(chance: Chance | TokenLogprob) -> dict[str, Any]:
-    return {
-        "id": chance.token,
-        "token": chance.piece.decode("utf-8", "replace"),
-        "bytes": list(chance.piece),
-        "logprob": max(chance.logprob, LEAST),
-    }
+    return {**_token(chance), "logprob": max(chance.logprob, LEAST)}
+
+
+def _left(chance: Chance | TokenLogprob) -> dict[str, Any]:
+    return {**_token(chance), "prob": math.exp(chance.logprob)}
+
+
+def _token(chance: Chance | TokenLogprob) -> dict[str, Any]:
+    return {"id": chance.token, "token": chance.piece.decode("utf-8", "replace"), "bytes": list(chance.piece)}

@@ -115,7 +115,8 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class JobShape:
-    """Long work. step: index into steps. fraction: of all of it, 0 to 1. error: a sentence once it has failed."""
+    """Long work. step: index into steps. fraction: of all of it, 0 to 1. error: a sentence once it has failed. model:
+    the id of the one that it has made, once it is done."""
 
     id: int
     title: str
@@ -126,11 +127,21 @@ class JobShape:
     text: str
     error: str | None
     lane: Lane
+    model: str | None = None
 
     @classmethod
-    def of(cls, job: Job) -> "JobShape":
+    def of(cls, job: Job, model: str | None = None) -> "JobShape":
         return cls(
-            job.id, job.title, job.steps, job.state, job.step, round(job.fraction, 4), job.text, job.error, job.lane
+            job.id,
+            job.title,
+            job.steps,
+            job.state,
+            job.step,
+            round(job.fraction, 4),
+            job.text,
+            job.error,
+            job.lane,
+            model,
         )
 
 

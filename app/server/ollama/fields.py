@@ -11,10 +11,11 @@ from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
 from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, as_object, thinking, tool
-from backends.protocol import Generate, Grammar, Message, Tool, ToolCall
+from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
 
 MAX_MESSAGES = 10_000
 NO_IMAGES = Refused("images cannot be looked at", ([],))
+NO_PICTURES = "answers are texts; there are no pictures"
 AT_THE_LOAD = frozenset(
     {"numa", "num_ctx", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "vocab_only", "use_mmap"}
     | {"use_mlock", "num_thread", "num_keep"}
@@ -58,6 +59,8 @@ class Options(SamplingFields):
 class OllamaFields(Fields):
     ignored = frozenset({"keep_alive"})
     refused = {  # noqa: RUF012
+        "_debug_render_only": Refused("/apply-template tells what the template writes", (False,)),
+        "truncate": Refused("a prompt that does not fit is refused, not cut", (False,)),
         "logprobs": Refused("they are given at /v1/chat/completions", (False,)),
         "top_logprobs": Refused("they are given at /v1/chat/completions", (0,)),
     }
@@ -67,6 +70,9 @@ class OllamaFields(Fields):
     options: Options | None = None
     format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
 
+    shift: bool | None = Field(
+        None, description="true: beyond the context the answer goes on without the older half of it; false: it ends"
+    )
     think: bool | Literal["low", "medium", "high"] | None = Field(
         None, description="None: as the model's template likes"
     )
@@ -85,6 +91,7 @@ class OllamaFields(Fields):
             stop=tuple(each for each in options.stop or () if each),
             grammar=self.format,
             continues=continues,
+            overflow=Overflow.ROLL if self.shift else Overflow.ERROR,
             template_options=tuple(thinking(self.think).items()),
             # what a grammar holds is all answer, and a raw prompt's too
             is_parsed=self.format is None and not isinstance(prompt, str),
@@ -161,6 +168,9 @@ class ChatRequest(OllamaFields):
 
 class GenerateRequest(OllamaFields):
     refused = OllamaFields.refused | {
+        "height": Refused(NO_PICTURES, (0,)),
+        "steps": Refused(NO_PICTURES, (0,)),
+        "width": Refused(NO_PICTURES, (0,)),
         "context": Refused("send the earlier turns to /api/chat", ([],)),
         "images": NO_IMAGES,
         "suffix": Refused("text is only continued, not filled in", ("",)),

@@ -5,17 +5,17 @@ from functools import partial
 from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice, first_call_only
-from app.server.core.conditions import needs
-from app.server.core.fields import Refused, Whole
+from app.server.core.conditions import both, needs
+from app.server.core.fields import MAX_INT, Refused, Whole
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.messages import ChatMessage, messages
@@ -43,11 +43,19 @@ from backends.protocol import (
 MAX_MESSAGES = 10_000
 
 
+SOME: dict[str, Any] = {"type": "array", "minItems": 1}
+CONDITIONS = both(
+    needs("top_logprobs", {"logprobs": {"const": True}}),
+    needs("tool_choice", {"tools": SOME, "functions": SOME}, {"enum": list(NO_CALL)}),
+)
+
+
 class ChatRequest(TextFields):
-    model_config = ConfigDict(json_schema_extra=needs("top_logprobs", "logprobs", True))
+    model_config = ConfigDict(json_schema_extra=CONDITIONS)
 
     ignored = IGNORED | {"prediction"}  # it would only make the answer come sooner
     refused = REFUSED | {
+        "echo": Refused("the chat is not repeated", (False,)),
         "audio": Refused("answers are texts; there is no speech"),
         "modalities": Refused("answers are texts", (["text"],)),
         "moderation": Refused("there is no moderation"),
@@ -67,6 +75,13 @@ class ChatRequest(TextFields):
     )
     function_call: ToolChoiceField | None = None
     reasoning_effort: Effort | None = Field(None, description="none: the model answers without thinking")
+    reasoning_budget_tokens: Whole | None = Field(
+        None,
+        ge=-1,
+        le=MAX_INT,
+        validation_alias=AliasChoices("reasoning_budget_tokens", "thinking_budget_tokens"),
+        description="after so many tokens of thoughts the answer begins; -1: no limit",
+    )
     reasoning_format: Literal["none", "auto", "deepseek"] | None = Field(
         None, description="none: thoughts stay in the content"
     )
@@ -165,9 +180,16 @@ class ChatRequest(TextFields):
             continues=self.continues,
             tools=self.offered,
             tool_choice=self.choice,
+            max_thoughts=self.max_thoughts,
             template_options=tuple((thinking(self.reasoning_effort) | (self.chat_template_kwargs or {})).items()),
             is_parsed=self.is_parsed,
         )
+
+    @property
+    def max_thoughts(self) -> int | None:
+        """Of none there is one: a limit is held at a token, and the next ends them."""
+        budget = self.reasoning_budget_tokens
+        return None if budget is None or budget < 0 else max(1, budget)
 
     @property
     def num_alternatives(self) -> int | None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
-from app.server.core.fields import Whole, text
+from app.server.core.fields import Refused, Whole, text
 from app.server.core.infill import refused_by_name
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
@@ -21,6 +21,10 @@ from app.server.openai.words import OpenAIWords, encode, quoted
 from backends.protocol import Finish, Generate, Infill, Output
 
 MAX_PROMPTS = 128
+RAW = "a raw prompt has no thoughts that are told apart"
+OF_CHATS = frozenset(
+    {"chat_template_kwargs", "continue_final_message", "parse_tool_calls", "reasoning_effort", "reasoning_format"}
+)
 
 
 def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
@@ -36,8 +40,11 @@ SEVERAL_SCHEMA = {"anyOf": [*PROMPT_SCHEMA["anyOf"], LIST_SCHEMA]}
 
 
 class CompletionRequest(TextFields):
-    ignored = IGNORED | {"chat_template_kwargs", "parse_tool_calls", "reasoning_format"}  # of chats
-    refused = REFUSED
+    ignored = IGNORED | {"verbose"} | OF_CHATS
+    refused = REFUSED | {
+        "reasoning_budget_tokens": Refused(RAW, (-1,)),
+        "thinking_budget_tokens": Refused(RAW, (-1,)),
+    }
 
     prompt: Annotated[Any, PlainValidator(_prompts), WithJsonSchema(SEVERAL_SCHEMA)]
     logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES, description="alternatives to each token")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
-from app.server.core.prompts import Prompts, as_prompts, schema
+from app.server.core.prompts import SOME_TEXT, Prompts, as_prompts, schema
 from app.server.core.resolved import Resolver
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
@@ -32,7 +32,7 @@ class EmbeddingsRequest(Fields):
         "content": Refused("texts are called input here"),
     }
 
-    input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(schema(MAX_TEXTS, has_contents=True))]
+    input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(schema(MAX_TEXTS, SOME_TEXT, has_contents=True))]
     model: Model | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Whole | None = Field(None, ge=1, le=MAX_INT)

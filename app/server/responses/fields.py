@@ -15,13 +15,13 @@ from pydantic import (
     model_validator,
 )
 
-from app.server.core.conditions import at_least_one
+from app.server.core.conditions import at_least_one, both, needs
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_MODEL, MAX_TOKENS
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, Effort, check_choice, thinking
+from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
 from app.server.openai.fields import BOOKKEEPING
 from app.server.openai.tools import Object
 from app.server.responses.items import MESSAGE, REFERENCE, SCHEMA, Item, as_items, messages
@@ -105,8 +105,11 @@ class ReadFields(Fields):
     """Those that say what is read, which counting has too."""
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one(
-            {"input": {"type": ["string", "array"], "minItems": 1}, "previous_response_id": {"type": "string"}}
+        json_schema_extra=both(
+            at_least_one(
+                {"input": {"type": ["string", "array"], "minItems": 1}, "previous_response_id": {"type": "string"}}
+            ),
+            needs("tool_choice", {"tools": {"type": "array", "minItems": 1}}, {"enum": list(NO_CALL)}),
         )
     )
 

@@ -26,6 +26,9 @@ MAX_LISTED, LISTED = 100, 20
 UNREADABLE = "The file with the kept responses cannot be used now. Try again in a moment; Slipstream's log says why."
 TOO_LONG = "The conversation has grown too long. Begin a new one, with what matters of it as its input."
 
+# what is kept has ended
+Streams = Annotated[Literal["true", "false"] | None, Query(json_schema_extra={"enum": ["false", None]})]
+
 T = TypeVar("T")
 
 
@@ -57,7 +60,7 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
         return {"object": "response.input_tokens", "input_tokens": len(reading.tokens)}
 
     @router.get("/v1/responses/{response_id}")
-    async def retrieve_response(response_id: str, stream: Literal["true", "false"] | None = None) -> dict[str, Any]:
+    async def retrieve_response(response_id: str, stream: Streams = None) -> dict[str, Any]:
         if stream == "true":
             message = "stream: a response that is kept has ended: retrieve it whole"
             raise Refusal(400, message, param="stream")

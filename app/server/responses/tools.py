@@ -15,7 +15,7 @@ from backends.protocol import AS_IT_LIKES, Calling, ToolChoice
 
 class OfferedTool(Function):
     model_config = ConfigDict(
-        json_schema_extra={"properties": {"type": {"const": "function"}}, "required": ["type", "name"]}
+        json_schema_extra={"allOf": [{"properties": {"type": {"const": "function"}}, "required": ["type"]}]}
     )
 
     @model_validator(mode="before")

@@ -1,0 +1,104 @@
+"""Commands beside a Slipstream that runs: what is its own they leave to it."""
+
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.command_line import execute
+from app.jobs.job import JobState
+from app.running import noted
+from tests.server.test_native import MODELS, free_port, until
+from tests.ui.stage import StageServices
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StageServices]:
+    monkeypatch.setenv("SLIPSTREAM_HOME", str(tmp_path))
+    result = StageServices(tmp_path, list(MODELS))
+    yield result
+    result.close()
+    assert noted(result.paths.running_file) is None
+
+
+@pytest.fixture
+def running(services: StageServices) -> StageServices:
+    services.start_server(port=free_port())
+    return services
+
+
+class Said:
+    def __init__(self, capsys: pytest.CaptureFixture[str]):
+        self._capsys = capsys
+
+    def __call__(self, *command: str) -> Any:
+        assert execute([*command, "--json"]) == 0, self._capsys.readouterr().err
+        return json.loads(self._capsys.readouterr().out)
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(capsys)
+
+
+def test_a_model_is_loaded_listed_and_unloaded_there(running: StageServices, said: Said) -> None:
+    assert said("ps") == {"engines": []}
+    assert said("load", "stage/quick")["state"] == "ready"
+    assert [each["name"] for each in said("ps")["engines"]] == ["stage/quick"]
+    assert [each.name for each in running.supervisor.engines()] == ["stage/quick"]
+    assert said("unload", "stage/quick")["name"] == "stage/quick"
+    assert said("ps") == {"engines": []}
+
+
+def test_what_it_refuses_and_what_fails_there_is_said_here(
+    running: StageServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, sentence in (
+        (["load", "nobody"], "no model named “nobody”"),
+        (["load", "stage/broken"], ""),
+        (["unload", "stage/quick"], "No model named “stage/quick” is loaded"),
+        (["jobs", "--cancel", "7"], "There is no job 7"),
+    ):
+        assert execute(command) == 1
+        assert sentence in capsys.readouterr().err
+    assert running.server.address
+
+
+def test_an_install_is_its_job(running: StageServices, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cli.installing._found", lambda model: running.library.find(model))
+
+    def let_go() -> None:
+        until(lambda: [job for job in running.jobs.jobs() if job.state is JobState.RUNNING])
+        running.guide.go_on.set()
+
+    helper = threading.Thread(target=let_go)
+    helper.start()
+    assert said("install", "guide")["id"] == running.guide.entry.id
+    helper.join()
+    (job,) = said("jobs")["jobs"]
+    assert (job["title"], job["state"], job["model"]) == ("Install the guide", "done", running.guide.entry.id)
+
+
+def test_its_own_commands_need_none_of_the_keys(running: StageServices, said: Said) -> None:
+    running.keys.add("somebody")
+    url = f"{running.server.address}/api/slipstream/models"
+    assert httpx.get(url).status_code == 401
+    assert said("ps") == {"engines": []}
+    assert stat.S_IMODE(running.paths.running_file.stat().st_mode) == 0o600
+    running.stop_server()
+    assert noted(running.paths.running_file) is None
+
+
+def test_without_one_that_runs_they_say_so(services: StageServices, capsys: pytest.CaptureFixture[str]) -> None:
+    services.paths.running_file.parent.mkdir(parents=True, exist_ok=True)
+    left = {"url": f"http://127.0.0.1:{free_port()}", "key": "sk-x", "pid": 1}  # of one that has died
+    services.paths.running_file.write_text(json.dumps(left))
+    for command in (["ps"], ["load", "stage/quick"], ["unload", "stage/quick"], ["jobs"]):
+        assert execute(command) == 1
+        assert "is not running" in capsys.readouterr().err
+    services.paths.running_file.unlink()

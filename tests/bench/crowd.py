@@ -144,9 +144,9 @@ def page(found: Found, seconds: float) -> str:
     .venv/bin/python -m tests.bench.crowd{"" if seconds == 300 else f" --seconds {seconds:g}"}
 
 64 clients of three dialects for {seconds:g} s, {date.today()}: {sum(tally.values()):,} visits. Of these
-{tally["left"]:,} left, {tally["right"]:,} got the right answer, {tally["refused"]:,} were refused while their model was unloaded or
-loaded, and {tally["called_off"]:,} streams were called off with it, as told. {found.num_engines} engines were loaded.
-After each part, with no model loaded, the application held:
+{tally["left"]:,} left, {tally["right"]:,} got the right answer, {tally["refused"]:,} were refused while their model was
+unloaded or loaded, and {tally["called_off"]:,} streams were called off with it, as told. {found.num_engines} engines
+were loaded. After each part, with no model loaded, the application held:
 
 | part | memory, MiB | threads | files |
 |---|---|---|---|

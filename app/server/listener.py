@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from app.server.connection import Connection
 from app.server.core.limits import Limits
+from app.server.handshakes import Handshakes
 
 GRACE_SECONDS = 1
 NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the first is looked at
@@ -43,7 +44,8 @@ class Listener:
         self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
-        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, limits.header, look)
+        handshakes = Handshakes(tls, limits) if tls else None
+        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, handshakes, look)
         arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
@@ -68,11 +70,11 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         listener: socket.socket,
         on_started: Callable[[asyncio.AbstractEventLoop], None],
-        handshake_seconds: float,
+        handshakes: Handshakes | None,
         look: Callable[[], None],
     ):
         super().__init__(config)
-        self._handshake_seconds = handshake_seconds
+        self._handshakes = handshakes
         self._look = look
         self._listener = listener
         self._on_started = on_started
@@ -80,9 +82,8 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
-        if self.config.ssl:  # uvicorn hands nothing on, and asyncio waits a minute for a handshake
-            patience = self._handshake_seconds
-            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=patience)  # type: ignore[method-assign]
+        if self._handshakes:
+            loop.create_server = partial(_create_server, loop.create_server, self._handshakes)  # type: ignore[method-assign]
         await super().startup(sockets)
         self._listener.listen(BACKLOG)  # asyncio has one number for both
         loop.set_exception_handler(self._complain)
@@ -118,6 +119,8 @@ class _Uvicorn(uvicorn.Server):
     def _hang_up(self) -> None:
         for server in self.servers:
             server.close()
+        if self._handshakes:
+            self._handshakes.end()
         for connection in self._connections():
             connection.end()
 
@@ -132,6 +135,17 @@ class _Uvicorn(uvicorn.Server):
         if time.monotonic() - self._complained > COMPLAINT_SECONDS:
             self._complained = time.monotonic()
             log.warning("no file is left for another connection: %s", context.get("exception"))
+
+
+async def _create_server(
+    usual: Callable[..., Awaitable[asyncio.Server]],
+    handshakes: Handshakes,
+    make: Callable[[], asyncio.Protocol],
+    *,
+    ssl: ssl.SSLContext,  # noqa: ARG001, the handshakes have it
+    **named: Any,
+) -> asyncio.Server:
+    return await usual(handshakes.before(make), **named)
 
 
 def _config(app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> uvicorn.Config:

@@ -141,9 +141,13 @@ def test_an_engine_that_dies_or_stands_still_ends_each_stream_with_its_dialects_
                     wait_until(lambda: port.server.num_requests == len(ASKED) + NUM_LARGE)
                     port.supervisor.restart("slow")  # as the watchdog does, or the person
                 assert streams.codes() == {name: code for name, (_, code) in ASKED.items()}
+        engine = port.supervisor.get("slow").pid or 0
         with ExitStack() as stack:
             Streams(port, stack)
-        wait_until(lambda: port.server.num_requests == 0)
+            os.kill(engine, signal.SIGSTOP)
+        wait_until(lambda: port.server.num_requests == 0)  # who leaves is not held up
+        os.kill(engine, signal.SIGCONT)
+        port.watch.until_running("slow", 0)
 
 
 @pytest.mark.parametrize("name", ASKED)

@@ -1,8 +1,5 @@
 """What takes much, or takes long, so that nothing is left for others."""
 
-import os
-import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -170,32 +167,11 @@ def test_what_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/health").status_code == 200
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
-def test_an_engine_that_stands_still_under_load_holds_up_neither_port_nor_others(run: Any) -> None:
-    with run(slow="5ms", quick="quick") as port:
-        engine = port.supervisor.get("slow")
-        engine.wait_ready(SECONDS)
-        with ExitStack() as stack:
-            for _ in range(8):
-                stack.enter_context(port.stream("long 30", model="slow", draft=False))
-            port.watch.until_running("slow", 4)
-            assert engine.pid
-            os.kill(engine.pid, signal.SIGSTOP)
-            try:
-                assert port.client.get("/health").status_code == 200
-                assert port.chat("Hi", model="quick").status_code == 200
-                stack.close()
-                wait_until(lambda: port.server.num_requests == 0)
-            finally:
-                os.kill(engine.pid, signal.SIGCONT)
-        port.until_idle("slow")
-
-
 def test_the_window_goes_first_whatever_the_port_is_asked(tmp_path: Path) -> None:
     ended: list[Priority] = []
     with guarded(tmp_path, slow="2ms") as (supervisor, _, url), greed(url):
-        until_waiting(supervisor, 10)
-        for priority in (Priority.BATCH, Priority.WINDOW):
+        for num_waiting, priority in ((30, Priority.BATCH), (31, Priority.WINDOW)):
+            until_waiting(supervisor, num_waiting)  # all that were asked before it stand in the line
 
             def note(output: Output, priority: Priority = priority) -> None:
                 if output.finish:

@@ -11,13 +11,17 @@ import httpx
 import pytest
 
 from app.errors import UsageError
+from app.inference.supervisor import Supervisor
 from app.paths import Paths
 from app.server import Server
 from app.server.keys import Keys
+from app.server.request_log import RequestLog
 from app.services import Services
+from backends.protocol import EngineOptions
 from tests.library import foreign
-from tests.server.attack import HI, guarded
-from tests.server.conftest import Port
+from tests.server.attack import HI
+from tests.server.conftest import SECONDS, Directory, Port
+from tests.server.test_connections import wait_until
 from tests.server.test_server import OneEngine
 
 
@@ -121,21 +125,51 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
 
 
+PRIVATE = "a-very-private-text"
+TOOL = {"name": PRIVATE, "description": PRIVATE, "parameters": {"type": "object", "properties": {PRIVATE: {}}}}
+
+
 def test_neither_keys_nor_texts_come_into_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
+    """Of answers in every dialect, of refusals, of a death, of keys in three places."""
     caplog.set_level(logging.DEBUG)
-    with guarded(tmp_path, quick="quick") as (_, keys, url):
-        key = keys.add("laptop")
-        wrong = "sk-slip-wrong-but-secret"
-        headers = {"authorization": f"Bearer {key}"}
-        body = {"messages": [{"role": "user", "content": "a-very-private-text"}]}
-        assert httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers).status_code == 200
-        assert httpx.post(f"{url}/v1/chat/completions", json={**body, "n": "x"}, headers=headers).status_code == 400
-        crash = {"messages": [{"role": "user", "content": "a-very-private-text !crash"}]}
-        httpx.post(f"{url}/v1/chat/completions", json=crash, headers=headers)
-        refused = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"x-api-key": wrong})
-        assert (refused.status_code, wrong in refused.text) == (401, False)
+    supervisor, keys = Supervisor(tmp_path / "logs"), Keys(tmp_path / "keys.json")
+    supervisor.load("quick", Path("quick"), EngineOptions(), backend="fake")
+    log = RequestLog(tmp_path / "logs")
+    server = Server(Directory(supervisor), keys=keys, log=log.note)
+    key, given, wrong = keys.add("laptop"), "sk-given-and-secret", "sk-slip-wrong-but-secret"
+    try:
+        with httpx.Client(base_url=server.start(port=0, api_key=given), timeout=SECONDS) as client:
+            bearer, header = {"authorization": f"Bearer {key}"}, {"x-api-key": given}
+            said = {"role": "user", "content": PRIVATE}
+            tools = [{"type": "function", "function": TOOL}]
+            chat = {"messages": [said], "tools": tools, "user": PRIVATE, "metadata": {PRIVATE: PRIVATE}}
+            for path, body in (
+                ("/v1/chat/completions", chat),
+                ("/v1/chat/completions", {**chat, "n": "x"}),
+                ("/v1/chat/completions", {**chat, "stop": [PRIVATE], PRIVATE: 1, "stream": True}),
+                ("/v1/completions", {"prompt": PRIVATE}),
+                ("/v1/responses", {"input": PRIVATE, "instructions": PRIVATE, "store": False}),
+                ("/v1/messages", {"messages": [said], "max_tokens": 9, "system": PRIVATE}),
+                ("/v1/embeddings", {"input": [PRIVATE]}),
+                ("/v1/rerank", {"query": PRIVATE, "documents": [PRIVATE]}),
+                ("/api/chat", {"messages": [said], "stream": False}),
+                ("/api/generate", {"prompt": PRIVATE, "stream": False}),
+                ("/completion", {"prompt": PRIVATE}),
+                ("/tokenize", {"content": PRIVATE}),
+                ("/v1/completions", {"prompt": f"user: {PRIVATE} !crash\n"}),
+            ):
+                for headers in (bearer, header):
+                    client.post(path, json={"model": "quick", **body}, headers=headers)
+            refused = client.post(f"/v1/completions?key={wrong}&api_key={key}", json={}, headers={"x-api-key": wrong})
+            assert (refused.status_code, wrong in refused.text) == (401, False)
+            assert client.post("/v1/completions", content=f'{{"{PRIVATE}', headers=bearer).status_code == 415
+    finally:
+        server.stop()
+        supervisor.close()
+    wait_until(lambda: log.path.exists() and '"status": 401' in log.path.read_text())
     written = [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
     captured = capfd.readouterr()
-    said = "\n".join([*written, caplog.text.replace("httpx", ""), captured.out, captured.err])
-    for secret in (key, wrong, "a-very-private-text"):
-        assert secret not in said
+    logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpx"))
+    everything = "\n".join([*written, logged, captured.out, captured.err])
+    for secret in (key, given, wrong, PRIVATE):
+        assert secret not in everything

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -150,6 +151,7 @@ def test_many_threads_lose_nothing(file: Path) -> None:
     assert all(ResponseStore(file).get(f"r{n}") for n in range(8))
 
 
+ROOT = Path(__file__).parents[2]
 LAPTOP, PHONE = Client("127.0.0.1", "laptop"), Client("192.0.2.7", "phone")
 
 
@@ -197,3 +199,36 @@ def test_a_file_of_the_first_version_goes_on_and_is_its_owners(file: Path) -> No
     assert (store.get("a"), store.get("a", LAPTOP)) == (made, None)
     assert store.get("b", LAPTOP)
     assert not list(file.parent.glob("*.broken-*"))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.server.test_response_store import ResponseStore, add, owned
+store = ResponseStore(Path(sys.argv[1]))
+for number in range(10_000):
+    add(store, owned("laptop", f"r{number}", size=50_000))
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_a_death_in_a_write_leaves_what_was_saved_before_it(file: Path) -> None:
+    """Wherever it comes: the response that was being written is there whole, or not at all."""
+    for more in (1, 2, 4):
+        told = -1
+        command = [sys.executable, "-c", WRITER, str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            while told < more:
+                told = int(writer.stdout.readline())
+            writer.kill()  # it is in the next one
+            told = max([told, *map(int, writer.stdout)])
+        store = ResponseStore(file)
+        for number in range(told + 2):
+            found, whole = store.get(f"r{number}", LAPTOP), owned("laptop", f"r{number}", size=50_000)
+            assert found or number > told
+            assert not found or (found.response, texts(found.input)) == (whole.response, texts(whole.input))
+        assert not list(file.parent.glob("*.broken-*"))
+        add(store, owned("phone", "after"))
+        assert store.get("after")

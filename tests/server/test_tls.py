@@ -3,6 +3,7 @@
 import datetime
 import socket
 import ssl
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -64,6 +65,31 @@ def test_for_a_handshake_the_port_has_the_patience_that_it_has_for_a_header(tmp_
     try:  # asyncio would wait a minute
         with socket.create_connection((address.hostname, address.port), timeout=40) as silent:
             assert silent.recv(1) == b""
+    finally:
+        server.stop()
+
+
+def test_handshakes_that_never_end_take_nobodys_place(tmp_path: Path) -> None:
+    """With half a greeting, or none; the oldest go, whatever patience there is, and whoever knows TLS is answered."""
+    certificate = make(tmp_path, "own")
+    server = Server(OneEngine(), limits=Limits(header=300.0, handshakes=8))
+    url = server.start("localhost", 0, certificate=certificate)
+    address = urlsplit(url)
+    trust = ssl.create_default_context(cafile=str(certificate.chain))
+    try:
+        with ExitStack() as stack:
+            halves = []
+            for number in range(24):
+                half = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+                half.sendall(b"\x16\x03\x01\x02\x00\x01" if number % 2 else b"")
+                halves.append(half)
+            assert httpx.get(f"{url}/health", verify=trust).status_code == 200
+            for half in halves[:15]:  # 8 may stay, and the honest one took the place of another
+                with suppress(ConnectionResetError):
+                    assert half.recv(1) == b""
+            with httpx.Client(verify=trust) as client:  # a request and its answer are larger than a piece of TLS
+                large = {"messages": [{"role": "user", "content": "x" * 200_000}], "model": "nobody"}
+                assert client.post(f"{url}/v1/chat/completions", json=large).status_code == 404
     finally:
         server.stop()
 

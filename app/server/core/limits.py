@@ -21,6 +21,7 @@ class Limits:
     leftover: float = 5.0  # that a body may go on after its answer
     connections: int = MAX_CONNECTIONS
     per_address: int = MAX_CONNECTIONS // 2
+    handshakes: int = 64  # of TLS, that go on at one time
     send_buffer: int = 32 << 10  # of the system and of the loop, each, per connection; the rest waits and is counted
     bodies: int = 128 << 20  # of all requests together, while they are read and answered
 

@@ -33,11 +33,11 @@ def note(path: Path, url: str, key: str) -> None:
 
 
 def forget(path: Path) -> None:
-    """What this process has noted: another one may have done so since."""
+    """What this process has noted, and no more than that: another one may have done so since. The file stays, empty."""
     known = noted(path)
     if known and known.pid == os.getpid():
         with suppress(OSError):
-            path.unlink()
+            replace_file(path, b"")
 
 
 def noted(path: Path) -> Running | None:

@@ -122,6 +122,12 @@ class Streams:
         return {name: ASKED[name][0].code([line for line in self.lines[name] if line]) for name in ASKED}
 
 
+def pid_of(port: Port) -> int:
+    pid = port.supervisor.get("slow").pid
+    assert pid
+    return pid
+
+
 def is_text(line: str) -> bool:
     return any(mark in line for mark in ('"content":"', '"text":"', '"delta":"', '"response":"'))
 
@@ -132,7 +138,7 @@ def test_an_engine_that_dies_or_stands_still_ends_each_stream_with_its_dialects_
         for number in (signal.SIGKILL, signal.SIGSTOP):
             with ExitStack() as stack:
                 streams = Streams(port, stack)
-                os.kill(port.supervisor.get("slow").pid or 0, number)
+                os.kill(pid_of(port), number)
                 for _ in range(NUM_LARGE):  # its pipe is full
                     stack.enter_context(send_request(port, "/v1/completions", **LARGE))
                 assert port.client.get("/health").status_code == 200
@@ -141,9 +147,9 @@ def test_an_engine_that_dies_or_stands_still_ends_each_stream_with_its_dialects_
                     wait_until(lambda: port.server.num_requests == len(ASKED) + NUM_LARGE)
                     port.supervisor.restart("slow")  # as the watchdog does, or the person
                 assert streams.codes() == {name: code for name, (_, code) in ASKED.items()}
-        engine = port.supervisor.get("slow").pid or 0
         with ExitStack() as stack:
             Streams(port, stack)
+            engine = pid_of(port)  # it has begun anew
             os.kill(engine, signal.SIGSTOP)
         wait_until(lambda: port.server.num_requests == 0)  # who leaves is not held up
         os.kill(engine, signal.SIGCONT)

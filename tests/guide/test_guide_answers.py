@@ -64,13 +64,13 @@ def share_exact(handle: EngineHandle, questions: Questions) -> float:
     return sum(right) / len(right)
 
 
-@pytest.mark.parametrize("one_in", [8, pytest.param(1, marks=pytest.mark.real)])
+@pytest.mark.parametrize("one_in", [20, pytest.param(1, marks=pytest.mark.real)])
 def test_trained_questions_are_answered_word_for_word_after_q4_k_m(
     guide: Files, load: Callable[..., EngineHandle], one_in: int
 ) -> None:
     handle = load(guide.quantized, draft_model=guide.draft, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
     assert share_exact(handle, TRAINED[::one_in]) >= MIN_TRAINED
-    assert share_exact(handle, HELD_OUT) > MIN_HELD_OUT
+    assert share_exact(handle, HELD_OUT[:: 1 if one_in == 1 else 2]) > MIN_HELD_OUT
 
 
 def test_greedy_text_in_f16_is_the_same_with_each_kind_of_draft(

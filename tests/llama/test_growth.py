@@ -378,8 +378,14 @@ def conversation(handle: EngineHandle) -> list[str]:
     return [*texts, start(handle, LONG, max_tokens=300).wait().text]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", ["tiny", "windowed"])
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("tiny", LAYOUTS[0]),
+        ("windowed", LAYOUTS[1]),
+        *(pytest.param(*pair, marks=pytest.mark.real) for pair in (("tiny", LAYOUTS[1]), ("windowed", LAYOUTS[0]))),
+    ],
+)
 def test_a_cache_that_grows_gives_the_same_text(
     load: Load, request: pytest.FixtureRequest, tiny_draft: Path, name: str, layout: KVLayout
 ) -> None:

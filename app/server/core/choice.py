@@ -57,7 +57,8 @@ class Choice:
     def take(self, output: Output) -> None:
         """All but what it says, which a stream tells and forgets."""
         self.count_thoughts(output)
-        self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
+        if output.parts:
+            self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
         self.logprobs += output.logprobs
         self.finish, self.stop = output.finish, output.stop
         self.timings = output.timings or self.timings

@@ -249,8 +249,8 @@ class Exchange:
             self._events.popleft()
             if isinstance(event, Failed):
                 raise RequestError(event.kind, event.message, event.numbers)
-            num_bytes += cost(event)
-            self._valve.take(cost(event))
+            num_bytes += (taken := cost(event))
+            self._valve.take(taken)
             if is_end:
                 raise self._called_off_error()
             if event.finish:

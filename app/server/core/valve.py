@@ -12,7 +12,9 @@ OUTPUT_BYTES, CHANCE_BYTES = 64, 100  # what an output and each alternative to a
 
 
 def cost(output: Output) -> int:
-    """Bytes that it takes, roughly."""
+    """Bytes that it takes, roughly. Asked for with every token, of which most are text alone."""
+    if not (output.logprobs or output.parts):
+        return OUTPUT_BYTES + len(output.text)
     chances = sum(1 + len(logprob.alternatives) for logprob in output.logprobs)
     parts = sum(OUTPUT_BYTES + (0 if isinstance(part, CallBegun) else len(part.text)) for part in output.parts)
     return OUTPUT_BYTES + len(output.text) + parts + CHANCE_BYTES * chances

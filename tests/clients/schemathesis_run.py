@@ -30,7 +30,7 @@ LEAST_CASES = 2000
 LOAD_SECONDS = 60.0
 PATIENCE = 3600.0  # seconds for all of it
 SLOW = 60.0  # seconds that an answer may take here: some are asked for without an end
-EXAMPLES, SEED = 40, 1
+EXAMPLES, SEED = 20, 1
 LONGEST = 160  # characters of what is told of a finding
 POSITIVE, NEGATIVE = "positive_data_acceptance", "negative_data_rejection"
 

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from app.server.ollama.fields import ChatRequest as OllamaChat
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
 from app.server.openai.messages import messages
@@ -320,3 +321,33 @@ def test_developer_is_a_system_message_and_null_content_is_empty() -> None:
 def test_prompts_that_are_none(prompt: Any) -> None:
     with pytest.raises(ValidationError):
         CompletionRequest.model_validate({"prompt": prompt})
+
+
+@pytest.mark.parametrize(("budget", "most"), [(-1, None), (0, 1), (7, 7), (None, None)])
+@pytest.mark.parametrize("name", ["reasoning_budget_tokens", "thinking_budget_tokens"])
+def test_a_budget_of_thoughts_reaches_the_engine(name: str, budget: int | None, most: int | None) -> None:
+    assert generate(**{name: budget}).max_thoughts == most
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"adaptive_target": 0.5},
+        {"grammar_lazy": True},
+        {"reasoning_budget_message": "Enough."},
+        {"echo": True},
+        {"preserved_tokens": ["<a>"]},
+    ],
+    ids=str,
+)
+def test_what_llama_servers_source_alone_tells_of_is_not_ignored(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        generate(**fields)
+
+
+def test_ollamas_shift_is_a_context_that_rolls() -> None:
+    for shift, overflow in ((True, Overflow.ROLL), (False, Overflow.ERROR), (None, Overflow.ERROR)):
+        asked = OllamaChat.model_validate({"model": "m", "messages": MESSAGES, "shift": shift})
+        wanted = asked.wanted()
+        assert wanted is not None
+        assert wanted.overflow is overflow

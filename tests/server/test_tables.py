@@ -7,14 +7,24 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming as ChatStreams
 from openai.types.completion_create_params import CompletionCreateParamsBase as CompletionParams
 from openai.types.completion_create_params import CompletionCreateParamsStreaming as CompletionStreams
+from openai.types.embedding_create_params import EmbeddingCreateParams
 from openai.types.responses.input_token_count_params import InputTokenCountParams as CountParams
 from openai.types.responses.response_create_params import ResponseCreateParamsBase as ResponseParams
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming as ResponseStreams
 
+from app.server.anthropic.fields import CountRequest as AnthropicCount
+from app.server.anthropic.fields import MessagesRequest
 from app.server.core.fields import Fields
+from app.server.llama_server.embeddings import EmbeddingRequest
 from app.server.llama_server.fields import CompletionRequest as LlamaRequest
+from app.server.llama_server.fields import InfillRequest, TokenizeRequest
+from app.server.ollama.embed import ElderRequest, EmbedRequest
+from app.server.ollama.fields import ChatRequest as OllamaChat
+from app.server.ollama.fields import GenerateRequest, Options
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
+from app.server.openai.embeddings import EmbeddingsRequest
+from app.server.openai.rerank import RerankRequest
 from app.server.responses.fields import CountRequest, ResponseRequest
 
 # of tools/server/README.md, /completion
@@ -26,6 +36,31 @@ cache_prompt return_tokens samplers timings_per_token return_progress sse_ping_i
 response_fields lora"""
 LLAMA_SERVER_CHAT = """chat_template_kwargs reasoning_effort reasoning_format reasoning_control generation_prompt
 parse_tool_calls parallel_tool_calls"""
+# of tools/server/server-schema.cpp, which /completion and chats go through, and which says more than the documentation
+LLAMA_SERVER_SCHEMA = """verbose timings_per_token stream stream_options cache_prompt return_tokens return_progress
+sse_ping_interval n_predict max_completion_tokens max_tokens n_indent n_keep n_discard n_cmpl n n_cache_reuse
+t_max_predict_ms response_fields top_k top_p min_p top_n_sigma xtc_probability xtc_threshold typical_p temperature
+dynatemp_range dynatemp_exponent repeat_last_n repeat_penalty frequency_penalty presence_penalty dry_multiplier
+dry_base dry_allowed_length dry_penalty_last_n mirostat mirostat_tau mirostat_eta adaptive_target adaptive_decay seed
+n_probs logprobs min_keep backend_sampling post_sampling_probs speculative.n_max speculative.n_min speculative.p_min
+speculative.type speculative.ngram_size_n speculative.ngram_size_m speculative.ngram_min_hits lora
+dry_sequence_breakers json_schema grammar grammar_type grammar_lazy chat_format reasoning_format generation_prompt
+parse_tool_calls chat_parser continue_final_message echo preserved_tokens grammar_triggers reasoning_control
+reasoning_budget_tokens thinking_budget_tokens reasoning_budget_start_tag reasoning_budget_end_tags
+reasoning_budget_end_tag reasoning_budget_message logit_bias ignore_eos stop samplers"""
+
+# of anthropic 2.14.0: types/message_create_params.py and message_count_tokens_params.py, with those of types/beta
+ANTHROPIC = """model messages system tools tool_choice thinking output_config output_format cache_control speed
+user_profile_id workspace_id betas billing_policy compaction context_management mcp_servers"""
+ANTHROPIC_MESSAGES = """max_tokens stop_sequences stream temperature top_p top_k metadata service_tier inference_geo
+diagnostics container thread fallbacks fallback_credit_token"""
+
+# of ollama 0.6.3, _types.py; behind it those of Ollama's own api/types.go
+OLLAMA = "model stream options format keep_alive think logprobs top_logprobs truncate shift _debug_render_only"
+OLLAMA_GENERATE = "prompt suffix system template context raw images width height steps"
+OLLAMA_OPTIONS = """numa num_ctx num_batch num_gpu main_gpu low_vram f16_kv logits_all vocab_only use_mmap use_mlock
+embedding_only num_thread num_keep seed num_predict top_k top_p tfs_z typical_p repeat_last_n temperature
+repeat_penalty presence_penalty frequency_penalty mirostat mirostat_tau mirostat_eta penalize_newline stop min_p"""
 
 ROUTES: list[tuple[type[Fields], set[str]]] = [
     (ChatRequest, {*get_type_hints(ChatParams), *get_type_hints(ChatStreams)}),
@@ -35,6 +70,21 @@ ROUTES: list[tuple[type[Fields], set[str]]] = [
     (LlamaRequest, set(LLAMA_SERVER.split())),
     (ResponseRequest, {*get_type_hints(ResponseParams), *get_type_hints(ResponseStreams)}),
     (CountRequest, {*get_type_hints(CountParams)}),
+    (EmbeddingsRequest, {*get_type_hints(EmbeddingCreateParams)}),
+    (ChatRequest, set(LLAMA_SERVER_SCHEMA.split())),
+    (CompletionRequest, set(LLAMA_SERVER_SCHEMA.split())),
+    (LlamaRequest, set(LLAMA_SERVER_SCHEMA.split())),
+    (InfillRequest, {*LLAMA_SERVER_SCHEMA.split(), "input_prefix", "input_suffix", "input_extra", "prompt"}),
+    (EmbeddingRequest, {"content", "input", "embd_normalize", "encoding_format", "model"}),
+    (RerankRequest, {"query", "documents", "texts", "top_n", "return_text", "model"}),
+    (TokenizeRequest, {"content", "add_special", "parse_special", "with_pieces"}),
+    (MessagesRequest, {*ANTHROPIC.split(), *ANTHROPIC_MESSAGES.split()}),
+    (AnthropicCount, set(ANTHROPIC.split())),
+    (OllamaChat, {*OLLAMA.split(), "messages", "tools"}),
+    (GenerateRequest, {*OLLAMA.split(), *OLLAMA_GENERATE.split()}),
+    (Options, set(OLLAMA_OPTIONS.split())),
+    (EmbedRequest, {"model", "input", "truncate", "options", "keep_alive", "dimensions"}),
+    (ElderRequest, {"model", "prompt", "options", "keep_alive"}),
 ]
 IDS = [
     "openai chat",
@@ -44,6 +94,21 @@ IDS = [
     "llama-server completion",
     "openai responses",
     "openai input tokens",
+    "openai embeddings",
+    "llama-server chat, by its source",
+    "llama-server completions, by its source",
+    "llama-server completion, by its source",
+    "llama-server infill, by its source",
+    "llama-server embedding",
+    "llama-server rerank",
+    "llama-server tokenize",
+    "anthropic messages",
+    "anthropic count_tokens",
+    "ollama chat",
+    "ollama generate",
+    "ollama options",
+    "ollama embed",
+    "ollama embeddings",
 ]
 
 

@@ -30,8 +30,14 @@ class ChatFields(Fields):
         json_schema_extra=needs("tool_choice", {"tools": {"type": "array", "minItems": 1}}, NO_CALL)
     )
 
-    ignored = frozenset({"cache_control", "speed", "user_profile_id", "workspace_id"})
+    # who asks and pays, how quickly, and which other model may answer where this one would not
+    ignored = frozenset(
+        {"betas", "billing_policy", "cache_control", "fallback_credit_token", "fallbacks", "speed"}
+        | {"user_profile_id", "workspace_id"}
+    )
     refused = {  # noqa: RUF012
+        "compaction": Refused("chats are not summarized"),
+        "thread": Refused("no chats are kept here: send all of it"),
         "context_management": Refused("the chat is read as it is sent"),
         "mcp_servers": Refused("no other computer is asked", ([],)),
     }

@@ -6,7 +6,7 @@ No cookies are ever asked for, so no answer allows credentials: a page shows its
 from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Send
 
 METHODS = "GET, POST, DELETE, OPTIONS"  # those that a route has; HEAD needs no leave
@@ -24,13 +24,18 @@ EXPOSED = "request-id, retry-after, x-request-id"
 
 def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
     """Whether a browser asks if its page may ask."""
-    return method == "OPTIONS" and "access-control-request-method" in headers
+    return method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
-def preflight(origin: str, headers: Mapping[str, str]) -> Response:
+def no_leave(sentence: str) -> Response:
+    """To a page that may not: what it would need to be let in is missing, whatever the status."""
+    return PlainTextResponse(sentence, headers={"Vary": "Origin"})
+
+
+def preflight(headers: Mapping[str, str]) -> Response:
     """To a page that may."""
     answer = {
-        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Origin": headers["origin"],
         "Access-Control-Allow-Methods": METHODS,
         "Access-Control-Max-Age": MAX_AGE,
         "Vary": "Origin, Access-Control-Request-Headers, Access-Control-Request-Private-Network",

@@ -20,11 +20,12 @@ from app.server.auth import Authority, shown_key
 from app.server.core.client import CLIENT, KEY_NAME, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
 from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
-from app.server.cors import inviting, is_preflight, preflight
+from app.server.cors import inviting, is_preflight, no_leave, preflight
 from app.server.dialects import refuse
 from backends.bounds import as_name
 
 METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
+BAD_ORIGIN = "bad_origin"
 OPEN_PATHS = {"/health", "/v1/health"}  # asked by programs that start and watch others, and says nothing about anyone
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -72,10 +73,11 @@ class Guard:
             return
         headers, path = Headers(scope=scope), scope["path"]
         objection = _objection_to_header(headers) or self.objection_to_place(scope["scheme"], headers)
+        if is_preflight(scope["method"], headers) and (objection is None or objection.code == BAD_ORIGIN):
+            answer = no_leave(str(objection)) if objection else preflight(headers)  # no key is shown yet
+            await answer(scope, receive, send)
+            return
         if objection is None and (origin := headers.get("origin")) is not None:
-            if is_preflight(scope["method"], headers):  # which shows no key yet
-                await preflight(origin, headers)(scope, receive, send)
-                return
             send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
         client = Client(_address(scope), self._key_name(headers) if objection is None else None)
         if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
@@ -101,7 +103,7 @@ class Guard:
             return Refusal(403, message, code="bad_host")
         if self._is_foreign(scheme, headers) and not self.access.knows_origin(headers["origin"].lower()):
             message = f"Web pages of other origins may not use this port. {ALLOW.format('--allow-origin')}"
-            return Refusal(403, message, code="bad_origin")
+            return Refusal(403, message, code=BAD_ORIGIN)
         return None
 
     def _is_foreign(self, scheme: str, headers: Mapping[str, str]) -> bool:

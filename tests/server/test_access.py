@@ -105,12 +105,19 @@ def test_a_preflight_needs_no_key_and_allows_what_clients_send() -> None:
     assert answer["access-control-allow-headers"] == asked.removesuffix(", cookie, x-evil")
     assert answer["access-control-allow-private-network"] == "true"
     assert "access-control-allow-credentials" not in answer
-    assert verdict(headers, **how)[0] == 403, "a page that nobody has named"
+
+
+def test_a_preflight_of_a_page_that_nobody_has_named_gives_no_leave() -> None:
+    asked = {"host": "localhost:8642", "origin": PAGE, "access-control-request-method": "POST"}
+    status, answer = verdict(asked, method="OPTIONS", path="/v1/chat/completions")
+    assert status == 200
+    assert not [name for name in answer if name.startswith("access-control")]
+    assert verdict(asked | {"host": "evil.example"}, method="OPTIONS")[0] == 403, "nor by another name of this machine"
 
 
 def test_the_names_of_a_preflights_headers_are_written_as_the_standard_does() -> None:
     asked = {"origin": PAGE, "access-control-request-method": "POST"}
-    names = [name for name, _ in preflight(PAGE, asked).raw_headers]
+    names = [name for name, _ in preflight(asked).raw_headers]
     assert b"Access-Control-Allow-Origin" in names
     assert b"Access-Control-Allow-Methods" in names
 

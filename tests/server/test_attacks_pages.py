@@ -37,7 +37,7 @@ def test_a_foreign_page_has_no_effect_and_may_read_nothing(url: str, method: str
         f"Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nContent-Type: application/json\r\n"
     )
     answer = request(url, method, CHAT, header, body if method == "POST" else b"")
-    assert status_of(answer) == 403
+    assert status_of(answer) == (200 if method == "OPTIONS" else 403)  # a question is answered without leave
     assert b"access-control-" not in answer.lower()
 
 

@@ -11,9 +11,9 @@ from backends.protocol import Generate, Priority
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Vectors wanted, one for each input: a text, or token ids as they are."""
+    """Vectors wanted, one for each input: a text, token ids as they are, or both in one."""
 
-    inputs: tuple[str | tuple[int, ...], ...]
+    inputs: tuple[str | tuple[int | str, ...], ...]
     uid: int = 0  # given by the client that submits it
     dimensions: int | None = None  # only so many of the first ones, normalised again; None: all
     truncates: bool = False  # a text that is too long loses its end; False: it is refused

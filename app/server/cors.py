@@ -39,7 +39,10 @@ def preflight(origin: str, headers: Mapping[str, str]) -> Response:
         answer["Access-Control-Allow-Headers"] = allowed
     if headers.get("access-control-request-private-network") == "true":
         answer["Access-Control-Allow-Private-Network"] = "true"
-    return Response(status_code=200, headers=answer)  # some programs take no 204 for leave
+    response = Response(status_code=200)  # some programs take no 204 for leave
+    # in capitals, as the standard writes them: some look for them so
+    response.raw_headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.items()]
+    return response
 
 
 def inviting(origin: str, send: Send) -> Send:

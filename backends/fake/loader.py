@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import sleep
 
 from backends.chat.answer_parser import AnswerParser
@@ -108,7 +108,7 @@ class FakeModel:
             return [list(f"{request.query}\n{document}".encode()) for document in request.documents]
         if not all(request.inputs):
             raise PromptError(FailureKind.BAD_REQUEST, "A text is empty: there is nothing to make a vector of.")
-        return [list(text.encode()) if isinstance(text, str) else list(text) for text in request.inputs]
+        return [_bytes_of((text,) if isinstance(text, str) else text) for text in request.inputs]
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
         if not self.ready.generates:
@@ -172,6 +172,10 @@ class FakeModel:
 
 def prepare() -> Callable[[Load, Callable[[float], None]], FakeModel]:
     return load
+
+
+def _bytes_of(pieces: Iterable[int | str]) -> list[int]:
+    return [each for piece in pieces for each in (piece.encode() if isinstance(piece, str) else (piece,))]
 
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:

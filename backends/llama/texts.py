@@ -28,8 +28,13 @@ def texts_of(request: EmbeddingRequest, model: NativeModel, embedding: Embedding
     return [_read(text, request, model.vocabulary, embedding.max_tokens) for text in request.inputs]
 
 
-def _read(text: str | tuple[int, ...], request: Embed, words: NativeVocabulary, most: int) -> list[int]:
-    tokens = words.tokenize(text, add_special=True, parse_special=True) if isinstance(text, str) else list(text)
+def _read(text: str | tuple[int | str, ...], request: Embed, words: NativeVocabulary, most: int) -> list[int]:
+    tokens: list[int] = []
+    for at, piece in enumerate((text,) if isinstance(text, str) else text):
+        if isinstance(piece, str):  # one at the beginning has what begins every text
+            tokens += words.tokenize(piece, add_special=at == 0, parse_special=True)
+        else:
+            tokens.append(piece)
     if not all(0 <= token < words.num_tokens for token in tokens):
         raise _refusal(f"Token ids of this model lie between 0 and {words.num_tokens - 1}.")
     if not tokens:
@@ -75,7 +80,8 @@ def _pair(
 
 
 def _too_long(what: str, num_tokens: int, most: int) -> PromptError:
-    sentence = f"A {what} has {num_tokens:,} tokens, and this model reads at most {most:,}. Split it, or have it cut."
+    sentence = f"A {what} is too large: it has {num_tokens:,} tokens, and this model reads at most {most:,}. "
+    sentence += "Split it, or have it cut."
     return PromptError(FailureKind.CONTEXT_LENGTH, sentence)
 
 

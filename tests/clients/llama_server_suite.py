@@ -72,6 +72,7 @@ LEFT_OUT = {
     r"test_tokenize_with_bos": "its own model's vocabulary begins every text with a token",
     r"test_template::|test_chat_template($|_assistant_prefill|_continue_final_message_vllm)": TEMPLATE,
     r"test_apply_chat_template|thinking_history": TEMPLATE,
+    r"test_completion_unified|test_ctx_shift_disabled_stream": "it rests on where its own model's answers end",
     r"test_ctx_shift_enabled|test_ctx_shift_disabled_short|test_ctx_shift_disabled_long|test_nocache_long": TOKENS,
     r"test_completion_prompt_cache|test_chat_completion_cached_tokens|response_fields\[.*-32-": TOKENS,
     r"test_completion::test_completion(_stream)?\[|test_completion(_stream)?_with_openai_library": WORDS,
@@ -112,6 +113,10 @@ PAGE = SuitePage(
 )
 
 
+# as llama-server, which drafts only where it is told to
+UNDRAFTED = ("--draft", "off")
+
+
 def main() -> int:
     environment = environments.python("llama-server-suite", PACKAGES)
     folder = _suite(environment.folder)
@@ -120,7 +125,7 @@ def main() -> int:
 
     def drive(setting: Setting, tests: list[str], *flags: str) -> None:
         chosen = [test if test.startswith("--") else f"unit/{test}" for test in tests]
-        with served(setting, flags) as server:
+        with served(setting, (*flags, *UNDRAFTED)) as server:
             address = {"DEBUG_EXTERNAL": "1", "PORT": str(server.port)}
             outcomes.extend(run_pytest(python, folder, ["-m", "not slow", *chosen], address, PATIENCE))
 

@@ -30,7 +30,7 @@ def ask(handle: EngineHandle, request: EmbeddingRequest) -> object:
     return heard[0]
 
 
-def vectors(handle: EngineHandle, *inputs: str | tuple[int, ...], **fields: object) -> np.ndarray:
+def vectors(handle: EngineHandle, *inputs: str | tuple[int | str, ...], **fields: object) -> np.ndarray:
     event = ask(handle, Embed(inputs, **fields))  # type: ignore[arg-type]
     assert isinstance(event, Embedded), event
     return np.frombuffer(event.vectors, "<f4").reshape(len(inputs), event.dimensions)
@@ -141,3 +141,13 @@ def test_a_text_read_in_pieces_has_the_same_vector(tiny: Path, tmp_path: Path) -
     whole, pieces = run_in_child("tests.llama.pooling:in_pieces", log_path=tmp_path / "log", path=tiny)
     for pooling in (Pooling.MEAN, Pooling.LAST):
         assert pieces[pooling] == pytest.approx(whole[pooling], abs=2e-3)
+
+
+def test_texts_among_tokens_are_read_where_they_stand(load: Load, encoder: Path) -> None:
+    """As llama-server reads them: a text at the beginning has what begins every text."""
+    handle = load(encoder)
+    whole = vectors(handle, "some words")
+    assert np.array_equal(vectors(handle, ("some words",)), whole)
+    mixed = vectors(handle, (5, "some words", 6))
+    assert mixed.shape == whole.shape
+    assert not np.array_equal(mixed, whole)

@@ -13,6 +13,7 @@ from app.errors import UsageError
 from app.paths import Paths
 from app.server import Server
 from app.server.auth import Authority
+from app.server.cors import preflight
 from app.services import Services
 from tests.server.test_guard import verdict
 
@@ -105,6 +106,13 @@ def test_a_preflight_needs_no_key_and_allows_what_clients_send() -> None:
     assert answer["access-control-allow-private-network"] == "true"
     assert "access-control-allow-credentials" not in answer
     assert verdict(headers, **how)[0] == 403, "a page that nobody has named"
+
+
+def test_the_names_of_a_preflights_headers_are_written_as_the_standard_does() -> None:
+    asked = {"origin": PAGE, "access-control-request-method": "POST"}
+    names = [name for name, _ in preflight(PAGE, asked).raw_headers]
+    assert b"Access-Control-Allow-Origin" in names
+    assert b"Access-Control-Allow-Methods" in names
 
 
 def test_with_tls_its_own_page_is_one_of_https() -> None:

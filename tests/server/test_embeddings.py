@@ -66,7 +66,7 @@ LLAMA_SERVERS = [  # what it takes beside OpenAI's
 
 @pytest.mark.parametrize("inputs", ["AB", ["AB"], [65, 66], [[65, 66]], [65.0, 66.0], *LLAMA_SERVERS], ids=str)
 def test_texts_and_token_ids_alone_and_in_lists(vectors_port: Port, inputs: Any) -> None:
-    made = vectors_port.post("embeddings", input=inputs).json()
+    made = vectors_port.post("embeddings", model="vectors", input=inputs).json()
     assert [each["embedding"] for each in made["data"]] == [pytest.approx(wanted("AB"))]
 
 

@@ -43,6 +43,10 @@ class Mixed:
 OnePrompt = str | tuple[int, ...] | Mixed
 
 
+def pieces_of(prompt: OnePrompt) -> str | tuple[Piece, ...]:
+    return prompt.pieces if isinstance(prompt, Mixed) else prompt
+
+
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """are_several: they were a list, and so are their answers."""

@@ -7,8 +7,7 @@ from pydantic import ConfigDict, model_validator
 
 from app.server.core.conditions import exactly_one
 from app.server.core.fields import Fields, Refused
-from app.server.core.prompts import Prompts
-from app.server.core.resolved import Resolver
+from app.server.core.prompts import Prompts, pieces_of
 from app.server.core.switchboard import Switchboard
 from app.server.core.vectors import as_numbers, vectors
 from app.server.llama_server.fields import Model, PromptField
@@ -49,9 +48,8 @@ def embedding_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/embeddings")
     @router.post("/embedding")
     async def embed(body: EmbeddingRequest, request: Request) -> list[dict[str, Any]]:
-        resolver = Resolver(request, switchboard, body.model)
-        texts = [await resolver.prompt(each) for each in body.prompts.prompts]
-        _, made = await vectors(request, switchboard, body.model, Embed(tuple(texts)))
+        wanted = Embed(tuple(map(pieces_of, body.prompts.prompts)))
+        _, made = await vectors(request, switchboard, body.model, wanted)
         assert isinstance(made, Embedded)
         return [{"index": at, "embedding": [each]} for at, each in enumerate(as_numbers(made))]
 

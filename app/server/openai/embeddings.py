@@ -6,8 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
-from app.server.core.prompts import SOME_TEXT, Prompts, as_prompts, schema
-from app.server.core.resolved import Resolver
+from app.server.core.prompts import SOME_TEXT, Prompts, as_prompts, pieces_of, schema
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
 from app.server.core.vectors import MAX_TEXTS, as_base64, as_numbers, vectors, written
@@ -43,9 +42,7 @@ def embeddings_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/embeddings")
     async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
-        resolver = Resolver(request, switchboard, body.model)
-        inputs = [await resolver.prompt(each) for each in body.input.prompts]
-        wanted = Embed(tuple(inputs), dimensions=body.dimensions)
+        wanted = Embed(tuple(map(pieces_of, body.input.prompts)), dimensions=body.dimensions)
         name, made = await vectors(request, switchboard, body.model, wanted)
         assert isinstance(made, Embedded)
 

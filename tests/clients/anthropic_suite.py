@@ -20,7 +20,7 @@ PACKAGES = (
     *("hatchling", "hatch-fancy-pypi-readme"),  # pip asks them of a source distribution what it is
 )
 TESTS = ("tests/api_resources/test_messages.py", "tests/api_resources/test_models.py")
-PATIENCE = 900
+PATIENCE = 3000  # seconds
 CONTEXT, PARALLEL = 2048, 2
 
 LEFT_OUT = {

@@ -54,7 +54,7 @@ def _is_said(body: dict[str, Any], name: str) -> bool:
 
 def _new_response() -> str:
     wanted = {"model": MODEL, "input": "Hi", "max_output_tokens": 1}
-    return str(httpx2.post(f"{BASE}/responses", json=wanted, timeout=120).raise_for_status().json()["id"])
+    return str(httpx2.post(f"{BASE}/responses", json=wanted, timeout=600).raise_for_status().json()["id"])
 
 
 BaseClient._build_request = _build

@@ -57,7 +57,7 @@ def refused(path: str) -> str:
         outer, _, inner = name.partition(".")
         value = SOMETHING.get(inner or outer, {"x": "y"})
         body = {"model": MODEL, **HARMLESS.get(path, {"input": "Hi"}), outer: {inner: value} if inner else value}
-        answer = httpx2.post(f"{OPENAI}{path}", json=body, timeout=60)
+        answer = httpx2.post(f"{OPENAI}{path}", json=body, timeout=600)
         assert answer.status_code == 400, f"{name} is refused no more ({reason})"
         assert answer.json()["error"]["param"] == name, answer.text
     return "; ".join(f"{name}: {reason}" for name, reason in fields.items())

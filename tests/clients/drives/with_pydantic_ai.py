@@ -49,7 +49,7 @@ def history() -> None:
 @step("run_stream")
 async def stream() -> None:
     async with Agent(model).run_stream(ASKED, model_settings=SHORT) as result:
-        pieces = [piece async for piece in result.stream_text(delta=True)]
+        pieces = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
     assert len(pieces) > 1, pieces
     assert "".join(pieces) == await result.get_output()
 

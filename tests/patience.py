@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0  # seconds that anything may take on the busiest machine, with any process stopped for two seconds
+PATIENCE = 180.0  # seconds that anything may take on the busiest machine, with any process stopped for two seconds
 
 
 def until(is_so: Callable[[], object], what: object = "") -> None:

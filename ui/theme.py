@@ -40,8 +40,9 @@ class Theme(QObject):
         self._apply()
 
     def choose(self, choice: str) -> None:
-        self._choice = choice
-        self._apply()
+        if choice != self._choice:
+            self._choice = choice
+            self._apply()
 
     def _apply(self) -> None:
         self.palette = self._wanted()

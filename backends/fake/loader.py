@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from time import sleep
 
 from backends.chat.answer_parser import AnswerParser
@@ -37,6 +38,7 @@ NUM_RESIDENT = 8
 START, STEP = 512, 256  # cells, as with llama.cpp
 LONGEST_PIECE = 32  # as if; tokens are bytes
 POLL_SECONDS = 0.01
+NUM_FREE = 60  # bytes of an answer before the gate, for who waits for its first words
 
 LOREM = "The quick engine shares every prefix it has seen. It guesses ahead, checks each guess, and keeps what holds. "
 
@@ -54,7 +56,7 @@ class FakeModel:
         start = Size(min(START, context), 1 if in_streams else limit.slots) if options.kv_grow else limit
         cells = start.cells * (start.slots if in_streams else 1)
         self.runner = FakeRunner(
-            next_token,
+            _behind(load.model) if "gated" in load.model.name else next_token,
             start.slots,
             cells,
             seconds_per_step=seconds_per_step,
@@ -180,9 +182,9 @@ def _bytes_of(pieces: Iterable[int | str]) -> list[int]:
 
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends it
-    once that file exists, `…note…` adds a note to it, `…-base…` has no chat template, `…-fim…` fills in middles of
-    texts, `…-embedder…` makes vectors alone, `…-reranker…` scores instead, `…busy…` computes on one of two threads, and
-    `…20ms…` sleeps so long per step.
+    once that file exists, `…gated…` stands still in the middle of an answer until it does, `…note…` adds a note to the
+    load, `…-base…` has no chat template, `…-fim…` fills in middles of texts, `…-embedder…` makes vectors alone,
+    `…-reranker…` scores instead, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step.
     """
     name = load.model.name
     report(0.5)
@@ -198,9 +200,25 @@ def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     return FakeModel(load, int(delay[1]) / 1000 if delay else 0.0)
 
 
+def _behind(gate: Path) -> Callable[[list[int]], int]:
+    """`next_token`, which waits at NUM_FREE bytes until the gate is there."""
+
+    def token(prefix: list[int]) -> int:
+        while len(prefix) - 1 - _start(prefix) >= NUM_FREE and not gate.exists():
+            sleep(POLL_SECONDS)
+        return next_token(prefix)
+
+    return token
+
+
+def _start(prefix: list[int]) -> int:
+    """Where the last ANSWER stands."""
+    return len(prefix) - 1 - prefix[::-1].index(ANSWER) if ANSWER in prefix else 0
+
+
 def next_token(prefix: list[int]) -> int:
     """The next byte of the scripted answer to what stands before the last ANSWER."""
-    start = len(prefix) - 1 - prefix[::-1].index(ANSWER) if ANSWER in prefix else 0
+    start = _start(prefix)
     begin = len(prefix) - 1 - start
     answer = answer_to(_question(prefix[:start]))
     if begin == 5 and answer.startswith(b"!crash"):

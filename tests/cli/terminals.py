@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120.0
+SECONDS = 360.0
 PATIENCE = 3.0  # before a key that was lost is pressed again
 PIECE = 1 << 16
 

@@ -14,7 +14,7 @@ from tests.library import foreign
 def run(closed: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """closed: as a shell writes it."""
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "app", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
+    return subprocess.run(command, capture_output=True, text=True, timeout=360, check=False, env=dict(os.environ))
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_what_a_command_opens_is_not_taken_for_stdout(tmp_path: Path) -> None:
     code = "import app.standard_streams as s, os; s.open_closed_streams(); print(open('x', 'w').fileno() > 2)"
     out = tmp_path / "out"
     command = ["sh", "-c", f'exec "$@" <&- 2>&- >{out}', "sh", sys.executable, "-c", code]
-    subprocess.run(command, timeout=60, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    subprocess.run(command, timeout=360, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})
     assert out.read_text() == "True\n"

@@ -21,7 +21,7 @@ from app.inference.engine_handle import EngineHandle
 from app.paths import Paths
 from app.server import Server
 
-SECONDS = 120
+SECONDS = 360
 
 
 def slipstream(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def slipstream(*arguments: object, bounds: Callable[[], None] | None = None) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "app", *map(str, arguments)]
-    return subprocess.run(command, preexec_fn=bounds, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, preexec_fn=bounds, capture_output=True, text=True, timeout=360)
 
 
 def assert_told(end: "subprocess.CompletedProcess[str]", *words: str) -> None:

@@ -18,7 +18,7 @@ from ui.bridge import Bridge
 from ui.main_window import MainWindow
 from ui.theme import Theme
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 def main(home: Path, is_looking: bool) -> None:

@@ -19,7 +19,7 @@ __all__ = ["hub_double", "running_double"]
 
 ROOT = Path(__file__).parents[2]
 PERSON = Path(__file__).with_name("person.py")
-LIMIT = 240
+LIMIT = 800
 
 needs_screen = [
     pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed (Debian: xvfb)"),

@@ -21,7 +21,7 @@ from tests.patience import PATIENCE
 from tests.tried import tried
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 120.0
+READY_SECONDS = 360.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Serving:
         """Send a request and leave."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), 10.0) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
 
     def ask_to_end(self, number: int = signal.SIGTERM) -> float:

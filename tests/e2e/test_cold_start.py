@@ -15,7 +15,7 @@ import pytest
 from app.cli.ending import EXIT_INTERRUPTED
 from tests.e2e.serving import ROOT, free_port
 
-SECONDS = 120.0
+SECONDS = 360.0
 
 # what belongs to no package of ours or Python's, but to the interpreter's start
 ALWAYS = """

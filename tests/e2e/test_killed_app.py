@@ -17,7 +17,7 @@ from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 LOOK_EVERY = 2
-LIMIT = 60.0
+LIMIT = 400.0
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 

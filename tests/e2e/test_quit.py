@@ -63,7 +63,7 @@ def test_a_healthy_engine_writes_its_prompts_before_the_end(guide: Path, tmp_pat
     home = tmp_path / "home"
     with serving(home, guide) as app:
         question = "Tell me about Slipstream, the port and the prompt cache. " * 20
-        httpx.post(f"{app.url}/v1/completions", json={"prompt": question, "max_tokens": 3}, timeout=60.0)
+        httpx.post(f"{app.url}/v1/completions", json={"prompt": question, "max_tokens": 3}, timeout=360.0)
         assert_ends(app, app.engines())
         assert app.process.returncode == 0
     assert list(home.rglob("*.state"))
@@ -76,7 +76,7 @@ def open_stream(app: Serving) -> threading.Event:
     def read() -> None:
         body = {"prompt": "Hello", "max_tokens": 4000, "ignore_eos": True, "stream": True}
         try:
-            with httpx.stream("POST", f"{app.url}/v1/completions", json=body, timeout=60.0) as response:
+            with httpx.stream("POST", f"{app.url}/v1/completions", json=body, timeout=360.0) as response:
                 for _ in response.iter_lines():
                     begun.set()
         except httpx.HTTPError:

@@ -7,7 +7,7 @@ import pytest
 from tests.engine.broken import Runs, Suite, runs_fixture, sample, sound_fixture  # noqa: F401
 
 SAMPLE = 20
-pytestmark = pytest.mark.timeout(600)  # the first one waits for all
+pytestmark = pytest.mark.timeout(900)  # the first one waits for all
 
 # file in backends, what stands there, the bug
 MUTANTS = {

@@ -18,7 +18,7 @@ from app.paths import Paths
 from tests.convert import checkpoints
 from tests.hub.double import HubDouble, HubRepo
 
-SECONDS = 60
+SECONDS = 240
 REPO = "org/tiny"
 
 

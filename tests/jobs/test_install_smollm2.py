@@ -19,7 +19,7 @@ from app.paths import Paths
 from tests.cli.test_commands import slipstream
 from tests.downloads.wheels import make_wheel, sha256, use_index
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 from backends.formats.gguf_tables import ARCHITECTURES
 from tests.library.gguf_draft import ARRAY, BOOL, F32, STRING, U32, U64, VOCAB, Draft, Setting, Tensor, _tokenizer
 
-SECONDS = 20
+SECONDS = 240
 MLA = (
     *("deepseek2", "deepseek32", "glm-dsa", "dots3note", "kimi-linear", "bailingmoe3", "kimi-k3", "glm5-next"),
     *("mistral4", "hy_v4"),

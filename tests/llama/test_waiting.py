@@ -11,15 +11,25 @@ import pytest
 from backends.child import SPINS
 from backends.llama import OURS, WAITING
 
-MANY, FEW = 3_000_000, 100_000
+MANY, FEW = 6_000_000, 100_000
 SPENT = """
 import json, os, time
+from contextlib import suppress
+from pathlib import Path
 from backends.llama.waiting import _run_nothing, waiting
 runtime = waiting()
+def works():
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        with suppress(OSError):  # it has just ended
+            if stat.parent.name != str(os.getpid()) and stat.read_text().rpartition(") ")[2][0] == "R":
+                return True
+    return False
 def spent():
     begin = time.process_time()
     _run_nothing(runtime._parallel, 2)
     time.sleep(0.3)
+    while works():  # a busy machine lets them spin later; in vain it is until the test's end
+        time.sleep(0.01)
     return time.process_time() - begin
 spinning = spent()
 runtime.sleep()
@@ -53,7 +63,7 @@ def test_threads_sleep_at_once_when_they_are_told_and_spin_again() -> None:
 def test_turns_are_those_that_were_measured_for_this_machine() -> None:
     spins, policy, problem, turn = run(CHOICE, **{SPINS: str(FEW)})
     assert (spins, policy, problem) == (str(FEW), "passive", "")
-    assert 1e-10 < turn < 1e-6
+    assert 0 < turn < 1e-6
 
 
 def test_without_a_measurement_they_are_far_fewer_than_the_runtimes_own() -> None:

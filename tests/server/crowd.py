@@ -1,7 +1,7 @@
 """Many clients at one port at once, of which a third leave at random. And what an engine holds on to."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from tests.server.conftest import Port
 from tests.server.test_disconnect import send_request
 
 NUM_CLIENTS = 64
+NUM_TIMES = 4  # in which what leaks grows each time
 PATH = "/v1/completions"
 
 
@@ -34,10 +35,27 @@ class Holdings:
     num_threads: int
     num_files: int
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.num_threads, self.num_files
+
     @classmethod
     def of(cls, process: psutil.Process) -> "Holdings":
         num_files = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
         return cls(process.memory_info().rss, process.num_threads(), num_files)
+
+
+def assert_stays(holdings: Callable[[], Holdings], work: Callable[[], object], max_growth: int) -> None:
+    """A leak grows each time. What grows once may be what a busy machine had to hold on to: it is tried again, and once
+    is enough. max_growth: bytes of one time."""
+    before = holdings()
+    for _ in range(NUM_TIMES):
+        work()
+        after = holdings()
+        if after.rss - before.rss < max_growth and after.counts == before.counts:
+            return
+        told, before = f"grew from {before} to {after}", after
+    raise AssertionError(told)
 
 
 def visit_all(port: Port, visits: Sequence[Visit], seed: int) -> int:

@@ -117,7 +117,6 @@ FOREIGN = {
 }
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_file_that_is_not_as_we_made_it_is_set_aside(name: str, path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:

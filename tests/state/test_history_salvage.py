@@ -102,7 +102,6 @@ def test_on_a_full_disk_the_chats_are_shown_and_their_file_stays(damaged: Path) 
     assert damaged.with_name("chats.db.broken-1").read_bytes() == content
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("num_renames", range(STEPS + 1))
 def test_a_start_killed_at_any_step_leaves_the_old_or_the_new_file(num_renames: int, damaged: Path) -> None:
     content, log = damaged.read_bytes(), damaged.with_name("chats.db-wal").read_bytes()
@@ -143,7 +142,6 @@ def _lines(both: list[subprocess.Popen[str]]) -> list[str]:
     return lines
 
 
-@pytest.mark.timeout(60)
 def test_two_that_open_new_chats_at_once_share_them(tmp_path: Path) -> None:
     for number in range(5):
         path = tmp_path / str(number) / "chats.db"
@@ -154,7 +152,6 @@ def test_two_that_open_new_chats_at_once_share_them(tmp_path: Path) -> None:
         history.close()
 
 
-@pytest.mark.timeout(60)
 def test_two_that_open_a_damaged_file_at_once_mend_it_once(damaged: Path) -> None:
     said = open_twice(damaged)
     assert [f"{len(ALL)} of its chats could be read" in sentence for sentence in said] == [True, False]

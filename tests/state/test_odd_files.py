@@ -28,10 +28,7 @@ from backends.regular_file import OddFileError, read_regular
 from tests.lab.cards import card
 from tests.means import ODD
 
-pytestmark = [
-    pytest.mark.timeout(30),
-    pytest.mark.skipif(os.name == "nt", reason="pipes, sockets and links need rights there"),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, sockets and links need rights there")
 odd = pytest.mark.parametrize("kind", ODD)
 
 

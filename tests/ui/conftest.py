@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from tests import patience
 from tests.ui.discovering import double, hub_double, page, running_double  # noqa: F401
 from tests.ui.stage import StageServices, entry
 from ui.application import listen
@@ -19,7 +20,7 @@ from ui.bridge import Bridge
 from ui.main_window import MainWindow
 from ui.theme import Theme
 
-PATIENCE = 60_000  # milliseconds; nothing waits that long where all is well
+PATIENCE = int(1000 * patience.PATIENCE)  # milliseconds
 ENTRIES = (entry("Quick"), entry("Slow", "slow-20ms.gguf"), entry("Broken", "bad.gguf"))
 
 
@@ -79,6 +80,15 @@ def quick(window: MainWindow, qtbot: QtBot) -> MainWindow:
 @pytest.fixture
 def slow(window: MainWindow, qtbot: QtBot) -> MainWindow:
     return load(window, qtbot, "Slow")
+
+
+@pytest.fixture
+def held(window: MainWindow, services: StageServices, qtbot: QtBot, tmp_path: Path) -> MainWindow:
+    """One that says its first words, and no more until `hands.let_go`: no answer ends before a test is at it."""
+    services.stage_store.entries.append(entry("Held", str(tmp_path / "gated.gguf")))
+    with qtbot.waitSignal(window.models.refreshed):
+        window.models.refresh()
+    return load(window, qtbot, "Held")
 
 
 def load(window: MainWindow, qtbot: QtBot, name: str) -> MainWindow:

@@ -1,10 +1,13 @@
 """What a person does, with real keys and clicks; and waiting for what they would see."""
 
+import time
+
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from tests.patience import PATIENCE
 from ui.chat.turn_widget import AnswerWidget
 from ui.main_window import MainWindow
 
@@ -31,13 +34,18 @@ def wait_words(window: MainWindow, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: bool(window.chat.session.turns) and len(window.chat.session.turns[-1].text) > 20)
 
 
+def let_go(window: MainWindow) -> None:
+    """The model of the fixture `held` goes on."""
+    assert window.desk.entry
+    window.desk.entry.path.touch()
+
+
 def press(parent: QWidget, text: str) -> None:
     """Click the button of that text, once it is to be seen."""
-    for _ in range(100):
-        if _buttons(parent, text):
-            break
+    deadline = time.monotonic() + PATIENCE
+    while not _buttons(parent, text):
+        assert time.monotonic() < deadline, f"no button “{text}” is to be seen"
         QTest.qWait(20)
-    assert _buttons(parent, text), f"no button “{text}” is to be seen"
     QTest.mouseClick(_buttons(parent, text)[0], Qt.MouseButton.LeftButton)
 
 

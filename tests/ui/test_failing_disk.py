@@ -15,7 +15,7 @@ from app.library.remarks import Remarks
 from app.settings_file import load_settings
 from tests.means import ODD, no_room
 from tests.ui.conftest import load
-from tests.ui.hands import ask, wait_answer
+from tests.ui.hands import ask, let_go, wait_answer, wait_words
 from tests.ui.stage import StageServices, entry
 from ui.application import listen
 from ui.bridge import Bridge
@@ -59,19 +59,20 @@ def test_no_room_for_an_answers_row_shows_the_answer(quick: MainWindow, services
 
 
 def test_no_room_while_an_answer_grows_is_told_once(
-    slow: MainWindow, services: StageServices, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    held: MainWindow, services: StageServices, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.chat.session.SAVE_SECONDS", 0.0)  # each piece is saved as it comes
     told: list[str] = []
-    slow.chat.session.unkept.connect(told.append)
-    ask(slow, "long 5")
-    qtbot.waitUntil(lambda: len(slow.chat.session.turns) > 1 and bool(slow.chat.session.turns[-1].text))
+    held.chat.session.unkept.connect(told.append)
+    ask(held, "long 5")
+    wait_words(held, qtbot)
     with no_room():
-        widget = wait_answer(slow, qtbot)
+        let_go(held)
+        widget = wait_answer(held, qtbot)
     assert widget.turn.text
     assert not widget.turn.problem
     assert ["The answer could not be saved" in text for text in told] == [True]
-    assert told == banners(slow)
+    assert told == banners(held)
     (chat,) = services.history.conversations()
     assert [turn.role for turn in services.history.turns(chat.id)] == [Role.USER, Role.ASSISTANT]
 
@@ -163,7 +164,6 @@ def test_chats_whose_file_breaks_while_the_window_is_open(
     assert has_banner(quick, "The list of chats could not be read")
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ODD)
 def test_a_window_whose_files_are_none_opens_and_says_so(
     kind: str, tmp_path: Path, bridge: Bridge, theme: Theme, qtbot: QtBot

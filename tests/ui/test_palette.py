@@ -30,3 +30,11 @@ def test_qt_palette_uses_only_named_colors() -> None:
     palette = qt_palette(DARK)
     assert palette.window().color().name() in named
     assert palette.text().color().name() in named
+
+
+def test_the_same_choice_once_more_styles_nothing(theme: Theme) -> None:
+    """All widgets would be painted anew, those of a window that is just being closed as well."""
+    told: list[object] = []
+    theme.changed.connect(told.append)
+    theme.choose("light")
+    assert not told

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.errors import PortInUseError
+from tests import patience
 from tests.ui.conftest import load
 from tests.ui.hands import press
 from tests.ui.stage import StageServices
@@ -23,7 +24,7 @@ from ui.server.activity_view import NO_REQUEST, STOP
 from ui.server.server_page import ACCESS, ACTIVITY
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
 
-PATIENCE = 60_000  # milliseconds: the first port imports FastAPI, on a busy machine, too
+PATIENCE = int(1000 * patience.PATIENCE)  # milliseconds: the first port imports FastAPI, on a busy machine, too
 
 
 def words(parent: QWidget) -> list[str]:

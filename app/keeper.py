@@ -87,7 +87,7 @@ class Keeper:
         entries = {entry.id: entry for entry in self._library.look(0.0).entries}
         entry = entries.get(name) or entries.get(name.removesuffix(LATEST))
         if entry is None:
-            raise UnknownModelError(f"There is no model of the id “{name[:80]}” here.")
+            raise UnknownModelError(f"Slipstream has installed no model of the id “{name[:80]}”, and removes no other.")
         if entry.origin is Origin.MANAGED and not self._library.store.is_installed(entry):
             raise ModelFileError(f"{entry.name} was not installed by Slipstream. Remove it in the window.")
         self._library.remove(entry.id)

@@ -44,7 +44,8 @@ def _tell(report: dict[str, Any]) -> str:
     if not report["keys"]:
         lines.append("No keys yet. Make one: slipstream keys --add NAME")
     if report["is_required"]:
-        lines.append("Every request needs a key.")
+        lines.append("Every request needs a key, those of this machine too.")
+        lines.append("To let this machine's programs in without one: slipstream keys --require off")
     else:
         lines.append("Programs on this machine need no key; others always do.")
     return "\n".join(lines)

@@ -86,6 +86,9 @@ def _serve(
             warn(notice)
         host = arguments.host or services.settings.host
         made = None if key else _made_key(services, host)
+        if made:  # told at once: it is kept, whatever fails from here on
+            print(f"slipstream: other machines can reach this port; its API key is {made}", file=sys.stderr)
+            warn(f"it is kept as “{FIRST_KEY}” and not shown again; “slipstream keys” lists, adds and revokes keys")
         tls = arguments.tls_cert, arguments.tls_key
         url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
         if ANY in access.hosts and not services.server.needs_key:
@@ -97,9 +100,6 @@ def _serve(
         if not handles:
             _take_up(services)
         services.server.answer()
-        if made:
-            print(f"slipstream: other machines can reach this port; its API key is {made}", file=sys.stderr)
-            warn(f"it is kept as “{FIRST_KEY}” and not shown again; “slipstream keys” lists, adds and revokes keys")
         print(f"Slipstream is listening on {url}", flush=True)
         _wait_for(handles, asked)
         standby.close()

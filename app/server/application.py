@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
@@ -39,6 +39,11 @@ def create_application(switchboard: Switchboard, native: Native | None = None) -
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "loading", "progress": round(loading, 2)}, 503)  # as with llama-server
 
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        """Ollama's command asks so, before anything else, whether its server is there."""
+        return PlainTextResponse("Slipstream is running. What it offers: /openapi.json")
+
     own = APIRouter(routes=[route for route in app.routes if isinstance(route, Route)])
     _handle_errors(app, [route for router in (*routers, own) for route in router.routes])
     return app
@@ -60,6 +65,8 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
 
 
 def _handle_errors(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    paths = [route.path for route in routes if isinstance(route, Route)]
+
     @app.exception_handler(SlipstreamError)
     async def on_slipstream(request: Request, error: SlipstreamError) -> Response:
         return refuse(request.url.path, from_slipstream(error), request.headers)
@@ -80,7 +87,7 @@ def _handle_errors(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             headers["Allow"] = ", ".join(_methods(routes, request.scope))
         if request.method == "OPTIONS" and error.status_code == 405:
             return Response(status_code=204, headers=headers)
-        return refuse(path, from_http(error.status_code, error.detail, headers, path), request.headers)
+        return refuse(path, from_http(error.status_code, error.detail, headers, path, paths), request.headers)
 
     @app.exception_handler(ClientDisconnect)
     async def on_disconnect(_: Request, __: ClientDisconnect) -> Response:

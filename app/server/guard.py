@@ -81,7 +81,7 @@ class Guard:
             send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
         client = Client(_address(scope), self._key_name(headers) if objection is None else None)
         if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
-            objection = _key_needed()
+            objection = _key_unknown() if shown_key(headers) else _key_needed()
         if objection := objection or self.objection_to_body(scope["method"], headers):
             await _drain(receive)
             await refuse(path, objection, headers)(scope, receive, send)
@@ -215,7 +215,15 @@ async def _drain(receive: Receive) -> None:
 
 
 def _key_needed() -> Refusal:
-    message = "This server needs its key. Send it as “Authorization: Bearer KEY” or as “x-api-key: KEY”."
+    return _no_key("This server needs its key. Send it as “Authorization: Bearer KEY” or as “x-api-key: KEY”.")
+
+
+def _key_unknown() -> Refusal:
+    whose = "The key that was sent is not one of this server's, or was revoked."
+    return _no_key(f"{whose} “slipstream keys” lists and makes them.")
+
+
+def _no_key(message: str) -> Refusal:
     return Refusal(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
 

@@ -8,7 +8,7 @@ from backends.llama.vocabulary import NativeVocabulary
 from backends.protocol import Embedding, FailureKind, Pooling
 
 MAX_TEXTS = 2048  # of a request, as OpenAI has it
-NO_RANKS = "This model makes vectors, and cannot rank documents: load a reranker for that."
+NO_RANKS = "This model cannot rank documents: load a reranker for that."
 NO_VECTORS = "This model ranks documents, and makes no vectors: load an embedding model for that."
 RERANK = b"rerank"  # the name of a template that says how a pair is written
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from app.guide import GUIDE_DIR
 from app.inference.engine_handle import EngineHandle
 from app.paths import Paths
 from app.server import Server
+from app.server.keys import Keys
 
 SECONDS = 360
 
@@ -131,6 +133,18 @@ def test_serve_answers_and_ends_politely() -> None:
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0
         assert "“slipstream install guide” installs the model" in errors  # with nothing to answer, what to do
+
+
+def test_a_key_that_serve_makes_is_shown_also_where_the_start_then_fails(tmp_path: Path) -> None:
+    """It is kept, and the next start makes none: nobody would ever know it."""
+    arguments = ("--host", "0.0.0.0", "--port", str(free_port()), "--model", "nothing")
+    failed = slipstream("serve", *arguments, SLIPSTREAM_HOME=str(tmp_path))
+    assert failed.returncode == 1
+    (key,) = re.findall(r"its API key is (\S+)", failed.stderr)
+    keys = slipstream("keys", SLIPSTREAM_HOME=str(tmp_path)).stdout
+    assert keys.startswith("serve: created")
+    assert "Every request needs a key, those of this machine too." in keys
+    assert Keys(Paths.below(tmp_path).keys_file).name_of(key.encode()) == "serve"
 
 
 def test_serve_ends_with_a_sentence_when_the_port_has_stopped_by_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ REFUSED: list[tuple[EmbeddingRequest, str]] = [
     (Embed(((-1,),)), "between 0 and 63"),
     (Embed(("a",), dimensions=65), "from 1 to 64 dimensions"),
     (Embed(("a",), dimensions=0), "from 1 to 64 dimensions"),
-    (Rank("a", ("b",)), "cannot rank"),
+    (Rank("a", ("b",)), "This model cannot rank"),
 ]
 
 

@@ -63,7 +63,21 @@ def test_a_wrong_type_is_400_and_named(port: Any, fields: dict[str, Any], param:
 
 
 def test_a_list_for_a_body_is_400(port: Any) -> None:
-    error_of(port.client.post("/v1/chat/completions", json=[]), 400)
+    error = error_of(port.client.post("/v1/chat/completions", json=[]), 400)
+    assert error["message"] == "The body is no JSON object."
+
+
+def test_what_is_wrong_is_said_in_words_of_the_field(port: Any) -> None:
+    def message(**fields: Any) -> str:
+        body = {"messages": [{"role": "user", "content": "Hi"}], **fields}
+        return str(error_of(port.client.post("/v1/chat/completions", json=body), 400)["message"])
+
+    assert message(messages=[]) == "messages: at least 1 is needed, and 0 came"
+    unnamed = {"type": "json_schema", "schema": {"type": "object"}}
+    assert "json_schema with a schema in it" in message(response_format=unnamed)
+    tools = [{"type": "function", "function": {"name": "near"}}]
+    choice = {"type": "function", "function": {"name": "far"}}
+    assert "“far”" in message(tools=tools, tool_choice=choice)
 
 
 @pytest.mark.parametrize("depth", [65, 100, 500, 900, 930, 960, 990, 2000, 100_000])
@@ -128,13 +142,33 @@ def test_token_ids_that_the_model_does_not_have_are_400(port: Any) -> None:
 
 def test_an_unknown_route_is_404_and_a_wrong_method_405(port: Any) -> None:
     error_of(port.client.get("/v1/nope"), 404)
-    error_of(port.client.get("/"), 404)
     error_of(port.client.get("/v1/models/"), 404)
     error_of(port.client.post("/v1/nope", json={}), 404)
     response = port.client.get("/v1/chat/completions")
-    error_of(response, 405)
+    assert "It takes POST." in error_of(response, 405)["message"]
     assert response.headers["allow"] == "POST, OPTIONS"
     error_of(port.client.post("/v1/models", json={}), 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/v1/v1/chat/completions", "/v1/chat/completions"),
+        ("/api/generat", "/api/generate"),
+        ("/xyzzy", None),
+    ],
+)
+def test_an_unknown_route_is_told_with_the_one_that_it_is_like(port: Any, path: str, near: str | None) -> None:
+    error = port.client.post(path, json={}).json()["error"]
+    message = error if isinstance(error, str) else error["message"]
+    assert message == f"There is no route {path} here." + (f" Near it: {near}." if near else "")
+
+
+def test_who_asks_at_the_root_hears_that_the_port_is_there(port: Any) -> None:
+    """`ollama` asks so before anything else, and people's browsers."""
+    assert port.client.head("/").status_code == 200
+    assert port.client.get("/").text == "Slipstream is running. What it offers: /openapi.json"
 
 
 OFFERED = {

@@ -198,6 +198,9 @@ def test_with_a_key_the_port_says_401_and_how_to_show_it(port: Any) -> None:
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"] == "Bearer"
             assert "Bearer" in refused.json()["error"]["message"]
+            wrong = client.get("/v1/models", headers={"authorization": "Bearer sk-wrong"})
+            assert wrong.status_code == 401
+            assert "The key that was sent is not one of this server's" in wrong.json()["error"]["message"]
             assert client.get("/health").status_code == 200
             key = {b"authorization": "Bearer sk-ключ".encode()}
             assert client.get("/v1/models", headers=key).status_code == 200

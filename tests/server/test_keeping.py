@@ -63,7 +63,9 @@ def test_a_model_is_pulled_listed_and_deleted(client: httpx.Client, services: Se
     assert delete(client, model["name"]).status_code == 200
     assert not path.exists()
     assert client.get("/api/tags").json()["models"] == []
-    assert delete(client, model["name"]).status_code == 404
+    gone = delete(client, model["name"])
+    assert gone.status_code == 404
+    assert gone.json()["error"].startswith("Slipstream has installed no model of the id")
 
 
 def test_what_somebody_else_keeps_is_not_deleted(client: httpx.Client, services: Services, tmp_path: Path) -> None:

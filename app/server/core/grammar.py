@@ -64,7 +64,7 @@ def _format(value: Any) -> Grammar | None:
     if kind == "json_schema":
         named = value.get("json_schema")
         if not isinstance(named, dict) or "schema" not in named:
-            raise ValueError("json_schema holds a schema")
+            raise ValueError('json_schema with a schema in it is expected: {"json_schema": {"schema": {…}}}')
         return schema(named["schema"])
     raise ValueError("an object with the type text, json_object or json_schema is expected")
 

@@ -1,6 +1,7 @@
 """Everything that can go wrong with a request, in OpenAI's shape: {"error": {message, type, param, code}}."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +28,8 @@ from backends.protocol import FailureKind
 BODY_TOO_LARGE = "body_too_large"
 NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
 REFUSED = "refused"  # the type of our own validation errors, which may name the field themselves
+
+LIKENESS = 0.8  # from 0 to 1, as difflib counts it: a letter or a part too many or too few
 
 BUSY = {"Retry-After": "5"}  # seconds: an engine that died is back by then, if it comes back
 
@@ -104,10 +107,17 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
             return Refusal(503, str(error), headers=BUSY)
 
 
-def from_http(status: int, detail: str, headers: Mapping[str, str] | None, path: str) -> Refusal:
-    """Starlette's own refusals: no such route, no such method, a body that is no text."""
+def from_http(
+    status: int, detail: str, headers: Mapping[str, str] | None, path: str, paths: Sequence[str] = ()
+) -> Refusal:
+    """Starlette's own refusals: no such route, no such method, a body that is no text. paths: those that are there."""
     path = as_name(path, MAX_QUOTED)
-    sentences = {404: f"There is no route {path} here.", 405: f"{path} does not offer this method."}
+    near = get_close_matches(path, paths, 1, LIKENESS) if status == 404 else ()
+    methods = (headers or {}).get("Allow", "").removesuffix(", OPTIONS")
+    sentences = {
+        404: f"There is no route {path} here." + (f" Near it: {near[0]}." if near else ""),
+        405: f"{path} does not offer this method." + (f" It takes {methods}." if methods else ""),
+    }
     phrase = HTTPStatus(status).phrase.lower().replace(" ", "_")
     code = BODY_TOO_LARGE if status == 413 else phrase
     return Refusal(status, sentences.get(status, detail), code=code, headers=headers)
@@ -122,8 +132,12 @@ def from_validation(errors: Sequence[Any]) -> Refusal:
         return Refusal(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
     if location == ("body",) and kind == "missing":
         return Refusal(400, "The body is empty; a JSON object is expected.")
+    if location == ("body",) and kind == "model_attributes_type":
+        return Refusal(400, "The body is no JSON object.")
     param = _param(location[1:]) or first.get("ctx", {}).get("param", "")
     reason = str(first["msg"]).removeprefix("Value error, ")  # pydantic's own word for what a validator raised
+    if kind == "too_short":
+        reason = "at least {min_length} is needed, and {actual_length} came".format_map(first["ctx"])
     return Refusal(400, f"{param}: {reason}" if param else reason, param=param or None)
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from app.server.core.fields import text
 from app.server.core.grammar import is_deeper
+from app.server.core.limits import MAX_QUOTED
+from backends.bounds import as_name
 from backends.protocol import Calling, Tool, ToolChoice
 
 MAX_TOOLS = 128
@@ -42,7 +44,7 @@ def check_choice(choice: ToolChoice, tools: Iterable[Tool]) -> None:
     if choice.is_required and not names:
         raise ValueError("tool_choice wants a call, and no tools are offered")
     if choice.name is not None and choice.name not in names:
-        raise ValueError("tool_choice names a tool that is not offered")
+        raise ValueError(f"tool_choice names a tool that is not offered: “{as_name(choice.name, MAX_QUOTED)}”")
 
 
 def chosen(name: str | None, is_parallel: bool) -> ToolChoice:

@@ -18,8 +18,9 @@ from PySide6.QtGui import QWindow
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
-PATIENCE = 90.0  # seconds that any single thing may take on a slow machine
+PATIENCE = 240.0  # seconds that any single thing may take on a slow machine
 LOOK_MS = 40
+NUM_TRIES = 20  # a person needs one, but for a machine that stands still while they reach for the key
 
 
 @dataclass
@@ -130,20 +131,25 @@ def first_visit(person: Person) -> Visit:
     first = session.turns[1]
     shown = window.chat.transcript.widgets()[-1].view.toPlainText()
     person.photograph("answer-light")
-    person.key(Qt.Key.Key_L, control=True)
-    person.write(TOUR_QUESTION)
-    person.key(Qt.Key.Key_Return)
-    yield Until(lambda: len(session.turns) == 4 and len(session.turns[3].text) > 40, "the tour's first words")
-    person.photograph("running")
-    person.key(Qt.Key.Key_Escape)
-    yield Until(lambda: not session.is_busy, "the stop")
+    for number in range(1, NUM_TRIES + 1):
+        person.key(Qt.Key.Key_L, control=True)
+        person.write(TOUR_QUESTION)
+        person.key(Qt.Key.Key_Return)
+        num_turns = 2 + 2 * number
+        yield Until(lambda n=num_turns: len(session.turns) == n and len(session.turns[-1].text) > 40, "the first words")
+        person.photograph("running")
+        person.key(Qt.Key.Key_Escape)
+        yield Until(lambda: not session.is_busy, "the stop")
+        if session.turns[-1].stopped:  # else the answer was there before the key
+            break
     return {
         "install_seconds": install_seconds,
         "question": SUGGESTED_QUESTIONS[0],
         "answer": first.text,
         "shown": shown,
-        "stopped": session.turns[3].stopped,
-        "tour": session.turns[3].text,
+        "stopped": session.turns[-1].stopped,
+        "tour": session.turns[-1].text,
+        "num_turns": len(session.turns),
         "tokens_per_second": first.timings.predicted_per_second if first.timings else None,
         "temperature": window._services.settings.temperature,
     }
@@ -156,11 +162,11 @@ def second_visit(person: Person) -> Visit:
     yield Until(lambda: view.model().rowCount() == 1, "the chat in the list")
     person.click(view.viewport(), view.visualRect(view.model().index(0, 0)).center())
     session = window.chat.session
-    yield Until(lambda: len(session.turns) == 4, "the turns of the chat")
+    yield Until(lambda: len(session.turns) >= 4, "the turns of the chat")
     yield Until(lambda: window.desk.is_ready, "the model of last time")
     texts = [widget.turn.text for widget in window.chat.transcript.widgets()]
     person.photograph("second-visit")
-    return {"texts": texts, "stopped": session.turns[3].stopped}
+    return {"texts": texts, "stopped": session.turns[-1].stopped}
 
 
 def visits() -> dict[str, Callable[[Person], Visit]]:

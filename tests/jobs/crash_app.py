@@ -22,7 +22,7 @@ from app.library import store
 from app.paths import Paths
 from backends.child import Progress
 
-LIMIT = 120.0
+LIMIT = 400.0
 LINGER_SECONDS = 0.15  # before and after the manifest is written: else no kill would ever find that moment
 
 

@@ -45,6 +45,7 @@ class Bridge(QObject):
         # the timer must be woken exactly once per rest: filling and emptying exclude each other
         self._lock = threading.Lock()
         self._messages: dict[object, Callable[[], None]] = {}
+        self._is_closed = False
         self._outputs: dict[Answer, list[Output | Failed]] = {}
         self._workers = Workers(NUM_WORKERS)
         self._timer = QTimer(self, interval=TICK_MS, singleShot=True)
@@ -76,8 +77,10 @@ class Bridge(QObject):
         """Wait for the workers, but not long; what they say after this is not told any more."""
         self._workers.close(CLOSE_SECONDS)
         self._timer.stop()
-        self._messages.clear()
-        self._outputs.clear()
+        with self._lock:  # a worker that comes later finds no window
+            self._is_closed = True
+            self._messages.clear()
+            self._outputs.clear()
 
     def _work(
         self,
@@ -98,11 +101,13 @@ class Bridge(QObject):
 
     def _put(self, key: object, message: Callable[[], None]) -> None:
         with self._lock:
+            if self._is_closed:
+                return
             is_first = not self._messages
             self._messages.pop(key, None)  # the newest goes last: states are told in the order they came
             self._messages[key] = message
-        if is_first:
-            self._woken.emit()
+            if is_first:
+                self._woken.emit()
 
     @Slot()
     def _wake(self) -> None:

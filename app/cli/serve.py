@@ -86,11 +86,16 @@ def _serve(
             warn(notice)
         host = arguments.host or services.settings.host
         made = None if key else _made_key(services, host)
+        tls = arguments.tls_cert, arguments.tls_key
+        try:
+            url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
+        except BaseException:
+            if made:  # nobody has seen it
+                services.keys.revoke(FIRST_KEY)
+            raise
         if made:  # told at once: it is kept, whatever fails from here on
             print(f"slipstream: other machines can reach this port; its API key is {made}", file=sys.stderr)
             warn(f"it is kept as “{FIRST_KEY}” and not shown again; “slipstream keys” lists, adds and revokes keys")
-        tls = arguments.tls_cert, arguments.tls_key
-        url = services.open_server(host, arguments.port, key, access, tls)  # told before minutes of loading
         if ANY in access.hosts and not services.server.needs_key:
             raise UsageError(
                 "“--allow-host *” needs a key, else any web page could pass for this machine. "

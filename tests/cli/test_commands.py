@@ -235,6 +235,7 @@ def test_no_key_is_made_for_a_port_that_cannot_be_opened() -> None:
     assert result.returncode == 2
     assert "192.0.2.1" in result.stderr
     assert "API key" not in result.stderr
+    assert json.loads(slipstream("keys", "--json").stdout)["keys"] == []
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"GGUF" + b"\xff" * 64])

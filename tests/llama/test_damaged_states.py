@@ -64,7 +64,7 @@ def life(model: LoadedModel, folder: Path | None) -> tuple[list[int], Timings]:
     return seq.completion, seq.timings()
 
 
-def test_five_hundred_damaged_files_are_five_hundred_misses(model: LoadedModel, tmp_path: Path) -> None:
+def test_each_damaged_file_is_a_miss(model: LoadedModel, tmp_path: Path) -> None:
     folder = tmp_path / "prompts"
     cold, _ = life(model, None)
     assert life(model, folder)[0] == cold
@@ -72,7 +72,7 @@ def test_five_hundred_damaged_files_are_five_hundred_misses(model: LoadedModel, 
     whole, pick = path.read_bytes(), random.Random(5)
     reasons = set()
     for n in range(NUM_DAMAGES):
-        at = n // 2 if n < 200 else pick.randrange(len(whole))  # all of the head, then anywhere
+        at = n if n < 100 else pick.randrange(len(whole))  # all of the head, then anywhere
         damaged = bytearray(whole if n % 2 else whole[:at])
         if n % 2:
             damaged[at] ^= 1 << pick.randrange(8)

@@ -23,7 +23,7 @@ def test_quantized_to_q4_k_m_it_is_measured_and_still_knows_the_capital(
     made = slipstream("quantize", str(smollm2), str(small), "--type", "Q4_K_M", "--allow-requantize", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["bytes"] == small.stat().st_size
-    text.write_text(TEXT, "utf-8")
+    text.write_text(TEXT * 2, "utf-8")
     items = tmp_path / "items.txt"
     items.write_text("\n".join(SHIPPED_CHOICES.read_text("utf-8").split("\n")[:60]), "utf-8")  # ten of them
     how = ("--text", str(text), "--choices", str(items), "--context", "64", "--card", "--json")

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+import shiboken6
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -79,3 +80,23 @@ def test_a_worker_that_hangs_does_not_keep_the_window(qapp: QApplication) -> Non
     bridge.call(hang.wait, lambda _: None)
     bridge.close()
     hang.set()
+
+
+def test_a_worker_that_ends_after_the_window_is_heard_by_nobody(qapp: QApplication) -> None:  # noqa: ARG001
+    bridge, hang, told = Bridge(), threading.Event(), list[object]()
+    begun = threading.Event()
+    before = set(threading.enumerate())
+
+    def work() -> None:
+        begun.set()
+        hang.wait()
+
+    bridge.call(work, told.append)
+    begun.wait()
+    workers = set(threading.enumerate()) - before
+    bridge.close()
+    shiboken6.delete(bridge)
+    hang.set()
+    for worker in workers:
+        worker.join()
+    assert told == []

@@ -86,7 +86,7 @@ class KeysPanel(QWidget):
         key = index.data(ROW_ROLE) if index.isValid() else None
         if isinstance(key, Key):
             self._asked = key
-            self._question.setText(f"Revoke “{key.name}”? Programs that use it will be refused.")
+            self._question.setText(f"Revoke “{key.name}”? Its programs are refused, and their running answers end.")
             self._ask.show()
             self.keep.setFocus()
 

@@ -58,8 +58,10 @@ class Beside:
         reader = threading.Thread(target=self._read, args=(is_over, moments))
         reader.start()
         try:
-            while len(moments) < 20:
+            while len(moments) < 20 and reader.is_alive():
                 time.sleep(0.01)
+            if not reader.is_alive():
+                return "the stream beside it has ended"
             began = len(moments)
             fault = attack(self)
             moments.append(time.monotonic())

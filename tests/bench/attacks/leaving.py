@@ -56,7 +56,9 @@ def cases() -> Iterator[Case]:
             for name, (path, body) in DIALECTS.items():
                 for what, text, phase in (("an answer", TOLD, "answering"), ("a prompt", LONG, "reading")):
                     for streams in (True, False):
-                        attack = partial(_leave, app, path, {**body(text), "stream": streams}, phase)
+                        attack = partial(
+                            _leave, app, path, {**body(text), "stream": streams, "model": things.smollm2().stem}, phase
+                        )
                         yield Case(f"{name}: {what}, {'streamed' if streams else 'whole'}", attack)
 
 

@@ -27,10 +27,8 @@ from backends.protocol import Event, Output, Outputs, Pulse
 # letters; an application that has stopped reading is not sent pulses for ever, and no steps are made for it. With the
 # logits of eight streams with a vocabulary of 128k they take 130 MB
 MAX_BEHIND = 32
-TOGETHER_SECONDS, MOST_TOGETHER = (
-    0.03,
-    8,
-)  # steps that say a token more each are told together; nobody sees so short a pause
+# steps that say a token more each are told together; nobody sees so short a pause
+TOGETHER_SECONDS, MOST_TOGETHER = 0.03, 8
 WORTH = 1.5  # steps, or a rest is a turn for nothing
 
 

@@ -28,7 +28,7 @@ from backends.protocol import Event, Output, Outputs, Pulse
 # logits of eight streams with a vocabulary of 128k they take 130 MB
 MAX_BEHIND = 32
 # steps that say a token more each are told together; nobody sees so short a pause
-TOGETHER_SECONDS, MOST_TOGETHER = 0.03, 8
+TOGETHER_SECONDS, MOST_TOGETHER = 0.05, 8
 WORTH = 1.5  # steps, or a rest is a turn for nothing
 
 

@@ -1,5 +1,5 @@
 """What a bare decode takes with one pool of cells and with streams, with flash attention and without:
-`python -m tests.bench.layouts MODEL [--json FILE]`.
+`python -m tests.bench.layouts [MODEL] [--depths 64 256 512 1024]`. Written into results/engine_misses.md.
 
 All four contexts lie side by side in one process and are stepped in turn, so that whatever slows the machine slows all.
 Each answer has so many tokens behind it; `gap`: streams of which one in the middle is idle. With GOMP_SPINCOUNT=0 and
@@ -17,8 +17,13 @@ from pathlib import Path
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
+from tests.bench import misses
+from tests.bench.run import machine
+from tests.real import things
 
-STREAMS, DEPTHS = (1, 4, 8), (64, 256, 512, 1024, 2048)
+SECTION = "A bare decode, by layout and kind of attention"
+COMMAND = "    .venv/bin/python -m tests.bench.layouts"
+STREAMS, DEPTHS = (1, 4, 8), (64, 256, 512, 1024)
 ROUNDS, WARM = 25, 3
 BATCH = 512
 
@@ -103,17 +108,29 @@ def _row(model: NativeModel, num: int, depth: int, how: How) -> dict[str, float]
     return {"answers": num, "depth": depth} | {name: statistics.median(each[WARM:]) for name, each in taken.items()}
 
 
+def section(path: Path, how: How, rows: list[dict[str, float]]) -> list[str]:
+    names = list(rows[0])
+    clock = "processor time" if how.counts_cpu else "time"
+    where = machine()
+    lines = [
+        COMMAND,
+        "",
+        f"{path.name}, {where['processor']}, {how.threads} threads; ms of a step, medians of {ROUNDS}",
+    ]
+    lines += [f"in turns, by {clock}. On and off: flash attention."]
+    lines += ["", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    return lines + [f"| {' | '.join(f'{row[name]:.4g}' for name in names)} |" for row in rows]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="?", default=things.smollm2())
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
     parser.add_argument("--depths", type=int, nargs="*", default=DEPTHS)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = measure(options.model, How(options.threads, options.cpu), options.depths)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    how = How(options.threads, options.cpu)
+    misses.keep(SECTION, section(options.model, how, measure(options.model, how, options.depths)))
     return 0
 
 

@@ -1,6 +1,6 @@
 """The soonest that a prompt can be read beside answers whose interval is bounded: the sum of the chunks' own costs.
 
-`python -m tests.bench.newcomer_floor MODEL [ANSWERS_MS]`, on a quiet machine. ANSWERS_MS: a step of the answers alone.
+`python -m tests.bench.newcomer_floor [MODEL]`, on a quiet machine. Written into results/engine_misses.md.
 A chunk is timed in a context of one slot, without flash attention as in streams; it takes a part of what an interval
 leaves beside the answers.
 """
@@ -19,12 +19,17 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
 from backends.llama.placement import default_threads
+from tests.bench import misses
+from tests.bench.run import machine
+from tests.real import things
 
 ROWS = (8, 16, 32, 48, 64, 128, 256)
 DEPTHS = (0, 512, 1024, 2048, 3584)
 LENGTH = 4096
 TIMES = 5
-ANSWERS_SECONDS = 0.016  # four of them, of a 110 M model on two cores
+STREAMS, NUM_STEPS = 4, 40  # answers that go on, and steps that their own time is the median of
+SECTION = "The soonest that a newcomer can be read"
+COMMAND = "    .venv/bin/python -m tests.bench.newcomer_floor"
 
 Seconds = Callable[[int, int], float]  # of so many tokens behind so many others
 
@@ -79,17 +84,44 @@ def decode(context: NativeContext, num_rows: int, depth: int) -> None:
         raise SystemExit("The KV cache is full.")
 
 
-def tell(seconds: Seconds, answers_seconds: float) -> None:
+def answers_step(model: NativeModel) -> float:
+    """Seconds of a step of the answers alone."""
+    params = ContextParams(256 * STREAMS, STREAMS, 64, default_threads(), flash_attention="off", is_unified=False)
+    with NativeContext(model, params) as context:
+        seconds = []
+        for position in range(NUM_STEPS):
+            for row in range(STREAMS):
+                context.batch.put(row, [300 + row], position, row)
+            context.batch.outputs[:STREAMS] = 1
+            begin = time.perf_counter()
+            context.decode(STREAMS)
+            seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds)
+
+
+def section(path: Path, table: dict[int, dict[int, float]], answers_seconds: float) -> list[str]:
+    lines = [COMMAND, "", f"{path.name}, {machine()['processor']}. A step of {STREAMS} answers alone: "]
+    lines += [
+        f"{1e3 * answers_seconds:.1f} ms. What a token of a chunk takes, ms, by the chunk's tokens and its depth:"
+    ]
+    lines += ["", f"| depth | {' | '.join(map(str, ROWS))} |", f"|---|{'---|' * len(ROWS)}"]
+    for depth, row in table.items():
+        lines.append(f"| {depth} | {' | '.join(f'{1e3 * row[n] / n:.1f}' for n in ROWS)} |")
+    lines += ["", f"| interval, ms | of it used | {LENGTH:,} tokens, s | steps |", "|---|---|---|---|"]
     for interval in (MAX_INTERVAL, 2 * MAX_INTERVAL):
-        for aim in (AIM, 0.85, 1.0):
-            total, num_steps = floor(seconds, answers_seconds, aim * interval)
-            print(f"{1000 * interval:.0f} ms, of which {aim:.0%}: {LENGTH} tokens in {total:.1f} s, {num_steps} steps")
+        for aim in (AIM, 1.0):
+            total, num_steps = floor(between(table), answers_seconds, aim * interval)
+            lines.append(f"| {1e3 * interval:.0f} | {aim:.0%} | {total:.1f} | {num_steps} |")
+    return lines
+
+
+def main() -> int:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else things.smollm2()
+    native.start()
+    with NativeModel(path) as model:
+        misses.keep(SECTION, section(path, measure(model), answers_step(model)))
+    return 0
 
 
 if __name__ == "__main__":
-    native.start()
-    with NativeModel(Path(sys.argv[1])) as opened:
-        measured = measure(opened)
-    for at, row in measured.items():
-        print(f"depth {at}: ms a token " + ", ".join(f"{n}: {1000 * s / n:.1f}" for n, s in row.items()))
-    tell(between(measured), float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else ANSWERS_SECONDS)
+    sys.exit(main())

@@ -21,7 +21,6 @@ class Book(NamedTuple):
     """Where a token is booked."""
 
     seq: Sequence
-    eos: frozenset[int]
     read: Callable[[int], None]
     say: Callable[[int], None]
     pending: list[int]  # the step's own
@@ -39,6 +38,8 @@ class Steady:
         self._books: list[Book] = []
         self._drafters: list[Drafter] = []
         self._guessable: list[Sequence] = []
+        self._fallible: list[Sequence] = []  # whose sampler may find that no token is left
+        self._ends: frozenset[int] = frozenset()  # of any of them
         self._left = 0
         self._num_made = 0
 
@@ -56,9 +57,10 @@ class Steady:
         self._left = min(MOST, min(seq.room for seq in running) - 1)  # none of these says its last token, or rolls
         self._steps = [Step(seq, seq.tokens[-1:]) for seq in running]
         self._books = [
-            Book(step.seq, step.seq.eos, step.seq.tokens.append, step.seq.completion.append, step.tokens)
-            for step in self._steps
+            Book(step.seq, step.seq.tokens.append, step.seq.completion.append, step.tokens) for step in self._steps
         ]
+        self._fallible = [seq for seq in running if seq.sampler]
+        self._ends = frozenset().union(*(seq.eos for seq in running))
         self._drafters = speculation.worth_asking(len(running))
         self._guessable = [seq for seq in running if seq.max_draft != 0]
         self.uids = tuple(seq.uid for seq in running)
@@ -78,11 +80,12 @@ class Steady:
 
     def accept(self, sampled: list[list[int]]) -> bool:
         """Book these tokens. False, and nothing is booked, when one of them ends its answer."""
-        for book, (token,) in zip(self._books, sampled, strict=True):
-            if token in book.eos or book.seq.failure:
-                self._left = 0
-                return False
-        for (seq, _, read, say, pending), (token,) in zip(self._books, sampled, strict=True):
+        tokens = [token for (token,) in sampled]
+        may_end = not self._ends.isdisjoint(tokens) or any(seq.failure for seq in self._fallible)
+        if may_end and self._has_end(tokens):
+            self._left = 0
+            return False
+        for (seq, read, say, pending), token in zip(self._books, tokens, strict=True):
             read(token)
             say(token)
             seq.num_computed += 1
@@ -93,6 +96,9 @@ class Steady:
     def teaches(self) -> bool:
         """Whether the last step is one of those whose cost is learnt."""
         return self._num_made % LEARNING == 0
+
+    def _has_end(self, tokens: list[int]) -> bool:
+        return any(seq.failure or token in seq.eos for (seq, *_), token in zip(self._books, tokens, strict=True))
 
     def _has_guess(self) -> bool:
         return any(drafter.has_guess(seq) for drafter in self._drafters for seq in self._guessable)

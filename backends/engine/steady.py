@@ -81,7 +81,7 @@ class Steady:
     def accept(self, sampled: list[list[int]]) -> bool:
         """Book these tokens. False, and nothing is booked, when one of them ends its answer."""
         tokens = [token for (token,) in sampled]
-        may_end = not self._ends.isdisjoint(tokens) or any(seq.failure for seq in self._fallible)
+        may_end = not self._ends.isdisjoint(tokens) or (self._fallible and any(seq.failure for seq in self._fallible))
         if may_end and self._has_end(tokens):
             self._left = 0
             return False

@@ -1,13 +1,13 @@
-"""What a first answer takes in memory, and what a growth costs: `python -m tests.bench.growth`. Names say the unit.
+"""What a first answer takes in memory, and what a growth costs: `python -m tests.bench.growth [MODEL]`.
 
 The engine is the application's own, at its defaults. The pause is the longest interval between two tokens of an answer
-that goes on behind so many, of which at least one grew the cache; beside it the median interval.
+that goes on behind so many, of which at least one grew the cache; beside it the median interval. → results/growth.md
 """
 
-import json
 import statistics
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,12 +17,14 @@ from app.inference.engine_handle import EngineHandle
 from app.inference.preflight import Preflight
 from app.inference.supervisor import Supervisor
 from backends.protocol import GREEDY, EngineOptions, Generate, Message, Output
+from tests.bench.run import machine
 from tests.real import things
 
 QUESTION = (Message("user", "Why is the sky blue? Answer in one sentence."),)
 BEHIND, NUM_TOKENS = 4096, 1500
 SECONDS = 600.0
 MIB = 1 << 20
+PAGE = Path(__file__).parent / "results" / "growth.md"
 
 
 class Clock:
@@ -75,8 +77,24 @@ def measure(model: Path, grows: bool) -> dict[str, float]:
     return figures
 
 
-if __name__ == "__main__":
+def page(model: Path, found: dict[str, dict[str, float]]) -> str:
+    lines = [
+        "# A cache that grows, and one that is allocated at once",
+        "",
+        "    .venv/bin/python -m tests.bench.growth",
+    ]
+    lines += ["", f"{datetime.now(UTC).isoformat(timespec='minutes')}, {machine()['processor']}; {model.name}.", ""]
+    lines += [f"| | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    for name in next(iter(found.values())):
+        lines.append(f"| {name} | {' | '.join(f'{figures[name]:,.1f}' for figures in found.values())} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else things.smollm2()
-    for grows in (True, False):
-        found = {name: round(value, 1) for name, value in measure(path, grows).items()}
-        sys.stdout.write(json.dumps({"grows": grows, **found}, indent=1) + "\n")
+    PAGE.write_text(page(path, {"grows": measure(path, True), "at once": measure(path, False)}), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

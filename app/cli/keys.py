@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--change", metavar="NAME", help="change what the key of this name may do: with --scope")
     what.add_argument(
-        "--require", choices=("on", "off"), help="whether programs on this machine need a key; others always do"
+        "--require",
+        choices=("on", "off"),
+        help="whether a port that this machine alone reaches needs one; others always do",
     )
     parser.add_argument(
         "--scope",
@@ -64,5 +66,5 @@ def _tell(report: dict[str, Any]) -> str:
         lines.append("Every request needs a key, those of this machine too.")
         lines.append("To let this machine's programs in without one: slipstream keys --require off")
     else:
-        lines.append("Programs on this machine need no key; others always do.")
+        lines.append("A port that only this machine reaches needs no key; one that others reach always does.")
     return "\n".join(lines)

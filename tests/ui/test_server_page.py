@@ -22,7 +22,7 @@ from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.main_window import SERVER, MainWindow
 from ui.server.activity_view import NO_REQUEST, STOP
-from ui.server.keys_panel import MAY_COLUMN, REVOKE
+from ui.server.keys_panel import REVOKE, SCOPE
 from ui.server.server_page import ACCESS, ACTIVITY
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
 
@@ -141,12 +141,14 @@ def test_a_key_is_made_shown_once_and_revoked(opened: MainWindow, services: Stag
     assert statuses == [401, 200]
     press(page.key_card, "Done")
     assert page.key_card.edit.text() == ""
+    assert page.tabs.isAncestorOf(opened.focusWidget()), "not anywhere, as the card is gone"
     table = page.access.keys_panel.table.view
-    press_cell(table, 0, MAY_COLUMN)
+    press_cell(table, 0, SCOPE)
     with qtbot.waitSignal(page.keys.changed):
         press(page, "Change")
     assert [known.scope for known in services.keys.all()] == [Scope.MANAGE]
-    assert table.model().index(0, MAY_COLUMN).data() == "Use and manage"
+    assert table.model().index(0, SCOPE).data() == "Manage models"
+    assert opened.focusWidget() is table
     press_cell(table, 0, REVOKE)
     press(page, "Keep it")
     assert len(services.keys.all()) == 1
@@ -163,8 +165,11 @@ def test_other_computers_come_in_with_a_first_key(
     monkeypatch.setattr("ui.server.server_desk.network_address", lambda: "192.168.1.20")
     page = opened.server_page
     view(opened, ACCESS)
+    local = page.access.local
+    assert (local.isChecked(), local.isEnabled()) == (False, True)
     page.access.shared.click()
     qtbot.waitUntil(lambda: services.server.is_exposed and not opened.server.is_switching, timeout=PATIENCE)
+    assert (local.isChecked(), local.isEnabled()) == (True, False), "then this machine's programs need one, too"
     assert page.key_card.isVisible()
     assert [known.scope for known in services.keys.all()] == [Scope.USE], "whoever has it manages nothing here"
     assert page.status.elsewhere.text() == f"http://192.168.1.20:{services.settings.port}/v1"

@@ -43,7 +43,12 @@ LIVE: tuple[Column[LiveRequest], ...] = (
 STOP = len(LIVE) - 1
 CALLERS: tuple[Column[SeenCaller], ...] = (
     Column("Program", lambda row: row.client, gives_way=True, tip=lambda row: row.client),
-    Column("Key or address", lambda row: _who(row.key, row.address), tip=lambda row: _who(row.key, row.address)),
+    Column(
+        "Key or address",
+        lambda row: _who(row.key, row.address),
+        gives_way=True,
+        tip=lambda row: _who(row.key, row.address),
+    ),
     Column("Model", lambda row: row.model or "–", gives_way=True, tip=lambda row: row.model),
     Column(
         "Requests",

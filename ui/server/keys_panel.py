@@ -22,8 +22,8 @@ from ui.theme import Theme
 from ui.widgets.labels import button, label
 
 EMPTY = "No keys yet. Give each program its own, so that you can revoke one without the others."
-SCOPES = "Managing is to load, unload, install and delete models. Every key may use models, which loads them, too."
-MAY = {Scope.USE: "Use models", Scope.MANAGE: "Use and manage"}
+SCOPES = "Any key may ask models, which loads them. One that manages may load, unload, install and delete them, too."
+SCOPE_NAMES = {Scope.USE: "Use models", Scope.MANAGE: "Manage models"}
 QUESTIONS = {
     Scope.MANAGE: "Let “{}” also load, unload, install and delete models?",
     Scope.USE: "Let “{}” only use models, and no longer load, unload, install or delete them?",
@@ -37,12 +37,12 @@ def _used(key: Key) -> str:
 
 COLUMNS: tuple[Column[Key], ...] = (
     Column("Name", lambda key: key.name, gives_way=True, tip=lambda key: key.name),
-    Column("May", lambda key: MAY[key.scope], tip=lambda _: "Change what this key may do (Enter)"),
+    Column("Scope", lambda key: SCOPE_NAMES[key.scope], tip=lambda _: "Change what this key may do (Enter)"),
     Column("Created", lambda key: day(key.created), is_figure=True),
     Column("Last used", _used, is_figure=True),
     Column("", lambda _: "Revoke", is_figure=True, tip=lambda _: "Revoke this key (Delete)"),
 )
-MAY_COLUMN, REVOKE = 1, len(COLUMNS) - 1
+SCOPE, REVOKE = 1, len(COLUMNS) - 1
 
 
 class KeysPanel(QWidget):
@@ -54,10 +54,10 @@ class KeysPanel(QWidget):
         self.model = TableModel(COLUMNS, lambda key: (key.name, key.digest), self)
         self.table = ShortTable(self.model, "API keys", EMPTY, 8)
         self.table.view.setItemDelegateForColumn(REVOKE, PressedDelegate(theme, self, ends=True))
-        self.table.view.setItemDelegateForColumn(MAY_COLUMN, PressedDelegate(theme, self, ends=False))
+        self.table.view.setItemDelegateForColumn(SCOPE, PressedDelegate(theme, self, ends=False))
         self.name = QLineEdit(placeholderText="Name of a program or machine", maxLength=MAX_NAME)
         self.name.setAccessibleName("Name of the new key")
-        self.scope = Choice([(text, scope) for scope, text in MAY.items()], Scope.USE)
+        self.scope = Choice([(text, scope) for scope, text in SCOPE_NAMES.items()], Scope.USE)
         self.scope.setAccessibleName("What the new key may do")
         self.add = button("Add key")
         self.problem = label("", "problem", wraps=True)
@@ -104,7 +104,7 @@ class KeysPanel(QWidget):
     def _pressed(self, index: QModelIndex) -> None:
         if index.column() == REVOKE:
             self._ask_to_revoke(index)
-        elif index.column() == MAY_COLUMN:
+        elif index.column() == SCOPE:
             self._ask_to_change(index)
 
     def _ask_to_revoke(self, index: QModelIndex) -> None:
@@ -132,6 +132,8 @@ class KeysPanel(QWidget):
 
     def _close_question(self) -> None:
         self._answer = None
+        if self._ask.isAncestorOf(self.focusWidget()):
+            self.table.view.setFocus()  # what is hidden would give it to anybody
         self._ask.hide()
 
     def _complain(self, text: str) -> None:

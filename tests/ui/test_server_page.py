@@ -22,6 +22,7 @@ from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.main_window import SERVER, MainWindow
 from ui.server.activity_view import NO_REQUEST, STOP
+from ui.server.connect_view import KEY, SHOWN_KEY
 from ui.server.keys_panel import REVOKE, SCOPE
 from ui.server.server_page import ACCESS, ACTIVITY
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
@@ -132,7 +133,9 @@ def test_a_key_is_made_shown_once_and_revoked(opened: MainWindow, services: Stag
     assert [(known.name, known.scope) for known in services.keys.all()] == [("laptop", Scope.USE)]
     code = page.connect_view.code.edit
     assert key in code.toPlainText()
+    assert page.connect_view._key.text() == SHOWN_KEY
     press(page.key_card, "Hide")
+    assert page.connect_view._key.text() == KEY
     assert key not in code.toPlainText()
     assert f"${VARIABLE}" in code.toPlainText()
     headers = {"Authorization": f"Bearer {key}"}

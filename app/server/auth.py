@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.server.keys import Keys, new_api_key
+from app.server.scope import Scope
 
-__all__ = ["Authority", "is_loopback", "new_api_key", "shown_key"]
+__all__ = ["Authority", "Pass", "is_loopback", "new_api_key", "shown_key"]
 
 OWN = "slipstream's own commands"  # of a key that only who runs this can read
 GIVEN = "given at the start"  # the name of a key that is not among the kept ones
@@ -32,10 +33,18 @@ def shown_key(headers: Mapping[str, str]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """What a key that was shown is called, and what it allows."""
+
+    name: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """Who has a key. given: one that holds as long as the port is open, beside the kept ones. own: the same, of this
-    person's own commands; no stranger needs one because of it. is_exposed: others than programs of this machine reach
-    the port."""
+    person's own commands; no stranger needs one because of it. Both may manage. is_exposed: others than programs of
+    this machine reach the port."""
 
     keys: Keys | None = None
     given: str | None = None
@@ -55,11 +64,13 @@ class Authority:
         """Whether the key of this name, which let somebody in, holds still."""
         return (name == GIVEN and self.given is not None) or (self.keys is not None and self.keys.has(name))
 
-    def name_of(self, shown: bytes) -> str | None:
+    def pass_of(self, shown: bytes) -> Pass | None:
         """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""
         is_given = self.given is not None and hmac.compare_digest(shown, self.given.encode())
         is_own = self.own is not None and hmac.compare_digest(shown, self.own.encode())
-        kept = self.keys.name_of(shown) if self.keys else None
+        kept = self.keys.find(shown) if self.keys else None
         if kept and self.keys and self.keys.is_write_due():
             threading.Thread(target=self.keys.write_uses, name="port-call", daemon=True).start()
-        return GIVEN if is_given else OWN if is_own else kept
+        if is_given or is_own:
+            return Pass(GIVEN if is_given else OWN, Scope.MANAGE)
+        return Pass(kept.name, kept.scope) if kept else None

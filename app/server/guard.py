@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Access
-from app.server.auth import Authority, shown_key
+from app.server.auth import Authority, Pass, shown_key
 from app.server.core.client import CLIENT, KEY_NAME, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
 from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
@@ -79,7 +79,7 @@ class Guard:
             return
         if objection is None and (origin := headers.get("origin")) is not None:
             send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
-        client = Client(_address(scope), self._key_name(headers) if objection is None else None)
+        client = _client(_address(scope), self._pass_of(headers) if objection is None else None)
         if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
             objection = _key_unknown() if shown_key(headers) else _key_needed()
         if objection := objection or self.objection_to_body(scope["method"], headers):
@@ -111,10 +111,10 @@ class Guard:
         origin, host = headers.get("origin"), headers.get("host", "").lower()
         return origin is not None and origin.lower() != f"{scheme}://{host}"
 
-    def _key_name(self, headers: Mapping[str, str]) -> str | None:
+    def _pass_of(self, headers: Mapping[str, str]) -> Pass | None:
         """None when no key that is known is shown."""
         shown = shown_key(headers)
-        return self._authority.name_of(shown) if shown else None
+        return self._authority.pass_of(shown) if shown else None
 
     def objection_to_body(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -236,6 +236,10 @@ def _names_of(host: str) -> frozenset[str]:
         own = socket.gethostname().lower()
         return frozenset({own, f"{own}.local"})
     return frozenset({f"[{host.lower()}]" if ":" in host else host.lower()})
+
+
+def _client(address: str, shown: Pass | None) -> Client:
+    return Client(address, shown.name, shown.scope) if shown else Client(address)
 
 
 def _address(scope: Scope) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from app.errors import SettingsError, UsageError
 from app.exact_json import exact_json
+from app.server.scope import Scope
 from app.whole_file import PATIENCE, changing_file, reason, replace_file, set_aside
 from backends.regular_file import OddFileError, read_regular
 
@@ -26,7 +27,8 @@ PREFIX = "sk-slip-"
 MAX_KEYS = 100
 MAX_NAME = 64
 MAX_BYTES = 1 << 18
-VERSION = 1
+VERSION = 2
+UNSCOPED = 1  # the version whose keys had no scope, and might do all
 LOOK_SECONDS = 1.0  # a key that another process has revoked is good for no longer
 WRITE_SECONDS = 60.0  # between two notes of when keys were used: each is an fsync
 USE_PATIENCE = 0.5  # seconds that such a note waits for others who write
@@ -41,6 +43,7 @@ class Key:
     digest: str
     created: str
     last_used: str | None = None
+    scope: Scope = Scope.USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Keys:
         kept = self._now(is_fresh=True)
         return tuple(replace(key, last_used=self._used.get(key.name, key.last_used)) for key in kept.keys)
 
-    def add(self, name: str) -> str:
+    def add(self, name: str, scope: Scope = Scope.USE) -> str:
         """The key, which cannot be had again. Raises UsageError for the name, SettingsError for the disk."""
         name = _checked(name)
         key = new_api_key()
@@ -94,7 +97,8 @@ class Keys:
                 raise UsageError(f"There is already a key “{name}”. Revoke it first, or choose another name.")
             if len(kept.keys) >= MAX_KEYS:
                 raise UsageError(f"There are already {MAX_KEYS} keys. Revoke one that is not used.")
-            return _Kept((*kept.keys, Key(name, _digest(key.encode()), _iso(time.time()))), is_required=True)
+            made = Key(name, _digest(key.encode()), _iso(time.time()), scope=scope)
+            return _Kept((*kept.keys, made), is_required=True)
 
         self._change(change)
         return key
@@ -103,11 +107,17 @@ class Keys:
         """Raises UsageError when there is none of that name, SettingsError for the disk."""
 
         def change(kept: _Kept) -> _Kept:
-            left = tuple(key for key in kept.keys if key.name != name)
-            if len(left) == len(kept.keys):
-                names = ", ".join(f"“{key.name}”" for key in kept.keys)
-                raise UsageError(f"There is no key “{name}”. {f'There are {names}' if names else 'There is none'}.")
-            return replace(kept, keys=left)
+            gone = _named(kept, name)
+            return replace(kept, keys=tuple(key for key in kept.keys if key is not gone))
+
+        self._change(change)
+
+    def allow(self, name: str, scope: Scope) -> None:
+        """Whether its programs may manage models. Raises as `revoke`."""
+
+        def change(kept: _Kept) -> _Kept:
+            meant = _named(kept, name)
+            return replace(kept, keys=tuple(replace(key, scope=scope) if key is meant else key for key in kept.keys))
 
         self._change(change)
 
@@ -115,17 +125,17 @@ class Keys:
         """Whether programs on this machine need one; those on others always do. Raises SettingsError."""
         self._change(lambda kept: replace(kept, is_required=is_required))
 
-    def name_of(self, shown: bytes) -> str | None:
-        """Of the key that was shown, which counts as used now; None when it is none of ours.
+    def find(self, shown: bytes) -> Key | None:
+        """The key that was shown, which counts as used now; None when it is none of ours.
 
         The time it takes tells nothing of how much of a key was right.
         """
         digest = _digest(shown)
-        named = [key.name for key in self._now().keys if hmac.compare_digest(key.digest, digest)]
-        if not named:
+        found = [key for key in self._now().keys if hmac.compare_digest(key.digest, digest)]
+        if not found:
             return None
-        self._used[named[0]] = _iso(time.time())
-        return named[0]
+        self._used[found[0].name] = _iso(time.time())
+        return found[0]
 
     def has(self, name: str) -> bool:
         """Whether it is not revoked, as far as the last look goes: see LOOK_SECONDS."""
@@ -186,6 +196,15 @@ class Keys:
             return UNREADABLE
 
 
+def _named(kept: _Kept, name: str) -> Key:
+    """Raises UsageError when there is none of that name."""
+    for key in kept.keys:
+        if key.name == name:
+            return key
+    names = ", ".join(f"“{key.name}”" for key in kept.keys)
+    raise UsageError(f"There is no key “{name}”. {f'There are {names}' if names else 'There is none'}.")
+
+
 def _with_uses(kept: _Kept, used: Mapping[str, str]) -> _Kept:
     return replace(kept, keys=tuple(replace(key, last_used=used.get(key.name, key.last_used)) for key in kept.keys))
 
@@ -219,7 +238,7 @@ def _read(path: Path) -> _Kept:
     """Raises OSError, and ValueError for a file that is none of ours: then no key of it counts."""
     try:
         document = json.loads(read_regular(path, MAX_BYTES))
-        keys = tuple(_key(each) for each in document["keys"])
+        keys = tuple(_key(each, document["version"]) for each in document["keys"])
         is_required = document["is_required"]
     except (KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError("no file of keys") from fault
@@ -228,8 +247,9 @@ def _read(path: Path) -> _Kept:
     return _Kept(keys, is_required)
 
 
-def _key(entry: Mapping[str, Any]) -> Key:
-    key = Key(entry["name"], entry["digest"], entry["created"], entry.get("last_used"))
+def _key(entry: Mapping[str, Any], version: Any) -> Key:
+    scope = Scope.MANAGE if version == UNSCOPED else Scope(entry["scope"])
+    key = Key(entry["name"], entry["digest"], entry["created"], entry.get("last_used"), scope)
     texts = (key.name, key.digest, key.created, key.last_used or "")
     if not all(isinstance(each, str) and len(each) <= MAX_NAME and each.isprintable() for each in texts):
         raise ValueError("no key")

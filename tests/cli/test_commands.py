@@ -142,9 +142,11 @@ def test_a_key_that_serve_makes_is_shown_also_where_the_start_then_fails(tmp_pat
     assert failed.returncode == 1
     (key,) = re.findall(r"its API key is (\S+)", failed.stderr)
     keys = slipstream("keys", SLIPSTREAM_HOME=str(tmp_path)).stdout
-    assert keys.startswith("serve: created")
+    assert keys.startswith("serve: may use models, created")
     assert "Every request needs a key, those of this machine too." in keys
-    assert Keys(Paths.below(tmp_path).keys_file).name_of(key.encode()) == "serve"
+    found = Keys(Paths.below(tmp_path).keys_file).find(key.encode())
+    assert found
+    assert found.name == "serve"
 
 
 def test_serve_ends_with_a_sentence_when_the_port_has_stopped_by_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,18 @@ def driven_all(chosen: Sequence[Client | Suite]) -> Iterator[Iterator[Row]]:
 
 def driven(client: Client | Suite, drive: Callable[[Environment], Iterator[Row]]) -> Iterator[Row]:
     """A row for each step; or one that says why none was done."""
+    on = str(date.today())
     try:
         environment = client.install()
     except NotInstalled as fault:
-        yield {"client": client.name, "versions": {}, "step": "install", "passed": False, "sentence": str(fault)}
+        told = {"step": "install", "passed": False, "sentence": str(fault)}
+        yield {"client": client.name, "on": on, "versions": {}} | told
         return
     versions = environment.versions
     if isinstance(client, Suite):  # beside what is tested, it has what tests with
         versions = {client.subject: versions[client.subject]} if client.subject else {}
     for told in drive(environment):
-        yield {"client": client.name, "versions": versions} | told
+        yield {"client": client.name, "on": on, "versions": versions} | told
 
 
 def steps(client: Client, server: Server, environment: Environment) -> Iterator[Row]:
@@ -147,8 +150,8 @@ def write(rows: list[Row]) -> None:
         f"(`make clients`; the steps are in `tests/clients/drives`). {passed} of {len(known)} steps passed. "
         f"{' and '.join(suite.name for suite in SUITES)} are other projects' own tests, on servers of their own.",
         "",
-        "| client | driven | | sentence |",
-        "|---|---|---|---|",
+        "| client | driven | | on | sentence |",
+        "|---|---|---|---|---|",
         *map(line, known),
         "",
     ]
@@ -159,7 +162,8 @@ def line(row: Row) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in row["versions"].items())
     sentence = " ".join(row["sentence"].split()).replace("|", "\\|")
     return (
-        f"| {versions or row['client']} | {row['step']} | {'passed' if row['passed'] else '**failed**'} | {sentence} |"
+        f"| {versions or row['client']} | {row['step']} | {'passed' if row['passed'] else '**failed**'} "
+        f"| {row.get('on', '')} | {sentence} |"
     )
 
 

@@ -10,9 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.servers import Setting
+from tests.bench.servers import Setting, slipstream
 from tests.clients import environments
 from tests.clients.suite_page import SuitePage
 from tests.clients.suites import Outcome, run_pytest, served, summary
@@ -105,8 +106,8 @@ NOT_RUN = {
 }
 PAGE = SuitePage(
     "llama.cpp's own tests of llama-server",
-    "Of tools/server/tests, in external mode, against `slipstream serve` with SmolLM2-135M-Instruct and "
-    "all-MiniLM-L6-v2 (`python -m tests.clients.llama_server_suite`).",
+    "Of tools/server/tests, in external mode, against `slipstream serve --draft off` (llama-server drafts only where "
+    "it is told to) with SmolLM2-135M-Instruct and all-MiniLM-L6-v2 (`python -m tests.clients.llama_server_suite`).",
     LEFT_OUT,
     KNOWN,
     NOT_RUN,
@@ -122,9 +123,11 @@ def main() -> int:
     folder = _suite(environment.folder)
     python, small = environment.command[0], Setting(_named(environment.folder), CONTEXT // PARALLEL, PARALLEL)
     outcomes: list[Outcome] = []
+    told: list[tuple[str, str]] = []
 
     def drive(setting: Setting, tests: list[str], *flags: str) -> None:
         chosen = [test if test.startswith("--") else f"unit/{test}" for test in tests]
+        told.append((_options(setting, (*flags, *UNDRAFTED)), ", ".join(tests)))
         with served(setting, (*flags, *UNDRAFTED)) as server:
             address = {"DEBUG_EXTERNAL": "1", "PORT": str(server.port)}
             outcomes.extend(run_pytest(python, folder, ["-m", "not slow", *chosen], address, PATIENCE))
@@ -138,9 +141,15 @@ def main() -> int:
     drive(small, ["test_security.py", *with_key], "--api-key", KEY)
     drive(small, list(KEYLESS), *(flag for page in PAGES for flag in ("--allow-origin", page)))
     drive(Setting(_encoder(), CONTEXT, PARALLEL), [f"test_{name}.py" for name in VECTORS])
-    passed, counted = summary("llama.cpp's server tests", outcomes, LEFT_OUT)
-    PAGE.write(RESULTS / "llama_server_tests.md", outcomes)
+    passed, counted = summary(f"llama.cpp's server tests, with `{' '.join(UNDRAFTED)}`", outcomes, LEFT_OUT)
+    PAGE.write(RESULTS / "llama_server_tests.md", outcomes, told)
     return 0 if counted and passed / counted >= GOAL else 1
+
+
+def _options(setting: Setting, flags: Sequence[str]) -> str:
+    """As they were given, but for the port and where the model lies."""
+    command = slipstream().command(setting, 0)
+    return " ".join(["--model", setting.model.name, *command[command.index("--context") :], *flags])
 
 
 def _named(folder: Path) -> Path:

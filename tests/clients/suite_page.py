@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from tests.clients.suites import Outcome
@@ -21,7 +22,8 @@ class SuitePage:
     known: Mapping[str, str]
     not_run: Mapping[str, str]
 
-    def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
+    def write(self, path: Path, outcomes: Sequence[Outcome], options: Sequence[tuple[str, str]]) -> None:
+        """options: of each server, and the tests that were put to it."""
         left = [each for each in outcomes if _reason(each, self.left_out)]
         counted = [each for each in outcomes if each not in left and not each.is_skipped]
         failed = [each for each in counted if not each.is_passed]
@@ -30,9 +32,12 @@ class SuitePage:
         lines = [
             f"# {self.title}",
             "",
-            f"{self.about} {passed} of {len(counted)} tests passed ({passed / max(len(counted), 1):.1%}); "
-            f"{len(left)} are left out, {skipped} skip themselves.",
+            f"{self.about} On {date.today()}, {passed} of {len(counted)} tests passed "
+            f"({passed / max(len(counted), 1):.1%}); {len(left)} are left out, {skipped} skip themselves.",
             "",
+            "## Servers",
+            "",
+            *_table(("options of `slipstream serve`", "tests"), options),
             "## Failed",
             "",
             *_table(("test", "why"), ((each.name, _reason(each, self.known) or UNEXPLAINED) for each in failed)),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app.server.anthropic.fields import CountRequest, MessagesRequest
 from app.server.ollama.fields import ChatRequest as OllamaRequest
 from app.server.openai.chat import ChatRequest
+from app.server.responses.fields import ResponseRequest
 from backends.protocol import Calling, Generate, Tool, ToolChoice
 from tests.server.test_anthropic import events
 
@@ -250,3 +251,23 @@ def test_ollamas_fields_reach_the_engine(think: bool | str | None) -> None:
     assert request is not None
     assert request.tools == (TOOL,)
     assert dict(request.template_options).get("enable_thinking") == (None if think is None else bool(think))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ChatRequest(messages=[{"role": "user", "content": "Hi"}], tools=[{"function": {"name": "f"}}]),
+        MessagesRequest(
+            model="m",
+            messages=[{"role": "user", "content": "Hi"}],
+            tools=[{"name": "f", "input_schema": {}}],
+            max_tokens=1,
+        ),
+        ResponseRequest(input="Hi", tools=[{"type": "function", "name": "f"}]),
+    ],
+    ids=lambda each: type(each).__module__.split(".")[2],
+)
+def test_tools_are_written_out_once_for_a_request(request_: Any) -> None:
+    """Each of a hundred schemas takes time, in which the port answers nobody else."""
+    assert [tool.name for tool in request_.offered] == ["f"]
+    assert request_.offered is request_.offered

@@ -15,12 +15,15 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.errors import PortInUseError
+from app.server.scope import Scope
 from tests import patience
 from tests.ui.conftest import load
 from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.main_window import SERVER, MainWindow
 from ui.server.activity_view import NO_REQUEST, STOP
+from ui.server.connect_view import KEY, SHOWN_KEY
+from ui.server.keys_panel import REVOKE, SCOPE
 from ui.server.server_page import ACCESS, ACTIVITY
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
 
@@ -127,10 +130,12 @@ def test_a_key_is_made_shown_once_and_revoked(opened: MainWindow, services: Stag
     with qtbot.waitSignal(page.keys.made):
         press(page, "Add key")
     key = page.key_card.edit.text()
-    assert [known.name for known in services.keys.all()] == ["laptop"]
+    assert [(known.name, known.scope) for known in services.keys.all()] == [("laptop", Scope.USE)]
     code = page.connect_view.code.edit
     assert key in code.toPlainText()
+    assert page.connect_view._key.text() == SHOWN_KEY
     press(page.key_card, "Hide")
+    assert page.connect_view._key.text() == KEY
     assert key not in code.toPlainText()
     assert f"${VARIABLE}" in code.toPlainText()
     headers = {"Authorization": f"Bearer {key}"}
@@ -139,10 +144,18 @@ def test_a_key_is_made_shown_once_and_revoked(opened: MainWindow, services: Stag
     assert statuses == [401, 200]
     press(page.key_card, "Done")
     assert page.key_card.edit.text() == ""
-    press_cell(page.access.keys_panel.table.view, 0, 3)
+    assert page.tabs.isAncestorOf(opened.focusWidget()), "not anywhere, as the card is gone"
+    table = page.access.keys_panel.table.view
+    press_cell(table, 0, SCOPE)
+    with qtbot.waitSignal(page.keys.changed):
+        press(page, "Change")
+    assert [known.scope for known in services.keys.all()] == [Scope.MANAGE]
+    assert table.model().index(0, SCOPE).data() == "Manage models"
+    assert opened.focusWidget() is table
+    press_cell(table, 0, REVOKE)
     press(page, "Keep it")
     assert len(services.keys.all()) == 1
-    press_cell(page.access.keys_panel.table.view, 0, 3)
+    press_cell(table, 0, REVOKE)
     with qtbot.waitSignal(page.keys.changed):
         press(page, "Revoke")
     assert services.keys.all() == ()
@@ -155,9 +168,13 @@ def test_other_computers_come_in_with_a_first_key(
     monkeypatch.setattr("ui.server.server_desk.network_address", lambda: "192.168.1.20")
     page = opened.server_page
     view(opened, ACCESS)
+    local = page.access.local
+    assert (local.isChecked(), local.isEnabled()) == (False, True)
     page.access.shared.click()
     qtbot.waitUntil(lambda: services.server.is_exposed and not opened.server.is_switching, timeout=PATIENCE)
+    assert (local.isChecked(), local.isEnabled()) == (True, False), "then this machine's programs need one, too"
     assert page.key_card.isVisible()
+    assert [known.scope for known in services.keys.all()] == [Scope.USE], "whoever has it manages nothing here"
     assert page.status.elsewhere.text() == f"http://192.168.1.20:{services.settings.port}/v1"
     assert "http://192.168.1.20" in page.connect_view.code.edit.toPlainText()
     assert httpx.get(f"http://127.0.0.1:{services.settings.port}/v1/models").status_code == 401

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.access import host_from, origin_from
 from ui.server.keys_desk import KeysDesk
@@ -16,8 +16,9 @@ from ui.theme import Theme
 from ui.widgets.labels import label
 
 PORT = "Changing it stops running answers."
-SHARED = "Programs on your network can connect. They always need a key."
-LOCAL = "Programs on this machine need a key, too."
+SHARED = "Programs on your network can connect. Every program needs a key then, those of this machine too."
+LOCAL = "Programs on this machine need a key, also while no other computer can connect."
+WIDTH = 712  # a control stays near what it is for
 HOSTS = "How containers, Tailscale or a proxy name this machine. “*” allows any name while a key is required."
 ORIGINS = "Web pages and browser or editor extensions that may call. All others are refused."
 
@@ -58,7 +59,8 @@ class AccessView(QWidget):
         if not self.port.hasFocus():
             self._show_port()
         self.shared.setChecked(self._server.is_shared)
-        self.local.setChecked(self._keys.is_required)
+        self.local.setChecked(self._server.is_shared or self._keys.is_required)
+        self.local.setEnabled(not self._server.is_shared)
         self.hosts.show_names(settings.allow_hosts)
         self.origins.show_names(settings.allow_origins)
         self.tls.refresh()
@@ -68,7 +70,9 @@ class AccessView(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        column = QWidget()
+        column.setMaximumWidth(WIDTH)
+        layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(16)
         layout.addWidget(Field("Port", PORT, self.port))
@@ -82,3 +86,7 @@ class AccessView(QWidget):
         layout.addWidget(label("Encryption", "section"))
         layout.addWidget(self.tls)
         layout.addStretch(1)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(column, 1000)
+        outer.addStretch(1)

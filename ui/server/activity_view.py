@@ -10,8 +10,8 @@ from app.server.core.calls import LEFT, LiveRequest, Logged, SeenCaller
 from app.server.core.tally import Phase
 from ui.figures import count, rate
 from ui.server.moments import ago, clock, duration
+from ui.server.pressed_delegate import PressedDelegate
 from ui.server.server_desk import ServerDesk
-from ui.server.stop_delegate import StopDelegate
 from ui.server.table_model import ROW_ROLE, Column, TableModel
 from ui.server.table_view import ShortTable
 from ui.theme import Theme
@@ -43,7 +43,12 @@ LIVE: tuple[Column[LiveRequest], ...] = (
 STOP = len(LIVE) - 1
 CALLERS: tuple[Column[SeenCaller], ...] = (
     Column("Program", lambda row: row.client, gives_way=True, tip=lambda row: row.client),
-    Column("Key or address", lambda row: _who(row.key, row.address), tip=lambda row: _who(row.key, row.address)),
+    Column(
+        "Key or address",
+        lambda row: _who(row.key, row.address),
+        gives_way=True,
+        tip=lambda row: _who(row.key, row.address),
+    ),
     Column("Model", lambda row: row.model or "–", gives_way=True, tip=lambda row: row.model),
     Column(
         "Requests",
@@ -74,7 +79,7 @@ class ActivityView(QWidget):
         self.live_table = ShortTable(self.live, "Requests being answered", NO_REQUEST, 6)
         self.callers_table = ShortTable(self.callers, "Programs that have called", NO_CALLER, 6)
         self.log_table = ShortTable(self.log, "Request log", NO_LOG, 10)
-        self.live_table.view.setItemDelegateForColumn(STOP, StopDelegate(theme, self))
+        self.live_table.view.setItemDelegateForColumn(STOP, PressedDelegate(theme, self, ends=True))
         self._timer = QTimer(self, interval=LOOK_MS)
         self._stop_key = QShortcut(QKeySequence(Qt.Key.Key_Delete), self.live_table.view)
         self._stop_key.setContext(Qt.ShortcutContext.WidgetShortcut)

@@ -26,6 +26,10 @@ class ChoiceBar(QWidget):
 
         self._group.idClicked.connect(self.chosen)
 
+    def focus(self) -> None:
+        """On the word that is chosen."""
+        self._group.button(self.index).setFocus()
+
     @property
     def index(self) -> int:
         return self._group.checkedId()

@@ -8,6 +8,7 @@ from ui.widgets.code_card import CodeCard
 from ui.widgets.labels import label
 
 KEY = f"The key is read from {VARIABLE}. An example holds a key only while a new one is shown."
+SHOWN_KEY = "This holds the new key, until you hide it above or press Done."
 
 UNKNOWN_MODEL = "MODEL"
 NO_MODEL = f"Load a model to fill in its name for {UNKNOWN_MODEL}."
@@ -38,4 +39,5 @@ class ConnectView(QWidget):
         snippet = SNIPPETS[self.programs.index]
         self.code.show_piece(snippet.note, snippet.text(self._target))
         self._model.setVisible(self._target.model == UNKNOWN_MODEL)
+        self._key.setText(SHOWN_KEY if self._target.key else KEY)
         self._key.setVisible(self._target.needs_key)

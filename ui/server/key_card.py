@@ -12,6 +12,7 @@ ONCE = "Copy it now: it is not shown again. Slipstream keeps only its hash."
 
 class KeyCard(QFrame):
     changed = Signal()  # what of it may be seen
+    left = Signal()  # by who had the focus in it
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +55,7 @@ class KeyCard(QFrame):
 
     def forget(self) -> None:
         self.edit.clear()
+        self.left.emit()
         self.hide()
         self.changed.emit()
 

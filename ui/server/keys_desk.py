@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.server.scope import Scope
 from ui.bridge import Bridge
 from ui.server.server_desk import ServerDesk
 
@@ -35,8 +36,11 @@ class KeysDesk(QObject):
     def all(self) -> "tuple[Key, ...]":
         return self._keys.all()
 
-    def add(self, name: str) -> None:
-        self._do(partial(self._keys.add, name), partial(self._tell, name))
+    def add(self, name: str, scope: Scope) -> None:
+        self._do(partial(self._keys.add, name, scope), partial(self._tell, name))
+
+    def allow(self, name: str, scope: Scope) -> None:
+        self._do(partial(self._keys.allow, name, scope))
 
     def revoke(self, name: str) -> None:
         self._do(partial(self._keys.revoke, name))

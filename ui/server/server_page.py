@@ -21,7 +21,7 @@ from ui.server.status_card import StatusCard
 from ui.settings.settings_desk import SettingsDesk
 from ui.theme import Theme
 from ui.widgets.banner import BannerArea, Tone
-from ui.widgets.page_column import PageColumn
+from ui.widgets.page_column import WIDE, PageColumn
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -56,13 +56,14 @@ class ServerPage(QWidget):
         self.access = AccessView(server, self.keys, settings, theme)
         self._views: tuple[QWidget, ...] = (self.connect_view, self.activity, self.access)
         self._timer = QTimer(self, interval=COUNT_MS)
-        self._column = PageColumn("Server", LEAD)
+        self._column = PageColumn("Server", LEAD, WIDE)
         self._lay_out()
 
         self._timer.timeout.connect(self.status.count)
         self.tabs.chosen.connect(self.show_view)
         self.keys.made.connect(self._show_key)
         self.key_card.changed.connect(self._show_target)
+        self.key_card.left.connect(self.tabs.focus)
         server.changed.connect(self._refresh)
         server.port_taken.connect(self._offer_port)
         server.refused.connect(lambda text: banners.show_banner(Tone.ERROR, text))

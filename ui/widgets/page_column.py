@@ -5,18 +5,18 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from ui.widgets.labels import label
 
-WIDTH = 776
+WIDTH, WIDE = 776, 1104  # of text and fields; of tables
 
 
 class PageColumn(QScrollArea):
-    def __init__(self, title: str, lead: str):
+    def __init__(self, title: str, lead: str, width: int = WIDTH):
         super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         column = QWidget()
-        column.setMaximumWidth(WIDTH)
+        column.setMaximumWidth(width)
         self.rows = QVBoxLayout(column)
         self.rows.setContentsMargins(32, 24, 32, 24)
         self.rows.setSpacing(16)

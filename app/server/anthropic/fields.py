@@ -1,6 +1,7 @@
 """The fields of Anthropic's routes, and how they become a Generate."""
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -69,7 +70,7 @@ class ChatFields(Fields):
         effort = self.output_config.effort if self.output_config else None
         return thinking(wish) | (effort_option(effort) if effort and wish is not False else {})
 
-    @property
+    @cached_property  # written out once: with many tools it holds up the port's loop
     def offered(self) -> tuple[Tool, ...]:
         return tuple(each.tool() for each in self.tools or ())
 

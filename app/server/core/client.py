@@ -4,16 +4,19 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from app.server.auth import is_loopback
+from app.server.scope import Scope
 
 KEY_NAME = "slipstream.key"  # in a request's state: what the key is called that let it in
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """address: of the other side, as the system tells it. key: the name of the key that was shown."""
+    """address: of the other side, as the system tells it. key: the name of the key that was shown. scope: that key's;
+    who needs none may do all."""
 
     address: str = ""
     key: str | None = None
+    scope: Scope = Scope.MANAGE
 
     @property
     def account(self) -> str:

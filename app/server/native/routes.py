@@ -10,8 +10,10 @@ from starlette.responses import Response
 from app.server.core.calls import CALL, CallBook, LiveRequest
 from app.server.core.client import CLIENT, Client
 from app.server.core.refusal import Refusal
+from app.server.core.rights import MANAGING, require_managing
 from app.server.core.switchboard import Switchboard
 from app.server.core.threads import in_thread
+from app.server.native.begun_jobs import BegunJobs
 from app.server.native.control import Control
 from app.server.native.events import NewsStream
 from app.server.native.feed import Feed
@@ -42,17 +44,18 @@ class Native:
 
 def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Feed) -> APIRouter:
     router = APIRouter(prefix=PREFIX, tags=["Slipstream"])
+    begun = BegunJobs()
 
     @router.get("/models")
     async def models() -> Models:
         return await in_thread(control.models)
 
-    @router.post("/models/load")
+    @router.post("/models/load", dependencies=MANAGING)
     async def load(body: LoadRequest) -> Engine:
         options = body.options.given() if body.options else {}
         return await in_thread(partial(control.load, body.model, options))
 
-    @router.post("/models/unload")
+    @router.post("/models/unload", dependencies=MANAGING)
     async def unload(body: ModelRequest) -> Engine:
         return await in_thread(partial(control.unload, body.model))
 
@@ -60,12 +63,17 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
     async def jobs() -> Jobs:
         return Jobs(await in_thread(control.jobs))
 
-    @router.post("/jobs/install")
+    @router.post("/jobs/install", dependencies=MANAGING)
     async def install(body: InstallRequest) -> JobShape:
-        return await in_thread(partial(control.install, body.name, body.revision))
+        job = await in_thread(partial(control.install, body.name, body.revision))
+        begun.note(job.id, CLIENT.get().key)
+        return job
 
     @router.post("/jobs/cancel")
     async def cancel(body: IdRequest) -> JobShape:
+        """Any job, for a key that may manage; else those that it has begun while it might."""
+        if not begun.is_by(body.id, CLIENT.get().key):
+            await require_managing()
         job = await in_thread(partial(control.cancel, body.id))
         if job is None:
             raise Refusal(404, f"There is no job {body.id}. /api/slipstream/jobs lists them.", param="id")

@@ -11,13 +11,12 @@ from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.errors import SlipstreamError
-from app.server.auth import is_loopback
 from app.server.core.answer import streamed
-from app.server.core.client import CLIENT
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.fields import Fields, Refused, text
 from app.server.core.keeping import ModelKeeper, Pull, PullState
 from app.server.core.refusal import Refusal, from_slipstream
+from app.server.core.rights import MANAGING
 from app.server.core.stream import HEADERS
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
@@ -59,15 +58,12 @@ def keeping_router(switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     def keeper() -> ModelKeeper:
-        """For who is on this machine, or has shown a key: these requests fill and empty the disk."""
-        client = CLIENT.get()
-        if client.key is None and not is_loopback(client.address):
-            raise Refusal(403, "Models are installed and deleted from this machine, or with a key.", code="no_key")
+        """Raises Refusal."""
         if switchboard.keeper is None:
             raise Refusal(501, "This port has no library of its own.")
         return switchboard.keeper
 
-    @router.post("/api/pull", responses=streamed(MEDIA_TYPE))
+    @router.post("/api/pull", responses=streamed(MEDIA_TYPE), dependencies=MANAGING)
     async def pull(body: PullRequest, request: Request) -> Response:
         """A model of the Hub: publisher/repo, publisher/repo:Q4_K_M or publisher/repo/file.gguf, hf.co/ before it or
         not; “guide” or “smollm2”. Who leaves lets it rest; the same request goes on with it."""
@@ -78,7 +74,7 @@ def keeping_router(switchboard: Switchboard) -> APIRouter:
             await unless_disconnected(request.receive, _finished(begun))
         return JSONResponse(DONE)
 
-    @router.delete("/api/delete")
+    @router.delete("/api/delete", dependencies=MANAGING)
     async def delete(body: NameFields) -> Response:
         """A model that Slipstream has installed. Those of other applications' folders are theirs."""
         await in_thread(partial(keeper().remove, body.model))

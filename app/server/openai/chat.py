@@ -1,7 +1,7 @@
 """POST /v1/chat/completions, as OpenAI's clients know it."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Request
@@ -140,7 +140,7 @@ class ChatRequest(TextFields):
         wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
         return last.role == "assistant" and bool(last.content or wants_to_go_on) and not wants_a_turn
 
-    @property
+    @cached_property  # written out once: with many tools it holds up the port's loop
     def offered(self) -> tuple[Tool, ...]:
         functions = [each.function for each in self.tools or ()] or self.functions or []
         return tuple(function.tool() for function in functions)

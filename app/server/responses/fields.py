@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -149,7 +150,7 @@ class ReadFields(Fields):
     def _wanted(self) -> Choice:
         return self.tool_choice or Choice()
 
-    @property
+    @cached_property  # written out once: with many tools it holds up the port's loop
     def offered(self) -> tuple[Tool, ...]:
         among = self._wanted.among
         return tuple(each.tool() for each in self.tools or () if among is None or each.name in among)

@@ -40,6 +40,7 @@ def areas() -> list[str]:
 
 def run(area: str, only: str) -> dict[str, Any]:
     began, faults, count = time.monotonic(), {}, 0
+    measured: dict[str, float] = {}
     for case in import_module(f"tests.bench.attacks.{area}").cases():
         if only not in case.name:
             continue
@@ -47,10 +48,14 @@ def run(area: str, only: str) -> dict[str, Any]:
         if fault := _attack(case):
             faults[case.name] = fault
             print(f"  {area}: {case.name}: {fault}", file=sys.stderr, flush=True)
+        if case.seconds:
+            measured[case.name] = round(max(case.seconds), 2)
+            print(f"    {area}: {case.name}: {measured[case.name]:.2f} s", flush=True)
     seconds = time.monotonic() - began
     print(f"{area}: {count - len(faults)} of {count} held, {seconds:.0f} s", flush=True)
     held = count - len(faults)
-    return {"cases": count, "held": held, "faults": faults, "seconds": round(seconds, 1), "on": str(date.today())}
+    result = {"cases": count, "held": held, "faults": faults, "seconds": round(seconds, 1), "on": str(date.today())}
+    return result | ({"measured": measured} if measured else {})
 
 
 def _attack(case: Case) -> str | None:
@@ -74,7 +79,16 @@ def save(results: dict[str, dict[str, Any]]) -> None:
     ]
     for area, row in sorted(kept.items()):
         lines.append(f"| {area} | {row['held']} of {row['cases']} | {row['seconds']:.0f} | {row['on']} |")
+    for area, row in sorted(kept.items()):
+        if measured := row.get("measured"):
+            lines += ["", f"## {area.capitalize()}", "", *_summary(area), "", "| case | seconds |", "|---|---|"]
+            lines += [f"| {name} | {seconds:.2f} |" for name, seconds in measured.items()]
     RESULTS.with_suffix(".md").write_text("\n".join([*lines, ""]), "utf-8")
+
+
+def _summary(area: str) -> list[str]:
+    """What its seconds are, in its own words."""
+    return (import_module(f"tests.bench.attacks.{area}").__doc__ or "").strip().splitlines()
 
 
 if __name__ == "__main__":

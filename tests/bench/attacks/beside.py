@@ -40,7 +40,8 @@ def cases() -> Iterator[Case]:
         with serving(home, models() / "guide.gguf") as app:
             beside = Beside(app, modest, greedy)
             for name, attack in ATTACKS.items():
-                yield Case(name, partial(beside.attacked, attack))
+                seconds: list[float] = []
+                yield Case(name, partial(beside.attacked, attack, seconds), seconds)
     forget_models()
 
 
@@ -52,8 +53,8 @@ class Beside:
         self.greedy = {"Authorization": f"Bearer {greedy}"}
         self._modest = {"Authorization": f"Bearer {modest}"}
 
-    def attacked(self, attack: Attack) -> str | None:
-        """What did not hold: of the attack's answers, or of the stream beside it."""
+    def attacked(self, attack: Attack, pauses: list[float]) -> str | None:
+        """What did not hold: of the attack's answers, or of the stream beside it. pauses: takes its longest."""
         is_over, moments = threading.Event(), [time.monotonic()]
         reader = threading.Thread(target=self._read, args=(is_over, moments))
         reader.start()
@@ -69,6 +70,7 @@ class Beside:
             is_over.set()
             reader.join()
         pause = max(later - earlier for earlier, later in zip(moments[began - 1 :], moments[began:], strict=False))
+        pauses.append(pause)
         if fault is None and pause > PAUSE_SECONDS:
             fault = f"the stream beside it stood still for {pause:.2f} s"
         return fault

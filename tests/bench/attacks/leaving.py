@@ -56,13 +56,13 @@ def cases() -> Iterator[Case]:
             for name, (path, body) in DIALECTS.items():
                 for what, text, phase in (("an answer", TOLD, "answering"), ("a prompt", LONG, "reading")):
                     for streams in (True, False):
-                        attack = partial(
-                            _leave, app, path, {**body(text), "stream": streams, "model": things.smollm2().stem}, phase
-                        )
-                        yield Case(f"{name}: {what}, {'streamed' if streams else 'whole'}", attack)
+                        seconds: list[float] = []
+                        asked = {**body(text), "stream": streams, "model": things.smollm2().stem}
+                        attack = partial(_leave, app, path, asked, phase, seconds)
+                        yield Case(f"{name}: {what}, {'streamed' if streams else 'whole'}", attack, seconds)
 
 
-def _leave(app: Serving, path: str, body: Body, phase: str) -> str | None:
+def _leave(app: Serving, path: str, body: Body, phase: str, told: list[float]) -> str | None:
     with _asked(app, path, body) as leaver:
         _until(lambda: phase in _phases(app))
         with _asked(app, "/v1/completions", {"prompt": "The", "max_tokens": 1, "stream": True}) as next_:
@@ -73,15 +73,13 @@ def _leave(app: Serving, path: str, body: Body, phase: str) -> str | None:
                 pass
             seconds = time.monotonic() - began
     _until(lambda: not _phases(app))
-    print(f"    {path}, {phase}: {seconds:.2f} s", flush=True)
+    told.append(seconds)
     return f"the next one began after {seconds:.2f} s" if seconds > FREE_SECONDS else None
 
 
 def _asked(app: Serving, path: str, body: Body) -> socket.socket:
     content = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-    )
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     connection = socket.create_connection(("127.0.0.1", app.port), timeout=WAIT_SECONDS)
     connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
     return connection

@@ -9,7 +9,7 @@ from app.server.anthropic.messages import ChatMessage, Content, texts
 from app.server.anthropic.output import Format, OutputConfig
 from app.server.anthropic.tools import Choice, OfferedTool, Thinking
 from app.server.core.conditions import needs
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
 from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, check_choice, effort_option, thinking
@@ -40,6 +40,11 @@ class ChatFields(Fields):
         "thread": Refused("no chats are kept here: send all of it"),
         "context_management": Refused("the chat is read as it is sent"),
         "mcp_servers": Refused("no other computer is asked", ([],)),
+    }
+
+    asked_by = {  # noqa: RUF012
+        "grammar": ("output_config.format", "output_format", "tools"),
+        "prompt": ("messages",),
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
@@ -114,7 +119,7 @@ class MessagesRequest(ChatFields, SamplingFields):
     @model_validator(mode="after")
     def _is_held_by_one(self) -> Self:
         if self.grammar and self.choice.among(self.offered):
-            raise ValueError(GRAMMAR_AND_TOOLS)
+            raise not_supported(GRAMMAR_AND_TOOLS, "tools")
         return self
 
     def generate(self) -> Generate:

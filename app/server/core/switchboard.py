@@ -1,6 +1,6 @@
 """Connects HTTP requests with engines, and knows which of them are in flight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +35,14 @@ class Switchboard:
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
-    def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
-        """For each prompt the requests that share it. Raises Refusal when the client has too many that wait."""
+    def connect(
+        self,
+        model: str | None,
+        requests: Sequence[Sequence[Question]],
+        name_of: Callable[[str], str | None] = lambda _: None,
+    ) -> Exchange:
+        """For each prompt the requests that share it. name_of: what the program calls a part of its request. Raises
+        Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
         booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
         exchange = Exchange(
@@ -48,6 +54,7 @@ class Switchboard:
             self._forget,
             booking.turn,
             self.counters,
+            name_of,
         )
         self._exchanges[exchange] = booking
         note(exchange)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from app.server.core.fields import text
+from app.server.core.fields import not_supported, text
 from app.server.core.grammar import is_deeper
 from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
@@ -38,13 +38,14 @@ def tool(name: str, description: str | None, parameters: dict[str, Any] | None, 
     return Tool(name, description or "", schema, bool(is_strict))
 
 
-def check_choice(choice: ToolChoice, tools: Iterable[Tool]) -> None:
-    """Raises ValueError when what must be called is not offered."""
+def check_choice(choice: ToolChoice, tools: Iterable[Tool], field: str = "tool_choice") -> None:
+    """Raises what a validator raises when what must be called is not offered. field: that says so."""
     names = [tool.name for tool in tools]
     if choice.is_required and not names:
-        raise ValueError("tool_choice wants a call, and no tools are offered")
+        raise not_supported("it wants a call, and no tools are offered: send some, or leave it out", field)
     if choice.name is not None and choice.name not in names:
-        raise ValueError(f"tool_choice names a tool that is not offered: “{as_name(choice.name, MAX_QUOTED)}”")
+        shown = as_name(choice.name, MAX_QUOTED)
+        raise not_supported(f"it names “{shown}”, and no such tool is offered", field)
 
 
 def chosen(name: str | None, is_parallel: bool) -> ToolChoice:

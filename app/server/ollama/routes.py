@@ -32,7 +32,7 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
         if wanted is None:
             name = await switchboard.load(body.model)
             return JSONResponse({**head(name), **words(Source(name)).empty(), **done("load")})
-        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams))
+        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams, body.name_of))
 
     @router.post("/api/chat", responses=streamed("application/x-ndjson"))
     async def chat(body: ChatRequest, request: Request) -> Response:

@@ -65,7 +65,7 @@ class TextFormat(BaseModel):
     @model_validator(mode="after")
     def _has_a_schema(self) -> Self:
         if self.type == "json_schema" and self.schema_ is None:
-            raise ValueError("a format of type json_schema has a schema")
+            raise not_supported("a format of type json_schema has one", "schema")
         self.grammar()
         return self
 
@@ -118,6 +118,12 @@ class ReadFields(Fields):
         "prompt": Refused("no prompts are kept here: send instructions and input"),
     }
 
+    asked_by = {  # noqa: RUF012
+        "grammar": ("text.format", "tools"),
+        "logprobs": ("top_logprobs",),
+        "prompt": ("input",),
+    }
+
     model: Annotated[Text, Field(max_length=MAX_MODEL)] | None = None
     input: Items | None = None
     instructions: Annotated[Text, Field(max_length=MAX_INSTRUCTIONS)] | None = None
@@ -135,14 +141,14 @@ class ReadFields(Fields):
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if not self.input and self.previous_response_id is None:
-            raise ValueError("one of input and previous_response_id is needed")
+            raise not_supported("this or previous_response_id is needed", "input")
         return self
 
     @model_validator(mode="after")
     def _calls_can_be_made(self) -> Self:
         check_choice(self.choice, self.offered)
         if self.may_call and self.grammar:
-            raise ValueError(GRAMMAR_AND_TOOLS)
+            raise not_supported(GRAMMAR_AND_TOOLS, "tools")
         return self
 
     @property

@@ -32,16 +32,11 @@ WANTED = {
     "literal_error": "one of {expected}",
     "model_attributes_type": "an object",
     "model_type": "an object",
-    "string_too_long": "a text of at most {max_length} characters",
-    "string_too_short": "a text of at least {min_length} characters",
     "string_type": "a string",
     "string_unicode": "a string of whole characters",
 }
 BODIES = {"dict_type": "object", "model_attributes_type": "object", "list_type": "list"}  # where all of it is wrong
-COUNTS = {
-    "too_long": "at most {max_length} are allowed, and {actual_length} came",
-    "too_short": "at least {min_length} is needed, and {actual_length} came",
-}
+TOO_LONG, TOO_SHORT = ("too_long", "string_too_long"), ("too_short", "string_too_short")
 MISSING = "this field is needed"
 QUOTED = re.compile("'([^']*)'")  # a value as Python writes it
 
@@ -70,14 +65,22 @@ def _reason(first: Mapping[str, Any], same: Sequence[Mapping[str, Any]]) -> str:
     kind, given = first["type"], first.get("input")
     if kind == "missing":
         return MISSING
-    if kind in COUNTS:
-        return COUNTS[kind].format_map(first["ctx"])
+    if kind in TOO_LONG:
+        return f"at most {_counted(first['ctx']['max_length'], given)} are allowed, and {len(given):,} came"
+    if kind in TOO_SHORT:
+        return f"at least {_counted(first['ctx']['min_length'], given)} is needed, and {len(given):,} came"
     if kind in (REFUSED, "value_error"):
         reason = str(first["ctx"].get("reason", first["ctx"].get("error", ""))).rstrip(".")
         is_short = not isinstance(given, list | dict)
         return f"{reason}, not {shown(given)}" if reason.endswith(EXPECTED) and is_short else reason
     wanted = " or ".join(dict.fromkeys(map(_wanted, same)))
     return f"{wanted} is {EXPECTED}, not {shown(given)}"
+
+
+def _counted(number: int, given: Any) -> str:
+    """Characters of a text, and entries of anything else."""
+    noun = f" character{'s' * (number != 1)}" if isinstance(given, str) else ""
+    return f"{number:,}{noun}"
 
 
 def _wanted(error: Mapping[str, Any]) -> str:

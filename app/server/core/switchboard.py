@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
@@ -67,6 +68,10 @@ class Switchboard:
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
+
+    async def header(self, name: str) -> Mapping[str, Any]:
+        """As the directory has it."""
+        return await in_thread(partial(self._directory.header, name))
 
     @property
     def keeper(self) -> ModelKeeper | None:

@@ -59,7 +59,9 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
     async def show(body: ShowRequest) -> dict[str, Any]:
         models = await switchboard.models()
         name = await switchboard.answering(body.model) or await switchboard.answering(body.model.removesuffix(LATEST))
-        return shown(_find(name or body.model, models))
+        name = name or body.model
+        facts = _find(name, models)
+        return shown(name, facts, await switchboard.header(name))
 
     return router
 

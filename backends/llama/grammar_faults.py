@@ -8,6 +8,7 @@ from backends.bounds import as_name
 MAX_SHOWN = 60  # characters of what a grammar said
 UNREADABLE = "it cannot be read"
 NO_TOKEN = "it allows no token of this model here"
+TOO_LARGE = "it is too large, or too ambiguous"
 NOTHING = "nothing can fulfil it"
 KINDS = {
     "array": "a list",
@@ -69,7 +70,7 @@ SAID: tuple[tuple[str, str | Callable[..., str]], ...] = (
     (r"regex", "the regex cannot be read"),
     # of going on with it
     (r"NoExtension", NO_TOKEN),
-    (r"\d+ items|max is|too (?:big|large|complex|many)|TooComplex|[Ff]uel|[Ll]imit|exceeded", "it is too large, or too ambiguous"),
+    (r"\d+ items|max is|too (?:big|large|complex|many)|TooComplex|[Ff]uel|[Ll]imit|exceeded", TOO_LARGE),
 )
 TABLE = tuple((re.compile(pattern), ours) for pattern, ours in SAID)
 

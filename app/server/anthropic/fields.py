@@ -9,10 +9,10 @@ from app.server.anthropic.messages import ChatMessage, Content, texts
 from app.server.anthropic.output import Format, OutputConfig
 from app.server.anthropic.tools import Choice, OfferedTool, Thinking
 from app.server.core.conditions import needs
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
+from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, check_choice, effort_option, thinking
+from app.server.core.tools import MAX_TOOLS, check_choice, effort_option, thinking
 from backends.protocol import AS_IT_LIKES, Generate, Grammar, Message, Reads, Tool, ToolChoice
 
 MAX_MESSAGES = 10_000
@@ -116,12 +116,6 @@ class MessagesRequest(ChatFields, SamplingFields):
     stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS)
     stream: bool | None = None
 
-    @model_validator(mode="after")
-    def _is_held_by_one(self) -> Self:
-        if self.grammar and self.choice.among(self.offered):
-            raise not_supported(GRAMMAR_AND_TOOLS, "tools")
-        return self
-
     def generate(self) -> Generate:
         stop: tuple[Any, ...] = tuple(each for each in self.stop_sequences or () if each)
         return replace(
@@ -131,5 +125,6 @@ class MessagesRequest(ChatFields, SamplingFields):
             stop=stop,
             max_thoughts=self.thinking.budget_tokens if self.thinking else None,
             grammar=self.grammar,
-            is_parsed=self.grammar is None,  # what a grammar holds is all answer
+            # what a grammar holds is all answer, but beside tools
+            is_parsed=self.grammar is None or bool(self.choice.among(self.offered)),
         )

@@ -62,7 +62,8 @@ def from_validation(errors: Sequence[Any], body: Any = None) -> Refusal:
 
 def _reason(first: Mapping[str, Any], same: Sequence[Mapping[str, Any]]) -> str:
     """same: all complaints about this place. A value that could be of several kinds has one for each."""
-    kind, given = first["type"], first.get("input")
+    kind: str = first["type"]
+    given: Any = first.get("input")
     if kind == "missing":
         return MISSING
     if kind in TOO_LONG:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,11 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
+from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, as_object, thinking, tool
+from app.server.core.tools import MAX_TOOLS, as_object, thinking, tool
 from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
 
 MAX_MESSAGES = 10_000
@@ -170,13 +170,8 @@ class ChatRequest(OllamaFields):
         last = self.messages[-1]
         continues = last.role == "assistant" and bool(last.content)
         wanted = self.generate(tuple(each.message() for each in self.messages), continues)
-        return replace(wanted, tools=tuple(each.tool() for each in self.tools or ()))
-
-    @model_validator(mode="after")
-    def _calls_can_be_made(self) -> Self:
-        if self.tools and self.format:
-            raise not_supported(GRAMMAR_AND_TOOLS, "tools")
-        return self
+        tools = tuple(each.tool() for each in self.tools or ())
+        return replace(wanted, tools=tools, is_parsed=wanted.is_parsed or bool(tools))
 
 
 class GenerateRequest(OllamaFields):

@@ -16,7 +16,7 @@ from app.server.core.grammar import HOLDERS
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
+from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, check_held, thinking
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.messages import ChatMessage, messages
@@ -117,8 +117,7 @@ class ChatRequest(TextFields):
         if self.tools and self.functions:
             raise not_supported("they are what tools were before: offer all of them as tools", "functions")
         check_choice(self.choice, self.offered, "function_call" if self.functions else "tool_choice")
-        if self.may_call and self.wanted_grammar():
-            raise not_supported(GRAMMAR_AND_TOOLS, "tools" if self.tools else "functions")
+        check_held(self.wanted_grammar(), self.may_call, "tools" if self.tools else "functions")
         if self.may_call and self.reasoning_format == "none":
             raise not_supported("thoughts are told apart where tools may be called", "reasoning_format")
         return self
@@ -167,7 +166,7 @@ class ChatRequest(TextFields):
 
     @property
     def is_parsed(self) -> bool:
-        """What a grammar holds is all answer, even where the template has begun with thoughts."""
+        """What a grammar holds is all answer, even where the template has begun with thoughts; but beside tools."""
         return self.may_call or not (self.reasoning_format == "none" or self.wanted_grammar())
 
     def asked(self, shown_prompt: str | None = None, begins_with_null: bool = False) -> Asked:

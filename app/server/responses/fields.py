@@ -21,7 +21,7 @@ from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_MODEL, MAX_TOKENS
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
+from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
 from app.server.openai.fields import BOOKKEEPING
 from app.server.openai.tools import Object
 from app.server.responses.items import MESSAGE, REFERENCE, SCHEMA, Item, as_items, messages
@@ -147,8 +147,6 @@ class ReadFields(Fields):
     @model_validator(mode="after")
     def _calls_can_be_made(self) -> Self:
         check_choice(self.choice, self.offered)
-        if self.may_call and self.grammar:
-            raise not_supported(GRAMMAR_AND_TOOLS, "tools")
         return self
 
     @property

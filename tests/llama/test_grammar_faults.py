@@ -1,6 +1,9 @@
 """What is wrong with a grammar is said in our words, whatever the libraries say of it."""
 
 import json
+import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from backends.llama.grammar_faults import NO_TOKEN, UNREADABLE, reason_of
 from backends.llama.grammar_source import source_of
 from backends.llama.grammar_trial import LIMITS
 from backends.protocol import Grammar, GrammarKind
+from backends.sandbox.job import Refused
 
 FOREIGN = ("Lark", "llguidance", "at 1(", "registry", "retriev", "f64", "Unimpl", "lexer", "compile", "coerce", "got ")
 GBNF = {
@@ -81,3 +85,23 @@ def test_a_fault_is_said_in_our_words(grammar: Grammar, ours: str) -> None:
 def test_what_nobody_has_foreseen_is_not_passed_on() -> None:
     assert reason_of("thread 'main' panicked at src/lib.rs") == UNREADABLE
     assert reason_of("") == UNREADABLE
+
+
+@pytest.mark.parametrize("place", ["$ref", "$schema", "$id with a $ref", "$dynamicRef"])
+def test_a_schema_fetches_nothing(place: str) -> None:
+    """Also not what only the library would look for: a server of this machine is never asked, and no file is read."""
+    with socket.create_server(("127.0.0.1", 0)) as bait:
+        bait.setblocking(False)
+        url = f"http://127.0.0.1:{bait.getsockname()[1]}/x.json"
+        for target in (url, Path(__file__).as_uri()):
+            inner: dict[str, Any] = {"$id": target, "$ref": "y.json"} if "$id" in place else {place: target}
+            for schema in (inner, {"type": "object", "properties": {"a": inner}}, {"$defs": {"a": inner}, **inner}):
+                _tried(Grammar(GrammarKind.JSON_SCHEMA, json.dumps(schema)))
+                _tried(Grammar(GrammarKind.GBNF, f"start: %json {json.dumps(schema)}"))
+        with pytest.raises(BlockingIOError):
+            bait.accept()
+
+
+def _tried(grammar: Grammar) -> None:
+    with suppress(ValueError, Refused):
+        LLMatcher(LLTokenizer("byte"), source_of(grammar), log_level=0, limits=LIMITS).compute_bitmask()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,6 +17,7 @@ from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
 from app.library.finding import find_short
+from app.library.gguf import read_model
 from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
@@ -62,6 +64,15 @@ class Directory:
         by_path = self._outside | {entry.path: entry for entry in entries}
         facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
         return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
+
+    def header(self, name: str) -> dict[str, Any]:
+        engine = next((handle.model for handle in self._supervisor.engines() if handle.name == name), None)
+        path = engine or next((entry.path for entry in self._runnable() if entry.id == name), None)
+        try:
+            metadata = read_model(path).metadata if path else {}
+        except ModelFileError:  # its entry, or its engine, says why
+            return {}
+        return {key: value for key, value in metadata.items() if isinstance(value, str | int | float)}
 
     def engines(self) -> tuple[EngineHandle, ...]:
         return self._supervisor.engines()

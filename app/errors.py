@@ -92,10 +92,21 @@ class StoppedError(EngineError):
 
 
 class RequestError(SlipstreamError):
-    def __init__(self, kind: FailureKind, message: str, numbers: tuple[int, ...] = ()):
+    """kind, numbers and about: as in Failed. field: what a program calls that part, where one has asked."""
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        numbers: tuple[int, ...] = (),
+        about: str | None = None,
+        field: str | None = None,
+    ):
         super().__init__(message)
         self.kind = kind
         self.numbers = numbers
+        self.about = about
+        self.field = field
 
 
 class HubFault(StrEnum):

@@ -179,9 +179,9 @@ def _all_drafts(figures: Figures) -> list[str]:
 
 def _drafted(figures: Figures, it: Drafts) -> str:
     held = (
-        f"{it.num_accepted:,} of {_count(it.num_drafted, 'guessed token')} held."
+        f"{it.num_accepted:,} of {_count(it.num_drafted, 'draft token')} accepted."
         if it.num_drafted
-        else "No guess was made: by what steps cost here, none would have paid."
+        else "Nothing was drafted: by what steps cost here, none would have paid."
     )
     return f"**Drafts by {_plain(it.source)}, in {it.task}**: {_change(figures, it.speed)} {held}"
 

@@ -31,7 +31,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     idle_help = "without a question, after which the KV cache gives back what nothing needs (300)"
     group.add_argument("--kv-idle", type=int, metavar="SECONDS", help=idle_help)
     group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
-    group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where guesses come from (auto)")
+    group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where draft tokens come from (auto)")
     interval_help = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer (150)"
     group.add_argument("--max-interval", type=int, metavar="MS", help=interval_help)
     group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from app.cli.terminal import show
+from app.cli.terminal import show, warn
 from backends.bounds import printable
 
 
@@ -13,11 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Raises SlipstreamError, also for a job that has ended before it could be cancelled."""
     from app.cli.running_app import wanted_app
 
     app = wanted_app()
     if arguments.cancel is not None:
-        app.post("jobs/cancel", id=arguments.cancel)
+        job = app.post("jobs/cancel", id=arguments.cancel)
+        warn(f"Job {job['id']}, “{printable(job['title'])}”, is cancelled.")
     jobs = app.get("jobs")["jobs"]
     show(arguments, {"jobs": jobs}, lambda: "\n".join(map(_line, jobs)) or "There are no jobs.")
     return 0

@@ -1,15 +1,19 @@
 """`slipstream load`: have the Slipstream that runs load a model, and wait until it is there."""
 
 import argparse
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.terminal import show
+from app.errors import ModelFileError
 
 if TYPE_CHECKING:
     from app.cli.running_app import RunningApp
 
 LOOK_SECONDS = 0.25
+UNKNOWN = "model_not_found"  # the word of the native API for a name that no model has
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +24,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises SlipstreamError, and Cancelled when asked to end: the load goes on."""
     from app.cli.ending import ending
-    from app.cli.running_app import wanted_app
+    from app.cli.running_app import Refused, wanted_app
 
     asked, app = ending(), wanted_app()
-    engine = _loaded(app, app.post("models/load", model=arguments.model), asked)
+    try:
+        begun = app.post("models/load", model=arguments.model)
+    except Refused as refused:
+        if refused.code == UNKNOWN and (hint := _on_a_file(Path(arguments.model).expanduser())):
+            raise ModelFileError(hint) from None
+        raise
+    engine = _loaded(app, begun, asked)
     show(arguments, engine, lambda: f"{engine['name']} is loaded on {engine['device']}.")
     return 0
+
+
+def _on_a_file(path: Path) -> str | None:
+    """What to do with it; None where nothing lies there."""
+    if not os.path.lexists(path):
+        return None
+    folder = path if path.is_dir() else path.absolute().parent
+    return (
+        f"{path} is no name of a model of the library, and only those are loaded. “slipstream models --add-folder "
+        f"{folder}” lists the models that lie there; “slipstream models” tells their names."
+    )
 
 
 def _loaded(app: "RunningApp", engine: dict[str, Any], asked: threading.Event) -> dict[str, Any]:

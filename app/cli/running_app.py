@@ -60,8 +60,14 @@ class RunningApp:
 def _refused(error: urllib.error.HTTPError) -> Refused:
     with error, suppress(ValueError, LookupError, TypeError):
         told = json.load(error)["error"]
-        return Refused(str(told["message"]), told["code"])
+        return Refused(_for_people(str(told["message"]), told["param"]), told["code"])
     return Refused(f"Slipstream has answered {error.code}.", None)
+
+
+def _for_people(message: str, param: str | None) -> str:
+    """Without the name of a field, which a command does not have."""
+    said = message.removeprefix(f"{param}: ")
+    return said[:1].upper() + said[1:]
 
 
 def running_app() -> RunningApp | None:

@@ -34,6 +34,7 @@ def check_calls(request: Generate) -> None:
                 FailureKind.BAD_REQUEST,
                 f"The arguments of an earlier call of “{name}” are nested more than {MAX_DEPTH} deep. "
                 "Leave that call out, or shorten what it was given.",
+                about="prompt",
             )
 
 
@@ -70,4 +71,4 @@ def _too_long(length: str, ready: Ready, num_tokens: int) -> RequestError:
         f"The prompt has {length}; the context of this model holds {ready.context}. "
         "Shorten the prompt, start a new chat, or load the model with a larger context."
     )
-    return RequestError(FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, ready.context))
+    return RequestError(FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, ready.context), "prompt")

@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from app.errors import SlipstreamError
-from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream, from_validation
+from app.server.core.complaint import from_validation
+from app.server.core.refusal import BUG, Refusal, from_http, from_slipstream
 from app.server.core.switchboard import Switchboard
 from app.server.description import DescribedApplication
 from app.server.dialects import DIALECTS, dialect_of, refuse
@@ -77,7 +78,7 @@ def _handle_errors(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(request: Request, error: RequestValidationError) -> Response:
-        return refuse(request.url.path, from_validation(error.errors()), request.headers)
+        return refuse(request.url.path, from_validation(error.errors(), error.body), request.headers)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:

@@ -1,10 +1,8 @@
 """One client's connection: uvicorn's, with an end to its patience. `look` is called about ten times a second."""
 
-import json
 import logging
 import socket
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -13,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.server.core.limits import Limits
 from app.server.core.refusal import Refusal
 from app.server.core.stream import WRITE
-from app.server.openai import errors
+from app.server.last_word import last_word
 
 log = logging.getLogger(__name__)
 
@@ -102,14 +100,8 @@ class Connection(H11Protocol):
         """Outside of any request: one answer, and the end."""
         if self.is_ended or self.transport.is_closing():
             return
-        body = json.dumps(errors.body(Refusal(status, message))).encode()
-        retry = "Retry-After: 2\r\n" if status == 503 else ""
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
-        )
         self._header_since = None
-        self.transport.write(head.encode() + body)
+        self.transport.write(last_word(Refusal(status, message)))
         self.transport.close()
 
     def _write(self, body: bytes) -> bool:

@@ -19,7 +19,7 @@ HEADERS = frozenset(
     | {"x-requested-with", "x-title"}
 )
 PREFIXES = ("anthropic-", "openai-", "x-stainless-")
-EXPOSED = "request-id, retry-after, x-request-id"
+EXPOSED = "request-id, retry-after, x-request-id, x-slipstream-ignored"
 
 
 def is_preflight(method: str, headers: Mapping[str, str]) -> bool:

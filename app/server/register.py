@@ -1,9 +1,11 @@
-"""Stands before the guard, and notes who comes: plain ASGI. What streams write past it costs nothing here."""
+"""Stands before the guard, notes who comes, and tells what was left out: plain ASGI. What streams write past it costs
+nothing here."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.core.calls import CALL, CallBook
+from app.server.core.unknown import HEADER, IGNORED, header
 from app.server.dialects import dialect_of
 
 # asked again and again by programs that only watch
@@ -21,14 +23,19 @@ class Register:
             return
         call = self._book.begin(scope, dialect_of(scope["path"], Headers(scope=scope)).name)
 
+        ignored: list[str] = []
+
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
+                if ignored:
+                    message["headers"] = [*message.get("headers", ()), (HEADER, header(ignored))]
             await send(message)
 
-        token = CALL.set(call)
+        tokens = CALL.set(call), IGNORED.set(ignored)
         try:
             await self._app(scope, receive, noting)
         finally:
-            CALL.reset(token)
+            CALL.reset(tokens[0])
+            IGNORED.reset(tokens[1])
             self._book.end(call)

@@ -1,5 +1,6 @@
 """What a request demands of an answer's calls and thoughts, as a grammar."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -28,13 +29,19 @@ class Demand:
     is_thinking: bool = False
     max_thoughts: int | None = None
 
-    def grammar(self, choice: ToolChoice, tools: Iterable[Tool], markers: Mapping[str, int]) -> Grammar | None:
-        """None where nothing is demanded. tools: all that were offered. markers: the vocabulary's, by their texts."""
+    def grammar(
+        self, choice: ToolChoice, tools: Iterable[Tool], markers: Mapping[str, int], schema: str | None = None
+    ) -> Grammar | None:
+        """None where nothing is demanded. tools: all that were offered. markers: the vocabulary's, by their texts.
+        schema: the JSON schema of an answer that is no call."""
         tools = choice.among(tools)
         constraint = Constraint({text: token for text, token in markers.items() if self._writes(text)})
         if tools and choice.is_required:
             calls = self.format.syntax.constrain(constraint, tools, choice.is_parallel)
             return constraint.grammar(f"{self._thoughts(constraint)} {calls}")
+        if tools and schema is not None:
+            calls = self.format.syntax.constrain(constraint, tools, choice.is_parallel)
+            return constraint.grammar(f"{self._thoughts(constraint)} (({calls}) | ({self._held(constraint, schema)}))")
         if any(tool.strict for tool in tools) and (answer := self._free(constraint, tools)):
             return constraint.grammar(f"{self._thoughts(constraint)} {answer}")
         if self.max_thoughts is not None and self.reasoning and constraint.is_marker(self.reasoning.closer):
@@ -55,6 +62,12 @@ class Demand:
         if self.is_thinking:
             return thinking
         return f"({constraint.literal(self.reasoning.opener)} {thinking})?"
+
+    def _held(self, constraint: Constraint, schema: str) -> str:
+        """An answer of this JSON schema."""
+        answer = constraint.json(json.loads(schema))
+        syntax = self.format.syntax
+        return f"{syntax.final(constraint)} {answer}" if isinstance(syntax, Harmony) else answer
 
     def _free(self, constraint: Constraint, tools: tuple[Tool, ...]) -> str | None:
         """Text and calls as the model likes, but the calls as the schemas say. None where the format has no mark by

@@ -13,9 +13,11 @@ def scales(wanted: tuple[tuple[int, float], ...] | None, loaded: tuple[Adapter, 
     chosen = [0.0] * len(loaded)
     for number, scale in wanted:
         if not 0 <= number < len(loaded):
-            raise PromptError(FailureKind.BAD_REQUEST, _unknown(number, len(loaded)))
+            raise PromptError(FailureKind.BAD_REQUEST, _unknown(number, len(loaded)), "adapters")
         if not isfinite(scale):
-            raise PromptError(FailureKind.BAD_REQUEST, "The scale of a LoRA adapter must be a finite number.")
+            raise PromptError(
+                FailureKind.BAD_REQUEST, "The scale of a LoRA adapter must be a finite number.", "adapters"
+            )
         chosen[number] = scale
     return tuple(chosen)
 

@@ -80,7 +80,7 @@ class Encoder:
             context = self._model.ready.context
             return _too_long(request.uid, f"about {error.num_tokens}", error.num_tokens, context)
         except PromptError as error:
-            return Failed(request.uid, error.kind, str(error))
+            return Failed(request.uid, error.kind, str(error), about=error.about)
         except Exception:  # the edge: one request's bug must not end the others
             traceback.print_exc()
             return Failed(request.uid, FailureKind.INTERNAL, "The engine could not read this prompt.")
@@ -113,4 +113,4 @@ def _too_long(uid: int, told: str, num_tokens: int, context: int) -> Failed:
         f"The prompt has {told} tokens, the context of this model holds {context}. "
         "Shorten the prompt, start a new chat, or load the model with a larger context."
     )
-    return Failed(uid, FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, context))
+    return Failed(uid, FailureKind.CONTEXT_LENGTH, sentence, (num_tokens, context), "prompt")

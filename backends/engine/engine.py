@@ -204,7 +204,7 @@ class Engine:
             seq.clock.first_token = now
             timings, prompt = seq.timings(), self._prompt_logprobs(seq)
         if seq.failure:
-            self._lose(seq, FailureKind.BAD_REQUEST, seq.failure)
+            self._lose(seq, FailureKind.BAD_REQUEST, seq.failure, "grammar")
         elif seq.finish:
             self._forget(seq)
         said = tokens if seq.max_tokens else []  # else its prompt is all that was wanted
@@ -220,10 +220,10 @@ class Engine:
         self._forget(seq)
         self._tell(Ended(seq.uid, seq.finish, seq.timings()))
 
-    def _lose(self, seq: Sequence, kind: FailureKind, sentence: str) -> None:
+    def _lose(self, seq: Sequence, kind: FailureKind, sentence: str, about: str | None = None) -> None:
         self.scheduler.finish(seq, Finish.ABORT)
         self._forget(seq)
-        self._tell(Lost(Failed(seq.uid, kind, sentence)))
+        self._tell(Lost(Failed(seq.uid, kind, sentence, about=about)))
 
     def _forget(self, seq: Sequence) -> None:
         self._steady.end()

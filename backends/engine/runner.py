@@ -53,11 +53,12 @@ class LoadError(Exception):
 
 
 class PromptError(Exception):
-    """A prompt that the template or the tokenizer refuses."""
+    """A prompt that the template or the tokenizer refuses. about: as in Failed."""
 
-    def __init__(self, kind: FailureKind, message: str):
+    def __init__(self, kind: FailureKind, message: str, about: str | None = None):
         super().__init__(message)
         self.kind = kind
+        self.about = about
 
 
 class TooLong(Exception):

@@ -109,12 +109,15 @@ class FakeModel:
         if isinstance(request, Rank):
             return [list(f"{request.query}\n{document}".encode()) for document in request.documents]
         if not all(request.inputs):
-            raise PromptError(FailureKind.BAD_REQUEST, "A text is empty: there is nothing to make a vector of.")
+            raise PromptError(
+                FailureKind.BAD_REQUEST, "A text is empty: there is nothing to make a vector of.", "inputs"
+            )
         return [_bytes_of((text,) if isinstance(text, str) else text) for text in request.inputs]
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
         if not self.ready.generates:
-            raise PromptError(FailureKind.BAD_REQUEST, f"“{self.ready.name}” makes vectors of texts, and cannot chat.")
+            sentence = f"“{self.ready.name}” makes vectors of texts, and cannot chat."
+            raise PromptError(FailureKind.BAD_REQUEST, sentence, "model")
         prompt = request.prompt
         if isinstance(prompt, str):
             return [*prompt.encode()] if request.reads is Reads.BARE else [*prompt.encode(), ANSWER]
@@ -124,12 +127,12 @@ class FakeModel:
             return self._encode_chat([part for part in prompt if isinstance(part, Message)])
         tokens = [part for part in prompt if isinstance(part, int)]
         if not tokens or not all(0 <= token < NUM_TOKENS for token in tokens):
-            raise PromptError(FailureKind.BAD_REQUEST, f"Token ids must lie between 0 and {NUM_TOKENS - 1}.")
+            raise PromptError(FailureKind.BAD_REQUEST, f"Token ids must lie between 0 and {NUM_TOKENS - 1}.", "prompt")
         return tokens
 
     def _encode_infill(self, prompt: Infill) -> list[int]:
         if not self._infills:
-            raise PromptError(FailureKind.NO_INFILL, f"“{self.ready.name}” cannot fill in.")
+            raise PromptError(FailureKind.NO_INFILL, f"“{self.ready.name}” cannot fill in.", "suffix")
         files = "".join(text for _, text in prompt.files)
         return [*f"{files}user: {prompt.prefix}…{prompt.suffix}".encode(), ANSWER]
 

@@ -14,7 +14,7 @@ from backends.chat.reasoning import named as reasoning_named
 from backends.llama.chat_format import ChatFormat
 from backends.llama.markers import Marker
 from backends.messages import Message
-from backends.protocol import Generate, Grammar
+from backends.protocol import Generate, Grammar, GrammarKind
 
 ANY_MODELS = "think"  # for those whose template does not say: an answer that begins with this tag is not for people
 NUM_LAST = 64  # tokens of a prompt by whose text it is known whether thoughts are open
@@ -42,7 +42,9 @@ class AnswerForm:
         demand = Demand(self.format, self.reasoning, is_thinking, request.max_thoughts)
         # as the grammar's own vocabulary has them
         is_token = {m.text: m.token for m in self.markers if m.is_control or (m.text[0] == "<" and m.text[-1] == ">")}
-        return demand.grammar(request.tool_choice, request.tools, is_token)
+        held = request.grammar
+        schema = held.text if held and held.kind is GrammarKind.JSON_SCHEMA else None
+        return demand.grammar(request.tool_choice, request.tools, is_token, schema)
 
     def parser(self, request: Generate, end: str) -> AnswerParser:
         reasoning = self.reasoning or reasoning_named(ANY_MODELS)
@@ -56,6 +58,8 @@ class AnswerForm:
 def demands(request: Generate) -> bool:
     """Whether there may be a grammar that the request does not name."""
     if request.max_thoughts is not None:
+        return True
+    if request.grammar is not None and request.tool_choice.among(request.tools):
         return True
     return bool(request.tools) and (request.tool_choice.is_required or any(tool.strict for tool in request.tools))
 

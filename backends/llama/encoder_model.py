@@ -57,7 +57,7 @@ class EncoderModel:
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
         what = MAKES.get(self.pooler.embedding.pooling, MAKES_VECTORS)
-        raise PromptError(FailureKind.BAD_REQUEST, f"“{self.ready.name}” {what}")
+        raise PromptError(FailureKind.BAD_REQUEST, f"“{self.ready.name}” {what}", "model")
 
     def texts(self, request: EmbeddingRequest) -> list[list[int]]:
         return texts_of(request, self._model, self.pooler.embedding)

@@ -20,6 +20,7 @@ from backends.llama.binding import lib
 from backends.llama.candidates import Ids
 from backends.llama.grammar_budget import Budget
 from backends.llama.grammar_ending import Endings
+from backends.llama.grammar_faults import reason_of
 from backends.llama.grammar_manner import Manner
 from backends.llama.grammar_pieces import Pieces
 from backends.llama.grammar_source import INLINE_JSON, WHOLE_JSON
@@ -29,7 +30,6 @@ from backends.llama.grammar_trial import (
     TryGrammar,
     Vocabulary,
     is_dead_end,
-    reason_of,
 )
 from backends.llama.grammars import GrammarError
 from backends.llama.verdicts import Verdict, Verdicts
@@ -216,4 +216,4 @@ def vocabulary_of(native: NativeVocabulary, ends: list[int]) -> Vocabulary:
 
 
 def _refusal(reason: str) -> PromptError:
-    return PromptError(FailureKind.BAD_REQUEST, f"The grammar cannot be used: {reason}.")
+    return PromptError(FailureKind.BAD_REQUEST, f"The grammar cannot be used: {reason}.", "grammar")

@@ -8,6 +8,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
+from backends.llama.grammar_faults import NO_TOKEN, reason_of
 from backends.llama.grammar_source import MAX_TEXT, source_of
 from backends.protocol import Grammar
 from backends.sandbox.job import Refused
@@ -18,7 +19,6 @@ LIMITS = LLParserLimits(step_lexer_fuel=200_000, step_max_items=50_000, max_lexe
 # in a string, for one with a greatest length and for one without. With 262k tokens a mask in a string takes 0.6 ms in
 # place of 4 (0.05 in place of 0.45 in all of an answer), and the tokenizer's making 0.99 s in place of 0.88
 SLICES = [r'[^"\\\x00-\x1F\x7F]{1,10}', r'[^"\\\x00-\x1F\x7F]+']
-NO_TOKEN = "it allows no token of this model here"
 PROBE_TOKENS = 2  # what blows up mostly does so at the first mask, or at the one after it
 VOCABULARY = "vocabulary"  # its name among the tools
 
@@ -101,9 +101,3 @@ def _first(mask: bytes) -> int | None:
 def is_dead_end(matcher: LLMatcher) -> bool:
     """Whether it is in error because no text can go on."""
     return matcher.get_error().startswith("NoExtension")
-
-
-def reason_of(message: str) -> str:
-    """Of a long message the one line that says it: a regex is shown over several, and the fault comes last."""
-    faults = [line.removeprefix("error: ") for line in message.splitlines() if line.startswith("error: ")]
-    return (faults or [message.partition("\n")[0]])[0]

@@ -56,7 +56,7 @@ class InfillTokens:
         cannot."""
         marks = self._marks
         if marks is None:
-            raise PromptError(FailureKind.NO_INFILL, CANNOT)
+            raise PromptError(FailureKind.NO_INFILL, CANNOT, "suffix")
         before, behind = (self._tokens.of_part(text, reads_markers) for text in (prompt.prefix, prompt.suffix))
         own = [marks.prefix, *before, marks.suffix, *behind, marks.middle]
         room = None if context is None else context - context // ROOM_FOR_ANSWER - len(own)

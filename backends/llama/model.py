@@ -83,7 +83,7 @@ class LlamaModel:
         for wanted in (request.logprobs, request.prompt_logprobs):
             if wanted is not None and not 0 <= wanted <= MAX_ALTERNATIVES:
                 sentence = f"From 0 to {MAX_ALTERNATIVES} alternatives to a token can be given, not {wanted}."
-                raise PromptError(FailureKind.BAD_REQUEST, sentence)
+                raise PromptError(FailureKind.BAD_REQUEST, sentence, "logprobs")
         grammar = request.grammar
         if is_chat(request.prompt) and demands(request):
             grammar = self._answers.demanded(request, self._end_of(tokens)) or grammar

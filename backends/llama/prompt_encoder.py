@@ -44,7 +44,7 @@ class PromptEncoder:
         else:
             tokens = self._checked([part for part in prompt if isinstance(part, int)])
         if not tokens:
-            raise PromptError(FailureKind.BAD_REQUEST, "The prompt is empty: write something to answer.")
+            raise PromptError(FailureKind.BAD_REQUEST, "The prompt is empty: write something to answer.", "prompt")
         return tokens
 
     def _encode_chat(self, request: Generate, context: int | None) -> list[int]:
@@ -63,7 +63,7 @@ class PromptEncoder:
         self._check_length(rendered.text, context)
         typed = [text for message in messages for text in (message.content, message.reasoning) if text]
         if not self._tokens.is_safe(rendered, typed, _calls_and_tools(messages, request.tools)):
-            raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS)
+            raise PromptError(FailureKind.BAD_TEMPLATE, UNKNOWN_ORIGINS, "prompt")
         return self._tokens.of_chat(rendered)
 
     def _check_length(self, text: str, context: int | None) -> None:
@@ -80,7 +80,8 @@ class PromptEncoder:
     def _checked(self, tokens: list[int]) -> list[int]:
         if not all(0 <= token < self._vocabulary.num_tokens for token in tokens):
             last = self._vocabulary.num_tokens - 1
-            raise PromptError(FailureKind.BAD_REQUEST, f"Token ids of this model lie between 0 and {last}.")
+            sentence = f"Token ids of this model lie between 0 and {last}."
+            raise PromptError(FailureKind.BAD_REQUEST, sentence, "prompt")
         return tokens
 
 

@@ -56,10 +56,13 @@ def check_ranges(params: SamplingParams, num_tokens: int) -> None:
     for name, (low, high) in RANGES.items():
         value = getattr(params, name)
         if value is not None and not low <= value <= high:  # NaN lies nowhere
-            raise PromptError(FailureKind.BAD_REQUEST, f"{name} must lie between {low} and {high}, not at {value}.")
+            raise PromptError(
+                FailureKind.BAD_REQUEST, f"{name} must lie between {low} and {high}, not at {value}.", name
+            )
     for token, bias in params.logit_bias:
         if not 0 <= token < num_tokens:
             sentence = f"logit_bias names token {token}; this model's lie between 0 and {num_tokens - 1}."
-            raise PromptError(FailureKind.BAD_REQUEST, sentence)
+            raise PromptError(FailureKind.BAD_REQUEST, sentence, "logit_bias")
         if not math.isfinite(bias):
-            raise PromptError(FailureKind.BAD_REQUEST, f"logit_bias of token {token} must be a finite number.")
+            sentence = f"logit_bias of token {token} must be a finite number."
+            raise PromptError(FailureKind.BAD_REQUEST, sentence, "logit_bias")

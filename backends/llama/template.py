@@ -99,7 +99,7 @@ class ChatTemplate:
                 reason = str(fault)
                 if not fault.is_final:
                     self._overruns.add(chat, reason)
-        raise PromptError(FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}.")
+        raise PromptError(FailureKind.BAD_TEMPLATE, f"The model's chat template refused this chat: {reason}.", "prompt")
 
 
 def _in_words(messages: tuple[Message, ...], tools: tuple[Tool, ...], form: ChatFormat) -> tuple[Message, ...]:

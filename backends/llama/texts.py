@@ -17,14 +17,14 @@ def texts_of(request: EmbeddingRequest, model: NativeModel, embedding: Embedding
     """Token ids of each, none of them empty. Raises PromptError."""
     is_ranker = embedding.pooling is Pooling.RANK
     if isinstance(request, Rank) is not is_ranker:
-        raise _refusal(NO_RANKS if isinstance(request, Rank) else NO_VECTORS)
+        raise _refusal(NO_RANKS if isinstance(request, Rank) else NO_VECTORS, "model")
     inputs = request.documents if isinstance(request, Rank) else request.inputs
     if not 0 < len(inputs) <= MAX_TEXTS:
-        raise _refusal(f"From 1 to {MAX_TEXTS} texts can be read at once, not {len(inputs):,}.")
+        raise _refusal(f"From 1 to {MAX_TEXTS} texts can be read at once, not {len(inputs):,}.", _names(request))
     if isinstance(request, Rank):
         return _pairs(request, model, embedding.max_tokens)
     if request.dimensions is not None and not 0 < request.dimensions <= embedding.dimensions:
-        raise _refusal(f"A vector of this model has from 1 to {embedding.dimensions} dimensions.")
+        raise _refusal(f"A vector of this model has from 1 to {embedding.dimensions} dimensions.", "dimensions")
     return [_read(text, request, model.vocabulary, embedding.max_tokens) for text in request.inputs]
 
 
@@ -36,13 +36,13 @@ def _read(text: str | tuple[int | str, ...], request: Embed, words: NativeVocabu
         else:
             tokens.append(piece)
     if not all(0 <= token < words.num_tokens for token in tokens):
-        raise _refusal(f"Token ids of this model lie between 0 and {words.num_tokens - 1}.")
+        raise _refusal(f"Token ids of this model lie between 0 and {words.num_tokens - 1}.", "inputs")
     if not tokens:
-        raise _refusal("A text is empty: there is nothing to make a vector of.")
+        raise _refusal("A text is empty: there is nothing to make a vector of.", "inputs")
     if len(tokens) <= most:
         return tokens
     if not request.truncates:
-        raise _too_long("text", len(tokens), most)
+        raise _too_long("text", len(tokens), most, "inputs")
     last = words.closing if isinstance(text, str) else None
     return tokens[:most] if last is None else [*tokens[: most - 1], last]
 
@@ -75,15 +75,21 @@ def _pair(
     tokens = words.tokenize(document, add_special=False, parse_special=False)
     room = most - len(head) - len(tail)
     if room < 1 or (len(tokens) > room and not request.truncates):
-        raise _too_long("query" if room < 1 else "query with a document", len(head) + len(tokens) + len(tail), most)
+        what, about = ("query", "query") if room < 1 else ("query with a document", "documents")
+        raise _too_long(what, len(head) + len(tokens) + len(tail), most, about)
     return [*head, *tokens[:room], *tail]
 
 
-def _too_long(what: str, num_tokens: int, most: int) -> PromptError:
+def _too_long(what: str, num_tokens: int, most: int, about: str) -> PromptError:
     sentence = f"A {what} is too large: it has {num_tokens:,} tokens, and this model reads at most {most:,}. "
     sentence += "Split it, or have it cut."
-    return PromptError(FailureKind.CONTEXT_LENGTH, sentence)
+    return PromptError(FailureKind.CONTEXT_LENGTH, sentence, about)
 
 
-def _refusal(sentence: str) -> PromptError:
-    return PromptError(FailureKind.BAD_REQUEST, sentence)
+def _names(request: EmbeddingRequest) -> str:
+    """Of its texts."""
+    return "documents" if isinstance(request, Rank) else "inputs"
+
+
+def _refusal(sentence: str, about: str) -> PromptError:
+    return PromptError(FailureKind.BAD_REQUEST, sentence, about)

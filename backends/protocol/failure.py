@@ -20,10 +20,12 @@ class FailureKind(StrEnum):
 class Failed:
     """A request (uid), or the load itself (uid None), that could not be served. `message` is for a person.
 
-    numbers: for CONTEXT_LENGTH the prompt's tokens and the context's; else empty.
+    numbers: for CONTEXT_LENGTH the prompt's tokens and the context's; else empty. about: the part of the request that
+    is at fault, as Generate, its sampling or Embed name it; None: no part of it, or nobody knows.
     """
 
     uid: int | None
     kind: FailureKind
     message: str
     numbers: tuple[int, ...] = ()
+    about: str | None = None

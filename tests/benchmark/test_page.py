@@ -75,7 +75,7 @@ def test_what_was_measured_once_tells_no_difference() -> None:
 
 
 def test_drafts_that_were_never_made_are_told() -> None:
-    assert "No guess was made" in page(_drafted(compared((100, 101), (100, 101)), drafted=0))
+    assert "Nothing was drafted" in page(_drafted(compared((100, 101), (100, 101)), drafted=0))
 
 
 def test_a_page_that_was_stopped_tells_what_there_is() -> None:

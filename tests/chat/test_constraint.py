@@ -177,3 +177,30 @@ def test_definitions_of_a_schema_are_followed() -> None:
     for format in FORMATS:
         grammar = Demand(format).grammar(REQUIRED, [tool], {})
         assert PLAIN_MODEL.accepts(grammar, calls_text(format, ToolCall("abc123def", "go", '{"place": {"x": 3}}')))
+
+
+ANSWER = '{"type": "object", "properties": {"sky": {"enum": ["blue", "grey"]}}, "required": ["sky"]}'
+
+
+@every_format
+@pytest.mark.parametrize("has_tokens", [False, True], ids=["written out", "tokens"])
+def test_beside_a_schema_it_is_a_call_or_an_answer_of_the_schema(format: Format, has_tokens: bool) -> None:
+    model = model_of(format) if has_tokens else PLAIN_MODEL
+    grammar = Demand(format).grammar(ToolChoice(), TOOLS, model.markers, ANSWER)
+    head = "<|channel|>final<|message|>" if format.name == "harmony" else ""
+    assert model.accepts(grammar, calls_text(format, PLAIN))
+    assert model.accepts(grammar, head + '{"sky": "blue"}')
+    for other in ('{"sky": "red"}', "The sky is blue.", "{}", ""):
+        assert not model.accepts(grammar, head + other)
+    assert not model.accepts(grammar, calls_text(format, replace(PLAIN, name="get_wether")))
+
+
+def test_a_call_that_is_required_leaves_no_room_for_the_answer_of_a_schema() -> None:
+    grammar = Demand(GENERIC).grammar(REQUIRED, TOOLS, {}, ANSWER)
+    assert not PLAIN_MODEL.accepts(grammar, '{"sky": "blue"}')
+    assert Demand(GENERIC).grammar(ToolChoice(Calling.NONE), TOOLS, {}, ANSWER) is None
+
+
+def test_thoughts_come_before_an_answer_of_a_schema() -> None:
+    grammar = Demand(named("hermes"), THINK).grammar(ToolChoice(), TOOLS, {}, ANSWER)
+    assert PLAIN_MODEL.accepts(grammar, '<think>\nHm.\n</think>\n\n{"sky": "grey"}')

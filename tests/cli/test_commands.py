@@ -62,6 +62,9 @@ class NoModels:
     def engine(self, name: str | None) -> EngineHandle:
         raise AssertionError(name)
 
+    def header(self, _: str) -> dict[str, Any]:
+        return {}
+
     def loading(self) -> float | None:
         return None
 

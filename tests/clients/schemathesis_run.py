@@ -69,19 +69,23 @@ CLASSES = (
             (POSITIVE, "cannot fill in"),
         ),
     ),
+    Class("a name that is a known one but for its spelling is refused", ((POSITIVE, "there is no such field"),)),
     Class("how long a prompt may be is the model's to say", ((POSITIVE, "maximum context length"),)),
     Class(
         "which LoRA adapters there are depends on how the model was loaded",
         ((POSITIVE, "LoRA adapters|loaded without an adapter"),),
     ),
     Class("which responses are kept is the store's to say", ((POSITIVE, "Previous response with id"),)),
-    Class("the choice of a tool names one of another field", ((POSITIVE, "tool_choice (names a tool|wants a call)"),)),
+    Class(
+        "the choice of a tool names one of another field",
+        ((POSITIVE, "(tool_choice|function_call): it (names|wants a call)"),),
+    ),
     Class(
         "one field excludes another, or a value of it",
         (
-            (POSITIVE, "one of tools and functions"),
-            (POSITIVE, "allowed at a time"),
-            (POSITIVE, "cannot both be true"),
+            (POSITIVE, "they are what tools were before"),
+            (POSITIVE, "an answer is held by one grammar"),
+            (POSITIVE, "the two cannot both be"),
             (POSITIVE, "tools cannot be called in an answer that is held"),
             (POSITIVE, "thoughts are told apart where tools"),
             (POSITIVE, "go on with the last message"),

@@ -74,6 +74,16 @@ def test_a_required_call_ends(format: Any) -> None:
     assert is_ended, text
 
 
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+def test_a_call_or_an_answer_of_a_schema_ends(format: Any) -> None:
+    marks = sorted({text for text in format.texts if text[0] in "<[" and text[-1] in ">]"}, key=len, reverse=True)
+    words = Words(*marks)
+    grammar = Demand(format).grammar(ToolChoice(), TOOLS, words.markers, json.dumps(RECORD))
+    assert grammar
+    text, is_ended = written(grammar, 220, TALK, words=words)
+    assert is_ended, text
+
+
 def test_blanks_do_not_run() -> None:
     """Red before: up to twenty between any two signs."""
     text, is_ended = written(schema(RECORD), 200, [b"    ", b"  ", b" ", b'"', b":"], seed=1)

@@ -21,6 +21,14 @@ from tests.patience import PATIENCE, until
 SECONDS = PATIENCE
 
 
+HEADER = {
+    "general.license": "mit",
+    "fake.block_count": 2,
+    "tokenizer.chat_template": "{% raw %}\n{{ it }}",
+    "odd": float("nan"),
+}
+
+
 class Directory:
     """The loaded engines, the first one by default."""
 
@@ -43,6 +51,9 @@ class Directory:
 
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
+
+    def header(self, _: str) -> dict[str, Any]:
+        return dict(HEADER)
 
     def loading(self) -> float | None:
         return self._supervisor.loading()

@@ -1,6 +1,8 @@
 """What a web page in its reader's browser tries against the port of that machine."""
 
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -83,6 +85,34 @@ def test_what_a_request_says_does_not_become_a_header_of_the_answer(url: str) ->
         assert status_of(head) == 404
         assert b"set-cookie" not in head.lower()
         assert b"\r\nSet-Cookie" not in body
+
+
+MARK = "mark-7f3a"
+
+
+@pytest.mark.parametrize("said", [MARK, f"{MARK}\r\nSet-Cookie: a=b"], ids=["a word", "a line"])
+def test_no_name_that_a_request_says_stands_in_a_header(port: Any, said: str) -> None:
+    """Of a model, a program, a page, a person, a request: in no answer, whether it is served or refused."""
+    hi = [{"role": "user", "content": said}]
+    headers = {"User-Agent": MARK, "X-Request-ID": MARK, "X-Title": MARK, "Cookie": MARK, "Idempotency-Key": MARK}
+    for path, body in (
+        ("/v1/chat/completions", {"model": said, "messages": hi}),
+        ("/v1/chat/completions", {"model": "quick", "messages": hi, "max_tokens": 1, "user": said, "stop": said}),
+        ("/v1/chat/completions", {"model": "quick", "messages": hi, "max_tokens": 1, "stream": True}),
+        ("/v1/chat/completions", {"messages": hi, "top_k": said}),
+        ("/v1/responses", {"model": said, "input": said, "previous_response_id": said}),
+        ("/v1/messages", {"model": said, "messages": hi, "max_tokens": 1}),
+        ("/api/chat", {"model": said, "messages": hi}),
+        ("/api/show", {"model": said}),
+        ("/completion", {"model": said, "prompt": said}),
+    ):
+        answer = port.client.post(path, json=body, headers=headers)
+        assert MARK not in repr(answer.headers.raw), (path, body)
+    for method, path in (("GET", "/v1/models/"), ("GET", "/"), ("DELETE", "/v1/responses/"), ("OPTIONS", "/v1/")):
+        answer = port.client.request(method, path + quote(said), headers=headers)
+        assert MARK not in repr(answer.headers.raw), path
+    foreign = port.client.get("/v1/models", headers={"Origin": f"https://{MARK}.example"})
+    assert MARK not in repr(foreign.headers.raw)
 
 
 def test_an_allowed_page_is_no_door_for_another() -> None:

@@ -76,7 +76,7 @@ def test_a_loaded_model_answers_to_any_name_if_the_settings_say_so(services: Fak
     with pytest.raises(UnknownModelError):
         services.directory.engine("gpt-9")
     loaded = services.directory.engine("other")
-    loaded.wait_ready(20)
+    loaded.wait_ready(SECONDS)
     assert services.directory.engine("gpt-9") is loaded
     assert services.directory.engine("stray") is not loaded
 
@@ -255,3 +255,14 @@ def test_near_names_are_near() -> None:
     for asked, near in (("smolm2", known[1]), ("minilm", known[0]), ("gema-3", known[2]), ("qwen3-8b", known[3])):
         assert f"Near it: {near}." in unknown_name(asked, known)
     assert "Near it" not in unknown_name("claude-opus", known)
+
+
+def test_what_a_file_says_of_itself_is_told_without_its_lists(services: FakeServices) -> None:
+    header = services.directory.header("stray")
+    assert header["general.architecture"]
+    assert all(isinstance(value, str | int | float) for value in header.values())
+    handle = services.directory.engine("stray")
+    handle.wait_ready(SECONDS)
+    assert services.directory.header(handle.name) == header
+    assert services.directory.header("nobody") == {}
+    assert services.directory.header(str(services.paths.models / "stray.gguf")) == {}

@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said_in_words_of_the_field(port: Any) -> None:
         body = {"messages": [{"role": "user", "content": "Hi"}], **fields}
         return str(error_of(port.client.post("/v1/chat/completions", json=body), 400)["message"])
 
-    assert message(messages=[]) == "messages: at least 1 is needed, and 0 came"
+    assert message(messages=[]) == "messages: at least 1 is needed, and 0 came."
     unnamed = {"type": "json_schema", "schema": {"type": "object"}}
     assert "json_schema with a schema in it" in message(response_format=unnamed)
     tools = [{"type": "function", "function": {"name": "near"}}]

@@ -76,7 +76,7 @@ def test_a_chat_carries_calls_and_thoughts() -> None:
 
 def test_a_model_for_vectors_is_told_from_one_that_answers() -> None:
     for is_embedder, capability in ((True, "embedding"), (False, "completion"), (None, "completion")):
-        assert shown(ModelFacts("m", True, is_embedder=is_embedder))["capabilities"] == [capability]
+        assert shown("m", ModelFacts("m", True, is_embedder=is_embedder), {})["capabilities"] == [capability]
 
 
 def test_what_there_is_and_what_is_known_of_it(port: Any) -> None:
@@ -87,6 +87,21 @@ def test_what_there_is_and_what_is_known_of_it(port: Any) -> None:
     assert post(port, "show", model="quick:latest").status_code == 200
     assert post(port, "show", model="qwick").status_code == 404
     assert port.client.get("/api/version").json()["version"]
+
+
+def test_a_model_is_shown_as_its_file_has_it(port: Any) -> None:
+    told = post(port, "show").json()
+    assert told["template"] == "{% raw %}\n{{ it }}"
+    assert '\nFROM quick\nTEMPLATE """{% raw %}\n{{ it }}"""\n' in told["modelfile"]
+    assert told["license"] == "mit"
+    assert told["model_info"]["fake.block_count"] == 2
+    assert not {"odd", "tokenizer.chat_template"} & told["model_info"].keys()
+
+
+def test_a_model_that_is_loaded_is_shown_with_its_context() -> None:
+    told = shown("m", ModelFacts("m", True, context=4096), {"tokenizer.chat_template": 'a """ b'})
+    assert told["parameters"].split() == ["num_ctx", "4096"]
+    assert told["modelfile"].splitlines()[1:] == ["FROM m", "PARAMETER num_ctx 4096"]
 
 
 @pytest.mark.parametrize(

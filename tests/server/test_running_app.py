@@ -63,13 +63,19 @@ def test_what_it_refuses_and_what_fails_there_is_said_here(
         (["load", "stage/broken"], ""),
         (["unload", "stage/quick"], "No model named “stage/quick” is loaded"),
         (["jobs", "--cancel", "7"], "There is no job 7"),
+        (["load", ""], "slipstream: At least 1 character is needed, and 0 came."),
+        (["load", __file__], f"“slipstream models --add-folder {Path(__file__).parent}”"),
     ):
         assert execute(command) == 1
-        assert sentence in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert sentence in told
+        assert "/api/" not in told
     assert running.server.address
 
 
-def test_an_install_is_its_job(running: StageServices, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_install_is_its_job(
+    running: StageServices, said: Said, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("app.cli.installing._found", lambda model: running.library.find(model))
 
     def let_go() -> None:
@@ -82,6 +88,8 @@ def test_an_install_is_its_job(running: StageServices, said: Said, monkeypatch: 
     helper.join()
     (job,) = said("jobs")["jobs"]
     assert (job["title"], job["state"], job["model"]) == ("Install the guide", "done", running.guide.entry.id)
+    assert execute(["jobs", "--cancel", str(job["id"])]) == 1
+    assert "“Install the guide”, has ended already (done)" in capsys.readouterr().err
 
 
 def test_its_own_commands_need_none_of_the_keys(running: StageServices, said: Said) -> None:

@@ -108,6 +108,9 @@ class OneEngine:
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
 
+    def header(self, _: str) -> dict[str, Any]:
+        return {}
+
     def loading(self) -> float | None:
         return None
 

@@ -11,7 +11,7 @@ from app.server.anthropic.fields import CountRequest, MessagesRequest
 from app.server.ollama.fields import ChatRequest as OllamaRequest
 from app.server.openai.chat import ChatRequest
 from app.server.responses.fields import ResponseRequest
-from backends.protocol import Calling, Generate, Tool, ToolChoice
+from backends.protocol import Calling, Generate, Grammar, GrammarKind, Tool, ToolChoice
 from tests.server.test_anthropic import events
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -206,7 +206,8 @@ def test_tools_and_a_choice_reach_the_engine(given: object, wanted: ToolChoice) 
         {"tools": [{"type": "function", "function": {"name": ""}}]},
         {"tools": TOOLS * 129},
         {"tools": TOOLS, "functions": [FUNCTION]},
-        {"tools": TOOLS, "response_format": {"type": "json_object"}},
+        {"tools": TOOLS, "grammar": 'root ::= "a"'},
+        {"tools": TOOLS, "guided_regex": "a+"},
         {"tools": TOOLS, "reasoning_format": "none"},
         {"reasoning_effort": "enormous"},
         {"chat_template_kwargs": {"x": "y" * 70_000}},
@@ -226,6 +227,23 @@ def test_how_long_a_model_thinks_is_told_to_its_template() -> None:
     assert dict(own.template_options) == {**high, "reasoning_effort": "low", "enable_thinking": False, "x": [1]}
     assert openai().template_options == ()
     assert not openai(response_format={"type": "json_object"}).is_parsed
+
+
+def test_beside_tools_an_answer_may_be_held_by_a_schema() -> None:
+    """And is read for calls and thoughts all the same."""
+    form = {"type": "json_schema", "schema": SCHEMA}
+    block = {"model": "m", "messages": TURNS, "max_tokens": 5, "tools": BLOCK_TOOLS, "output_config": {"format": form}}
+    response = {"input": "Hi", "tools": [{"type": "function", **FUNCTION}], "text": {"format": form}}
+    wanted = [
+        openai(tools=TOOLS, response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}}),
+        MessagesRequest.model_validate(block).generate(),
+        OllamaRequest.model_validate({"model": "m", "messages": TURNS, "tools": TOOLS, "format": SCHEMA}).wanted(),
+        ResponseRequest.model_validate(response).generate([], []),
+    ]
+    for each in wanted:
+        assert each is not None
+        assert (each.tools, each.is_parsed) == ((TOOL,), True)
+        assert each.grammar == Grammar(GrammarKind.JSON_SCHEMA, json.dumps(SCHEMA))
 
 
 def test_anthropics_fields_reach_the_engine() -> None:

@@ -61,7 +61,7 @@ def test_what_guesses_are_worth_is_shown_for_the_loaded_model(quick: MainWindow,
     qtbot.waitUntil(shown)
     qtbot.waitUntil(lambda: "% of draft tokens accepted" in quick.strip.drafted.toolTip())
     quick.models_page.filter.setText("Slow")
-    assert [label.text() for label in details.findChildren(QLabel) if label.isVisible()].count("Guessing ahead") == 0
+    assert [label.text() for label in details.findChildren(QLabel) if label.isVisible()].count("Drafting") == 0
 
 
 def test_removing_asks_in_the_page(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File", "Id")
 MORE_ROWS = ("Draft model", "Image part", "Checked")  # hidden while they have nothing to say, as are the engine's
-ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Guessing ahead")
+ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Drafting")
 ASKED_BY = "Write this on the port (“model”) and in commands."
 ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
 
@@ -191,8 +191,8 @@ def _choices(ready: Ready | None, drafting: Drafting | None) -> tuple[str, ...]:
     layers = f", {ready.gpu_layers} of {ready.num_layers + 1} layers on the GPU" if ready.gpu_layers else ""
     threads = "1 thread" if ready.threads == 1 else f"{ready.threads} threads"
     cache = f"{ready.kv_type_k} keys, {ready.kv_type_v} values, {count(ready.context)} tokens"
-    guesses = "\n".join(sources(drafting)) if drafting else ""
-    return f"{ready.device}{layers}, {threads}, drafts: {ready.draft}", cache, _adapters(ready.adapters), guesses
+    drafts = "\n".join(sources(drafting)) if drafting else ""
+    return f"{ready.device}{layers}, {threads}, drafts: {ready.draft}", cache, _adapters(ready.adapters), drafts
 
 
 def _adapters(adapters: tuple[Adapter, ...]) -> str:

@@ -144,8 +144,8 @@ class SettingsPage(QWidget):
             ),
             (
                 "draft",
-                "Guess ahead",
-                "Cheap guesses that the model checks: the same answers, sooner. Takes the draft model's memory.",
+                "Speculative decoding",
+                "Cheap drafts that the model checks: the same answers, sooner. A draft model takes memory.",
                 Choice(DRAFTS, settings.draft),
             ),
             (

@@ -13,7 +13,7 @@ from app.server.core.conditions import needs
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, check_choice, effort_option, thinking
+from app.server.core.tools import MAX_TOOLS, check_choice, effort_option, thinking
 from backends.protocol import AS_IT_LIKES, Generate, Grammar, Message, Reads, Tool, ToolChoice
 
 MAX_MESSAGES = 10_000
@@ -41,6 +41,11 @@ class ChatFields(Fields):
         "thread": Refused("no chats are kept here: send all of it"),
         "context_management": Refused("the chat is read as it is sent"),
         "mcp_servers": Refused("no other computer is asked", ([],)),
+    }
+
+    asked_by = {  # noqa: RUF012
+        "grammar": ("output_config.format", "output_format", "tools"),
+        "prompt": ("messages",),
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
@@ -112,12 +117,6 @@ class MessagesRequest(ChatFields, SamplingFields):
     stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS)
     stream: bool | None = None
 
-    @model_validator(mode="after")
-    def _is_held_by_one(self) -> Self:
-        if self.grammar and self.choice.among(self.offered):
-            raise ValueError(GRAMMAR_AND_TOOLS)
-        return self
-
     def generate(self) -> Generate:
         stop: tuple[Any, ...] = tuple(each for each in self.stop_sequences or () if each)
         return replace(
@@ -127,5 +126,6 @@ class MessagesRequest(ChatFields, SamplingFields):
             stop=stop,
             max_thoughts=self.thinking.budget_tokens if self.thinking else None,
             grammar=self.grammar,
-            is_parsed=self.grammar is None,  # what a grammar holds is all answer
+            # what a grammar holds is all answer, but beside tools
+            is_parsed=self.grammar is None or bool(self.choice.among(self.offered)),
         )

@@ -20,12 +20,12 @@ def messages_router(switchboard: Switchboard) -> APIRouter:
     async def create_message(body: MessagesRequest, request: Request) -> Response:
         wanted = body.generate()
         words = partial(MessageWords, stops=wanted.stop, takes_one=not wanted.tool_choice.is_parallel)
-        asked = Asked(body.model, [[wanted]], words, bool(body.stream))
+        asked = Asked(body.model, [[wanted]], words, bool(body.stream), body.name_of)
         return await answer(request, switchboard, asked)
 
     @router.post("/v1/messages/count_tokens")
     async def count_tokens(body: CountRequest, request: Request) -> dict[str, Any]:
-        reading = await read(request, switchboard, body.model, body.wanted())
+        reading = await read(request, switchboard, body.model, body.wanted(), body.name_of)
         return {"input_tokens": len(reading.tokens)}
 
     return router

@@ -44,7 +44,7 @@ class Choice(BaseModel):
     @model_validator(mode="after")
     def _a_tool_has_a_name(self) -> "Choice":
         if self.type == "tool" and self.name is None:
-            raise ValueError("a choice of a tool has its name")
+            raise not_supported("a choice of a tool has its name", "name")
         return self
 
     def choice(self) -> ToolChoice:

@@ -22,17 +22,19 @@ def streamed(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a dialect makes of a request. prompts: for each prompt the answers that share it."""
+    """What a dialect makes of a request. prompts: for each prompt the answers that share it. name_of: what the program
+    calls a part of it."""
 
     model: str | None
     prompts: Sequence[Sequence[Generate]]
     words: Callable[[Source], Words]
     streams: bool = False
+    name_of: Callable[[str], str | None] = lambda _: None
 
 
 async def answer(request: Request, switchboard: Switchboard, asked: Asked) -> Response:
     """What the engine refuses is raised here, before a stream has begun."""
-    exchange = switchboard.connect(asked.model, asked.prompts)
+    exchange = switchboard.connect(asked.model, asked.prompts, asked.name_of)
     try:
         if asked.streams:
             await unless_disconnected(request.receive, exchange.begin())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.inference.engine_handle import EngineHandle
 from app.library.own_models import FIRST_MODEL
@@ -63,6 +63,10 @@ class ModelDirectory(Protocol):
 
     def facts(self) -> Mapping[str, ModelFacts]:
         """By the same names, in their order."""
+
+    def header(self, name: str) -> Mapping[str, Any]:
+        """What the file of a model says of itself, by GGUF's names and without its lists; nothing where it cannot be
+        read now. name: as in `facts`."""
 
     @property
     def keeper(self) -> ModelKeeper | None:

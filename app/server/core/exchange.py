@@ -52,8 +52,10 @@ class Exchange:
         on_close: Callable[["Exchange"], None],
         client: int,
         counters: Counters,
+        name_of: Callable[[str], str | None] = lambda _: None,
     ):
-        """client: whose requests take turns with those of others at the engine."""
+        """client: whose requests take turns with those of others at the engine. name_of: what the program calls a part
+        of its request, for refusals."""
         self.source = Source(model or "")  # the engine itself once it is open
         self.tally = Tally()
         self._directory = directory
@@ -65,6 +67,7 @@ class Exchange:
         self._mailbox = mailbox
         self._on_close = on_close
         self._counters = counters
+        self._name_of = name_of
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None  # done when there are events
@@ -147,7 +150,7 @@ class Exchange:
         assert not isinstance(event, Progress), "nothing is read for an answer"
         self._pending.clear()
         if isinstance(event, Failed):
-            raise RequestError(event.kind, event.message, event.numbers)
+            raise self._named(RequestError(event.kind, event.message, event.numbers, event.about))
         if isinstance(event, Output):
             raise self._called_off_error()
         return event
@@ -248,7 +251,7 @@ class Exchange:
                 self._pending.discard(index)
             self._events.popleft()
             if isinstance(event, Failed):
-                raise RequestError(event.kind, event.message, event.numbers)
+                raise self._named(RequestError(event.kind, event.message, event.numbers, event.about))
             num_bytes += (taken := cost(event))
             self._valve.take(taken)
             if is_end:
@@ -279,6 +282,11 @@ class Exchange:
             raise
         return Source(handle.name, fingerprint(ready), ready.vocabulary.ends)
 
+    def _named(self, error: RequestError) -> RequestError:
+        """As the program calls what is at fault."""
+        error.field = self._name_of(error.about) if error.about else None
+        return error
+
     def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
         for index, request in requests:
             self._submit(index, request)
@@ -289,7 +297,10 @@ class Exchange:
             return
         hear = partial(self._hear, index)
         handle = self._handle
-        uid = handle.submit(request, hear) if isinstance(request, Generate) else handle.embed(request, hear)
+        try:
+            uid = handle.submit(request, hear) if isinstance(request, Generate) else handle.embed(request, hear)
+        except RequestError as error:
+            raise self._named(error) from None
         self._uids.append(uid)
         if self._called_off.is_set():
             self._handle.abort(uid)

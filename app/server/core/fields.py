@@ -1,10 +1,12 @@
 """The fields of a route, each in one of three lists: done, harmless and ignored, or refused by name.
 
-Nothing that would change what is answered is ignored, but what none of the four dialects knows.
+Nothing that would change what is answered is ignored, but what none of the four dialects knows: see `unknown`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -12,9 +14,12 @@ from pydantic_core import PydanticCustomError
 
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.refusal import REFUSED
+from app.server.core.shown import shown
+from app.server.core.unknown import meant, note
 from backends.bounds import as_name
 
 MAX_INT = 2**31 - 1
+MAX_ALLOWED = 24  # characters of a value that a sentence offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +29,62 @@ class Refused:
     reason: str
     but: tuple[Any, ...] = ()
 
+    def sentence(self, value: Any) -> str:
+        """With what may be sent instead of this value."""
+        allowed = [written for each in self.but if len(written := json.dumps(each)) <= MAX_ALLOWED]
+        send = f", or send {' or '.join(allowed)}, not {shown(value)}" if allowed else ""
+        return f"{self.reason}. Leave it out{send}"
+
     def allows(self, value: Any) -> bool:
         return value is None or value in self.but
 
 
 class Fields(BaseModel):
-    """Those that are declared are done. Absent and null are the same."""
+    """Those that are declared are done. Absent and null are the same. asked_by: for parts of a Generate or an Embed
+    that have another name here, the fields that ask for them."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     ignored: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[Mapping[str, Refused]] = {}
+    asked_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_what_cannot_be_done(cls, given: Any) -> Any:
-        for name, refused in cls.refused.items() if isinstance(given, dict) else ():
-            if not refused.allows(given.get(name)):
-                raise not_supported(refused.reason, name)
+        if not isinstance(given, dict):
+            return given
+        for name, refused in cls.refused.items():
+            if not refused.allows(value := given.get(name)):
+                raise not_supported(refused.sentence(value), name)
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nothing_in_silence(cls, given: Any) -> Any:
+        unknown = [name for name in given if name not in cls.known()] if isinstance(given, dict) else []
+        if unknown and (misspelt := meant(unknown, given, cls.meaningful())):
+            name, near = misspelt
+            raise not_supported(f"there is no such field. Near it is {near}: write it so, or leave it out", name)
+        note(unknown)
+        return given
+
+    def name_of(self, about: str) -> str | None:
+        """The field of this request that asks for a part of what an engine is given, as Failed names it."""
+        names = self.asked_by.get(about, (about,) if about in type(self).model_fields else ())
+        given = [name for name in names if getattr(self, name.partition(".")[0], None) is not None]
+        return (given or names or (None,))[0]
+
+    @classmethod
+    @cache
+    def meaningful(cls) -> frozenset[str]:
+        """Those whose values change something."""
+        return cls.done().union(cls.refused)
+
+    @classmethod
+    @cache
+    def known(cls) -> frozenset[str]:
+        return cls.meaningful().union(cls.ignored)
 
     @classmethod
     def done(cls) -> frozenset[str]:

@@ -7,14 +7,15 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import Fields, text
+from app.server.core.fields import Fields, not_supported, text
 from backends.protocol import Grammar, GrammarKind
 
 MAX_LENGTH = 2**16
 MAX_DEPTH = 64  # of objects and lists in a schema; whatever walks through it calls itself at each
 ANY_OBJECT = {"type": "object"}
+HOLDERS = ("response_format", "json_schema", "grammar", "guided_regex")  # fields that hold an answer
 
 
 def _short(value: str) -> str:
@@ -96,14 +97,19 @@ FORMAT_SCHEMA = {
 
 class GrammarFields(Fields):
     response_format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
-    json_schema: Annotated[Any, PlainValidator(schema), OBJECT] | None = None
-    grammar: Text | None = Field(None, description="GBNF, or llguidance's Lark")
+    json_schema: Annotated[Any, PlainValidator(schema), OBJECT] | None = Field(
+        None, validation_alias=AliasChoices("json_schema", "guided_json")
+    )
+    grammar: Text | None = Field(
+        None, validation_alias=AliasChoices("grammar", "guided_grammar"), description="GBNF, or llguidance's Lark"
+    )
     guided_regex: Text | None = None
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Self:
         if len(self._grammars()) > 1:
-            raise ValueError("one of response_format, json_schema, grammar and guided_regex is allowed at a time")
+            first, second, *_ = [name for name in HOLDERS if getattr(self, name)]
+            raise not_supported(f"an answer is held by one grammar, and {first} is one already", second)
         return self
 
     def wanted_grammar(self) -> Grammar | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Any
 
 from app.errors import (
     AlreadyThere,
@@ -27,7 +26,7 @@ from backends.protocol import FailureKind
 
 BODY_TOO_LARGE = "body_too_large"
 NOT_LOADABLE = "model_not_loadable"  # a 4xx: clients try a 5xx again, which is of no use here
-REFUSED = "refused"  # the type of our own validation errors, which may name the field themselves
+REFUSED = "refused"  # the type of our own validation errors, which may name the field by themselves
 
 LIKENESS = 0.8  # from 0 to 1, as difflib counts it: a letter or a part too many or too few
 
@@ -82,11 +81,12 @@ def from_slipstream(error: SlipstreamError) -> Refusal:
         case UnknownModelError():
             return Refusal(404, str(error), param="model", code="model_not_found")
         case RequestError(kind=FailureKind.CONTEXT_LENGTH, numbers=(prompt, context)):
-            return _too_long(prompt, context)
+            return _too_long(prompt, context, error.field)
         case RequestError():
             status = STATUS[error.kind]
             headers = CLOSE if status == 500 else BUSY if status == 503 else None
-            return Refusal(status, str(error), code=error.kind.value, headers=headers)
+            message = f"{error.field}: {error}" if error.field else str(error)
+            return Refusal(status, message, param=error.field, code=error.kind.value, headers=headers)
         case UnloadableError():
             return Refusal(400, str(error), param="model", code=NOT_LOADABLE)
         case StoppedError():
@@ -123,33 +123,10 @@ def from_http(
     return Refusal(status, sentences.get(status, detail), code=code, headers=headers)
 
 
-def from_validation(errors: Sequence[Any]) -> Refusal:
-    """Of several complaints the first: a person mends them one by one."""
-    first = errors[0]
-    location, kind = tuple(first["loc"]), first["type"]
-    if kind == "json_invalid":
-        reason = first.get("ctx", {}).get("error", "").removesuffix(" at")  # some of Python's end with it
-        return Refusal(400, f"The body is not valid JSON: {reason} at character {location[-1]}.")
-    if location == ("body",) and kind == "missing":
-        return Refusal(400, "The body is empty; a JSON object is expected.")
-    if location == ("body",) and kind == "model_attributes_type":
-        return Refusal(400, "The body is no JSON object.")
-    param = _param(location[1:]) or first.get("ctx", {}).get("param", "")
-    reason = str(first["msg"]).removeprefix("Value error, ")  # pydantic's own word for what a validator raised
-    if kind == "too_short":
-        reason = "at least {min_length} is needed, and {actual_length} came".format_map(first["ctx"])
-    return Refusal(400, f"{param}: {reason}" if param else reason, param=param or None)
-
-
-def _param(location: Sequence[str | int]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).lstrip(".")
-
-
-def _too_long(prompt: int, context: int) -> Refusal:
+def _too_long(prompt: int, context: int, param: str | None) -> Refusal:
     """Clients look for the sentence that OpenAI begins with, and for llama-server's of the available context size."""
     message = (
         f"This model's maximum context length is {context} tokens, but your prompt of {prompt} is too large: it "
         "exceeds the available context size. Shorten the prompt, or load the model with a larger context."
     )
-    return Refusal(400, message, code=FailureKind.CONTEXT_LENGTH.value, numbers=(prompt, context))
+    return Refusal(400, message, param=param, code=FailureKind.CONTEXT_LENGTH.value, numbers=(prompt, context))

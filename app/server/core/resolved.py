@@ -1,5 +1,7 @@
 """What only the model's vocabulary can tell of a request: the tokens of texts within its prompts, and beside them."""
 
+from collections.abc import Callable
+
 from fastapi import Request
 
 from app.server.core.prompts import Mixed, OnePrompt
@@ -11,10 +13,14 @@ from backends.protocol import Generate, Reads
 class Resolver:
     """Of one request. Raises what an Exchange raises."""
 
-    def __init__(self, request: Request, switchboard: Switchboard, model: str | None):
+    def __init__(
+        self, request: Request, switchboard: Switchboard, model: str | None, name_of: Callable[[str], str | None]
+    ):
+        """name_of: what the program calls a part of its request."""
         self._request = request
         self._switchboard = switchboard
         self._model = model
+        self._name_of = name_of
 
     async def prompt(self, prompt: OnePrompt) -> str | tuple[int, ...]:
         """Texts within are read without what begins every prompt, but at its very beginning."""
@@ -31,4 +37,4 @@ class Resolver:
         if not text:
             return []
         wanted = Generate(text, reads=Reads.PROMPT if is_first else Reads.BARE)
-        return list((await read(self._request, self._switchboard, self._model, wanted)).tokens)
+        return list((await read(self._request, self._switchboard, self._model, wanted, self._name_of)).tokens)

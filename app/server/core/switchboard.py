@@ -1,8 +1,9 @@
 """Connects HTTP requests with engines, and knows which of them are in flight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
@@ -35,8 +36,14 @@ class Switchboard:
     def num_exchanges(self) -> int:
         return len(self._exchanges)
 
-    def connect(self, model: str | None, requests: Sequence[Sequence[Question]]) -> Exchange:
-        """For each prompt the requests that share it. Raises Refusal when the client has too many that wait."""
+    def connect(
+        self,
+        model: str | None,
+        requests: Sequence[Sequence[Question]],
+        name_of: Callable[[str], str | None] = lambda _: None,
+    ) -> Exchange:
+        """For each prompt the requests that share it. name_of: what the program calls a part of its request. Raises
+        Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
         booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
         exchange = Exchange(
@@ -48,6 +55,7 @@ class Switchboard:
             self._forget,
             booking.turn,
             self.counters,
+            name_of,
         )
         self._exchanges[exchange] = booking
         note(exchange)
@@ -60,6 +68,10 @@ class Switchboard:
 
     async def models(self) -> Mapping[str, ModelFacts]:
         return await in_thread(self._directory.facts)
+
+    async def header(self, name: str) -> Mapping[str, Any]:
+        """As the directory has it."""
+        return await in_thread(partial(self._directory.header, name))
 
     @property
     def keeper(self) -> ModelKeeper | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from app.server.core.fields import MAX_INT, Refused, Whole, text
-from app.server.core.grammar import GrammarFields
+from app.server.core.grammar import HOLDERS, GrammarFields
 from app.server.core.sampling import SamplingFields
 from backends.protocol import Generate, Overflow
 
@@ -91,6 +91,13 @@ class TextFields(SamplingFields, GrammarFields):
         "return_tokens": Refused("answers are texts", (False,)),
         "samplers": Refused("the order of the filters is llama.cpp's", ([],)),
         "t_max_predict_ms": Refused("set max_tokens", (0, -1)),
+    }
+
+    asked_by = {  # noqa: RUF012
+        "adapters": ("lora",),
+        "grammar": HOLDERS,
+        "penalty_last_n": ("repeat_last_n",),
+        "prompt": ("prompt",),
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)] | None = None

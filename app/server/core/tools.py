@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from app.server.core.fields import text
+from app.server.core.fields import not_supported, text
 from app.server.core.grammar import is_deeper
 from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
-from backends.protocol import Calling, Tool, ToolChoice
+from backends.protocol import Calling, Grammar, GrammarKind, Tool, ToolChoice
 
 MAX_TOOLS = 128
 MAX_SCHEMA = 2**16  # characters
@@ -17,7 +17,7 @@ MAX_OPTIONS = 64
 NO_CALL = (str(Calling.NONE), str(Calling.AUTO))  # choices that need no tools
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 NEAREST = {"minimal": "low", "xhigh": "high", "max": "high"}  # of the three that templates know
-GRAMMAR_AND_TOOLS = "tools cannot be called in an answer that is held to a grammar: leave one of the two out"
+GRAMMAR_AND_TOOLS = "beside tools an answer is held by a JSON schema, not by another grammar: leave one of the two out"
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -38,13 +38,21 @@ def tool(name: str, description: str | None, parameters: dict[str, Any] | None, 
     return Tool(name, description or "", schema, bool(is_strict))
 
 
-def check_choice(choice: ToolChoice, tools: Iterable[Tool]) -> None:
-    """Raises ValueError when what must be called is not offered."""
+def check_held(grammar: Grammar | None, may_call: bool, field: str) -> None:
+    """Raises what a validator raises for calls in an answer that another grammar than a schema holds. field: that
+    offers the tools."""
+    if may_call and grammar and grammar.kind is not GrammarKind.JSON_SCHEMA:
+        raise not_supported(GRAMMAR_AND_TOOLS, field)
+
+
+def check_choice(choice: ToolChoice, tools: Iterable[Tool], field: str = "tool_choice") -> None:
+    """Raises what a validator raises when what must be called is not offered. field: that says so."""
     names = [tool.name for tool in tools]
     if choice.is_required and not names:
-        raise ValueError("tool_choice wants a call, and no tools are offered")
+        raise not_supported("it wants a call, and no tools are offered: send some, or leave it out", field)
     if choice.name is not None and choice.name not in names:
-        raise ValueError(f"tool_choice names a tool that is not offered: “{as_name(choice.name, MAX_QUOTED)}”")
+        shown = as_name(choice.name, MAX_QUOTED)
+        raise not_supported(f"it names “{shown}”, and no such tool is offered", field)
 
 
 def chosen(name: str | None, is_parallel: bool) -> ToolChoice:

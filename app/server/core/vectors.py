@@ -17,10 +17,15 @@ MAX_TEXTS = 2048  # of a request, as OpenAI has it
 
 
 async def vectors(
-    request: Request, switchboard: Switchboard, model: str | None, wanted: EmbeddingRequest
+    request: Request,
+    switchboard: Switchboard,
+    model: str | None,
+    wanted: EmbeddingRequest,
+    name_of: Callable[[str], str | None] = lambda _: None,
 ) -> tuple[str, Embedded | Ranked]:
-    """And the name of the engine. Raises as an exchange's `open`."""
-    with switchboard.connect(model, [[wanted]]) as exchange:
+    """And the name of the engine. name_of: what the program calls a part of its request. Raises as an exchange's
+    `open`."""
+    with switchboard.connect(model, [[wanted]], name_of) as exchange:
         made = await unless_disconnected(request.receive, exchange.vectors())
         return exchange.source.model, made
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, model_validator
 
 from app.server.core.conditions import exactly_one
-from app.server.core.fields import Fields, Refused
+from app.server.core.fields import Fields, Refused, not_supported
 from app.server.core.prompts import Prompts, pieces_of
 from app.server.core.switchboard import Switchboard
 from app.server.core.vectors import as_numbers, vectors
@@ -25,6 +25,8 @@ class EmbeddingRequest(Fields):
 
     model_config = ConfigDict(json_schema_extra=ONE_INPUT)
 
+    asked_by = {"inputs": ("input", "content")}  # noqa: RUF012
+
     content: PromptField | None = None
     input: PromptField | None = None
     model: Model | None = None
@@ -38,7 +40,7 @@ class EmbeddingRequest(Fields):
     @model_validator(mode="after")
     def _one_input(self) -> Self:
         if (self.content is None) == (self.input is None):
-            raise ValueError("either content or input is expected")
+            raise not_supported("either content or input is expected", "content" if self.input is None else "input")
         return self
 
 
@@ -49,7 +51,7 @@ def embedding_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/embedding")
     async def embed(body: EmbeddingRequest, request: Request) -> list[dict[str, Any]]:
         wanted = Embed(tuple(map(pieces_of, body.prompts.prompts)))
-        _, made = await vectors(request, switchboard, body.model, wanted)
+        _, made = await vectors(request, switchboard, body.model, wanted, body.name_of)
         assert isinstance(made, Embedded)
         return [{"index": at, "embedding": [each]} for at, each in enumerate(as_numbers(made))]
 

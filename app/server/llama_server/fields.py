@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.conditions import exactly_one
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
 from app.server.core.prompts import as_prompts
 from app.server.core.prompts import schema as prompts_schema
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, MAX_MODEL, Prompt, TextFields
@@ -55,6 +55,8 @@ class AnswerFields(TextFields):
         "thinking_budget_tokens": Refused(RAW, (-1,)),
         "samplers": Refused("the order of the filters is llama.cpp's", ([], *FIRST_BEAM)),
     }
+
+    asked_by = TextFields.asked_by | {"logprobs": ("n_probs",)}
 
     n: Whole | None = Field(None, ge=1, le=MAX_CHOICES, validation_alias=AliasChoices("n", "n_cmpl"))
     n_probs: Whole | None = Field(
@@ -110,7 +112,7 @@ class CompletionRequest(AnswerFields):
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
         if len(self.prompt.prompts) * self.num_choices > MAX_REQUESTS:
-            raise ValueError(f"at most {MAX_REQUESTS} completions can be asked for at once")
+            raise not_supported(f"at most {MAX_REQUESTS} completions can be asked for at once", "prompt")
         return self
 
 
@@ -120,6 +122,8 @@ class ExtraFile(Fields):
 
 
 class InfillRequest(AnswerFields):
+    asked_by = AnswerFields.asked_by | {"prompt": ("input_prefix",), "suffix": ("input_suffix",)}
+
     input_prefix: Text
     input_suffix: Text
     input_extra: list[ExtraFile] | None = Field(None, max_length=MAX_FILES, description="other files of the project")
@@ -134,6 +138,8 @@ class TokenizeRequest(Fields):
     """llama-server's content, or vLLM's prompt; lm-eval asks in the second way."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one(("content", "prompt"), {"type": "string"}))
+
+    asked_by = {"prompt": ("content", "prompt")}  # noqa: RUF012
 
     content: Text | None = None
     prompt: Text | None = None
@@ -150,7 +156,7 @@ class TokenizeRequest(Fields):
     @model_validator(mode="after")
     def _one_text(self) -> Self:
         if (self.content is None) == (self.prompt is None):
-            raise ValueError("either content or prompt is expected")
+            raise not_supported("either content or prompt is expected", "content" if self.prompt is None else "prompt")
         return self
 
     def wanted(self) -> Generate:
@@ -160,6 +166,8 @@ class TokenizeRequest(Fields):
 
 
 class DetokenizeRequest(Fields):
+    asked_by = {"prompt": ("tokens",)}  # noqa: RUF012
+
     tokens: list[Annotated[Whole, Field(ge=0, le=MAX_INT)]] = Field(max_length=MAX_READ)
     model: Model | None = None
 
@@ -171,6 +179,8 @@ class TemplateRequest(Fields):
     refused = {  # noqa: RUF012
         "chat_template": Refused("the model's own template is used"),
     }
+
+    asked_by = {"prompt": ("messages",)}  # noqa: RUF012
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     model: Model | None = None

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
-from app.server.core.infill import refused_by_name
 from app.server.core.reading import read
 from app.server.core.resolved import Resolver
 from app.server.core.switchboard import Switchboard
@@ -34,7 +33,7 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
     async def answered(
         request: Request, body: AnswerFields, prompts: Sequence[str | tuple[int, ...] | Infill], are_several: bool
     ) -> Response:
-        biases = await resolved(body.biases, Resolver(request, switchboard, body.model))
+        biases = await resolved(body.biases, Resolver(request, switchboard, body.model, body.name_of))
         wanted = [body.wanted(each, biases) for each in prompts]
         words = partial(
             CompletionWords,
@@ -45,24 +44,23 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
             times_tokens=bool(body.timings_per_token),
             tells_progress=bool(body.return_progress),
         )
-        return await answer(request, switchboard, Asked(body.model, wanted, words, bool(body.stream)))
+        return await answer(request, switchboard, Asked(body.model, wanted, words, bool(body.stream), body.name_of))
 
     @router.post("/completions", include_in_schema=False)
     @router.post("/completion", responses=streamed("text/event-stream"))
     async def complete(body: CompletionRequest, request: Request) -> Response:
         """Several prompts, or several completions, are answered by a list."""
-        resolver = Resolver(request, switchboard, body.model)
+        resolver = Resolver(request, switchboard, body.model, body.name_of)
         prompts = [await resolver.prompt(each) for each in body.prompt.prompts]
         return await answered(request, body, prompts, body.prompt.are_several)
 
     @router.post("/infill", responses=streamed("text/event-stream"))
     async def infill(body: InfillRequest, request: Request) -> Response:
-        with refused_by_name("input_suffix"):
-            return await answered(request, body, [body.infill()], are_several=False)
+        return await answered(request, body, [body.infill()], are_several=False)
 
     @router.post("/tokenize")
     async def tokenize(body: TokenizeRequest, request: Request) -> dict[str, Any]:
-        reading = await read(request, switchboard, body.model, body.wanted())
+        reading = await read(request, switchboard, body.model, body.wanted(), body.name_of)
         if body.prompt is None:
             return {"tokens": _with_pieces(reading) if body.with_pieces else reading.tokens}
         pieces = [piece.decode("utf-8", "replace") for piece in reading.pieces] if body.return_token_strs else None
@@ -73,20 +71,20 @@ def llama_server_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/detokenize")
     async def detokenize(body: DetokenizeRequest, request: Request) -> dict[str, str]:
         """Under llama-server's name for it and vLLM's."""
-        said = (await read(request, switchboard, body.model, body.wanted())).text if body.tokens else ""
+        said = (await read(request, switchboard, body.model, body.wanted(), body.name_of)).text if body.tokens else ""
         return {"content": said, "prompt": said}
 
     @router.post("/apply-template")
     async def apply_template(body: TemplateRequest, request: Request) -> dict[str, str]:
         """With the tokens that begin every prompt, as the vocabulary writes them."""
-        return {"prompt": (await read(request, switchboard, body.model, body.wanted())).text}
+        return {"prompt": (await read(request, switchboard, body.model, body.wanted(), body.name_of)).text}
 
     @router.post("/chat/completions/input_tokens", include_in_schema=False)
     @router.post("/v1/chat/completions/input_tokens")
     async def count(body: ChatRequest, request: Request) -> dict[str, Any]:
         """The tokens of a chat's prompt, without an answer."""
         wanted = replace(body.generate(messages(body.messages)), reads=Reads.PROMPT)
-        reading = await read(request, switchboard, body.model, wanted)
+        reading = await read(request, switchboard, body.model, wanted, body.name_of)
         return {"object": "response.input_tokens", "input_tokens": len(reading.tokens)}
 
     return router

@@ -9,7 +9,7 @@ from app.server.core.fields import Fields, Refused, Whole, text
 from app.server.core.text_fields import MAX_MODEL
 from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
-MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS, MAX_GUESSES = 1 << 22, 256, 1024, 10_000, 64
+MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS, MAX_DRAFT = 1 << 22, 256, 1024, 10_000, 64
 MAX_SIZE = 1 << 50  # bytes
 MAX_IDLE, MAX_INTERVAL = 365 * 24 * 3600.0, 60.0  # seconds
 
@@ -39,7 +39,7 @@ class Options(Fields):
     flash_attention: FlashAttention | None = Field(None, strict=False)
     draft: DraftMode | None = Field(None, strict=False)
     draft_model: Name | None = Field(None, description="a model's id")
-    draft_length: Whole | None = Field(None, ge=0, le=MAX_GUESSES)
+    draft_length: Whole | None = Field(None, ge=0, le=MAX_DRAFT)
     max_interval: float | None = Field(None, ge=0, le=MAX_INTERVAL)
     prompt_cache_ram: Bytes | None = None
     prompt_cache_disk: Bytes | None = None

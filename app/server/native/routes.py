@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.jobs.job import JobState
 from app.server.core.calls import CALL, CallBook, LiveRequest
 from app.server.core.client import CLIENT, Client
+from app.server.core.limits import MAX_QUOTED
 from app.server.core.refusal import Refusal
 from app.server.core.rights import MANAGING, require_managing
 from app.server.core.switchboard import Switchboard
@@ -19,6 +21,7 @@ from app.server.native.events import NewsStream
 from app.server.native.feed import Feed
 from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, ModelRequest
 from app.server.native.shapes import Cards, Engine, Jobs, JobShape, Models, News, Requests, Totals
+from backends.bounds import as_name
 
 PREFIX = "/api/slipstream"
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -76,7 +79,11 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
             await require_managing()
         job = await in_thread(partial(control.cancel, body.id))
         if job is None:
-            raise Refusal(404, f"There is no job {body.id}. /api/slipstream/jobs lists them.", param="id")
+            raise Refusal(404, f"There is no job {body.id}. “slipstream jobs” lists those that there are.", param="id")
+        if job.state in (JobState.DONE, JobState.FAILED):
+            shown = as_name(job.title, MAX_QUOTED)
+            message = f"Job {job.id}, “{shown}”, has ended already ({job.state}): there is nothing left to cancel."
+            raise Refusal(409, message, param="id", code="job_has_ended")
         return job
 
     @router.get("/cards")

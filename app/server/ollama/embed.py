@@ -42,11 +42,15 @@ class EmbedFields(Fields):
 
 
 class EmbedRequest(EmbedFields):
+    asked_by = {"inputs": ("input",)}  # noqa: RUF012
+
     input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(INPUT_SCHEMA)]
     dimensions: Whole | None = Field(None, ge=1, le=MAX_INT)
 
 
 class ElderRequest(EmbedFields):
+    asked_by = {"inputs": ("prompt",)}  # noqa: RUF012
+
     prompt: Annotated[str, PlainValidator(_prompt), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
@@ -59,7 +63,7 @@ def embed_router(switchboard: Switchboard) -> APIRouter:
         if not body.input:  # as with Ollama: have it loaded
             return {"model": await switchboard.load(body.model), "embeddings": []}
         wanted = Embed(body.input, dimensions=body.dimensions, truncates=body.truncates)
-        name, made = await vectors(request, switchboard, body.model, wanted)
+        name, made = await vectors(request, switchboard, body.model, wanted, body.name_of)
         assert isinstance(made, Embedded)
         duration = time.perf_counter_ns() - begin
         counts = {"total_duration": duration, "load_duration": 0, "prompt_eval_count": made.num_tokens}
@@ -68,7 +72,7 @@ def embed_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/api/embeddings")
     async def embeddings(body: ElderRequest, request: Request) -> dict[str, Any]:
         wanted = Embed((body.prompt,), truncates=body.truncates)
-        _, made = await vectors(request, switchboard, body.model, wanted)
+        _, made = await vectors(request, switchboard, body.model, wanted, body.name_of)
         assert isinstance(made, Embedded)
         return {"embedding": as_numbers(made)[0]}
 

@@ -2,15 +2,24 @@
 
 import json
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_TOOLS, as_object, thinking, tool
+from app.server.core.tools import MAX_TOOLS, as_object, thinking, tool
 from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
 
 MAX_MESSAGES = 10_000
@@ -64,6 +73,8 @@ class OllamaFields(Fields):
         "logprobs": Refused("they are given at /v1/chat/completions", (False,)),
         "top_logprobs": Refused("they are given at /v1/chat/completions", (0,)),
     }
+
+    asked_by = {"grammar": ("format",), "logit_bias": ("options.logit_bias",)}  # noqa: RUF012
 
     model: Annotated[Text, Field(max_length=MAX_MODEL)]
     stream: bool | None = Field(None, description="true unless it is said otherwise")
@@ -147,6 +158,8 @@ class OfferedTool(BaseModel):
 
 
 class ChatRequest(OllamaFields):
+    asked_by = OllamaFields.asked_by | {"grammar": ("format", "tools"), "prompt": ("messages",)}
+
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES, description="none: load the model")
 
@@ -157,13 +170,8 @@ class ChatRequest(OllamaFields):
         last = self.messages[-1]
         continues = last.role == "assistant" and bool(last.content)
         wanted = self.generate(tuple(each.message() for each in self.messages), continues)
-        return replace(wanted, tools=tuple(each.tool() for each in self.tools or ()))
-
-    @model_validator(mode="after")
-    def _calls_can_be_made(self) -> Self:
-        if self.tools and self.format:
-            raise ValueError(GRAMMAR_AND_TOOLS)
-        return self
+        tools = tuple(each.tool() for each in self.tools or ())
+        return replace(wanted, tools=tools, is_parsed=wanted.is_parsed or bool(tools))
 
 
 class GenerateRequest(OllamaFields):
@@ -176,6 +184,8 @@ class GenerateRequest(OllamaFields):
         "suffix": Refused("text is only continued, not filled in", ("",)),
         "template": Refused("the model's own template is used", ("",)),
     }
+
+    asked_by = OllamaFields.asked_by | {"prompt": ("prompt",)}
 
     prompt: Text | None = Field(None, description="none: load the model")
     system: Text | None = None
@@ -194,9 +204,4 @@ class GenerateRequest(OllamaFields):
 class ShowRequest(Fields):
     ignored = frozenset({"verbose"})
 
-    model: Annotated[Text, Field(max_length=MAX_MODEL)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _older_name(cls, given: Any) -> Any:
-        return {"model": given["name"], **given} if isinstance(given, dict) and "name" in given else given
+    model: Annotated[Text, Field(max_length=MAX_MODEL)] = Field(validation_alias=AliasChoices("model", "name"))

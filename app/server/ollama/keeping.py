@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.errors import SlipstreamError
@@ -36,12 +36,9 @@ NOT_HERE = {
 class NameFields(Fields):
     """By its present name, or by the older one."""
 
-    model: Annotated[str, AfterValidator(text), Field(min_length=1, max_length=MAX_MODEL)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _older_name(cls, given: Any) -> Any:
-        return {"model": given["name"], **given} if isinstance(given, dict) and "name" in given else given
+    model: Annotated[str, AfterValidator(text)] = Field(
+        min_length=1, max_length=MAX_MODEL, validation_alias=AliasChoices("model", "name")
+    )
 
 
 class PullRequest(NameFields):

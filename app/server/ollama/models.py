@@ -1,13 +1,20 @@
 """What is known of a model, in Ollama's words. What it has no word for is left out, what is not known is empty."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any
 
 from app.server.core.directory import ModelFacts
+from backends.bounds import as_text
 
 UNKNOWN = datetime.fromtimestamp(0, UTC)  # clients count the time since
 STAYS = timedelta(days=365)  # nothing unloads it by the clock
+TEMPLATE = "tokenizer.chat_template"
+WRITTEN_APART = {TEMPLATE, "general.license"}
+QUOTES = '"""'  # around a text of several lines in a Modelfile
+MAX_SAID = 4096  # characters of one thing that a file says of itself
 THOUSANDS = ("", "K", "M", "B", "T")
 
 
@@ -24,22 +31,41 @@ def loaded(id_: str, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-def shown(facts: ModelFacts) -> dict[str, Any]:
+def shown(name: str, facts: ModelFacts, header: Mapping[str, Any]) -> dict[str, Any]:
+    """header: what its file says of itself, by GGUF's names."""
     architecture = facts.architecture or ""
-    info = {
+    known = {
         "general.architecture": architecture,
         "general.parameter_count": facts.parameters,
         f"{architecture}.context_length": facts.context_trained,
     }
+    told = {key: value for key, value in header.items() if key not in WRITTEN_APART and _is_short(value)}
+    template = header.get(TEMPLATE)
+    parameters = {"num_ctx": facts.context} if facts.context else {}
     return {
-        "modelfile": "",
-        "parameters": "",
-        "template": "",
+        "license": as_text(str(header.get("general.license", "")), MAX_SAID),
+        "modelfile": _modelfile(name, template if isinstance(template, str) else "", parameters),
+        "parameters": "\n".join(f"{key:<30} {value}" for key, value in parameters.items()),
+        "template": template if isinstance(template, str) else "",
         "details": _details(facts),
-        "model_info": {key: value for key, value in info.items() if value is not None},
+        "model_info": {key: value for key, value in (told | known).items() if value is not None},
         "capabilities": sorted(facts.capabilities) or ["embedding" if facts.is_embedder else "completion"],
         "modified_at": _modified(facts),
     }
+
+
+def _modelfile(name: str, template: str, parameters: Mapping[str, Any]) -> str:
+    """As `ollama show --modelfile` writes it, but for the file's path, which is nobody's business."""
+    lines = [f"# {name}, as Slipstream has it. The template is Jinja, as it lies in the model's file.", f"FROM {name}"]
+    if template and QUOTES not in template:
+        lines.append(f"TEMPLATE {QUOTES}{template}{QUOTES}")
+    lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _is_short(value: Any) -> bool:
+    """And a number that JSON has."""
+    return len(value) <= MAX_SAID if isinstance(value, str) else not isinstance(value, float) or isfinite(value)
 
 
 def _modified(facts: ModelFacts) -> str:

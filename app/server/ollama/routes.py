@@ -32,7 +32,7 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
         if wanted is None:
             name = await switchboard.load(body.model)
             return JSONResponse({**head(name), **words(Source(name)).empty(), **done("load")})
-        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams))
+        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams, body.name_of))
 
     @router.post("/api/chat", responses=streamed("application/x-ndjson"))
     async def chat(body: ChatRequest, request: Request) -> Response:
@@ -59,7 +59,9 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
     async def show(body: ShowRequest) -> dict[str, Any]:
         models = await switchboard.models()
         name = await switchboard.answering(body.model) or await switchboard.answering(body.model.removesuffix(LATEST))
-        return shown(_find(name or body.model, models))
+        name = name or body.model
+        facts = _find(name, models)
+        return shown(name, facts, await switchboard.header(name))
 
     return router
 

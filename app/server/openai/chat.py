@@ -11,11 +11,12 @@ from starlette.responses import Response
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice, first_call_only
 from app.server.core.conditions import both, needs
-from app.server.core.fields import MAX_INT, Refused, Whole
+from app.server.core.fields import MAX_INT, Refused, Whole, not_supported
+from app.server.core.grammar import HOLDERS
 from app.server.core.reading import read
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, Prompt, TextFields
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
+from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, check_held, thinking
 from app.server.openai.fields import IGNORED, REFUSED
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.messages import ChatMessage, messages
@@ -64,6 +65,12 @@ class ChatRequest(TextFields):
         "web_search_options": Refused("nothing is looked up on the web"),
     }
 
+    asked_by = TextFields.asked_by | {
+        "grammar": (*HOLDERS, "tools", "functions"),
+        "logprobs": ("top_logprobs", "logprobs"),
+        "prompt": ("messages",),
+    }
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
@@ -102,32 +109,34 @@ class ChatRequest(TextFields):
     @model_validator(mode="after")
     def _alternatives_need_logprobs(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs to be true")
+            raise not_supported("it needs logprobs to be true", "top_logprobs")
         return self
 
     @model_validator(mode="after")
     def _calls_can_be_made(self) -> Self:
         if self.tools and self.functions:
-            raise ValueError("one of tools and functions is allowed")
-        check_choice(self.choice, self.offered)
-        if self.may_call and self.wanted_grammar():
-            raise ValueError(GRAMMAR_AND_TOOLS)
+            raise not_supported("they are what tools were before: offer all of them as tools", "functions")
+        check_choice(self.choice, self.offered, "function_call" if self.functions else "tool_choice")
+        check_held(self.wanted_grammar(), self.may_call, "tools" if self.tools else "functions")
         if self.may_call and self.reasoning_format == "none":
-            raise ValueError("reasoning_format: thoughts are told apart where tools may be called")
+            raise not_supported("thoughts are told apart where tools may be called", "reasoning_format")
         return self
 
     @model_validator(mode="after")
     def _only_a_turn_of_the_assistant_goes_on(self) -> Self:
         if self.continue_final_message and self.add_generation_prompt:
-            raise ValueError("continue_final_message and add_generation_prompt cannot both be true")
+            reason = "continue_final_message is true, and the two cannot both be"
+            raise not_supported(reason, "add_generation_prompt")
         wants_to_go_on = self.continue_final_message or self.add_generation_prompt is False
         if wants_to_go_on and self.messages[-1].role != "assistant":
-            raise ValueError("to go on with the last message, it must be the assistant's")
+            field = "continue_final_message" if self.continue_final_message else "add_generation_prompt"
+            raise not_supported("to go on with the last message, it must be the assistant's", field)
         if self.continues and [each.role for each in self.messages[-2:]] == ["assistant", "assistant"]:
-            raise ValueError(
-                "messages: two turns of the assistant in a row cannot be gone on with: join them, or set "
-                "add_generation_prompt to true for a new turn"
+            reason = (
+                "two turns of the assistant in a row cannot be gone on with: join them, or set add_generation_prompt "
+                "to true for a new turn"
             )
+            raise not_supported(reason, "messages")
         return self
 
     @property
@@ -157,7 +166,7 @@ class ChatRequest(TextFields):
 
     @property
     def is_parsed(self) -> bool:
-        """What a grammar holds is all answer, even where the template has begun with thoughts."""
+        """What a grammar holds is all answer, even where the template has begun with thoughts; but beside tools."""
         return self.may_call or not (self.reasoning_format == "none" or self.wanted_grammar())
 
     def asked(self, shown_prompt: str | None = None, begins_with_null: bool = False) -> Asked:
@@ -172,7 +181,7 @@ class ChatRequest(TextFields):
             shown_prompt=shown_prompt,
             begins_with_null=begins_with_null,
         )
-        return Asked(self.model, [self.choices(messages(self.messages))], words, bool(self.stream))
+        return Asked(self.model, [self.choices(messages(self.messages))], words, bool(self.stream), self.name_of)
 
     def generate(self, prompt: Prompt) -> Generate:
         return replace(
@@ -300,7 +309,7 @@ def chat_router(switchboard: Switchboard) -> APIRouter:
         if not body.verbose:
             return None
         wanted = replace(body.generate(messages(body.messages)), reads=Reads.PROMPT)
-        return (await read(request, switchboard, body.model, wanted)).text
+        return (await read(request, switchboard, body.model, wanted, body.name_of)).text
 
     return router
 

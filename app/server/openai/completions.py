@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
-from app.server.core.fields import Refused, Whole, text
-from app.server.core.infill import refused_by_name
+from app.server.core.fields import Refused, Whole, not_supported, text
 from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, Prompt, TextFields
@@ -59,19 +58,18 @@ class CompletionRequest(TextFields):
     @model_validator(mode="after")
     def _the_best_are_chosen_at_the_end(self) -> Self:
         if self.best_of and self.best_of < (self.n or 1):
-            raise ValueError("best_of must not be less than n")
+            raise not_supported(f"it must not be less than n, which is {self.n or 1}", "best_of")
         if self.chooses and self.stream:
-            raise ValueError(
-                "best_of: the best answers are not known before all have ended, so they cannot be streamed"
-            )
+            reason = "the best answers are not known before all have ended, so they cannot be streamed"
+            raise not_supported(reason, "best_of")
         return self
 
     @model_validator(mode="after")
     def _a_middle_has_a_text_before_it(self) -> Self:
         if self.suffix and not all(isinstance(each, str) for each in self.prompt):
-            raise ValueError("suffix: the prompt is a text, too, where the middle of one is wanted")
+            raise not_supported("the prompt is a text, too, where the middle of one is wanted", "suffix")
         if self.suffix and self.echo:
-            raise ValueError("suffix: echo is for texts that are only gone on with")
+            raise not_supported("echo is for texts that are only gone on with", "suffix")
         return self
 
     @property
@@ -97,7 +95,7 @@ class CompletionRequest(TextFields):
             num_best=(self.n or 1) if self.chooses else None,
         )
         prompts = [Infill(each, self.suffix) if self.suffix else each for each in self.prompt]
-        return Asked(self.model, [self.choices(each) for each in prompts], words, bool(self.stream))
+        return Asked(self.model, [self.choices(each) for each in prompts], words, bool(self.stream), self.name_of)
 
     def generate(self, prompt: Prompt) -> Generate:
         return replace(super().generate(prompt), prompt_logprobs=(self.logprobs or 0) if self.echo else None)
@@ -185,7 +183,6 @@ def completions_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/v1/completions", responses=streamed("text/event-stream"))
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        with refused_by_name("suffix"):
-            return await answer(request, switchboard, body.asked())
+        return await answer(request, switchboard, body.asked())
 
     return router

@@ -31,6 +31,8 @@ class EmbeddingsRequest(Fields):
         "content": Refused("texts are called input here"),
     }
 
+    asked_by = {"inputs": ("input",)}  # noqa: RUF012
+
     input: Annotated[Any, PlainValidator(_inputs), WithJsonSchema(schema(MAX_TEXTS, SOME_TEXT, has_contents=True))]
     model: Model | None = None
     encoding_format: Literal["float", "base64"] | None = None
@@ -43,7 +45,7 @@ def embeddings_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/v1/embeddings")
     async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
         wanted = Embed(tuple(map(pieces_of, body.input.prompts)), dimensions=body.dimensions)
-        name, made = await vectors(request, switchboard, body.model, wanted)
+        name, made = await vectors(request, switchboard, body.model, wanted, body.name_of)
         assert isinstance(made, Embedded)
 
         def document() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import only_text, text
+from app.server.core.fields import not_supported, only_text, text
 from backends.protocol import Message, ToolCall
 
 MAX_CALLS = 128  # of one turn
@@ -102,9 +102,8 @@ class ChatMessage(BaseModel):
     @model_validator(mode="after")
     def _says_something(self) -> "ChatMessage":
         if self.content is None and self.role not in WORDLESS:
-            raise ValueError(
-                f'content is needed: a message of the role {self.role} says something, if only nothing ("")'
-            )
+            reason = f'it is needed: a message of the role {self.role} says something, if only nothing ("")'
+            raise not_supported(reason, "content")
         return self
 
     def message(self) -> Message:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.conditions import exactly_one
-from app.server.core.fields import MAX_INT, Fields, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Whole, not_supported, text
 from app.server.core.switchboard import Switchboard
 from app.server.core.vectors import MAX_TEXTS, vectors
 from app.server.openai.embeddings import Model
@@ -38,6 +38,8 @@ Documents = Annotated[Any, PlainValidator(_documents), WithJsonSchema(DOCUMENTS_
 class RerankRequest(Fields):
     model_config = ConfigDict(json_schema_extra=exactly_one(("documents", "texts"), {"type": "array"}))
 
+    asked_by = {"documents": ("documents", "texts")}  # noqa: RUF012
+
     query: Annotated[str, PlainValidator(_text), WithJsonSchema(ONE_SCHEMA)]
     documents: Documents | None = None
     texts: Documents | None = Field(None, description="the documents, as Hugging Face's servers name them")
@@ -49,7 +51,8 @@ class RerankRequest(Fields):
     @model_validator(mode="after")
     def _one_list(self) -> Self:
         if (self.documents is None) == (self.texts is None):
-            raise ValueError("either documents or texts are expected")
+            reason = "either documents or texts are expected"
+            raise not_supported(reason, "documents" if self.texts is None else "texts")
         return self
 
     @property
@@ -66,7 +69,7 @@ def rerank_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/rerank")
     @router.post("/reranking")
     async def rerank(body: RerankRequest, request: Request) -> dict[str, Any] | list[dict[str, Any]]:
-        name, made = await vectors(request, switchboard, body.model, Rank(body.query, body.all_documents))
+        name, made = await vectors(request, switchboard, body.model, Rank(body.query, body.all_documents), body.name_of)
         assert isinstance(made, Ranked)
         best = sorted(enumerate(made.scores), key=lambda pair: -pair[1])[: body.top_n]
         if body.texts is not None:

@@ -22,7 +22,7 @@ from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_MODEL, MAX_TOKENS
-from app.server.core.tools import GRAMMAR_AND_TOOLS, MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
+from app.server.core.tools import MAX_OPTIONS, MAX_TOOLS, NO_CALL, Effort, check_choice, thinking
 from app.server.openai.fields import BOOKKEEPING
 from app.server.openai.tools import Object
 from app.server.responses.items import MESSAGE, REFERENCE, SCHEMA, Item, as_items, messages
@@ -66,7 +66,7 @@ class TextFormat(BaseModel):
     @model_validator(mode="after")
     def _has_a_schema(self) -> Self:
         if self.type == "json_schema" and self.schema_ is None:
-            raise ValueError("a format of type json_schema has a schema")
+            raise not_supported("a format of type json_schema has one", "schema")
         self.grammar()
         return self
 
@@ -119,6 +119,12 @@ class ReadFields(Fields):
         "prompt": Refused("no prompts are kept here: send instructions and input"),
     }
 
+    asked_by = {  # noqa: RUF012
+        "grammar": ("text.format", "tools"),
+        "logprobs": ("top_logprobs",),
+        "prompt": ("input",),
+    }
+
     model: Annotated[Text, Field(max_length=MAX_MODEL)] | None = None
     input: Items | None = None
     instructions: Annotated[Text, Field(max_length=MAX_INSTRUCTIONS)] | None = None
@@ -136,14 +142,12 @@ class ReadFields(Fields):
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if not self.input and self.previous_response_id is None:
-            raise ValueError("one of input and previous_response_id is needed")
+            raise not_supported("this or previous_response_id is needed", "input")
         return self
 
     @model_validator(mode="after")
     def _calls_can_be_made(self) -> Self:
         check_choice(self.choice, self.offered)
-        if self.may_call and self.grammar:
-            raise ValueError(GRAMMAR_AND_TOOLS)
         return self
 
     @property

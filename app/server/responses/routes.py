@@ -51,12 +51,12 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
             tells_progress=bool(body.return_progress),
             times_tokens=bool(body.timings_per_token),
         )
-        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, bool(body.stream)))
+        return await answer(request, switchboard, Asked(body.model, [[wanted]], words, bool(body.stream), body.name_of))
 
     @router.post("/v1/responses/input_tokens")
     async def count_input_tokens(body: CountRequest, request: Request) -> dict[str, Any]:
         history, items = await _conversation(store, body)
-        reading = await read(request, switchboard, body.model, body.wanted(history, items))
+        reading = await read(request, switchboard, body.model, body.wanted(history, items), body.name_of)
         return {"object": "response.input_tokens", "input_tokens": len(reading.tokens)}
 
     @router.get("/v1/responses/{response_id}")

@@ -20,7 +20,7 @@ MAX_HEAD = 512  # characters before a message
 FUNCTIONS = "functions."
 RECIPIENT = re.compile(r"to=([^\s<]+)")
 CHANNEL_NAME = re.compile(re.escape(CHANNEL) + r"\s*(\w+)")
-THOUGHTS = "analysis"
+THOUGHTS, FINAL = "analysis", "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ class Harmony:
         """What may come before a call."""
         head = constraint.literal(f"{CHANNEL}{THOUGHTS}{MESSAGE}")
         return f"({head} {constraint.until(END)} {constraint.literal(f'{START}assistant')})?"
+
+    def final(self, constraint: Constraint) -> str:
+        """What comes before an answer."""
+        return constraint.literal(f"{CHANNEL}{FINAL}{MESSAGE}")
 
     def _constrained(self, constraint: Constraint, tool: Tool) -> str:
         head = f"{CHANNEL}commentary to={FUNCTIONS}{tool.name} {CONSTRAIN}json{MESSAGE}"

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.server import Server
@@ -43,6 +44,9 @@ class OneEngine:
 
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
+
+    def header(self, _: str) -> dict[str, Any]:
+        return {}
 
     def loading(self) -> float | None:
         return self._supervisor.loading()

@@ -88,3 +88,32 @@ def test_a_refused_field_is_named_in_our_own_words(name: str, field: str) -> Non
         refusals.append(refusal.param)
     assert refusals, "nothing is ever wrong with it?"
     assert any(param.partition(".")[0].partition("[")[0] == field.partition(".")[0] for param in refusals), refusals
+
+
+TOO_LONG = "long " * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": TOO_LONG}]}, "messages"),
+        ("/v1/completions", {"prompt": TOO_LONG}, "prompt"),
+        ("/v1/completions", {"prompt": [2**20]}, "prompt"),
+        ("/v1/completions", {"prompt": "a", "suffix": "b"}, "suffix"),
+        ("/v1/responses", {"input": TOO_LONG}, "input"),
+        ("/v1/responses", {}, "input"),
+        ("/v1/responses", {"input": "Hi", "previous_response_id": "resp_no"}, "previous_response_id"),
+        ("/v1/chat/completions", {"messages": HI, "tool_choice": "required"}, "tool_choice"),
+        ("/v1/chat/completions", {"messages": HI, "top_logprobs": 1}, "top_logprobs"),
+        ("/v1/chat/completions", {"messages": HI, "lora": [{"id": 1, "scale": 1}]}, "lora"),
+        ("/v1/chat/completions", {"messages": HI, "grammar": "a", "guided_regex": "b"}, "guided_regex"),
+        ("/infill", {"input_prefix": "a", "input_suffix": "b"}, "input_suffix"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_what_the_engine_refuses_has_the_clients_name_too(
+    port: Any, path: str, body: dict[str, Any], param: str
+) -> None:
+    response = port.client.post(path, json={"model": "quick", **body})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param, response.text

@@ -34,6 +34,19 @@ ROUTES: dict[str, dict[str, Any]] = {
         ("/api/chat", {"format_": "json"}, "format_", "format"),
         ("/api/chat", {"options": {"num_predicts": 1}}, "options.num_predicts", "num_predict"),
         ("/completion", {"n_probes": 1}, "n_probes", "n_probs"),
+        (
+            "/v1/chat/completions",
+            {"tools": [{"type": "function", "function": {"name": "f", "parameter": {}}}]},
+            "tools[0].function.parameter",
+            "parameters",
+        ),
+        (
+            "/v1/messages",
+            {"thinking": {"type": "enabled", "budget_token": 5}},
+            "thinking.budget_token",
+            "budget_tokens",
+        ),
+        ("/v1/responses", {"reasoning": {"efforts": "low"}}, "reasoning.efforts", "effort"),
     ],
     ids=str,
 )

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+from pydantic import PlainValidator, WithJsonSchema
 
-from app.server.core.fields import only_text, text
+from app.server.core.fields import Part, only_text, text
 from backends.protocol import Message, ToolCall
 
 Block = dict[str, Any]
@@ -77,9 +77,7 @@ CONTENT_SCHEMA = {"anyOf": [{"type": "string"}, BLOCKS_SCHEMA]}
 Content = Annotated[list[Block], PlainValidator(_blocks), WithJsonSchema(CONTENT_SCHEMA)]
 
 
-class ChatMessage(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class ChatMessage(Part):
     role: Literal["user", "assistant", "system"]
     content: Content
 

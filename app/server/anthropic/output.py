@@ -2,16 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import Fields, Refused
+from app.server.core.fields import Fields, Part, Refused
 from app.server.core.grammar import schema
 
 
-class Format(BaseModel):
+class Format(Part):
     """Held by a grammar, whole."""
-
-    model_config = ConfigDict(strict=True)
 
     type: Literal["json_schema"]
     schema_: Annotated[Any, PlainValidator(schema), WithJsonSchema({"type": "object"})] = Field(alias="schema")

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import MAX_INT, Whole, not_supported, text
+from app.server.core.fields import MAX_INT, Part, Whole, not_supported, text
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.tools import as_object, chosen, tool
 from backends.bounds import as_name
@@ -14,9 +14,7 @@ Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(text)]
 Object = Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})]
 
 
-class OfferedTool(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class OfferedTool(Part):
     name: Name
     description: Annotated[str, AfterValidator(text)] | None = None
     input_schema: Object
@@ -34,9 +32,7 @@ class OfferedTool(BaseModel):
         return tool(self.name, self.description, self.input_schema, self.strict)
 
 
-class Choice(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class Choice(Part):
     type: Literal["auto", "any", "tool", "none"]
     name: Name | None = None
     disable_parallel_tool_use: bool | None = None
@@ -54,10 +50,8 @@ class Choice(BaseModel):
         return ToolChoice(Calling(self.type), is_parallel=is_parallel)
 
 
-class Thinking(BaseModel):
+class Thinking(Part):
     """budget_tokens: after which the answer must begin."""
-
-    model_config = ConfigDict(strict=True)
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Whole | None = Field(None, ge=1, le=MAX_INT)

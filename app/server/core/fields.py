@@ -39,7 +39,46 @@ class Refused:
         return value is None or value in self.but
 
 
-class Fields(BaseModel):
+class Part(BaseModel):
+    """An object within a request, or all of it. A name that is a known one but for its spelling is refused."""
+
+    model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_is_misspelt(cls, given: Any) -> Any:
+        if misspelt := meant(cls.unknown(given), given, cls.meaningful()):
+            name, near = misspelt
+            raise not_supported(f"there is no such field. Near it is {near}: write it so, or leave it out", name)
+        return given
+
+    @classmethod
+    def unknown(cls, given: Any) -> list[str]:
+        """Those of the names that no table has."""
+        return [name for name in given if name not in cls.known()] if isinstance(given, dict) else []
+
+    @classmethod
+    @cache
+    def meaningful(cls) -> frozenset[str]:
+        """Those whose values change something."""
+        return cls.done()
+
+    @classmethod
+    @cache
+    def known(cls) -> frozenset[str]:
+        return cls.meaningful()
+
+    @classmethod
+    def done(cls) -> frozenset[str]:
+        """By all names that a program may use."""
+        names = set(cls.model_fields)
+        for field in cls.model_fields.values():
+            alias = field.validation_alias
+            names |= {str(choice) for choice in getattr(alias, "choices", [alias] if alias else [])}
+        return frozenset(names)
+
+
+class Fields(Part):
     """Those that are declared are done. Absent and null are the same. asked_by: for parts of a Generate or an Embed
     that have another name here, the fields that ask for them."""
 
@@ -62,11 +101,7 @@ class Fields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_nothing_in_silence(cls, given: Any) -> Any:
-        unknown = [name for name in given if name not in cls.known()] if isinstance(given, dict) else []
-        if unknown and (misspelt := meant(unknown, given, cls.meaningful())):
-            name, near = misspelt
-            raise not_supported(f"there is no such field. Near it is {near}: write it so, or leave it out", name)
-        note(unknown)
+        note(cls.unknown(given))
         return given
 
     def name_of(self, about: str) -> str | None:
@@ -85,15 +120,6 @@ class Fields(BaseModel):
     @cache
     def known(cls) -> frozenset[str]:
         return cls.meaningful().union(cls.ignored)
-
-    @classmethod
-    def done(cls) -> frozenset[str]:
-        """By all names that a program may use."""
-        names = set(cls.model_fields)
-        for field in cls.model_fields.values():
-            alias = field.validation_alias
-            names |= {str(choice) for choice in getattr(alias, "choices", [alias] if alias else [])}
-        return frozenset(names)
 
 
 def not_supported(reason: str, name: str = "") -> PydanticCustomError:

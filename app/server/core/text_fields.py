@@ -6,9 +6,9 @@ How a token is chosen stands in `sampling`.
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import MAX_INT, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Part, Refused, Whole, text
 from app.server.core.grammar import HOLDERS, GrammarFields
 from app.server.core.sampling import SamplingFields
 from backends.protocol import Generate, Overflow
@@ -42,13 +42,11 @@ Stops = Annotated[Any, PlainValidator(_stops), WithJsonSchema(STOP_SCHEMA)]
 TokenLimit = Annotated[Whole, Field(ge=-1, le=MAX_INT)]
 
 
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class StreamOptions(Part):
     include_usage: bool | None = None
 
 
-class AdapterScale(BaseModel):
+class AdapterScale(Part):
     """One of the adapters that the model was loaded with, as llama-server names it: by its place in the list."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)

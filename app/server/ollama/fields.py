@@ -7,15 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     WithJsonSchema,
     model_validator,
 )
 
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Part, Refused, Whole, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
@@ -109,16 +107,12 @@ class OllamaFields(Fields):
         )
 
 
-class CalledFunction(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class CalledFunction(Part):
     name: Text
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class Call(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class Call(Part):
     function: CalledFunction
 
     def call(self) -> ToolCall:
@@ -139,17 +133,13 @@ class ChatMessage(Fields):
         return Message(self.role, self.content or "", calls, name=self.tool_name, reasoning=self.thinking)
 
 
-class Function(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class Function(Part):
     name: Annotated[Text, Field(min_length=1, max_length=256)]
     description: Text | None = None
     parameters: Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})] | None = None
 
 
-class OfferedTool(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class OfferedTool(Part):
     type: Literal["function"] = "function"
     function: Function
 

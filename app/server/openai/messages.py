@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import not_supported, only_text, text
+from app.server.core.fields import Part, not_supported, only_text, text
 from backends.protocol import Message, ToolCall
 
 MAX_CALLS = 128  # of one turn
@@ -61,16 +61,12 @@ def _string(value: Any) -> str:
     return value
 
 
-class CalledFunction(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class CalledFunction(Part):
     name: Name
     arguments: Annotated[str, PlainValidator(_arguments), WithJsonSchema(ARGUMENTS_SCHEMA)] = "{}"
 
 
-class Call(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class Call(Part):
     function: CalledFunction
     id: Name | None = None
     type: Literal["function"] | None = None
@@ -87,7 +83,7 @@ ROLES_SCHEMA: list[Any] = [
 ]
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Part):
     model_config = ConfigDict(strict=True, json_schema_extra={"anyOf": ROLES_SCHEMA})
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
-from app.server.core.fields import not_supported
+from app.server.core.fields import Part, not_supported
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.tools import as_object, chosen, tool
 from app.server.openai.messages import MAX_NAME, Text
@@ -15,9 +15,7 @@ NAME_SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX
 Object = Annotated[dict[str, Any], PlainValidator(as_object), WithJsonSchema({"type": "object"})]
 
 
-class Function(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class Function(Part):
     name: Annotated[Text, Field(min_length=1, max_length=MAX_NAME), NAME_SCHEMA]
     description: Text | None = None
     parameters: Object | None = None
@@ -27,9 +25,7 @@ class Function(BaseModel):
         return tool(self.name, self.description, self.parameters, self.strict)
 
 
-class OfferedTool(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class OfferedTool(Part):
     type: Literal["function"] = "function"
     function: Function
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     PlainValidator,
@@ -17,7 +16,7 @@ from pydantic import (
 )
 
 from app.server.core.conditions import at_least_one, both, needs
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
+from app.server.core.fields import MAX_INT, Fields, Part, Refused, Whole, not_supported, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.sampling import SamplingFields
@@ -52,7 +51,7 @@ HAS_SCHEMA: dict[str, Any] = {
 }
 
 
-class TextFormat(BaseModel):
+class TextFormat(Part):
     """{"type": "text"}, "json_object", or "json_schema" with name and schema beside it."""
 
     model_config = ConfigDict(strict=True, populate_by_name=True, json_schema_extra=HAS_SCHEMA)
@@ -74,9 +73,7 @@ class TextFormat(BaseModel):
         return None if self.type == "text" else schema(ANY_OBJECT if self.schema_ is None else self.schema_)
 
 
-class TextOptions(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class TextOptions(Part):
     format: TextFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = Field(None, json_schema_extra={"enum": ["medium", None]})
 
@@ -88,10 +85,8 @@ class TextOptions(BaseModel):
         return wanted
 
 
-class Reasoning(BaseModel):
+class Reasoning(Part):
     """summary: the thoughts are told under that name, whole; without it as what they are."""
-
-    model_config = ConfigDict(strict=True)
 
     effort: Effort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None

@@ -271,7 +271,6 @@ def test_thoughts_words_and_calls_that_follow_one_another_are_one_turn() -> None
         ({"tools": [{"type": "web_search"}]}, "web_search"),
         ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice"),
         ({"tool_choice": "required"}, "tool_choice"),
-        ({"tools": [TOOL], "text": {"format": {"type": "json_object"}}}, "grammar"),
         ({"text": {"format": {"type": "json_schema"}}}, "schema"),
         ({"text": {"verbosity": "low"}}, "verbosity"),
         ({"include": ["everything"]}, "everything"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app import running
 from app.access import Access
+from app.builds.builds import Builds
 from app.closing import close_all
 from app.directory import Directory
 from app.errors import AlreadyThere, ModelFileError, SettingsError
@@ -77,7 +78,11 @@ class Services:
             self._is_loaded,
             Ids(paths.ids_file),
         )
-        self._preflight = Preflight(paths.cache, paths.logs)
+        self.builds = Builds(paths.builds, paths.builds_state_file, paths.logs, lambda: self.settings.engine_build)
+        self._preflight = Preflight(paths.cache, paths.logs, self.builds)
+        if standby:
+            self.builds.on_switch(standby.renew)
+        self._note(self.builds.start())
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
         self.directory = Directory(
             self.library,

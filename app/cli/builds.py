@@ -96,12 +96,16 @@ def _consent() -> Any:
     said = os.environ.get(CONSENT, "").casefold()
     if said in ("no", "off", "0"):
         return Answer.NO
-    if said or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if said or not _is_terminal():
         return Answer.YES  # as with the rest of the set-up, which asks nobody either
     try:
         return Answer.NO if input("Build it now? [Y/n] ").strip().casefold().startswith("n") else Answer.YES
     except EOFError:
         return Answer.NO
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _make(way: "Way", builds: "Builds", paths: "Paths") -> None:

@@ -272,6 +272,21 @@ class Services:
         """The job's id."""
         return self.jobs.add(work).id
 
+    def make_build(self) -> int:
+        """Of the engine, for this machine's GPU. The job's id. Raises BuildError with what to do."""
+        from importlib.metadata import version
+
+        from app.jobs.make_build import BINDING, MakeBuild, wanted_way
+
+        way = wanted_way(self.builds.machine)
+        return self.jobs.add(MakeBuild(way, self.builds.shelf, self.builds.trial, self.paths, version(BINDING))).id
+
+    def choose_build(self, name: str | None) -> None:
+        """From the next load on. None: the newest that does well. Raises SettingsError."""
+        self.change_settings(lambda settings: replace(settings, engine_build=name))
+        self.builds.forget_rejection(name)
+        self.builds.start()
+
     def convert_model(self, model_id: str) -> int:
         """A checkpoint into a GGUF file. The job's id. Raises UnknownModelError."""
         from app.jobs.convert_model import ConvertModel

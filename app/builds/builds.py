@@ -2,20 +2,22 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from app.builds.activation import activate, active_folder, is_of_person
 from app.builds.build import INSTALLED, Build
-from app.builds.choice import AUTOMATIC, choose
+from app.builds.choice import choose
 from app.builds.machine import Machine, look
 from app.builds.shelf import Shelf
-from app.builds.sign import gpu_kind, key_of, libraries_of
+from app.builds.sign import key_of, libraries_of
 from app.builds.state import State, change, read
 from app.builds.trial import Trial
 from app.builds.unused import unused_sentence
 from app.builds.way import unused
+from backends.gpu_libraries import gpu_kind
 
 CHOOSE = "slipstream builds --use auto"
 
@@ -78,14 +80,15 @@ class Builds:
     def why_rejected(self, build: Build) -> str | None:
         return read(self.state_file).rejected.get(key_of(build))
 
-    def forget_rejection(self, name: str) -> None:
-        """A person wants it tried again. Of automatic, all of them. Raises OSError."""
-        keys = {key_of(build) for build in self.shelf.builds() if name in (AUTOMATIC, build.name)}
+    def forget_rejection(self, name: str | None) -> None:
+        """A person wants it tried again; None: all of them. Where that cannot be kept, it is not."""
+        keys = {key_of(build) for build in self.shelf.builds() if name in (None, build.name)}
 
         def without(state: State) -> State:
             return replace(state, rejected={key: why for key, why in state.rejected.items() if key not in keys})
 
-        change(self.state_file, without)
+        with suppress(OSError):
+            change(self.state_file, without)
 
     @cached_property
     def machine(self) -> Machine:

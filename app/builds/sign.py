@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.builds.build import Build
 from app.builds.probes import Probes
+from backends.gpu_libraries import names_in
 
-GPU_LIBRARY = re.compile(r"ggml-(cuda|vulkan|hip|metal|sycl|musa|opencl)\.")
 DRIVER_FILES = ("/proc/driver/nvidia/version", "/sys/module/nvidia/version", "/sys/module/amdgpu/version")
 VULKAN_DRIVERS = ("/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d")
 
@@ -22,19 +21,11 @@ def libraries_of(build: Build) -> Path | None:
     return Path(spec.origin).parent / "lib" if spec and spec.origin else None
 
 
-def gpu_kind(folder: Path | None) -> str | None:
-    """ "cuda", "vulkan" …: what GPUs a build of these libraries can use; None: the CPU alone."""
-    for name in sorted(_names(folder)):
-        if found := GPU_LIBRARY.search(name):
-            return found[1]
-    return None
-
-
 def key_of(build: Build, probes: Probes | None = None) -> str:
     """Another one after every change of the build's files or the GPU's driver."""
     folder = libraries_of(build)
     parts = [build.name, driver_sign(probes or Probes())]
-    for name in sorted(_names(folder)):
+    for name in names_in(folder):
         assert folder is not None
         try:
             status = os.stat(folder / name)
@@ -49,10 +40,3 @@ def driver_sign(probes: Probes) -> str:
     texts = [probes.read(path) or "" for path in DRIVER_FILES]
     texts += [probes.read(path) or "" for folder in VULKAN_DRIVERS for path in probes.glob(folder, "*.json")]
     return "\n".join(texts)
-
-
-def _names(folder: Path | None) -> list[str]:
-    try:
-        return os.listdir(folder) if folder is not None else []
-    except OSError:
-        return []

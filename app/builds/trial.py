@@ -13,11 +13,12 @@ from typing import Any
 from app.builds.build import INSTALLED, Build
 from app.builds.comparison import slower, wrong
 from app.builds.shelf import Shelf
-from app.builds.sign import gpu_kind, key_of, libraries_of
+from app.builds.sign import key_of, libraries_of
 from app.builds.state import Proof, State, change, read
 from app.errors import BuildError, EngineError
 from app.jobs.child import run_in_child
 from backends.build_report import BuildReport, Canary
+from backends.gpu_libraries import gpu_kind
 
 CHILD = "backends.with_build:run"
 INSPECTION, CANARY = "backends.llama.inspection:run", "backends.llama.canary:run"

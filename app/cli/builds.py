@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from app.builds.builds import Builds
+    from app.jobs.make_build import wanted_way
     from app.paths import Paths
     from app.settings_file import SettingsFile
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.offer:
         return _offer(builds, paths)
     if arguments.make:
-        _make(_way(builds), builds, paths)
+        _make(wanted_way(builds.machine), builds, paths)
     if arguments.remove:
         builds.shelf.remove(arguments.remove)
     if arguments.use:
@@ -48,19 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
         warn(notice)
     show(arguments, _document(builds), lambda: _table(builds))
     return 0
-
-
-def _way(builds: "Builds") -> "Way":
-    """Raises BuildError with what to do where there is none."""
-    from app.builds.way import Obstacle, way_for
-    from app.errors import BuildError
-
-    way = way_for(builds.machine)
-    if way is None:
-        raise BuildError("No GPU was found here that a build of its own could use. “slipstream doctor” says more.")
-    if isinstance(way, Obstacle):
-        raise BuildError(str(way))
-    return way
 
 
 def _offer(builds: "Builds", paths: "Paths") -> int:
@@ -137,7 +125,7 @@ def _use(name: str, builds: "Builds", file: Any) -> None:
 
     wanted = None if name == AUTOMATIC else builds.shelf.find(name).name
     file.change(lambda settings: replace(settings, engine_build=wanted))
-    builds.forget_rejection(name)
+    builds.forget_rejection(wanted)
 
 
 def _document(builds: "Builds") -> dict[str, Any]:
@@ -145,7 +133,8 @@ def _document(builds: "Builds") -> dict[str, Any]:
 
 
 def _row(build: "Build", builds: "Builds") -> dict[str, Any]:
-    from app.builds.sign import gpu_kind, libraries_of
+    from app.builds.sign import libraries_of
+    from backends.gpu_libraries import gpu_kind
 
     folder = libraries_of(build)
     return {

@@ -38,10 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
 def look(paths: "Paths", builds: "Builds", wanted: str | None) -> "Findings":
     from app.builds.doctor import Findings
     from app.builds.machine import look as look_at_machine
-    from app.builds.sign import gpu_kind, libraries_of
+    from app.builds.sign import libraries_of
     from app.errors import BuildError, EngineError
     from app.inference.preflight import Preflight
     from backends.build_report import BuildReport
+    from backends.gpu_libraries import gpu_kind
 
     notice = builds.start()
     active, reports = builds.active, dict[str, BuildReport | str]()

@@ -18,15 +18,16 @@ from app.builds.advice import advise
 from app.builds.build import INSTALLED, Build
 from app.builds.commands import CommandFailed, run_command
 from app.builds.flags import with_flags
+from app.builds.machine import Machine
 from app.builds.shelf import LIBRARIES, LIBRARY, Shelf
-from app.builds.sign import gpu_kind
 from app.builds.signs import fraction_in, sign_in
-from app.builds.way import Way
+from app.builds.way import Obstacle, Way, way_for
 from app.errors import BuildError
 from app.jobs.job import JobContext
 from app.jobs.leftovers import making
 from backends.child import Progress
 from backends.disk_fault import told
+from backends.gpu_libraries import gpu_kind
 from backends.ownership.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -158,6 +159,16 @@ class MakeBuild:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         made_for = self.way.gpu.name
         return self.shelf.add(Build(place.name, None, self.way.kind, made_for, now, self.version, said))
+
+
+def wanted_way(machine: Machine) -> Way:
+    """Raises BuildError with what to do where there is none."""
+    way = way_for(machine)
+    if way is None:
+        raise BuildError("No GPU was found here that a build of its own could use. “slipstream doctor” says more.")
+    if isinstance(way, Obstacle):
+        raise BuildError(str(way))
+    return way
 
 
 def _num_compilers() -> int:

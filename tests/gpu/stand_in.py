@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from app.builds.flags import AMX_OFF
-from app.builds.sign import gpu_kind
+from backends.gpu_libraries import gpu_kind
 from backends.with_build import LIBRARIES
 from tests.real import things
 

@@ -150,6 +150,7 @@ class MainWindow(QMainWindow):
     def _build_for_gpu(self) -> None:
         self.gpu.make()
         self.go_to(SETTINGS)
+        self.settings_page.show_builds()
 
     def _tell_notices(self) -> None:
         """At the start, and what reading the library has found out since."""

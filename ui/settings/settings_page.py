@@ -62,7 +62,7 @@ class SettingsPage(QWidget):
         self._prompt_timer = QTimer(self, interval=PROMPT_MS, singleShot=True)
         self._prompt = self._make_prompt()
         lead = "Everything is kept on this machine, in one file."
-        column = PageColumn("Settings", lead)
+        self._column = column = PageColumn("Settings", lead)
         column.rows.addWidget(label("Look", "section"))
         column.rows.addWidget(_card([self._theme_field()]))
         column.rows.addWidget(label("Answers", "section"))
@@ -85,6 +85,9 @@ class SettingsPage(QWidget):
         self.theme_chosen.connect(theme.choose)
         self.builds.picked.connect(self._offer_reload)
         desk.changed.connect(self._hide_reload_once_loading)
+
+    def show_builds(self) -> None:
+        self._column.ensureWidgetVisible(self.builds)
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)

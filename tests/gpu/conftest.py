@@ -3,7 +3,9 @@
 Models are tiny: the software device computes a few million weights in a second.
 """
 
+import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +16,12 @@ from app.inference.supervisor import EngineHandle, Supervisor
 from app.jobs.child import run_in_child
 from backends.protocol import EngineOptions
 from backends.with_build import LIBRARIES
-from tests.gpu.children import Seen
+from tests.gpu import stand_in
 from tests.inference.conftest import SECONDS
 from tests.llama.conftest import make_model
 
 Load = Callable[..., EngineHandle]
-Ask = Callable[..., object]
+LAYER = "VK_LAYER_SLIPSTREAM_lost"
 
 
 @pytest.fixture(autouse=True)
@@ -71,4 +73,27 @@ def in_child(tmp_path: Path) -> Callable[..., object]:
     return call
 
 
-__all__ = ["Seen"]
+@pytest.fixture
+def lost_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Loses the device of the engines that start from now on, when it is called."""
+    headers = stand_in.home() / "headers" / "root" / "usr" / "include"
+    if not headers.is_dir():
+        pytest.skip("only a software device can be lost at will")
+    sign, layer = tmp_path / "lost", tmp_path / "layer"
+    layer.mkdir()
+    source = Path(__file__).with_name("lost_device.c")
+    command = ["cc", "-shared", "-fPIC", "-O1", f"-I{headers}", "-o", str(layer / "liblost.so"), str(source)]
+    subprocess.run(command, check=True)
+    described = {
+        "name": LAYER,
+        "type": "GLOBAL",
+        "library_path": str(layer / "liblost.so"),
+        "api_version": "1.3.0",
+        "implementation_version": "1",
+        "description": "loses a device",
+    }
+    (layer / "lost.json").write_text(json.dumps({"file_format_version": "1.1.0", "layer": described}))
+    monkeypatch.setenv("VK_LAYER_PATH", str(layer))
+    monkeypatch.setenv("VK_INSTANCE_LAYERS", LAYER)
+    monkeypatch.setenv("SLIPSTREAM_LOST", str(sign))
+    return sign.touch

@@ -109,6 +109,7 @@ def _build(headers: Path) -> None:
     configure = [
         "-DGGML_VULKAN=ON",
         f"-DVulkan_INCLUDE_DIR={headers / 'include'}",
+        f"-DVulkan_LIBRARY={_loader()}",
         f"-DCMAKE_PREFIX_PATH={headers}",
         f"-DCMAKE_CXX_FLAGS={flags}",
         f"-DCMAKE_C_FLAGS={flags}",
@@ -123,6 +124,14 @@ def _build(headers: Path) -> None:
     if gpu_kind(libraries) != "vulkan":
         raise NoStandIn(f"What was compiled in {build} has no Vulkan part.")
     (libraries / "done").write_text("")
+
+
+def _loader() -> Path:
+    """The system's own: the packages with headers bring only a name for it."""
+    for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"):
+        if (path := Path(folder) / "libvulkan.so.1").exists():
+            return path
+    raise NoStandIn("libvulkan.so.1 is missing. Install the package libvulkan1, then run make gpu-test again.")
 
 
 def _jobs() -> list[str]:

@@ -41,8 +41,6 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(trial, "run_in_child", machine.run_in_child)
-    monkeypatch.delenv(activation.LIBRARIES, raising=False)
-    monkeypatch.delenv(activation.OURS, raising=False)
     monkeypatch.setattr("app.builds.builds.look", lambda: _no_gpu())
     return machine
 

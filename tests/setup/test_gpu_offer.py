@@ -16,9 +16,10 @@ import pytest
 from app.__main__ import main
 from app.builds import machine
 from app.paths import Paths
+from tests.builds.conftest import own_environment
 from tests.setup.test_setup import SECONDS, alone, checkout, command
 
-__all__ = ["checkout"]
+__all__ = ["checkout", "own_environment"]
 
 SMI = """#!/bin/sh
 case "$*" in

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.builds import activation
 from app.builds.build import Build
 from app.builds.machine import look
 from app.errors import BuildError
 from app.jobs.job import JobContext
 from backends.child import Progress
+from tests.builds.conftest import own_environment
 from tests.builds.machines import Pretended
 from tests.builds.test_shelf import put
 from tests.patience import PATIENCE
 from tests.ui.hands import press
 from tests.ui.stage import StageServices
 from ui.main_window import SETTINGS, MainWindow
+
+__all__ = ["own_environment"]
 
 
 class Making:
@@ -36,19 +38,6 @@ class Making:
         if self._fault:
             raise BuildError(self._fault)
         return put(self._services.builds.shelf)
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a choice has put there goes with the test."""
-    monkeypatch.delenv(activation.LIBRARIES, raising=False)
-    monkeypatch.delenv(activation.OURS, raising=False)
-    with pytest.MonkeyPatch.context() as own:
-        own.setenv(activation.OURS, "")
-        own.delenv(activation.OURS)
-        own.setenv(activation.LIBRARIES, "")
-        own.delenv(activation.LIBRARIES)
-        yield
 
 
 @pytest.fixture

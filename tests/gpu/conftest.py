@@ -32,12 +32,12 @@ def _device() -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory, "tiny", hidden_size=256, num_hidden_layers=4)
+    return make_model(tmp_path_factory, "tiny", num_hidden_layers=4)
 
 
 @pytest.fixture(scope="session")
 def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory, "draft", hidden_size=256, num_hidden_layers=4)
+    return make_model(tmp_path_factory, "draft", num_hidden_layers=4)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 # All set-up happens in packaging/bootstrap.py, which also works without make (Windows).
 PYTHON ?= python3
 
-.PHONY: run test real clients check bench engine setup
+.PHONY: run test gpu-test real clients check bench engine setup
 
 run:      ## open the window (without a display: the demo)
 	@$(PYTHON) packaging/bootstrap.py run
 
 test:     ## the whole test suite
 	@$(PYTHON) packaging/bootstrap.py test
+
+gpu-test: ## the GPU's tests on Mesa's software device, which is built once (12 min, outside of the checkout)
+	@$(PYTHON) packaging/bootstrap.py gpu-test
 
 real:     ## tests on more real models, tokenizers and templates (700 MB, once), and the long ones
 	@$(PYTHON) packaging/bootstrap.py real

@@ -31,8 +31,11 @@ COMMANDS = {
     "unload": "have it unload one",
     "jobs": "what it is downloading, converting, quantizing or measuring",
     "keys": "the port's API keys: list, add, revoke",
+    "doctor": "what this machine computes with, and what keeps its GPU from being used, each with its cure",
+    "builds": "the engine builds: list, make one for the GPU, choose, remove",
     "serve": "open the port (OpenAI, Anthropic, Ollama, llama-server APIs) without a window",
 }
+WITH_STANDBY = ("window", "serve", "chat")  # their children start before anything is known; `Services` chooses
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -45,6 +48,8 @@ def execute(argv: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # from here on a command may have something to put away
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if arguments.command not in WITH_STANDBY:
+            _use_engine_build()
         code: int = import_module(f"app.cli.{arguments.command}").run(arguments)
         return code
     except UsageError as error:
@@ -62,6 +67,19 @@ def execute(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # the edge: a disk that fails where nobody expected it
         warn(told(error))
         return EXIT_FAILED
+
+
+def _use_engine_build() -> None:
+    """Before any child starts."""
+    from app.paths import Paths
+
+    paths = Paths.from_environment()
+    if paths.builds.is_dir():
+        from app.builds.builds import Builds
+        from app.settings_file import SettingsFile
+
+        wanted = SettingsFile(paths.settings_file).load()[0].engine_build
+        Builds(paths.builds, paths.builds_state_file, paths.logs, lambda: wanted).start()
 
 
 class _Command(argparse.ArgumentParser):

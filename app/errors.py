@@ -6,6 +6,7 @@ SlipstreamError
 ├── SettingsError          a change of the settings that the disk does not take
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
+├── BuildError             an engine build that cannot be made, found or used
 ├── InstallError           an install that cannot begin or go on
 │   └── AlreadyThere       what is asked for is in the library, or on its way there
 ├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
@@ -53,6 +54,10 @@ class UnknownModelError(SlipstreamError):
 
 
 class ConversionError(SlipstreamError):
+    pass
+
+
+class BuildError(SlipstreamError):
     pass
 
 

@@ -21,9 +21,10 @@ HOME_VARIABLE = "SLIPSTREAM_HOME"
 KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*", "keys.json*", ".keys.json.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
+    *("engine-builds.json*", ".engine-builds.json.*"),
     *("model-ids.json*", ".model-ids.json.*", "responses.sqlite3*", ".responses.sqlite3.*"),
     *("running.json*", ".running.json.*"),
-    *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
+    *("cards", "*.card.json", "models", "chat-history", "benchmarks", "builds"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
     *(
         "selftest*",
@@ -31,6 +32,7 @@ KNOWN = (
         "guide-*",
         "demo-*",
         "bench-*",
+        "build-*",
         ".slipstream-folder",
         "logs",
         "Logs",
@@ -104,6 +106,16 @@ class Paths:
     def benchmarks(self) -> Path:
         """Pages of `slipstream bench`."""
         return self.data / "benchmarks"
+
+    @property
+    def builds(self) -> Path:
+        """Builds of llama.cpp beside the installed one."""
+        return self.data / "builds"
+
+    @property
+    def builds_state_file(self) -> Path:
+        """Which of them have proved themselves."""
+        return self.data / "engine-builds.json"
 
     @property
     def prompt_cache(self) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app import running
 from app.access import Access
+from app.builds.builds import Builds
 from app.closing import close_all
 from app.directory import Directory
 from app.errors import AlreadyThere, ModelFileError, SettingsError
@@ -77,7 +78,11 @@ class Services:
             self._is_loaded,
             Ids(paths.ids_file),
         )
-        self._preflight = Preflight(paths.cache, paths.logs)
+        self.builds = Builds(paths.builds, paths.builds_state_file, paths.logs, lambda: self.settings.engine_build)
+        self._preflight = Preflight(paths.cache, paths.logs, self.builds)
+        if standby:
+            self.builds.on_switch(standby.renew)
+        self._note(self.builds.start())
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
         self.directory = Directory(
             self.library,
@@ -266,6 +271,21 @@ class Services:
     def quantize(self, work: "Quantize") -> int:
         """The job's id."""
         return self.jobs.add(work).id
+
+    def make_build(self) -> int:
+        """Of the engine, for this machine's GPU. The job's id. Raises BuildError with what to do."""
+        from importlib.metadata import version
+
+        from app.jobs.make_build import BINDING, MakeBuild, wanted_way
+
+        way = wanted_way(self.builds.machine)
+        return self.jobs.add(MakeBuild(way, self.builds.shelf, self.builds.trial, self.paths, version(BINDING))).id
+
+    def choose_build(self, name: str | None) -> None:
+        """From the next load on. None: the newest that does well. Raises SettingsError."""
+        self.change_settings(lambda settings: replace(settings, engine_build=name))
+        self.builds.forget_rejection(name)
+        self.builds.start()
 
     def convert_model(self, model_id: str) -> int:
         """A checkpoint into a GGUF file. The job's id. Raises UnknownModelError."""

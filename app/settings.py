@@ -40,6 +40,7 @@ class Settings:
     draft: DraftMode = DraftMode.AUTO
     threads: int | None = None
     gpu_layers: int | None = None
+    engine_build: str | None = None  # of `slipstream builds`; none: the newest that does well here
     prompt_cache_ram: int = 512 << 20  # bytes; 0: off
     prompt_cache_disk: int = 4 << 30
     temperature: float = 0.7
@@ -185,6 +186,7 @@ _PARSERS: dict[str, Parser] = {
     "draft": DraftMode,
     "threads": _integer(1, 1024),
     "gpu_layers": _integer(0, 100_000),
+    "engine_build": _text(MAX_NAME),
     "prompt_cache_ram": _integer(0, MAX_BYTES),
     "prompt_cache_disk": _integer(0, MAX_BYTES),
     "temperature": _number(0, 2),

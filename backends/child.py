@@ -142,13 +142,13 @@ def main(results: Connection, lifeline: Connection, log_path: Path, target: str,
     threading.Thread(target=_end_with_the_application, args=(lifeline,), daemon=True).start()
     message: Message
     try:
-        message = Done(_resolve(target)(results.send, **arguments))
+        message = Done(resolve(target)(results.send, **arguments))
     except Refusal as refusal:
         message = Refused(str(refusal))
     results.send(message)
 
 
-def _resolve(target: str) -> Callable[..., Any]:
+def resolve(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
@@ -156,7 +156,7 @@ def _resolve(target: str) -> Callable[..., Any]:
 
 def call(target: str, *arguments: Any) -> None:
     """The whole life of a child that is no worker. The application names an engine's function, and imports nothing."""
-    _resolve(target)(*arguments)
+    resolve(target)(*arguments)
 
 
 def settle(log_path: Path | None) -> None:

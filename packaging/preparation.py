@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from step_line import StepLine
 
+    from app.builds.way import Way
+
 ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(1, str(ROOT))  # for app.builds, of which what is imported here needs the standard library alone
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 LOG = VENV / "setup.log"
@@ -32,9 +36,7 @@ ENGINE_STAMP = VENV / "engine.stamp"
 # one worker more than cores: tests wait for processes, windows and clocks, too
 PARALLEL = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadfile", "--no-loadscope-reorder"]
 
-# gcc 12 miscompiles llama.cpp's AMX kernels: every quantized batch would crash (llama.cpp issue #20824)
-AMX_OFF = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-
+EXIT_INTERRUPTED = 130
 GPU_KINDS = ("CUDA", "HIP", "VULKAN", "SYCL")
 
 # what Qt needs of Debian and Ubuntu: the library as the linker knows it, and its package
@@ -59,11 +61,13 @@ QT_LIBRARIES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["setup", "engine", "run", "test", "real", "clients", "check", "bench"])
+    parser.add_argument(
+        "task", choices=["setup", "engine", "run", "test", "gpu-test", "real", "clients", "check", "bench"]
+    )
     parser.add_argument("arguments", nargs="*", help="handed on to slipstream, pytest or the clients")
     options = parser.parse_args()
     try:
-        is_for_tests = options.task in ("test", "real", "clients", "check")
+        is_for_tests = options.task in ("test", "gpu-test", "real", "clients", "check")
         setup(is_for_tests, rebuild_engine=options.task == "engine")
         return perform(options.task, options.arguments)
     except SetupError as error:
@@ -91,6 +95,8 @@ def perform(task: str, arguments: list[str]) -> int:
         )  # the tests tell a failure
     if task == "real":
         return call(tool("python"), "-m", "tests.bench.real", *arguments)
+    if task == "gpu-test":
+        return call(tool("python"), "-m", "tests.gpu.stand_in", *arguments)
     if task == "clients":
         return call(tool("python"), "-m", "tests.clients", *arguments)
     if task == "test":
@@ -103,7 +109,11 @@ def perform(task: str, arguments: list[str]) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """The window, or the demo where there is no display for one."""
+    """The window, or the demo where there is no display for one; before that, a build for the GPU if it lies idle."""
+    if not arguments and not is_refused():
+        code = call(tool("slipstream"), "builds", "--offer")
+        if code == EXIT_INTERRUPTED:
+            return code
     if arguments or has_display():
         return call(tool("slipstream"), *arguments)
     print("There is no display here, so the window cannot open. This is `slipstream demo` instead:\n", flush=True)
@@ -150,8 +160,9 @@ def setup(is_for_tests: bool, rebuild_engine: bool) -> None:
 
 def perform_steps(steps: list[tuple[str, Callable[[StepLine], None], str]]) -> None:
     """Raises SetupError with the last lines of a step that failed, and what to do."""
-    from advice import advise, last_lines
     from step_line import StepFailed, StepLine
+
+    from app.builds.advice import advise, last_lines
 
     VENV.mkdir(exist_ok=True)
     LOG.write_bytes(b"")
@@ -207,20 +218,32 @@ def judge_engine(environment: dict[str, str], line: StepLine) -> None:
 
 
 def engine_environment() -> dict[str, str]:
-    """The one place of the engine's build flags. What the person has set in the environment stands."""
-    environment = dict(os.environ)
-    if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
-        for name in ("CFLAGS", "CXXFLAGS"):
-            environment[name] = f"{AMX_OFF} {environment.get(name, '')}".strip()
-    if "CMAKE_ARGS" not in environment and has_cuda():
-        print("An NVIDIA GPU and its compiler are here: building the engine for CUDA …", flush=True)
-        environment["CMAKE_ARGS"] = "-DGGML_CUDA=on"
-    return environment
+    """What the person has set in the environment stands. A GPU whose compiler is missing gets its build later, beside
+    this one (`slipstream builds`), so that the CPU's is there in any case."""
+    from app.builds.flags import with_flags
+
+    way = None if "CMAKE_ARGS" in os.environ else cuda_way()
+    if way is None:
+        return with_flags(os.environ, platform.machine(), sys.platform)
+    print(f"{way.gpu.name} and its compiler are here: building the engine for it {way.does} …", flush=True)
+    environment = with_flags(os.environ, platform.machine(), sys.platform, way.cmake_args)
+    return {**environment, "CUDACXX": str(way.nvcc)}
 
 
-def has_cuda() -> bool:
-    gpu = shutil.which("nvidia-smi")
-    return bool(gpu and shutil.which("nvcc")) and call(str(gpu), quiet=True) == 0
+def cuda_way() -> Way | None:
+    """With a CUDA compiler that is here, and fits card and driver."""
+    from app.builds.machine import look
+    from app.builds.way import Way, way_for
+
+    if is_refused():
+        return None
+    way = way_for(look())
+    return way if isinstance(way, Way) and way.nvcc else None
+
+
+def is_refused() -> bool:
+    """No engine is to be built for the GPU."""
+    return os.environ.get("SLIPSTREAM_GPU", "").casefold() in ("no", "off", "0")
 
 
 def missing_packages(is_for_tests: bool) -> list[str]:

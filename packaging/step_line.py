@@ -7,7 +7,6 @@ from __future__ import annotations  # a Python that is too old must still read t
 
 import os
 import queue
-import re
 import shutil
 import subprocess
 import sys
@@ -17,21 +16,13 @@ from collections import deque
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from app.builds.signs import sign_in
+
 TICK = 1.0  # seconds between two looks at the clock
 QUIET = 60.0  # seconds between two lines where they cannot be written over
 NUM_KEPT = 400  # lines of output that a failure may quote
 MAX_LINE = 4096  # bytes of one
 END = None
-
-# what a line of pip, cmake, ninja or make says of how far it is
-SIGNS = (
-    (re.compile(r"^\s*\[(\d+)/(\d+)\] "), "{0} of {1} files"),
-    (re.compile(r"^\s*\[ *(\d+)%\] "), "{0} %"),
-    (re.compile(r"^\s*Downloading (?:\S*/)?([A-Za-z0-9_.]+?)-\d\S* \(([\d.]+ [kMG]B)\)"), "downloading {0}, {1}"),
-    (re.compile(r"^\s*Collecting ([A-Za-z0-9_.-]+)"), "looking for {0}"),
-    (re.compile(r"^Installing collected packages: (.*)"), "installing"),
-    (re.compile(r"Retrying \(Retry\(total="), "the package index does not answer, trying again"),
-)
 
 
 class StepFailed(Exception):
@@ -112,12 +103,9 @@ class StepLine:
 
     def hear(self, line: str) -> None:
         """What a line of output says of how far the step is."""
-        for pattern, words in SIGNS:
-            match = pattern.search(line)
-            if match:
-                self.detail = words.format(*match.groups())
-                self.tell()
-                return
+        if sign := sign_in(line):
+            self.detail = sign
+            self.tell()
 
     def tell(self) -> None:
         """As often as the stream can bear."""

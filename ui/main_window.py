@@ -12,6 +12,7 @@ from ui.actions import Shortcut, add_shortcuts
 from ui.bridge import Bridge
 from ui.chat.chat_page import ChatPage
 from ui.engine_desk import EngineDesk
+from ui.gpu_desk import GpuDesk
 from ui.guide_desk import GuideDesk
 from ui.hub.discover_page import DiscoverPage
 from ui.hub.install_desk import InstallDesk
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         self.desk = EngineDesk(services, self.settings, bridge)
         self.models = ModelsModel(services.library, bridge)
         self.silence = SilenceNotice(services.supervisor, bridge, self.banners, self._title_of)
+        self.gpu = GpuDesk(services, bridge)
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, self.settings, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
@@ -65,7 +67,7 @@ class MainWindow(QMainWindow):
         self.downloads = DownloadsPage(services, bridge, theme)
         self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.settings, self.desk, bridge, self.banners, theme)
-        self.settings_page = SettingsPage(services, self.settings, self.desk, theme, bridge)
+        self.settings_page = SettingsPage(services, self.settings, self.desk, self.gpu, theme, bridge)
         self.strip = LiveStrip(self.desk, theme)
         self.rail = NavigationRail(theme)
         self._pages = QStackedWidget()
@@ -84,7 +86,12 @@ class MainWindow(QMainWindow):
         session.advanced.connect(self.strip.advance)
         session.turn_ended.connect(self.strip.end)
         bridge.memory_sampled.connect(self.strip.take_memory)
-        self.desk.noted.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
+        self.desk.noted.connect(self._tell_note)
+        self.gpu.idle_found.connect(self._tell_note)
+        self.gpu.made.connect(
+            lambda text: self.banners.show_banner(Tone.INFO, text, (("Reload now", self.desk.reload),))
+        )
+        self.gpu.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refused.connect(lambda text: self.banners.show_banner(Tone.ERROR, text))
         self.settings.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self.models.refreshed.connect(self._tell_notices)
@@ -126,12 +133,24 @@ class MainWindow(QMainWindow):
             self.server.start()
 
     def take_up(self) -> None:
-        """What an earlier run has left unfinished, on a worker: it looks through folders."""
+        """What an earlier run has left unfinished, on a worker: it looks through folders. And whether a GPU is idle."""
+        self.gpu.look()
         take_up = self._services.recover_installs
         self._bridge.call(take_up, lambda _: self._tell_notices(), self._refuse)
 
     def _refuse(self, error: Exception) -> None:
         self.banners.show_banner(Tone.WARNING, sentence(error))
+
+    def _tell_note(self, text: str) -> None:
+        """Of a GPU that lies idle with what helps, if that is known yet."""
+        view = self.gpu.view
+        helps = self.gpu.can_make and view is not None and text == view.idle
+        self.banners.show_banner(Tone.WARNING, text, (("Build it now", self._build_for_gpu),) if helps else ())
+
+    def _build_for_gpu(self) -> None:
+        self.gpu.make()
+        self.go_to(SETTINGS)
+        self.settings_page.show_builds()
 
     def _tell_notices(self) -> None:
         """At the start, and what reading the library has found out since."""

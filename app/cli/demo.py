@@ -81,11 +81,13 @@ def demonstrate(folder: Path, paths: "Paths", say: Say) -> dict[str, Any]:
 def _converse(
     model: Path, draft: Path, paths: "Paths", say: Say
 ) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    from app.builds.builds import Builds
     from app.guide import SUGGESTED_QUESTIONS
     from app.inference.preflight import Preflight
     from app.inference.supervisor import Supervisor
 
-    supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs))
+    builds = Builds(paths.builds, paths.builds_state_file, paths.logs)  # of which the command has chosen already
+    supervisor = Supervisor(paths.logs, Preflight(paths.cache, paths.logs, builds))
     try:
         handle = supervisor.load("guide", model, replace(OPTIONS, draft_model=draft))
         ready = handle.wait_ready(LOAD_SECONDS)

@@ -8,7 +8,9 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from app.builds.activation import active_folder
 from app.errors import EngineError
 from app.inference.checked_models import CheckedModels
 from app.jobs.child import run_in_child
@@ -17,9 +19,12 @@ from backends.child import SPINS, SelfTest
 from backends.protocol import EngineOptions
 from backends.regular_file import read_regular
 
+if TYPE_CHECKING:
+    from app.builds.builds import Builds
+
 WAKE_SECONDS = 0.0001  # of a thread, where that is not known; in a virtual machine twice what it is outside of one
 LEAST_WAKE, MOST_WAKE = 0.00002, 0.0002  # believed: on a busy machine it is measured longer
-MAX_VERDICT, MAX_COST = 1 << 20, 1e6
+MAX_VERDICT, MAX_COST, MOST_VERDICTS = 1 << 20, 1e6, 8  # bytes of all, of flash attention, builds that are kept
 SELF_TEST = "backends.llama.selftest:run"
 SELF_TEST_SECONDS = 180.0  # it takes two, and some twenty on a very busy machine
 REPACKING_OFF = (
@@ -57,7 +62,9 @@ class Verdict:
 class Preflight:
     """Called on an engine's own thread before its process starts. Raises SlipstreamError with a sentence."""
 
-    def __init__(self, cache: Path, logs: Path):
+    def __init__(self, cache: Path, logs: Path, builds: "Builds | None" = None):
+        """builds: of which the one that is used is tried first. None: whatever the environment says."""
+        self._builds = builds
         self._models = CheckedModels(cache / "checked-models.json")
         self._verdict_file = cache / "selftest.json"
         self._log_path = logs / "selftest.log"
@@ -70,12 +77,13 @@ class Preflight:
         self._models.check(model)
         if options.draft_model is not None:
             self._models.check(options.draft_model)
+        notes = self._builds.prepare(cancelled) if self._builds else ()
         verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
-            return options, ()
+            return options, notes
         flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
         options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
-        return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
+        return options, notes if verdict.extra_buffer_types else (*notes, REPACKING_OFF)
 
     def verdict(self, cancelled: threading.Event | None = None) -> Verdict:
         """What the self-test found. Raises EngineError when the build does not work at all, or Cancelled."""
@@ -111,17 +119,26 @@ class Preflight:
 
     def _read(self, key: str) -> Verdict | None:
         try:
-            verdict = Verdict(**json.loads(read_regular(self._verdict_file, MAX_VERDICT))[key])
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            verdict = Verdict(**self._kept()[key])
+        except (LookupError, TypeError):
             return None
         return verdict if verdict.is_sound else None
 
+    def _kept(self) -> dict[str, Any]:
+        """The verdicts by their builds."""
+        try:
+            document = json.loads(read_regular(self._verdict_file, MAX_VERDICT))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
     def _write(self, key: str, verdict: Verdict) -> None:
         """Without room for it, it is found again at the next start."""
+        others = [(build, kept) for build, kept in self._kept().items() if build != key][1 - MOST_VERDICTS :]
         try:
             if os.path.lexists(self._verdict_file) and not self._verdict_file.is_file():
                 set_aside(self._verdict_file)
-            replace_file(self._verdict_file, json.dumps({key: asdict(verdict)}).encode())
+            replace_file(self._verdict_file, json.dumps({**dict(others), key: asdict(verdict)}).encode())
         except OSError as fault:
             _log.warning("%s could not be written: %s", self._verdict_file, fault)
 
@@ -131,11 +148,11 @@ def _is_time(seconds: float | None) -> bool:
 
 
 def _build_key() -> str:
-    """Names the installed library and the processor, without loading the one or trusting the other's name."""
+    """Names the library that is used and the processor, without loading the one or trusting the other's name."""
     spec = find_spec("llama_cpp")
     if spec is None or spec.origin is None:
         raise EngineError("llama-cpp-python is not installed. Run `make engine`.")
-    folder = Path(spec.origin).parent / "lib"
+    folder = active_folder() or Path(spec.origin).parent / "lib"
     files = sorted(folder.glob("*")) if folder.is_dir() else []
     stamps = [f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files]
     return " ".join([platform.machine(), _processor(), f"{os.cpu_count()} cores", *stamps])

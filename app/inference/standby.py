@@ -30,6 +30,16 @@ class Standby:
                 _end(self._processes.pop())
         return None
 
+    def renew(self) -> None:
+        """The engine build has changed: those that wait have loaded the other one."""
+        with self._lock:
+            count = len(self._processes)
+            while self._processes:
+                _end(self._processes.pop())
+            with suppress(OSError):
+                for _ in range(count):
+                    self._processes.append(EngineProcess(self._backend))
+
     def close(self) -> None:
         with self._lock:
             while self._processes:

@@ -29,6 +29,11 @@ def bench(cache: Path) -> Workshops:
     return Workshops(cache, "bench", prefix="bench-", follows=True)
 
 
+def making(cache: Path) -> Workshops:
+    """Of engine builds."""
+    return Workshops(cache, "build", prefix="build-", follows=True)
+
+
 def evaluation(cache: Path) -> Workshops:
     """Beside the references that grow in it."""
     return Workshops(cache / "evaluations", "evaluation", prefix="work-")
@@ -42,6 +47,7 @@ def clear_leftovers(paths: Paths) -> list[str]:
         "The guide cannot be installed": guide(paths.cache),
         "The demo cannot run": demo(paths.cache),
         "The guide cannot be measured": bench(paths.cache),
+        "The engine cannot be built": making(paths.cache),
         "Models cannot be measured": evaluation(paths.cache),
     }
     return [sentence for what, workshops in places.items() if (sentence := _clear(what, workshops))]

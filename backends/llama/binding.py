@@ -3,6 +3,7 @@
 `import llama_cpp` brings jinja2, numpy and a chat server's formats: 0.1 to 0.2 s.
 """
 
+import os
 import re
 import sys
 from importlib import import_module
@@ -10,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from backends.with_build import LIBRARIES
 
 VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 
@@ -34,8 +37,9 @@ lib = _functions()
 
 
 def libraries() -> Path:
-    """The folder of the native libraries that come with the binding."""
-    return Path(lib.__file__).parent / "lib"
+    """The folder of the native libraries: of the build that was chosen, or those that come with the binding."""
+    chosen = os.environ.get(LIBRARIES)
+    return Path(chosen) if chosen is not None else Path(lib.__file__).parent / "lib"
 
 
 def version() -> str:

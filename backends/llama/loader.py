@@ -12,6 +12,7 @@ from backends.llama.draft_model import draft_name, open_draft
 from backends.llama.encoder_model import EncoderModel, load_encoder
 from backends.llama.first_checks import check_adapters, check_cache, checked_header
 from backends.llama.kv_shape import KVShape
+from backends.llama.missing_gpu import missing_gpu
 from backends.llama.model import LlamaModel
 from backends.llama.native import NativeDevice
 from backends.llama.placement import default_threads, device_name, place, total_bytes
@@ -37,6 +38,7 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         return load_encoder(load, header, report)
     check_adapters(load.model, options)
     devices = native.devices()
+    notes += missing_gpu(devices, options)
     placement = place(total_bytes(load.model, options.draft_model), options, devices)
     notes += [placement.note] if placement.note else []
     shape = check_cache(load.model, options, placement, devices)

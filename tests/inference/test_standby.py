@@ -65,6 +65,16 @@ def test_one_for_another_backend_stays_where_it_is(tmp_path: Path, standby: Stan
     assert len(waiting(standby)) == 1
 
 
+def test_when_the_engine_build_changes_others_stand_by(supervisor: Supervisor, standby: Standby) -> None:
+    (pid,) = waiting(standby)
+    standby.renew()
+    assert not is_alive(pid), "it has loaded the libraries of the other build"
+    (other,) = waiting(standby)
+    assert load(supervisor, "first") == other
+    standby.renew()
+    assert waiting(standby) == [], "nobody waits any more"
+
+
 def test_what_nobody_takes_ends_with_the_supervisor(supervisor: Supervisor, standby: Standby) -> None:
     (pid,) = waiting(standby)
     supervisor.close()

@@ -15,8 +15,11 @@ from types import ModuleType
 
 import pytest
 
+from app.builds.advice import advise
+
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
+BUILDS = ROOT / "app" / "builds"
 SECONDS = 60
 
 PYTHON = f"""#!{sys.executable}
@@ -36,8 +39,14 @@ if os.environ.get("FAILS_IN") == step:
 def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "check out"
     (root / "packaging").mkdir(parents=True)
-    for path in (*PACKAGING.glob("*.py"), PACKAGING / "constraints.txt"):
-        (root / "packaging" / path.name).write_bytes(path.read_bytes())
+    for path in (
+        *PACKAGING.glob("*.py"),
+        PACKAGING / "constraints.txt",
+        ROOT / "app" / "__init__.py",
+        *BUILDS.glob("*.py"),
+    ):
+        (root / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        (root / path.relative_to(ROOT)).write_bytes(path.read_bytes())
     (root / "pyproject.toml").write_text("[project]\n")
     programs = root / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -53,7 +62,8 @@ def command(checkout: Path) -> list[str]:
 
 def alone(**environment: str) -> dict[str, str]:
     """Nothing of this machine's programs, so nothing is found missing and no GPU is there."""
-    return {"PATH": "/nonexistent", "HOME": os.environ.get("HOME", "/"), "TERM": "xterm", **environment}
+    usual = {"PATH": "/nonexistent", "HOME": os.environ.get("HOME", "/"), "TERM": "xterm", "SLIPSTREAM_GPU": "no"}
+    return {**usual, **environment}
 
 
 def set_up(checkout: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -127,9 +137,9 @@ def test_on_a_terminal_the_line_is_written_over(checkout: Path) -> None:
     ],
 )
 def test_what_a_tool_said_becomes_what_to_do(says: str, words: str) -> None:
-    advice = module("advice").advise(["Collecting x", says, "error: subprocess-exited-with-error"], None)
-    assert words in advice
-    assert "run the same command again" in advice
+    told = advise(["Collecting x", says, "error: subprocess-exited-with-error"], None)
+    assert words in told
+    assert "run the same command again" in told
 
 
 def test_a_step_that_fails_shows_its_last_lines_and_goes_on_later(checkout: Path) -> None:
@@ -145,8 +155,8 @@ def test_a_step_that_fails_shows_its_last_lines_and_goes_on_later(checkout: Path
 
 
 def test_wrong_cmake_arguments_are_named() -> None:
-    advice = module("advice").advise(["CMake Error at x:1"], "-DGGML_NONSENSE=perhaps")
-    assert "CMAKE_ARGS is “-DGGML_NONSENSE=perhaps”" in advice
+    told = advise(["CMake Error at x:1"], "-DGGML_NONSENSE=perhaps")
+    assert "CMAKE_ARGS is “-DGGML_NONSENSE=perhaps”" in told
 
 
 def test_where_a_line_cannot_be_written_over_there_is_one_a_minute(
@@ -227,7 +237,7 @@ def test_what_a_command_before_said_is_part_of_the_failure(tmp_path: Path) -> No
     line.run(sys.executable, "-c", "print('Err:1 http://deb.example trixie InRelease')", cwd=tmp_path)
     with pytest.raises(step_line.StepFailed) as failed:
         line.run(sys.executable, "-c", "print('E: Unable to locate package x'); exit(100)", cwd=tmp_path)
-    assert "apt could not fetch" in module("advice").advise(failed.value.lines, None)
+    assert "apt could not fetch" in advise(failed.value.lines, None)
 
 
 def test_what_is_compiled_for_tests_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, 
 from backends.protocol import DraftMode, KVType
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
+from ui.gpu_desk import GpuDesk
+from ui.settings.build_row import BuildRow
 from ui.settings.fields import Choice, Decimal, Field, Number
 from ui.settings.library_rows import FoldersRow, LibrariesRow
 from ui.settings.prompt_cache_row import PromptCacheRow
@@ -46,25 +48,28 @@ DRAFTS = (
 class SettingsPage(QWidget):
     theme_chosen = Signal(str)
 
-    def __init__(self, services: "Services", settings: SettingsDesk, desk: EngineDesk, theme: Theme, bridge: Bridge):
+    def __init__(
+        self, services: "Services", settings: SettingsDesk, desk: EngineDesk, gpu: GpuDesk, theme: Theme, bridge: Bridge
+    ):
         super().__init__()
         self._services = services
         self._settings = settings
         self._desk = desk
         self._reload = self._make_reload()
+        self.builds = BuildRow(gpu, settings)
         self.libraries, self.folders = LibrariesRow(settings), FoldersRow(services, settings)
         # a file is written per change: not for every letter
         self._prompt_timer = QTimer(self, interval=PROMPT_MS, singleShot=True)
         self._prompt = self._make_prompt()
         lead = "Everything is kept on this machine, in one file."
-        column = PageColumn("Settings", lead)
+        self._column = column = PageColumn("Settings", lead)
         column.rows.addWidget(label("Look", "section"))
         column.rows.addWidget(_card([self._theme_field()]))
         column.rows.addWidget(label("Answers", "section"))
         column.rows.addWidget(_card(self._answer_fields()))
         column.rows.addWidget(label("Engine", "section"))
         column.rows.addWidget(self._reload)
-        column.rows.addWidget(_card(self._engine_fields()))
+        column.rows.addWidget(_card([*self._engine_fields(), self.builds]))
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
         column.rows.addWidget(label("Hub", "section"))
@@ -78,7 +83,11 @@ class SettingsPage(QWidget):
 
         self._prompt_timer.timeout.connect(self._save_prompt)
         self.theme_chosen.connect(theme.choose)
+        self.builds.picked.connect(self._offer_reload)
         desk.changed.connect(self._hide_reload_once_loading)
+
+    def show_builds(self) -> None:
+        self._column.ensureWidgetVisible(self.builds)
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
@@ -89,7 +98,10 @@ class SettingsPage(QWidget):
 
     def _save_engine(self, name: str, value: Any) -> None:
         if self._settings.set(**{name: value}):
-            self._reload.setVisible(self._desk.entry is not None)
+            self._offer_reload()
+
+    def _offer_reload(self) -> None:
+        self._reload.setVisible(self._desk.entry is not None)
 
     def _choose_theme(self, choice: str) -> None:
         self._save("theme", choice)

@@ -25,6 +25,7 @@ KNOWN = (
     *("running.json*", ".running.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
+    *("performance.sqlite3*", ".performance.sqlite3.*"),
     *(
         "selftest*",
         "checked-models.json*",
@@ -106,6 +107,10 @@ class Paths:
         return self.data / "benchmarks"
 
     @property
+    def performance_file(self) -> Path:
+        return self.cache / "performance.sqlite3"
+
+    @property
     def prompt_cache(self) -> Path:
         return self.cache / "prompts"
 
@@ -122,7 +127,7 @@ class Paths:
         for file in (self.settings_file, self.keys_file, self.remarks_file, self.ids_file):
             tighten_file(file)
             tighten_file(lock_of(file))
-        for file in (self.index_file, *with_companions(self.database_file)):
+        for file in (self.index_file, self.performance_file, *with_companions(self.database_file)):
             tighten_file(file)
         for file in (lock_of(self.index_file), lock_of(self.database_file), use_of(self.database_file)):
             tighten_file(file)

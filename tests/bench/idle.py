@@ -79,15 +79,20 @@ def measure(arguments: argparse.Namespace, environment: dict[str, str], case: st
         begin, before = time.monotonic(), [_spent(each) for each in (main_process, *engines)]
         time.sleep(arguments.seconds)
         seconds = time.monotonic() - begin
-        spent = [100 * (_spent(each) - b) / seconds for each, b in zip((main_process, *engines), before, strict=True)]
+        after = [_spent(each) for each in (main_process, *engines)]
+        spent = [100 * (b - a) / seconds for a, b in zip(before, after, strict=True) if a is not None and b is not None]
     finally:
         window.terminate()
         window.wait(30)
-    return Idle(arguments.label, case, round(spent[0], 3), round(max(spent[1:]), 3) if engines else None, seconds)
+    return Idle(arguments.label, case, round(spent[0], 3), round(max(spent[1:]), 3) if spent[1:] else None, seconds)
 
 
-def _spent(process: psutil.Process) -> float:
-    times = process.cpu_times()
+def _spent(process: psutil.Process) -> float | None:
+    """None for one that has ended: a process that waits for a model is not kept for long."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return None
     return times.user + times.system
 
 

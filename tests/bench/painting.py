@@ -14,13 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -95,13 +96,13 @@ def main() -> int:
         window.show()
         window.go_to(PERFORMANCE)
         QTest.qWait(300)
+        stop()  # what this machine does is not to be seen
         if arguments.picture:
             photograph(window, theme, arguments.picture)
         else:
             fill(window)
             write(measure(window))
         window.close()
-        stop()
         bridge.close()
         services.close()
     return 0
@@ -127,9 +128,7 @@ def paint_ms(widget: QWidget) -> float:
     image = QImage(widget.size(), QImage.Format.Format_ARGB32_Premultiplied)
 
     def paint() -> None:
-        painter = QPainter(image)
-        widget.render(painter)
-        painter.end()
+        widget.render(image)
 
     return median_ms(paint)
 
@@ -153,7 +152,7 @@ def photograph(window: MainWindow, theme: Theme, folder: Path) -> None:
             sentence = "The RTX 4090 runs at 1,200 of 2,520 MHz: too hot (91 °C)."
             hot = Finding("orion-8b-instruct", Kind.THROTTLED, sentence, Remedy.LOOK)
             window.strip.take_sample(sample(SECONDS))
-            window.findings._take(Sample(1.0, engines=sample(1).engines, findings=(hot,)))
+            window.findings._take(replace(sample(1), findings=(hot,)))
         for size in SIZES:
             window.resize(*size)
             for choice in ("light", "dark"):

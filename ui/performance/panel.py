@@ -1,4 +1,4 @@
-"""One card of the page: what is drawn, its value now, and the lines' names. Without a figure it takes no room."""
+"""One card of the page: what is drawn, and what of it is so now."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from ui.widgets.labels import label
 
 
 class Panel(QFrame):
-    """write: a value in words. limit: the figure that is the highest value."""
+    """write: a value in words. limit: the figure that is the highest value; is_scale: it is the scale's end, too."""
 
     def __init__(
         self,
@@ -21,6 +21,7 @@ class Panel(QFrame):
         lines: Sequence[Line],
         write: Callable[[float], str],
         limit: str | None = None,
+        is_scale: bool = True,
     ):
         super().__init__()
         self._theme = theme
@@ -30,9 +31,9 @@ class Panel(QFrame):
         self._write = write
         self._limit = limit
         self.setProperty("kind", "card")
-        self.plot = Plot(theme, tape, lines, write, limit)
+        self.plot = Plot(theme, tape, lines, write, limit if is_scale else None)
         self._value = label("", "value")
-        self._names = [label("", "caption") for _ in lines]
+        self._names = [label("", "caption") for _ in lines] if len(lines) > 1 else []
         head = QHBoxLayout()
         head.addWidget(label(title, "strong"), 1)
         head.addWidget(self._value)
@@ -41,13 +42,13 @@ class Panel(QFrame):
         for name in self._names:
             legend.addWidget(name)
         legend.addStretch(1)
-        legend.addWidget(label("last 10 minutes", "caption"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 12, 16, 12)
         layout.setSpacing(6)
         layout.addLayout(head)
         layout.addWidget(self.plot)
-        layout.addLayout(legend)
+        if len(lines) > 1:
+            layout.addLayout(legend)
         theme.changed.connect(self._color_names)
         self._color_names()
 
@@ -61,14 +62,17 @@ class Panel(QFrame):
 
     def refresh(self) -> None:
         self._value.setText(self._now())
-        for name, line in zip(self._names, self._lines, strict=True):
+        for name, line in zip(self._names, self._lines, strict=False):
             value = self._tape.last(line.name)
-            name.setVisible(len(self._lines) > 1 and self._tape.knows(line.name))
+            name.setVisible(self._tape.knows(line.name))
             name.setText(f"● {line.words}{'' if value is None else f' {self._write(value)}'}")
         self.setAccessibleName(f"{self._title}: {self._value.text() or 'nothing now'}")
         self.plot.update()
 
     def _now(self) -> str:
+        """Of the first line; of several without a whole the legend tells."""
+        if len(self._lines) > 1 and not self._limit:
+            return ""
         value = self._tape.last(self._lines[0].name)
         limit = self._tape.last(self._limit) if self._limit else None
         if value is None:
@@ -76,5 +80,5 @@ class Panel(QFrame):
         return f"{self._write(value)} of {self._write(limit)}" if limit else self._write(value)
 
     def _color_names(self) -> None:
-        for name, line in zip(self._names, self._lines, strict=True):
+        for name, line in zip(self._names, self._lines, strict=False):
             name.setStyleSheet(f"color: {getattr(self._theme.palette, line.color)}")

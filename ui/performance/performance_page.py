@@ -37,8 +37,10 @@ class PerformancePage(QScrollArea):
         self._theme = theme
         self._tape = Tape()
         self._num_columns = 0
-        self.panels = self._make_panels()
         self._num_gpus = 0
+        self._column = QWidget()
+        self.panels: list[Panel] = []
+        self._add(self._make_panels())
         self._engines = label("", "muted", wraps=True)
         self._empty = self._make_empty()
         self._grid = QGridLayout()
@@ -111,16 +113,14 @@ class PerformancePage(QScrollArea):
             ),
             make(
                 "KV cache, tokens",
-                [
-                    Line("kv_used", "in use", is_filled=True),
-                    Line("kv_allocated", "allocated", "info_text"),
-                    Line("kv_limit", "limit", "muted"),
-                ],
+                [Line("kv_used", "in use", is_filled=True), Line("kv_allocated", "allocated", "info_text")],
                 whole,
+                "kv_limit",
+                is_scale=False,
             ),
             make(
-                "Reused and accepted",
-                [Line("cached", "of prompts reused"), Line("acceptance", "of drafts accepted", "info_text")],
+                "Prompts reused, drafts accepted",
+                [Line("cached", "of prompts"), Line("acceptance", "of drafts", "info_text")],
                 percent,
             ),
         ]
@@ -140,10 +140,15 @@ class PerformancePage(QScrollArea):
                 ),
                 make(f"Temperature of GPU {number}", [Line(f"{at}celsius", "temperature", "warning_text")], celsius),
             ]
-            for panel in new:
-                panel.hide()
-            self.panels += new
+            self._add(new)
             self._num_gpus += 1
+
+    def _add(self, panels: list[Panel]) -> None:
+        """Hidden, until a figure of theirs is known."""
+        for panel in panels:
+            panel.setParent(self._column)
+            panel.hide()
+        self.panels += panels
 
     def _make_empty(self) -> QFrame:
         result = QFrame()
@@ -153,7 +158,9 @@ class PerformancePage(QScrollArea):
         layout = QVBoxLayout(result)
         layout.setContentsMargins(24, 32, 24, 32)
         layout.setSpacing(16)
-        layout.addWidget(label(EMPTY, "lead", wraps=True), 0, Qt.AlignmentFlag.AlignHCenter)
+        words = label(EMPTY, "lead", wraps=True)
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout.addWidget(words)
         layout.addWidget(choose, 0, Qt.AlignmentFlag.AlignHCenter)
         return result
 
@@ -162,9 +169,8 @@ class PerformancePage(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column = QWidget()
-        column.setProperty("kind", "transparent")
-        rows = QVBoxLayout(column)
+        self._column.setProperty("kind", "transparent")
+        rows = QVBoxLayout(self._column)
         rows.setContentsMargins(32, 24, 32, 24)
         rows.setSpacing(12)
         rows.addWidget(label("Performance", "title"))
@@ -175,6 +181,4 @@ class PerformancePage(QScrollArea):
         rows.addLayout(self._grid)
         rows.addStretch(1)
         self._engines.hide()
-        for panel in self.panels:
-            panel.hide()
-        self.setWidget(column)
+        self.setWidget(self._column)

@@ -25,7 +25,7 @@ def engine_line(figures: EngineFigures) -> str:
 
 
 def whole(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
 
 
 def percent(value: float) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from ui.asked_to_end import AskedToEnd
 from ui.bridge import Bridge
 from ui.main_window import MainWindow
+from ui.resting_caret import RestingCaret
 from ui.theme import Theme
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def run(services: "Services", argv: list[str], asked: threading.Event | None = N
     application.setApplicationName("Slipstream")
     application.setDesktopFileName("slipstream")
     theme = Theme(application, services.settings.theme)
+    RestingCaret(application)
     bridge = Bridge()
     stop_listening = listen(services, bridge)
     leave = services.supervisor.attend()

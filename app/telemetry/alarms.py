@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from app.inference.snapshot import EngineSnapshot
 from app.telemetry.finding import Finding, Kind
@@ -30,9 +31,17 @@ class Alarms:
     def findings(self, sample: Sample) -> Iterable[Finding]:
         self._samples.append(sample)
         for name, placed in list(self._placed.items()):
+            placed = self._placed[name] = _with_best(placed, sample)
             finding = self._fallbacks.get(name) or judge(placed, list(self._samples))
             if finding is None:
                 continue
             if finding.kind is Kind.FALLBACK:
                 self._fallbacks[name] = finding
             yield finding
+
+
+def _with_best(placed: Placed, sample: Sample) -> Placed:
+    figures = sample.engine(placed.engine)
+    if figures is None or figures.bandwidth is None or figures.num_running != 1:
+        return placed
+    return replace(placed, best=max(placed.best or 0.0, figures.bandwidth))

@@ -18,6 +18,14 @@ class Meter:
         self._known: deque[tuple[float, Stats]] = deque()
         self._snapshot: EngineSnapshot | None = None
 
+    @property
+    def works(self) -> bool:
+        """It loads, or has answers to give."""
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.stats is None:
+            return snapshot is not None
+        return snapshot.stats.num_running + snapshot.stats.num_waiting > 0
+
     def take(self, snapshot: EngineSnapshot, now: float) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if snapshot.stats is None or (before and before.ready is not snapshot.ready):

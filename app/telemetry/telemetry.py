@@ -1,4 +1,5 @@
-"""Samples the machine and the engines once a second on a thread of its own, while somebody watches.
+"""Samples the machine and the engines once a second on a thread of its own, while somebody watches; less often while no
+engine works.
 
 What is sampled is what everybody is told: the window's strip and page, /metrics, the events of the port, the history.
 """
@@ -24,6 +25,7 @@ from app.telemetry.sample import EngineFigures, Gpu, Host, Sample
 
 PATIENCE = 0.25  # seconds that a sample waits for its sources
 LOOK_SECONDS = 2.0  # that who wants one sample waits for it
+CALM = 5  # intervals between two samples while no engine works
 AFTER_LOAD = 8.0  # seconds after each load that are sampled, though nobody watches: whether all is where it should be
 GLANCE = 3  # samples with GPUs after each load of an engine that computes on none: whether there is one it could use
 DOWN = (EngineState.FAILED, EngineState.CLOSED)
@@ -65,6 +67,7 @@ class Telemetry:
         self._glances = 0
         self._asked_layers = asked_layers
         self._alarms = Alarms()
+        self._is_wanted = False  # a sample, now
         self._until = 0.0  # when the time after a load is over
         self._listeners: list[Listener] = []
         self._num_watchers = 0
@@ -97,12 +100,13 @@ class Telemetry:
         return lambda: self._listeners.remove(listener)
 
     def look(self) -> Sample:
-        """The present sample, made for whoever asks if nobody watches. Waits for it, LOOK_SECONDS at most."""
+        """One of now, made for whoever asks. Waits for it, LOOK_SECONDS at most."""
         leave = self.watch()
         try:
             with self._changed:
-                seen, was_watched = self._number, self._latest is not None
-                self._changed.wait_for(lambda: was_watched or self._number > seen or self._is_closed, LOOK_SECONDS)
+                seen, self._is_wanted = self._number, True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._number > seen or self._is_closed, LOOK_SECONDS)
                 latest = self._latest
             return latest or Sample(time.time(), engines=self._engines())
         finally:
@@ -116,7 +120,11 @@ class Telemetry:
                 self._meters.pop(name, None)
                 self._forget(name)
                 return
-            self._meters.setdefault(name, Meter()).take(snapshot, time.monotonic())
+            meter = self._meters.setdefault(name, Meter())
+            worked = meter.works
+            meter.take(snapshot, time.monotonic())
+            if meter.works and not worked:
+                self._changed.notify_all()
             is_new = snapshot.stats is not None and name not in self._on_gpu
             if snapshot.state is EngineState.LOADING:
                 self._forget(name)
@@ -160,11 +168,22 @@ class Telemetry:
 
     def _run(self) -> None:
         while self._wait_for_watchers():
-            due = time.monotonic() + self._interval
+            begin, self._is_wanted = time.monotonic(), False
             self._tell(self._sample())
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_closed, max(0.0, due - time.monotonic()))
+            self._sleep(begin)
         self._rest()
+
+    def _sleep(self, begin: float) -> None:
+        """Until the next sample is due, which the beginning of work brings forward."""
+        with self._changed:
+            while not self._is_closed and not self._is_wanted and self._is_watched():
+                left = begin + (1 if self._works() else CALM) * self._interval - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+    def _works(self) -> bool:
+        return time.monotonic() < self._until or any(meter.works for meter in self._meters.values())
 
     def _wait_for_watchers(self) -> bool:
         """False at the end. Without a watcher nothing is open."""

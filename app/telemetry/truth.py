@@ -17,13 +17,15 @@ LEAST_OTHERS = 1 << 30  # bytes of other programs that are worth a word
 LEAST_CLOCK = 0.7  # of the highest one, while it works
 BUSY = 0.5  # a GPU with such a load works
 LEAST_BANDWIDTH = 0.12  # of what the memory can deliver; the slowest real pair of model and card reaches a third
+LEAST_OF_BEST = 0.3  # a long context halves it
 LARGE = 2 << 30  # bytes of a model whose speed is that of the memory, and not of the launches
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """What a load has reported. asked_layers: None where the engine was to choose. before, after: the load, the GPUs as
-    the engine's own backend saw them; none where it has none."""
+    the engine's own backend saw them; none where it has none. best: bytes per second that one answer alone has reached,
+    the only limit there is where no driver tells one."""
 
     engine: str
     title: str
@@ -31,6 +33,7 @@ class Placed:
     asked_layers: int | None
     before: tuple[DeviceMemory, ...] = ()
     after: tuple[DeviceMemory, ...] = ()
+    best: float | None = None
 
     @property
     def share(self) -> float:
@@ -88,24 +91,22 @@ def _spill(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
 
 
 def _slow(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
-    """One answer alone, whole on one GPU, reads its weights far slower than that GPU can."""
+    """One answer alone, whole on one GPU, reads its weights far slower than that GPU can, or than it did before."""
     if placed.share < 1 or placed.ready.model_bytes < LARGE or len(placed.before) != 1:
         return None
 
     def is_so(figures: EngineFigures, sample: Sample) -> bool:
-        limit = sample.gpus[0].bandwidth if len(sample.gpus) == 1 else None
-        if limit is None or figures.bandwidth is None or figures.num_running != 1:
+        if figures.bandwidth is None or figures.num_running != 1 or any(gpu.throttle for gpu in sample.gpus):
             return False
-        return figures.bandwidth < LEAST_BANDWIDTH * limit and not sample.gpus[0].throttle
+        return figures.bandwidth < max(LEAST_BANDWIDTH * (_limit(sample) or 0.0), LEAST_OF_BEST * (placed.best or 0.0))
 
     if not _always(placed, samples, is_so):
         return None
     figures, sample = _last(placed, samples)
-    gpu = sample.gpus[0]
-    sentence = (
-        f"“{placed.title}” reads {(figures.bandwidth or 0) / 1e9:.0f} of the {(gpu.bandwidth or 0) / 1e9:,.0f} GB/s of "
-        f"the {gpu.name}: part of it may lie in system memory."
-    )
+    reads = f"“{placed.title}” reads its weights at {(figures.bandwidth or 0) / 1e9:.0f} GB/s"
+    limit = _limit(sample)
+    beside = f"the GPU could {limit / 1e9:,.0f}" if limit else f"it did {(placed.best or 0) / 1e9:,.0f} before"
+    sentence = f"{reads}, {beside}: part of it may lie in system memory, or another program computes on the GPU."
     return Finding(placed.engine, Kind.SPILL, sentence, Remedy.RELOAD)
 
 
@@ -137,6 +138,10 @@ def _squeezed(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
         f"{_gb(gpu.free or 0)} are left: “{placed.title}” may become slow or run out of memory."
     )
     return Finding(placed.engine, Kind.SQUEEZED, sentence, Remedy.RELOAD)
+
+
+def _limit(sample: Sample) -> float | None:
+    return sample.gpus[0].bandwidth if len(sample.gpus) == 1 else None
 
 
 def _is_throttled(gpu: Gpu) -> bool:

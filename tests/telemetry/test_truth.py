@@ -86,13 +86,20 @@ def test_weights_that_are_read_far_too_slowly() -> None:
     cool = replace(GOOD, throttle="")
     kind, sentence = found(gpu=cool, figures=replace(FIGURES, bandwidth=41e9)) or (None, "")
     assert kind is Kind.SPILL
-    assert "reads 41 of the 1,008 GB/s of the RTX 4090" in sentence
+    assert sentence.startswith(
+        "“M” reads its weights at 41 GB/s, the GPU could 1,008: part of it may lie in system memory"
+    )
     for harmless in (
         replace(FIGURES, bandwidth=41e9, num_running=4),
         replace(FIGURES, bandwidth=None),
         replace(FIGURES, bandwidth=200e9),
     ):
         assert found(gpu=cool, figures=harmless) is None
+    unknown = replace(cool, bandwidth=None)
+    assert found(gpu=unknown, figures=replace(FIGURES, bandwidth=41e9)) is None, "no limit is known"
+    reached = replace(PLACED, best=500e9)
+    assert "at 41 GB/s, it did 500 before" in (found(reached, unknown, replace(FIGURES, bandwidth=41e9)) or ("", ""))[1]
+    assert found(reached, unknown, replace(FIGURES, bandwidth=250e9)) is None, "a long context"
     small = replace(PLACED, ready=replace(READY, model_bytes=GIB))
     assert found(small, gpu=cool, figures=replace(FIGURES, bandwidth=41e9)) is None, "its launches cost more"
 
@@ -146,3 +153,13 @@ def test_a_fallback_is_told_until_the_model_is_loaded_anew() -> None:
     assert not list(alarms.findings(blind))
     alarms.forget("M")
     assert not list(alarms.findings(blind))
+
+
+def test_what_was_reached_once_is_the_limit_where_no_driver_tells_one() -> None:
+    alarms, gpu = Alarms(), replace(GOOD, bandwidth=None, throttle="")
+    alarms.place(snapshot(STATS, replace(READY, devices=BEFORE)), None)
+    told = [
+        list(alarms.findings(Sample(float(number), gpus=(gpu,), engines=(replace(FIGURES, bandwidth=rate),))))
+        for number, rate in enumerate((480e9, 500e9, 490e9, 40e9, 40e9, 40e9))
+    ]
+    assert [bool(findings) for findings in told] == [False] * 5 + [True]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from app.telemetry.sample import Moment
 
 SECONDS = 600.0
-GAP = 5.0  # seconds without a figure, after which a line is broken
+GAP = 12.0  # seconds without a figure, after which a line is broken: while nothing works, samples are 5 s apart
 
 Point = tuple[float, float]  # how far along the ten minutes, from 0 to 1, and a value
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.inference.engine_handle import EngineHandle
     from app.jobs.job import Job
     from app.services import Services
+    from app.telemetry import Sample
 
 
 class ServicesControl:
@@ -79,7 +80,16 @@ class ServicesControl:
         def hear_job(job: "Job") -> None:
             listener(News("job", ("job", job.id), self._told(job)))
 
-        leave = self._services.supervisor.subscribe(hear_engine), self._services.jobs.subscribe(hear_job)
+        def hear_sample(sample: "Sample") -> None:
+            listener(News("performance", ("performance", None), sample))
+
+        services = self._services
+        leave = (
+            services.supervisor.subscribe(hear_engine),
+            services.jobs.subscribe(hear_job),
+            services.telemetry.subscribe(hear_sample),
+            services.telemetry.watch(),
+        )
 
         def stop() -> None:
             for function in leave:

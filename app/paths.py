@@ -26,6 +26,7 @@ KNOWN = (
     *("running.json*", ".running.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks", "builds"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
+    *("performance.sqlite3*", ".performance.sqlite3.*"),
     *(
         "selftest*",
         "checked-models.json*",
@@ -118,6 +119,10 @@ class Paths:
         return self.data / "engine-builds.json"
 
     @property
+    def performance_file(self) -> Path:
+        return self.cache / "performance.sqlite3"
+
+    @property
     def prompt_cache(self) -> Path:
         return self.cache / "prompts"
 
@@ -134,7 +139,7 @@ class Paths:
         for file in (self.settings_file, self.keys_file, self.remarks_file, self.ids_file):
             tighten_file(file)
             tighten_file(lock_of(file))
-        for file in (self.index_file, *with_companions(self.database_file)):
+        for file in (self.index_file, self.performance_file, *with_companions(self.database_file)):
             tighten_file(file)
         for file in (lock_of(self.index_file), lock_of(self.database_file), use_of(self.database_file)):
             tighten_file(file)

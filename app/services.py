@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from app.access import Access
 from app.builds.builds import Builds
 from app.closing import close_all
 from app.directory import Directory
-from app.errors import AlreadyThere, ModelFileError, SettingsError
+from app.errors import AlreadyThere, ModelFileError, SettingsError, UnknownModelError
 from app.guide import DRAFT_DIR, GUIDE_DIR, GUIDE_NAME
 from app.hub.tokens import TokenStore
 from app.inference.engine_handle import EngineHandle
@@ -51,7 +52,8 @@ if TYPE_CHECKING:  # what an engine and a port can do without: the methods impor
     from app.jobs.queue import JobQueue
     from app.lab.lab import Lab
     from app.server.native.control import Control
-    from app.telemetry import MemorySample, Telemetry
+    from app.telemetry import Telemetry
+    from app.telemetry.history import PerformanceHistory
 
 CLOSE_SECONDS = 4.0
 
@@ -93,9 +95,15 @@ class Services:
         )
         self.keys = Keys(paths.keys_file)
         log = RequestLog(paths.logs)
-        self.server = Server(self.directory, keys=self.keys, folder=paths.data, control=self._control, log=log.note)
+        self.server = Server(
+            self.directory,
+            keys=self.keys,
+            folder=paths.data,
+            control=self._control,
+            log=log.note,
+            look=lambda: self.telemetry.look(),
+        )
         self._access = Access()  # what was asked for at the start, beside the settings
-        self._memory_listeners: list[Callable[[MemorySample], None]] = []
 
     @late
     def hub(self) -> "HubClient":
@@ -129,9 +137,18 @@ class Services:
     def telemetry(self) -> "Telemetry":
         from app.telemetry import Telemetry
 
-        telemetry = Telemetry(self._tell_memory)
-        self.supervisor.subscribe(lambda _: telemetry.set_active(bool(self.supervisor.living())))
+        telemetry = Telemetry(pids=self.supervisor.pids, asked_layers=self._asked_layers)
+        telemetry.subscribe(self.performance.take)
+        self.supervisor.subscribe(telemetry.hear)
+        for handle in self.supervisor.engines():
+            telemetry.hear(handle.snapshot)
         return telemetry
+
+    @late
+    def performance(self) -> "PerformanceHistory":
+        from app.telemetry.history import PerformanceHistory
+
+        return PerformanceHistory(self.paths.performance_file)
 
     @late
     def history(self) -> "History":
@@ -342,19 +359,16 @@ class Services:
         notices, self.notices = self.notices, []
         return notices
 
-    def subscribe_memory(self, listener: "Callable[[MemorySample], None]") -> Callable[[], None]:
-        """Called on the telemetry's thread; the function returned ends that."""
-        self._memory_listeners.append(listener)
-        return lambda: self._memory_listeners.remove(listener)
-
     def close(self) -> None:
         """Within CLOSE_SECONDS, whatever hangs."""
         made = self.__dict__
         jobs = "installs" if "installs" in made else "jobs"  # which installs close; they stay resumable
-        wanted = {"the Hub": "hub", "the memory figures": "telemetry", "the jobs": jobs}
+        wanted = {"the Hub": "hub", "the figures": "telemetry", "the jobs": jobs}
         parts = {what: made[name].close for what, name in wanted.items() if name in made}
         close_all({"the port": self.server.stop, "the engines": self.supervisor.close, **parts}, CLOSE_SECONDS)
         running.forget(self.paths.running_file)
+        if "performance" in made:
+            self.performance.close()
         if "history" in made:
             self.history.close()
         self._makeshift.close()
@@ -368,9 +382,10 @@ class Services:
         # by its file as well: a name changes when another model of the same name comes in
         return any(handle.model in entry.files for handle in self.supervisor.living())
 
-    def _tell_memory(self, sample: "MemorySample") -> None:
-        for listener in list(self._memory_listeners):
-            listener(sample)
+    def _asked_layers(self, name: str) -> int | None:
+        with suppress(UnknownModelError):
+            return self.supervisor.get(name).options.gpu_layers
+        return None
 
     def _note(self, notice: str | None) -> None:
         if notice:

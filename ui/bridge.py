@@ -37,7 +37,7 @@ class Answer(QObject):
 class Bridge(QObject):
     engine_changed = Signal(object)  # EngineSnapshot
     job_changed = Signal(object)  # Job
-    memory_sampled = Signal(object)  # MemorySample
+    sampled = Signal(object)  # Sample
     _woken = Signal()
 
     def __init__(self, parent: QObject | None = None):
@@ -59,8 +59,8 @@ class Bridge(QObject):
     def tell_job(self, job: Any) -> None:
         self._put(("job", job.id), lambda: self.job_changed.emit(job))
 
-    def tell_memory(self, sample: Any) -> None:
-        self._put("memory", lambda: self.memory_sampled.emit(sample))
+    def tell_sample(self, sample: Any) -> None:
+        self._put("sample", lambda: self.sampled.emit(sample))
 
     def tell_output(self, answer: Answer, event: Output | Failed) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Composes the pages, and keeps its own place on the screen. Every page is handed what it needs."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSettings, QTimer, Signal
@@ -7,11 +8,13 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.jobs.install_request import InstallRequest
+from app.telemetry.finding import Remedy
 from app.whole_file import usable
 from ui.actions import Shortcut, add_shortcuts
 from ui.bridge import Bridge
 from ui.chat.chat_page import ChatPage
 from ui.engine_desk import EngineDesk
+from ui.finding_notice import FindingNotice
 from ui.gpu_desk import GpuDesk
 from ui.guide_desk import GuideDesk
 from ui.hub.discover_page import DiscoverPage
@@ -21,6 +24,8 @@ from ui.jobs.downloads_page import DownloadsPage
 from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
+from ui.onlooker import Onlooker
+from ui.performance.performance_page import PerformancePage
 from ui.server.server_desk import ServerDesk
 from ui.server.server_page import ServerPage
 from ui.settings.settings_desk import SettingsDesk
@@ -38,7 +43,7 @@ START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
 TOLD_SECONDS = 8
 ON_ITS_WAY = "on its way"  # topic of banners that the page Downloads makes needless
-CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, SETTINGS = range(7)
+CHAT, MODELS, DISCOVER, DOWNLOADS, LAB, SERVER, PERFORMANCE, SETTINGS = range(8)
 
 
 class MainWindow(QMainWindow):
@@ -67,9 +72,12 @@ class MainWindow(QMainWindow):
         self.downloads = DownloadsPage(services, bridge, theme)
         self.lab = LabPage(services, bridge, theme)
         self.server_page = ServerPage(services, self.server, self.settings, self.desk, bridge, self.banners, theme)
+        self.performance = PerformancePage(services, bridge, theme)
         self.settings_page = SettingsPage(services, self.settings, self.desk, self.gpu, theme, bridge)
-        self.strip = LiveStrip(self.desk, theme)
+        self.findings = FindingNotice(bridge, self.banners, self._remedies())
+        self.strip = LiveStrip(self.desk, services.telemetry, theme)
         self.rail = NavigationRail(theme)
+        self._onlooker = Onlooker(self, services.telemetry)
         self._pages = QStackedWidget()
         self._lay_out()
         self._geometry = QSettings(str(usable(services.paths.config / "window.ini")), QSettings.Format.IniFormat)
@@ -85,7 +93,7 @@ class MainWindow(QMainWindow):
         session.busy_changed.connect(lambda is_busy: self.strip.begin() if is_busy else None)
         session.advanced.connect(self.strip.advance)
         session.turn_ended.connect(self.strip.end)
-        bridge.memory_sampled.connect(self.strip.take_memory)
+        bridge.sampled.connect(self.strip.take_sample)
         self.desk.noted.connect(self._tell_note)
         self.gpu.idle_found.connect(self._tell_note)
         self.gpu.made.connect(
@@ -97,6 +105,7 @@ class MainWindow(QMainWindow):
         self.models.refreshed.connect(self._tell_notices)
         self.models.refreshed.connect(self._load_last_model)
         self.models.refreshed.connect(self._load_wanted)
+        self.performance.models_wanted.connect(lambda: self.go_to(MODELS))
         self.discover.install_wanted.connect(self.install_desk.install)
         self.install_desk.begun.connect(self._tell_install)
         for source in (self.discover, self.install_desk, self.lab):
@@ -104,6 +113,13 @@ class MainWindow(QMainWindow):
         self._connect_downloads()
         for row in (self.settings_page.libraries, self.settings_page.folders):
             row.changed.connect(self.models.refresh)
+
+    def _remedies(self) -> dict[Remedy, Callable[[], None]]:
+        return {
+            Remedy.RELOAD: self.desk.reload,
+            Remedy.SETTINGS: lambda: self.go_to(SETTINGS),
+            Remedy.LOOK: lambda: self.go_to(PERFORMANCE),
+        }
 
     def go_to(self, page: int) -> None:
         self.rail.select(page)
@@ -218,7 +234,8 @@ class MainWindow(QMainWindow):
                 Shortcut("Downloads", ("Ctrl+4",), lambda: self.go_to(DOWNLOADS)),
                 Shortcut("Lab", ("Ctrl+5",), lambda: self.go_to(LAB)),
                 Shortcut("Server", ("Ctrl+6",), lambda: self.go_to(SERVER)),
-                Shortcut("Settings", ("Ctrl+7", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
+                Shortcut("Performance", ("Ctrl+7",), lambda: self.go_to(PERFORMANCE)),
+                Shortcut("Settings", ("Ctrl+8", "Ctrl+,"), lambda: self.go_to(SETTINGS)),
                 Shortcut("Write a message", ("Ctrl+L",), lambda: self.go_to(CHAT)),
                 Shortcut("Search chats", ("Ctrl+K", "Ctrl+F"), self._search),
                 Shortcut("Stop the answer", ("Esc",), self.chat.session.stop),
@@ -234,7 +251,8 @@ class MainWindow(QMainWindow):
         self.rail.add_page("Downloads", "download", "Ctrl+4")
         self.rail.add_page("Lab", "lab", "Ctrl+5")
         self.rail.add_page("Server", "server", "Ctrl+6")
-        self.rail.add_page("Settings", "settings", "Ctrl+7")
+        self.rail.add_page("Performance", "performance", "Ctrl+7")
+        self.rail.add_page("Settings", "settings", "Ctrl+8")
         for page in (
             self.chat,
             self.models_page,
@@ -242,6 +260,7 @@ class MainWindow(QMainWindow):
             self.downloads,
             self.lab,
             self.server_page,
+            self.performance,
             self.settings_page,
         ):
             self._pages.addWidget(page)

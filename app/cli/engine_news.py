@@ -6,14 +6,18 @@ from collections.abc import Callable
 from app.cli.terminal import warn
 from app.inference.engine_handle import EngineSnapshot, EngineState
 from app.library.entry import kind_of
+from app.telemetry import Sample
+from app.telemetry.finding import Kind
 
 
 class EngineNews:
-    """`hear` is a listener of the supervisor: one sentence for each death, failure and return."""
+    """`hear` is a listener of the supervisor: one sentence for each death, failure and return; `hear_sample` one of the
+    telemetry: one for each thing that is wrong with where or how a model runs, when it begins."""
 
     def __init__(self, say: Callable[[str], None] = warn):
         self._say = say
         self._known: dict[str, EngineSnapshot] = {}
+        self._found: set[tuple[str, Kind]] = set()
         self._lock = threading.Lock()  # each engine tells from a thread of its own
 
     def hear(self, snapshot: EngineSnapshot) -> None:
@@ -21,6 +25,13 @@ class EngineNews:
             before, self._known[snapshot.name] = self._known.get(snapshot.name), snapshot
         if sentence := _news(before, snapshot):
             self._say(sentence)
+
+    def hear_sample(self, sample: Sample) -> None:
+        before = self._found
+        self._found = {(finding.engine, finding.kind) for finding in sample.findings}
+        for finding in sample.findings:
+            if (finding.engine, finding.kind) not in before:
+                self._say(finding.sentence)
 
 
 def _news(before: EngineSnapshot | None, now: EngineSnapshot) -> str | None:

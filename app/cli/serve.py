@@ -185,7 +185,9 @@ def _stay(services: "Services", arguments: argparse.Namespace, asked: threading.
         warn(f"There is no model to answer with yet. {FIRST_MODEL}")
     if arguments.window:
         return _open_window(services, asked)
-    services.supervisor.subscribe(EngineNews().hear)
+    news = EngineNews()
+    services.supervisor.subscribe(news.hear)
+    services.telemetry.subscribe(news.hear_sample)
     return wait(asked, services.server)
 
 

@@ -311,7 +311,7 @@ class EngineHandle:
                 )
             case Failed() | Progress() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
-            case Stats():
+            case Stats() if event != self._snapshot.stats:  # one that rests says the same every second
                 self._update(stats=event)
             case Loading():
                 self._update(fraction=event.fraction)

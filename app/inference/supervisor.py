@@ -112,6 +112,10 @@ class Supervisor:
         ended = (EngineState.FAILED, EngineState.CLOSED)
         return [handle for handle in self.engines() if handle.snapshot.state not in ended]
 
+    def pids(self) -> tuple[int, ...]:
+        """Of the engines' processes."""
+        return tuple(pid for handle in self.engines() if (pid := handle.pid) is not None)
+
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""
         snapshots = [handle.snapshot for handle in self.engines()]

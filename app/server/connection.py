@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,8 +25,10 @@ TOO_MANY = "There are too many connections. Close some, or try again in a moment
 class Connection(H11Protocol):
     """Belongs to the server's loop. All connections of one server know each other by `server_state`."""
 
-    def __init__(self, limits: Limits, *arguments: Any, **named: Any):
+    def __init__(self, limits: Limits, stir: Callable[[], None], *arguments: Any, **named: Any):
+        """stir: called when it is made, so that it is looked at."""
         super().__init__(*arguments, **named)
+        self._stir = stir
         self.app_state = {WRITE: self._write}  # a part of every request's state
         self.is_ended = False
         self.made_at = 0.0
@@ -47,6 +50,7 @@ class Connection(H11Protocol):
         with suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer)
         self._find_place()
+        self._stir()
 
     def data_received(self, data: bytes) -> None:
         try:

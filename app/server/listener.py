@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -45,7 +46,9 @@ class Listener:
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
         handshakes = Handshakes(tls, limits) if tls else None
-        self._uvicorn = _Uvicorn(_config(app, limits, tls), listener, started.set_result, handshakes, look)
+        rest = Rest()
+        config = _config(app, limits, tls, rest)
+        self._uvicorn = _Uvicorn(config, listener, started.set_result, handshakes, look, rest)
         arguments = (self._uvicorn, listener, started, self.ended)
         self._thread = threading.Thread(target=_run, args=arguments, name="port", daemon=True)
         self._thread.start()
@@ -72,8 +75,10 @@ class _Uvicorn(uvicorn.Server):
         on_started: Callable[[asyncio.AbstractEventLoop], None],
         handshakes: Handshakes | None,
         look: Callable[[], None],
+        rest: "Rest",
     ):
         super().__init__(config)
+        self._rest = rest
         self._handshakes = handshakes
         self._look = look
         self._listener = listener
@@ -99,8 +104,16 @@ class _Uvicorn(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
+        """As uvicorn's, but that a port to which nobody is connected ticks once a second."""
+        counter = 0
         try:
-            await super().main_loop()
+            while not await self.on_tick(counter):
+                if self.server_state.connections:
+                    await asyncio.sleep(1 / TICKS)
+                    counter += 1
+                else:
+                    await self._rest.sleep()
+                    counter += TICKS - counter % TICKS
         except BaseException:
             self._hang_up()
             raise
@@ -112,6 +125,7 @@ class _Uvicorn(uvicorn.Server):
 
     def leave(self) -> None:
         self.should_exit = True
+        self._rest.stir()
 
     def _connections(self) -> list[Connection]:
         return [each for each in self.server_state.connections if isinstance(each, Connection)]
@@ -137,6 +151,23 @@ class _Uvicorn(uvicorn.Server):
             log.warning("no file is left for another connection: %s", context.get("exception"))
 
 
+class Rest:
+    """The sleep of a port to which nobody is connected. Belongs to its loop."""
+
+    def __init__(self) -> None:
+        self._stirred = asyncio.Event()
+
+    def stir(self) -> None:
+        self._stirred.set()
+
+    async def sleep(self) -> None:
+        """A second, or until somebody comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._stirred.wait()
+        self._stirred.clear()
+
+
 async def _create_server(
     usual: Callable[..., Awaitable[asyncio.Server]],
     handshakes: Handshakes,
@@ -148,11 +179,11 @@ async def _create_server(
     return await usual(handshakes.before(make), **named)
 
 
-def _config(app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None, rest: Rest) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=partial(Connection, limits),  # type: ignore[arg-type]
+        http=partial(Connection, limits, rest.stir),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

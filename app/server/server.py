@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.server.guard import Guard
     from app.server.listener import Listener
     from app.server.native.control import Control
+    from app.telemetry import Sample
 
 LOAD_SECONDS = 600.0
 MAX_REASON = 200
@@ -57,10 +58,12 @@ class Server:
         folder: Path | None = None,
         control: "Callable[[], Control] | None" = None,
         log: Callable[[Logged], None] | None = None,
+        look: "Callable[[], Sample] | None" = None,
     ):
         """keys: those that are kept, beside one that may be given at the start. folder: for what is kept of requests;
         None: nothing of them outlives it. control: what the native API can do, made when the port opens; None: it is
-        not there. log: told of each request that is over."""
+        not there. log: told of each request that is over. look: the machine's and the engines' figures of this
+        moment, for /metrics."""
         self.own_key = new_api_key()  # for this person's own commands, while the port is open
         self._keys = keys
         self._directory = directory
@@ -69,6 +72,7 @@ class Server:
         self._limits = limits
         self._folder = folder
         self._control = control
+        self._look = look
         self.calls = CallBook(log)
         self._door: _Door | None = None
         self._listener: Listener | None = None
@@ -189,7 +193,7 @@ class Server:
         from app.server.native.routes import Native
         from app.server.register import Register
 
-        switchboard = Switchboard(self._directory, self._load_seconds, self._folder)
+        switchboard = Switchboard(self._directory, self._load_seconds, self._folder, self._look)
         limits = self._limits or limits_of_this_process()
         native = Native(self._control(), self.calls) if self._control else None
         application = create_application(switchboard, native)

@@ -1,6 +1,6 @@
-"""What the machine has left: RAM, and the memory of its GPUs."""
+"""What this machine and its engines do: memory, GPUs, tokens per second."""
 
-from app.telemetry.sample import GpuMemory, GpuProvider, MemorySample
+from app.telemetry.sample import EngineFigures, Gpu, Host, Sample
 from app.telemetry.telemetry import Telemetry
 
-__all__ = ["GpuMemory", "GpuProvider", "MemorySample", "Telemetry"]
+__all__ = ["EngineFigures", "Gpu", "Host", "Sample", "Telemetry"]

@@ -4,18 +4,16 @@ from contextlib import suppress
 
 import psutil
 
-from app.telemetry.sample import is_plausible
-from app.telemetry.telemetry import default_providers
+from app.telemetry.bounds import sane_gpus
+from app.telemetry.telemetry import gpu_providers
 
 
 def total_memory() -> tuple[int, int | None]:
     """RAM, and the largest GPU's own memory or None, in bytes. Takes up to a second where a driver is asked."""
-    vram = None
-    for provider in default_providers():
+    totals: list[int] = []
+    for provider in gpu_providers():
         with suppress(Exception):  # a source that fails costs its figure, nothing else
-            memory = provider.read()
-            if vram is None and memory is not None and is_plausible(memory):
-                vram = memory.total
+            totals += [gpu.total for gpu in sane_gpus(provider.read()) if gpu.total]
         with suppress(Exception):
             provider.close()
-    return psutil.virtual_memory().total, vram
+    return psutil.virtual_memory().total, max(totals, default=None)

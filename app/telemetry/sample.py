@@ -1,47 +1,97 @@
-"""The figures of one moment, and what a source of GPU figures must offer. Unknown is None, never 0."""
+"""The figures of one moment. Unknown is None, never 0; memory is in bytes, shares lie between 0 and 1."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-MAX_BYTES = 2**50  # drivers have answered with 16 EiB; nothing on a desk has a pebibyte
+from app.telemetry.finding import Finding
+from backends.protocol import Cells, DeviceMemory
 
 
 @dataclass(frozen=True, slots=True)
-class MemorySample:
-    """Bytes. `app_rss` is this program with its engines; VRAM is what all programs on that GPU use.
+class Gpu:
+    """What its driver says of one GPU. `used` is of all programs; `own` is that part of it which our engines hold.
 
-    source: where the VRAM figures come from, for a tooltip.
+    shared: RAM that it uses as if it were its own. throttle: why it is slowed down; "" when it is not.
+    bandwidth: bytes per second that its memory can deliver, by clock and width. source: whose figures, for a tooltip.
     """
 
-    ram_used: int
-    ram_total: int
-    app_rss: int
-    gpu_name: str | None
-    vram_used: int | None
-    vram_total: int | None
+    name: str
     source: str
+    used: int | None = None
+    total: int | None = None
+    own: int | None = None
+    shared: int | None = None
+    load: float | None = None
+    celsius: float | None = None
+    watts: float | None = None
+    watts_limit: float | None = None
+    mhz: float | None = None
+    mhz_limit: float | None = None
+    throttle: str | None = None
+    bandwidth: float | None = None
+
+    @property
+    def free(self) -> int | None:
+        return None if self.used is None or self.total is None else self.total - self.used
 
 
 @dataclass(frozen=True, slots=True)
-class GpuMemory:
-    name: str | None
-    used: int | None
-    total: int | None
-    source: str
+class Host:
+    """`used` is what no program could have without others losing some; `own` what this process holds."""
+
+    used: int | None = None
+    total: int | None = None
+    own: int | None = None
 
 
-class GpuProvider(Protocol):
-    """May raise anything anywhere: who asks it treats that as unknown."""
+@dataclass(frozen=True, slots=True)
+class EngineFigures:
+    """A loaded model over the last seconds. Rates are of all its answers together, in tokens per second; None while
+    there is nothing to divide.
 
-    def read(self) -> GpuMemory | None:
-        """The GPU with the most memory, or None when there is none or it sleeps. Opens what it needs."""
+    first_token_ms, queue_ms: a mean. batch: tokens in one step. cached: share of prompts that the prompt cache held.
+    acceptance: share of drafts that held. bandwidth: bytes of weights read per second, if each step reads them all.
+    """
 
-    def close(self) -> None:
-        """Let go of the device, so that it may sleep. read() opens it again."""
+    name: str
+    device: str | None = None  # None while it loads
+    answer_rate: float | None = None
+    prompt_rate: float | None = None
+    first_token_ms: float | None = None
+    queue_ms: float | None = None
+    batch: float | None = None
+    num_running: int = 0
+    num_waiting: int = 0
+    cells: Cells | None = None
+    cached: float | None = None
+    acceptance: float | None = None
+    rss: int | None = None
+    devices: tuple[DeviceMemory, ...] = ()  # as the engine's own backend sees them
+    bandwidth: float | None = None
 
 
-def is_plausible(memory: GpuMemory) -> bool:
-    used, total = memory.used, memory.total
-    if total is not None and not 0 < total <= MAX_BYTES:
-        return False
-    return used is None or 0 <= used <= (MAX_BYTES if total is None else total)
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """time: seconds since 1970."""
+
+    time: float
+    host: Host = Host()
+    gpus: tuple[Gpu, ...] = ()
+    engines: tuple[EngineFigures, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def engine(self, name: str | None) -> EngineFigures | None:
+        return next((each for each in self.engines if each.name == name), None)
+
+    @property
+    def own_ram(self) -> int | None:
+        """What this process and its engines hold."""
+        return None if self.host.own is None else self.host.own + sum(each.rss or 0 for each in self.engines)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A sample as history keeps it: figures by name, without those that were unknown."""
+
+    time: float
+    figures: Mapping[str, float]

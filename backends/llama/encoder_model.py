@@ -14,7 +14,7 @@ from backends.llama.allowance import Allowance
 from backends.llama.fingerprint import fingerprint
 from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeError, NativeModel
-from backends.llama.placement import default_threads, device_name, place, total_bytes
+from backends.llama.placement import default_threads, device_name, gpu_memory, place, total_bytes
 from backends.llama.pooler import LlamaPooler
 from backends.llama.texts import texts_of
 from backends.llama.threads import NativeThreads
@@ -78,7 +78,7 @@ class EncoderModel:
         raise AssertionError("`encode` refuses every prompt")
 
     def devices(self) -> tuple[DeviceMemory, ...]:
-        return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
+        return gpu_memory(native.gpus())
 
     def processor(self) -> Processor | None:
         return self._threads.processor if self._threads else None
@@ -133,6 +133,7 @@ def load_encoder(load: Load, header: Header, report: Callable[[float], None]) ->
             embedding=pooler.embedding,
             generates=False,
             vocabulary=model.vocabulary.facts(),
+            devices=gpu_memory(devices),
         )
         return EncoderModel(model, pooler, ready, load, None if on_gpu else threads, resources.pop_all())
 

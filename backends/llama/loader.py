@@ -15,7 +15,7 @@ from backends.llama.kv_shape import KVShape
 from backends.llama.missing_gpu import missing_gpu
 from backends.llama.model import LlamaModel
 from backends.llama.native import NativeDevice
-from backends.llama.placement import default_threads, device_name, place, total_bytes
+from backends.llama.placement import default_threads, device_name, gpu_memory, place, total_bytes
 from backends.llama.pooler import LlamaPooler
 from backends.llama.ranges import check_options
 from backends.llama.runner import LlamaRunner
@@ -108,4 +108,5 @@ def _ready(
         max_characters=layout.context * model.vocabulary.longest_text(),
         embedding=embedding,
         vocabulary=model.vocabulary.facts(),
+        devices=gpu_memory(devices),
     )

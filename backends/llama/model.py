@@ -12,6 +12,7 @@ from backends.llama.answer_form import NUM_LAST, AnswerForm, demands
 from backends.llama.fingerprint import fingerprint
 from backends.llama.grammars import Grammars
 from backends.llama.logprobs import MAX_ALTERNATIVES
+from backends.llama.placement import gpu_memory
 from backends.llama.pooler import LlamaPooler
 from backends.llama.prompt_encoder import LONG, PromptEncoder, is_chat, length
 from backends.llama.runner import LlamaRunner
@@ -98,7 +99,7 @@ class LlamaModel:
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         """The build's GPUs as the backend itself sees them."""
-        return tuple(DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in native.gpus())
+        return gpu_memory(native.gpus())
 
     def processor(self) -> Processor | None:
         threads = self._target.threads

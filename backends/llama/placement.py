@@ -13,7 +13,7 @@ from backends.engine.runner import LoadError
 from backends.formats.gguf import Header
 from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeDevice
-from backends.protocol import EngineOptions, FailureKind
+from backends.protocol import DeviceMemory, EngineOptions, FailureKind
 
 ALL_LAYERS = 999
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
@@ -70,6 +70,10 @@ def device_name(gpu_layers: int, devices: tuple[NativeDevice, ...]) -> str:
     """ "CPU", or the GPUs that hold the layers."""
     gpus = [f"{device.name} ({device.description})" for device in devices if device.is_gpu]
     return " + ".join(gpus) if gpu_layers and gpus else "CPU"
+
+
+def gpu_memory(devices: tuple[NativeDevice, ...]) -> tuple[DeviceMemory, ...]:
+    return tuple(DeviceMemory(device.name, device.free, device.total) for device in devices if device.is_gpu)
 
 
 def default_threads() -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from backends.protocol.options import Adapter, KVLayout
+from backends.protocol.stats import DeviceMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Ready:
     embedding: Embedding | None = None  # None: it makes no vectors
     generates: bool = True  # False: it was made for vectors alone
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    devices: tuple[DeviceMemory, ...] = ()  # the build's GPUs as they were before the load
     thinks: bool = False  # its template writes reasoning, or asks whether there shall be any
 
     @property

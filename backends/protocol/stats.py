@@ -59,7 +59,11 @@ class Processor:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The engine's account. Totals since the load; micro-seconds are sums over all steps."""
+    """The engine's account. Totals since the load; micro-seconds are sums over all steps.
+
+    Every token of an answer but its first one follows another: these, the steps that made them and the time from step
+    to step are counted apart, since the first one's time is its prompt's.
+    """
 
     num_running: int
     num_waiting: int
@@ -78,6 +82,13 @@ class Stats:
     kv_layout: KVLayout = KVLayout.UNIFIED
     processor: Processor | None = None  # None: the GPU computes
     num_drafts: int = 0  # times that guesses were checked
+    num_following: int = 0
+    num_following_steps: int = 0
+    following_us: int = 0
+    prompt_us: int = 0  # steps that read prompts
+    num_answered: int = 0  # answers that have their first token
+    first_token_us: int = 0  # from asking to the first token, over all of these
+    queue_us: int = 0  # the part of it before the first step
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from app.paths import Paths  # noqa: E402
 from app.services import Services  # noqa: E402
 from ui.application import listen  # noqa: E402
 from ui.bridge import Bridge  # noqa: E402
-from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, SERVER, SETTINGS, MainWindow  # noqa: E402
+from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, PERFORMANCE, SERVER, SETTINGS, MainWindow  # noqa: E402
 from ui.theme import Theme  # noqa: E402
 
 TYPES = ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
@@ -68,7 +68,6 @@ def main() -> int:
 
 def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     window = MainWindow(services, bridge, theme)
-    services.telemetry.start()
     window.resize(*SIZE)
     window.show()
     wait(lambda: window.models.is_known)
@@ -81,7 +80,7 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     take_models(window, services, theme, [full, *smaller])
     take_discover(window, theme)
     take_downloads(window, services, theme, smaller)
-    for page, name in ((LAB, "lab"), (SERVER, "server"), (SETTINGS, "settings")):
+    for page, name in ((LAB, "lab"), (SERVER, "server"), (PERFORMANCE, "performance"), (SETTINGS, "settings")):
         window.go_to(page)
         wait(lambda: len(window.lab.model.cards) >= len(TYPES) or window.lab.isHidden())
         photograph(window, theme, name)

@@ -154,6 +154,7 @@ def test_events_tell_engines_and_jobs_and_end_with_the_server(client: httpx.Clie
     until(lambda: heard)  # the requests that are there, as a reader's first word
     services.load_model(MODELS[0])
     until(lambda: ("engine", "ready") in [(event, value.get("state")) for event, value in heard if event == "engine"])
+    until(lambda: [value for event, value in heard if event == "performance" and value["engines"]])
     services.install_guide()
     until(lambda: [value for event, value in heard if event == "job" and value["state"] == "running"])
     services.guide.go_on.set()

@@ -70,8 +70,8 @@ def test_a_result_and_a_failure_come_back_to_the_gui_thread(bridge: Bridge, qtbo
 
 
 def test_a_resting_bridge_has_no_running_timer(bridge: Bridge, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(bridge.memory_sampled):
-        bridge.tell_memory(object())
+    with qtbot.waitSignal(bridge.sampled):
+        bridge.tell_sample(object())
     assert not bridge._timer.isActive()
 
 

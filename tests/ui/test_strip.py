@@ -2,46 +2,38 @@
 
 from dataclasses import replace
 
-import pytest
 from pytestqt.qtbot import QtBot
 
-from app.telemetry import MemorySample
-from backends.protocol import CacheMiss, Cells, Drafting, DraftSource, Timings
+from app.telemetry import Gpu, Host, Sample
+from backends.protocol import CacheMiss, Cells, Drafting, DraftSource, Generate, Message, Timings
+from tests.ui.conftest import load
 from tests.ui.hands import ask, wait_answer, wait_words
 from ui import figures
 from ui.main_window import MainWindow
-from ui.strip.rate import RateWindow
+from ui.strip.figure import Figure
+
+GIB = 10**9
+CARD = Gpu("RTX 4090", "NVML, GPU 0", used=2_500_000_000, total=24 * GIB, own=GIB, load=0.87, celsius=71.0, watts=320.0)
 
 
-def test_the_rate_looks_back_one_second() -> None:
-    window = RateWindow()
-    assert window.rate(0) is None
-    window.restart(0)
-    for tenth in range(1, 21):
-        window.add(tenth / 10, 5)
-    assert window.rate(2.0) == pytest.approx(50)
-    assert window.rate(2.5) == pytest.approx(25)
-    assert window.rate(9) is None
+def sample(*gpus: Gpu) -> Sample:
+    return Sample(1.0, Host(8 * GIB, 32 * GIB, 500_000_000), gpus)
 
 
-def test_a_young_answer_is_not_divided_by_a_whole_second() -> None:
-    window = RateWindow()
-    window.restart(10)
-    window.add(10.4, 20)
-    assert window.rate(10.5) == pytest.approx(40)
-
-
-def test_everything_unknown_is_said_so(window: MainWindow) -> None:
+def test_what_is_unknown_takes_no_room(window: MainWindow) -> None:
     strip = window.strip
-    for figure in (strip.speed, strip.first, strip.reused, strip.drafted, strip.context, strip.ram, strip.vram):
-        assert figure.value == "n/a"
+    shown = [figure for figure in strip.findChildren(Figure) if figure.isVisible()]
+    assert not [figure for figure in shown if figure.value == "n/a"]
+    for figure in (strip.speed, strip.first, strip.reused, strip.drafted, strip.context, strip.vram, strip.gpu):
+        assert (figure.value, figure.isVisible()) == ("n/a", False)
+    assert not strip.sparkline.isVisible()
 
 
 def test_the_figures_move_while_it_runs_and_stay_after(slow: MainWindow, qtbot: QtBot) -> None:
     ask(slow, "long 4")
     wait_words(slow, qtbot)
     strip = slow.strip
-    qtbot.waitUntil(lambda: strip.speed.value != "n/a")
+    qtbot.waitUntil(lambda: strip.speed.isVisible() and strip.sparkline.isVisible())
     assert strip.first.value.endswith("ms")
     qtbot.waitUntil(lambda: not strip.context.value.startswith("0 "))  # what runs now is known
     assert slow.desk.snapshot
@@ -54,14 +46,63 @@ def test_the_figures_move_while_it_runs_and_stay_after(slow: MainWindow, qtbot: 
     qtbot.waitUntil(lambda: strip.speed.value == figures.rate(widget.turn.timings.predicted_per_second))  # type: ignore[union-attr]
     assert strip.context.value.endswith("/ 4,096")
     assert strip.ram.value.endswith("MB")
+    assert strip.ram.caption == "Memory, this one"
 
 
-def test_video_memory_names_its_source(window: MainWindow, qtbot: QtBot) -> None:
-    sample = MemorySample(8_000_000_000, 32_000_000_000, 500_000_000, "RTX 4090", 2_500_000_000, 24_000_000_000, "NVML")
-    window.strip.take_memory(sample)
-    qtbot.waitUntil(lambda: window.strip.vram.value == "2.5 GB of 24.0 GB")
-    assert "All programs on RTX 4090; source: NVML" in window.strip.vram.toolTip()
-    assert window.strip.ram.value == "8.0 GB of 32.0 GB"
+def test_answers_of_other_programs_are_seen(slow: MainWindow, qtbot: QtBot) -> None:
+    """The port's, say: the strip has nothing of them but what the engine tells."""
+    assert slow.desk.handle
+    done: list[object] = []
+    request = Generate((Message("user", "long 3"),))
+    slow.desk.handle.submit(request, lambda event: done.append(event) if getattr(event, "finish", None) else None)
+    qtbot.waitUntil(lambda: slow.strip.speed.isVisible())
+    qtbot.waitUntil(lambda: bool(done))
+    qtbot.waitUntil(lambda: not slow.strip._timer.isActive())
+    assert slow.strip.speed.value.endswith("tok/s"), "the last one stays"
+
+
+def test_figures_of_another_model_go_with_it(slow: MainWindow, qtbot: QtBot) -> None:
+    ask(slow, "hi")
+    wait_answer(slow, qtbot)
+    strip = slow.strip
+    qtbot.waitUntil(lambda: strip.first.isVisible())
+    load(slow, qtbot, "Quick")
+    qtbot.waitUntil(lambda: strip.context.value == "0 / 4,096")
+    for figure in (strip.speed, strip.first, strip.reused, strip.drafted):
+        assert figure.value == "n/a"
+    assert not strip.sparkline.isVisible()
+
+
+def test_video_memory_says_whose_it_is(window: MainWindow, qtbot: QtBot) -> None:
+    strip = window.strip
+    strip.take_sample(sample(CARD))
+    qtbot.waitUntil(lambda: strip.vram.value == "2.5 GB of 24.0 GB")
+    assert strip.vram.caption == "GPU memory, all programs"
+    told = "RTX 4090, all programs: 2.5 GB of 24.0 GB, of it 1.0 GB this one; source: NVML, GPU 0"
+    assert told in strip.vram.toolTip()
+    assert (strip.ram.caption, strip.ram.value) == ("Memory, all programs", "8.0 GB of 32.0 GB")
+    assert strip.gpu.value == "87% · 71 °C · 320 W"
+    assert "Slowed down: n/a" in strip.gpu.toolTip()
+    strip.take_sample(sample(replace(CARD, used=None, load=None, celsius=None, watts=None)))
+    qtbot.waitUntil(lambda: strip.vram.value == strip.gpu.value == "n/a")
+    assert not strip.vram.isVisible()
+
+
+def test_a_model_on_the_processor_says_nothing_of_gpus(quick: MainWindow, qtbot: QtBot) -> None:
+    quick.strip.take_sample(sample(CARD))
+    qtbot.waitUntil(lambda: quick.strip.ram.isVisible())
+    assert not quick.strip.vram.isVisible()
+    assert not quick.strip.gpu.isVisible()
+
+
+def test_figures_give_way_in_a_narrow_window(window: MainWindow, qtbot: QtBot) -> None:
+    window.resize(1400, 800)
+    window.strip.take_sample(sample(replace(CARD, throttle="a reason that takes a lot of room, " * 4)))
+    qtbot.waitUntil(lambda: window.strip.gpu.is_known)
+    window.resize(900, 600)
+    qtbot.waitUntil(lambda: window.width() == 900)
+    assert window.strip.vram.isVisible()
+    assert not window.strip.gpu.isVisible()
 
 
 def test_an_account_leaves_out_what_did_not_happen() -> None:

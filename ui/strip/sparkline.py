@@ -20,6 +20,14 @@ class Sparkline(QWidget):
         self.setAccessibleName(name)
         theme.changed.connect(self.update)
 
+    @property
+    def has_values(self) -> bool:
+        return bool(self._values)
+
+    def clear(self) -> None:
+        self._values.clear()
+        self.update()
+
     def add(self, value: float) -> None:
         self._values.append(value)
         self.update()

@@ -8,7 +8,7 @@ from ui.palette import Palette
 from ui.theme import Theme
 from ui.widgets.labels import label
 
-WIDTH = 88
+WIDTH = 96
 
 
 class NavigationRail(QWidget):
@@ -24,7 +24,7 @@ class NavigationRail(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(WIDTH)
         self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(8, 16, 8, 16)
+        self._layout.setContentsMargins(3, 16, 3, 16)
         self._layout.setSpacing(8)
         self._layout.addStretch(1)
 
@@ -41,7 +41,7 @@ class NavigationRail(QWidget):
         entry.setProperty("kind", "rail")
         entry.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         entry.setIconSize(QSize(22, 22))
-        entry.setFixedSize(72, 56)
+        entry.setFixedSize(90, 56)
         entry.setAccessibleName(name)
         entry.setToolTip(f"{name} ({shortcut})")
         entry.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -61,7 +61,7 @@ class NavigationRail(QWidget):
             badge.setParent(entry)
             badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
             badge.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            badge.setGeometry(40, 4, 16, 16)
+            badge.setGeometry(49, 4, 16, 16)
         badge.setText(str(min(count, 9)))
         badge.setVisible(count > 0)
         name = entry.text()

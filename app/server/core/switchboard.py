@@ -16,17 +16,26 @@ from app.server.core.exchange import Exchange
 from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread
+from app.telemetry.sample import Sample
 from backends.embedding import Question
 
 
 class Switchboard:
     """Belongs to the server's loop; only `num_exchanges` may be read elsewhere."""
 
-    def __init__(self, directory: ModelDirectory, load_seconds: float, folder: Path | None = None):
-        """folder: for what dialects keep from one request to the next; None: they keep it in memory."""
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        load_seconds: float,
+        folder: Path | None = None,
+        look: Callable[[], Sample] | None = None,
+    ):
+        """folder: for what dialects keep from one request to the next; None: they keep it in memory. look: at what the
+        machine and the engines do; it may take seconds."""
         self.folder = folder
         self._directory = directory
         self._load_seconds = load_seconds
+        self._look = look
         self._mailbox: Mailbox | None = None  # made with the first request, on the loop
         self.counters = Counters()
         self._accounts = Accounts()
@@ -82,6 +91,10 @@ class Switchboard:
         """Those that can answer now. Nothing is loaded for the question."""
         handles = await in_thread(self._directory.engines)
         return [handle for handle in handles if handle.snapshot.state is EngineState.READY]
+
+    async def sample(self) -> Sample | None:
+        """Of this moment; None where nobody samples."""
+        return await in_thread(self._look) if self._look else None
 
     async def loaded(self, model: str | None) -> EngineHandle:
         """The engine of this name; None: the first. Raises UnknownModelError, and EngineError where none is loaded."""

@@ -1,35 +1,21 @@
 """GET /metrics: Prometheus' text format, under llama-server's names and, by model, under ours."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 from app.inference.engine_handle import EngineHandle
 from app.server.core.counters import Counters, Totals
+from app.server.llama_server.machine_metrics import machine_metrics
+from app.server.llama_server.metric import Metric
+from app.telemetry.sample import Sample
 from backends.protocol import Stats
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
 SECONDS = 1000  # milliseconds of one
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """samples: for each its labels, and its value."""
-
-    name: str
-    kind: str  # counter or gauge
-    help: str
-    samples: Sequence[tuple[dict[str, str], float]] = field(default_factory=tuple)
-
-    def lines(self) -> Iterator[str]:
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} {self.kind}"
-        for labels, value in self.samples:
-            shown = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-            yield f"{self.name}{{{shown}}} {value:.10g}" if shown else f"{self.name} {value:.10g}"
-
-
-def exposition(counters: Counters, engines: Sequence[EngineHandle]) -> str:
+def exposition(counters: Counters, engines: Sequence[EngineHandle], sample: Sample | None = None) -> str:
     metrics = [*_of_llama_server(counters, engines), *_ours(counters, engines)]
+    metrics += machine_metrics(sample) if sample else []
     return "".join(f"{line}\n" for metric in metrics for line in metric.lines())
 
 
@@ -105,7 +91,3 @@ def _sum(totals: Iterable[Totals], name: str) -> float:
 
 def _ratio(number: float, by: float) -> float:
     return number / by if by else 0.0
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

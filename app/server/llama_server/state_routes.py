@@ -70,7 +70,7 @@ def state_router(switchboard: Switchboard) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics() -> Response:
-        told = metrics.exposition(switchboard.counters, await switchboard.engines())
+        told = metrics.exposition(switchboard.counters, await switchboard.engines(), await switchboard.sample())
         response = Response(told, media_type=metrics.MEDIA_TYPE)
         # in capitals, as llama-server writes it: some look for it so
         response.raw_headers.append((b"Process-Start-Time-Unix", f"{switchboard.counters.began:.0f}".encode()))

@@ -25,7 +25,7 @@ from backends.bounds import as_name
 
 PREFIX = "/api/slipstream"
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Events: engine, job, requests, end.", "content": {"text/event-stream": {}}}
+    200: {"description": "Events: engine, job, performance, requests, end.", "content": {"text/event-stream": {}}}
 }
 
 

@@ -9,6 +9,7 @@ from app.lab.card import Card
 from app.lab.card import verdict as verdict_on
 from app.library.entry import ModelEntry
 from app.server.core.calls import LiveRequest, Logged, SeenCaller
+from app.telemetry.sample import Sample
 from backends.protocol import Cells, Ready, Stats
 
 
@@ -200,4 +201,4 @@ class News:
 
     event: str
     key: tuple[str, Any]
-    value: Engine | JobShape | list[LiveRequest]
+    value: Engine | JobShape | Sample | list[LiveRequest]

@@ -1,0 +1,1 @@
+"""The page Performance: the last ten minutes, drawn."""

@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.accounts import Accounts, Booking
-from app.server.core.calls import note
+from app.server.core.calls import CALL, note
 from app.server.core.client import CLIENT
 from app.server.core.counters import Counters
 from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
@@ -46,6 +46,7 @@ class Switchboard:
         Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
         booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
+        call = CALL.get()
         exchange = Exchange(
             self._directory,
             model,
@@ -56,6 +57,7 @@ class Switchboard:
             booking.turn,
             self.counters,
             name_of,
+            call.client if call else "a program",
         )
         self._exchanges[exchange] = booking
         note(exchange)
@@ -103,6 +105,11 @@ class Switchboard:
     async def load(self, model: str | None) -> str:
         """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""
         return (await in_thread(partial(self._directory.engine, model))).name
+
+    async def keep(self, model: str, seconds: float | None) -> None:
+        """How long it stays loaded after a request; None: as for all. A model that is not there is none's to keep."""
+        if seconds is not None:
+            await in_thread(partial(self._directory.keep, model, seconds))
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""

@@ -329,12 +329,12 @@ class EngineHandle:
 
     def _live(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
+        if self.gate:
+            self.gate.enter(self, self._is_closing)
         options, notes = self.options, tuple[str, ...]()
         if self._preflight:
             options, notes = self._preflight(self.model, self.options, self._is_closing)
         load = Load(self.model, self.name, options, notes, self.log_path)
-        if self.gate:
-            self.gate.enter(self, self._is_closing)
         while self._snapshot.state is EngineState.LOADING:
             process = self._start_process()
             try:

@@ -71,9 +71,7 @@ def test_a_request_waits_until_a_busy_model_is_done_and_ends_nobodys_answer(shel
 def test_a_request_that_has_waited_long_enough_is_told_to_come_back(shelf: Shelf, gate: Path) -> None:
     with busy(shelf, gate):
         shelf.residency._roster.pace = replace(QUICK, wait=0.2)
-        import time; t=time.time()
         refused = shelf.chat("stage/quick", "Hello")
-        print("REF", time.time()-t)
         assert refused.status_code == 503, refused.text
         assert refused.headers["Retry-After"]
         assert "There is no room for “stage/quick”. Waits for memory until “stage/held” is done" in refused.text
@@ -172,14 +170,13 @@ def test_ten_models_with_room_for_three_answer_eight_clients(tmp_path: Path) -> 
         done, counts = threading.Event(), [0]
 
         def watch() -> None:
-            while not done.wait(0.02):
+            while not done.wait(0.05):
                 counts.append(num_engines())
 
         def ask(seed: int) -> None:
             pick = random.Random(seed)
-            for number in range(2):
-                question = f"Question {number} of {seed}"
-                assert said(shelf.chat(pick.choice(entries).id, question)) == answer_to(question).decode()
+            question = f"Question of {seed}"
+            assert said(shelf.chat(pick.choice(entries).id, question)) == answer_to(question).decode()
 
         watching = threading.Thread(target=watch)
         watching.start()

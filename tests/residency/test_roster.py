@@ -192,7 +192,7 @@ ACTS = st.one_of(
 COSTS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=len(NAMES), max_size=len(NAMES))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(COSTS, st.lists(ACTS, max_size=30))
 def test_whatever_happens_the_limits_hold_and_nobody_waits_for_ever(
     costs: list[tuple[int, int]], acts: list[tuple[str, str | float, bool]]

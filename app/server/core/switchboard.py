@@ -16,6 +16,7 @@ from app.server.core.exchange import Exchange
 from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread
+from app.server.scope import Scope
 from backends.embedding import Question
 
 
@@ -107,8 +108,8 @@ class Switchboard:
         return (await in_thread(partial(self._directory.engine, model))).name
 
     async def keep(self, model: str, seconds: float | None) -> None:
-        """How long it stays loaded after a request; None: as for all. A model that is not there is none's to keep."""
-        if seconds is not None:
+        """How long it stays loaded after a request; None: as for all. Who may not manage models is not heard."""
+        if seconds is not None and CLIENT.get().scope is Scope.MANAGE:
             await in_thread(partial(self._directory.keep, model, seconds))
 
     def loading(self) -> float | None:

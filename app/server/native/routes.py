@@ -62,7 +62,7 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
     async def unload(body: ModelRequest) -> Engine:
         return await in_thread(partial(control.unload, body.model))
 
-    @router.post("/models/pin")
+    @router.post("/models/pin", dependencies=MANAGING)
     async def pin(body: PinRequest) -> Engine:
         """A pinned model is not unloaded to make room for another, nor because nobody uses it."""
         return await in_thread(partial(control.pin, body.model, body.is_pinned))

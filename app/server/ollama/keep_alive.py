@@ -23,10 +23,12 @@ def seconds(value: Any) -> float:
 
 
 def _parsed(text: str) -> float:
-    bare, is_negative = text.lstrip("+-")[:MAX_LENGTH], text.startswith("-")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(EXPECTED)
+    bare, is_negative = text.lstrip("+-"), text.startswith("-")
     if bare.isdecimal() and bare.isascii():
         total = float(bare)
-    elif bare and not PART.sub("", bare) and len(text) <= MAX_LENGTH:
+    elif bare and not PART.sub("", bare):
         total = sum(float(number) * UNITS[unit] for number, unit in PART.findall(bare))
     else:
         raise ValueError(EXPECTED)

@@ -27,29 +27,34 @@ class ServicesControl:
         names = {handle.model: handle.name for handle in handles}
         listing = self._services.library.look()
         models = [Model.of(entry, names.get(entry.path)) for entry in listing.entries]
-        return Models(models, [Engine.of(handle.snapshot) for handle in handles], list(listing.notices))
+        engines = [Engine.of(each) for each in self._services.residency.loaded()]
+        limits, kept = self._services.residency.room()
+        return Models(models, engines, list(listing.notices), dict(kept), dict(limits))
 
     def load(self, model: str, options: Mapping[str, Any]) -> Engine:
         services = self._services
         entry = services.directory.find(model)
         loaded = self._loaded(entry.path)
         if loaded and not options and loaded.snapshot.state in (EngineState.LOADING, EngineState.READY):
-            return Engine.of(loaded.snapshot)
+            return self._engine(loaded.snapshot)
         changes = dict(options)
         if draft := changes.get("draft_model"):
             changes["draft_model"] = services.directory.find(draft).path
-        if loaded is None:
-            services.directory.check_memory(entry)
         wanted = replace(services.options_for(entry), **changes)
-        return Engine.of(services.load_model(entry, loaded.name if loaded else None, wanted).snapshot)
+        if loaded is None:
+            services.check_memory(entry, wanted)
+        name = loaded.name if loaded else None
+        return self._engine(services.load_model(entry, name, wanted).snapshot)
 
     def unload(self, model: str) -> Engine:
-        services = self._services
-        named = [handle for handle in services.supervisor.engines() if handle.name == model]
-        handle = named[0] if named else self._loaded(services.directory.find(model).path)
-        handle = handle or services.supervisor.get(model)  # which says what is loaded
-        services.unload_model(handle.name)
-        return Engine.of(handle.snapshot)
+        handle = self._named(model)
+        self._services.unload_model(handle.name)
+        return self._engine(handle.snapshot)
+
+    def pin(self, model: str, is_pinned: bool) -> Engine:
+        handle = self._named(model)
+        self._services.residency.pin(handle.name, is_pinned)
+        return self._engine(handle.snapshot)
 
     def jobs(self) -> list[JobShape]:
         return [self._told(job) for job in self._services.jobs.jobs()]
@@ -75,7 +80,7 @@ class ServicesControl:
 
     def subscribe(self, listener: Callable[[News], None]) -> Callable[[], None]:
         def hear_engine(snapshot: EngineSnapshot) -> None:
-            listener(News("engine", ("engine", snapshot.name), Engine.of(snapshot)))
+            listener(News("engine", ("engine", snapshot.name), self._engine(snapshot)))
 
         def hear_job(job: "Job") -> None:
             listener(News("job", ("job", job.id), self._told(job)))
@@ -101,6 +106,16 @@ class ServicesControl:
         result = self._services.jobs.handle(job.id).result
         made = getattr(result, "entry", result)  # of an install, or of one of our own models
         return JobShape.of(job, made.id if isinstance(made, ModelEntry) else None)
+
+    def _engine(self, snapshot: EngineSnapshot) -> Engine:
+        return Engine.of(self._services.residency.view(snapshot))
+
+    def _named(self, model: str) -> "EngineHandle":
+        """By the engine's name or the model's id. Raises UnknownModelError."""
+        services = self._services
+        named = next((handle for handle in services.supervisor.engines() if handle.name == model), None)
+        named = named or self._loaded(services.directory.find(model).path)
+        return named or services.supervisor.get(model)  # which says what is loaded
 
     def _loaded(self, path: Path) -> "EngineHandle | None":
         return next((handle for handle in self._services.supervisor.engines() if handle.model == path), None)

@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from app.errors import EngineError, ModelFileError, UnknownModelError
+from app.errors import ModelFileError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.inference.supervisor import Supervisor
 from app.library.entry import ModelEntry
@@ -22,16 +21,16 @@ from app.library.library import Library
 from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
+from app.residency.residency import Loaded, Residency
+from app.residency.room import GPU
 from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.keeping import ModelKeeper
-from app.server.core.limits import MAX_QUOTED
 from backends.bounds import as_name
 from backends.protocol import Ready
 
 REVIVE_SECONDS = 10.0  # between two tries to load what is down: each takes the machine's time
 LIST_SECONDS = 5.0  # for a list of names; on a slow disk the rest is read for the next one
 MAX_FOLDERS = 8  # of a file's place that its name may tell
-MEMORY_LEFT = 0.9  # of the free RAM that a model loaded on a program's request may take
 
 
 class Directory:
@@ -42,15 +41,20 @@ class Directory:
         library: Library,
         supervisor: Supervisor,
         load: Callable[[ModelEntry, str], EngineHandle],
+        check_memory: Callable[[ModelEntry], None] = lambda _: None,
         answers_any_name: Callable[[], bool] = lambda: False,
         keeper: ModelKeeper | None = None,
+        residency: Residency | None = None,
     ):
-        """answers_any_name: whether a loaded model answers to a name that no model has."""
+        """check_memory: raises EngineError where a model cannot have the memory that it needs. answers_any_name:
+        whether a loaded model answers to a name that no model has."""
         self.keeper = keeper
         self._library = library
         self._supervisor = supervisor
         self._load = load
+        self._check_memory = check_memory
         self._answers_any_name = answers_any_name
+        self._residency = residency
         self._outside: dict[Path, ModelEntry] = {}  # files that are no model of the library, and were loaded
         self._tried: dict[Path, float] = {}  # when a request has last had this file loaded
         self._lock = threading.Lock()  # two requests for a model that is not loaded must load it once
@@ -62,7 +66,11 @@ class Directory:
     def facts(self) -> dict[str, ModelFacts]:
         entries = self._runnable()
         by_path = self._outside | {entry.path: entry for entry in entries}
-        facts = {each.name: _facts(each.name, by_path.get(each.model), each) for each in self._supervisor.engines()}
+        loaded = {each.snapshot.name: each for each in self._residency.loaded()} if self._residency else {}
+        facts = {
+            each.name: _with_residency(_facts(each.name, by_path.get(each.model), each), loaded.get(each.name))
+            for each in self._supervisor.engines()
+        }
         return facts | {entry.id: _facts(entry.id, entry) for entry in entries if entry.id not in facts}
 
     def header(self, name: str) -> dict[str, Any]:
@@ -94,6 +102,10 @@ class Directory:
         loaded = self._loaded() if self._answers_any_name() else []
         return loaded[0].name if loaded else None
 
+    def keep(self, name: str, seconds: float) -> None:
+        if self._residency and (answering := self.answering(name)):
+            self._residency.keep(answering, seconds)
+
     def loading(self) -> float | None:
         return self._supervisor.loading()
 
@@ -106,10 +118,6 @@ class Directory:
         if entry is None:
             raise UnknownModelError(unknown_name(name, self.names(), [handle.name for handle in self._loaded()]))
         return entry if entry.is_read else self._read(entry)
-
-    def check_memory(self, entry: ModelEntry) -> None:
-        """Raises EngineError where the model would not fit beside what is there."""
-        _check_memory(entry.id, entry.bytes)
 
     def free_name(self, entry: ModelEntry, others: Iterable[ModelEntry] = ()) -> str:
         """For an engine of this model: its id, unless that means another model. A file from outside the library is
@@ -156,13 +164,13 @@ class Directory:
         entry = next((known for known in self._runnable() if known.path == handle.model), None)
         if entry and handle.snapshot.ready is None:  # it never ran with its options; the settings may be others now
             return self._load_entry(entry)
-        with suppress(OSError):  # what is missing, the load will say
-            _check_memory(handle.name, entry.bytes if entry else handle.model.stat().st_size)
+        if entry:
+            self._check_memory(entry)
         self._tried[handle.model] = time.monotonic()
         return self._supervisor.revive(handle)
 
     def _load_entry(self, entry: ModelEntry) -> EngineHandle:
-        _check_memory(entry.id, entry.bytes)
+        self._check_memory(entry)
         self._tried[entry.path] = time.monotonic()
         return self._load(entry, self.free_name(entry))
 
@@ -229,7 +237,15 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
         is_embedder=not ready.generates if ready else entry.is_embedder if entry and entry.is_read else None,
         modified=_modified(entry.path if entry else handle.model if handle else None),
         capabilities=_capabilities(entry, ready),
+        state=handle.snapshot.state.value if handle else "unloaded",
     )
+
+
+def _with_residency(facts: ModelFacts, loaded: Loaded | None) -> ModelFacts:
+    if loaded is None or not facts.is_loaded:
+        return facts
+    memory = sum(loaded.taken.values()) or None
+    return replace(facts, memory=memory, memory_gpu=loaded.taken.get(GPU, 0), leaves=loaded.leaves)
 
 
 def _modified(path: Path | None) -> datetime | None:
@@ -253,13 +269,3 @@ def _capabilities(entry: ModelEntry | None, ready: Ready | None) -> frozenset[Ca
 
 def _is_down(handle: EngineHandle) -> bool:
     return handle.snapshot.state in (EngineState.FAILED, EngineState.CLOSED)
-
-
-def _check_memory(name: str, num_bytes: int) -> None:
-    """A request from outside must not push the machine into swapping."""
-    free = psutil.virtual_memory().available
-    if num_bytes > MEMORY_LEFT * free:
-        raise EngineError(
-            f"“{as_name(name, MAX_QUOTED)}” needs {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are "
-            "free. Unload another model first."
-        )

@@ -13,6 +13,7 @@ SlipstreamError
 ├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
 │   ├── UnloadableError    no engine can load the model's file
+│   ├── NoRoomError        there is no memory for the model beside others that are in use
 │   └── StoppedError       a person has ended the answer of a program
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
@@ -90,6 +91,10 @@ class EngineError(SlipstreamError):
 
 class UnloadableError(EngineError):
     """No engine can load the model's file: another try is of no use before the file is another one."""
+
+
+class NoRoomError(EngineError):
+    """Another try later may find room."""
 
 
 class StoppedError(EngineError):

@@ -33,7 +33,10 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
+from app.residency.machine import EstimatedCosts, MachineMemory, SeenDevices
+from app.residency.residency import Residency
 from app.server.address import from_here
+from app.server.core.limits import MAX_QUOTED
 from app.server.keys import Keys
 from app.server.request_log import RequestLog
 from app.server.server import Server
@@ -41,6 +44,7 @@ from app.server.tls import certificate_from
 from app.settings import Settings
 from app.settings_file import SettingsFile
 from app.whole_file import PATIENCE
+from backends.bounds import as_name
 from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
@@ -60,6 +64,8 @@ CLOSE_SECONDS = 4.0
 
 class Services:
     """Everything that window, port and commands share. `notices` are sentences for banners at the start."""
+
+    backend = "llama"  # which engines run: backends/registry.py
 
     def __init__(self, paths: Paths, standby: Standby | None = None):
         """standby: processes for the first engines."""
@@ -86,12 +92,22 @@ class Services:
             self.builds.on_switch(standby.renew)
         self._note(self.builds.start())
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
+        devices = SeenDevices()
+        self.supervisor.subscribe(devices.hear)
+        self.residency = Residency(
+            self.supervisor,
+            EstimatedCosts(devices),
+            MachineMemory(lambda: self.settings.model_memory, devices),
+            lambda: self.settings.idle_seconds,
+        )
         self.directory = Directory(
             self.library,
             self.supervisor,
-            self.load_model,
+            self._load_for_program,
+            self.check_memory,
             lambda: self.settings.answer_any_name,
             Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
+            self.residency,
         )
         self.keys = Keys(paths.keys_file)
         log = RequestLog(paths.logs)
@@ -160,19 +176,47 @@ class Services:
         return history
 
     def load_model(
-        self, entry: ModelEntry, name: str | None = None, options: EngineOptions | None = None
+        self,
+        entry: ModelEntry,
+        name: str | None = None,
+        options: EngineOptions | None = None,
+        *,
+        is_person: bool = True,
+        is_pinned: bool = False,
     ) -> EngineHandle:
-        """Start its engine, under this name or its own, and return at once. options: others than those of the settings.
+        """Load it as soon as there is room, under this name or its own, and return at once. options: others than those
+        of the settings. is_person: who waits for it. is_pinned: it leaves for no other.
 
-        Raises ModelFileError for a checkpoint.
+        Raises ModelFileError for a checkpoint, and NoRoomError for a program.
         """
         if entry.is_checkpoint and entry.is_loadable:
             raise ModelFileError(f"{entry.name} is a checkpoint of safetensors. Convert it first, then it can run.")
         if not entry.is_offered:
             raise ModelFileError(entry.problem or f"{entry.name} cannot be loaded.")
-        return self.supervisor.load(
-            name or self.directory.free_name(entry), entry.path, options or self.options_for(entry)
+        return self.residency.load(
+            name or self.directory.free_name(entry),
+            entry.path,
+            options or self.options_for(entry),
+            self.backend,
+            is_person=is_person,
+            is_pinned=is_pinned,
         )
+
+    def take_up(self, entry: ModelEntry) -> EngineHandle:
+        """The engine that has it loaded as the settings are, whoever asked for it; else it is loaded. As load_model."""
+        options = self.options_for(entry)
+        for handle in self.supervisor.living():
+            if (handle.model, handle.options) == (entry.path, options):
+                self.residency.favour(handle)
+                return handle
+        return self.load_model(entry)
+
+    def _load_for_program(self, entry: ModelEntry, name: str) -> EngineHandle:
+        return self.load_model(entry, name, is_person=False)
+
+    def check_memory(self, entry: ModelEntry, options: EngineOptions | None = None) -> None:
+        """Raises NoRoomError where a program would wait for it in vain."""
+        self.residency.check(as_name(entry.id, MAX_QUOTED), entry.path, options or self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         options = replace(
@@ -184,7 +228,7 @@ class Services:
         return options
 
     def unload_model(self, name: str) -> None:
-        self.supervisor.unload(name)
+        self.residency.unload(name)
 
     def start_server(self, host: str | None = None, port: int | None = None, api_key: str | None = None) -> str:
         """The address, also when it listens already. Raises PortInUseError or UsageError."""

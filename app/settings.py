@@ -11,6 +11,7 @@ from backends.protocol import DraftMode, EngineOptions, KVType
 
 THEMES = ("system", "light", "dark")
 MAX_BYTES = 1 << 50
+MAX_MINUTES = 60 * 24 * 365
 FOREIGN = ("lm-studio", "ollama", "jan", "hf-cache")  # the names of app.library.origin
 MAX_FOLDERS = 100
 MAX_KEY, MAX_NAME, MAX_PATH = 512, 1024, 4096  # characters
@@ -43,10 +44,16 @@ class Settings:
     engine_build: str | None = None  # of `slipstream builds`; none: the newest that does well here
     prompt_cache_ram: int = 512 << 20  # bytes; 0: off
     prompt_cache_disk: int = 4 << 30
+    model_memory: int | None = None  # bytes of RAM that all loaded models together may take; None: what is free
+    unload_minutes: int = 60  # without a request, after which a model that is not pinned is unloaded; 0: never
     temperature: float = 0.7
     system_prompt: str = ""
     folders: tuple[str, ...] = ()  # of models, which are listed as they lie
     libraries: tuple[str, ...] = FOREIGN  # of other applications, which are listed as well
+
+    @property
+    def idle_seconds(self) -> float | None:
+        return 60.0 * self.unload_minutes or None
 
     def engine_options(self) -> EngineOptions:
         return EngineOptions(
@@ -189,6 +196,8 @@ _PARSERS: dict[str, Parser] = {
     "engine_build": _text(MAX_NAME),
     "prompt_cache_ram": _integer(0, MAX_BYTES),
     "prompt_cache_disk": _integer(0, MAX_BYTES),
+    "model_memory": _integer(1 << 20, MAX_BYTES),
+    "unload_minutes": _integer(0, MAX_MINUTES),
     "temperature": _number(0, 2),
     "system_prompt": _text(MAX_PROMPT),
     "folders": _folders,

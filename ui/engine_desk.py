@@ -9,13 +9,17 @@ from PySide6.QtCore import QObject, Signal
 
 from app.errors import EngineError, SlipstreamError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
-from backends.protocol import Generate
+from app.inference.users import Hold
+from backends.protocol import Failed, Generate, Output
 from ui.bridge import Answer, Bridge
 from ui.settings.settings_desk import SettingsDesk
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.services import Services
+
+
+USER = "Chat"  # what the window is called among those that use a model
 
 
 class EngineDesk(QObject):
@@ -46,6 +50,12 @@ class EngineDesk(QObject):
         return is_loading or (self.entry is not None and self.handle is None)
 
     @property
+    def is_resting(self) -> bool:
+        """It was unloaded, for another or because nobody asked it for long; the next question loads it again."""
+        is_closed = self.snapshot is not None and self.snapshot.state is EngineState.CLOSED
+        return self.entry is not None and is_closed
+
+    @property
     def name(self) -> str | None:
         return self.entry.name if self.entry else None
 
@@ -56,7 +66,7 @@ class EngineDesk(QObject):
         return ready is not None and ready.is_base
 
     def load(self, entry: "ModelEntry") -> None:
-        """Load this model, and unload the one before."""
+        """Load this model; the one before is unloaded unless it is pinned, or a program uses it."""
         is_other = self.entry is not None and self.entry.id != entry.id
         previous = self.handle.name if self.handle and is_other else None
         self.entry, self.handle, self.snapshot = entry, None, None
@@ -88,9 +98,22 @@ class EngineDesk(QObject):
         """Raises EngineError unless the engine is ready and takes requests, RequestError for one that cannot fit."""
         if self.handle is None:
             raise EngineError("No model is loaded. Choose one first.")
+        hold = self.handle.hold(USER)
+        if hold is None:
+            raise EngineError(f"“{self.name}” makes room for another model. Try again in a moment.")
         answer = Answer()
-        answer.uid = self.handle.submit(request, partial(self._bridge.tell_output, answer))
+        try:
+            answer.uid = self.handle.submit(request, partial(self._hear, answer, hold))
+        except BaseException:
+            hold.end()
+            raise
         return answer
+
+    def _hear(self, answer: Answer, hold: Hold, event: Output | Failed) -> None:
+        """On the engine's thread."""
+        if isinstance(event, Failed) or (isinstance(event, Output) and event.finish):
+            hold.end()
+        self._bridge.tell_output(answer, event)
 
     def abort(self, answer: Answer) -> None:
         if self.handle and answer.uid is not None:
@@ -101,15 +124,15 @@ class EngineDesk(QObject):
             if number != self._num_switches:  # the person has chosen again meanwhile
                 return None
             if previous:
-                self._services.unload_model(previous)
-            return self._services.load_model(entry)
+                self._services.residency.release(previous)
+            return self._services.take_up(entry)
 
     def _loaded(self, number: int, handle: EngineHandle | None) -> None:
         if handle is None:
             return
         if number != self._num_switches or self.entry is None:
             if self.entry is None or self.entry.path != handle.model:  # else a newer load has replaced this one
-                self._bridge.call(partial(self._services.unload_model, handle.name), lambda _: None)
+                self._bridge.call(partial(self._services.residency.release, handle.name), lambda _: None)
             return
         self.handle = handle
         self._remember(self.entry.id)

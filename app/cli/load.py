@@ -18,6 +18,7 @@ UNKNOWN = "model_not_found"  # the word of the native API for a name that no mod
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="M", help="a model's id")
+    parser.add_argument("--pin", action="store_true", help="keep it loaded until “slipstream unload”")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -33,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         if refused.code == UNKNOWN and (hint := _on_a_file(Path(arguments.model).expanduser())):
             raise ModelFileError(hint) from None
         raise
+    if arguments.pin:
+        begun = app.post("models/pin", model=begun["name"], is_pinned=True)
     engine = _loaded(app, begun, asked)
     show(arguments, engine, lambda: f"{engine['name']} is loaded on {engine['device']}.")
     return 0
@@ -56,7 +59,7 @@ def _loaded(app: "RunningApp", engine: dict[str, Any], asked: threading.Event) -
     line, name = ProgressLine(), engine["name"]
     try:
         while engine["state"] == "loading":
-            line.tell("Loading", engine["fraction"], "")
+            line.tell("Loading", engine["fraction"], engine["waits"])
             if asked.wait(LOOK_SECONDS):
                 raise Cancelled("Stopped. Slipstream goes on loading it; “slipstream unload” ends that.")
             engines = {each["name"]: each for each in app.get("models")["engines"]}

@@ -1,4 +1,4 @@
-"""`slipstream ps`: what is loaded in the Slipstream that runs."""
+"""`slipstream ps`: what is loaded in the Slipstream that runs, whoever has loaded it."""
 
 import argparse
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from app.cli.terminal import show
 from backends.bounds import printable
 
-COLUMNS = ("MODEL", "STATE", "RUNS ON", "CONTEXT", "MEMORY", "ANSWERS")
+COLUMNS = ("MODEL", "STATE", "RUNS ON", "CONTEXT", "MEMORY", "SPEED", "ANSWERS", "USED BY", "UNLOADS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from app.cli.running_app import wanted_app
 
-    engines = wanted_app().get("models")["engines"]
-    show(arguments, {"engines": engines}, lambda: _table(engines))
+    told = wanted_app().get("models")
+    room = {name: told[name] for name in ("memory", "memory_limit")}
+    show(arguments, {"engines": told["engines"], **room}, lambda: f"{_table(told['engines'])}\n{_room(**room)}")
     return 0
+
+
+def _room(memory: dict[str, int], memory_limit: dict[str, int]) -> str:
+    parts = [f"{_size(memory.get(device, 0))} of {_size(limit)} {device}" for device, limit in memory_limit.items()]
+    return f"Kept for loaded models: {', '.join(parts)}."
 
 
 def _table(engines: list[dict[str, Any]]) -> str:
@@ -30,15 +36,43 @@ def _table(engines: list[dict[str, Any]]) -> str:
 
 
 def _row(engine: dict[str, Any]) -> tuple[str, ...]:
-    is_loading = engine["state"] == "loading"
     return (
         printable(engine["name"]),
-        f"loading, {engine['fraction']:.0%}" if is_loading else engine["state"],
+        _state(engine),
         printable(engine["device"] or "n/a"),
         f"{engine['context']:,}" if engine["context"] else "n/a",
-        f"{engine['rss_bytes'] / 1e9:.1f} GB" if engine["rss_bytes"] else "n/a",
+        _memory(engine),
+        f"{engine['tokens_per_second']:.1f} tok/s" if engine["tokens_per_second"] is not None else "–",
         _answers(engine),
+        printable(", ".join(engine["users"])) or "–",
+        _unloads(engine),
     )
+
+
+def _state(engine: dict[str, Any]) -> str:
+    if engine["state"] != "loading":
+        return str(engine["state"])
+    return printable(engine["waits"]) or f"loading, {engine['fraction']:.0%}"
+
+
+def _memory(engine: dict[str, Any]) -> str:
+    """What it holds of what it may have, on each device."""
+    limits, held = engine["memory_limit"], engine["memory"]
+    parts = [
+        f"{_size(held[device]) if device in held else 'n/a'} of {_size(limit)} {device}"
+        for device, limit in limits.items()
+    ]
+    return ", ".join(parts) or (_size(engine["rss_bytes"]) if engine["rss_bytes"] else "n/a")
+
+
+def _unloads(engine: dict[str, Any]) -> str:
+    if engine["is_pinned"]:
+        return "pinned"
+    return "–" if engine["unloads_in"] is None else f"in {engine['unloads_in'] / 60:.0f} min"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.0f} MB"
 
 
 def _answers(engine: dict[str, Any]) -> str:

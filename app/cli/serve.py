@@ -143,7 +143,7 @@ def _load(services: "Services", arguments: argparse.Namespace) -> "list[EngineHa
     entries = {entry.path: entry for entry in (find_model(name, services) for name in arguments.model or [])}
     names = {path: services.directory.free_name(entry, entries.values()) for path, entry in entries.items()}
     return [
-        services.supervisor.load(names[path], path, engine_options(arguments, services.options_for(entry)))
+        services.load_model(entry, names[path], engine_options(arguments, services.options_for(entry)), is_pinned=True)
         for path, entry in entries.items()
     ]
 

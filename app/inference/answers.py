@@ -27,6 +27,9 @@ class Answers:
     def __contains__(self, uid: int) -> bool:
         return uid in self._sinks
 
+    def __len__(self) -> int:
+        return len(self._sinks)
+
     def open(self, uid: int, sink: Sink) -> None:
         with self._lock:
             self._sinks[uid] = sink

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from app.errors import EngineError, ModelFileError, SlipstreamError
+from app.errors import EngineError, ModelFileError, NoRoomError, SlipstreamError
 from app.inference.alarm import Alarm
 from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_calls, check_length
@@ -22,7 +22,9 @@ from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.outbox import Outbox
 from app.inference.snapshot import EngineSnapshot, EngineState
+from app.inference.speed import Speed
 from app.inference.standby import Standby
+from app.inference.users import Hold, Users
 from app.inference.watchdog import Vitals
 from app.library.gguf import UnreadableFileError
 from backends.embedding import Embedded, EmbeddingEvent, EmbeddingRequest, Question, Ranked
@@ -44,7 +46,7 @@ from backends.protocol import (
     Stats,
 )
 
-__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Preflight"]
+__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Gate", "Preflight"]
 
 
 class Preflight(Protocol):
@@ -55,10 +57,25 @@ class Preflight(Protocol):
     ) -> tuple[EngineOptions, tuple[str, ...]]: ...
 
 
+class Gate(Protocol):
+    """Keeps an engine's process from starting before there is room for it. Called on the engine's own thread."""
+
+    def enter(self, handle: "EngineHandle", cancelled: threading.Event) -> None:
+        """Returns when it may start. Raises NoRoomError, with which it is as if it had not come; EngineError, the end
+        of this load; or Cancelled."""
+
+    def ready(self, handle: "EngineHandle") -> None:
+        """It is loaded."""
+
+    def leave(self, handle: "EngineHandle") -> None:
+        """Its process is gone, for good. Also of one that has not entered."""
+
+
 MAX_FILE_NAME = 120
 MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
 RESTART_WINDOW = 60.0
 CLOSE_SECONDS = 3.0  # it writes its prompt cache to disk first
+RETIRE_SECONDS = 10.0  # the same, of one that leaves by itself: nobody waits for the end of the application
 ABORT_SECONDS = 0.3  # a healthy engine needs a few milliseconds, and says what the answer has cost
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)  # of the system's, which mostly pass
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each other try to start anew in a shortage
@@ -86,6 +103,7 @@ class EngineHandle:
         notify: Callable[[EngineSnapshot], None],
         alarm: Alarm,
         standby: Standby | None = None,
+        gate: Gate | None = None,
     ):
         self.name = name
         self.model = model
@@ -93,6 +111,7 @@ class EngineHandle:
         self.backend = backend
         self.log_path = logs / f"engine-{_file_name(name)}.log"
         self.vitals: Vitals | None = None  # for the watchdog, which may always look
+        self.gate = gate
         self._preflight = preflight
         self._notify = notify
         self._alarm = alarm
@@ -101,6 +120,8 @@ class EngineHandle:
         self._changed = threading.Condition(threading.RLock())
         self._snapshot = EngineSnapshot(name, model, EngineState.LOADING, 0.0, None, None, None, None)
         self._answers = Answers()
+        self._users = Users()
+        self._speed = Speed()
         self._process: EngineProcess | None = None
         self._outbox: Outbox | None = None
         self._ended_for: str | None = None  # the cause, if we have ended the process ourselves
@@ -117,8 +138,64 @@ class EngineHandle:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    @property
+    def is_there(self) -> bool:
+        """It works, or its process has not ended yet."""
+        return self._thread.is_alive()
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody holds it, or waits for an answer."""
+        return bool(self._users) or len(self._answers) > 0
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The names of those that hold it."""
+        with self._changed:
+            return self._users.names
+
+    @property
+    def used(self) -> float:
+        """When somebody has last asked it for something, or let go of it: seconds of time.monotonic()."""
+        return self._users.used
+
     def start(self) -> None:
         self._thread.start()
+
+    def hold(self, user: str) -> Hold | None:
+        """For as long as this lasts it makes room for no other. None: it is doing so, or has done."""
+        with self._changed:
+            if self._users.is_drained or self._snapshot.state is EngineState.CLOSED:
+                return None
+            self._users.add(user)
+        return Hold(partial(self._let_user_go, user))
+
+    def _let_user_go(self, user: str) -> None:
+        with self._changed:
+            self._users.remove(user)
+
+    def drain(self, is_drained: bool) -> None:
+        """Whether it takes no more holds, so that it is free at some time."""
+        with self._changed:
+            self._users.is_drained = is_drained
+            self._changed.notify_all()
+
+    def wait_for_place(self, seconds: float) -> None:
+        """For one that gave no hold: until it might, or another in its place."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._users.is_drained and self._snapshot.state is not EngineState.CLOSED, seconds
+            )
+
+    def retire(self) -> bool:
+        """Unload it if nobody uses it; whether it does so. Does not wait for the process, which ends by itself."""
+        with self._changed:
+            if self.is_busy or self._snapshot.state is not EngineState.READY:
+                return False
+            self._shut()
+        self._is_closing.set()
+        self._alarm.after(RETIRE_SECONDS, self._end_if_there)
+        return True
 
     def wait_ready(self, timeout: float | None = None) -> Ready:
         """Raises EngineError when the load fails, the engine is closed, or the time is over."""
@@ -202,12 +279,20 @@ class EngineHandle:
         with self._changed:
             if self._snapshot.state is EngineState.CLOSED:
                 return
-            self._set(state=EngineState.CLOSED, silent_seconds=None)
-            self.vitals = None
-            if self._outbox:
-                self._outbox.close()
+            self._shut()
         self._is_closing.set()
         self._answers.end(called_off)
+
+    def _shut(self) -> None:
+        """The lock is held."""
+        self._set(state=EngineState.CLOSED, silent_seconds=None)
+        self.vitals = None
+        if self._outbox:
+            self._outbox.close()
+
+    def _end_if_there(self) -> None:
+        if self._thread.is_alive():
+            self.restart("it did not end by itself")  # closed, so it does not come back
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Returns when the process is gone; one that is stopped, or takes longer than `seconds`, is killed."""
@@ -229,6 +314,8 @@ class EngineHandle:
     def _run(self) -> None:
         try:
             self._live()
+        except NoRoomError as error:
+            self._turn_back(str(error))
         except Exception as error:  # the edge: nobody may wait for a load that will never end
             if not isinstance(error, (SlipstreamError, OSError)):  # those say all that there is to say
                 _log.exception("the thread of the engine “%s” failed", self.name)
@@ -237,9 +324,13 @@ class EngineHandle:
         finally:
             if self._process:
                 self._let_go(self._process)
+            if self.gate:
+                self.gate.leave(self)
 
     def _live(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
+        if self.gate:
+            self.gate.enter(self, self._is_closing)
         options, notes = self.options, tuple[str, ...]()
         if self._preflight:
             options, notes = self._preflight(self.model, self.options, self._is_closing)
@@ -311,14 +402,22 @@ class EngineHandle:
                 )
             case Failed() | Progress() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
-            case Stats() if event != self._snapshot.stats:  # one that rests says the same every second
-                self._update(stats=event)
+            case Stats():
+                self._take_stats(event)
             case Loading():
                 self._update(fraction=event.fraction)
             case Ready():
                 self._update(
                     state=EngineState.READY, ready=event, crash=None, error=None, is_unloadable=False, fraction=1.0
                 )
+                if self.gate:
+                    self.gate.ready(self)
+
+    def _take_stats(self, stats: Stats) -> None:
+        """One that rests says the same every second, and nobody is told of it."""
+        speed, known = self._speed.next(stats), self._snapshot
+        if (stats, speed) != (known.stats, known.speed):
+            self._update(stats=stats, speed=speed)
 
     def _lose(self, uid: int) -> None:
         sentence = "The request could not be handed to the engine. Try again."
@@ -342,7 +441,7 @@ class EngineHandle:
         """The lock is held."""
         self._deaths.append(time.monotonic())
         state, self._is_wanted_back = self._next_state(), False
-        self._set(crash=crash, stats=None, error=str(crash), fraction=0.0, state=state, silent_seconds=None)
+        self._set(crash=crash, stats=None, speed=None, error=str(crash), fraction=0.0, state=state, silent_seconds=None)
 
     def _next_state(self) -> EngineState:
         is_first_load = self._snapshot.ready is None  # it has never worked: do not try in a loop
@@ -350,8 +449,25 @@ class EngineHandle:
         gives_up = (is_first_load and not self._is_wanted_back) or len(recent) == MAX_RESTARTS
         return EngineState.FAILED if gives_up else EngineState.LOADING
 
+    def note_wait(self, why: str) -> None:
+        """Why its load cannot begin yet, a sentence; empty when it can. Listeners hear of each change."""
+        if why != self._snapshot.waits:
+            self._update(waits=why)
+
+    def _turn_back(self, sentence: str) -> None:
+        """There is no room for it: it is as if it had not come."""
+        with self._changed:
+            if self._snapshot.state is EngineState.CLOSED:
+                return
+            self._shut()
+            self._set(error=sentence or None, waits="")
+            snapshot = self._snapshot
+        self._notify(snapshot)
+
     def _give_up(self, sentence: str, *, is_unloadable: bool = False) -> None:
-        self._update(state=EngineState.FAILED, error=sentence, is_unloadable=is_unloadable, silent_seconds=None)
+        self._update(
+            state=EngineState.FAILED, error=sentence, is_unloadable=is_unloadable, silent_seconds=None, waits=""
+        )
         self._answers.end(partial(died, sentence=sentence))
 
     def _update(self, **changes: object) -> None:

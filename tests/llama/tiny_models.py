@@ -35,6 +35,16 @@ class _Random:
         return (middle + 0.2 * self._random.standard_normal(size)).astype(np.float32)
 
 
+def write_plain(path: Path, seed: int = 4) -> Path:
+    """Llama. seed: other weights, so that each says something else."""
+    random, tensors = _Random(seed), _outer(_Random(seed + 1), "output_norm")
+    for layer in range(NUM_LAYERS):
+        tensors |= _named(layer, _attention(random) | _feed_forward(random))
+    writer = _writer(path, "llama", num_kv_heads=NUM_KV_HEADS)
+    writer.add_rope_dimension_count(HEAD)
+    return _finish(writer, tensors, path)
+
+
 def write_sliding(path: Path) -> Path:
     """Gemma 2: every other layer sees a window, logits are capped."""
     random, tensors = _Random(1), _outer(_Random(0), "output_norm", is_tied=True)

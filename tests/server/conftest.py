@@ -49,6 +49,9 @@ class Directory:
     def engine(self, name: str | None) -> EngineHandle:
         return self._supervisor.get(name or self.names()[0])
 
+    def keep(self, name: str, seconds: float) -> None:
+        """They stay."""
+
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
 

@@ -11,7 +11,6 @@ import pytest
 from app import directory
 from app.errors import EngineError, ModelFileError, UnknownModelError
 from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
-from app.library.entry import ModelEntry
 from app.paths import Paths
 from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.refusal import from_slipstream
@@ -25,8 +24,7 @@ from tests.library.foreign import gguf
 class FakeServices(Services):
     """The real ones, but for the backend."""
 
-    def load_model(self, entry: ModelEntry, name: str | None = None) -> EngineHandle:
-        return self.supervisor.load(name or entry.id, entry.path, EngineOptions(), backend="fake")
+    backend = "fake"
 
 
 @pytest.fixture

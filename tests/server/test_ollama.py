@@ -1,6 +1,7 @@
 """/api/chat and its neighbours as Ollama's clients know them."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -127,3 +128,27 @@ def test_refusals_have_its_shape(port: Any, path: str, fields: dict[str, Any], s
 
 def test_what_is_chosen_at_the_load_changes_nothing_here() -> None:
     assert Options.model_validate(dict.fromkeys(Options.ignored, 1)).sampling() == Options.model_validate({}).sampling()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (300, 300.0),
+        ("5m", 300.0),
+        ("1h30m", 5400.0),
+        ("250ms", 0.25),
+        (0, 0.0),
+        ("0", 0.0),
+        (-1, math.inf),
+        ("-1m", math.inf),
+    ],
+)
+def test_how_long_a_model_stays_is_read_as_ollama_does(value: Any, seconds: float) -> None:
+    assert ChatRequest.model_validate({"model": "m", "keep_alive": value}).keep_alive == seconds
+
+
+@pytest.mark.parametrize("value", ["soon", "5 m", "m5", "1d", [], True, "9" * 50 + "x"])
+def test_what_says_no_time_is_refused(port: Any, value: Any) -> None:
+    refused = post(port, "chat", messages=HELLO, keep_alive=value)
+    assert refused.status_code == 400
+    assert "keep_alive" in refused.json()["error"]

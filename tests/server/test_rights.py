@@ -26,6 +26,7 @@ MANAGING: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("POST", "/api/slipstream/models/load", {"model": SLOW}),
     ("POST", "/api/slipstream/models/load", {"model": QUICK, "options": {"context": 512}}),
     ("POST", "/api/slipstream/models/unload", {"model": QUICK}),
+    ("POST", "/api/slipstream/models/pin", {"model": QUICK}),
     ("POST", "/api/slipstream/jobs/install", {"name": "guide"}),
     ("POST", "/api/slipstream/jobs/cancel", {"id": 1}),
     ("POST", "/api/pull", {"model": "guide"}),
@@ -81,6 +82,14 @@ def test_it_asks_reads_and_has_a_model_loaded_by_asking_for_it(callers: Callers)
     for path, body in (("/lora-adapters", [{"id": 0, "scale": 0.5}]), ("/slots/0", {}), ("/props", {})):
         answers = [each.post(path, json=body) for each in (callers.use, callers.manage)]
         assert answers[0].text == answers[1].text, "what nobody changes at this port is not for a key to allow"
+
+
+def test_how_long_a_model_stays_is_for_a_key_that_manages_to_say(callers: Callers) -> None:
+    for client, leaves in ((callers.use, True), (callers.manage, False)):
+        told = client.post("/api/generate", json={"model": QUICK, "keep_alive": -1})
+        assert told.status_code == 200
+        (loaded,) = callers.services.residency.loaded()
+        assert (loaded.leaves is not None) == leaves
 
 
 def test_a_key_that_manages_does_all_that_who_needs_none_does(callers: Callers) -> None:

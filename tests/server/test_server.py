@@ -105,6 +105,9 @@ class OneEngine:
     def engines(self) -> list[Any]:
         return []
 
+    def keep(self, name: str, seconds: float) -> None:
+        """They stay."""
+
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from app.errors import ConversionError, UnknownModelError
 from app.guide import GUIDE_NAME
-from app.inference.engine_handle import EngineHandle
 from app.jobs.job import JobContext, Lane
 from app.library.entry import ModelEntry
 from app.library.index import Index
@@ -90,6 +89,8 @@ class PretendGuide:
 
 
 class StageServices(Services):
+    backend = "fake"
+
     def __init__(self, home: Path, entries: list[ModelEntry]):
         paths = Paths.below(home)
         if not paths.settings_file.exists():
@@ -102,11 +103,8 @@ class StageServices(Services):
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
         self.small = PretendGuide(self.stage_store, entry("SmolLM2-135M-Instruct"), title="Install SmolLM2")
 
-    def load_model(
-        self, entry: ModelEntry, name: str | None = None, options: EngineOptions | None = None
-    ) -> EngineHandle:
-        options = replace(options or self.options_for(entry), draft_model=None)
-        return self.supervisor.load(name or entry.id, entry.path, options, backend="fake")
+    def options_for(self, entry: ModelEntry) -> EngineOptions:
+        return replace(super().options_for(entry), draft_model=None)
 
     @property
     def guide_path(self) -> Path:

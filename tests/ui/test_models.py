@@ -61,7 +61,7 @@ def test_the_library_is_a_sound_item_model(
         model.refresh()
     qtmodeltester.check(model)
     assert model.rowCount() == 3
-    model.mark_loaded("stage/slow")
+    model.mark_loaded(frozenset({model.entries[1].path}))
     assert [model.index(row).data(ModelRole.NOTE) for row in range(3)] == ["1.2 GB", "Loaded", "1.2 GB"]
 
 

@@ -30,7 +30,7 @@ def test_load_and_unload_from_the_models_page(window: MainWindow, services: Stag
     assert not window.models_page.details.remove.isEnabled()
     press(window.models_page, "Unload")
     qtbot.waitUntil(lambda: not services.supervisor.engines())
-    assert window.models_page.details.remove.isEnabled()
+    qtbot.waitUntil(lambda: window.models_page.details.remove.isEnabled())
 
 
 def test_what_a_load_could_not_do_is_said_and_what_it_chose_is_shown(

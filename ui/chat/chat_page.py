@@ -166,7 +166,7 @@ class ChatPage(QWidget):
             self._refresh_welcome()
 
     def _obstacle(self) -> str | None:
-        if self._desk.is_ready:
+        if self._desk.is_ready or self._desk.is_resting:
             return None
         if self._desk.is_loading:
             return f"{as_name(self._desk.name or '', MAX_SHOWN)} is loading…"
@@ -177,10 +177,11 @@ class ChatPage(QWidget):
     def _refresh_welcome(self) -> None:
         """The way to the first answer, as far as it has been gone. Built anew only when something changed."""
         name, entries, job = self._desk.name or "", self._models.offered, self._guide.job
-        if job and not self._desk.is_ready:
+        can_ask = self._desk.is_ready or self._desk.is_resting
+        if job and not can_ask:
             self._welcomed = ()
             self.welcome.show_job(job, self._guide.first)
-        elif self._desk.is_ready:
+        elif can_ask:
             entry, is_base = self._desk.entry, self._desk.is_base
             completes = is_base and self.session.completes
             questions = SUGGESTED_QUESTIONS if entry and entry.path == self._services.guide_path else ()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
 
 STEPS = 1000
+RESTING = "Unloaded to free memory; your next message loads it again"
 MENU_WIDTH, BUTTON_WIDTH = 480, 360  # pixels of a name and its quantization
 
 
@@ -74,11 +75,12 @@ class ModelPicker(QWidget):
             )
         if self._desk.entry:
             self.menu.addSeparator()
-            self.menu.addAction("Unload", self.unload_clicked.emit)
+            self.menu.addAction("Cancel loading" if self._desk.is_loading else "Unload", self.unload_clicked.emit)
 
     def _line(self, entry: "ModelEntry") -> str:
         """Name, quantization, what tells it from its like; the size in a column of its own."""
-        tail = "  ".join(filter(None, (entry.quantization, entry.place, entry.kind)))
+        loaded = "loaded" if self._models.is_loaded(entry) else ""
+        tail = "  ".join(filter(None, (entry.quantization, entry.place, entry.kind, loaded)))
         return unmarked(elided(entry.name, tail, self.menu.fontMetrics(), MENU_WIDTH)) + f"\t{size(entry.bytes)}"
 
     def _choose(self, entry: "ModelEntry") -> None:
@@ -100,12 +102,16 @@ class ModelPicker(QWidget):
     def _sentence(self) -> str:
         snapshot = self._desk.snapshot
         if self._desk.is_loading:
+            if snapshot and snapshot.waits:
+                return snapshot.waits
             again = "Starting again" if snapshot and snapshot.crash else "Loading"
             return f"{again} {snapshot.fraction:.0%}" if snapshot else f"{again}…"
         if snapshot is None:
             return ""
         if snapshot.state is EngineState.FAILED:
             return "Not loaded"
+        if snapshot.state is EngineState.CLOSED:
+            return RESTING
         ready = snapshot.ready
         return f"{ready.device}  ·  {count(ready.context)} tokens" if ready else ""
 

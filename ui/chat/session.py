@@ -133,6 +133,10 @@ class ChatSession(QObject):
         self._running.clear()
 
     def _answer(self) -> None:
+        if self._desk.is_resting:
+            self._retry_when_ready = self.conversation
+            self._desk.reload()
+            return
         try:
             answer = self._desk.submit(self._request(self.turns))
         except (EngineError, RequestError) as error:

@@ -37,7 +37,7 @@ class ModelsModel(QAbstractListModel):
         super().__init__(bridge)
         self._library = library
         self._bridge = bridge
-        self._loaded: str | None = None
+        self._loaded: frozenset[Path] = frozenset()
         self._is_looking = False
         self._looks_again = False
         self.entries: list[ModelEntry] = []
@@ -57,9 +57,14 @@ class ModelsModel(QAbstractListModel):
         work = partial(self._library.remove, entry.id, shown)
         self._bridge.call(work, lambda _: self.refresh(), self._tell)
 
-    def mark_loaded(self, model_id: str | None) -> None:
-        if model_id != self._loaded:
-            self._loaded = model_id
+    def is_loaded(self, entry: "ModelEntry") -> bool:
+        """By whomever."""
+        return entry.path in self._loaded
+
+    def mark_loaded(self, files: frozenset[Path]) -> None:
+        """files: of the models that are loaded, or on their way."""
+        if files != self._loaded:
+            self._loaded = files
             if self.entries:
                 self.dataChanged.emit(self.index(0), self.index(len(self.entries) - 1))
 
@@ -90,12 +95,12 @@ class ModelsModel(QAbstractListModel):
                 return entry.name
             case Qt.ItemDataRole.AccessibleTextRole:
                 star = ", a favourite" if entry.is_favourite else ""
-                loaded = ", loaded" if entry.id == self._loaded else ""
+                loaded = ", loaded" if self.is_loaded(entry) else ""
                 return f"{entry.full_name}, {detail(entry)}{star}{loaded}"
             case ModelRole.ENTRY:
                 return entry
             case ModelRole.NOTE:
-                note = "Loaded" if entry.id == self._loaded else size(entry.bytes)
+                note = "Loaded" if self.is_loaded(entry) else size(entry.bytes)
                 return f"★ {note}" if entry.is_favourite else note
             case ModelRole.DETAIL:
                 return detail(entry)

@@ -16,6 +16,8 @@ from ui.lab.card_view import CardView
 from ui.library.disk_view import DiskView
 from ui.library.drop_question import DropQuestion
 from ui.library.library_desk import LibraryDesk
+from ui.library.loaded_card import LoadedCard
+from ui.library.loaded_desk import LoadedDesk
 from ui.library.model_details import ModelDetails
 from ui.library.models_model import ModelsModel
 from ui.library.quality_desk import QualityDesk
@@ -27,6 +29,7 @@ from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
 
 if TYPE_CHECKING:
+    from app.inference.engine_handle import EngineHandle
     from app.library.entry import ModelEntry
     from app.services import Services
 
@@ -52,6 +55,8 @@ class ModelsPage(QWidget):
         self._shown: str | None = None  # id of the model at the right
         self._model_side, self._right = QWidget(), QStackedWidget()  # an empty shelf leaves the side empty
         self.library = LibraryDesk(services, bridge, models)
+        self.loaded_desk = LoadedDesk(services, bridge)
+        self.loaded = LoadedCard(self.loaded_desk, theme)
         self.shelf = Shelf(models, theme)
         self.filter, self.view = self.shelf.filter, self.shelf.view
         self.details = ModelDetails()
@@ -96,7 +101,7 @@ class ModelsPage(QWidget):
         self.shelf.chosen.connect(self._choose)
         self.shelf.load_wanted.connect(self._load)
         self.details.load_clicked.connect(self._load)
-        self.details.unload_clicked.connect(self._desk.unload)
+        self.details.unload_clicked.connect(self._unload)
         self.details.remove_clicked.connect(self.library.ask_removal)
         self.details.removed.connect(self._models.remove)
         self.details.verify_clicked.connect(lambda entry: self.library.verify([entry]))
@@ -122,6 +127,9 @@ class ModelsPage(QWidget):
         self._models.modelReset.connect(self._refresh_disk)
         self._right.currentChanged.connect(self._name_disk_button)
         self._desk.changed.connect(self._mark_loaded)
+        bridge.engine_changed.connect(self._mark_loaded)
+        self.loaded_desk.changed.connect(self._mark_loaded)
+        self.loaded_desk.refused.connect(self._models.refused)
         bridge.job_changed.connect(self._show_job)
 
     def _choose(self) -> None:
@@ -175,8 +183,21 @@ class ModelsPage(QWidget):
         if name:
             self.library.add_folder(Path(name))
 
+    def _unload(self) -> None:
+        """The one that is looked at, whoever has loaded it."""
+        entry, chosen = self.shelf.entry, self._desk.entry
+        if entry and chosen and entry.id == chosen.id:
+            self._desk.unload()
+        elif entry and (handle := self._handle_of(entry)):
+            self.loaded_desk.unload(handle.name)
+
+    def _handle_of(self, entry: "ModelEntry") -> "EngineHandle | None":
+        return next((each for each in self._services.supervisor.living() if each.model == entry.path), None)
+
     def _mark_loaded(self) -> None:
-        self._models.mark_loaded(self._desk.entry.id if self._desk.entry else None)
+        files = frozenset(handle.model for handle in self._services.supervisor.living())
+        self._models.mark_loaded(files)
+        self.loaded.refresh()
         self._refresh()
 
     def _refresh(self) -> None:
@@ -186,8 +207,10 @@ class ModelsPage(QWidget):
         entry = self.shelf.entry
         self._scroll.setVisible(entry is not None)
         if entry:
-            is_loaded = self._desk.entry is not None and self._desk.entry.id == entry.id
-            snapshot = self._desk.snapshot if is_loaded else None
+            is_chosen = self._desk.entry is not None and self._desk.entry.id == entry.id
+            handle = self._handle_of(entry)
+            is_loaded = handle is not None or (is_chosen and not self._desk.is_resting)
+            snapshot = self._desk.snapshot if is_chosen else handle.snapshot if handle else None
             ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
             self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
             self.quality_desk.show_entry(entry)
@@ -237,7 +260,7 @@ class ModelsPage(QWidget):
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(16)
         layout.addLayout(self._make_head())
-        for widget in (self.dropped, self.unread, self._jobs):
+        for widget in (self.dropped, self.unread, self._jobs, self.loaded):
             layout.addWidget(widget)
         layout.addWidget(self._stack, 1)
 

@@ -36,6 +36,8 @@ KV_TYPES = (
 PROMPT_MS = 500
 CACHE_RAM = (0, 256 << 20, 512 << 20, 1 << 30, 2 << 30, 4 << 30, 8 << 30, 16 << 30)
 CACHE_DISK = (0, 1 << 30, 2 << 30, 4 << 30, 8 << 30, 16 << 30, 32 << 30, 64 << 30)
+MODEL_MEMORY = tuple(gigabytes << 30 for gigabytes in (4, 8, 16, 24, 32, 48, 64, 96))
+UNLOAD_MINUTES = (0, 5, 15, 30, 60, 240)
 Row = tuple[str, str, str, Choice | Number]  # of a setting its name, title and explanation, and its control
 DRAFTS = (
     ("Automatic", DraftMode.AUTO),
@@ -70,6 +72,8 @@ class SettingsPage(QWidget):
         column.rows.addWidget(label("Engine", "section"))
         column.rows.addWidget(self._reload)
         column.rows.addWidget(_card([*self._engine_fields(), self.builds]))
+        column.rows.addWidget(label("Loaded models", "section"))
+        column.rows.addWidget(_card(self._residency_fields()))
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
         column.rows.addWidget(label("Hub", "section"))
@@ -194,6 +198,17 @@ class SettingsPage(QWidget):
             ]
         )
 
+    def _residency_fields(self) -> list[QWidget]:
+        """They hold at once: no model need be loaded anew for them."""
+        settings = self._settings.settings
+        memory = Choice(_limits(MODEL_MEMORY, settings.model_memory), settings.model_memory)
+        minutes = Choice(_minutes(UNLOAD_MINUTES, settings.unload_minutes), settings.unload_minutes)
+        memory.picked.connect(partial(self._save, "model_memory"))
+        minutes.picked.connect(partial(self._save, "unload_minutes"))
+        why = "Several models may be loaded; those unused for the longest make room. Automatic takes what is free."
+        when = "Gives the memory back. A pinned model stays; any other is loaded again when it is asked."
+        return [Field("Memory for models", why, memory), Field("Unload unused models", when, minutes)]
+
     def _fields(self, rows: list[Row]) -> list[QWidget]:
         for name, _, _, control in rows:
             control.picked.connect(partial(self._save_engine, name))
@@ -241,6 +256,21 @@ class SettingsPage(QWidget):
 def _sizes(offered: Sequence[int], chosen: int) -> list[tuple[str, int]]:
     """With the one from the settings file, whatever that is."""
     return [(_size(num_bytes), num_bytes) for num_bytes in sorted({*offered, chosen})]
+
+
+def _limits(offered: Sequence[int], chosen: int | None) -> list[tuple[str, int | None]]:
+    sizes = sorted({*offered, chosen} - {None})  # type: ignore[type-var]
+    return [("Automatic", None), *((_size(each), each) for each in sizes if each)]
+
+
+def _minutes(offered: Sequence[int], chosen: int) -> list[tuple[str, int]]:
+    return [(_after(minutes), minutes) for minutes in sorted({*offered, chosen})]
+
+
+def _after(minutes: int) -> str:
+    if not minutes:
+        return "Never"
+    return f"After {minutes} minutes" if minutes < 60 or minutes % 60 else f"After {minutes // 60} h"
 
 
 def _size(num_bytes: int) -> str:

@@ -52,6 +52,10 @@ class ModelFacts:
     cells: Cells | None = None
     is_embedder: bool | None = None
     modified: datetime | None = None  # when its file was last written, in UTC
+    state: str = "unloaded"  # or what its engine's is
+    memory: int | None = None  # bytes that its engine holds, on all devices
+    memory_gpu: int = 0  # of these, on GPUs
+    leaves: float | None = None  # seconds until it is unloaded, if nobody asks it for anything; None: it stays
     capabilities: frozenset[Capability] = frozenset()
 
 
@@ -80,6 +84,10 @@ class ModelDirectory(Protocol):
 
     def answering(self, name: str) -> str | None:
         """The name of the model that would answer to this one; None: none would. Loads nothing."""
+
+    def keep(self, name: str, seconds: float) -> None:
+        """How long the model that answers to this name stays loaded when nobody uses it; infinite: until another needs
+        its memory."""
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""

@@ -12,6 +12,7 @@ from typing import Self
 
 from app.errors import EngineError, RequestError, StoppedError
 from app.inference.engine_handle import EngineHandle, EngineState
+from app.inference.users import Hold
 from app.server.core.counters import Counters
 from app.server.core.directory import ModelDirectory
 from app.server.core.mailbox import Mailbox
@@ -53,9 +54,10 @@ class Exchange:
         client: int,
         counters: Counters,
         name_of: Callable[[str], str | None] = lambda _: None,
+        program: str = "a program",
     ):
         """client: whose requests take turns with those of others at the engine. name_of: what the program calls a part
-        of its request, for refusals."""
+        of its request, for refusals. program: what it calls itself."""
         self.source = Source(model or "")  # the engine itself once it is open
         self.tally = Tally()
         self._directory = directory
@@ -76,7 +78,9 @@ class Exchange:
         self.news: list[tuple[int, Progress]] = []  # all of them that no stream has taken yet
         self._deadline = self._loop.time() + load_seconds
         self._pending = set(range(sum(map(len, requests))))
+        self._program = program
         self._handle: EngineHandle | None = None  # set by the thread that submits the first ones
+        self._hold: Hold | None = None  # the engine stays while this exchange wants something of it
         self._is_submitted = False
         self._why_stopped = STOPPED
         self._uids: list[int] = []
@@ -181,6 +185,8 @@ class Exchange:
         if self._pending and not self._called_off.is_set():
             self._called_off.set()
             start_thread(self._abort_all)
+        if self._hold:
+            self._hold.end()
         self._on_close(self)
 
     @property
@@ -270,10 +276,14 @@ class Exchange:
                 self._valve.repeat()
 
     def _try_submit(self) -> Source | None:
-        """In a thread. The engine, or None when it is loading or coming back from a death."""
+        """In a thread. The engine, or None when it is loading, coming back from a death or making room for another."""
         handle = self._directory.engine(self.source.model or None)
+        if not self._get_hold(handle):
+            if handle.snapshot.error and handle.snapshot.state is EngineState.CLOSED:
+                raise handle.snapshot.refusal()  # there was no room for it
+            handle.wait_for_place(SLICE_SECONDS)
+            return None
         try:
-            self._handle = handle
             ready = handle.wait_ready(SLICE_SECONDS)
             self._submit_all(self._firsts)
         except EngineError:
@@ -286,6 +296,19 @@ class Exchange:
         """As the program calls what is at fault."""
         error.field = self._name_of(error.about) if error.about else None
         return error
+
+    def _get_hold(self, handle: EngineHandle) -> bool:
+        """Unless there is one already."""
+        if handle is self._handle:
+            return True
+        hold, before = handle.hold(self._program), self._hold
+        if hold:
+            self._handle, self._hold = handle, hold
+            if before:
+                before.end()
+            if self._called_off.is_set():  # `close` may have come too early to see it
+                hold.end()
+        return hold is not None
 
     def _submit_all(self, requests: list[tuple[int, Question]]) -> None:
         for index, request in requests:

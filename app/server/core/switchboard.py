@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import EngineError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineState
 from app.server.core.accounts import Accounts, Booking
-from app.server.core.calls import note
+from app.server.core.calls import CALL, note
 from app.server.core.client import CLIENT
 from app.server.core.counters import Counters
 from app.server.core.directory import ModelDirectory, ModelFacts, unknown_name
@@ -16,6 +16,7 @@ from app.server.core.exchange import Exchange
 from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread
+from app.server.scope import Scope
 from app.telemetry.sample import Sample
 from backends.embedding import Question
 
@@ -55,6 +56,7 @@ class Switchboard:
         Refusal when the client has too many that wait."""
         self._mailbox = self._mailbox or Mailbox()
         booking = self._accounts.book(CLIENT.get(), sum(map(len, requests)))
+        call = CALL.get()
         exchange = Exchange(
             self._directory,
             model,
@@ -65,6 +67,7 @@ class Switchboard:
             booking.turn,
             self.counters,
             name_of,
+            call.client if call else "a program",
         )
         self._exchanges[exchange] = booking
         note(exchange)
@@ -116,6 +119,11 @@ class Switchboard:
     async def load(self, model: str | None) -> str:
         """Have it begin to load, if it is not there; its name. Raises UnknownModelError and EngineError."""
         return (await in_thread(partial(self._directory.engine, model))).name
+
+    async def keep(self, model: str, seconds: float | None) -> None:
+        """How long it stays loaded after a request; None: as for all. Who may not manage models is not heard."""
+        if seconds is not None and CLIENT.get().scope is Scope.MANAGE:
+            await in_thread(partial(self._directory.keep, model, seconds))
 
     def loading(self) -> float | None:
         """How far the first model is, from 0 to 1; None as soon as one can answer, or while none is on its way."""

@@ -12,13 +12,16 @@ class Control(Protocol):
     def models(self) -> Models: ...
 
     def load(self, model: str, options: Mapping[str, Any]) -> Engine:
-        """Begin to load it, and return at once. options: fields of EngineOptions; with some, a loaded one is loaded
-        anew; draft_model: a model's id.
+        """Begin to load it, or to wait until there is room for it, and return at once. options: fields of
+        EngineOptions; with some, a loaded one is loaded anew; draft_model: a model's id.
 
         Raises UnknownModelError, ModelFileError or EngineError."""
 
     def unload(self, model: str) -> Engine:
         """As it was. By the engine's name or the model's id. Raises UnknownModelError."""
+
+    def pin(self, model: str, is_pinned: bool) -> Engine:
+        """Whether it stays loaded until it is unloaded by its name. Raises UnknownModelError."""
 
     def jobs(self) -> list[JobShape]: ...
 

@@ -61,6 +61,10 @@ class ModelRequest(Fields):
     model: Name
 
 
+class PinRequest(ModelRequest):
+    is_pinned: bool = True
+
+
 class InstallRequest(Fields):
     name: Name = Field(description="as of `slipstream install`: publisher/repo:Q4_K_M, guide, smollm2 …")
     revision: Name | None = Field(None, description="a branch, tag or commit")

@@ -19,7 +19,7 @@ from app.server.native.begun_jobs import BegunJobs
 from app.server.native.control import Control
 from app.server.native.events import NewsStream
 from app.server.native.feed import Feed
-from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, ModelRequest
+from app.server.native.fields import IdRequest, InstallRequest, LoadRequest, ModelRequest, PinRequest
 from app.server.native.shapes import Cards, Engine, Jobs, JobShape, Models, News, Requests, Totals
 from backends.bounds import as_name
 
@@ -61,6 +61,11 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
     @router.post("/models/unload", dependencies=MANAGING)
     async def unload(body: ModelRequest) -> Engine:
         return await in_thread(partial(control.unload, body.model))
+
+    @router.post("/models/pin", dependencies=MANAGING)
+    async def pin(body: PinRequest) -> Engine:
+        """A pinned model is not unloaded to make room for another, nor because nobody uses it."""
+        return await in_thread(partial(control.pin, body.model, body.is_pinned))
 
     @router.get("/jobs")
     async def jobs() -> Jobs:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.inference.snapshot import EngineSnapshot, EngineState
+from app.inference.snapshot import EngineState
 from app.jobs.job import Job, JobState, Lane
 from app.lab.card import Card
 from app.lab.card import verdict as verdict_on
 from app.library.entry import ModelEntry
+from app.residency.residency import Loaded
 from app.server.core.calls import LiveRequest, Logged, SeenCaller
 from app.telemetry.sample import Sample
 from backends.protocol import Cells, Ready, Stats
@@ -16,7 +17,10 @@ from backends.protocol import Cells, Ready, Stats
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A loaded model. name: by which requests ask for it. fraction: of the load, 0 to 1. kv_cells: of its KV cache, in
-    tokens. rss_bytes: what its process holds. error: why it failed. silent_seconds: it does not answer, for so long."""
+    tokens. rss_bytes: what its process holds. error: why it failed. silent_seconds: it does not answer, for so long.
+    waits: why its load cannot begin yet. memory: bytes by device, as measured; memory_limit: what is kept free for it.
+    tokens_per_second: of all its answers together. users: programs that use it. unloads_in: seconds until the time-out.
+    """
 
     name: str
     state: EngineState
@@ -32,9 +36,17 @@ class Engine:
     silent_seconds: float | None
     error: str | None
     notes: tuple[str, ...]
+    waits: str
+    memory: dict[str, int]
+    memory_limit: dict[str, int]
+    tokens_per_second: float | None
+    users: tuple[str, ...]
+    is_pinned: bool
+    unloads_in: float | None
 
     @classmethod
-    def of(cls, snapshot: EngineSnapshot) -> "Engine":
+    def of(cls, loaded: Loaded) -> "Engine":
+        snapshot = loaded.snapshot
         ready: Ready | None = snapshot.ready
         stats: Stats | None = snapshot.stats
         return cls(
@@ -52,6 +64,13 @@ class Engine:
             snapshot.silent_seconds,
             snapshot.error,
             ready.notes if ready else (),
+            snapshot.waits,
+            dict(loaded.taken),
+            dict(loaded.cost),
+            None if snapshot.speed is None else round(snapshot.speed, 2),
+            loaded.users,
+            loaded.is_pinned,
+            None if loaded.leaves is None else round(loaded.leaves, 1),
         )
 
 
@@ -107,11 +126,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """notices: sentences on places whose models are not known."""
+    """notices: sentences on places whose models are not known. memory: bytes by device that are kept for loaded models;
+    memory_limit: what they may have in all."""
 
     models: list[Model]
     engines: list[Engine]
     notices: list[str]
+    memory: dict[str, int]
+    memory_limit: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from app.server.core.fields import MAX_INT, Fields, Whole, text
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_MODEL
 from app.server.core.vectors import MAX_TEXTS, as_numbers, vectors, written
+from app.server.ollama.keep_alive import KeepAlive
 from backends.embedding import Embed, Embedded
 
 
@@ -31,10 +32,11 @@ INPUT_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, SEVERAL_SCHEMA]}
 
 
 class EmbedFields(Fields):
-    ignored = frozenset({"keep_alive", "options"})  # options are of answers
+    ignored = frozenset({"options"})  # of answers
 
     model: Annotated[str, Field(max_length=MAX_MODEL)]
     truncate: bool | None = Field(None, description="true unless it is said otherwise")
+    keep_alive: KeepAlive = None
 
     @property
     def truncates(self) -> bool:
@@ -60,6 +62,7 @@ def embed_router(switchboard: Switchboard) -> APIRouter:
     @router.post("/api/embed")
     async def embed(body: EmbedRequest, request: Request) -> Any:
         begin = time.perf_counter_ns()
+        await switchboard.keep(body.model, body.keep_alive)
         if not body.input:  # as with Ollama: have it loaded
             return {"model": await switchboard.load(body.model), "embeddings": []}
         wanted = Embed(body.input, dimensions=body.dimensions, truncates=body.truncates)
@@ -71,6 +74,7 @@ def embed_router(switchboard: Switchboard) -> APIRouter:
 
     @router.post("/api/embeddings")
     async def embeddings(body: ElderRequest, request: Request) -> dict[str, Any]:
+        await switchboard.keep(body.model, body.keep_alive)
         wanted = Embed((body.prompt,), truncates=body.truncates)
         _, made = await vectors(request, switchboard, body.model, wanted, body.name_of)
         assert isinstance(made, Embedded)

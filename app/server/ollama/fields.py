@@ -18,6 +18,7 @@ from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
 from app.server.core.tools import MAX_TOOLS, as_object, thinking, tool
+from app.server.ollama.keep_alive import KeepAlive
 from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
 
 MAX_MESSAGES = 10_000
@@ -64,7 +65,6 @@ class Options(SamplingFields):
 
 
 class OllamaFields(Fields):
-    ignored = frozenset({"keep_alive"})
     refused = {  # noqa: RUF012
         "_debug_render_only": Refused("/apply-template tells what the template writes", (False,)),
         "truncate": Refused("a prompt that does not fit is refused, not cut", (False,)),
@@ -79,6 +79,7 @@ class OllamaFields(Fields):
     options: Options | None = None
     format: Annotated[Any, PlainValidator(_format), WithJsonSchema(FORMAT_SCHEMA)] | None = None
 
+    keep_alive: KeepAlive = None
     shift: bool | None = Field(
         None, description="true: beyond the context the answer goes on without the older half of it; false: it ends"
     )

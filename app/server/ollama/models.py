@@ -10,7 +10,7 @@ from app.server.core.directory import ModelFacts
 from backends.bounds import as_text
 
 UNKNOWN = datetime.fromtimestamp(0, UTC)  # clients count the time since
-STAYS = timedelta(days=365)  # nothing unloads it by the clock
+STAYS = timedelta(days=365)  # of one that nothing unloads by the clock
 TEMPLATE = "tokenizer.chat_template"
 WRITTEN_APART = {TEMPLATE, "general.license"}
 QUOTES = '"""'  # around a text of several lines in a Modelfile
@@ -23,10 +23,12 @@ def named(id_: str, facts: ModelFacts) -> dict[str, Any]:
 
 
 def loaded(id_: str, facts: ModelFacts) -> dict[str, Any]:
+    leaves = STAYS if facts.leaves is None else timedelta(seconds=facts.leaves)
     return {
         **_head(id_, facts),
-        "expires_at": _time(datetime.now(UTC) + STAYS),
-        "size_vram": 0,
+        "size": facts.memory or facts.bytes or 0,
+        "expires_at": _time(datetime.now(UTC) + leaves),
+        "size_vram": facts.memory_gpu,
         "context_length": facts.context or 0,
     }
 

@@ -29,9 +29,13 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
         wanted: Generate | None,
         words: Callable[[Source], OllamaWords],
     ) -> Response:
+        await switchboard.keep(body.model, body.keep_alive)
         if wanted is None:
-            name = await switchboard.load(body.model)
-            return JSONResponse({**head(name), **words(Source(name)).empty(), **done("load")})
+            is_unload = body.keep_alive == 0
+            name = body.model if is_unload else await switchboard.load(body.model)
+            return JSONResponse(
+                {**head(name), **words(Source(name)).empty(), **done("unload" if is_unload else "load")}
+            )
         return await answer(request, switchboard, Asked(body.model, [[wanted]], words, body.streams, body.name_of))
 
     @router.post("/api/chat", responses=streamed("application/x-ndjson"))

@@ -45,6 +45,7 @@ def _model(id_: str, facts: ModelFacts, created: int) -> dict[str, Any]:
         "n_ctx": facts.context,
         "kv_cells": asdict(facts.cells) if facts.cells else None,
         "is_loaded": facts.is_loaded,
+        "state": facts.state,
         "is_base": facts.is_base,
         "note": BASE_MODEL if facts.is_base else None,
     }

@@ -42,6 +42,9 @@ class OneEngine:
     def engines(self) -> tuple[EngineHandle, ...]:
         return self._supervisor.engines()
 
+    def keep(self, name: str, seconds: float) -> None:
+        """They stay."""
+
     def answering(self, name: str) -> str | None:
         return name if name in self.names() else None
 

@@ -1,0 +1,303 @@
+"""Who is loaded and who leaves, by memory: the window, the port and commands load and unload models here.
+
+Each load has a Gate, at which its engine's own thread waits until the Roster lets it in. Who leaves for another is idle
+at that moment, ends in order (its prompts are put away first), and counts until its process is gone.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.errors import Cancelled, EngineError, NoRoomError
+from app.inference.engine_handle import EngineHandle
+from app.inference.snapshot import EngineSnapshot, EngineState
+from app.inference.supervisor import Supervisor
+from app.residency.pace import Pace
+from app.residency.room import Bytes, larger, total
+from app.residency.roster import UNWANTED, Resident, Roster, Stage
+from backends.protocol import EngineOptions
+
+LOOK_SECONDS = 0.1  # between two looks of who waits at the head: whether others are idle changes without a word
+WAIT_SECONDS = 1.0  # of those behind it
+IDLE_LOOK = 2.0
+MAX_WAITING = 16  # loads; each has a thread
+
+
+class Costs(Protocol):
+    """What models take. May read files; raises nothing."""
+
+    def planned(self, model: Path, options: EngineOptions) -> Bytes:
+        """At most, with its options: what is kept free for it."""
+
+    def taken(self, snapshot: EngineSnapshot) -> Bytes:
+        """By a loaded one now, as far as that is known."""
+
+
+class Memory(Protocol):
+    def limits(self, taken: Bytes) -> Bytes:
+        """What models may have in all. taken: what they have now, as measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is loaded, loads or waits for that. taken: bytes by device, as measured; cost: what it may take, and
+    what is kept free for it. users: names of programs. leaves: seconds until the time-out; None: none."""
+
+    snapshot: EngineSnapshot
+    taken: Bytes
+    cost: Bytes
+    users: tuple[str, ...] = ()
+    is_busy: bool = False
+    is_pinned: bool = False
+    leaves: float | None = None
+
+
+class Residency:
+    """Thread-safe. Only the gates wait."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        costs: Costs,
+        memory: Memory,
+        idle_seconds: Callable[[], float | None] = lambda: None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """idle_seconds: after which a model that nobody uses is unloaded; None: it stays."""
+        self._supervisor = supervisor
+        self._costs = costs
+        self._memory = memory
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._roster = Roster(pace)
+        # a condition, not a thread of its own: engines' threads wait here, and each decides for all when it looks
+        self._changed = threading.Condition()
+        self._handles: dict[Resident, EngineHandle] = {}
+        self._pinned: set[str] = set()
+        self._kept: dict[str, float] = {}  # seconds of those whose programs have said how long they stay
+        self._looks_for_idle = False
+
+    def load(
+        self,
+        name: str,
+        model: Path,
+        options: EngineOptions,
+        backend: str = "llama",
+        *,
+        is_person: bool = True,
+        is_pinned: bool = False,
+    ) -> EngineHandle:
+        """Load it as soon as there is room, and return at once. is_person: who waits; a program is refused what does
+        not fit, and what it has to wait for too long.
+
+        Raises NoRoomError for a program, EngineError as `Supervisor.load`.
+        """
+        gate = _Gate(self, self._costs, is_person)
+        with self._changed:
+            if not is_person and sum(each.stage is Stage.WAITING for each in self._roster) >= MAX_WAITING:
+                raise NoRoomError(f"{MAX_WAITING} models wait to be loaded. Try again in a moment.")
+            if is_pinned:
+                self._pinned.add(name)
+            is_first, self._looks_for_idle = not self._looks_for_idle, True
+        if is_first:
+            self._supervisor.every(IDLE_LOOK, self.unload_idle)
+        return self._supervisor.load(name, model, options, backend, gate)
+
+    def favour(self, handle: EngineHandle) -> None:
+        """A person waits for it as well, if it is still to come."""
+        if isinstance(handle.gate, _Gate):
+            with self._changed:
+                handle.gate.favour()
+                self._changed.notify_all()
+
+    def check(self, name: str, model: Path, options: EngineOptions) -> None:
+        """Raises NoRoomError where a program's request for this model would wait in vain."""
+        cost = self._costs.planned(model, options)
+        with self._changed:
+            self._refresh()
+            if reason := self._roster.never(cost, self._limits()):
+                raise NoRoomError(f"There is no room for “{name}”. {reason}")
+
+    def unload(self, name: str) -> None:
+        """At once, whoever uses it; it is pinned no longer."""
+        with self._changed:
+            self._pinned.discard(name)
+            self._kept.pop(name, None)
+        self._supervisor.unload(name)
+
+    def release(self, name: str) -> bool:
+        """Unload it unless it is pinned, or somebody uses it. Whether it is unloaded."""
+        handle = next((each for each in self._supervisor.engines() if each.name == name), None)
+        if handle is None or name in self._pinned or handle.is_busy:
+            return False
+        self.unload(name)
+        return True
+
+    def pin(self, name: str, is_pinned: bool = True) -> None:
+        """A pinned model stays loaded until it is unloaded by its name. Raises UnknownModelError."""
+        if is_pinned:
+            self._supervisor.get(name)
+        with self._changed:
+            (self._pinned.add if is_pinned else self._pinned.discard)(name)
+            self._refresh()
+            self._changed.notify_all()
+
+    def keep(self, name: str, seconds: float) -> None:
+        """After so long without use it is unloaded, instead of as all are; infinite: never because of that."""
+        with self._changed:
+            self._kept[name] = seconds
+
+    def loaded(self) -> tuple[Loaded, ...]:
+        with self._changed:
+            self._refresh()
+            known = {handle: resident for resident, handle in self._handles.items()}
+            engines = self._supervisor.engines()
+            return tuple(self._view(handle.snapshot, handle, known.get(handle)) for handle in engines)
+
+    def view(self, snapshot: EngineSnapshot) -> Loaded:
+        """What is known beside this word of an engine."""
+        with self._changed:
+            known = next((each for each, handle in self._handles.items() if handle.name == snapshot.name), None)
+            handle = self._handles[known] if known else None
+            return self._view(snapshot, handle, known)
+
+    def room(self) -> tuple[Bytes, Bytes]:
+        """What models may have in all, and what is kept for those that are loaded."""
+        with self._changed:
+            self._refresh()
+            return self._limits(), total(each.cost for each in self._roster.inside)
+
+    def unload_idle(self) -> None:
+        """Those that nobody has used for so long."""
+        with self._changed:
+            self._refresh()
+            for each in self._roster.idle(self._clock()):
+                self._dismiss(each)
+
+    def enter(self, handle: EngineHandle, resident: Resident, cancelled: threading.Event) -> None:
+        """For gates. Raises as they do."""
+        with self._changed:
+            resident.came = self._clock()
+            self._handles[resident] = handle
+            self._roster.add(resident)
+        while True:
+            with self._changed:
+                if cancelled.is_set():
+                    raise Cancelled(f"The load of “{handle.name}” was cancelled.")
+                self._look()
+                if resident.refusal is UNWANTED:
+                    raise NoRoomError("")  # without a word: who comes now has it loaded anew
+                if resident.refusal:
+                    raise NoRoomError(f"There is no room for “{handle.name}”. {resident.refusal}")
+                is_in, why = resident.stage is not Stage.WAITING, resident.waits
+                if not is_in and why == handle.snapshot.waits:  # what is new is told first, without the lock
+                    is_head = self._roster.queue[0] is resident
+                    self._changed.wait(LOOK_SECONDS if is_head else WAIT_SECONDS)
+            handle.note_wait("" if is_in else why)
+            if is_in:
+                return
+
+    def note_ready(self) -> None:
+        with self._changed:
+            self._refresh()
+            self._changed.notify_all()
+
+    def leave(self, resident: Resident) -> None:
+        with self._changed:
+            self._kept.pop(resident.name, None)  # said of this load
+            self._roster.remove(resident)
+            self._handles.pop(resident, None)
+            self._look()  # nobody may wait now for whom another makes room
+            self._changed.notify_all()
+
+    def _look(self) -> None:
+        """Decide for all. The lock is held, and taken before that of any engine."""
+        self._refresh()
+        moves = self._roster.look(self._limits(), self._clock())
+        for resident, handle in self._handles.items():
+            handle.drain(resident.is_drained)
+        for resident in moves.dismissed:
+            self._dismiss(resident)
+        if moves.entered or moves.refused:
+            self._changed.notify_all()
+
+    def _dismiss(self, resident: Resident) -> None:
+        if self._handles[resident].retire():  # else somebody was faster
+            resident.stage = Stage.LEAVING
+
+    def _refresh(self) -> None:
+        """What the roster must know of the engines. The lock is held."""
+        now, idle = self._clock(), self._idle_seconds()
+        idle = math.inf if idle is None else idle
+        for resident, handle in self._handles.items():
+            snapshot = handle.snapshot
+            resident.is_pinned = handle.name in self._pinned
+            resident.keeps = self._kept.get(handle.name, idle)
+            resident.is_busy = handle.is_busy
+            resident.was_busy = resident.was_busy or resident.is_busy
+            resident.used = now if resident.is_busy else max(resident.used, handle.used)
+            if resident.stage is Stage.WAITING:
+                continue
+            if snapshot.state is EngineState.READY:
+                if resident.stage is Stage.LOADING:
+                    resident.ready = resident.ready or now
+                resident.stage = Stage.READY
+                resident.cost = larger(resident.cost, self._costs.taken(snapshot))
+            else:
+                is_loading = snapshot.state is EngineState.LOADING
+                resident.stage = Stage.LOADING if is_loading else Stage.LEAVING
+
+    def _limits(self) -> Bytes:
+        taken = total(self._costs.taken(handle.snapshot) for handle in self._supervisor.engines())
+        return self._memory.limits(taken)
+
+    def _view(self, snapshot: EngineSnapshot, handle: EngineHandle | None, resident: Resident | None) -> Loaded:
+        is_pinned, leaves = snapshot.name in self._pinned, None
+        if resident and resident.stage is Stage.READY and resident.keeps < math.inf and not is_pinned:
+            leaves = max(0.0, resident.used + resident.keeps - self._clock())
+        return Loaded(
+            snapshot,
+            self._costs.taken(snapshot),
+            resident.cost if resident else {},
+            handle.users if handle else (),
+            handle is not None and handle.is_busy,
+            is_pinned,
+            leaves,
+        )
+
+
+class _Gate:
+    """Of one load, and of those that follow it under its name with its options."""
+
+    def __init__(self, residency: Residency, costs: Costs, is_person: bool):
+        self._residency = residency
+        self._costs = costs
+        self._is_person = is_person
+        self._residents: dict[EngineHandle, Resident] = {}
+
+    def enter(self, handle: EngineHandle, cancelled: threading.Event) -> None:
+        cost = self._costs.planned(handle.model, handle.options)
+        resident = self._residents[handle] = Resident(handle.name, cost, 0.0, self._is_person)
+        try:
+            self._residency.enter(handle, resident, cancelled)
+        except NoRoomError as error:
+            if resident.is_person:
+                raise EngineError(str(error)) from error
+            raise
+
+    def favour(self) -> None:
+        self._is_person = True
+        for resident in list(self._residents.values()):
+            resident.is_person = True
+
+    def ready(self, handle: EngineHandle) -> None:  # noqa: ARG002
+        self._residency.note_ready()
+
+    def leave(self, handle: EngineHandle) -> None:
+        if resident := self._residents.pop(handle, None):
+            self._residency.leave(resident)

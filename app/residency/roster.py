@@ -1,0 +1,247 @@
+"""Decides who may load, who waits, and who leaves for another. Knows bytes and times, no engine, no thread, no clock.
+
+One waits at the head, a person's wish before a program's, then in the order they came. For the head idle models leave,
+those first that nobody has used for the longest; a busy one is never ended, it only takes no more requests. Who comes
+behind may go in beside it where that does not make the head wait longer.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from app.residency.pace import Pace
+from app.residency.room import Bytes, fits, gigabytes, lacking, less, more, smaller, total
+
+UNWANTED = "Nobody waited for it any more."
+MAX_NAMED = 3  # in a sentence
+
+
+class Stage(Enum):
+    WAITING = auto()
+    LOADING = auto()
+    READY = auto()
+    LEAVING = auto()  # its memory is not back yet
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """One load of a model, from the wish to the end of its process. Times are seconds of the roster's clock."""
+
+    name: str
+    cost: Bytes
+    came: float
+    is_person: bool = False  # who waits is a person, not a program
+    is_pinned: bool = False
+    stage: Stage = Stage.WAITING
+    is_busy: bool = False  # somebody uses it, or waits for its load
+    was_busy: bool = False  # at some time
+    used: float = 0.0  # when it was last in use
+    keeps: float = math.inf  # seconds that it stays loaded without
+    entered: float = 0.0
+    ready: float = 0.0
+    is_drained: bool = False  # it takes no more requests
+    waits: str = ""  # why, in a sentence
+    refusal: str = ""  # it does not get in: a sentence
+
+    @property
+    def load_seconds(self) -> float:
+        return max(0.0, self.ready - self.entered)
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What has been decided. dismissed: idle ones that leave."""
+
+    entered: list[Resident] = field(default_factory=list)
+    refused: list[Resident] = field(default_factory=list)
+    dismissed: list[Resident] = field(default_factory=list)
+
+
+class Roster:
+    """Whoever owns it keeps `is_busy`, `was_busy`, `used`, `cost` and `stage` of the residents true."""
+
+    def __init__(self, pace: Pace | None = None):
+        self.pace = pace or Pace()
+        self.residents: list[Resident] = []
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(self.residents)
+
+    def add(self, resident: Resident) -> None:
+        self.residents.append(resident)
+
+    def remove(self, resident: Resident) -> None:
+        if resident in self.residents:
+            self.residents.remove(resident)
+
+    @property
+    def inside(self) -> list[Resident]:
+        """Whose memory is taken, or promised."""
+        return [each for each in self.residents if each.stage is not Stage.WAITING]
+
+    @property
+    def queue(self) -> list[Resident]:
+        waiting = [each for each in self.residents if each.stage is Stage.WAITING]
+        return sorted(waiting, key=lambda each: (not each.is_person, each.came))
+
+    def never(self, cost: Bytes, limits: Bytes) -> str | None:
+        """Why a program's wish would wait in vain, in a sentence; None where it would not."""
+        pinned = [each for each in self.inside if each.is_pinned]
+        device = lacking(cost, less(limits, total(each.cost for each in pinned)))
+        if device is None:
+            return None
+        sentence = f"It needs {gigabytes(cost[device])} of {device}, and models may have {gigabytes(limits[device])}"
+        return f"{sentence}, of which pinned ones keep their part: {_named(pinned)}." if pinned else f"{sentence}."
+
+    def look(self, limits: Bytes, now: float) -> Moves:
+        """Once for every change. Who enters is LOADING from here on, who is dismissed is the owner's to end."""
+        moves = Moves()
+        self._let_in(limits, now, moves)
+        for each in self.queue:
+            if refusal := self._refusal(each, limits, now):
+                each.refusal = refusal
+                self.remove(each)
+                moves.refused.append(each)
+        self._let_in(limits, now, moves)
+        if not self.queue:
+            self._drain([], is_pressing=False)
+            return moves
+        head, *others = self.queue
+        leavers = self._leavers(head, limits, now)
+        self._drain(leavers or (), is_pressing=now - head.came >= self.pace.pressing)
+        if leavers and not any(each.is_busy for each in leavers):
+            moves.dismissed.extend(leavers)
+        if leavers is not None:
+            self._fill_behind(head, others, leavers, limits, now, moves)
+        self._say_why(head, others, leavers or ())
+        return moves
+
+    def idle(self, now: float) -> list[Resident]:
+        """Those that nobody has used for as long as they stay without."""
+        return [each for each in self.inside if _may_leave(each) and not each.is_busy and now - each.used >= each.keeps]
+
+    def check_integrity(self, limits: Bytes) -> None:
+        """While limits and costs stay as they are."""
+        taken = total(each.cost for each in self.inside)
+        assert fits(taken, limits), (taken, limits)
+        names = [each.name for each in self.inside]
+        assert len(names) == len(set(names)), names
+
+    def _refusal(self, each: Resident, limits: Bytes, now: float) -> str | None:
+        if each.is_person:
+            return None
+        waited = now - each.came
+        if each.was_busy and not each.is_busy and now - each.used > self.pace.unwanted:
+            return UNWANTED
+        if reason := self.never(each.cost, limits):
+            return reason
+        if waited > self.pace.wait:
+            return f"{each.waits} It has waited for {waited:.0f} s.".lstrip()
+        return None
+
+    def _let_in(self, limits: Bytes, now: float, moves: Moves) -> None:
+        """In their order, as many as there is room for."""
+        queue = self.queue
+        while queue and self._can_enter(queue[0], self._left(limits), self._wish(queue[0], limits)):
+            self._enter(queue.pop(0), limits, now, moves)
+
+    def _wish(self, each: Resident, limits: Bytes) -> Bytes:
+        """What must be free for it. A person may try what does not fit: then all that can leave does."""
+        if not each.is_person:
+            return each.cost
+        return smaller(each.cost, less(limits, total(other.cost for other in self.inside if other.is_pinned)))
+
+    def _left(self, limits: Bytes) -> Bytes:
+        return less(limits, total(each.cost for each in self.inside))
+
+    def _can_enter(self, each: Resident, left: Bytes, wish: Bytes) -> bool:
+        """An engine of its name that still ends has not given back its memory, nor its prompts to the disk."""
+        return fits(wish, left) and all(other.name != each.name for other in self.inside)
+
+    def _enter(self, each: Resident, limits: Bytes, now: float, moves: Moves) -> None:
+        each.cost = self._wish(each, limits)
+        each.stage, each.entered, each.used, each.waits = Stage.LOADING, now, now, ""
+        moves.entered.append(each)
+
+    def _leavers(self, head: Resident, limits: Bytes, now: float) -> list[Resident] | None:
+        """Who leaves for it beside those that do so already; None: nobody can yet."""
+        wish = self._wish(head, limits)
+        left = less(limits, total(each.cost for each in self.inside if each.stage is not Stage.LEAVING))
+        if fits(wish, left):
+            return []
+        chosen: list[Resident] = []
+        for each in sorted(filter(_may_leave, self.inside), key=_worth):
+            if not self._keeps_place(each, head, now):
+                chosen.append(each)
+                if fits(wish, more(left, (other.cost for other in chosen))):
+                    return _needed(chosen, wish, left)
+        return None
+
+    def _keeps_place(self, each: Resident, head: Resident, now: float) -> bool:
+        if each.is_drained:  # its time is over: else requests that come one after the other would keep it for ever
+            return False
+        if each.is_busy:
+            return now - each.ready < self.pace.working(each.load_seconds)
+        return not head.is_person and now - each.used < self.pace.resting(each.load_seconds)
+
+    def _drain(self, leavers: Sequence[Resident], *, is_pressing: bool) -> None:
+        for each in self.inside:
+            each.is_drained = each in leavers and (each.is_busy or is_pressing)
+
+    def _fill_behind(
+        self,
+        head: Resident,
+        others: Sequence[Resident],
+        leavers: Sequence[Resident],
+        limits: Bytes,
+        now: float,
+        moves: Moves,
+    ) -> None:
+        """Those who fit beside the head when it is in, and now as well."""
+        gone = [each for each in self.inside if each.stage is Stage.LEAVING or each in leavers]
+        for each in others:
+            stay = total(other.cost for other in self.inside if other not in gone)
+            spare = less(limits, stay, self._wish(head, limits))
+            wish = self._wish(each, limits)
+            if fits(wish, spare) and self._can_enter(each, self._left(limits), wish):
+                self._enter(each, limits, now, moves)
+
+    def _say_why(self, head: Resident, others: Iterable[Resident], leavers: Sequence[Resident]) -> None:
+        inside = self.inside
+        going = [each for each in inside if each.stage is Stage.LEAVING or each in leavers]
+        busy = [each for each in going if each.is_busy] or [each for each in inside if each.is_busy]
+        if busy:
+            head.waits = f"Waits for memory until {_named(busy)} {'is' if len(busy) == 1 else 'are'} done."
+        elif going:
+            head.waits = f"Waits for the memory of {_named(going)}."
+        else:
+            head.waits = "Waits for memory."
+        for each in others:
+            if each.stage is Stage.WAITING:
+                each.waits = f"Waits behind “{head.name}”."
+
+
+def _may_leave(each: Resident) -> bool:
+    return each.stage is Stage.READY and not each.is_pinned
+
+
+def _worth(each: Resident) -> tuple[bool, float]:
+    """Least first: the idle ones by their last use, the busy ones by how long they are in."""
+    return each.is_busy, each.ready if each.is_busy else each.used
+
+
+def _needed(chosen: Sequence[Resident], wish: Bytes, left: Bytes) -> list[Resident]:
+    """Of those chosen one after the other, the ones without which there would not be enough."""
+    kept = list(chosen)
+    for each in reversed(chosen):
+        others = [other for other in kept if other is not each]
+        if fits(wish, more(left, (other.cost for other in others))):
+            kept = others
+    return kept
+
+
+def _named(residents: Sequence[Resident]) -> str:
+    names = [f"“{each.name}”" for each in residents[:MAX_NAMED]]
+    num_more = len(residents) - len(names)
+    return f"{', '.join(names)} and {num_more} more" if num_more else " and ".join(names)

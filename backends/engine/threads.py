@@ -3,7 +3,8 @@
 On a quiet machine a thread for each core is quickest, and spinning at the barriers between operations. Beside other
 programs a spinning thread takes the time of the very thread it waits for, which can cost all of the speed; then
 sleeping is quicker, or fewer threads. No figure says beforehand which: so the next mode is tried for a few steps and
-kept if these were quicker. A trial that failed is followed by so long a pause that trials cost MAX_SHARE of the time.
+kept if these were quicker. A trial that failed is followed by so long a pause in its direction that trials cost
+MAX_SHARE of the time: one of spinning threads beside others may lose a second, and says nothing of fewer threads.
 
 Steps become slow for other reasons, too: the host of a virtual machine takes its processors away for a while, a
 conversation grows. Whoever tried fewer threads then, and compared them with the slow steps before, would find them
@@ -24,7 +25,7 @@ RECENT = 8  # steps that a trial is compared with
 ENOUGH, ENOUGH_SECONDS = 4, 0.3  # of them before a trial; of slow steps two that took so long together
 SLOW = 1.5  # times the usual: something has changed, so the next mode is due
 LEARNING = 0.02  # share that one step moves what is usual
-MAX_SHARE = 0.01  # of the time, for trials that fail
+MAX_SHARE = 0.01  # of the time, for trials of one direction that fail
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between rounds of trials in one direction; doubled by each that fails
 QUIET_PAUSE = 10.0
 NEIGHBOURS_INTERVAL, SOONER = 1.0, 0.2  # seconds between two looks at other programs; when steps have become slow
@@ -78,7 +79,7 @@ class Threads:
         self._recent_seconds = 0.0  # since the last trial
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
         self._due = {FEWER: now if is_busy else now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
-        self._rest_until = now  # no trial before, or they would cost more than their share
+        self._rest_until = {FEWER: now, MORE: now}  # no trial before, or those would cost more than their share
         self._last_won: int | None = None
         self._looked = self._last = now  # at others; the end of the last step
         self._refreshed = now - FRESH
@@ -152,11 +153,12 @@ class Threads:
         return len(self._recent) >= (2 if self._recent_seconds > ENOUGH_SECONDS else ENOUGH)
 
     def _begin_trial(self, now: float) -> None:
-        if now < self._rest_until or not self._are_recent_enough:
+        if not self._are_recent_enough:
             return
         present = self._present
         jumped = FEWER if present > SLOW and not self._is_quiet else MORE if present < 1 / SLOW else None
-        due = [d for d in (MORE, FEWER) if self._is_due(d, now) or (d == jumped and self._room(d))]
+        rested = [d for d in (MORE, FEWER) if now >= self._rest_until[d]]
+        due = [d for d in rested if self._is_due(d, now) or (d == jumped and self._room(d))]
         if due:
             direction = max(due, key=lambda d: now - self._due[d])
             self._trial = Trial(direction * self._reach[direction], present)
@@ -192,7 +194,7 @@ class Threads:
 
     def _drop(self, trial: Trial, now: float) -> None:
         direction = trial.direction
-        self._rest_until = now + max(0.0, trial.lost) / MAX_SHARE
+        self._rest_until[direction] = now + min(max(0.0, trial.lost) / MAX_SHARE, MAX_PAUSE)
         room = 1 if self._is_quiet else self._room(direction)
         self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
         if self._reach[direction] == 1:  # all of them have been tried
@@ -243,7 +245,8 @@ class Threads:
         self._due[changed] = now
         self._due[other] = now + self._pause(other)
         if now - self._refreshed >= FRESH:
-            self._refreshed = self._rest_until = now
+            self._refreshed = now
+            self._rest_until = {FEWER: now, MORE: now}
 
     def _first_reach(self) -> int:
         """Where threads cannot sleep, as many fewer as leave the others' cores alone."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.engine.threads import ThreadMode, thread_modes
+from backends.engine.threads import ThreadMode, Threads, thread_modes
 from tests.engine.busy_machine import Machine, bursts
 
 NOISE = 1.05  # what hiccups alone add
@@ -194,3 +194,16 @@ def test_it_knows_who_is_there_a_second_after_it_has_rested() -> None:
     visited.now = 62.0  # others have come while it rested
     visited.drive(threads, 63.5)
     assert not threads.settled.is_spinning
+
+
+def test_a_dear_trial_of_spinning_keeps_nobody_from_fewer_threads() -> None:
+    """Two seconds are lost with threads that spin; one thread becomes the quickest when the others share differently."""
+    modes = thread_modes(2, can_sleep=True)
+    spinning, asleep, one = modes
+    now = 0.0
+    threads = Threads(modes, now, lambda: 2.0, others=2.0)
+    while now < 20.0:
+        seconds = {spinning: 1.0, asleep: 0.1, one: 0.1 if now < 4.0 else 0.05}[threads.mode]
+        now += seconds
+        threads.observe(1, seconds, now)
+    assert threads.settled == one

@@ -197,7 +197,7 @@ def test_it_knows_who_is_there_a_second_after_it_has_rested() -> None:
 
 
 def test_a_dear_trial_of_spinning_keeps_nobody_from_fewer_threads() -> None:
-    """Two seconds are lost with threads that spin; one thread becomes the quickest when the others share differently."""
+    """Seconds are lost with threads that spin; one thread becomes the quickest when the others share differently."""
     modes = thread_modes(2, can_sleep=True)
     spinning, asleep, one = modes
     now = 0.0

@@ -50,7 +50,7 @@ class LoadedCard(QFrame):
         self._unload_key.activated.connect(lambda: self._act(view.currentIndex(), UNLOAD))
         self._pin_key.activated.connect(lambda: self._act(view.currentIndex(), PIN))
         desk.changed.connect(self.refresh)
-        self.refresh()
+        self.hide()  # until it has its place in a window
 
     def refresh(self) -> None:
         rows = self._desk.loaded()

@@ -74,6 +74,7 @@ class ModelsPage(QWidget):
         self._lay_out()
         self._connect(bridge)
         self._refresh()
+        self.loaded.refresh()
 
     def choose(self, model_id: str) -> None:
         """Bring a model before the person's eyes, whatever the filter says."""

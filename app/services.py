@@ -51,6 +51,7 @@ from backends.protocol import EngineOptions, KVType
 if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
     from app.history import History
     from app.hub.client import HubClient
+    from app.inference.planning import Planning
     from app.jobs.installs import Installs
     from app.jobs.quantize import Quantize
     from app.jobs.queue import JobQueue
@@ -226,6 +227,14 @@ class Services:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
             return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
         return options
+
+    @property
+    def planning(self) -> "Planning":
+        return self._preflight.planning
+
+    def planned_options(self, options: EngineOptions) -> EngineOptions:
+        """With what the self-test found out about this machine, as a load has them. Raises EngineError."""
+        return self._preflight.measured(options)[0]
 
     def unload_model(self, name: str) -> None:
         self.residency.unload(name)

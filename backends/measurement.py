@@ -75,6 +75,51 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """One that the installed build can compute on; bytes. is_shared: its memory is the RAM."""
+
+    name: str
+    description: str
+    is_gpu: bool
+    is_shared: bool
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextWish:
+    """A context that is measured and not made. cells: of all slots together. rows: of a micro-batch."""
+
+    cells: int
+    slots: int
+    is_unified: bool
+    rows: int
+    flash_attention: bool
+    max_draft: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """What llama.cpp itself says that it would allocate, in bytes. compute: by device, where the RAM is "RAM"."""
+
+    compute: dict[str, int]
+    cache: int
+    states: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Bytes of weights a second, while one token is computed. by_type: of the processor with so many threads, by tensor
+    type. layer_seconds: what a layer takes whatever it weighs. gpu: of the first GPU, None without one."""
+
+    by_type: dict[str, float]
+    layer_seconds: float
+    threads: int
+    gpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """Medians of short runs. memory_bytes: the most that the process held, the KV cache included; vram_bytes: what
     the GPUs gave to it, None on a build without one."""

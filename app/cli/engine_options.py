@@ -19,6 +19,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--context", type=int, metavar="N", help="tokens of a conversation, or of all in one pool")
     group.add_argument("--parallel", type=int, metavar="N", help="answers decoded side by side (4)")
     group.add_argument("--gpu-layers", metavar="auto|N", help="layers on the GPU (auto: all that fit)")
+    disk_help = "load a model that is larger than the memory, and read it anew for each token"
+    group.add_argument("--from-disk", action="store_true", help=disk_help)
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     kinds = [kind.value for kind in KVType]
     group.add_argument("--kv-type-k", choices=kinds, metavar="T", help=f"type of the key cache: {', '.join(kinds)}")
@@ -48,6 +50,7 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         context=_in_range("--context", arguments.context, 1, MAX_CONTEXT) or defaults.context,
         parallel=_in_range("--parallel", arguments.parallel, 1, MAX_PARALLEL) or defaults.parallel,
         gpu_layers=_gpu_layers(arguments.gpu_layers, defaults),
+        from_disk=arguments.from_disk or defaults.from_disk,
         threads=_in_range("--threads", arguments.threads, 1, MAX_THREADS) or defaults.threads,
         kv_type_k=KVType(kv_type_k),
         kv_type_v=KVType(kv_type_v),

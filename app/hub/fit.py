@@ -1,81 +1,51 @@
-"""Whether a model runs on this machine: its bytes and its context's memory beside what there is. Pure arithmetic."""
+"""Whether a model that is not here yet would run on this machine: a view of the plan for it."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import deque
 
+from app.planner.machine import MIB, Machine
+from app.planner.model import Model
+from app.planner.planner import plan
+from app.planner.verdict import Fits, Place, Verdict
 from backends.formats.gguf import Header
+from backends.protocol import DraftMode, EngineOptions, KVLayout
 
-USABLE_RAM = 0.85  # the system and other programs need the rest
-USABLE_VRAM = 0.92
 CONTEXT = 4096  # tokens that a conversation needs at least
-KV_BYTES = 2  # f16
-BUFFERS = 300_000_000
+BUFFERS = 300 * MIB
 UNKNOWN_KV = 0.12  # of the weights, where no header says
+# what a chat needs at least: the plan for a load reckons with more answers and with prompts that are kept
+CHAT = EngineOptions(context=CONTEXT, parallel=1, kv_layout=KVLayout.UNIFIED, draft=DraftMode.OFF, prompt_cache_ram=0)
+NUM_REMEMBERED = 4
+
+_models: deque[tuple[Header, Model]] = deque(maxlen=NUM_REMEMBERED)  # of the headers that were asked for last
 
 
-class Place(StrEnum):
-    GPU = "gpu"
-    SHARED = "shared"  # some layers on the GPU, the others in RAM
-    RAM = "ram"
-    NOWHERE = "nowhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Bytes. vram: of the largest GPU with memory of its own; None without one."""
-
-    ram: int
-    vram: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    place: Place
-    needed: int  # bytes
-    available: int
-
-    @property
-    def runs(self) -> bool:
-        return self.place is not Place.NOWHERE
-
-    @property
-    def sentence(self) -> str:
-        match self.place:
-            case Place.GPU:
-                return "Runs on this machine, all of it on the GPU"
-            case Place.SHARED:
-                return "Runs on this machine, partly on the GPU"
-            case Place.RAM:
-                return "Runs on this machine"
-        return f"Too large: needs about {_gigabytes(self.needed)} GB, {_gigabytes(self.available)} GB are there"
-
-
-def fit(num_bytes: int, machine: Machine, header: Header | None = None) -> Fit:
+def fit(num_bytes: int, machine: Machine, header: Header | None = None) -> Verdict:
     """num_bytes: of all files that are loaded. header: of the model, or of another quantization of it."""
-    kv = _kv_bytes(header) if header else None
-    needed = num_bytes + (kv if kv is not None else int(UNKNOWN_KV * num_bytes)) + BUFFERS
-    ram, vram = int(USABLE_RAM * machine.ram), int(USABLE_VRAM * (machine.vram or 0))
+    model = _model_of(header) if header else None
+    if model is None or not model.num_bytes or not model.width:
+        return _roughly(num_bytes, machine)
+    return plan(model, machine, CHAT, scale=num_bytes / model.num_bytes).verdict
+
+
+def _model_of(header: Header) -> Model:
+    """Made once of a header that a page asks about again and again."""
+    for known, model in _models:
+        if known is header:
+            return model
+    model = Model.of(header)
+    _models.append((header, model))
+    return model
+
+
+def _roughly(num_bytes: int, machine: Machine) -> Verdict:
+    """By its size alone."""
+    needed = num_bytes + int(UNKNOWN_KV * num_bytes) + BUFFERS
+    vram = sum(gpu.usable for gpu in machine.gpus)
     if needed <= vram:
-        return Fit(Place.GPU, needed, vram)
-    if needed <= ram:
-        return Fit(Place.SHARED if vram else Place.RAM, needed, ram)
-    return Fit(Place.SHARED if needed <= ram + vram else Place.NOWHERE, needed, ram + vram)
-
-
-def _kv_bytes(header: Header) -> int | None:
-    """Of CONTEXT tokens, or fewer where the model knows no more; None when the header does not say."""
-    layers, width = header.number("block_count"), header.number("embedding_length")
-    heads = header.number("attention.head_count")
-    if not layers or not width or not heads:
-        return None
-    # a list: one count per layer, 0 where a layer keeps a state instead
-    kv_heads = header.metadata.get(f"{header.architecture}.attention.head_count_kv", heads)
-    per_layer, times = (kv_heads[:layers], 1) if isinstance(kv_heads, list) else ([kv_heads], layers)
-    num_heads = times * sum(count for count in per_layer if type(count) is int and 0 <= count <= heads)
-    head = width // heads
-    size = (header.number("attention.key_length") or head) + (header.number("attention.value_length") or head)
-    return num_heads * size * KV_BYTES * min(CONTEXT, header.number("context_length") or CONTEXT)
-
-
-def _gigabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f}"
+        return Verdict(Fits.YES, Place.GPU, needed, vram)
+    if needed <= machine.ram_usable:
+        place = (Fits.WITH, Place.SHARED) if vram else (Fits.YES, Place.RAM)
+        return Verdict(*place, needed, machine.ram_usable)
+    if needed <= machine.all_usable:
+        return Verdict(Fits.WITH, Place.SHARED, needed, machine.all_usable)
+    return Verdict(Fits.NO, Place.NOWHERE, needed, machine.all_usable)

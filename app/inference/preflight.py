@@ -3,17 +3,18 @@
 import json
 import logging
 import os
-import platform
 import threading
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.builds.activation import active_folder
+import psutil
+
 from app.errors import EngineError
+from app.inference.build import build_key, has_gpu_library
 from app.inference.checked_models import CheckedModels
 from app.jobs.child import run_in_child
+from app.late import late
 from app.whole_file import replace_file, set_aside
 from backends.child import SPINS, SelfTest
 from backends.protocol import EngineOptions
@@ -21,7 +22,9 @@ from backends.regular_file import read_regular
 
 if TYPE_CHECKING:
     from app.builds.builds import Builds
+    from app.inference.planning import Planning
 
+PLENTY = 0.9  # of the free RAM: a smaller file needs no plan on a machine without a GPU
 WAKE_SECONDS = 0.0001  # of a thread, where that is not known; in a virtual machine twice what it is outside of one
 LEAST_WAKE, MOST_WAKE = 0.00002, 0.0002  # believed: on a busy machine it is measured longer
 MAX_VERDICT, MAX_COST, MOST_VERDICTS = 1 << 20, 1e6, 8  # bytes of all, of flash attention, builds that are kept
@@ -64,7 +67,7 @@ class Preflight:
 
     def __init__(self, cache: Path, logs: Path, builds: "Builds | None" = None):
         """builds: of which the one that is used is tried first. None: whatever the environment says."""
-        self._builds = builds
+        self._cache, self._logs, self._builds = cache, logs, builds
         self._models = CheckedModels(cache / "checked-models.json")
         self._verdict_file = cache / "selftest.json"
         self._log_path = logs / "selftest.log"
@@ -78,17 +81,44 @@ class Preflight:
         if options.draft_model is not None:
             self._models.check(options.draft_model)
         notes = self._builds.prepare(cancelled) if self._builds else ()
+        options, more = self.measured(options, cancelled)
+        notes += more
+        if self._has_choice(model, options):
+            options, more = self.planning.prepared(model, options)
+            notes += more
+        return options, notes
+
+    @staticmethod
+    def _has_choice(model: Path, options: EngineOptions) -> bool:
+        """Not where all of it goes into RAM, and there is plenty: such a load waits for no plan."""
+        if has_gpu_library() and options.gpu_layers is None:
+            return True
+        try:
+            return model.stat().st_size > PLENTY * psutil.virtual_memory().available
+        except OSError:  # who loads it says so
+            return False
+
+    @late
+    def planning(self) -> "Planning":
+        from app.inference.planning import Planning  # with the planner, which a load on the CPU can do without
+
+        return Planning(self._cache, self._logs, build_key)
+
+    def measured(
+        self, options: EngineOptions, cancelled: threading.Event | None = None
+    ) -> tuple[EngineOptions, tuple[str, ...]]:
+        """With what the self-test found out. Raises as `verdict` does."""
         verdict = self.verdict(cancelled) if options.extra_buffer_types else None
         if verdict is None:
-            return options, notes
+            return options, ()
         flash_cost = verdict.flash_cost if options.flash_cost is None else options.flash_cost
         options = replace(options, flash_cost=flash_cost, extra_buffer_types=verdict.extra_buffer_types)
-        return options, notes if verdict.extra_buffer_types else (*notes, REPACKING_OFF)
+        return options, () if verdict.extra_buffer_types else (REPACKING_OFF,)
 
     def verdict(self, cancelled: threading.Event | None = None) -> Verdict:
         """What the self-test found. Raises EngineError when the build does not work at all, or Cancelled."""
         with self._lock:
-            key = _build_key()
+            key = build_key()
             verdict = self._read(key)
             if verdict is None:
                 verdict = self._test(cancelled)
@@ -145,22 +175,3 @@ class Preflight:
 
 def _is_time(seconds: float | None) -> bool:
     return seconds is None or (type(seconds) is float and 0 < seconds < 1)
-
-
-def _build_key() -> str:
-    """Names the library that is used and the processor, without loading the one or trusting the other's name."""
-    spec = find_spec("llama_cpp")
-    if spec is None or spec.origin is None:
-        raise EngineError("llama-cpp-python is not installed. Run `make engine`.")
-    folder = active_folder() or Path(spec.origin).parent / "lib"
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
-    stamps = [f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files]
-    return " ".join([platform.machine(), _processor(), f"{os.cpu_count()} cores", *stamps])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return " ".join(line for line in lines if line.startswith(("model name", "flags")))[:4000]

@@ -8,9 +8,10 @@ from pathlib import Path
 import psutil
 
 from app.errors import ModelFileError
-from app.hub.fit import Machine, fit
+from app.hub.fit import fit
 from app.inference.snapshot import EngineSnapshot, EngineState
 from app.library.gguf import part_paths, read_model
+from app.planner.machine import Machine
 from app.residency.room import GPU, RAM, Bytes
 from backends.protocol import DeviceMemory, EngineOptions
 
@@ -71,7 +72,7 @@ class EstimatedCosts:
 
 @lru_cache(maxsize=256)  # a header with a large vocabulary takes a while
 def _in_ram(model: Path, weights: int, _mtime: int) -> int:
-    return fit(weights, Machine(0), read_model(model)).needed
+    return fit(weights, Machine.at_rest(0), read_model(model)).needed
 
 
 class SeenDevices:

@@ -11,6 +11,7 @@ from backends.embedding import EmbeddingRequest, Question
 from backends.engine.pooler import Pooler
 from backends.engine.sequence import Sampler, Sequence
 from backends.engine.stops import Stops
+from backends.kv_layout import Size as Size
 from backends.prompt_cache.state import Payload
 from backends.protocol import DeviceMemory, FailureKind, Generate, Processor, Ready, TokenLogprob
 
@@ -27,21 +28,6 @@ class NoMemory(Exception):
 
 class CellsLost(Exception):
     """The KV cache is empty, and perhaps smaller: it could not be made as large as that, nor again as it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Of a KV cache."""
-
-    cells: int  # of the pool that the slots share, or of each slot where they share none
-    slots: int
-
-    def total(self, shares_cells: bool) -> int:
-        """Cells of all slots together."""
-        return self.cells if shares_cells else self.cells * self.slots
-
-    def covers(self, other: "Size") -> bool:
-        return self.cells >= other.cells and self.slots >= other.slots
 
 
 class LoadError(Exception):

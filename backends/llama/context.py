@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.engine.runner import CellsLost
+from backends.kv_layout import micro_batch, native_slots
 from backends.llama import quick
 from backends.llama.batch import Batch
 from backends.llama.binding import lib
-from backends.llama.kv_layout import micro_batch
 from backends.llama.log import errors, failure
 from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
 from backends.llama.slot_memory import SlotMemory
@@ -53,6 +53,7 @@ class ContextParams:
     max_draft: int = 0  # rows that a recurrent sequence may take back; each costs its state once more for every slot
     is_unified: bool = True  # else each slot has its part of the cells to itself
     following: Following | None = None  # the machine's load; else always `threads`
+    rows: int | None = None  # of a micro-batch; None: as suits the attention
 
 
 class NativeContext(Closable):
@@ -68,7 +69,7 @@ class NativeContext(Closable):
         """eval_callback: a ggml_backend_sched_eval_callback that sees every tensor; its owner keeps it alive."""
         self.model = model
         self.is_unified = params.is_unified
-        has_shadows = model.window and params.is_unified and 2 * params.num_slots <= lib.llama_max_parallel_sequences()
+        has_shadows = native_slots(params.num_slots, model.window > 0, params.is_unified) > params.num_slots
         self._shadow = params.num_slots if has_shadows else None  # how far a slot's id and its shadow's are apart
         self._params, self._eval_callback, self._following = params, eval_callback, params.following
         self.generation = 0  # counts how often the context was made: adapters and samplers are set to each anew
@@ -104,7 +105,7 @@ class NativeContext(Closable):
         native.n_ctx = max(params.num_cells, MIN_CELLS)
         native.n_seq_max = params.num_slots if self._shadow is None else 2 * params.num_slots
         native.n_batch = params.batch_tokens
-        rows = micro_batch(params.flash_attention, has_gpu(), self.model.metadata.is_mixture)
+        rows = params.rows or micro_batch(params.flash_attention, has_gpu(), self.model.metadata.is_mixture)
         native.n_ubatch = min(rows, params.batch_tokens)
         native.n_threads = native.n_threads_batch = params.threads
         native.type_k = GGML_TYPES[params.kv_type_k]

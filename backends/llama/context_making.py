@@ -4,19 +4,15 @@ from dataclasses import replace
 
 import psutil
 
+from backends.formats.kv_shape import KVShape
+from backends.kv_layout import MAX_BATCH_TOKENS, Layout, choose, recurrent_draft
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.defaults import with_defaults
-from backends.llama.kv_layout import Layout, choose
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeModel
 from backends.llama.placement import ALL_LAYERS
 from backends.llama.threads import Following
-from backends.protocol import DraftMode, EngineOptions
-
-MAX_BATCH_TOKENS = 512
-MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
-MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
+from backends.protocol import DraftMode, EngineOptions, Placement
 
 
 def choose_layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
@@ -30,7 +26,11 @@ def choose_layout(shape: KVShape, model: NativeModel, options: EngineOptions, on
 
 
 def make_context(
-    model: NativeModel, options: EngineOptions, layout: Layout, following: Following | None
+    model: NativeModel,
+    options: EngineOptions,
+    layout: Layout,
+    following: Following | None,
+    planned: Placement | None = None,
 ) -> NativeContext:
     assert options.threads
     size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
@@ -44,10 +44,10 @@ def make_context(
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
         following=following,
+        rows=planned.rows if planned else None,
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
-        copies = layout.num_slots * MAX_RECURRENT_DRAFT * _recurrent_bytes(model, params)
-        params = replace(params, max_draft=MAX_RECURRENT_DRAFT if copies <= MAX_ROLLBACK_BYTES else 0)
+        params = replace(params, max_draft=recurrent_draft(layout.num_slots, _recurrent_bytes(model, params)))
     context = NativeContext(model, params)
     if not (context.is_unified or context.memory.states.are_portable):  # states that go into as many streams alone
         context.resize(size.cells * layout.num_slots, layout.num_slots)

@@ -2,17 +2,13 @@
 
 from dataclasses import replace
 
-from backends.llama.kv_shape import UNQUANTIZED
+from backends.formats.kv_shape import UNQUANTIZED
+from backends.kv_layout import default_context
 from backends.llama.native import NativeModel
 from backends.llama.placement import default_threads
 from backends.protocol import EngineOptions, FlashAttention
 
-DEFAULT_CONTEXT = 8192
 WORTH_LEAVING = 1.1  # flash attention reads long prompts some percent sooner
-
-
-def default_context(trained: int | None) -> int:
-    return min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
 
 
 def with_defaults(model: NativeModel, options: EngineOptions, gpu_layers: int) -> EngineOptions:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from backends.engine.runner import LoadError
 from backends.formats import FormatError
 from backends.formats.gguf import read_header
+from backends.formats.kv_shape import KVShape
 from backends.llama.allowance import Allowance
 from backends.llama.context_making import make_context
 from backends.llama.defaults import with_defaults
 from backends.llama.first_checks import check_generates
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS
 from backends.llama.runner import LlamaRunner

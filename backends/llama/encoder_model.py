@@ -9,10 +9,10 @@ from backends.engine.runner import Lane, LoadError, PromptError
 from backends.engine.silent import SilentRunner
 from backends.engine.stops import NO_STOPS, Stops
 from backends.formats.gguf import Header
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.allowance import Allowance
 from backends.llama.fingerprint import fingerprint
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import default_threads, device_name, gpu_memory, place, total_bytes
 from backends.llama.pooler import LlamaPooler

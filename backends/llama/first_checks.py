@@ -6,10 +6,10 @@ from backends.engine.runner import LoadError
 from backends.formats import FormatError
 from backends.formats.gguf import Header, read_header
 from backends.formats.gguf_adapter import check_adapter
-from backends.llama.defaults import default_context
+from backends.formats.kv_shape import KVShape
+from backends.kv_layout import default_context
 from backends.llama.fingerprint import other_parts
 from backends.llama.header import header_of
-from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import NativeDevice, NativeModel
 from backends.llama.placement import CUDA, Placement, check_context, free_bytes

@@ -4,7 +4,7 @@ llama.cpp refuses some of them with a line in its log, and takes others that it 
 flash attention, keys whose heads do not fill whole blocks gave NaN for 11 of 27 pairs, and nobody said so.
 """
 
-from backends.llama.kv_shape import BLOCK, UNQUANTIZED, KVShape
+from backends.formats.kv_shape import BLOCK, UNQUANTIZED, KVShape
 from backends.protocol import EngineOptions, FlashAttention, KVType
 
 NO_FLASH_ATTENTION = ("grok",)  # switched off by llama_init_from_model, whatever was asked for

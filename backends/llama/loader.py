@@ -6,12 +6,12 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from backends.formats.gguf import makes_vectors
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.allowance import Allowance
 from backends.llama.draft_model import draft_name, open_draft
 from backends.llama.encoder_model import EncoderModel, load_encoder
 from backends.llama.first_checks import check_adapters, check_cache, checked_header
-from backends.llama.kv_shape import KVShape
 from backends.llama.missing_gpu import missing_gpu
 from backends.llama.model import LlamaModel
 from backends.llama.native import NativeDevice

@@ -7,6 +7,8 @@ import re
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from backends.bounds import MAX_REASON, printable, shortened
 
@@ -66,6 +68,18 @@ def is_of_memory(lines: list[str]) -> bool:
 
 
 errors = Errors()
+_listeners: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """All that llama.cpp says meanwhile, on whatever thread."""
+    lines: list[str] = []
+    _listeners.append(lines.append)
+    try:
+        yield lines
+    finally:
+        _listeners.remove(lines.append)
 
 
 class NativeError(Exception):
@@ -88,5 +102,7 @@ def failure(mark: int, what: str = "") -> NativeError:
 
 
 def write(level: int, text: str) -> None:
+    for listener in _listeners:
+        listener(text)
     if level != DEBUG:
         sys.stderr.write(text)

@@ -19,9 +19,14 @@ from backends.llama.binding import version as binding_version
 from backends.llama.log import NativeError as NativeError
 from backends.llama.log import errors, failure, write
 from backends.llama.metadata import Metadata
+from backends.llama.spreading import Spreading
 from backends.llama.vocabulary import NativeVocabulary
+from backends.protocol import Placement
 
-DEVICE_KINDS_GPU = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
+KIND_SHARED = 2  # GGML_BACKEND_DEVICE_TYPE_IGPU
+SHARING = ("Metal", "MTL")  # of Apple, which calls its devices GPUs all the same
+DEVICE_KINDS_GPU = (1, KIND_SHARED)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
+LOAD_MODE_NONE = 0  # LLAMA_LOAD_MODE_NONE: with another one `no_alloc` ends the process
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -58,6 +63,7 @@ class NativeDevice:
     is_gpu: bool
     free: int
     total: int
+    is_shared: bool = False  # its memory is the RAM
 
 
 def devices() -> tuple[NativeDevice, ...]:
@@ -88,8 +94,8 @@ def _ggml() -> Any:
     if sys.platform == "win32":  # only there a handle does not reach the libraries it depends on
         ggml = ctypes.CDLL(str(libraries() / "ggml.dll"))
         base = ctypes.CDLL(str(libraries() / "ggml-base.dll"))
-        for name in ("name", "description", "type", "memory"):
-            setattr(ggml, f"ggml_backend_dev_{name}", getattr(base, f"ggml_backend_dev_{name}"))
+        for name in ("dev_name", "dev_description", "dev_type", "dev_memory", "cpu_buffer_type"):
+            setattr(ggml, f"ggml_backend_{name}", getattr(base, f"ggml_backend_{name}"))
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
@@ -100,6 +106,7 @@ def _ggml() -> Any:
     sizes = ctypes.POINTER(ctypes.c_size_t)
     ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, sizes, sizes]
     ggml.ggml_backend_dev_memory.restype = None
+    ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
     return ggml
 
 
@@ -107,12 +114,15 @@ def _device(at: int) -> NativeDevice:
     ggml, free, total = _ggml(), ctypes.c_size_t(), ctypes.c_size_t()
     device = ggml.ggml_backend_dev_get(at)
     ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    kind = ggml.ggml_backend_dev_type(device)
+    name = ggml.ggml_backend_dev_name(device).decode("utf-8", "replace")
     return NativeDevice(
-        ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
+        name,
         ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
-        ggml.ggml_backend_dev_type(device) in DEVICE_KINDS_GPU,
+        kind in DEVICE_KINDS_GPU,
         free.value,
         total.value,
+        kind == KIND_SHARED or name.startswith(SHARING),
     )
 
 
@@ -137,11 +147,21 @@ class NativeModel(Closable):
         extra_buffer_types: bool = True,
         progress: Callable[[float], None] | None = None,
         vocab_only: bool = False,
+        placement: Placement | None = None,
+        is_dry: bool = False,
     ):
+        """placement: where the weights go, for as many layers. is_dry: they are not read, only reckoned with."""
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = extra_buffer_types
         params.vocab_only = vocab_only
+        if is_dry:
+            params.no_alloc, params.load_mode = True, LOAD_MODE_NONE
+        spread = (
+            Spreading(placement, lib.llama_max_devices(), _ggml().ggml_backend_cpu_buffer_type()) if placement else None
+        )
+        if spread:
+            spread.apply(params)
         self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
         params.progress_callback = self._progress
         mark = errors.mark()

@@ -1,4 +1,5 @@
-"""Decides how many layers go to the GPU: all that the person asked for, else all if they fit, else none.
+"""Decides how many layers go to the GPU: all that the person asked for, else what was planned, else all if they fit,
+else none.
 
 And whether the context can fit at all, before anything is allocated: some systems promise more memory than they have,
 and end the process that believes them.
@@ -11,9 +12,10 @@ import psutil
 
 from backends.engine.runner import LoadError
 from backends.formats.gguf import Header
-from backends.llama.kv_shape import KVShape
+from backends.formats.kv_shape import KVShape
 from backends.llama.native import NativeDevice
 from backends.protocol import DeviceMemory, EngineOptions, FailureKind
+from backends.protocol import Placement as Planned
 
 ALL_LAYERS = 999
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
@@ -28,12 +30,15 @@ class Placement:
 
     attempts: tuple[int, ...]
     note: str | None = None
+    planned: Planned | None = None  # how the layers of the first attempt lie
 
 
 def place(weights: int, options: EngineOptions, devices: tuple[NativeDevice, ...]) -> Placement:
     """`weights`: bytes of all files that will be loaded, the draft's too."""
     if options.gpu_layers is not None:
         return Placement((options.gpu_layers,))
+    if (planned := options.placement) is not None:
+        return Placement((planned.gpu_layers, 0) if planned.gpu_layers else (0,), planned.note, planned)
     gpus = [device for device in devices if device.is_gpu]
     if not gpus:
         return Placement((0,))

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from backends.engine.pooler import NoVectors, Piece, Vector
 from backends.engine.runner import NoMemory
+from backends.kv_layout import PADDING
 from backends.llama.allowance import Allowance
-from backends.llama.kv_layout import PADDING
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.pooled_context import PooledContext, PooledParams, pooling_of, width
 from backends.llama.threads import Following

@@ -6,9 +6,9 @@ The port's and the commands' own ranges are narrower; these hold for whoever els
 import math
 
 from backends.engine.runner import LoadError, PromptError
+from backends.kv_layout import MAX_SLOTS
 from backends.protocol import EngineOptions, FailureKind, SamplingParams
 
-MAX_SLOTS = 256  # LLAMA_MAX_SEQ
 OPTION_RANGES = {
     "context": (1, 2**31 - 1),
     "parallel": (1, MAX_SLOTS),

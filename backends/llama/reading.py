@@ -17,9 +17,9 @@ from backends.formats import FormatError
 from backends.formats.gguf import Header
 from backends.formats.gguf_loadable import check_loadable
 from backends.formats.gguf_split import part_paths
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import (

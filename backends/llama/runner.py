@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.engine.runner import KVFull, NoMemory, Size, Step
+from backends.kv_layout import PADDING
 from backends.llama.allowance import Allowance
 from backends.llama.answer_rows import AnswerRows
 from backends.llama.context import NativeContext
 from backends.llama.grammars import GrammarError
-from backends.llama.kv_layout import PADDING
 from backends.llama.logprobs import logprob, logprob_among
 from backends.llama.native import NativeError
 from backends.llama.sampling import ChainSampler

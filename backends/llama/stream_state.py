@@ -8,7 +8,7 @@ as far as it needs.
 
 import struct
 
-from backends.llama.ranges import MAX_SLOTS
+from backends.kv_layout import MAX_SLOTS
 from backends.prompt_cache.state import Payload
 
 HEAD = struct.Struct("<IiI")  # magic, sequence, number of streams

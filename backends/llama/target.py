@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.engine.runner import LoadError
+from backends.formats.kv_shape import KVShape
+from backends.kv_layout import Layout
 from backends.llama import native
 from backends.llama.allowance import Allowance
 from backends.llama.context_making import choose_layout, make_context
 from backends.llama.defaults import with_defaults
 from backends.llama.first_checks import check_generates
-from backends.llama.kv_layout import Layout
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import Placement
 from backends.llama.runner import LlamaRunner
 from backends.llama.threads import NativeThreads
 from backends.protocol import EngineOptions, FailureKind
+from backends.protocol import Placement as Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,20 @@ def open_target(
 ) -> Target:
     """Raises LoadError. notes: takes a sentence for the person where it is not on the GPU as was hoped."""
     for layers in placement.attempts:
+        planned = placement.planned if layers == placement.attempts[0] else None
         with ExitStack() as attempt:
             try:
-                model = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, report))
+                model = attempt.enter_context(
+                    NativeModel(path, layers, options.extra_buffer_types, report, placement=planned)
+                )
                 check_generates(model, path)
                 for adapter in options.adapters:
                     model.adapters.add(adapter.path)
                 layout = choose_layout(shape, model, options, layers > 0)
-                own_threads = None if _is_on_gpu(model, layers) else threads
+                own_threads = None if _is_on_gpu(model, layers, planned) else threads
                 following = own_threads.of_target() if own_threads else None
                 chosen = with_defaults(model, options, layers)
-                context = attempt.enter_context(make_context(model, chosen, layout, following))
+                context = attempt.enter_context(make_context(model, chosen, layout, following, planned))
             except NativeError as error:
                 if layers == placement.attempts[-1]:
                     kind = FailureKind.OUT_OF_MEMORY if error.is_of_memory else FailureKind.BAD_MODEL
@@ -74,9 +78,9 @@ def open_target(
     raise AssertionError("a placement has at least one attempt")
 
 
-def _is_on_gpu(model: NativeModel, layers: int) -> bool:
+def _is_on_gpu(model: NativeModel, layers: int, planned: Planned | None) -> bool:
     """All of it: no thread of the processor's computes."""
-    return layers > model.num_layers and native.has_gpu()
+    return layers > model.num_layers and native.has_gpu() and not (planned and planned.kept)
 
 
 def _left_gpu(error: NativeError) -> str:

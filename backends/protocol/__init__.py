@@ -12,7 +12,17 @@ from backends.messages import Message, Tool, ToolCall
 from backends.protocol.failure import Failed, FailureKind
 from backends.protocol.generate import Abort, Close, Generate, Overflow, Pause, Priority, Prompt, Reads, Resume
 from backends.protocol.infill import Infill
-from backends.protocol.options import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType, Load
+from backends.protocol.options import (
+    Adapter,
+    DraftMode,
+    EngineOptions,
+    FlashAttention,
+    Keep,
+    KVLayout,
+    KVType,
+    Load,
+    Placement,
+)
 from backends.protocol.output import Chance, Finish, Output, Outputs, PromptLogprobs, Reading, TokenLogprob
 from backends.protocol.packing import quickly_packed
 from backends.protocol.parts import Arguments, CallBegun, CallBroken, CallEnded, Markup, Part, Text, Thought
@@ -55,6 +65,7 @@ __all__ = [
     "Infill",
     "KVLayout",
     "KVType",
+    "Keep",
     "Load",
     "Loading",
     "Markup",
@@ -64,6 +75,7 @@ __all__ = [
     "Overflow",
     "Part",
     "Pause",
+    "Placement",
     "Pooling",
     "Priority",
     "Processor",

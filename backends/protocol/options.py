@@ -44,6 +44,33 @@ class DraftMode(StrEnum):
     OFF = "off"
 
 
+class Keep(StrEnum):
+    """What of some layers stays in RAM, though the rest of them is on a GPU."""
+
+    NOTHING = "nothing"
+    EXPERTS = "experts"
+    FEED_FORWARD = "feed-forward"  # experts, too
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the weights lie, as it was planned. None in EngineOptions: the engine decides.
+
+    gpu_layers: the last so many, where the output counts as one. split: of these, how many for each GPU. kept: of so
+    many layers from number `first` on, what `keeps` says stays in RAM. draft_gpu_layers: of the draft model.
+    rows: of a micro-batch, None for the engine's own number.
+    """
+
+    gpu_layers: int
+    split: tuple[int, ...] = ()
+    keeps: Keep = Keep.NOTHING
+    kept: int = 0
+    first: int = 0
+    draft_gpu_layers: int = 0
+    rows: int | None = None
+    note: str | None = None  # a sentence for the load event
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """A LoRA file, and how much of its change to the weights is applied: 0 none, 1 all."""
@@ -80,6 +107,8 @@ class EngineOptions:
     prompt_cache_folder: Path | None = None  # None: nothing is kept on disk
     prompt_cache_disk: int | None = 4 << 30  # bytes for all files of that folder; None: off
     adapters: tuple[Adapter, ...] = ()
+    from_disk: bool = False  # load what no memory holds: its weights are read anew for each token
+    placement: Placement | None = None  # as it was planned for this machine; a number of `gpu_layers` goes before it
 
 
 @dataclass(frozen=True, slots=True)

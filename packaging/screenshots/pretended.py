@@ -11,14 +11,14 @@ from typing import Any
 
 from app.errors import Cancelled
 from app.hub.client import Page
-from app.hub.fit import Machine
 from app.hub.repository import Format, HubFile, Repository, RepositorySummary, SearchQuery
 from app.hub.variants import variants
 from app.jobs.job import JobContext
+from app.planner.machine import Machine
 from backends.child import Progress
 from backends.formats.gguf import Header
 
-MACHINE = Machine(16_000_000_000)
+MACHINE = Machine.at_rest(16_000_000_000)
 PARAMETERS = 8_030_000_000
 SIZES = {"Q3_K_M": 4.02, "Q4_K_M": 4.92, "Q5_K_M": 5.73, "Q6_K": 6.60, "Q8_0": 8.54, "BF16": 16.07}  # GB
 CARD = """# Orion 8B Instruct

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.formats.gguf import read_header
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeModel
 from backends.protocol import KVType
 from tests.bench.workloads import QUESTIONS

@@ -1,65 +1,79 @@
 """Whether a model runs here: bytes and its context beside what there is."""
 
 import io
-from pathlib import Path
 
 import pytest
 
-from app.hub.fit import BUFFERS, CONTEXT, Machine, Place, fit
+from app.hub.fit import CONTEXT, fit
 from app.hub.quantizations import BITS_PER_WEIGHT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
-from backends.formats.gguf import Header, read_stream
+from app.planner.machine import Machine
+from app.planner.verdict import Place
+from backends.formats.gguf import Header, read_header, read_stream
 from tests.library.gguf_bytes import SETTINGS, header
+from tests.planner.shapes import all_shapes
 
 GB = 1_000_000_000
 
 
-def llama(**settings: object) -> Header:
-    """As large as an 8 B model: 32 layers, 8 key heads of 128."""
-    known = {
-        "llama.block_count": 32,
-        "llama.embedding_length": 4096,
-        "llama.context_length": 131_072,
-        "llama.attention.head_count": 32,
-        "llama.attention.head_count_kv": 8,
-    }
-    content = header({**SETTINGS, **known, **settings})
-    return read_stream(io.BytesIO(content + bytes(10_000)), "m.gguf", len(content) + 10_000)
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Header:
+    """Of Llama 3.1 8B: 32 layers, 8 key heads of 128."""
+    shape = next(shape for shape in all_shapes() if shape.name == "llama-3.1-8b")
+    return read_header(shape.write(tmp_path_factory.mktemp("shapes")))
 
 
-def test_the_memory_of_the_context_is_counted_from_the_header() -> None:
+def test_the_memory_of_the_context_is_counted_from_the_header(llama: Header) -> None:
     kv = 32 * 8 * (128 + 128) * 2 * CONTEXT
-    assert fit(5 * GB, Machine(24 * GB), llama()).needed == 5 * GB + kv + BUFFERS
-
-
-def test_a_count_of_heads_per_layer_is_added_up() -> None:
-    few = llama(**{"llama.attention.head_count_kv": [8] * 8 + [0] * 24})
-    assert fit(0, Machine(24 * GB), few).needed == 8 * 8 * (128 + 128) * 2 * CONTEXT + BUFFERS
-
-
-def test_nonsense_in_the_header_is_not_counted() -> None:
-    odd = llama(**{"llama.attention.head_count_kv": [4_000_000_000] * 32})
-    assert fit(0, Machine(24 * GB), odd).needed == BUFFERS
+    verdict = fit(5 * GB, Machine.at_rest(24 * GB), llama)
+    assert 5 * GB + kv < verdict.needed < 5 * GB + kv + GB
 
 
 @pytest.mark.parametrize(
     ("size", "machine", "place"),
     [
-        (5 * GB, Machine(24 * GB), Place.RAM),
-        (30 * GB, Machine(24 * GB), Place.NOWHERE),
-        (5 * GB, Machine(24 * GB, 8 * GB), Place.GPU),
-        (12 * GB, Machine(24 * GB, 8 * GB), Place.SHARED),
-        (22 * GB, Machine(24 * GB, 8 * GB), Place.SHARED),
-        (40 * GB, Machine(24 * GB, 8 * GB), Place.NOWHERE),
+        (5 * GB, Machine.at_rest(24 * GB), Place.RAM),
+        (30 * GB, Machine.at_rest(24 * GB), Place.DISK),
+        (5 * GB, Machine.at_rest(24 * GB, 8 * GB), Place.GPU),
+        (12 * GB, Machine.at_rest(24 * GB, 8 * GB), Place.SHARED),
+        (22 * GB, Machine.at_rest(24 * GB, 8 * GB), Place.SHARED),
+        (40 * GB, Machine.at_rest(24 * GB, 8 * GB), Place.DISK),
     ],
 )
-def test_where_it_runs(size: int, machine: Machine, place: Place) -> None:
-    assert fit(size, machine, llama()).place is place
+def test_where_it_runs(size: int, machine: Machine, place: Place, llama: Header) -> None:
+    assert fit(size, machine, llama).place is place
 
 
-def test_what_is_too_large_is_said_with_both_numbers() -> None:
-    sentence = fit(30 * GB, Machine(24 * GB), llama()).sentence
-    assert sentence == "Too large: needs about 30.8 GB, 20.4 GB are there"
+def test_what_is_too_large_is_said_with_both_numbers_and_what_the_disk_would_give(llama: Header) -> None:
+    verdict = fit(30 * GB, Machine.at_rest(24 * GB), llama)
+    assert not verdict.runs
+    assert "Too large: needs about 31.2 GB, 20.4 GB are there. From the disk about " in verdict.sentence
+
+
+def test_without_a_header_its_size_alone_is_told() -> None:
+    assert fit(5 * GB, Machine.at_rest(24 * GB)).runs
+    assert fit(30 * GB, Machine.at_rest(24 * GB)).sentence == "Too large: needs about 33.9 GB, 20.4 GB are there"
+
+
+def damaged(**settings: object) -> Header:
+    content = header({**SETTINGS, "llama.attention.head_count": 32, **settings})
+    return read_stream(io.BytesIO(content + bytes(10_000)), "m.gguf", len(content) + 10_000)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"llama.attention.head_count_kv": [4_000_000_000] * 32, "llama.block_count": 32},
+        {"llama.block_count": 2**31 - 1},
+        {"llama.block_count": 2**32 - 1},
+        {"llama.attention.head_count": 0},
+        {"llama.embedding_length": 2**31 - 1},
+    ],
+    ids=["heads", "layers", "no layers", "no heads", "width"],
+)
+def test_nonsense_in_the_header_ends_nothing(settings: dict[str, object]) -> None:
+    """Two thousand million layers cost no memory here, either."""
+    assert fit(5 * GB, Machine.at_rest(24 * GB), damaged(**settings)).sentence
 
 
 def test_the_size_of_what_a_checkpoint_becomes_is_predicted() -> None:
@@ -69,14 +83,6 @@ def test_the_size_of_what_a_checkpoint_becomes_is_predicted() -> None:
     assert predicted_bytes(repository, checkpoint, "Q4_K_M") == pytest.approx(4.92 * GB, rel=0.01)
     assert predicted_bytes(repository, checkpoint, "Q8_0") == pytest.approx(8.54 * GB, rel=0.01)
     assert next(iter(BITS_PER_WEIGHT)) == "Q4_K_M"
-    assert isinstance(llama().path, Path)
-
-
-def test_two_thousand_million_layers_cost_no_memory_here() -> None:
-    """One list with an element for each would have 16 GB."""
-    many = llama(**{"llama.block_count": 2**31 - 1})
-    assert fit(0, Machine(24 * GB), many).place is Place.NOWHERE
-    assert fit(0, Machine(24 * GB), llama(**{"llama.block_count": 2**32 - 1})).needed == BUFFERS
 
 
 @pytest.mark.parametrize(

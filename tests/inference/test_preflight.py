@@ -62,7 +62,7 @@ def test_the_verdict_is_kept_and_asked_for_once(
 
 def test_another_build_is_tested_anew(check: Preflight, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(model, EngineOptions())
-    monkeypatch.setattr(preflight, "_build_key", lambda: "another build")
+    monkeypatch.setattr(preflight, "build_key", lambda: "another build")
     monkeypatch.setattr(preflight, "SELF_TEST", "tests.inference.deaths:refuses")
     with pytest.raises(EngineError, match="nonsense"):
         check(model, EngineOptions())

@@ -9,9 +9,9 @@ from backends.child import Report
 from backends.engine.runner import Step
 from backends.engine.sequence import Sequence
 from backends.formats.gguf import read_header
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_shape import KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner

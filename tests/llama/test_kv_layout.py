@@ -9,10 +9,10 @@ import pytest
 from app.inference.supervisor import EngineHandle, Supervisor
 from backends.engine.runner import KVFull, Size, Step
 from backends.engine.sequence import Sequence
+from backends.kv_layout import Layout, choose, micro_batch
 from backends.llama import native
 from backends.llama.binding import lib
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_layout import Layout, choose, micro_batch
 from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.protocol import CacheMiss, DraftMode, EngineOptions, KVLayout, SamplingParams

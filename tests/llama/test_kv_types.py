@@ -10,9 +10,9 @@ from app.errors import EngineError
 from app.inference.supervisor import Supervisor
 from app.jobs.child import run_in_child
 from backends.formats.gguf import Header, read_header
+from backends.formats.kv_shape import UNQUANTIZED, KVShape
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_shape import UNQUANTIZED, KVShape
 from backends.llama.kv_types import refusal
 from backends.llama.native import NativeModel
 from backends.protocol import EngineOptions, FlashAttention, KVType

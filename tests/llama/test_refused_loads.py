@@ -11,9 +11,9 @@ from app.inference.supervisor import Supervisor
 from app.jobs.convert import convert_checkpoint
 from backends.engine.runner import LoadError
 from backends.formats.gguf import Header, read_header
+from backends.formats.kv_shape import KVShape
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
-from backends.llama.kv_shape import KVShape
 from backends.llama.native import NativeModel
 from backends.llama.placement import check_context
 from backends.llama.ranges import check_options

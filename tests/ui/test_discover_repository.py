@@ -7,8 +7,8 @@ from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from app.errors import ModelFileError
-from app.hub.fit import Machine
 from app.jobs.install_request import Aim, InstallRequest
+from app.planner.machine import Machine
 from tests.hub.double import HubDouble, HubRepo
 from tests.library.gguf_bytes import model
 from tests.ui.discovering import find, open_first
@@ -36,8 +36,8 @@ def test_variants_tell_whether_they_run_and_what_is_here(
     assert [variants.index(row).data() for row in range(2)] == ["Q4_K_M", "Q8_0"]
     qtbot.waitUntil(lambda: variants.index(0).data(VariantRole.DETAIL) == "Runs on this machine")
     assert "4,096" in page.pane._figures.text()  # of the header: the page does not say
-    page.pane.take_machine(Machine(100_000_000))
-    assert variants.index(0).data(VariantRole.DETAIL).startswith("Too large: needs about 0.3 GB")
+    page.pane.take_machine(Machine.at_rest(100_000_000))
+    assert variants.index(0).data(VariantRole.DETAIL).startswith("Too large: needs about 0.2 GB")
     assert variants.index(0).data(VariantRole.TONE) == "warning_text"
     page.pane.take_library(frozenset({double.repos["org/m"].file("m-Q8_0.gguf").sha256}))  # type: ignore[union-attr]
     assert variants.index(1).data(VariantRole.DETAIL) == "You already have this"

@@ -8,9 +8,9 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QStackedWidget, QVBoxLayout, QWidget
 
 from app.errors import SlipstreamError
-from app.hub.fit import Machine
 from app.hub.repository import Repository, Variant
 from app.jobs.install_request import InstallRequest
+from app.planner.machine import Machine
 from app.telemetry.machine import total_memory
 from ui.bridge import Bridge
 from ui.hub.gate_card import GateCard
@@ -94,7 +94,7 @@ class DiscoverPage(QWidget):
         super().showEvent(event)
         if not self._is_measured:
             self._is_measured = True
-            self._bridge.call(self._read_memory, lambda read: self.pane.take_machine(Machine(*read)))
+            self._bridge.call(self._read_memory, lambda read: self.pane.take_machine(Machine.at_rest(*read)))
         self.bar.edit.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _empty(self) -> None:

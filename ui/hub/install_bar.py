@@ -3,9 +3,10 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from app.hub.fit import Machine, fit
+from app.hub.fit import fit
 from app.hub.quantizations import BITS_PER_WEIGHT, DEFAULT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
+from app.planner.machine import Machine
 from ui.figures import size
 from ui.settings.fields import Choice
 from ui.widgets.labels import button, label

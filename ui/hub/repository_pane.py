@@ -5,8 +5,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QScrollArea, QVBoxLayout, QWidget
 
 from app.errors import HubError, HubFault
-from app.hub.fit import Machine
 from app.hub.repository import Gate, Variant
+from app.planner.machine import Machine
 from ui.hub.card_view import CardView
 from ui.hub.gate_card import GateCard
 from ui.hub.install_bar import InstallBar

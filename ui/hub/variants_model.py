@@ -7,9 +7,11 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from app.hub.fit import Fit, Machine, fit
+from app.hub.fit import fit
 from app.hub.quantizations import DEFAULT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
+from app.planner.machine import Machine
+from app.planner.verdict import Verdict
 from backends.formats.gguf import Header
 from ui.figures import size
 from ui.plain import plain_tip
@@ -28,7 +30,7 @@ class VariantRole(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Row:
     variant: Variant
-    fit: Fit | None
+    fit: Verdict | None
     is_here: bool
 
 

@@ -24,6 +24,10 @@ class Options(Fields):
         "adapters": Refused("a program cannot name files; give --lora to `slipstream serve`", ([], ())),
         "extra_buffer_types": Refused("the self-test finds it out"),
         "flash_cost": Refused("the self-test measures it"),
+        "from_disk": Refused(
+            "only a person at the machine may have it so slow; give --from-disk to `slipstream serve`"
+        ),
+        "placement": Refused("the planner finds it; “gpu_layers” gives a number of layers"),
         "prompt_cache_folder": Refused("a program cannot name folders"),
     }
 

@@ -149,7 +149,7 @@ def _attack_selftest(content: Content, folder: Path) -> str | None:
     """Told to nobody, as it costs nobody anything: the test is made again, and its verdict written."""
     path, asked = folder / "selftest.json", []
     if isinstance(content, bytes):
-        content = content.replace(b"KEY", json.dumps(preflight._build_key()).encode())
+        content = content.replace(b"KEY", json.dumps(preflight.build_key()).encode())
     _put(content, path)
 
     class Tested(Preflight):

@@ -4,14 +4,19 @@ attend to it at once.
 In one pool a common prefix is stored once, but every token attends over the cells of all sequences, masked or not:
 with 8 of 1,000 tokens a step costs about twice as much (two cores), and one answer alone pays for the conversations
 that are kept beside it. Streams cost the memory of a full context each.
+
+Knows no engine: whoever plans a load asks the same as whoever makes it.
 """
 
 from dataclasses import dataclass
 
-from backends.engine.runner import Size
-from backends.llama.ranges import MAX_SLOTS
 from backends.protocol import EngineOptions, FlashAttention, KVLayout
 
+MAX_SLOTS = 256  # LLAMA_MAX_SEQ
+DEFAULT_CONTEXT = 8192
+MAX_BATCH_TOKENS = 512
+MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
+MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
 START = 512  # cells, of which a step may fill all
 PADDING = 256  # llama.cpp makes contexts a multiple of it
@@ -21,6 +26,21 @@ MICRO_BATCH_OF_SCORES = 128
 NUM_SPARE = 1  # in streams each costs a full context: what has to leave finds room in the prompt cache in RAM
 
 WINDOW = "A sliding window loses what it has passed when a conversation is copied from stream to stream."
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a KV cache."""
+
+    cells: int  # of the pool that the slots share, or of each slot where they share none
+    slots: int
+
+    def total(self, shares_cells: bool) -> int:
+        """Cells of all slots together."""
+        return self.cells if shares_cells else self.cells * self.slots
+
+    def covers(self, other: "Size") -> bool:
+        return self.cells >= other.cells and self.slots >= other.slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,20 @@ class Layout:
     def start(self, is_recurrent: bool) -> Size:
         """What a first question needs: in one pool more slots cost nothing, if they hold no states."""
         return Size(min(START, self.context), self.num_slots if self.is_unified and not is_recurrent else 1)
+
+
+def default_context(trained: int | None) -> int:
+    return min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+
+
+def native_slots(num_slots: int, has_window: bool, is_unified: bool) -> int:
+    """Sequences that llama.cpp is told of: in one pool with a window each has a shadow (backends.llama.slot_memory)."""
+    return 2 * num_slots if has_window and is_unified and 2 * num_slots <= MAX_SLOTS else num_slots
+
+
+def recurrent_draft(num_slots: int, state_bytes: int) -> int:
+    """Guesses that each slot of a recurrent model may take back, where there are any."""
+    return MAX_RECURRENT_DRAFT if num_slots * MAX_RECURRENT_DRAFT * state_bytes <= MAX_ROLLBACK_BYTES else 0
 
 
 def choose(

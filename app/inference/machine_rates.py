@@ -1,0 +1,63 @@
+"""How fast this machine reads weights, measured once for each build, and never by a load."""
+
+import json
+import logging
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from app.jobs.child import OnProgress, ignore_progress, run_in_child
+from app.whole_file import replace_file
+from backends.measurement import Rates
+from backends.regular_file import read_regular
+
+MEASURE = "backends.llama.rates:measure"
+LIMIT_SECONDS = 120.0
+MAX_BYTES = 1 << 16
+SLOWEST, FASTEST = 1e6, 1e14  # bytes a second that are believed
+
+_log = logging.getLogger(__name__)
+
+
+class MachineRates:
+    def __init__(self, cache: Path, logs: Path):
+        self._file, self._log_path = cache / "rates.json", logs / "rates.log"
+
+    def known(self, build: str) -> Rates | None:
+        try:
+            rates = Rates(**json.loads(read_regular(self._file, MAX_BYTES))[build])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None
+        return rates if _is_sound(rates) else None
+
+    def measured(
+        self,
+        build: str,
+        on_progress: OnProgress = ignore_progress,
+        cancelled: threading.Event | None = None,
+        extra_buffer_types: bool = True,
+    ) -> Rates:
+        """Known, or found out in some seconds. Raises EngineError or Cancelled."""
+        if rates := self.known(build):
+            return rates
+        found: Rates = run_in_child(
+            MEASURE,
+            log_path=self._log_path,
+            on_progress=on_progress,
+            cancelled=cancelled,
+            limit=LIMIT_SECONDS,
+            extra_buffer_types=extra_buffer_types,
+        )
+        try:
+            replace_file(self._file, json.dumps({build: asdict(found)}).encode())
+        except OSError as fault:
+            _log.warning("%s could not be written: %s", self._file, fault)
+        return found
+
+
+def _is_sound(rates: Rates) -> bool:
+    if not isinstance(rates.by_type, dict) or not rates.by_type:
+        return False
+    numbers = [*rates.by_type.values(), *([] if rates.gpu is None else [rates.gpu])]
+    is_each = all(type(number) is float and SLOWEST < number < FASTEST for number in numbers)
+    return is_each and type(rates.layer_seconds) is float and 0 <= rates.layer_seconds < 1

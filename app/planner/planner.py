@@ -1,0 +1,249 @@
+"""Chooses where a model lies: whole on the GPUs if it can, else as much of it as helps, in a stated order.
+
+What a person has asked for is never changed: context, types of the cache, answers side by side, a number of GPU layers.
+Of what is left open, the first that fits is taken:
+
+1. all of it on the GPUs;
+2. the same with smaller micro-batches, which read a prompt slower and answer as fast;
+3. the experts of as few layers as need be in RAM, which a token uses a few of;
+4. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
+5. as many of the last layers on the GPUs as fit;
+6. all of it in RAM;
+7. what does not fit into RAM read from the disk, if a person wants that.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from app.planner.corrections import NONE, Correction
+from app.planner.machine import MIB, Machine
+from app.planner.memory import Spread, Sums, Take
+from app.planner.model import Model
+from app.planner.plan import Plan, Room
+from app.planner.sizing import Sizing, size
+from app.planner.speed import estimate
+from app.planner.verdict import SLOW, Fits, Place, Verdict
+from backends.protocol import DraftMode, EngineOptions, FlashAttention, Keep, KVType
+
+PROCESS = 160 * MIB  # of an engine's process beside what the model takes: Python, libraries, the vocabulary's text
+SMALLER_ROWS = (256, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One way to lay it out, with what it takes."""
+
+    spread: Spread
+    sizing: Sizing
+    takes: tuple[Take, ...]
+    rows: int | None = None
+    draft: Spread = field(default_factory=Spread)
+
+
+class Planner:
+    """Of one model on one machine. Asks nobody: the same question has the same answer."""
+
+    def __init__(
+        self,
+        model: Model,
+        machine: Machine,
+        options: EngineOptions,
+        draft: Model | None = None,
+        correction: Correction = NONE,
+        scale: float = 1.0,
+    ):
+        """draft: of the same vocabulary; without one, or with drafts off, nothing of it counts. scale: of the weights,
+        where the header is that of another quantization."""
+        self._model, self._machine, self._options, self._scale = model, machine, options, scale
+        self._sums: dict[tuple[Sizing, bool], Sums] = {}
+        wants_draft = options.draft in (DraftMode.AUTO, DraftMode.MODEL) and not model.is_recurrent
+        self._draft = draft if wants_draft else None
+        self._correction = correction
+
+    def plan(self) -> Plan:
+        best = next((each for each in self._ways() if self._is_enough(each)), None)
+        return self._made(best or self._last_resort())
+
+    def fitting(self, spread: Spread, rows: int | None = None) -> Plan:
+        """With that spread, whether it fits or not."""
+        return self._made(self._try(spread, rows))
+
+    def _ways(self) -> Iterator[_Try]:
+        """In order of preference; those that cannot fit are left out."""
+        if self._scale * self._model.num_bytes > self._machine.all_usable:
+            return
+        gpus = self._machine.gpus
+        wanted = self._options.gpu_layers
+        if wanted is not None or not gpus:
+            yield self._try(self._split(min(wanted or 0, self._num_places)))
+            return
+        whole = self._split(self._num_places)
+        yield self._try(whole)
+        for rows in SMALLER_ROWS:
+            yield self._try(whole, rows)
+        if self._model.has_experts:
+            yield from self._keeping(whole, Keep.EXPERTS)
+        yield from self._keeping(whole, Keep.FEED_FORWARD)
+        yield from self._fewer()
+        yield self._try(Spread((0,) * len(gpus)))
+
+    @property
+    def _num_places(self) -> int:
+        """Layers, and the output."""
+        return len(self._model.layers) + 1
+
+    def _keeping(self, whole: Spread, keeps: Keep) -> Iterator[_Try]:
+        """With as few layers as fit; nothing when not even all of them are enough."""
+        found = self._least(lambda count: self._try(replace(whole, keeps=keeps, kept=count)), len(self._model.layers))
+        if found:
+            yield found
+
+    def _fewer(self) -> Iterator[_Try]:
+        found = self._least(lambda count: self._try(self._split(self._num_places - count)), self._num_places - 1)
+        if found:
+            yield found
+
+    def _least(self, attempt: Callable[[int], _Try], most: int) -> _Try | None:
+        """By halves: what fits with less in RAM is found where more of it fits, too."""
+        low, high = 1, most
+        best: _Try | None = None
+        while low <= high:
+            middle = (low + high) // 2
+            tried = attempt(middle)
+            if self._gpus_are_enough(tried):
+                best, high = tried, middle - 1
+            else:
+                low = middle + 1
+        return best
+
+    def _split(self, num_places: int) -> Spread:
+        """So many places at the end over the GPUs, each with a share as large as its free memory."""
+        gpus = self._machine.gpus
+        if not gpus or num_places <= 0:
+            return Spread((0,) * len(gpus))
+        total = sum(gpu.usable for gpu in gpus) or 1
+        counts, before, reached = [], 0, 0.0
+        for gpu in gpus:
+            reached += num_places * gpu.usable / total
+            counts.append(round(reached) - before)
+            before = round(reached)
+        counts[-1] += num_places - sum(counts)
+        return Spread(tuple(counts))
+
+    def _try(self, spread: Spread, rows: int | None = None) -> _Try:
+        on_gpu = spread.gpu_layers > 0
+        sizing = size(self._model, self._options, self._free_beside(spread), on_gpu=on_gpu, rows=rows)
+        found = [*self._summed(self._model, sizing).takes(spread)]
+        drafting = Spread()
+        if self._draft:
+            drafting = self._draft_spread(on_gpu)
+            drafts = self._summed(self._draft, self._draft_sizing(sizing, on_gpu)).takes(drafting)
+            found = [replace(take, draft=draft.total) for take, draft in zip(found, drafts, strict=True)]
+        found[0] = replace(found[0], other=found[0].other + PROCESS + self._options.prompt_cache_ram)
+        return _Try(spread, sizing, self._correction.applied(tuple(found)), rows, drafting)
+
+    def _summed(self, model: Model, sizing: Sizing) -> Sums:
+        is_draft = model is self._draft
+        key = (sizing, is_draft)
+        if key not in self._sums:
+            self._sums[key] = Sums(model, sizing, self._machine, 1.0 if is_draft else self._scale)
+        return self._sums[key]
+
+    def _draft_sizing(self, target: Sizing, on_gpu: bool) -> Sizing:
+        assert self._draft
+        plain = replace(
+            self._options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO
+        )  # fmt: skip
+        return size(self._draft, plain, 0, on_gpu=on_gpu, like=target.layout)
+
+    def _draft_spread(self, on_gpu: bool) -> Spread:
+        """Beside its target: what it guesses is there for every step."""
+        gpus = len(self._machine.gpus)
+        assert self._draft
+        return Spread((len(self._draft.layers) + 1, *(0,) * (gpus - 1)) if on_gpu else (0,) * gpus)
+
+    def _free_beside(self, spread: Spread) -> int:
+        """Bytes where the cache will lie, once the weights are there; the engine asks the same then."""
+        weights = round(self._scale * self._model.num_bytes)
+        if spread.gpu_layers:
+            return max(0, sum(gpu.free for gpu in self._machine.gpus) - weights)
+        return max(0, self._machine.ram_free - weights)
+
+    def _is_enough(self, tried: _Try) -> bool:
+        return all(room.is_enough for room in self._rooms(tried))
+
+    def _gpus_are_enough(self, tried: _Try) -> bool:
+        return all(room.is_enough for room in self._rooms(tried)[1:])
+
+    def _rooms(self, tried: _Try) -> tuple[Room, ...]:
+        machine = self._machine
+        ram = Room(tried.takes[0], machine.ram_usable, machine.ram_total)
+        rooms = [ram]
+        for take, gpu in zip(tried.takes[1:], machine.gpus, strict=True):
+            usable = min(gpu.usable, machine.ram_usable - ram.take.total) if gpu.is_shared else gpu.usable
+            rooms.append(Room(take, usable, gpu.total))
+        return tuple(rooms)
+
+    def _last_resort(self) -> _Try:
+        """As a person has ordered it, or all of it in RAM and on the disk."""
+        if self._options.gpu_layers:
+            return self._try(self._split(min(self._options.gpu_layers, self._num_places)))
+        return self._try(Spread((0,) * len(self._machine.gpus)))
+
+    def _made(self, tried: _Try) -> Plan:
+        rooms = self._rooms(tried)
+        short = max(0, rooms[0].take.total - rooms[0].usable)
+        from_disk = min(short, tried.takes[0].weights)
+        speed = estimate(self._model, tried.sizing, tried.spread, self._machine, from_disk, self._scale)
+        options = replace(
+            self._options, context=tried.sizing.layout.context, kv_layout=tried.sizing.layout.kind
+        )  # fmt: skip
+        return Plan(
+            options,
+            len(self._model.layers),
+            tried.spread,
+            tried.sizing,
+            rooms,
+            speed,
+            self._verdict(tried, rooms, short, from_disk, speed.tokens),
+            (),
+            self._correction is not NONE,
+            tried.draft,
+            tried.rows,
+            from_disk,
+        )
+
+    def _verdict(
+        self, tried: _Try, rooms: tuple[Room, ...], short: int, from_disk: int, tokens: float
+    ) -> Verdict:  # fmt: skip
+        tight = next((room for room in rooms[1:] if not room.is_enough), None)
+        needed = sum(room.take.total for room in rooms)
+        available = self._machine.all_usable
+        if tight:
+            return Verdict(Fits.NO, Place.NOWHERE, tight.take.total, max(0, tight.usable), tokens=tokens)
+        if short > from_disk:
+            return Verdict(Fits.NO, Place.NOWHERE, needed, available, tokens=tokens)
+        if short:
+            return Verdict(Fits.SLOW, Place.DISK, rooms[0].take.total, rooms[0].usable, tokens=tokens)
+        place = self._place(tried.spread)
+        if tokens < SLOW:
+            return Verdict(Fits.SLOW, place, needed, available, tokens=tokens)
+        is_whole = place is Place.GPU or not self._machine.gpus
+        return Verdict(Fits.YES if is_whole else Fits.WITH, place, needed, available, tokens=tokens)
+
+    def _place(self, spread: Spread) -> Place:
+        if not spread.gpu_layers:
+            return Place.RAM
+        return Place.GPU if spread.gpu_layers == self._num_places and not spread.kept else Place.SHARED
+
+
+def plan(
+    model: Model,
+    machine: Machine,
+    options: EngineOptions | None = None,
+    draft: Model | None = None,
+    correction: Correction = NONE,
+    scale: float = 1.0,
+) -> Plan:
+    """Pure, and done in some milliseconds."""
+    return Planner(model, machine, options or EngineOptions(), draft, correction, scale).plan()

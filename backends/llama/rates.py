@@ -1,0 +1,125 @@
+"""How many bytes of weights a second this machine gets through, by type of tensor: a token costs little else.
+
+One step of one token reads every weight once. Models of nothing but zeros are measured, which take no room on the disk
+and as long as any other: how long a product takes does not depend on what is multiplied.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+
+from backends.child import Progress, Refusal, Report
+from backends.llama import native
+from backends.llama.context import ContextParams, NativeContext
+from backends.llama.native import NativeError, NativeModel
+from backends.llama.placement import ALL_LAYERS, default_threads
+from backends.measurement import Rates
+
+TYPES = (Type.F16, Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS, Type.MXFP4)
+ON_GPU = Type.Q4_K
+MOST_BYTES = 160 << 20  # of weights: more than a processor keeps in its caches
+WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
+SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
+CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
+NUM_PASSES = 2  # some seconds apart: what is in the way comes in bursts
+SECONDS = 0.5  # for the steps of one type
+MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
+
+
+def measure(report: Report, extra_buffer_types: bool = True, threads: int | None = None) -> Rates:
+    """Raises Refusal with a sentence."""
+    native.start()
+    threads = threads or default_threads()
+    with tempfile.TemporaryDirectory(prefix="slipstream-rates-") as name:
+        folder = Path(name)
+        try:
+            small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
+            layer_seconds = min(MOST_LAYER_SECONDS, _step_seconds(small, extra_buffer_types, threads) / MANY)
+            found: dict[str, float] = {}
+            for number, kind in enumerate(TYPES * NUM_PASSES):
+                report(Progress(number / (NUM_PASSES * len(TYPES)), f"Measuring {kind.name}"))
+                rate = _rate(folder, kind, extra_buffer_types, threads, layer_seconds)
+                found[kind.name] = max(rate, found.get(kind.name, 0.0))
+            gpu = _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS) if native.has_gpu() else None
+        except NativeError as error:
+            raise Refusal(f"The speed of this machine could not be measured: {error}.") from error
+    return Rates(found, layer_seconds, threads, gpu)
+
+
+def _rate(
+    folder: Path, kind: Type, extra_buffer_types: bool, threads: int, layer_seconds: float, gpu_layers: int = 0
+) -> float:  # fmt: skip
+    """Bytes a second."""
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    per_layer = int((4 + 3 * WIDE_TIMES) * WIDTH * WIDTH // block * block_bytes)
+    layers = max(1, MOST_BYTES // per_layer)
+    path = _write(folder / "large.gguf", kind, WIDTH, layers)
+    seconds = _step_seconds(path, extra_buffer_types, threads, gpu_layers)
+    least = seconds / 4  # what a layer takes besides is never most of it here
+    return layers * per_layer / max(least, seconds - layers * layer_seconds)
+
+
+def _step_seconds(path: Path, extra_buffer_types: bool, threads: int, gpu_layers: int = 0) -> float:
+    """The quickest step of one token: what is slower was in the way of other programs, as it will be of an answer."""
+    params = ContextParams(CONTEXT, 1, batch_tokens=16, threads=threads)
+    seconds: list[float] = []
+    with NativeModel(path, gpu_layers, extra_buffer_types) as model, NativeContext(model, params) as context:
+        end = perf_counter() + SECONDS
+        for position in range(NUM_STEPS + NUM_FIRST):
+            begin = perf_counter()
+            context.batch.put(0, [1], position, 0)
+            context.batch.outputs[0] = 1
+            context.decode(1)
+            seconds.append(perf_counter() - begin)
+            if perf_counter() > end and len(seconds) > NUM_FIRST:
+                break
+    return min(seconds[NUM_FIRST:])
+
+
+def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
+    """A Llama of zeros: its header, and a hole for the weights."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(layers)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(WIDE_TIMES * width)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // HEADS)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_tokenizer_model("none")
+    end = 0
+    for name, shape in _shapes(width, layers).items():
+        type_ = kind if len(shape) > 1 else Type.F32
+        block, block_bytes = gguf.GGML_QUANT_SIZES[type_]
+        num_bytes = int(np.prod(shape)) // block * block_bytes
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), num_bytes, type_)
+        end += -(-num_bytes // 32) * 32
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    os.truncate(path, -(-path.stat().st_size // 32) * 32 + end)
+    return path
+
+
+def _shapes(width: int, layers: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (VOCABULARY, width),
+        "output.weight": (VOCABULARY, width),
+        "output_norm.weight": (width,),
+    }
+    wide = WIDE_TIMES * width
+    for layer in range(layers):
+        block = f"blk.{layer}."
+        shapes |= {f"{block}{name}.weight": (width,) for name in ("attn_norm", "ffn_norm")}
+        shapes |= {f"{block}attn_{name}.weight": (width, width) for name in ("q", "k", "v", "output")}
+        shapes |= {f"{block}ffn_{name}.weight": (wide, width) for name in ("gate", "up")}
+        shapes[f"{block}ffn_down.weight"] = (width, wide)
+    return shapes

@@ -1,0 +1,59 @@
+"""The speed of an answer, by the bytes that a token reads and the rates of this machine."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.planner.machine import Gpu, Machine
+from app.planner.planner import plan
+from backends.protocol import DraftMode, EngineOptions, KVLayout
+from tests.planner.test_planner import GIB, model
+
+OPTIONS = EngineOptions(context=4096, kv_layout=KVLayout.UNIFIED, draft=DraftMode.OFF)
+RATES = {"F16": 10e9, "Q8_0": 10e9, "Q4_K": 5e9, "Q6_K": 4e9}
+CPU = Machine(64 * GIB, 64 * GIB, rates=RATES, layer_seconds=0.0)
+
+
+def test_each_type_has_a_rate_of_its_own() -> None:
+    llama = model("llama-3.1-8b")
+    head = llama.others["output"].num_bytes  # Q6_K; what is looked up of the input counts for nothing
+    layers = sum(layer.num_bytes for layer in llama.layers)
+    found = plan(llama, CPU, OPTIONS).speed
+    assert 1 / found.tokens == pytest.approx(layers / 5e9 + head / 4e9, rel=0.03)  # and a little for keys and values
+    assert found.is_measured
+
+
+def test_of_a_mixture_only_the_experts_that_are_used_are_read() -> None:
+    moe = model("qwen3-30b-a3b")
+    assert plan(moe, CPU, OPTIONS).speed.tokens > 5 * 5e9 / moe.num_bytes
+
+
+def test_what_a_layer_takes_whatever_it_weighs_is_added() -> None:
+    llama = model("llama-3.2-1b")
+    slow = replace(CPU, layer_seconds=0.001)
+    seconds = [1 / plan(llama, each, OPTIONS).speed.tokens for each in (CPU, slow)]
+    assert seconds[1] - seconds[0] == pytest.approx(16 * 0.001, rel=0.01)
+
+
+def test_the_more_is_on_the_gpu_the_quicker_it_is() -> None:
+    speeds = [
+        plan(
+            model("qwen3-30b-a3b"), replace(CPU, gpus=(Gpu("CUDA0", int(size * GIB), int(size * GIB), 300e9),)), OPTIONS
+        )
+        for size in (6, 12, 40)
+    ]
+    tokens = [each.speed.tokens for each in speeds]
+    assert tokens == sorted(tokens)
+    assert tokens[0] > plan(model("qwen3-30b-a3b"), CPU, OPTIONS).speed.tokens
+
+
+def test_without_rates_of_its_own_an_estimate_says_so() -> None:
+    found = plan(model("llama-3.1-8b"), Machine(64 * GIB, 64 * GIB), OPTIONS)
+    assert not found.speed.is_measured
+    assert found.speed.tokens > 0
+
+
+def test_what_comes_from_the_disk_is_read_anew_for_each_token() -> None:
+    small = Machine(16 * GIB, 16 * GIB, rates=RATES, disk_rate=1e9)
+    found = plan(model("llama-3.3-70b"), small, OPTIONS)
+    assert 1 / found.speed.tokens > found.from_disk / 1e9

@@ -99,16 +99,28 @@ def test_a_program_is_refused_when_it_has_waited_long_enough() -> None:
     assert b.refusal == "Waits for memory until “a” is done. It has waited for 120 s."
 
 
-def test_a_person_waits_as_long_as_it_takes_and_goes_ahead_of_programs() -> None:
+def test_a_person_goes_ahead_of_programs() -> None:
     here = world(limit=1, a=1, b=1, c=1)
     (a,) = load(here, "a", keep=True)
-    here.want("b")
+    program = here.want("b")
+    here.pass_by(1.0)
     person = here.want("c", is_person=True)
-    assert person
-    here.pass_by(Pace().wait + 10.0)
-    assert person.stage is Stage.WAITING
+    here.pass_by(10.0)
     here.done(a)
     here.pass_by(0.5)
+    assert person
+    assert program
+    assert (person.stage, program.stage) == (Stage.LOADING, Stage.WAITING)
+
+
+def test_a_person_waits_as_long_as_it_takes() -> None:
+    here = world(limit=1, a=1, b=1)
+    (a,) = load(here, "a", keep=True)
+    person = here.want("b", is_person=True)
+    here.pass_by(Pace().wait + 10.0)
+    here.done(a)
+    here.pass_by(0.5)
+    assert person
     assert person.stage is Stage.LOADING
 
 
@@ -139,8 +151,18 @@ def test_a_pinned_model_stays() -> None:
     assert b.stage is not Stage.WAITING
 
 
+def test_another_leaves_in_the_place_of_a_pinned_one() -> None:
+    here = world(limit=2, pinned=1, other=1, new=1)
+    pinned, _ = load(here, "pinned", "other")
+    pinned.is_pinned = True
+    here.pass_by(2.0)
+    here.want("new")
+    here.pass_by(1.0)
+    assert here.inside() == ["pinned", "new"]
+
+
 def test_small_ones_go_in_beside_a_large_one_that_waits_and_do_not_make_it_wait_longer() -> None:
-    here = world(limit=10, busy=6, large=8, small=2, medium=3)
+    here = world(limit=10, busy=6, large=8, small=2, medium=2)
     (busy,) = load(here, "busy", keep=True)
     large = here.want("large")
     assert large

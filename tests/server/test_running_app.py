@@ -46,13 +46,23 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
     return Said(capsys)
 
 
-def test_a_model_is_loaded_listed_and_unloaded_there(running: StageServices, said: Said) -> None:
-    assert said("ps") == {"engines": []}
-    assert said("load", "stage/quick")["state"] == "ready"
-    assert [each["name"] for each in said("ps")["engines"]] == ["stage/quick"]
+def test_a_model_is_loaded_listed_pinned_and_unloaded_there(
+    running: StageServices, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said("ps")["engines"] == []
+    assert said("load", "stage/quick", "--pin")["state"] == "ready"
+    told = said("ps")
+    assert [(each["name"], each["is_pinned"]) for each in told["engines"]] == [("stage/quick", True)]
+    assert told["memory_limit"]["RAM"] > 0
+    assert execute(["ps"]) == 0
+    head, row, kept = capsys.readouterr().out.splitlines()
+    assert head.split()[-3:] == ["USED", "BY", "UNLOADS"]
+    cells = row.split()
+    assert (cells[:4], cells[-4:]) == (["stage/quick", "ready", "CPU", "4,096"], ["–", "0", "–", "pinned"])
+    assert kept.startswith("Kept for loaded models: ")
     assert [each.name for each in running.supervisor.engines()] == ["stage/quick"]
     assert said("unload", "stage/quick")["name"] == "stage/quick"
-    assert said("ps") == {"engines": []}
+    assert said("ps")["engines"] == []
 
 
 def test_what_it_refuses_and_what_fails_there_is_said_here(
@@ -96,7 +106,7 @@ def test_its_own_commands_need_none_of_the_keys(running: StageServices, said: Sa
     running.keys.add("somebody")
     url = f"{running.server.address}/api/slipstream/models"
     assert httpx.get(url).status_code == 401
-    assert said("ps") == {"engines": []}
+    assert said("ps")["engines"] == []
     assert stat.S_IMODE(running.paths.running_file.stat().st_mode) == 0o600
     running.stop_server()
     assert noted(running.paths.running_file) is None

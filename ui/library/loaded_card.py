@@ -96,15 +96,15 @@ class LoadedCard(QFrame):
 def _state(row: "Loaded") -> str:
     snapshot = row.snapshot
     if snapshot.state is EngineState.LOADING:
-        return snapshot.waits or f"Loading {snapshot.fraction:.0%}"
+        return "Waits for memory" if snapshot.waits else f"Loading {snapshot.fraction:.0%}"
     if snapshot.state is not EngineState.READY:
         return "Failed"
     return "No answer" if snapshot.is_silent else "In use" if row.is_busy else "Idle"
 
 
 def _state_tip(row: "Loaded") -> str:
-    if row.snapshot.error:
-        return row.snapshot.error
+    if row.snapshot.error or row.snapshot.waits:
+        return row.snapshot.error or row.snapshot.waits
     if row.leaves is None or row.is_busy:
         return _state(row)
     return f"Unloaded in {max(1, round(row.leaves / MINUTE))} min if nobody asks it for anything"
@@ -119,7 +119,7 @@ def _memory(row: "Loaded") -> str:
     device = max(row.cost, key=lambda each: row.cost[each], default=None)
     if device is None:
         return UNKNOWN
-    taken = size(row.taken[device]) if device in row.taken else UNKNOWN
+    taken = size(row.taken[device]) if device in row.taken else NOBODY
     return f"{taken} of {size(row.cost[device])}"
 
 

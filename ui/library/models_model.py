@@ -62,7 +62,7 @@ class ModelsModel(QAbstractListModel):
         return entry.path in self._loaded
 
     def mark_loaded(self, files: frozenset[Path]) -> None:
-        """files: of the models that are loaded, or on their way."""
+        """files: of the models that are loaded."""
         if files != self._loaded:
             self._loaded = files
             if self.entries:

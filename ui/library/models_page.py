@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
+from app.inference.snapshot import EngineState
 from app.jobs.job import Job, Lane
 from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
@@ -196,7 +197,8 @@ class ModelsPage(QWidget):
         return next((each for each in self._services.supervisor.living() if each.model == entry.path), None)
 
     def _mark_loaded(self) -> None:
-        files = frozenset(handle.model for handle in self._services.supervisor.living())
+        engines = self._services.supervisor.living()
+        files = frozenset(each.model for each in engines if each.snapshot.state is EngineState.READY)
         self._models.mark_loaded(files)
         self.loaded.refresh()
         self._refresh()

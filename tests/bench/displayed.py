@@ -1,7 +1,7 @@
 """Whether the tokens per second that are shown are those that a client sees: `python -m tests.bench.displayed`.
 
 The real window (off screen) with the guide, then SmolLM2; a client of the port, in a process of its own, streams
-answers and counts. Beside its figure stand the medians of what the strip showed and of what /metrics said meanwhile.
+answers and counts. Beside its figure stand the means of what the strip showed and of what /metrics said meanwhile.
 Writes results/displayed.{json,md}.
 """
 
@@ -117,23 +117,26 @@ def compare(window: MainWindow, port: int, streams: int, tokens: int) -> dict[st
             told.append(metric(port))
     assert client.stdout
     client_rate = float(json.loads(client.stdout.read())["rate"])
-    strip = statistics.median(shown)
+    strip = round(statistics.mean(shown), 1)
     return {
         "client": round(client_rate, 1),
         "strip": strip,
-        "metrics": round(statistics.median(told), 1),
+        "metrics": round(statistics.mean(told), 1),
         "difference": round(strip / client_rate - 1, 4),
         "looks": len(shown),
     }
 
 
 def be_client(port: int, streams: int, tokens: int) -> int:
-    """Some answers one after the other, side by side with others; tokens per second of all of them."""
-    rates = []
+    """Some answers one after the other, side by side with others; tokens per second of all of them together."""
+    num_tokens, seconds = 0, 0.0  # while all of them run
     for number in range(4):
         bodies = [completion(f"{PROMPT} ({number}.{stream})", tokens) for stream in range(streams)]
-        rates.append(sum(reply.tokens_per_second for reply in ask(port, *bodies)))
-    print(json.dumps({"rate": statistics.median(rates)}))
+        replies = ask(port, *bodies)
+        begin, end = max(reply.arrivals[0] for reply in replies), min(reply.arrivals[-1] for reply in replies)
+        num_tokens += sum(begin < moment <= end for reply in replies for moment in reply.arrivals)
+        seconds += end - begin
+    print(json.dumps({"rate": num_tokens / seconds}))
     return 0
 
 

@@ -67,7 +67,7 @@ class Panel(QFrame):
             name.setVisible(self._tape.knows(line.name))
             name.setText(f"● {line.words}{'' if value is None else f' {self._write(value)}'}")
         self.setAccessibleName(f"{self._title}: {self._value.text() or 'nothing now'}")
-        self.plot.update()
+        self.plot.refresh()
 
     def _now(self) -> str:
         """Of the first line; of several without a whole the legend tells."""

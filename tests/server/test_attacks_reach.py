@@ -169,7 +169,9 @@ def test_neither_keys_nor_texts_come_into_logs(tmp_path: Path, caplog: pytest.Lo
     wait_until(lambda: log.path.exists() and '"status": 401' in log.path.read_text())
     written = [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
     captured = capfd.readouterr()
-    logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpx"))
+    logged = "\n".join(
+        record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))
+    )
     everything = "\n".join([*written, logged, captured.out, captured.err])
     for secret in (key, given, wrong, PRIVATE):
         assert secret not in everything

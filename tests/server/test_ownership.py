@@ -24,7 +24,7 @@ class Hands:
     """What the native API needs of the application, of which nothing is asked here."""
 
     def models(self) -> Models:
-        return Models([], [], [])
+        return Models([], [], [], {}, {})
 
     def jobs(self) -> list[Any]:
         return []

@@ -14,6 +14,7 @@ import pytest
 
 from app.errors import EngineError, PortInUseError, UnknownModelError, UsageError
 from app.inference.engine_handle import EngineState
+from app.inference.users import Hold
 from app.server import Server
 from app.server.core.directory import ModelFacts
 from backends.protocol import Generate, Output, Ready
@@ -41,6 +42,9 @@ class Flood:
     def wait_ready(self, _: float) -> Ready:
         return READY
 
+    def hold(self, _: str) -> Hold:
+        return Hold(lambda: None)
+
     def submit(self, _: Generate, sink: Any) -> int:
         for _n in range(100):
             sink(Output(1, "x" * MEGABYTE, 1))
@@ -64,6 +68,9 @@ class Slowpoke:
 
     def wait_ready(self, _: float) -> None:
         raise EngineError("still loading")
+
+    def hold(self, _: str) -> Hold:
+        return Hold(lambda: None)
 
 
 class Hesitant(Flood):

@@ -41,6 +41,7 @@ ROOT = Path(__file__).parents[2]
 STREAMS = (1, 4)
 GOAL = 0.05
 PATIENCE = 300.0
+NUM_ANSWERS = 3  # one after the other
 PAUSE = 3.0  # seconds in which the engine measures its steps
 WARM = 1.2  # seconds of answers until the last second is one of answers alone
 METRIC = "slipstream_answer_tokens_per_second"
@@ -134,7 +135,7 @@ def compare(window: MainWindow, port: int, streams: int, tokens: int) -> dict[st
 def be_client(port: int, streams: int, tokens: int) -> int:
     """Some answers one after the other, side by side with others; tokens per second of all of them together."""
     num_tokens, seconds = 0.0, 0.0  # while all of them run
-    for number in range(4):
+    for number in range(NUM_ANSWERS):
         bodies = [completion(f"{PROMPT} ({number}.{stream})", tokens) for stream in range(streams)]
         replies = ask(port, *bodies)
         begin, end = max(reply.arrivals[0] for reply in replies), min(reply.arrivals[-1] for reply in replies)

@@ -108,11 +108,12 @@ class FakeModel:
     def texts(self, request: EmbeddingRequest) -> list[list[int]]:
         if isinstance(request, Rank):
             return [list(f"{request.query}\n{document}".encode()) for document in request.documents]
-        if not all(request.inputs):
+        texts = [_bytes_of((text,) if isinstance(text, str) else text) for text in request.inputs]
+        if not all(texts):
             raise PromptError(
                 FailureKind.BAD_REQUEST, "A text is empty: there is nothing to make a vector of.", "inputs"
             )
-        return [_bytes_of((text,) if isinstance(text, str) else text) for text in request.inputs]
+        return texts
 
     def encode(self, request: Generate, context: int | None = None) -> list[int]:  # noqa: ARG002
         if not self.ready.generates:

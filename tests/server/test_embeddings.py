@@ -145,3 +145,9 @@ def test_more_texts_than_a_request_may_have_are_refused(vectors_port: Port) -> N
     refused = vectors_port.post("embeddings", input=["a"] * 10_000)
     assert refused.status_code == 400
     assert "2048" in refused.text
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embedding"])
+def test_a_list_of_nothing_but_empty_texts_is_refused_and_ends_no_other(vectors_port: Port, path: str) -> None:
+    answer = vectors_port.client.post(path, json={"model": "vectors", "input": {"prompt_string": [""]}})
+    assert (answer.status_code, "empty" in answer.text) == (400, True)

@@ -1,6 +1,7 @@
 """The model that the window talks to: loads, unloads and reloads it, and tells how it is. Knows no widget."""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,19 +69,24 @@ class EngineDesk(QObject):
     def load(self, entry: "ModelEntry") -> None:
         """Load this model; the one before is unloaded unless it is pinned, or a program uses it."""
         is_other = self.entry is not None and self.entry.id != entry.id
-        previous = self.handle.name if self.handle and is_other else None
+        self._load(entry, self._services.residency.release if is_other else None)
+
+    def _load(self, entry: "ModelEntry", leave: Callable[[str], None] | None) -> None:
+        """leave: what becomes of the engine before."""
+        before = partial(leave, self.handle.name) if self.handle and leave else None
         self.entry, self.handle, self.snapshot = entry, None, None
         self._num_switches += 1
         self._bridge.call(
-            partial(self._switch, self._num_switches, previous, entry),
+            partial(self._switch, self._num_switches, before, entry),
             partial(self._loaded, self._num_switches),
             partial(self._not_loaded, self._num_switches),
         )
         self.changed.emit()
 
     def reload(self) -> None:
+        """Anew, whatever its settings were."""
         if self.entry:
-            self.load(self.entry)
+            self._load(self.entry, self._services.unload_model)
 
     def unload(self) -> None:
         handle, self.entry, self.handle, self.snapshot = self.handle, None, None, None
@@ -119,12 +125,12 @@ class EngineDesk(QObject):
         if self.handle and answer.uid is not None:
             self.handle.abort(answer.uid)
 
-    def _switch(self, number: int, previous: str | None, entry: "ModelEntry") -> EngineHandle | None:
+    def _switch(self, number: int, leave: Callable[[], None] | None, entry: "ModelEntry") -> EngineHandle | None:
         with self._one_switch:
             if number != self._num_switches:  # the person has chosen again meanwhile
                 return None
-            if previous:
-                self._services.residency.release(previous)
+            if leave:
+                leave()
             return self._services.take_up(entry)
 
     def _loaded(self, number: int, handle: EngineHandle | None) -> None:

@@ -71,7 +71,7 @@ class EngineDesk(QObject):
         is_other = self.entry is not None and self.entry.id != entry.id
         self._load(entry, self._services.residency.release if is_other else None)
 
-    def _load(self, entry: "ModelEntry", leave: Callable[[str], None] | None) -> None:
+    def _load(self, entry: "ModelEntry", leave: Callable[[str], object] | None) -> None:
         """leave: what becomes of the engine before."""
         before = partial(leave, self.handle.name) if self.handle and leave else None
         self.entry, self.handle, self.snapshot = entry, None, None
@@ -125,7 +125,7 @@ class EngineDesk(QObject):
         if self.handle and answer.uid is not None:
             self.handle.abort(answer.uid)
 
-    def _switch(self, number: int, leave: Callable[[], None] | None, entry: "ModelEntry") -> EngineHandle | None:
+    def _switch(self, number: int, leave: Callable[[], object] | None, entry: "ModelEntry") -> EngineHandle | None:
         with self._one_switch:
             if number != self._num_switches:  # the person has chosen again meanwhile
                 return None

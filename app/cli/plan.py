@@ -63,7 +63,7 @@ def _options(arguments: argparse.Namespace, defaults: Any) -> Any:
 
 
 def _text(plan: "Plan", found: "Buffers | None") -> str:
-    lines = [f"{plan.verdict.sentence}.", "", *_table(plan), "", _context(plan), _speed(plan)]
+    lines = [f"{plan.verdict.sentence}.", "", *_table(plan), "", _context(plan), *_growth(plan), _speed(plan)]
     if plan.spread.kept:
         kept = plan.spread.kept_layers(plan.num_layers)
         lines.append(f"In RAM: the {plan.spread.keeps} of layers {kept.start} to {kept.stop - 1}.")
@@ -93,6 +93,19 @@ def _context(plan: "Plan") -> str:
     kinds = f"{plan.sizing.type_k} and {plan.sizing.type_v}"
     batch = plan.sizing.batch
     return f"Context: {layout.context:,} tokens in {how}, keys and values {kinds}, micro-batches of {batch.tokens}."
+
+
+def _growth(plan: "Plan") -> list[str]:
+    if not any(room.take.cache for room in plan.rooms):  # an encoder, or states alone
+        return []
+    if not plan.options.kv_grow:
+        return ["All of the KV cache is allocated at the load."]
+    return [f"The KV cache begins with place for {_start(plan):,} tokens, and grows with the conversations up to this."]
+
+
+def _start(plan: "Plan") -> int:
+    """Tokens that one conversation has place for at the load."""
+    return plan.layout.start(is_recurrent=False).cells if plan.options.kv_grow else plan.layout.context
 
 
 def _speed(plan: "Plan") -> str:
@@ -135,6 +148,7 @@ def _document(name: str, plan: "Plan", found: "Buffers | None") -> dict[str, Any
         },
         "context": {
             "tokens": layout.context,
+            "tokens_at_load": _start(plan),
             "layout": layout.kind,
             "slots": layout.num_slots,
             "kv_type_k": plan.sizing.type_k,

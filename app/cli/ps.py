@@ -6,7 +6,7 @@ from typing import Any
 from app.cli.terminal import show
 from backends.bounds import printable
 
-COLUMNS = ("MODEL", "STATE", "RUNS ON", "CONTEXT", "MEMORY", "SPEED", "ANSWERS", "USED BY", "UNLOADS")
+COLUMNS = ("MODEL", "STATE", "RUNS ON", "CONTEXT", "KV CACHE", "MEMORY", "SPEED", "ANSWERS", "USED BY", "UNLOADS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +18,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     told = wanted_app().get("models")
     room = {name: told[name] for name in ("memory", "memory_limit")}
-    show(arguments, {"engines": told["engines"], **room}, lambda: f"{_table(told['engines'])}\n{_room(**room)}")
+    show(arguments, {"engines": told["engines"], **room}, lambda: _text(told["engines"], room))
     return 0
+
+
+def _text(engines: list[dict[str, Any]], room: dict[str, dict[str, int]]) -> str:
+    # an older Slipstream that runs says nothing of the processor
+    crowded = [f"{printable(each['name'])}: {each['processor']}" for each in engines if each.get("processor")]
+    return "\n".join([_table(engines), *crowded, _room(**room)])
 
 
 def _room(memory: dict[str, int], memory_limit: dict[str, int]) -> str:
@@ -41,6 +47,7 @@ def _row(engine: dict[str, Any]) -> tuple[str, ...]:
         _state(engine),
         printable(engine["device"] or "n/a"),
         f"{engine['context']:,}" if engine["context"] else "n/a",
+        _cells(engine["kv_cells"]),
         _memory(engine),
         f"{engine['tokens_per_second']:.1f} tok/s" if engine["tokens_per_second"] is not None else "–",
         _answers(engine),
@@ -53,6 +60,14 @@ def _state(engine: dict[str, Any]) -> str:
     if engine["state"] != "loading":
         return str(engine["state"])
     return printable(engine["waits"]) or f"loading, {engine['fraction']:.0%}"
+
+
+def _cells(cells: dict[str, int] | None) -> str:
+    """Tokens that running answers hold, of those there is place for now, and for how many there would be."""
+    if not cells:
+        return "n/a"
+    limit = f", up to {cells['limit']:,}" if cells["limit"] > cells["allocated"] else ""
+    return f"{cells['used']:,} of {cells['allocated']:,}{limit}"
 
 
 def _memory(engine: dict[str, Any]) -> str:

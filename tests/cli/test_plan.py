@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from app.command_line import execute
 from tests.cli.test_commands import slipstream
 from tests.llama.tiny_models import write_sliding
 
@@ -14,12 +17,23 @@ def test_a_plan_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
     plan = json.loads(result.stdout)
     assert plan["verdict"]["fits"] == "fits"
     assert plan["context"]["tokens"] == 2048
+    assert plan["context"]["tokens_at_load"] == 512
     ram = plan["devices"][0]
     assert ram["total_bytes"] == sum(
         ram[part] for part in ram if part.endswith("_bytes") and part[:2] not in ("to", "us")
     )
     assert abs(ram["compute_bytes"] - plan["confirmed"]["compute_bytes"]["RAM"]) < 200_000
     assert plan["confirmed"]["cache_bytes"] > 0
+
+
+def test_whether_the_cache_grows_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_sliding(tmp_path / "tiny.gguf")
+    for grows, sentence in (
+        ("on", "The KV cache begins with place for 512 tokens, and grows with the conversations up to this."),
+        ("off", "All of the KV cache is allocated at the load."),
+    ):
+        assert execute(["plan", str(file), "--context", "2048", "--kv-grow", grows, "--no-confirm"]) == 0
+        assert sentence in capsys.readouterr().out.splitlines()
 
 
 def test_what_has_no_plan_is_a_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from app.command_line import execute
 from app.jobs.job import JobState
 from app.running import noted
 from tests.server.test_native import MODELS, free_port, until
-from tests.ui.stage import StageServices
+from tests.ui.stage import StageServices, entry
+
+BUSY = entry("Busy", "busy.gguf")
 
 
 @pytest.fixture
@@ -63,6 +65,20 @@ def test_a_model_is_loaded_listed_pinned_and_unloaded_there(
     assert [each.name for each in running.supervisor.engines()] == ["stage/quick"]
     assert said("unload", "stage/quick")["name"] == "stage/quick"
     assert said("ps")["engines"] == []
+
+
+def test_its_cells_and_a_busy_processor_are_told(
+    services: StageServices, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services.stage_store.entries.append(BUSY)
+    services.start_server(port=free_port())
+    said("load", BUSY.id)
+    cells = until(lambda: said("ps")["engines"][0]["kv_cells"])
+    assert execute(["ps"]) == 0
+    _, row, sentence, _ = capsys.readouterr().out.splitlines()
+    assert cells["allocated"] < cells["limit"]
+    assert f"0 of {cells['allocated']:,}, up to {cells['limit']:,}" in row
+    assert sentence == f"{BUSY.id}: The processor is busy with other programs: 1 of 2 threads."
 
 
 def test_what_it_refuses_and_what_fails_there_is_said_here(

@@ -20,6 +20,7 @@ class Engine:
     tokens. rss_bytes: what its process holds. error: why it failed. silent_seconds: it does not answer, for so long.
     waits: why its load cannot begin yet. memory: bytes by device, as measured; memory_limit: what is kept free for it.
     tokens_per_second: of all its answers together. users: programs that use it. unloads_in: seconds until the time-out.
+    processor: a sentence while other programs are in its way.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Engine:
     users: tuple[str, ...]
     is_pinned: bool
     unloads_in: float | None
+    processor: str
 
     @classmethod
     def of(cls, loaded: Loaded) -> "Engine":
@@ -71,6 +73,7 @@ class Engine:
             loaded.users,
             loaded.is_pinned,
             None if loaded.leaves is None else round(loaded.leaves, 1),
+            str(stats.processor or "") if stats else "",
         )
 
 

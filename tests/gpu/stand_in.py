@@ -12,6 +12,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from app.builds.flags import AMX_OFF
@@ -120,10 +122,15 @@ def _build(headers: Path) -> None:
     _run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(build), *configure])
     nice = ["nice", "-n", "10"] if shutil.which("nice") else []
     _run([*nice, "cmake", "--build", str(build), "--target", "llama", "ggml-vulkan", *_jobs()])
-    shutil.copytree(build / "bin", libraries, symlinks=True, dirs_exist_ok=True)
-    if gpu_kind(libraries) != "vulkan":
+    if gpu_kind(build / "bin") != "vulkan":
         raise NoStandIn(f"What was compiled in {build} has no Vulkan part.")
-    (libraries / "done").write_text("")
+    libraries.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=libraries.parent, prefix=".copying-") as folder:
+        whole = Path(folder) / "lib"
+        shutil.copytree(build / "bin", whole, symlinks=True)
+        (whole / "done").write_text("")
+        with suppress(OSError):  # another one has been quicker
+            whole.rename(libraries)
 
 
 def _loader() -> Path:

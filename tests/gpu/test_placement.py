@@ -66,7 +66,7 @@ def test_a_part_of_the_layers_answers_as_the_processor_does(load: Load, tiny: Pa
 def test_each_kv_type_lies_on_the_device_in_its_size(
     load: Load, tiny: Path, device: Seen, kinds: tuple[KVType, KVType]
 ) -> None:
-    """No answer: on the software device (Mesa 22.3) the engine died in five of eight runs here, and why is not known."""
+    """No answer: on the software device (Mesa 22.3) the engine died of it in five of eight runs; why is not known."""
     plain = load(tiny, "plain", **EXACT)
     handle = load(tiny, "typed", kv_type_k=kinds[0], kv_type_v=kinds[1])
     assert buffers(handle)[device.name, "KV"] < buffers(plain)[device.name, "KV"]

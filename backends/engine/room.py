@@ -28,8 +28,11 @@ REFUSAL = (
 
 
 def is_memory_short() -> bool:
-    """Whether the machine wants memory back."""
-    memory = psutil.virtual_memory()
+    """Whether the machine wants memory back, as far as it can be asked: a process without free files cannot."""
+    try:
+        memory = psutil.virtual_memory()
+    except OSError:
+        return False
     return memory.available < memory.total // SHORT
 
 

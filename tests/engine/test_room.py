@@ -1,5 +1,6 @@
 """How large a cache becomes: by what is needed, in few steps, never beyond its limit, and what a refusal does."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -325,3 +326,13 @@ def test_memory_is_given_back_when_idle_or_when_the_machine_is_short_of_it(
     machine.engine._stepped -= due - too_soon
     assert machine.engine.rest()
     assert machine.engine.cells.allocated == 512
+
+
+def test_memory_that_cannot_be_asked_for_is_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine without free files has died of it in its rest."""
+
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(room.psutil, "virtual_memory", refuse)
+    assert not room.is_memory_short()

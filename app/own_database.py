@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.whole_file import keep_copy, set_aside
 from app.write_ahead_log import LogState, look_at_log
+from backends.ownership.private import make_private_file, make_private_folder
 from backends.regular_file import OddFileError, check_regular
 
 COMPANIONS = ("-wal", "-shm", "-journal")  # they belong to the file, and would spoil a new one
@@ -55,6 +56,18 @@ def clear_the_way(path: Path) -> list[Path]:
     elif state is LogState.CUT:
         moved.append(keep_copy(log))
     return moved
+
+
+def connect_privately(path: Path, seconds: float) -> sqlite3.Connection:
+    """To a database that only its owner reads, in a folder of the same kind; both are made if they are not there.
+
+    seconds: to wait for somebody else's lock. Raises OSError, for a link too: whatever it leads to is not written."""
+    make_private_folder(path.parent)
+    clear_the_way(path)
+    if path.is_symlink():
+        raise OSError(f"{path} is a link")
+    make_private_file(path)
+    return sqlite3.connect(path, timeout=seconds)
 
 
 def check_schema(database: sqlite3.Connection, scripts: Mapping[int, str]) -> bool:

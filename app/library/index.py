@@ -10,9 +10,8 @@ from typing import Any
 
 from app.library.facts import Facts, read_facts
 from app.library.found import Found
-from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from app.own_database import NotOurDatabase, check_schema, connect_privately, is_damage, set_database_aside
 from app.whole_file import changing_file
-from backends.ownership.private import make_private_file, make_private_folder
 
 VERSION = 4  # 1 had paths as text, which not every path is; 2 knew neither base models nor widths; 3 no embedders
 SCHEMA = """
@@ -98,12 +97,7 @@ class Index:
         return known
 
     def _open(self) -> sqlite3.Connection:
-        make_private_folder(self._path.parent)
-        clear_the_way(self._path)
-        if self._path.is_symlink():  # to whatever it leads, it is not written there
-            raise OSError(f"{self._path} is a link")
-        make_private_file(self._path)
-        database = sqlite3.connect(self._path, timeout=SECONDS)
+        database = connect_privately(self._path, SECONDS)
         try:
             database.text_factory = _text
             if _is_of_another_version(database):

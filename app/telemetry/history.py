@@ -12,10 +12,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
+from app.own_database import NotOurDatabase, check_schema, connect_privately, is_damage, set_database_aside
 from app.telemetry.sample import Moment, Sample
 from app.telemetry.series import figures_of
-from backends.ownership.private import make_private_file, make_private_folder
 
 VERSION = 1
 SCHEMA = """
@@ -104,12 +103,7 @@ class PerformanceHistory:
                 database.execute(f"DELETE FROM {table} WHERE time < ? OR time > ?", (now - kept, now + kept))
 
     def _open(self) -> sqlite3.Connection:
-        make_private_folder(self._path.parent)
-        clear_the_way(self._path)
-        if self._path.is_symlink():  # to whatever it leads, it is not written there
-            raise OSError(f"{self._path} is a link")
-        make_private_file(self._path)
-        database = sqlite3.connect(self._path, timeout=PATIENCE)
+        database = connect_privately(self._path, PATIENCE)
         try:
             database.execute("PRAGMA synchronous = OFF")  # a power cut may cost it: it is made anew
             if not check_schema(database, {VERSION: SCHEMA}):

@@ -25,13 +25,9 @@ STATES = re.compile(r"RS buffer size = +([\d.]+) MiB")
 OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
 
 
-def measure(report: Report, model: Path, options: EngineOptions, wish: ContextWish) -> Buffers:
-    """Raises Refusal with a sentence."""
-    report(Progress(0.0, f"Measuring {model.name}"))
-    native.start()
-    placement = options.placement
-    layers = placement.gpu_layers if placement else options.gpu_layers or 0
-    params = ContextParams(
+def context_params(options: EngineOptions, wish: ContextWish) -> ContextParams:
+    """Of the context that is wished for."""
+    return ContextParams(
         num_cells=wish.cells,
         num_slots=wish.slots,
         batch_tokens=wish.rows,
@@ -43,6 +39,15 @@ def measure(report: Report, model: Path, options: EngineOptions, wish: ContextWi
         is_unified=wish.is_unified,
         rows=wish.rows,
     )
+
+
+def measure(report: Report, model: Path, options: EngineOptions, wish: ContextWish) -> Buffers:
+    """Raises Refusal with a sentence."""
+    report(Progress(0.0, f"Measuring {model.name}"))
+    native.start()
+    placement = options.placement
+    layers = placement.gpu_layers if placement else options.gpu_layers or 0
+    params = context_params(options, wish)
     try:
         with (
             overheard() as lines,

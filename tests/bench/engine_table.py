@@ -27,7 +27,7 @@ from tests.real import things
 
 RESULTS = Path(__file__).parent / "results"
 CONTEXT = 4608  # 4,096 tokens of prompt, and room
-SECONDS = 3.0  # of one figure beside busy programs
+SECONDS = 6.0  # of one figure beside busy programs
 PEER, AGAIN = "llama-server", "llama-server again"
 Rows = list[dict[str, Any]]
 

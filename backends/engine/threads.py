@@ -5,6 +5,7 @@ programs a spinning thread takes the time of the very thread it waits for, which
 sleeping is quicker, or fewer threads. No figure says beforehand which: so the next mode is tried for a few steps and
 kept if these were quicker. A trial that failed is followed by so long a pause in its direction that trials cost
 MAX_SHARE of the time: one of spinning threads beside others may lose a second, and says nothing of fewer threads.
+But when the present mode has become slow since, and has lost as much by that, what the trial said is out of date.
 
 Steps become slow for other reasons, too: the host of a virtual machine takes its processors away for a while, a
 conversation grows. Whoever tried fewer threads then, and compared them with the slow steps before, would find them
@@ -25,7 +26,7 @@ RECENT = 8  # steps that a trial is compared with
 ENOUGH, ENOUGH_SECONDS = 4, 0.3  # of them before a trial; of slow steps two that took so long together
 SLOW = 1.5  # times the usual: something has changed, so the next mode is due
 LEARNING = 0.02  # share that one step moves what is usual
-MAX_SHARE = 0.01  # of the time, for trials of one direction that fail
+MAX_SHARE = 0.02  # of the time, for trials of one direction that fail
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between rounds of trials in one direction; doubled by each that fails
 QUIET_PAUSE = 10.0
 NEIGHBOURS_INTERVAL, SOONER = 1.0, 0.2  # seconds between two looks at other programs; when steps have become slow
@@ -80,6 +81,9 @@ class Threads:
         self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}
         self._due = {FEWER: now if is_busy else now + 2 * FIRST_PAUSE, MORE: now + FIRST_PAUSE}
         self._rest_until = {FEWER: now, MORE: now}  # no trial before, or those would cost more than their share
+        self._lost = 0.0  # seconds, by the last trial of fewer threads that failed
+        self._beaten = 0.0  # the pace it was compared with
+        self._slower = 0.0  # seconds that slow steps of the present mode have lost now
         self._last_won: int | None = None
         self._looked = self._last = now  # at others; the end of the last step
         self._refreshed = now - FRESH
@@ -127,6 +131,8 @@ class Threads:
             return
         self._recent.append(pace)
         self._recent_seconds += seconds
+        if self._rest_until[FEWER] > now:
+            self._regret(pace, seconds, now)
         self._usual[kind] = running_median(self._usual[kind], seconds / size, LEARNING)
         is_unusual = not 1 / SLOW <= pace <= SLOW
         if now - self._looked >= (SOONER if is_unusual else NEIGHBOURS_INTERVAL):
@@ -189,11 +195,24 @@ class Threads:
         else:
             self._keep(trial, now)
 
+    def _regret(self, pace: float, seconds: float, now: float) -> None:
+        """Slow steps in a row."""
+        if pace <= SLOW * self._beaten:
+            self._slower = 0.0
+            return
+        self._slower += seconds * (1 - self._beaten / pace)
+        if self._slower >= self._lost:
+            self._rest_until[FEWER] = now
+            slow = [pace for pace in self._recent if pace > SLOW * self._beaten]
+            self._recent = deque(slow, maxlen=RECENT)  # a trial is compared with what is, not with what was
+
     def _wins(self, trial: Trial) -> bool:
         return trial.factor < (QUIET_QUICKER[trial.direction] if self._is_quiet else QUICKER)
 
     def _drop(self, trial: Trial, now: float) -> None:
         direction = trial.direction
+        if direction == FEWER:
+            self._lost, self._beaten, self._slower = trial.lost, trial.before, 0.0
         self._rest_until[direction] = now + min(max(0.0, trial.lost) / MAX_SHARE, MAX_PAUSE)
         room = 1 if self._is_quiet else self._room(direction)
         self._reach[direction] = self._reach[direction] % room + 1  # what lies behind a worse mode may be better
@@ -206,6 +225,7 @@ class Threads:
         self._at += trial.distance
         self._recent = deque((pace / trial.factor for pace in trial.paces[1:]), maxlen=RECENT)
         self._usual = {kind: seconds * trial.factor for kind, seconds in self._usual.items()}
+        self._beaten /= trial.factor
         self._reach = {FEWER: 1, MORE: 1}
         if trial.direction == self._last_won:
             self._pauses = {FEWER: FIRST_PAUSE, MORE: FIRST_PAUSE}

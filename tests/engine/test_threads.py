@@ -207,3 +207,19 @@ def test_a_dear_trial_of_spinning_keeps_nobody_from_fewer_threads() -> None:
         now += seconds
         threads.observe(1, seconds, now)
     assert threads.settled == one
+
+
+@pytest.mark.parametrize("moment", [3.0, 5.0, 8.0, 13.0, 21.0, 34.0])
+def test_a_dear_trial_keeps_nobody_in_a_mode_that_has_become_slow(moment: float) -> None:
+    """Others who share well with spinning threads are joined by others: what a trial had lost counts no longer."""
+    modes = thread_modes(2, can_sleep=True)
+    spinning, asleep, one = modes
+    now = 0.0
+    threads = Threads(modes, now, lambda: 1.5, others=0.0)
+    while now < moment + 4.0:
+        shared = {spinning: 0.03, asleep: 0.3, one: 0.06}
+        crowded = {spinning: 0.35, asleep: 0.3, one: 0.045}
+        seconds = (shared if now < moment else crowded)[threads.mode]
+        now += seconds
+        threads.observe(1, seconds, now)
+    assert threads.settled == one

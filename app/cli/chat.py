@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from app.cli.engine_options import add_engine_options, engine_options
@@ -10,7 +11,7 @@ from app.cli.terminal import say, say_json, stream, warn
 from app.errors import Cancelled, EngineError, ModelFileError, UnknownModelError, UsageError
 from app.library.entry import BASE_MODEL, EMBEDDER_MEANS
 from app.library.own_models import SMOLLM2_SIZE
-from backends.protocol import EngineOptions, Finish
+from backends.protocol import EngineOptions, Finish, SamplingParams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 
 MAX_PIPED = 64 << 20  # bytes of a question from a pipe
 NUM_NAMED = 12
-FLAGS = {"temperature": float, "top_p": float, "top_k": int, "min_p": float, "seed": int, "max_tokens": int}
+FLAGS: dict[str, tuple[type, str]] = {
+    "temperature": (float, "0 takes the likeliest token each time (that of the settings)"),
+    "top_p": (float, "draw from the likeliest tokens that reach this share together ({top_p}; 1: from all)"),
+    "top_k": (int, "draw from so many of the likeliest tokens ({top_k}; 0: from all)"),
+    "min_p": (float, "draw from tokens at least so likely, as a share of the likeliest one ({min_p}; 0: from all)"),
+    "seed": (int, "the same seed, the same answer (another each time)"),
+    "max_tokens": (int, "end an answer after so many tokens (none: it ends by itself, or with the context)"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "question", nargs="*", metavar="QUESTION", help="one question, answered on stdout; or pipe it in"
     )
     parser.add_argument("--system", metavar="TEXT", help="the system message (that of the settings)")
-    for name, kind in FLAGS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N")
+    defaults = asdict(SamplingParams())
+    for name, (kind, text) in FLAGS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text.format(**defaults))
     parser.add_argument("--stop", action="append", metavar="TEXT", help="ends an answer; may be repeated")
     parser.add_argument(
         "--raw", action="store_true", help="complete the text as it is: no chat template, no system message, no turns"
@@ -152,13 +161,14 @@ def _answer_one(session: "Session", question: str, *, is_json: bool) -> int:
     said = say_on(question, is_shown=not is_json)
     if not is_json and said.text and not said.text.endswith("\n"):
         stream("\n")
+    if is_json and (said.text or not said.problem) and said.finish is not Finish.ABORT:
+        timings: dict[str, Any] | None = timings_json(said.timings) if said.timings else None
+        say_json({"model": session.name, "text": said.text, "finish": said.finish, "timings": timings})
     if said.problem:
         raise EngineError(said.problem)
     if said.finish is Finish.ABORT:
         raise Cancelled("Stopped.")
     if is_json:
-        timings: dict[str, Any] | None = timings_json(said.timings) if said.timings else None
-        say_json({"model": session.name, "text": said.text, "finish": said.finish, "timings": timings})
         return 0
     if said.finish is Finish.LENGTH:
         warn(told_of_limit(said, session.ready().context))

@@ -3,8 +3,10 @@
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 from app.errors import UsageError
+from backends.kv_layout import DEFAULT_CONTEXT
 from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
@@ -15,30 +17,37 @@ MAX_MILLISECONDS = 60_000
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("engine options")
-    group.add_argument("--context", type=int, metavar="N", help="tokens of a conversation, or of all in one pool")
-    group.add_argument("--parallel", type=int, metavar="N", help="answers decoded side by side (4)")
-    group.add_argument("--gpu-layers", metavar="auto|N", help="layers on the GPU (auto: all that fit)")
-    disk_help = "load a model that is larger than the memory, and read it anew for each token"
-    group.add_argument("--from-disk", action="store_true", help=disk_help)
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    group = parser.add_argument_group(
+        "engine options", "In brackets is what holds where neither the flag is given nor the settings say otherwise."
+    )
+
+    def add(flag: str, text: str, **rest: Any) -> None:
+        group.add_argument(flag, help=text, **rest)
+
+    context = f"most tokens of a conversation, in one pool of all together (the model's, at most {DEFAULT_CONTEXT})"
+    add("--context", context, type=int, metavar="N")
+    add("--parallel", "answers decoded side by side (4)", type=int, metavar="N")
+    add("--gpu-layers", "layers on the GPU, from the last one on (auto: all that fit)", metavar="auto|N")
+    from_disk = "load a model that is larger than the memory, and read it anew for each token"
+    add("--from-disk", from_disk, action="store_true")
+    add("--threads", "CPU threads, at most: fewer beside other programs (one for each core)", type=int, metavar="N")
     kinds = [kind.value for kind in KVType]
-    group.add_argument("--kv-type-k", choices=kinds, metavar="T", help=f"type of the key cache: {', '.join(kinds)}")
-    group.add_argument("--kv-type-v", choices=kinds, metavar="T", help="type of the value cache, the same names")
-    layouts = [layout.value for layout in KVLayout]
-    layout_help = "one pool of cells for all answers, or a stream for each (auto)"
-    group.add_argument("--kv-layout", choices=layouts, help=layout_help)
-    grow_help = "let the KV cache grow with the conversations, up to the context (on), or allocate all at once (off)"
-    group.add_argument("--kv-grow", choices=("on", "off"), help=grow_help)
-    idle_help = "without a question, after which the KV cache gives back what nothing needs (300)"
-    group.add_argument("--kv-idle", type=int, metavar="SECONDS", help=idle_help)
-    group.add_argument("--flash-attn", choices=[mode.value for mode in FlashAttention])
-    group.add_argument("--draft", metavar="auto|off|lookup|MODEL", help="where draft tokens come from (auto)")
-    interval_help = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer (150)"
-    group.add_argument("--max-interval", type=int, metavar="MS", help=interval_help)
-    group.add_argument("--prompt-cache-ram", metavar="SIZE", help="memory for prompts kept, e.g. 2GiB (512MiB; 0: off)")
-    group.add_argument("--prompt-cache-disk", metavar="SIZE", help="disk for prompts kept over restarts (4GiB; 0: off)")
-    group.add_argument("--lora", action="append", metavar="FILE[:SCALE]", help="a LoRA adapter (GGUF); may be repeated")
+    add("--kv-type-k", f"type of the key cache: {', '.join(kinds)} (f16)", choices=kinds, metavar="T")
+    add("--kv-type-v", "type of the value cache, the same names (f16)", choices=kinds, metavar="T")
+    layouts = "one pool of cells for all answers (unified), a stream for each, or whichever suits the memory (auto)"
+    add("--kv-layout", layouts, choices=[layout.value for layout in KVLayout])
+    grow = "let the KV cache grow up to the context, or allocate all of it at once (off), with the same texts (on)"
+    add("--kv-grow", grow, choices=("on", "off"))
+    idle = "without a question, after which the KV cache gives back what nothing needs (300)"
+    add("--kv-idle", idle, type=int, metavar="SECONDS")
+    flash = "flash attention; auto is on, but on a CPU that the self-test has found quicker without (auto)"
+    add("--flash-attn", flash, choices=[mode.value for mode in FlashAttention])
+    add("--draft", "where draft tokens come from (auto)", metavar="auto|off|lookup|MODEL")
+    interval = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer (150)"
+    add("--max-interval", interval, type=int, metavar="MS")
+    add("--prompt-cache-ram", "memory for prompts kept, e.g. 2GiB; 0: off (512MiB)", metavar="SIZE")
+    add("--prompt-cache-disk", "disk for prompts kept over restarts; 0: off (4GiB)", metavar="SIZE")
+    add("--lora", "a LoRA adapter (GGUF); may be repeated", action="append", metavar="FILE[:SCALE]")
 
 
 def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> EngineOptions:

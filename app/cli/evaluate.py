@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text", type=Path, metavar="FILE", help="UTF-8; without it the text that comes with Slipstream"
     )
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens of a chunk (512)")
-    parser.add_argument("--chunks", type=int, metavar="N", help="of the text; without it all of it is read")
-    parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys; B always has f16")
-    parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values")
+    parser.add_argument("--chunks", type=int, metavar="N", help="of the text (all of it)")
+    parser.add_argument("--kv-type-k", choices=KV_TYPES, default="f16", help="of A's keys (f16, which B always has)")
+    parser.add_argument("--kv-type-v", choices=KV_TYPES, default="f16", help="of A's values (f16)")
     parser.add_argument("--exact", action="store_true", help="both models in memory at once, and no file between them")
     parser.add_argument(
         "--choices",
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise", action="store_true", help="compute A by a second path as well: how far its own predictions scatter"
     )
-    parser.add_argument("--gpu-layers", type=int, metavar="N")
-    parser.add_argument("--threads", type=int, metavar="N")
+    parser.add_argument("--gpu-layers", type=int, metavar="N", help="layers on the GPU (all that fit)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (one for each core)")
     parser.add_argument("--card", action="store_true", help="--choices, --noise and the speed, kept as a card")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -14,13 +14,13 @@ MAX_LIMIT = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", help="parts of the repository's name, e.g. qwen3 8b")
     parser.add_argument("--format", choices=FORMATS, help="only ready model files, or only checkpoints")
-    parser.add_argument("--sort", choices=tuple(SORTS), default="downloads")
+    parser.add_argument("--sort", choices=tuple(SORTS), default="downloads", help="the order (downloads)")
     parser.add_argument("--author", help="whose repositories, e.g. Qwen")
     parser.add_argument("--license", help="as the Hub names it, e.g. apache-2.0")
     parser.add_argument("--architecture", help="as the model's configuration names it, e.g. qwen3")
     parser.add_argument("--min-parameters", metavar="N", help="e.g. 500M or 7B")
-    parser.add_argument("--max-parameters", metavar="N")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help=f"at most {MAX_LIMIT}")
+    parser.add_argument("--max-parameters", metavar="N", help="the same")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help=f"models, at most {MAX_LIMIT} (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

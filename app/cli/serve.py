@@ -25,8 +25,8 @@ FIRST_KEY = "serve"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="M", help="a model's id or a GGUF file; may be repeated")
-    parser.add_argument("--host", help="address to listen on (the settings', else 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (the settings', else 8642)")
+    parser.add_argument("--host", help="address to listen on (that of the settings, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (that of the settings, else 8642)")
     parser.add_argument(
         "--api-key",
         metavar="K",

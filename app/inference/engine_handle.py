@@ -272,7 +272,7 @@ class EngineHandle:
         """The watchdog's finding. Listeners hear of it once a second, and of its end."""
         seconds = None if seconds is None else float(int(seconds))
         if seconds != self._snapshot.silent_seconds:
-            self._update(silent_seconds=seconds)
+            self._update(silent_seconds=seconds, speed=self._snapshot.speed if seconds is None else None)
 
     def ask_to_close(self) -> None:
         """Its answers end now, and the process soon by itself: it writes its prompt cache first."""
@@ -362,7 +362,7 @@ class EngineHandle:
         outbox = Outbox(process.connection, self.name, self._lose)
         outbox.put(load)
         with self._changed:
-            self._process, self._outbox, self._ended_for = process, outbox, None
+            self._process, self._outbox, self._ended_for, self._speed = process, outbox, None, Speed()
             if self._snapshot.state is EngineState.CLOSED:  # meanwhile
                 outbox.close()
                 return

@@ -31,7 +31,7 @@ class EngineSnapshot:
     silent_seconds: float | None = None  # how long it has not answered, once that is longer than it should be
     is_unloadable: bool = False  # the error is the file's own
     waits: str = ""  # while it loads: why that cannot begin yet, a sentence
-    speed: float | None = None  # tokens a second of all answers together, while there are some
+    speed: float | None = None  # tokens a second of all answers together, over the last one; None: none were said
 
     @property
     def is_silent(self) -> bool:

@@ -5,23 +5,25 @@ from collections import deque
 
 from backends.protocol import Stats
 
-WINDOW = 2.0  # seconds
+SECONDS = 1.0  # over which it is told
 
 
 class Speed:
-    """Belongs to the thread that reads the engine."""
+    """Of one process. Belongs to the thread that reads it."""
 
     def __init__(self) -> None:
-        self._counts: deque[tuple[float, int]] = deque()
+        self._known: deque[tuple[float, Stats]] = deque()
 
     def next(self, stats: Stats, now: float | None = None) -> float | None:
-        """None while nothing is answered, and before there are two accounts of it."""
+        """By the time between the tokens that follow another: the first one's is its prompt's. None while nothing is
+        answered, and before there are two accounts of it."""
         now = time.monotonic() if now is None else now
-        if not stats.num_running:
-            self._counts.clear()
-            return None
-        while self._counts and (now - self._counts[0][0] > WINDOW or self._counts[0][1] > stats.num_tokens):
-            self._counts.popleft()
-        self._counts.append((now, stats.num_tokens))
-        (first, before), (last, after) = self._counts[0], self._counts[-1]
-        return (after - before) / (last - first) if last > first else None
+        self._known.append((now, stats))
+        while len(self._known) > 1 and self._known[1][0] <= now - SECONDS:
+            self._known.popleft()
+        before = self._known[0][1]
+        return per_second(stats.num_following - before.num_following, stats.following_us - before.following_us)
+
+
+def per_second(count: int, micros: int) -> float | None:
+    return 1e6 * count / micros if count > 0 and micros > 0 else None

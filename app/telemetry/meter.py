@@ -3,11 +3,11 @@
 from collections import deque
 
 from app.inference.snapshot import EngineSnapshot
+from app.inference.speed import SECONDS, per_second
 from app.telemetry.sample import EngineFigures
 from backends.protocol import Ready, Stats
 
-SECONDS = 1.0  # over which a speed is told
-LONG_SECONDS = 10.0  # and a share, or a mean over answers
+LONG_SECONDS = 10.0  # over which a share is told, or a mean over answers; a speed over SECONDS
 STALE = 3.0  # seconds without a word of the engine, after which it has no speed
 
 
@@ -50,8 +50,8 @@ class Meter:
         return EngineFigures(
             name,
             ready.device,
-            answer_rate=_rate(stats.num_following - near.num_following, stats.following_us - near.following_us),
-            prompt_rate=_rate(stats.num_prompt_tokens - near.num_prompt_tokens, stats.prompt_us - near.prompt_us),
+            answer_rate=None if is_silent else snapshot.speed,
+            prompt_rate=per_second(stats.num_prompt_tokens - near.num_prompt_tokens, stats.prompt_us - near.prompt_us),
             first_token_ms=_share(stats.first_token_us - far.first_token_us, 1000 * answered),
             queue_ms=_share(stats.queue_us - far.queue_us, 1000 * answered),
             batch=_share(_tokens(stats) - _tokens(near), stats.num_steps - near.num_steps),
@@ -75,10 +75,6 @@ class Meter:
         return found
 
 
-def _rate(count: int, micros: int) -> float | None:
-    return 1e6 * count / micros if count > 0 and micros > 0 else None
-
-
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
 
@@ -95,5 +91,5 @@ def _cached(stats: Stats, before: Stats) -> float | None:
 def _bandwidth(ready: Ready, stats: Stats, before: Stats) -> float | None:
     """Of steps that add to answers; prompts are read many tokens at a time."""
     steps = stats.num_following_steps - before.num_following_steps
-    rate = _rate(steps, stats.following_us - before.following_us)
+    rate = per_second(steps, stats.following_us - before.following_us)
     return rate * ready.model_bytes if rate and ready.model_bytes else None

@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from app.inference.snapshot import EngineSnapshot, EngineState
-from app.inference.speed import Speed
 from app.residency.machine import EstimatedCosts, MachineMemory, SeenDevices
 from app.residency.room import GPU, RAM
 from backends.protocol import Cells, DeviceMemory, EngineOptions, Stats
@@ -57,13 +56,3 @@ def test_what_a_loaded_model_takes_is_measured() -> None:
     devices.hear(replace(snapshot, stats=None))
     assert devices() == (CARD,)
     assert costs.taken(on_gpu) == {GPU: 2_000_000_000, RAM: 1_000_000_000}
-
-
-def test_speed_is_that_of_the_last_seconds_while_something_is_answered() -> None:
-    speed = Speed()
-    assert speed.next(STATS, 10.0) is None, "nothing to compare with"
-    assert speed.next(replace(STATS, num_tokens=50), 10.5) == pytest.approx(100)
-    assert speed.next(replace(STATS, num_tokens=100), 12.5) == pytest.approx(25)
-    assert speed.next(replace(STATS, num_running=0, num_tokens=100), 13.0) is None
-    assert speed.next(replace(STATS, num_tokens=100), 20.0) is None
-    assert speed.next(replace(STATS, num_tokens=10), 20.5) is None, "another process begins to count anew"

@@ -23,9 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(engines: list[dict[str, Any]], room: dict[str, dict[str, int]]) -> str:
-    # an older Slipstream that runs says nothing of the processor
-    crowded = [f"{printable(each['name'])}: {each['processor']}" for each in engines if each.get("processor")]
-    return "\n".join([_table(engines), *crowded, _room(**room)])
+    return "\n".join([_table(engines), *_troubles(engines), _room(**room)])
+
+
+def _troubles(engines: list[dict[str, Any]]) -> list[str]:
+    """An older Slipstream that runs says nothing of them."""
+    found = [(each["name"], each.get(kind)) for each in engines for kind in ("processor", "shortage")]
+    return [f"{printable(name)}: {printable(sentence)}" for name, sentence in found if sentence]
 
 
 def _room(memory: dict[str, int], memory_limit: dict[str, int]) -> str:
@@ -71,13 +75,13 @@ def _cells(cells: dict[str, int] | None) -> str:
 
 
 def _memory(engine: dict[str, Any]) -> str:
-    """What it holds of what it may have, on each device."""
+    """What it holds now, and up to how much it may, on each device: the sums of `slipstream plan`."""
     limits, held = engine["memory_limit"], engine["memory"]
     parts = [
-        f"{_size(held[device]) if device in held else 'n/a'} of {_size(limit)} {device}"
+        f"{_size(held[device]) if device in held else 'n/a'}, up to {_size(limit)} {device}"
         for device, limit in limits.items()
     ]
-    return ", ".join(parts) or (_size(engine["rss_bytes"]) if engine["rss_bytes"] else "n/a")
+    return "; ".join(parts) or (_size(engine["rss_bytes"]) if engine["rss_bytes"] else "n/a")
 
 
 def _unloads(engine: dict[str, Any]) -> str:

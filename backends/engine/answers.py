@@ -102,7 +102,10 @@ class Answers:
 
     def end(self, ended: Ended) -> tuple[Output, ...]:
         answer = self._answers.get(ended.uid)
-        return (self._last(ended.uid, answer, ended.finish, ended.timings),) if answer else ()
+        if answer is None:
+            return ()
+        last = self._last(ended.uid, answer, ended.finish, ended.timings)
+        return (replace(last, problem=ended.problem),) if ended.problem else (last,)
 
     def lose(self, uid: int) -> bool:
         """False when it has ended before."""

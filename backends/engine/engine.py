@@ -169,7 +169,7 @@ class Engine:
         self._steady.end()
         self.scheduler.make_room()
         for seq in [seq for seq in self._sequences.values() if seq.finish]:  # it filled the whole cache
-            if seq.failure:  # the cache could not grow for it
+            if seq.failure and not seq.num_completion:  # the cache could not grow for it, and nothing is lost
                 self._lose(seq, FailureKind.OUT_OF_MEMORY, seq.failure)
             else:
                 self._tell_end(seq)
@@ -218,7 +218,7 @@ class Engine:
     def _tell_end(self, seq: Sequence) -> None:
         assert seq.finish
         self._forget(seq)
-        self._tell(Ended(seq.uid, seq.finish, seq.timings()))
+        self._tell(Ended(seq.uid, seq.finish, seq.timings(), seq.failure))
 
     def _lose(self, seq: Sequence, kind: FailureKind, sentence: str, about: str | None = None) -> None:
         self.scheduler.finish(seq, Finish.ABORT)

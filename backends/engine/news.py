@@ -76,11 +76,12 @@ class Again(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An answer has ended outside of a step."""
+    """An answer has ended outside of a step. problem: as in Output."""
 
     uid: int
     finish: Finish
     timings: Timings
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ NUM_SPARE = 1  # slots of their own cells beside the busy ones, for a conversati
 MIN_WORTH = 64  # tokens of an idle slot for which another one is made rather than this one emptied
 SHARE = 8  # and such a part of the cells that the slot would have
 PATIENCE = 5.0  # seconds after a refusal until as much is asked for again
+TOLD = 60.0  # seconds after it for which people are told so, unless something is given
 SHORTEST_REST = 5.0  # seconds without a step before anything is given back
 SHORT = 20  # less than such a part of the machine's memory is free
 REFUSAL = (
@@ -55,8 +56,9 @@ class Room:
         return self._refused is not None and monotonic() - self._refused_at < PATIENCE
 
     def cells(self, used: int) -> Cells:
-        runner = self._runner
-        return Cells(used, runner.size.total(runner.shares_cells), runner.limit.total(runner.shares_cells))
+        size, limit, shares_cells = self._runner.size, self._runner.limit, self._runner.shares_cells
+        is_short = self._refused is not None and monotonic() - self._refused_at < TOLD
+        return Cells(used, size.total(shares_cells), limit.total(shares_cells), is_short)
 
     def reserve(self, num_tokens: int, num_known: int, wants_slot: bool) -> None:
         """Before a sequence of so many tokens is let in, of which a slot holds the first `num_known`: grow at once by

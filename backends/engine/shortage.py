@@ -39,7 +39,8 @@ class Shortage:
         self._places.is_crowded = not full
 
     def _end_for_want_of_memory(self, seq: Sequence) -> None:
-        """Where the limit was reached, that is its length; else nobody has told its reader that it might be short."""
+        """What it has said is kept: it is as long as the cache, as llama-server ends an answer whose context is full.
+        Where that is not the limit, which its reader knows, it is told why."""
         if self._cache.room.is_short:
             seq.failure = REFUSAL
         self._places.finish(seq, Finish.LENGTH)

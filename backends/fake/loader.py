@@ -65,6 +65,8 @@ class FakeModel:
             limit=limit,
             cell_step=STEP,
         )
+        purse = re.search(r"(\d+)cells", load.model.name)
+        self.runner.memory = int(purse[1]) if purse else None
         self.draft_runner: FakeRunner | None = None
         if options.draft in (DraftMode.AUTO, DraftMode.MODEL):
             self.draft_runner = FakeRunner(
@@ -188,7 +190,8 @@ def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends it
     once that file exists, `…gated…` stands still in the middle of an answer until it does, `…note…` adds a note to the
     load, `…-base…` has no chat template, `…-fim…` fills in middles of texts, `…-embedder…` makes vectors alone,
-    `…-reranker…` scores instead, `…busy…` computes on one of two threads, and `…20ms…` sleeps so long per step.
+    `…-reranker…` scores instead, `…busy…` computes on one of two threads, `…512cells…` has memory for no more, and
+    `…20ms…` sleeps so long per step.
     """
     name = load.model.name
     report(0.5)

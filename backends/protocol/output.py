@@ -63,6 +63,7 @@ class Output:
     prompt: PromptLogprobs | None = None  # with the first output, if wanted
     parts: tuple[Part, ...] = ()
     tokens: tuple[int, ...] = ()  # ids of the new tokens but the one that ends the answer, if wanted
+    problem: str | None = None  # with the last: why it ended before its limit, a sentence
 
     @property
     def all_parts(self) -> tuple[Part, ...]:

@@ -39,6 +39,16 @@ class Cells:
     used: int  # by the answers that run
     allocated: int
     limit: int
+    is_short: bool = False  # more were needed a moment ago, and there was no memory for them
+
+    def __str__(self) -> str:
+        """A sentence while memory is in the way, else nothing."""
+        if not self.is_short:
+            return ""
+        return (
+            f"The KV cache cannot grow beyond {self.allocated:,} tokens: no memory is free for more. Close other "
+            "programs, or load the model with a smaller context or fewer parallel answers."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """What `slipstream serve` says on stderr of engines that die, fail and come back."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from app.cli.engine_news import EngineNews
 from app.inference.engine_handle import MAX_RESTARTS
 from app.inference.supervisor import EngineState, Supervisor
-from backends.protocol import EngineOptions
+from backends.protocol import Cells, EngineOptions, Processor
 from tests.inference.conftest import SECONDS, ask
+from tests.telemetry.snapshots import STATS, snapshot
 
 
 def test_each_death_and_the_last_one_is_a_sentence(tmp_path: Path) -> None:
@@ -45,3 +49,58 @@ def test_a_silent_engine_that_is_ended_is_a_sentence(tmp_path: Path) -> None:
     finally:
         supervisor.close()
     assert any("had not answered for 30 s" in sentence for sentence in said)
+
+
+class Machine:
+    """What an engine tells while other programs come and go, by a clock of its own."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self._now = 0.0
+        self._news = EngineNews(self.said.append, lambda: self._now)
+
+    def be(self, seconds: float, **changes: object) -> None:
+        """It is so for a while, of which the engine tells four times a second."""
+        stats = replace(STATS, **({"processor": Processor(2, 2)} | changes))  # type: ignore[arg-type]
+        for _ in range(int(4 * seconds)):
+            self._now += 0.25
+            self._news.hear(snapshot(stats))
+
+    def die(self) -> None:
+        self._news.hear(snapshot(None))
+
+
+BUSY = {"processor": Processor(1, 2, is_crowded=True)}
+SHORT = {"cells": Cells(500, 512, 4096, is_short=True)}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "begins", "ends"),
+    [
+        (BUSY, str(BUSY["processor"]), "The processor is no longer busy with other programs."),
+        (SHORT, str(SHORT["cells"]), "The KV cache is no longer short of memory."),
+    ],
+)
+def test_what_is_in_an_engines_way_is_a_line_when_it_begins_and_one_when_it_ends(
+    trouble: dict[str, object], begins: str, ends: str
+) -> None:
+    machine = Machine()
+    machine.be(5)
+    assert not machine.said
+    machine.be(60, **trouble)
+    assert machine.said == [f"“M”: {begins}"]
+    machine.be(5)
+    machine.be(5, **trouble)
+    assert len(machine.said) == 1, "it was away for a moment"
+    machine.be(60)
+    assert machine.said[1:] == [f"“M”: {ends}"]
+    machine.be(5, **trouble)
+    assert machine.said[2:] == [f"“M”: {begins}"]
+
+
+def test_the_troubles_of_an_engine_that_dies_end_with_it() -> None:
+    machine = Machine()
+    machine.be(5, **BUSY)
+    machine.die()
+    machine.be(60)
+    assert len(machine.said) == 1

@@ -291,13 +291,49 @@ def test_all_is_allocated_at_once_when_that_is_asked_for() -> None:
     assert Machine().engine.cells == Cells(0, 512, 5 * 4096)
 
 
-def test_whoever_ends_for_want_of_memory_is_told_so() -> None:
+def test_whoever_ends_for_want_of_memory_keeps_what_it_has_said_and_is_told_why() -> None:
+    machine, undisturbed = Machine(), Machine()
+    machine.model.runner.memory = 512
+    said, whole = machine.ask("user: long 20", 4000), undisturbed.ask("user: long 20", 4000)
+    last = said[-1]
+    assert isinstance(last, Output)
+    assert (last.finish, last.problem) == (Finish.LENGTH, REFUSAL)
+    assert last.timings
+    assert last.timings.predicted_n > 400
+    assert text_of(whole).startswith(text_of(said))
+    assert len(text_of(said)) == last.timings.predicted_n, "its tokens are letters: none is held back"
+    answer = machine.ask("user: hello", 20)[-1]
+    assert isinstance(answer, Output)
+    assert answer.problem is None
+
+
+def test_a_prompt_for_which_there_is_no_memory_is_refused() -> None:
     machine = Machine()
     machine.model.runner.memory = 512
-    *said, last = machine.ask("user: long 20", 4000)
-    assert sum(event.num_tokens for event in said if isinstance(event, Output)) > 400
-    assert last == Failed(1, FailureKind.OUT_OF_MEMORY, REFUSAL)
-    assert isinstance(machine.ask("user: hello", 20)[-1], Output)
+    assert machine.ask(f"user: {'word ' * 200}", 20) == [Failed(1, FailureKind.OUT_OF_MEMORY, REFUSAL)]
+
+
+def test_a_want_of_memory_is_told_until_there_is_some_or_nobody_has_needed_it_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine()
+    assert str(machine.engine.cells) == ""
+    machine.model.runner.memory = 512
+    machine.ask("user: long 20", 4000)
+    assert str(machine.engine.cells).startswith(
+        "The KV cache cannot grow beyond 512 tokens: no memory is free for more."
+    )
+    now = room.monotonic()
+    with monkeypatch.context() as patches:
+        patches.setattr(room, "monotonic", lambda: now + room.TOLD)
+        assert str(machine.engine.cells) == ""
+        machine.model.runner.memory = None
+        machine.ask("user: long 20", 1000)
+    assert str(machine.engine.cells) == "", "not of the refusal before"
+
+
+def text_of(events: list[Output | Failed]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Output))
 
 
 def test_an_answer_whose_cells_are_lost_in_a_growth_reads_them_again_and_goes_on() -> None:
@@ -307,7 +343,7 @@ def test_an_answer_whose_cells_are_lost_in_a_growth_reads_them_again_and_goes_on
     for each in (undisturbed, machine):
         said = each.ask("user: long 20", 900)
         assert isinstance(said[-1], Output)
-        texts.append("".join(event.text for event in said if isinstance(event, Output)))
+        texts.append(text_of(said))
     assert machine.model.runner.num_losses == 1
     assert texts[0] == texts[1]
 

@@ -1,6 +1,7 @@
 """Commands beside a Slipstream that runs: what is its own they leave to it."""
 
 import json
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ def test_a_model_is_loaded_listed_pinned_and_unloaded_there(
     assert head.split()[-3:] == ["USED", "BY", "UNLOADS"]
     cells = row.split()
     assert (cells[:4], cells[-4:]) == (["stage/quick", "ready", "CPU", "4,096"], ["–", "0", "–", "pinned"])
+    assert re.search(r" GB, up to [\d.]+ (GB|MB) RAM|MB, up to [\d.]+ (GB|MB) RAM", row)
     assert kept.startswith("Kept for loaded models: ")
     assert [each.name for each in running.supervisor.engines()] == ["stage/quick"]
     assert said("unload", "stage/quick")["name"] == "stage/quick"

@@ -187,7 +187,7 @@ class ChatSession(QObject):
         self._change(running, text=running.turn.text + output.text, timings=timings)
         self.advanced.emit(output)
         if output.finish:
-            self._end(running, stopped=output.finish is Finish.ABORT)
+            self._end(running, stopped=output.finish is Finish.ABORT, problem=output.problem)
             return
         self._save_now_and_then(running)
         if running.conversation == self.conversation:

@@ -136,7 +136,8 @@ class LiveStrip(QWidget):
     def _show(self, figures: EngineFigures | None = None, is_busy: bool = False) -> None:
         timings, stats = self._timings, self._stats
         sentence = str(stats.processor or "") if stats else ""
-        self.notice.setText(sentence)
+        shortage = str(stats.cells) if stats else ""
+        self.notice.setText(" ".join(filter(None, (sentence, shortage))))
         self.speed.set(rate(self._speed(figures, is_busy)), "\n".join([SPEED, *speed_lines(figures), sentence]).strip())
         self.first.set(seconds(timings.first_token_ms) if timings else UNKNOWN)
         reused = _part(timings.cache_n, timings.cache_n + timings.prompt_n) if timings else UNKNOWN
@@ -202,7 +203,8 @@ def _cell_lines(stats: Stats | None) -> list[str]:
         return []
     cells = stats.cells
     limit = "" if cells.allocated == cells.limit else f"; it grows with the conversations, up to {count(cells.limit)}"
-    return [f"KV cache: {count(cells.used)} of {count(cells.allocated)} cells in use by answers{limit}"]
+    shortage = [str(cells)] if cells.is_short else []
+    return [f"KV cache: {count(cells.used)} of {count(cells.allocated)} cells in use by answers{limit}", *shortage]
 
 
 def _part(part: int, whole: int) -> str:

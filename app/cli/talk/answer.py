@@ -14,7 +14,8 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """problem: the sentence of what broke it off. finish: None only then. limit: so many tokens were asked for."""
+    """problem: the sentence of what broke it off. finish: None only then, and not always. limit: so many tokens were
+    asked for."""
 
     text: str
     finish: Finish | None = None
@@ -47,7 +48,7 @@ def answer(handle: EngineHandle, request: Generate, interrupts: Interrupts, *, i
         if is_shown:
             stream(event.text)
         if event.finish:
-            return Said("".join(pieces), event.finish, timings, limit=request.max_tokens)
+            return Said("".join(pieces), event.finish, timings, event.problem, request.max_tokens)
 
 
 def told_of_limit(said: Said, context: int) -> str:

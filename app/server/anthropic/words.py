@@ -6,7 +6,7 @@ from typing import Any
 
 from app.server.anthropic import errors
 from app.server.anthropic.blocks import CALL, TEXT, THOUGHT, Blocks, encode, event
-from app.server.core.choice import Choice, first_call_only
+from app.server.core.choice import Choice, first_call_only, problem_of
 from app.server.core.refusal import Refusal
 from app.server.core.words import Source, Wait, Words
 from backends.protocol import Finish, Output, Timings
@@ -58,14 +58,15 @@ class MessageWords(Words):
             content.append({"type": TEXT, "text": choice.text})
         calls = [called.whole for called in choice.calls.values()]
         content += [{"type": CALL, "id": c.id, "name": c.name, "input": json.loads(c.arguments)} for c in calls]
-        return {**self._message(content, choice.timings), **self._stop(choice)}
+        return {**self._message(content, choice.timings), **self._stop(choice), **problem_of([choice])}
 
     def _head(self, prompt: Timings) -> str:
         self._is_begun = True
         return event("message_start", message=self._message([], prompt)) + event("ping")
 
     def _tail(self, choice: Choice) -> str:
-        return self._blocks.close() + event("message_delta", delta=self._stop(choice), usage=_usage(choice.timings))
+        told = {"delta": self._stop(choice), "usage": _usage(choice.timings), **problem_of([choice])}
+        return self._blocks.close() + event("message_delta", **told)
 
     def _stop(self, choice: Choice) -> dict[str, Any]:
         if choice.finish is Finish.LENGTH:

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
+from app.errors import SlipstreamError
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.exchange import Exchange
+from app.server.core.refusal import from_slipstream
 from app.server.core.stream import EventStream
 from app.server.core.switchboard import Switchboard
 from app.server.core.words import Source, Words
@@ -50,6 +52,11 @@ async def answer(request: Request, switchboard: Switchboard, asked: Asked) -> Re
 
 
 async def _add_up(words: Words, exchange: Exchange) -> None:
-    async for outputs in exchange:
-        for index, output in outputs:
-            words.add(index, output)
+    """All of it, or a Refusal: no API has a finish reason for an engine that died, so clients expect a status 5xx and
+    ask again, as with OpenAI's and llama-server's. Want of memory has one, "length", and is no failure here."""
+    try:
+        async for outputs in exchange:
+            for index, output in outputs:
+                words.add(index, output)
+    except SlipstreamError as error:
+        raise from_slipstream(error).with_loss(exchange.tally.num_tokens) from error

@@ -42,6 +42,7 @@ class Choice:
     finish: Finish | None = None
     timings: Timings = field(default_factory=Timings)
     stop: str | None = None  # the stop string that ended it
+    problem: str | None = None  # why it ended before its limit
     logprobs: list[TokenLogprob] = field(default_factory=list)  # not said yet
     num_thought: int = 0  # tokens of thoughts
     num_unsure: int = 0  # tokens whose text has not come yet, or only separates
@@ -60,7 +61,7 @@ class Choice:
         if output.parts:
             self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
         self.logprobs += output.logprobs
-        self.finish, self.stop = output.finish, output.stop
+        self.finish, self.stop, self.problem = output.finish, output.stop, output.problem
         self.timings = output.timings or self.timings
 
     def count_thoughts(self, output: Output) -> None:
@@ -99,6 +100,12 @@ class Choice:
         taken = tuple(self.logprobs)
         self.logprobs.clear()
         return taken
+
+
+def problem_of(choices: Sequence[Choice]) -> dict[str, str]:
+    """Beside a finish reason of "length": no API has a field for why, and clients ignore what they do not know."""
+    problem = next((choice.problem for choice in choices if choice.problem), None)
+    return {"problem": problem} if problem else {}
 
 
 def first_call_only(output: Output) -> Output:

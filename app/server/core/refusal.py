@@ -71,6 +71,18 @@ class Refusal(Exception):
         self.numbers = numbers
         self.headers = dict(headers or {})
 
+    def with_loss(self, num_tokens: int) -> "Refusal":
+        """Of an answer that had begun and is not handed over."""
+        lost = f"What it had said until then ({num_tokens:,} tokens) is lost: a stream would have brought it."
+        return Refusal(
+            self.status,
+            f"{self.message} {lost}",
+            param=self.param,
+            code=self.code,
+            headers=self.headers,
+            numbers=self.numbers,
+        )
+
 
 CLOSE = {"Connection": "close"}  # what follows on this connection would be read as a request, or by a broken server
 BUG = Refusal(500, "The server met an error of its own. Its log says more.", headers=CLOSE)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.server.core.choice import Choice
+from app.server.core.choice import Choice, problem_of
 from app.server.core.refusal import Refusal
 from app.server.core.timings import progress_object
 from app.server.core.words import Source, Words
@@ -137,6 +137,7 @@ class CompletionWords(Words):
             "stopping_word": word or "",
             "tokens_cached": timings.cache_n,
             "timings": timings_object(timings),
+            **problem_of([choice]),
         }
         if wanted.logprobs and not self._streams:
             told["completion_probabilities"] = _told(choice.take_logprobs(), wanted)

@@ -20,7 +20,8 @@ class Engine:
     tokens. rss_bytes: what its process holds. error: why it failed. silent_seconds: it does not answer, for so long.
     waits: why its load cannot begin yet. memory: bytes by device, as measured; memory_limit: what is kept free for it.
     tokens_per_second: of all its answers together. users: programs that use it. unloads_in: seconds until the time-out.
-    processor: a sentence while other programs are in its way.
+    processor: a sentence while other programs are in its way. shortage: one while its KV cache cannot grow for want of
+    memory.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Engine:
     is_pinned: bool
     unloads_in: float | None
     processor: str
+    shortage: str
 
     @classmethod
     def of(cls, loaded: Loaded) -> "Engine":
@@ -74,6 +76,7 @@ class Engine:
             loaded.is_pinned,
             None if loaded.leaves is None else round(loaded.leaves, 1),
             str(stats.processor or "") if stats else "",
+            str(stats.cells) if stats else "",
         )
 
 

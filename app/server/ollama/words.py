@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, ClassVar
 
-from app.server.core.choice import Choice
+from app.server.core.choice import Choice, problem_of
 from app.server.core.refusal import Refusal
 from app.server.core.words import Source, Wait, Words
 from app.server.ollama import errors
@@ -85,7 +85,8 @@ class OllamaWords(Words):
     def _whole(self, text: str, **more: Any) -> dict[str, Any]:
         (choice,) = self.choices
         said = self._said(text, **more)
-        return {**head(self.source.model), **said, **done(str(choice.finish)), **_cost(choice.timings)}
+        end = {**done(str(choice.finish)), **problem_of([choice])}
+        return {**head(self.source.model), **said, **end, **_cost(choice.timings)}
 
 
 class ChatWords(OllamaWords):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from json.encoder import encode_basestring as quoted
 from typing import Any, ClassVar
 
-from app.server.core.choice import Choice, total
+from app.server.core.choice import Choice, problem_of, total
 from app.server.core.refusal import Refusal
 from app.server.core.timings import progress_object, timings_object
 from app.server.core.words import Source, Words
@@ -59,7 +59,7 @@ class OpenAIWords(Words):
         choice.take(output)
         said = "".join(map(self._chunk, self.pieces(choice, output)))
         if output.finish:
-            told = encode({"timings": timings_object(choice.timings), **self._verbose})
+            told = encode({"timings": timings_object(choice.timings), **problem_of([choice]), **self._verbose})
             said += self._chunk(encode(self.final_choice(choice)), f",{told[1:-1]}")
         return said.encode()
 
@@ -89,6 +89,7 @@ class OpenAIWords(Words):
             "choices": [{**self.whole_choice(choice), "index": at} for at, choice in enumerate(self.told())],
             "usage": self._usage(),
             "timings": timings_object(total([choice.timings for choice in self.choices])),
+            **problem_of(self.choices),
             **self._verbose,
         }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
-from app.server.core.choice import Choice, first_call_only
+from app.server.core.choice import Choice, first_call_only, problem_of
 from app.server.core.refusal import Refusal
 from app.server.core.timings import progress_object, timings_object
 from app.server.core.words import Source, Words
@@ -133,7 +133,8 @@ class ResponseWords(Words):
         if timings is None or not is_over:
             return {**response, "usage": None}
         (choice,) = self.choices
-        return {**response, "usage": _usage(timings, choice.num_thought), "timings": timings_object(timings)}
+        told = {"usage": _usage(timings, choice.num_thought), "timings": timings_object(timings)}
+        return {**response, **told, **problem_of([choice])}
 
     def _encoded(self, events: list[Event]) -> bytes:
         return "".join(map(self._event, events)).encode()

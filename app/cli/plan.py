@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from app.planner.plan import Alternative, Plan, Room
     from backends.measurement import Buffers
 
-COLUMNS = ("DEVICE", "WEIGHTS", "KV CACHE", "STATES", "COMPUTE", "DRAFT", "OTHER", "IN ALL", "MAY HAVE")
+COLUMNS = ("DEVICE", "WEIGHTS", "KV CACHE", "STATES", "COMPUTE", "DRAFT", "OTHER", "UP TO", "MAY HAVE")
 EXIT_NO = 1
 
 
@@ -63,7 +63,16 @@ def _options(arguments: argparse.Namespace, defaults: Any) -> Any:
 
 
 def _text(plan: "Plan", found: "Buffers | None") -> str:
-    lines = [f"{plan.verdict.sentence}.", "", *_table(plan), "", _context(plan), *_growth(plan), _speed(plan)]
+    lines = [
+        f"{plan.verdict.sentence}.",
+        "",
+        *_table(plan),
+        "",
+        _context(plan),
+        *_growth(plan),
+        _loaded(plan),
+        _speed(plan),
+    ]
     if plan.spread.kept:
         kept = plan.spread.kept_layers(plan.num_layers)
         lines.append(f"In RAM: the {plan.spread.keeps} of layers {kept.start} to {kept.stop - 1}.")
@@ -101,6 +110,14 @@ def _growth(plan: "Plan") -> list[str]:
     if not plan.options.kv_grow:
         return ["All of the KV cache is allocated at the load."]
     return [f"The KV cache begins with place for {_start(plan):,} tokens, and grows with the conversations up to this."]
+
+
+def _loaded(plan: "Plan") -> str:
+    """How the figures of `slipstream ps` belong to these."""
+    from app.planner.verdict import size
+
+    sums = ", ".join(f"{size(room.take.total)} {room.take.device}" for room in plan.rooms if room.take.total)
+    return f"While it is loaded, “slipstream ps” tells what it takes by then, and that it is up to {sums}."
 
 
 def _start(plan: "Plan") -> int:

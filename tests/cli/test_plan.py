@@ -1,6 +1,7 @@
 """`slipstream plan`: a table for a person, one object for a program."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def test_whether_the_cache_grows_is_told(tmp_path: Path, capsys: pytest.CaptureF
     ):
         assert execute(["plan", str(file), "--context", "2048", "--kv-grow", grows, "--no-confirm"]) == 0
         assert sentence in capsys.readouterr().out.splitlines()
+
+
+def test_its_sum_is_what_is_told_of_it_while_it_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_sliding(tmp_path / "tiny.gguf")
+    assert execute(["plan", str(file), "--no-confirm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head, ram = (re.split(r"  +", line.strip()) for line in lines[2:4])
+    (loaded,) = (line for line in lines if "slipstream ps" in line)
+    gigabytes = float(loaded.removesuffix(" GB RAM.").rpartition(" ")[2])
+    mebibytes = float(ram[head.index("UP TO")].removesuffix(" MiB").replace(",", ""))
+    assert abs(gigabytes - mebibytes * 2**20 / 1e9) < 0.06
 
 
 def test_what_has_no_plan_is_a_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """What a bare decode takes with one pool of cells and with streams, with flash attention and without:
-`python -m tests.bench.layouts [MODEL] [--depths 64 256 512 1024]`. Written into results/engine_misses.md.
+`python -m tests.bench.layouts [MODEL] [--depths 64 256 512 1024 4096]`. Written into results/engine_misses.md.
 
 All four contexts lie side by side in one process and are stepped in turn, so that whatever slows the machine slows all.
 Each answer has so many tokens behind it; `gap`: streams of which one in the middle is idle. With GOMP_SPINCOUNT=0 and
@@ -23,7 +23,7 @@ from tests.real import things
 
 SECTION = "A bare decode, by layout and kind of attention"
 COMMAND = "    .venv/bin/python -m tests.bench.layouts"
-STREAMS, DEPTHS = (1, 4, 8), (64, 256, 512, 1024)
+STREAMS, DEPTHS = (1, 4, 8), (64, 256, 512, 1024, 4096)
 ROUNDS, WARM = 25, 3
 BATCH = 512
 
@@ -119,7 +119,28 @@ def section(path: Path, how: How, rows: list[dict[str, float]]) -> list[str]:
     ]
     lines += [f"in turns, by {clock}. On and off: flash attention."]
     lines += ["", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    return lines + [f"| {' | '.join(f'{row[name]:.4g}' for name in names)} |" for row in rows]
+    lines += [f"| {' | '.join(f'{row[name]:.4g}' for name in names)} |" for row in rows]
+    return [*lines, "", *_attention(rows)]
+
+
+def _attention(rows: list[dict[str, float]]) -> list[str]:
+    """Whether flash attention is the better choice for all numbers of answers, in streams, as contexts are made."""
+    answers = sorted({int(row["answers"]) for row in rows})
+    costs = {
+        num: [row["streams, on"] / row["streams, off"] for row in rows if row["answers"] == num] for num in answers
+    }
+    lines = ["In streams a step with flash attention takes so many times as long as one without:", ""]
+    for num, found in costs.items():
+        mean, least, most = statistics.geometric_mean(found), min(found), max(found)
+        lines.append(f"- {num} at once: {mean:.2f} on average over the depths ({least:.2f} to {most:.2f})")
+    means = [statistics.geometric_mean(found) for found in costs.values()]
+    if min(means) < 1 < max(means):
+        lines += [
+            "",
+            "So neither is better for one answer and for several. A context has one of the two for its life: without",
+        ]
+        lines += ["flash attention its values lie transposed, and a change between answers would change their texts."]
+    return lines
 
 
 def main() -> int:

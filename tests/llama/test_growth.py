@@ -67,6 +67,30 @@ def test_every_slot_goes_on_in_a_context_of_another_size(model: NativeModel, is_
     assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize("flash", ["on", "off"])
+def test_a_real_model_thinks_the_same_to_the_bit_after_a_growth(smollm2: Path, flash: str) -> None:
+    """In a pool in which another conversation has left a hole."""
+    native.start()
+    with (
+        NativeModel(smollm2) as model,
+        NativeContext(model, ContextParams(256, 3, 256, 2, flash_attention=flash)) as native_context,
+    ):
+
+        def logits(begin: int, tokens: tuple[int, ...], slot: int) -> bytes:
+            native_context.batch.put(0, tokens, begin, slot)
+            native_context.batch.outputs[len(tokens) - 1] = 1
+            assert native_context.decode(len(tokens)) == 0
+            return native_context.logits(1).tobytes()
+
+        logits(0, LONG[:40], 0)
+        logits(0, LONG[:150], 1)
+        native_context.memory.truncate(0, 0)
+        before = [logits(at, LONG[at : at + 1], 1) for at in range(150, 153)]
+        native_context.memory.truncate(1, 150)
+        native_context.resize(1024, 4)
+        assert [logits(at, LONG[at : at + 1], 1) for at in range(150, 153)] == before
+
+
 def test_shared_cells_stay_shared(model: NativeModel) -> None:
     """Nine tenths of the pool belong to four slots: four copies of it would not fit."""
     runner = runner_of(model, Size(256, 5), is_unified=True)

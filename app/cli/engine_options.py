@@ -36,7 +36,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     add("--kv-type-v", "type of the value cache, the same names (f16)", choices=kinds, metavar="T")
     layouts = "one pool of cells for all answers (unified), a stream for each, or whichever suits the memory (auto)"
     add("--kv-layout", layouts, choices=[layout.value for layout in KVLayout])
-    grow = "let the KV cache grow up to the context, or allocate all of it at once (off), with the same texts (on)"
+    grow = "let the KV cache grow up to the context, or allocate all of it at once, with the same text: off (on)"
     add("--kv-grow", grow, choices=("on", "off"))
     idle = "without a question, after which the KV cache gives back what nothing needs (300)"
     add("--kv-idle", idle, type=int, metavar="SECONDS")

@@ -69,7 +69,7 @@ def test_every_slot_goes_on_in_a_context_of_another_size(model: NativeModel, is_
 
 @pytest.mark.parametrize("flash", ["on", "off"])
 def test_a_real_model_thinks_to_the_bit_as_in_a_cache_that_never_grew(smollm2: Path, flash: str) -> None:
-    """Also where another conversation has left a hole, which a growth closes: flash attention sums otherwise over one."""
+    """Also where another conversation left a hole, which a growth closes: flash attention sums otherwise over one."""
     native.start()
     params = ContextParams(256, 3, 256, 2, flash_attention=flash)
     with (

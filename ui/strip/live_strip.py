@@ -138,6 +138,7 @@ class LiveStrip(QWidget):
         sentence = str(stats.processor or "") if stats else ""
         shortage = str(stats.cells) if stats else ""
         self.notice.setText(" ".join(filter(None, (sentence, shortage))))
+        self.notice.setToolTip(self.notice.text())  # a narrow window shows its beginning
         self.speed.set(rate(self._speed(figures, is_busy)), "\n".join([SPEED, *speed_lines(figures), sentence]).strip())
         self.first.set(seconds(timings.first_token_ms) if timings else UNKNOWN)
         reused = _part(timings.cache_n, timings.cache_n + timings.prompt_n) if timings else UNKNOWN

@@ -15,7 +15,7 @@ class Followers:
 
     def follows(self, seq: Sequence, readers: list[Sequence]) -> bool:
         """Whether a reader is at a text that seq needs, too: its cells are shared as soon as it is through."""
-        if seq.num_unscored:  # it must see every token itself
+        if seq.num_unscored or not seq.reuses:  # it must see every token itself
             return False
         shared = {reader: self._num_shared(seq, reader) for reader in readers}
         return any(r.num_computed < n and n - seq.num_computed >= self._min_shared for r, n in shared.items())

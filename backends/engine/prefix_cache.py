@@ -261,4 +261,7 @@ class PrefixCache:
         """Why not all but the last token were found."""
         if seq.num_unscored:
             return CacheMiss.LOGPROBS
-        return self._misses.reason(seq.tokens[:-1], found, known, self.slots.foreign(seq.adapters))
+        wanted = seq.tokens[:-1]
+        if wanted and not seq.reuses:
+            return CacheMiss.NOT_WANTED
+        return self._misses.reason(wanted, found, known, self.slots.foreign(seq.adapters))

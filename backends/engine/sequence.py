@@ -40,6 +40,7 @@ class Sequence:
     num_prompt_alternatives: int | None = None  # the same of the prompt's tokens
     tells_tokens: bool = False  # as in Generate
     max_seconds: float | None = None
+    reuses: bool = True  # as in Generate
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)  # of the second one and those that follow it
     tells_progress: bool = False  # its reader wants to hear how far its prompt has been read
     completion: list[int] = field(default_factory=list)  # all of it, also what has rolled out of `tokens`
@@ -86,6 +87,7 @@ class Sequence:
             tells_tokens=request.tells_tokens,
             max_seconds=request.max_seconds,
             num_prompt_alternatives=request.prompt_logprobs,
+            reuses=request.reuses,
             tells_progress=request.tells_progress,
         )
         if request.overflow is Overflow.ROLL:
@@ -136,6 +138,8 @@ class Sequence:
     @property
     def reusable(self) -> list[int]:
         """Of its tokens those that need not be decoded where a slot holds them."""
+        if not self.reuses:
+            return []
         end = len(self.tokens) - 1  # the last must be decoded for its logits
         return self.tokens[: len(self.prompt_logprobs) if self.num_unscored else end]
 

@@ -59,6 +59,9 @@ class Generate:
     logprobs: int | None = None  # with so many alternatives to each token, 0 to 20; None: not wanted
     after_filters: bool = False  # logprobs: of the tokens that were left to draw from, by their chances then
     prompt_logprobs: int | None = None  # the same of the prompt's tokens, all of which are read for that
+    # False: all of the prompt is read anew, whatever is kept of earlier ones; the text may differ between the two, as
+    # a batch of another size is rounded otherwise
+    reuses: bool = True
     grammar: Grammar | None = None
     adapters: tuple[tuple[int, float], ...] | None = None  # place in the load's list, and scale; None: as loaded
     overflow: Overflow = Overflow.ERROR

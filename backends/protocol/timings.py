@@ -21,6 +21,7 @@ class CacheMiss(StrEnum):
     TOO_SLOW = "too_slow"
     REASONING_DROPPED = "reasoning_dropped"
     LOGPROBS = "prompt_logprobs"
+    NOT_WANTED = "not_wanted"
 
 
 MISS_SENTENCES = {
@@ -37,6 +38,7 @@ MISS_SENTENCES = {
     CacheMiss.REMOVED: "the file of the kept state was removed",
     CacheMiss.TOO_SLOW: "the kept state did not come from disk in the time that it would have saved",
     CacheMiss.LOGPROBS: "read again, because the logprobs of its tokens are wanted",
+    CacheMiss.NOT_WANTED: "read again, because the request asks for that",
     CacheMiss.REASONING_DROPPED: "the template dropped the earlier reasoning at token {}",
 }
 

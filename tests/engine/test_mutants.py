@@ -324,6 +324,11 @@ MUTANTS = {
         "self.tokens[: len(self.prompt_logprobs) if self.num_unscored else end]",
         "self.tokens[:end]",
     ),
+    "a prompt that is to be read anew is taken from the cache": (
+        "engine/sequence.py",
+        "        if not self.reuses:\n            return []\n",
+        "",
+    ),
     "more rows are scored than there is memory for": (
         "engine/prompts.py",
         "min(most, may_score) if seq.num_unscored else most",
@@ -340,7 +345,10 @@ MUTANTS = {
 }
 
 
-NAMES = ("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup", "prompt_logprobs", "embedder")
+NAMES = (
+    *("checkpoints", "drafting", "costs", "room", "schedules", "newcomers", "lookup", "prompt_logprobs", "embedder"),
+    "reading_anew",
+)
 
 
 @pytest.fixture(scope="module")

@@ -183,11 +183,11 @@ class Schedule:
         num_choices = self.random.randint(2, 4) if first is not None and self.random.random() < 0.5 else 1
         seeds = [None if first is None else first + n for n in range(num_choices)]
         priority, adapters = self.random.choice(list(Priority)), self.random.choice(self.scales)
-        client = self.random.choice([None, 1, 2])
+        client, reuses = self.random.choice([None, 1, 2]), self.random.random() > 0.1
         eos = frozenset[int]() if rolls else EOS
         seqs = [Sequence(next(self.uids), list(prompt), max_tokens, eos, priority=priority) for _ in seeds]
         for seq in seqs:
-            seq.adapters, seq.client = adapters, client
+            seq.adapters, seq.client, seq.reuses = adapters, client, reuses
             if rolls:
                 seq.make_rolling(self.context, max_tokens)
         return [self._case(prompt, seq, seed) for seq, seed in zip(seqs, seeds, strict=True)]
@@ -324,6 +324,7 @@ class Schedule:
         if seq.clock.started is not None:
             assert account.prompt_n + account.cache_n == seq.num_prompt
             assert (account.cache_miss is None) == (account.prompt_n == 1)
+            assert seq.reuses or (account.cache_n == 0 and account.cache_miss in (None, CacheMiss.NOT_WANTED))
         self.counts[f"miss: {account.cache_miss}"] += 1
         self.counts["from ram"] += account.cache_ram_n > 0
 

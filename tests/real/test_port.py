@@ -47,6 +47,27 @@ def test_a_schema_of_the_client_is_kept(client: OpenAI) -> None:
     assert set(json.loads(answer.choices[0].message.content or "")) == {"city", "is_capital"}
 
 
+def test_a_prompt_is_read_anew_where_the_cache_is_not_wanted(client: OpenAI) -> None:
+    def account(**fields: bool) -> tuple[dict[str, int], int]:
+        """And how many of the prompt's tokens the client is told to be cached."""
+        answer = client.chat.completions.create(
+            model=NAME,
+            messages=[{"role": "user", "content": CAPITAL}],
+            temperature=0,
+            max_tokens=4,
+            extra_body=fields,
+        )
+        assert answer.usage
+        assert answer.usage.prompt_tokens_details
+        return answer.timings, answer.usage.prompt_tokens_details.cached_tokens  # type: ignore[attr-defined, return-value]
+
+    account()
+    reused, anew = account(), account(cache_prompt=False)
+    assert reused[0]["prompt_n"] == 1
+    assert anew[0]["prompt_n"] == reused[0]["cache_n"] + 1 > 20
+    assert (anew[0]["cache_n"], anew[1]) == (0, 0)
+
+
 def test_a_text_goes_on(client: OpenAI) -> None:
     answer = client.completions.create(model=NAME, prompt="One, two, three, four,", temperature=0, max_tokens=8)
     assert "five" in answer.choices[0].text

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from backends.protocol import Adapter, EngineOptions
-from tests.server.conftest import RunPort
+from tests.server.conftest import RunPort, user
 
 Says = Callable[[str], str]
+AGAIN = "A question that is asked again and again"
 TIMINGS = {
     "prompt_n",
     "cache_n",
@@ -60,6 +61,49 @@ def test_a_second_turn_says_how_much_it_reused(port: Any, says: Says) -> None:
     assert answer["timings"]["cache_tier"] == {"resident": reused, "ram": 0, "disk": 0}
     assert answer["timings"]["cache_miss"]["reason"] == "new_text"
     assert f"at token {reused}" in answer["timings"]["cache_miss"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "prompt"),
+    [
+        ("/v1/chat/completions", {"messages": user(AGAIN)}),
+        ("/v1/completions", {"prompt": AGAIN}),
+        ("/completion", {"prompt": AGAIN}),
+    ],
+)
+def test_a_prompt_is_read_anew_where_the_cache_is_not_wanted(port: Any, path: str, prompt: dict[str, Any]) -> None:
+    def timings(**fields: Any) -> dict[str, Any]:
+        answer = port.client.post(path, json={"model": "quick", "max_tokens": 1, **prompt, **fields}).json()
+        account: dict[str, Any] = answer["timings"]
+        if "usage" in answer:
+            assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] == account["cache_n"]
+        return account
+
+    timings()
+    reused, anew = timings(), timings(cache_prompt=False)
+    assert (reused["prompt_n"], reused["cache_n"] >= len(AGAIN)) == (1, True)
+    assert (anew["prompt_n"], anew["cache_n"]) == (reused["cache_n"] + 1, 0)
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+def test_a_stream_tells_how_fast_it_comes_where_that_is_asked_for(port: Any, path: str) -> None:
+    asked = {"prompt": "Hello"} if path == "completions" else {"messages": user("Hello")}
+    body = {"model": "slow", "stream": True, "max_tokens": 8, "timings_per_token": True, "draft": False, **asked}
+    with port.client.stream("POST", f"/v1/{path}", json=body) as response:
+        chunks = list(port.read(response))
+
+    def text(chunk: dict[str, Any]) -> str:
+        (choice,) = chunk["choices"]
+        told: str = choice.get("text") or choice.get("delta", {}).get("content", "")
+        return told
+
+    timed = [chunk["timings"] for chunk in chunks if "timings" in chunk]
+    said = [chunk["timings"]["predicted_n"] for chunk in chunks if "timings" in chunk and text(chunk)]
+    assert len(said) == len([chunk for chunk in chunks if text(chunk)]) > 3
+    assert said == sorted(set(said))
+    assert (said[0], timed[-1]["predicted_n"]) == (1, 8)
+    assert all(each["prompt_n"] + each["cache_n"] > 1 for each in timed)
+    assert timed[-1]["predicted_ms"] > timed[1]["predicted_ms"] > 0
 
 
 def test_a_stream_says_the_same_piece_by_piece(port: Any, says: Says) -> None:

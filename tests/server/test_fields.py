@@ -337,12 +337,24 @@ def test_a_budget_of_thoughts_reaches_the_engine(name: str, budget: int | None, 
         {"reasoning_budget_message": "Enough."},
         {"echo": True},
         {"preserved_tokens": ["<a>"]},
+        {"context_overflow": "roll", "n_keep": 5},
+        {"context_overflow": "roll", "n_discard": 5},
     ],
     ids=str,
 )
 def test_what_llama_servers_source_alone_tells_of_is_not_ignored(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         generate(**fields)
+
+
+def test_what_stays_of_a_context_does_not_matter_where_it_does_not_roll() -> None:
+    assert generate(n_keep=5, n_discard=5) == generate()
+    assert generate(n_keep=0, context_overflow="roll") == generate(context_overflow="roll")
+
+
+def test_a_prompt_is_read_anew_where_the_cache_is_not_wanted() -> None:
+    for wanted, reuses in ((False, False), (True, True), (None, True)):
+        assert generate(cache_prompt=wanted).reuses is reuses
 
 
 def test_ollamas_shift_is_a_context_that_rolls() -> None:

@@ -114,6 +114,7 @@ def test_a_model_that_is_loaded_is_shown_with_its_context() -> None:
         ("chat", {"messages": HELLO, "think": "a lot"}, 400),
         ("chat", {"messages": HELLO, "options": {"tfs_z": 0.5}}, 400),
         ("chat", {"messages": HELLO, "options": {"temperature": -1}}, 400),
+        ("chat", {"messages": HELLO, "shift": True, "options": {"num_keep": 5}}, 400),
         ("generate", {"prompt": "Hi", "suffix": "!"}, 400),
         ("generate", {"prompt": "Hi", "format": "xml"}, 400),
         ("nope", {}, 404),

@@ -93,9 +93,7 @@ class Fields(Part):
     def _refuse_what_cannot_be_done(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        for name, refused in cls.refused.items():
-            if not refused.allows(value := given.get(name)):
-                raise not_supported(refused.sentence(value), name)
+        refuse(cls.refused, given)
         return given
 
     @model_validator(mode="before")
@@ -120,6 +118,13 @@ class Fields(Part):
     @cache
     def known(cls) -> frozenset[str]:
         return cls.meaningful().union(cls.ignored)
+
+
+def refuse(refused: Mapping[str, Refused], given: Mapping[str, Any]) -> None:
+    """Raises what a validator raises for the first of the fields that wants what cannot be done."""
+    for name, why in refused.items():
+        if not why.allows(value := given.get(name)):
+            raise not_supported(why.sentence(value), name)
 
 
 def not_supported(reason: str, name: str = "") -> PydanticCustomError:

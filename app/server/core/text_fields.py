@@ -6,9 +6,9 @@ How a token is chosen stands in `sampling`.
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.server.core.fields import MAX_INT, Part, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Part, Refused, Whole, refuse, text
 from app.server.core.grammar import HOLDERS, GrammarFields
 from app.server.core.sampling import SamplingFields
 from backends.protocol import Generate, Overflow
@@ -22,6 +22,7 @@ MAX_CHOICES = 8
 MAX_DRAFT = 16
 MAX_ADAPTERS = 64
 MAX_SCALE = 100.0
+KEPT = Refused("the first quarter stays where the context rolls", (0,))
 OWN_MARKS = "thoughts begin and end as the model writes them"
 
 Prompt = Any  # what Generate.prompt takes
@@ -64,8 +65,8 @@ HOW_IT_DRAFTS = (
 class TextFields(SamplingFields, GrammarFields):
     # how llama-server goes about it, whatever is answered
     ignored = frozenset(
-        {"cache_prompt", "dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep"}
-        | {"sse_ping_interval", "timings_per_token", "backend_sampling", "adaptive_decay", *HOW_IT_DRAFTS}
+        {"dynatemp_exponent", "id_slot", "n_cache_reuse", "n_discard", "n_keep"}
+        | {"sse_ping_interval", "backend_sampling", "adaptive_decay", *HOW_IT_DRAFTS}
     )
     refused = {  # noqa: RUF012
         "adaptive_target": Refused("what has been said does not change how tokens are chosen", (-1,)),
@@ -111,6 +112,12 @@ class TextFields(SamplingFields, GrammarFields):
         None,
         description="true: a stream tells in prompt_progress how far the prompt has been read, as llama-server does",
     )
+    timings_per_token: bool | None = Field(
+        None, description="true: a stream tells in timings how fast it comes, with every piece of text"
+    )
+    cache_prompt: bool | None = Field(
+        None, description="false: all of the prompt is read anew, whatever the cache holds of it"
+    )
     draft: bool | None = Field(None, description="false: no speculative drafting for this answer")
     draft_length: Whole | None = Field(
         None,
@@ -131,6 +138,13 @@ class TextFields(SamplingFields, GrammarFields):
     context_overflow: Literal["error", "roll"] | None = Field(
         None, description="roll: beyond the context the answer goes on without the older half of it; error: it ends"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_rolls_is_chosen_here(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("context_overflow") == Overflow.ROLL:
+            refuse({"n_keep": KEPT, "n_discard": KEPT}, given)
+        return given
 
     @property
     def includes_usage(self) -> bool:
@@ -161,6 +175,7 @@ class TextFields(SamplingFields, GrammarFields):
             max_tokens=None if limit is None or limit == -1 else min(limit, MAX_TOKENS),
             stop=self.stop or (),
             draft=self.draft is not False,
+            reuses=self.cache_prompt is not False,
             draft_length=self.draft_length,
             # as with llama-server, an empty list is none
             adapters=tuple((adapter.id, adapter.scale) for adapter in self.lora) if self.lora else None,

@@ -1,8 +1,28 @@
 """An answer's account as our own `timings` object, with llama-server's words where it has some."""
 
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
-from backends.protocol import Progress, Timings
+from backends.protocol import Output, Progress, Timings
+
+
+@dataclass(slots=True)
+class SoFar:
+    """What of an answer has been said before its end, where its engine gives the account. begun: on the clock of
+    time.perf_counter."""
+
+    num_said: int = 0
+    begun: float | None = None
+
+    def take(self, output: Output) -> None:
+        self.num_said += output.num_tokens
+        self.begun = self.begun or time.perf_counter()
+
+    def account(self, first: Timings) -> Timings:
+        """first: as the engine told with the first token."""
+        now = time.perf_counter()
+        return replace(first, predicted_n=self.num_said, predicted_ms=1000 * (now - (self.begun or now)))
 
 
 def timings_object(timings: Timings) -> dict[str, Any]:

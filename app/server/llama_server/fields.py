@@ -48,7 +48,7 @@ FIRST_BEAM = [["dry", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"],
 class AnswerFields(TextFields):
     """What /completion and /infill share."""
 
-    ignored = TextFields.ignored - {"timings_per_token"} | OF_CHATS | {"verbose"}
+    ignored = TextFields.ignored | OF_CHATS | {"verbose"}
     refused = {name: refused for name, refused in TextFields.refused.items() if name not in DONE} | {
         "echo": Refused("the prompt is not repeated; /v1/completions does", (False,)),
         "reasoning_budget_tokens": Refused(RAW, (-1,)),
@@ -79,7 +79,6 @@ class AnswerFields(TextFields):
     response_fields: list[FieldName] | None = Field(
         None, max_length=MAX_RESPONSE_FIELDS, description="only these of the answer; a/b: b of the object a"
     )
-    timings_per_token: bool | None = None
     logit_bias: Annotated[Any, PlainValidator(as_biases), WithJsonSchema(BIAS_SCHEMA)] | None = None
 
     @property

@@ -2,14 +2,12 @@
 
 import json
 import math
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from app.server.core.choice import Choice, problem_of
 from app.server.core.refusal import Refusal
-from app.server.core.timings import progress_object
+from app.server.core.timings import SoFar, progress_object
 from app.server.core.words import Source, Words
 from app.server.llama_server import errors
 from app.server.llama_server.settings import generation_settings
@@ -42,10 +40,9 @@ class CompletionWords(Words):
         self._fields = fields
         self._times_tokens = times_tokens
         self._tells_progress = tells_progress
-        self._num_said = [0] * len(wanted)
+        self._so_far = [SoFar() for _ in wanted]
         self._tokens: list[list[int]] = [[] for _ in wanted]  # of the answer; in a stream those that are not said yet
         self._has_line = [False] * len(wanted)
-        self._begun: list[float | None] = [None] * len(wanted)
 
     def begin(self) -> bytes:
         return b""
@@ -88,10 +85,9 @@ class CompletionWords(Words):
         return answers if self._are_several else answers[0]
 
     def _note(self, index: int, output: Output) -> None:
-        self._num_said[index] += output.num_tokens
+        self._so_far[index].take(output)
         self._tokens[index] += output.tokens
         self._has_line[index] = self._has_line[index] or "\n" in output.text
-        self._begun[index] = self._begun[index] or time.perf_counter()
 
     def _part(self, choice: Choice, said: str) -> dict[str, Any]:
         index = choice.index
@@ -102,16 +98,13 @@ class CompletionWords(Words):
             "tokens": tokens,
             "stop": False,
             "id_slot": -1,
-            "tokens_predicted": self._num_said[index],
+            "tokens_predicted": self._so_far[index].num_said,
             "tokens_evaluated": _num_prompt(choice),
         }
         if choice.logprobs:
             part["completion_probabilities"] = _told(choice.take_logprobs(), self._wanted[index])
         if self._times_tokens:
-            begun = self._begun[index] or time.perf_counter()
-            taken = 1000 * (time.perf_counter() - begun)
-            so_far = replace(choice.timings, predicted_n=self._num_said[index], predicted_ms=taken)
-            part["timings"] = timings_object(so_far)
+            part["timings"] = timings_object(self._so_far[index].account(choice.timings))
         return part
 
     def _last(self, choice: Choice, content: str, tokens: Sequence[int]) -> dict[str, Any]:

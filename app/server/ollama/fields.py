@@ -13,10 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from app.server.core.fields import MAX_INT, Fields, Part, Refused, Whole, text
+from app.server.core.fields import MAX_INT, Fields, Part, Refused, Whole, refuse, text
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
-from app.server.core.text_fields import MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
+from app.server.core.text_fields import KEPT, MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
 from app.server.core.tools import MAX_TOOLS, as_object, thinking, tool
 from app.server.ollama.keep_alive import KeepAlive
 from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
@@ -86,6 +86,13 @@ class OllamaFields(Fields):
     think: bool | Literal["low", "medium", "high"] | None = Field(
         None, description="None: as the model's template likes"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_rolls_is_chosen_here(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("shift") is True and isinstance(given.get("options"), dict):
+            refuse({"options.num_keep": KEPT}, {"options.num_keep": given["options"].get("num_keep")})
+        return given
 
     @property
     def streams(self) -> bool:

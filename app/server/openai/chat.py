@@ -176,6 +176,7 @@ class ChatRequest(TextFields):
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
             tells_progress=bool(self.return_progress),
+            times_tokens=bool(self.timings_per_token),
             has_functions=bool(self.functions),
             takes_one=not self.choice.is_parallel,
             shown_prompt=shown_prompt,

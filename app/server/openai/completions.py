@@ -91,6 +91,7 @@ class CompletionRequest(TextFields):
             num_choices=self.num_choices,
             includes_usage=self.includes_usage,
             tells_progress=bool(self.return_progress),
+            times_tokens=bool(self.timings_per_token),
             has_logprobs=self.logprobs is not None,
             num_best=(self.n or 1) if self.chooses else None,
         )

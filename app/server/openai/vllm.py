@@ -7,7 +7,7 @@ from app.server.core.fields import Refused
 
 # how its server goes about it, whatever is answered
 IGNORED = frozenset(
-    {"cache_salt", "guided_decoding_backend", "kv_transfer_params", "media_io_kwargs", "mm_processor_kwargs"}
+    {"guided_decoding_backend", "kv_transfer_params", "media_io_kwargs", "mm_processor_kwargs"}
     | {"priority", "request_id", "spaces_between_special_tokens"}
 )
 BY_SCHEMA = "send response_format, json_schema, grammar or guided_regex"
@@ -15,6 +15,7 @@ TOKENS = "what may come is said by logit_bias, or by a grammar"
 
 REFUSED = {
     "allowed_token_ids": Refused(TOKENS, ([],)),
+    "cache_salt": Refused("prompts that begin alike share what was read; cache_prompt false reads one anew", ("",)),
     "bad_words": Refused(TOKENS, ([],)),
     "documents": Refused("write them into a message", ([],)),
     "guided_choice": Refused(f"{BY_SCHEMA}, such as a schema with an enum"),

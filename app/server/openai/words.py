@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from app.server.core.choice import Choice, problem_of, total
 from app.server.core.refusal import Refusal
-from app.server.core.timings import progress_object, timings_object
+from app.server.core.timings import SoFar, progress_object, timings_object
 from app.server.core.words import Source, Words
 from app.server.openai import errors
 from app.server.openai.usage import usage
@@ -35,13 +35,16 @@ class OpenAIWords(Words):
         num_choices: int = 1,
         includes_usage: bool = False,
         tells_progress: bool = False,
+        times_tokens: bool = False,
         shown_prompt: str | None = None,
     ):
-        """num_choices: of each prompt. shown_prompt: is told with every answer, as llama-server does for `verbose`."""
+        """num_choices: of each prompt. times_tokens: an account with every piece of a stream, as llama-server gives it.
+        shown_prompt: is told with every answer, as it does for `verbose`."""
         super().__init__(source, num_prompts * num_choices)
         self._num_choices = num_choices
         self._includes_usage = includes_usage
         self._tells_progress = tells_progress
+        self._so_far = [SoFar() for _ in self.choices] if times_tokens else None
         self._verbose = {} if shown_prompt is None else {"__verbose": {"prompt": shown_prompt}}
         self._base = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
@@ -57,7 +60,8 @@ class OpenAIWords(Words):
         """Chunks for what is said, and one for the end. Logprobs wait for the text that they are of."""
         choice = self.choices[index]
         choice.take(output)
-        said = "".join(map(self._chunk, self.pieces(choice, output)))
+        pieces = self.pieces(choice, output)
+        said = "".join(map(self._chunk, pieces) if self._so_far is None else self._timed(choice, output, pieces))
         if output.finish:
             told = encode({"timings": timings_object(choice.timings), **problem_of([choice]), **self._verbose})
             said += self._chunk(encode(self.final_choice(choice)), f",{told[1:-1]}")
@@ -96,6 +100,14 @@ class OpenAIWords(Words):
     def told(self) -> list[Choice]:
         """Those that are given, in their order."""
         return self.choices
+
+    def _timed(self, choice: Choice, output: Output, pieces: list[str]) -> list[str]:
+        """The account stands with the last of them."""
+        assert self._so_far is not None
+        so_far = self._so_far[choice.index]
+        so_far.take(output)
+        told = f',"timings":{encode(timings_object(so_far.account(choice.timings)))}' if pieces else ""
+        return [*map(self._chunk, pieces[:-1]), *(self._chunk(piece, told) for piece in pieces[-1:])]
 
     def pieces(self, choice: Choice, output: Output) -> list[str]:
         """What is said, as choices that are JSON already."""

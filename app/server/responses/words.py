@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from app.server.core.choice import Choice, first_call_only, problem_of
 from app.server.core.refusal import Refusal
-from app.server.core.timings import progress_object, timings_object
+from app.server.core.timings import SoFar, progress_object, timings_object
 from app.server.core.words import Source, Words
 from app.server.openai.logprobs import chat_logprobs
 from app.server.openai.words import encode
@@ -40,8 +39,7 @@ class ResponseWords(Words):
         self._tells_progress = tells_progress
         self._times_tokens = times_tokens
         self._has_begun = False
-        self._first_said: float | None = None  # when, on the clock of time.perf_counter
-        self._num_said = 0
+        self._so_far = SoFar()
         self._keep = keep
         self._takes_one = takes_one
         self._items = OutputItems(wants_summary)
@@ -115,11 +113,8 @@ class ResponseWords(Words):
         return events
 
     def _timed(self, choice: Choice, output: Output, events: list[Event]) -> list[Event]:
-        now = time.perf_counter()
-        self._first_said = self._first_said or now
-        self._num_said += output.num_tokens
-        so_far = replace(choice.timings, predicted_n=self._num_said, predicted_ms=1000 * (now - self._first_said))
-        timings = timings_object(so_far)
+        self._so_far.take(output)
+        timings = timings_object(self._so_far.account(choice.timings))
         return [(kind, {**data, "timings": timings} if kind == DELTA else data) for kind, data in events]
 
     def _status(self, choice: Choice) -> str:

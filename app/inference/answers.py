@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from backends.embedding import EmbeddingEvent
@@ -48,6 +48,15 @@ class Answers:
                 sink = self._sinks.pop(event.uid, None) if is_last else self._sinks.get(event.uid)
             if sink:
                 _tell(sink, event)
+
+    def tell_all(self, outputs: Iterable[Output]) -> None:
+        """The same for those of some steps: most end nothing, and leave the table as it is."""
+        with self._telling:
+            for output in outputs:
+                if output.finish is not None:
+                    self.tell(output)
+                elif sink := self._sinks.get(output.uid):
+                    _tell(sink, output)
 
     def end(self, last: Callable[[int], Output | Failed]) -> None:
         """All of them, with this last word."""

@@ -393,8 +393,7 @@ class EngineHandle:
     def _handle(self, event: Event | EmbeddingEvent) -> None:
         match event:
             case Outputs():
-                for output in event.outputs:
-                    self._answers.tell(output)
+                self._answers.tell_all(event.outputs)
             case Failed(uid=None):
                 is_unloadable = event.kind is FailureKind.BAD_MODEL
                 self._update(

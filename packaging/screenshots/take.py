@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from callers import callers  # noqa: E402
 from pretended import MACHINE, PretendedHub, PretendedInstall  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
@@ -37,6 +38,7 @@ from app.services import Services  # noqa: E402
 from ui.application import listen  # noqa: E402
 from ui.bridge import Bridge  # noqa: E402
 from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, PERFORMANCE, SERVER, SETTINGS, MainWindow  # noqa: E402
+from ui.server.server_page import ACTIVITY  # noqa: E402
 from ui.theme import Theme  # noqa: E402
 
 TYPES = ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
@@ -80,7 +82,8 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     take_models(window, services, theme, [full, *smaller])
     take_discover(window, theme)
     take_downloads(window, services, theme, smaller)
-    for page, name in ((LAB, "lab"), (SERVER, "server"), (PERFORMANCE, "performance"), (SETTINGS, "settings")):
+    take_server(window, theme)
+    for page, name in ((LAB, "lab"), (PERFORMANCE, "performance"), (SETTINGS, "settings")):
         window.go_to(page)
         wait(lambda: len(window.lab.model.cards) >= len(TYPES) or window.lab.isHidden())
         photograph(window, theme, name)
@@ -160,6 +163,22 @@ def take_downloads(window: MainWindow, services: Services, theme: Theme, arrived
     services.jobs.pause(paused)
     wait(lambda: window.downloads.cards[paused].job.state is JobState.PAUSED)
     photograph(window, theme, "downloads")
+
+
+def take_server(window: MainWindow, theme: Theme) -> None:
+    window.go_to(SERVER)
+    window.server.start()
+    wait(lambda: window.server.address)
+    photograph(window, theme, "server")
+    page, address = window.server_page, window.server.address
+    assert address
+    assert window.desk.handle
+    page.tabs._group.button(ACTIVITY).click()
+    with callers(address, window.desk.handle.name):
+        wait(lambda: len(page.activity.live.rows) == 2 and all(row.per_second for row in page.activity.live.rows))
+        photograph(window, theme, "activity")
+    window.server.stop()
+    wait(lambda: not window.server.address)
 
 
 def photograph(window: MainWindow, theme: Theme, name: str) -> None:

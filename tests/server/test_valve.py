@@ -46,17 +46,27 @@ def test_without_a_thread_it_is_told_all_the_same(
 
 
 def test_a_letter_that_fails_does_not_keep_back_those_behind_it(caplog: pytest.LogCaptureFixture) -> None:
-    read: list[int] = []
+    class Quotients:
+        """Reads a letter as what 1 is divided by."""
 
-    async def run() -> None:
-        mailbox, done = Mailbox(), asyncio.Event()
-        mailbox.post(lambda: read.append(1 // 0))
-        mailbox.post(lambda: read.append(2))
-        mailbox.post(done.set)
-        await asyncio.wait_for(done.wait(), SECONDS)
+        def __init__(self) -> None:
+            self.read: list[float] = []
+            self.has_rung = asyncio.Event()
 
-    asyncio.run(run())
-    assert read == [2]
+        def put(self, index: int, event: int) -> None:
+            self.read.append(index / event)
+
+        def ring(self) -> None:
+            self.has_rung.set()
+
+    async def run() -> list[float]:
+        mailbox, reader = Mailbox(), Quotients()
+        for divisor in (0, 2):
+            mailbox.post(reader, 1, divisor)
+        await asyncio.wait_for(reader.has_rung.wait(), SECONDS)
+        return reader.read
+
+    assert asyncio.run(run()) == [0.5]
     assert "could not be read" in caplog.text
 
 

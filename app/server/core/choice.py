@@ -60,9 +60,12 @@ class Choice:
         self.count_thoughts(output)
         if output.parts:
             self.has_called = self.has_called or any(isinstance(part, CallEnded) for part in output.parts)
-        self.logprobs += output.logprobs
-        self.finish, self.stop, self.problem = output.finish, output.stop, output.problem
-        self.timings = output.timings or self.timings
+        if output.logprobs:
+            self.logprobs += output.logprobs
+        if output.timings:  # with the first, and with the last
+            self.timings = output.timings
+        if output.finish:
+            self.finish, self.stop, self.problem = output.finish, output.stop, output.problem
 
     def count_thoughts(self, output: Output) -> None:
         """Text lags behind its tokens: they count with what comes of them."""

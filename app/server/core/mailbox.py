@@ -3,10 +3,19 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, Protocol
 
 _log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """Whom letters are for: an Inbox. Called on the loop, outside of any task."""
+
+    def put(self, index: int, event: Any) -> None: ...
+
+    def ring(self) -> None:
+        """That is all for now."""
 
 
 class Mailbox:
@@ -14,12 +23,12 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._letters: deque[Callable[[], None]] = deque()
+        self._letters: deque[tuple[Reader, int, Any]] = deque()
         self._is_called = False
 
-    def post(self, letter: Callable[[], None]) -> None:
-        """From any thread: have it called on the loop, after all that were posted before."""
-        self._letters.append(letter)
+    def post(self, reader: Reader, index: int, event: Any) -> None:
+        """From any thread, which does not wait: have it put on the loop, after all that were posted before."""
+        self._letters.append((reader, index, event))
         if not self._is_called:
             self._is_called = True
             with suppress(RuntimeError):  # the loop is closed: the server was stopped
@@ -27,9 +36,13 @@ class Mailbox:
 
     def _empty(self) -> None:
         self._is_called = False  # before the look: what is posted from now on calls again
+        readers = {}
         while self._letters:
-            letter = self._letters.popleft()
+            reader, index, event = self._letters.popleft()
+            readers[reader] = None
             try:
-                letter()
+                reader.put(index, event)
             except Exception:  # the edge: those behind it are for others
                 _log.exception("a letter could not be read")
+        for reader in readers:
+            reader.ring()

@@ -226,10 +226,10 @@ class ChatWords(OpenAIWords):
         self._begun: set[int] = set()  # choices of which something was said
 
     def add(self, index: int, output: Output) -> None:
-        super().add(index, first_call_only(output) if self._takes_one else output)
+        super().add(index, first_call_only(output) if self._takes_one and output.parts else output)
 
     def go_on(self, index: int, output: Output) -> bytes:
-        return super().go_on(index, first_call_only(output) if self._takes_one else output)
+        return super().go_on(index, first_call_only(output) if self._takes_one and output.parts else output)
 
     def pieces(self, choice: Choice, output: Output) -> list[str]:
         """As with OpenAI, whose turn it is comes first, with a content of "" if a text follows, else null: programs

@@ -117,7 +117,7 @@ class EngineLine:
         except RequestError as error:
             raise self._named(error) from None
         self._uids.append(uid)
-        if self.is_called_off:
+        if self._called_off.is_set():  # meanwhile
             handle.abort(uid)
 
     def _abort(self) -> None:

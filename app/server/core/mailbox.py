@@ -36,7 +36,7 @@ class Mailbox:
 
     def _empty(self) -> None:
         self._is_called = False  # before the look: what is posted from now on calls again
-        readers = {}
+        readers: dict[Reader, None] = {}
         while self._letters:
             reader, index, event = self._letters.popleft()
             readers[reader] = None

@@ -167,10 +167,11 @@ def take_downloads(window: MainWindow, services: Services, theme: Theme, arrived
 
 def take_server(window: MainWindow, theme: Theme) -> None:
     window.go_to(SERVER)
-    window.server.start()
-    wait(lambda: window.server.address)
+    page = window.server_page
+    QTest.mouseClick(page.status.switch, Qt.MouseButton.LeftButton)
+    wait(lambda: window.server.address and page.status.switch.isEnabled())
     photograph(window, theme, "server")
-    page, address = window.server_page, window.server.address
+    address = window.server.address
     assert address
     assert window.desk.handle
     page.tabs._group.button(ACTIVITY).click()

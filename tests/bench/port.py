@@ -36,6 +36,7 @@ from app.inference.supervisor import Supervisor
 from app.server import Server
 from backends.protocol import EngineOptions, Generate, Message, Output
 from tests.bench.memory import give_back
+from tests.bench.port_floor import written
 from tests.server.conftest import SECONDS, Directory, user
 from tests.server.crowd import Holdings
 
@@ -98,7 +99,6 @@ class Port:
 
 @contextmanager
 def opened(file: str) -> Iterator[Port]:
-    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as logs:
         supervisor = Supervisor(Path(logs))
         options = EngineOptions(parallel=NUM_STREAMS, context=1 << 18, prompt_cache_ram=0)
@@ -107,17 +107,27 @@ def opened(file: str) -> Iterator[Port]:
         server = Server(directory)
         server.start(port=0)
         number = int((server.address or "").rpartition(":")[2])
-        ours, theirs = context.Pipe()
-        child = context.Process(target=be_clients, args=(theirs, ("127.0.0.1", number)), daemon=True)
-        child.start()
         try:
-            handle.wait_ready(SECONDS)
-            yield Port(directory, handle, ours)
+            with clients(("127.0.0.1", number)) as ours:
+                handle.wait_ready(SECONDS)
+                yield Port(directory, handle, ours)
         finally:
-            ours.send(("leave", ()))
-            child.join(SECONDS)
             server.stop()
             supervisor.close()
+
+
+@contextmanager
+def clients(address: tuple[str, int]) -> Iterator[Connection]:
+    """In a process of their own; the way to give them orders."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=be_clients, args=(theirs, address), daemon=True)
+    child.start()
+    try:
+        yield ours
+    finally:
+        ours.send(("leave", ()))
+        child.join(SECONDS)
 
 
 # --- the clients' process
@@ -241,11 +251,13 @@ class Cost:
 @dataclass(frozen=True)
 class Figures:
     way: Ways
+    floors: tuple[Ways, Ways]  # of a piece that a thread writes to the socket itself, and by asyncio's loop
     first: Ways
     cost: Cost
     num_answered: int
     application: list[Holdings]
     engine: list[Holdings]
+    blocks: list[int]  # of memory that Python's objects have, in the application
 
 
 def measure(pace: float, seconds: float, num_requests: int) -> Figures:
@@ -256,15 +268,24 @@ def measure(pace: float, seconds: float, num_requests: int) -> Figures:
         firsts = [_first(port) for _ in range(NUM_FIRSTS)]
         first = Ways.between(*map(list, zip(*firsts, strict=True)))
         cost = _cost(port, num_tokens)
+    floors = _floor(num_tokens, pace, by_loop=False), _floor(num_tokens, pace, by_loop=True)
     with opened("quick") as port:
-        application, engine, num_answered = [], [], 0
+        application, engine, blocks, num_answered = [], [], [], 0
         for _ in range(NUM_SAMPLES):
             num_answered += port.ask("short", num_requests // NUM_SAMPLES)
             time.sleep(0.5)  # the last connections are given up
             give_back()
             application.append(Holdings.of(psutil.Process()))
             engine.append(Holdings.of(psutil.Process(port.handle.pid)))
-    return Figures(way, first, cost, num_answered, application, engine)
+            blocks.append(sys.getallocatedblocks())
+    return Figures(way, floors, first, cost, num_answered, application, engine, blocks)
+
+
+def _floor(num_tokens: int, pace: float, *, by_loop: bool) -> Ways:
+    with written(num_tokens, 1 / pace, by_loop) as (address, begins), clients(address) as ours:
+        ours.send(("streams", (1, num_tokens)))
+        (arrived,) = ours.recv()
+    return Ways.between(begins, arrived)
 
 
 def _first(port: Port) -> tuple[float, float]:
@@ -318,7 +339,8 @@ Python {sys.version.split()[0]}, {os.cpu_count()} cores, {date.today()}. The fak
     tail = f"""
 Processor time a token: {cost.whole:.0f} µs of the application, {cost.thread:.0f} of them on the port's thread;
 {cost.without:.0f} µs where the same {NUM_STREAMS} answers are asked without the port. {cost.per_second:.0f} tokens/s
-came in that run. After each {arguments.requests // NUM_SAMPLES:,} requests the application held {held} MiB.
+came in that run. After each {arguments.requests // NUM_SAMPLES:,} requests the application held {held} MiB; Python
+takes memory from the system 1 MiB at a time.
 """
     return head + "".join(f"| {row} |\n" for row in _rows(figures)) + tail
 
@@ -327,6 +349,8 @@ def _rows(figures: Figures) -> Iterator[str]:
     way, first, cost = figures.way, figures.first, figures.cost
     yield _row("a token's way from the engine's handle to a client, 1 stream, p50", f"{ADDED_MS} ms", way.p50, ADDED_MS)
     yield f"the same, p90 and p99 of {way.num} tokens | | {way.p90:.2f}, {way.p99:.2f} ms | "
+    for what, floor in zip(("itself", "by asyncio's loop"), figures.floors, strict=True):
+        yield f"without a port, a thread that writes to the socket {what}, p50 | | {floor.p50:.2f} ms | "
     what = f"first byte of an answer after the engine's first token, p50 of {first.num}"
     yield _row(what, f"{FIRST_MS:g} ms", first.p50, FIRST_MS)
     yield f"the same, p90 and p99 | | {first.p90:.2f}, {first.p99:.2f} ms | "
@@ -336,6 +360,8 @@ def _rows(figures: Figures) -> Iterator[str]:
     application, engine = Growth.of(figures.application), Growth.of(figures.engine)
     what = f"{figures.num_answered:,} short requests: the application's memory, trimmed"
     yield _row(what, f"+{GROWTH_MIB:g} MiB", application.mib, GROWTH_MIB)
+    _, before, *_, after = figures.blocks
+    yield f"the same: blocks of memory that Python's objects have, of {before:,} | | {after - before:+,} | "
     is_same = application.threads == application.files == 0
     yield f"the same: its threads, its files | +0, +0 | {application.counts} | {_verdict(is_same)}"
     yield f"the same: the engine's memory, threads, files | | {engine.mib:+.2f} MiB, {engine.counts} | "

@@ -65,6 +65,19 @@ def test_the_port_opens_and_closes(opened: MainWindow, services: StageServices, 
     assert f"http://127.0.0.1:{services.settings.port}" == address
 
 
+def test_the_switch_has_the_focus_again_when_the_port_has_opened_or_closed(opened: MainWindow, qtbot: QtBot) -> None:
+    switch = opened.server_page.status.switch
+    opened.activateWindow()
+    qtbot.waitUntil(opened.isActiveWindow, timeout=PATIENCE)
+    switch.setFocus()
+    for text in ("Turn on", "Turn off"):
+        switch.click()
+        assert not switch.hasFocus()
+        qtbot.waitUntil(switch.isEnabled, timeout=PATIENCE)
+        assert switch.text() == text
+        assert switch.hasFocus()
+
+
 def test_a_taken_port_is_named_and_the_next_one_offered(
     window: MainWindow, services: StageServices, qtbot: QtBot
 ) -> None:

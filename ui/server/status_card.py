@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ui.server.server_desk import ServerDesk
 from ui.widgets.copy_button import CopyButton
@@ -20,6 +20,7 @@ class StatusCard(QFrame):
     def __init__(self, server: ServerDesk):
         super().__init__()
         self._server = server
+        self._stand_in: QWidget | None = None  # has had the focus since the switch could not have it
         self.setProperty("kind", "card")
         self._state = label("", "section")
         self._requests = label("", "caption")
@@ -50,7 +51,7 @@ class StatusCard(QFrame):
         self.switch.setText("Turn off" if is_on else "Start again" if has_failed else "Turn on")
         self.switch.setAccessibleName(f"{self.switch.text()} the server")
         restyle(self.switch, "kind", "" if is_on else "primary")
-        self.switch.setEnabled(not server.is_switching)
+        self._set_enabled(not server.is_switching)
         self.count()
 
     def count(self) -> None:
@@ -66,6 +67,17 @@ class StatusCard(QFrame):
         served = "1 request in flight" if number == 1 else f"{number} requests in flight"
         key = "key required" if server.needs_key else "no key required"
         self._requests.setText(f"{served}  ·  {key}")
+
+    def _set_enabled(self, is_enabled: bool) -> None:
+        """Its focus comes back to it, unless somebody has taken it elsewhere meanwhile."""
+        had_focus = self.switch.hasFocus()
+        self.switch.setEnabled(is_enabled)
+        if had_focus and not is_enabled:
+            self._stand_in = QApplication.focusWidget()
+        elif is_enabled and self._stand_in is not None:
+            if self._stand_in is QApplication.focusWidget():
+                self.switch.setFocus()
+            self._stand_in = None
 
     def _turn(self) -> None:
         if self._server.address:

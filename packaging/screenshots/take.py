@@ -177,6 +177,7 @@ def take_server(window: MainWindow, theme: Theme) -> None:
     page.tabs._group.button(ACTIVITY).click()
     with callers(address, window.desk.handle.name):
         wait(lambda: len(page.activity.live.rows) == 2 and all(row.per_second for row in page.activity.live.rows))
+        QTest.qWait(2000)  # until speeds are those of more than a few tokens
         photograph(window, theme, "activity")
     window.server.stop()
     wait(lambda: not window.server.address)

@@ -168,7 +168,8 @@ def take_downloads(window: MainWindow, services: Services, theme: Theme, arrived
 def take_server(window: MainWindow, theme: Theme) -> None:
     window.go_to(SERVER)
     page = window.server_page
-    QTest.mouseClick(page.status.switch, Qt.MouseButton.LeftButton)
+    page.status.switch.setFocus()
+    page.status.switch.click()
     wait(lambda: window.server.address and page.status.switch.isEnabled())
     photograph(window, theme, "server")
     address = window.server.address

@@ -176,7 +176,7 @@ class Threads:
         self._trial, self._recent_seconds = None, 0.0
         if not self._wins(trial):
             self._drop(trial, now)
-        elif trial.direction == MORE or (not self._is_quiet and trial.factor < PLAINLY_QUICKER):
+        elif trial.direction == MORE if self._is_quiet else trial.factor < PLAINLY_QUICKER:
             self._keep(trial, now)
         else:
             self._winner = trial

@@ -223,3 +223,17 @@ def test_a_dear_trial_keeps_nobody_in_a_mode_that_has_become_slow(moment: float)
         now += seconds
         threads.observe(1, seconds, now)
     assert threads.settled == one
+
+
+def test_threads_that_spin_beside_others_are_not_kept_because_steps_before_were_slow() -> None:
+    """The system gave the cores to others for a moment, just before they were tried."""
+    modes = thread_modes(2, can_sleep=True)
+    spinning, asleep, one = modes
+    now = 0.0
+    threads = Threads(modes, now, lambda: 1.5, others=1.5)
+    for number in range(2000):
+        is_slow = threads.mode == asleep and number % 40 < 8
+        seconds = {spinning: 0.16, asleep: 0.4 if is_slow else 0.11, one: 0.14}[threads.mode]
+        now += seconds
+        threads.observe(1, seconds, now)
+        assert threads.settled != spinning

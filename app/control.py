@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from app.services import Services
     from app.telemetry import Sample
 
+OUTLOOK_SECONDS = 1.0  # for whether models fit; on a slow disk the rest is found for the next who asks
+
 
 class ServicesControl:
     """Thread-safe."""
@@ -26,10 +28,13 @@ class ServicesControl:
         handles = self._services.supervisor.engines()
         names = {handle.model: handle.name for handle in handles}
         listing = self._services.library.look()
-        models = [Model.of(entry, names.get(entry.path)) for entry in listing.entries]
-        engines = [Engine.of(each) for each in self._services.residency.loaded()]
+        verdicts = self._services.outlook.of_all(listing.entries, OUTLOOK_SECONDS)
+        models = [Model.of(each, names.get(each.path), verdicts.get(each.path)) for each in listing.entries]
         limits, kept = self._services.residency.room()
-        return Models(models, engines, list(listing.notices), dict(kept), dict(limits))
+        return Models(models, self.engines(), list(listing.notices), dict(kept), dict(limits))
+
+    def engines(self) -> list[Engine]:
+        return [Engine.of(each) for each in self._services.residency.loaded()]
 
     def load(self, model: str, options: Mapping[str, Any]) -> Engine:
         services = self._services

@@ -35,6 +35,7 @@ from app.makeshift import Makeshift
 from app.paths import Paths
 from app.residency.machine import EstimatedCosts, MachineMemory, SeenDevices
 from app.residency.residency import Residency
+from app.residency.room import total
 from app.server.address import from_here
 from app.server.core.limits import MAX_QUOTED
 from app.server.keys import Keys
@@ -51,6 +52,7 @@ from backends.protocol import EngineOptions, KVType
 if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
     from app.history import History
     from app.hub.client import HubClient
+    from app.inference.outlook import Outlook
     from app.inference.planning import Planning
     from app.jobs.installs import Installs
     from app.jobs.quantize import Quantize
@@ -203,14 +205,15 @@ class Services:
             is_pinned=is_pinned,
         )
 
-    def take_up(self, entry: ModelEntry) -> EngineHandle:
-        """The engine that has it loaded as the settings are, whoever asked for it; else it is loaded. As load_model."""
-        options = self.options_for(entry)
+    def take_up(self, entry: ModelEntry, options: EngineOptions | None = None) -> EngineHandle:
+        """The engine that has it loaded with these options, else as the settings are, whoever asked for it; else it is
+        loaded. As load_model."""
+        options = options or self.options_for(entry)
         for handle in self.supervisor.living():
             if (handle.model, handle.options) == (entry.path, options):
                 self.residency.favour(handle)
                 return handle
-        return self.load_model(entry)
+        return self.load_model(entry, options=options)
 
     def _load_for_program(self, entry: ModelEntry, name: str) -> EngineHandle:
         return self.load_model(entry, name, is_person=False)
@@ -220,6 +223,11 @@ class Services:
         self.residency.check(as_name(entry.id, MAX_QUOTED), entry.path, options or self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
+        """Of the settings, and what a person has chosen for this model."""
+        return self.library.defaults_of(entry.path).applied(self.common_options(entry))
+
+    def common_options(self, entry: ModelEntry) -> EngineOptions:
+        """Of the settings alone."""
         options = replace(
             self.settings.engine_options(), draft_model=entry.draft, prompt_cache_folder=self.paths.prompt_cache
         )
@@ -231,6 +239,16 @@ class Services:
     @property
     def planning(self) -> "Planning":
         return self._preflight.planning
+
+    @late
+    def outlook(self) -> "Outlook":
+        from app.inference.outlook import Outlook
+
+        return Outlook(lambda: self.planning, self.options_for, self.planned_options, self._given_back)
+
+    def _given_back(self) -> dict[str, int]:
+        """Bytes by device that models would give back which leave for another."""
+        return total(each.taken for each in self.residency.loaded() if not each.is_pinned)
 
     def planned_options(self, options: EngineOptions) -> EngineOptions:
         """With what the self-test found out about this machine, as a load has them. Raises EngineError."""

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from app.errors import EngineError, SlipstreamError, UnknownModelError
 from app.inference.engine_handle import EngineHandle, EngineSnapshot, EngineState
 from app.inference.users import Hold
-from backends.protocol import Failed, Generate, Output
+from backends.protocol import EngineOptions, Failed, Generate, Output
 from ui.bridge import Answer, Bridge
 from ui.settings.settings_desk import SettingsDesk
 
@@ -66,18 +66,21 @@ class EngineDesk(QObject):
         ready = self.snapshot.ready if self.snapshot and self.is_ready else None
         return ready is not None and ready.is_base
 
-    def load(self, entry: "ModelEntry") -> None:
-        """Load this model; the one before is unloaded unless it is pinned, or a program uses it."""
+    def load(self, entry: "ModelEntry", options: EngineOptions | None = None) -> None:
+        """Load this model; the one before is unloaded unless it is pinned, or a program uses it. options: others than
+        those that hold for all of its loads."""
         is_other = self.entry is not None and self.entry.id != entry.id
-        self._load(entry, self._services.residency.release if is_other else None)
+        self._load(entry, self._services.residency.release if is_other else None, options)
 
-    def _load(self, entry: "ModelEntry", leave: Callable[[str], object] | None) -> None:
+    def _load(
+        self, entry: "ModelEntry", leave: Callable[[str], object] | None, options: EngineOptions | None = None
+    ) -> None:
         """leave: what becomes of the engine before."""
         before = partial(leave, self.handle.name) if self.handle and leave else None
         self.entry, self.handle, self.snapshot = entry, None, None
         self._num_switches += 1
         self._bridge.call(
-            partial(self._switch, self._num_switches, before, entry),
+            partial(self._switch, self._num_switches, before, entry, options),
             partial(self._loaded, self._num_switches),
             partial(self._not_loaded, self._num_switches),
         )
@@ -125,13 +128,15 @@ class EngineDesk(QObject):
         if self.handle and answer.uid is not None:
             self.handle.abort(answer.uid)
 
-    def _switch(self, number: int, leave: Callable[[], object] | None, entry: "ModelEntry") -> EngineHandle | None:
+    def _switch(
+        self, number: int, leave: Callable[[], object] | None, entry: "ModelEntry", options: EngineOptions | None
+    ) -> EngineHandle | None:
         with self._one_switch:
             if number != self._num_switches:  # the person has chosen again meanwhile
                 return None
             if leave:
                 leave()
-            return self._services.take_up(entry)
+            return self._services.take_up(entry, options)
 
     def _loaded(self, number: int, handle: EngineHandle | None) -> None:
         if handle is None:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.jobs.install_request import InstallRequest
+from app.late import late
 from app.telemetry.finding import Remedy
 from app.whole_file import usable
 from ui.actions import Shortcut, add_shortcuts
@@ -24,6 +25,7 @@ from ui.jobs.downloads_page import DownloadsPage
 from ui.lab.lab_page import LabPage
 from ui.library.models_model import ModelsModel
 from ui.library.models_page import ModelsPage
+from ui.library.verdict_desk import VerdictDesk
 from ui.onlooker import Onlooker
 from ui.performance.performance_page import PerformancePage
 from ui.server.server_desk import ServerDesk
@@ -37,7 +39,10 @@ from ui.widgets.banner import BannerArea, Tone
 from ui.widgets.navigation_rail import NavigationRail
 
 if TYPE_CHECKING:
+    from app.library.entry import ModelEntry
     from app.services import Services
+    from backends.protocol import EngineOptions
+    from ui.plan.plan_page import PlanPage
 
 START_SIZE = (1200, 800)
 MINIMUM_SIZE = (900, 600)
@@ -53,6 +58,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._services = services
         self._bridge = bridge
+        self._theme = theme
+        self._before_plan: QWidget | None = None  # the page that the plan was opened from
         self._wanted: str | None = None  # a model to chat with as soon as the library knows it
         self.setWindowTitle("Slipstream")
         self.setMinimumSize(*MINIMUM_SIZE)
@@ -66,7 +73,8 @@ class MainWindow(QMainWindow):
         self.guide = GuideDesk(services, bridge, self.desk, self.models)
         self.server = ServerDesk(services, self.settings, bridge)
         self.chat = ChatPage(services, self.desk, self.models, self.guide, theme, self.banners)
-        self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, theme)
+        self.verdicts = VerdictDesk(services, bridge, self.models)
+        self.models_page = ModelsPage(services, bridge, self.desk, self.models, self.guide, self.verdicts, theme)
         self.install_desk = InstallDesk(services, bridge)
         self.discover = DiscoverPage(services, bridge, self.models, theme)
         self.downloads = DownloadsPage(services, bridge, theme)
@@ -87,8 +95,38 @@ class MainWindow(QMainWindow):
         self.go_to(CHAT)
         QTimer.singleShot(0, self, self._begin)
 
+    @late
+    def plan(self) -> "PlanPage":
+        """Made when it is first wanted: most loads need none."""
+        from ui.plan.plan_desk import PlanDesk
+        from ui.plan.plan_page import PlanPage
+
+        page = PlanPage(PlanDesk(self._services, self._bridge), self._theme)
+        page.left.connect(self._leave_plan)
+        page.load_wanted.connect(self._load_planned)
+        self._pages.addWidget(page)
+        return page
+
+    def show_plan(self, entry: "ModelEntry") -> None:
+        """What a load of it takes, and what could be chosen."""
+        if self._pages.currentWidget() is not self.plan:
+            self._before_plan = self._pages.currentWidget()
+        self._pages.setCurrentWidget(self.plan)
+        self.plan.show_entry(entry)
+
+    def _leave_plan(self) -> None:
+        self.go_to(max(0, self._pages.indexOf(self._before_plan)) if self._before_plan else CHAT)
+
+    def _load_planned(self, entry: "ModelEntry", options: "EngineOptions") -> None:
+        self.go_to(CHAT)
+        self.desk.load(entry, options)
+
     def _connect(self, bridge: Bridge) -> None:
         session = self.chat.session
+        self.models_page.plan_wanted.connect(self.show_plan)
+        self.chat.picker.plan_wanted.connect(self.show_plan)
+        self.chat.picker.opened.connect(self.verdicts.look)
+        self.chat.plan_wanted.connect(self.show_plan)
         self.rail.chosen.connect(self.go_to)
         session.busy_changed.connect(lambda is_busy: self.strip.begin() if is_busy else None)
         session.advanced.connect(self.strip.advance)

@@ -167,6 +167,15 @@ QTableView::item { padding: 0 14px 0 8px; }
 QProgressBar { background: $line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
 
+QSlider { min-height: 24px; }
+QSlider::groove:horizontal { background: $line; border-radius: 2px; height: 4px; }
+QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; height: 4px; }
+QSlider::handle:horizontal {
+  background: $accent; border: 2px solid $surface; border-radius: 9px; width: 14px; height: 14px; margin: -7px 0;
+}
+QSlider::handle:horizontal:focus { border-color: $text; }
+QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled { background: $border; }
+
 QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
 QScrollBar::handle:vertical { background: $border; border-radius: 4px; min-height: 32px; margin: 2px; }
 QScrollBar::handle:vertical:hover { background: $muted; }

@@ -1,7 +1,6 @@
 """`slipstream plan`: what a model takes of this machine before it is loaded, and what else could be chosen."""
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.cli.engine_options import add_engine_options, engine_options
@@ -30,7 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     from app.cli.ending import ending
     from app.cli.progress import ProgressLine
     from app.paths import Paths
-    from app.planner.alternatives import Alternatives
     from app.services import Services
 
     asked, line = ending(), ProgressLine()
@@ -42,13 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.no_confirm:
             planning.measure_rates(options, line.listener("Measuring this machine, once"), asked)
             line.close()
-        machine = planning.machine()
-        plan = planning.plan(entry.path, options, machine)
+        study = planning.study(entry.path, options.draft_model)
+        plan = study.plan(options)
         found = None if arguments.no_confirm else planning.confirm(entry.path, plan)
-        model = planning.model(entry.path)
-        draft = planning.model(options.draft_model) if options.draft_model else None
-        others = Alternatives(model, machine, options, draft, planning.correction(entry.path))
-        plan = replace(plan, alternatives=others.beside(plan))
+        plan = study.priced(plan, options)
     finally:
         line.close()
         services.close()

@@ -6,6 +6,7 @@ The arithmetic is `app.planner`'s; whoever asks a GPU does it in a child.
 import hashlib
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,11 @@ from app.planner.corrections import Correction
 from app.planner.machine import Gpu, Machine
 from app.planner.model import Model
 from app.planner.plan import Plan
-from app.planner.planner import plan
-from app.planner.verdict import Place, pace, size
+from app.planner.study import Study
+from app.planner.verdict import Fits, Place
 from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
+from backends.kv_layout import default_context
 from backends.measurement import Buffers, ContextWish, Device
 from backends.protocol import EngineOptions
 
@@ -33,16 +35,20 @@ _log = logging.getLogger(__name__)
 
 DEVICES, MEASURE = "backends.llama.dry_load:devices", "backends.llama.dry_load:measure"
 CHILD_SECONDS = 60.0
+NUM_MODELS = 256  # whose headers are kept, some kilobytes each
+Stamp = tuple[Path, int, int]
 
 
 class Planning:
-    """Thread-safe: it keeps nothing but what lies in files."""
+    """Thread-safe: it keeps nothing but what lies in files, and what their headers said."""
 
     def __init__(self, cache: Path, logs: Path, build: Callable[[], str]):
         """build: names the installed library."""
         self._differences = Differences(cache / "plans.json")
         self.rates = MachineRates(cache, logs)
         self._logs, self._build = logs, build
+        self._models: OrderedDict[Stamp, Model] = OrderedDict()
+        self._lock = threading.Lock()  # the window's workers and loads read headers side by side
 
     def machine(self) -> Machine:
         """As it is now. Raises EngineError when the GPUs cannot be asked."""
@@ -62,26 +68,40 @@ class Planning:
         """Once for each build: then a plan knows how fast this machine is. Raises EngineError or Cancelled."""
         self.rates.measured(self._build(), on_progress, cancelled, options.extra_buffer_types)
 
-    def plan(
-        self, file: Path, options: EngineOptions, machine: Machine | None = None, freed: Mapping[str, int] | None = None
-    ) -> Plan:
+    def study(
+        self, file: Path, draft: Path | None, machine: Machine | None = None, freed: Mapping[str, int] | None = None
+    ) -> Study:
         """freed: bytes of each device that are given back before. Raises ModelFileError or EngineError."""
         machine = machine or self.machine()
         if freed:
             machine = machine.without({name: -num_bytes for name, num_bytes in freed.items()})
-        draft = self.model(options.draft_model) if options.draft_model else None
-        return plan(self.model(file), machine, options, draft, self._differences.of(self._key(file)))
+        drafting = self.model(draft) if draft else None
+        return Study(self.model(file), machine, drafting, self._differences.of(self._key(file)))
+
+    def plan(
+        self, file: Path, options: EngineOptions, machine: Machine | None = None, freed: Mapping[str, int] | None = None
+    ) -> Plan:
+        """As `study`."""
+        return self.study(file, options.draft_model, machine, freed).plan(options)
 
     def model(self, file: Path) -> Model:
-        """Of all its parts. Raises ModelFileError."""
+        """Of all its parts; read anew where the first has changed. Raises ModelFileError."""
+        stamp = _stamp(file)
+        with self._lock:
+            known = self._models.get(stamp) if stamp else None
+        if known:
+            return known
         try:
             first, *more = read_parts(file)
         except FormatError as error:
             raise ModelFileError(str(error)) from error
-        return Model.of(first, more)
-
-    def correction(self, file: Path) -> Correction:
-        return self._differences.of(self._key(file))
+        model = Model.of(first, more)
+        if stamp:
+            with self._lock:
+                self._models[stamp] = model
+                while len(self._models) > NUM_MODELS:
+                    self._models.popitem(last=False)
+        return model
 
     def confirm(self, file: Path, planned: Plan) -> Buffers:
         """What llama.cpp would allocate for it; the difference corrects the next plan. Raises EngineError."""
@@ -118,10 +138,13 @@ class Planning:
         if found.verdict.place in (Place.DISK, Place.NOWHERE) and self._is_hopeless(found):
             if not options.from_disk:
                 raise EngineError(_refusal(file, found))
-            return options, (_from_disk(found),)
+            return options, (f"{found.verdict.sentence}.",)
+        if options.context is None and found.layout.context < default_context(self.model(file).context):
+            options = replace(options, context=found.layout.context)
+        note = None if found.verdict.fits is Fits.YES else f"{found.verdict.sentence}."
         if options.gpu_layers is not None or not any(room.total for room in found.rooms[1:]):
-            return options, ()
-        return replace(options, placement=replace(found.placement, note=_note(found))), ()
+            return options, (note,) if note else ()
+        return replace(options, placement=replace(found.placement, note=note)), ()
 
     @staticmethod
     def _is_hopeless(found: Plan) -> bool:
@@ -140,39 +163,22 @@ class Planning:
         return run_in_child(target, log_path=log, limit=CHILD_SECONDS, **arguments)
 
     def _key(self, file: Path) -> str:
-        try:
-            status = file.stat()
-            stamp = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
-            stamp = ""
-        text = f"{self._build()} {file} {stamp}"
+        stamp = _stamp(file)
+        text = f"{self._build()} {file} {stamp[1]} {stamp[2]}" if stamp else f"{self._build()} {file} "
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _note(found: Plan) -> str | None:
-    """What is not as a person would expect it, for the load event."""
-    spread, num_layers = found.spread, found.num_layers
-    if not spread.gpu_layers:
-        return "The model does not fit on the GPU beside what is there, so it runs on the CPU."
-    if spread.kept:
-        what = "experts" if spread.keeps == "experts" else "feed-forward weights"
-        return f"The {what} of {spread.kept} of {num_layers} layers stay in RAM: the GPU's memory is too small for all."
-    if spread.gpu_layers <= num_layers:
-        return f"{spread.gpu_layers} of {num_layers + 1} layers are on the GPU: its memory is too small for all."
-    return None
-
-
 def _refusal(file: Path, found: Plan) -> str:
-    ram = found.rooms[0]
-    return (
-        f"{file.name} needs {size(found.total)}, and {size(ram.usable)} of memory are free. Choose a smaller "
-        f"quantization, or close other programs. With --from-disk it is read anew for each token: about "
-        f"{pace(found.speed.tokens)}."
-    )
+    what = f"{file.name}: {found.verdict.sentence}. Choose a smaller quantization, or close other programs."
+    if found.verdict.place is not Place.DISK:
+        return what
+    return f"{what} Whoever wants it so slow asks for it: --from-disk in commands, “Load from the disk” in its plan."
 
 
-def _from_disk(found: Plan) -> str:
-    return (
-        f"The model is larger than the free memory by {size(found.from_disk)}, so it is read from the disk while it "
-        f"answers: about {pace(found.speed.tokens)}."
-    )
+def _stamp(file: Path) -> Stamp | None:
+    """Unlike any other file's, and unlike this one's once it has changed."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return file, status.st_size, status.st_mtime_ns

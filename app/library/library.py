@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.defaults import ModelDefaults
 from app.library.duplicates import Duplicates, find_duplicates
 from app.library.entry import ModelEntry
 from app.library.facts import Facts
@@ -157,6 +158,14 @@ class Library:
 
     def set_favourite(self, model_id: str, is_favourite: bool) -> None:
         self._remark(model_id, is_favourite=is_favourite)
+
+    def defaults_of(self, path: Path) -> ModelDefaults:
+        """What a person has chosen for the loads of this model alone."""
+        return self._remarks.of(str(path)).defaults
+
+    def set_defaults(self, path: Path, defaults: ModelDefaults) -> None:
+        """Raises ModelFileError."""
+        self._change(str(path), defaults=defaults)
 
     def save_check(self, entry: ModelEntry, check: Check) -> None:
         """Raises ModelFileError."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.exact_json import exact_json
+from app.library.defaults import NO_DEFAULTS, ModelDefaults
 from app.whole_file import changing_file, keep_copy, reason, replace_file, set_aside
 from backends.regular_file import OddFileError, read_regular
 
@@ -51,6 +52,7 @@ class Remark:
     note: str = ""
     is_favourite: bool = False
     check: Check | None = None
+    defaults: ModelDefaults = NO_DEFAULTS
 
 
 NOTHING = Remark()
@@ -174,7 +176,8 @@ def _read(path: Path) -> tuple[dict[str, Remark], int]:
 
 
 def _document(remark: Remark) -> dict[str, Any]:
-    return {key: value for key, value in asdict(remark).items() if value not in (None, "", False)}
+    values = {**asdict(remark), "defaults": dict(remark.defaults.values)}
+    return {key: value for key, value in values.items() if value not in (None, "", False, {})}
 
 
 def _remark(values: Any) -> Remark | None:
@@ -187,6 +190,7 @@ def _remark(values: Any) -> Remark | None:
             _text(values.get("note", ""), MAX_NOTE),
             _truth(values.get("is_favourite", False)),
             None if check is None else _check(check),
+            ModelDefaults.of(values.get("defaults", {})),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -10,7 +10,7 @@ from app.planner.plan import Alternative, Plan
 from app.planner.planner import Planner
 from app.planner.verdict import Fits, pace, size
 from backends.formats.kv_shape import BLOCK, UNQUANTIZED
-from backends.kv_layout import PADDING, default_context
+from backends.kv_layout import PADDING
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 LEAST_GAIN = 1.05  # of tokens a second, or of context: less is not told
@@ -56,7 +56,9 @@ class Alternatives:
     def _quantized(self, plan: Plan) -> Alternative | None:
         """Keys and values of 8 bits: half the memory of their own for nearly the same answers."""
         kinds = self.options.kv_type_k, self.options.kv_type_v
-        if any(kind not in UNQUANTIZED for kind in kinds) or not self._may_quantize(plan):
+        if any(kind not in UNQUANTIZED for kind in kinds) or not may_quantize(self.model):
+            return None
+        if not plan.sizing.batch.flash_attention:  # which quantized values need
             return None
         changed = replace(self.options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
         if found := self._better(plan, "a q8_0 KV cache", changed, KLD_Q8):
@@ -66,11 +68,6 @@ class Alternatives:
             return None
         gain = f"+{_thousands(after - before)} tokens of context"
         return Alternative("a q8_0 KV cache", changed, gain, KLD_Q8, after)
-
-    def _may_quantize(self, plan: Plan) -> bool:
-        layers = [layer for layer in self.model.layers if layer.has_attention]
-        whole = all(layer.key_length % BLOCK == 0 == layer.value_length % BLOCK for layer in layers)
-        return bool(layers) and whole and plan.sizing.batch.flash_attention
 
     def _shorter(self, plan: Plan) -> Alternative | None:
         if plan.verdict.fits is Fits.YES:
@@ -87,7 +84,7 @@ class Alternatives:
         """Only where the context was left open: who asked for one has it."""
         if self.options.context or plan.verdict.fits in (Fits.NO, Fits.SLOW):
             return None
-        before, longest = default_context(self.model.context), self.longest(self.options, plan)
+        before, longest = plan.layout.context, self.longest(self.options, plan)
         if longest < LEAST_GAIN * before:
             return None
         changed = replace(self.options, context=longest)
@@ -108,6 +105,12 @@ class Alternatives:
 
     def _planner(self, options: EngineOptions) -> Planner:
         return Planner(self.model, self.machine, options, self.draft, self.correction)
+
+
+def may_quantize(model: Model) -> bool:
+    """Whether all rows of keys and values are of whole blocks."""
+    layers = [layer for layer in model.layers if layer.has_attention]
+    return bool(layers) and all(layer.key_length % BLOCK == 0 == layer.value_length % BLOCK for layer in layers)
 
 
 def _thousands(tokens: int) -> str:

@@ -9,7 +9,8 @@ Of what is left open, the first that fits is taken:
 4. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
 5. as many of the last layers on the GPUs as fit;
 6. all of it in RAM;
-7. what does not fit into RAM read from the disk, if a person wants that.
+7. the same with a shorter context, where nobody has asked for one;
+8. what does not fit into RAM read from the disk, if a person wants that.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,11 +23,14 @@ from app.planner.model import Model
 from app.planner.plan import Plan, Room
 from app.planner.sizing import Sizing, size
 from app.planner.speed import estimate
-from app.planner.verdict import SLOW, Fits, Place, Verdict
+from app.planner.verdict import SLOW, Fits, Holder, Place, Verdict
+from backends.kv_layout import default_context
 from backends.protocol import DraftMode, EngineOptions, FlashAttention, Keep, KVType
 
 PROCESS = 160 * MIB  # of an engine's process beside what the model takes: Python, libraries, the vocabulary's text
 SMALLER_ROWS = (256, 128)
+SHORTER = (4096, 2048)  # tokens of context; less is no conversation
+IN_RAM = {Keep.EXPERTS: "the experts", Keep.FEED_FORWARD: "the feed-forward weights"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,40 @@ class Planner:
         self._correction = correction
 
     def plan(self) -> Plan:
-        best = next((each for each in self._ways() if self._is_enough(each)), None)
-        return self._made(best or self._last_resort())
+        if best := self._best():
+            return self._made(best)
+        for context in self._shorter():
+            options = replace(self._options, context=context)
+            shorter = Planner(self._model, self._machine, options, self._draft, self._correction, self._scale)
+            if best := shorter._best():
+                return self._shortened(shorter._made(best))
+        return self._made(self._last_resort())
 
     def fitting(self, spread: Spread, rows: int | None = None) -> Plan:
         """With that spread, whether it fits or not."""
         return self._made(self._try(spread, rows))
+
+    def _best(self) -> _Try | None:
+        return next((each for each in self._ways() if self._is_enough(each)), None)
+
+    def _shorter(self) -> Iterator[int]:
+        if self._options.context is None:
+            yield from (each for each in SHORTER if each < default_context(self._model.context))
+
+    def _shortened(self, found: Plan) -> Plan:
+        """Slow stays slow; else it is told what it fits with, and what its own context would have taken."""
+        if found.verdict.fits is Fits.SLOW:
+            return found
+        own = self._rooms(self._last_resort())
+        verdict = replace(
+            found.verdict,
+            fits=Fits.WITH,
+            needed=sum(room.take.total for room in own),
+            available=self._machine.all_usable,
+            holder=Holder.ALL if self._machine.gpus else Holder.RAM,
+            how=f"a context of {found.layout.context:,}",
+        )
+        return replace(found, verdict=verdict)
 
     def _ways(self) -> Iterator[_Try]:
         """In order of preference; those that cannot fit are left out."""
@@ -216,20 +248,46 @@ class Planner:
     def _verdict(
         self, tried: _Try, rooms: tuple[Room, ...], short: int, from_disk: int, tokens: float
     ) -> Verdict:  # fmt: skip
-        tight = next((room for room in rooms[1:] if not room.is_enough), None)
+        gpus = rooms[1:]
+        tight = next((room for room in gpus if not room.is_enough), None)
         needed = sum(room.take.total for room in rooms)
         available = self._machine.all_usable
+        all_of_it = Holder.ALL if gpus else Holder.RAM
         if tight:
-            return Verdict(Fits.NO, Place.NOWHERE, tight.take.total, max(0, tight.usable), tokens=tokens)
+            return Verdict(Fits.NO, Place.NOWHERE, tight.take.total, max(0, tight.usable), Holder.GPU, tokens)
         if short > from_disk:
-            return Verdict(Fits.NO, Place.NOWHERE, needed, available, tokens=tokens)
+            return Verdict(Fits.NO, Place.NOWHERE, needed, available, all_of_it, tokens)
         if short:
-            return Verdict(Fits.SLOW, Place.DISK, rooms[0].take.total, rooms[0].usable, tokens=tokens)
+            return Verdict(Fits.SLOW, Place.DISK, needed, available, all_of_it, tokens)
         place = self._place(tried.spread)
         if tokens < SLOW:
-            return Verdict(Fits.SLOW, place, needed, available, tokens=tokens)
-        is_whole = place is Place.GPU or not self._machine.gpus
-        return Verdict(Fits.YES if is_whole else Fits.WITH, place, needed, available, tokens=tokens)
+            return Verdict(Fits.SLOW, place, needed, available, all_of_it, tokens)
+        if place is Place.GPU:
+            on_gpus = sum(room.take.total for room in gpus)
+            return Verdict(Fits.YES, place, on_gpus, sum(room.usable for room in gpus), Holder.GPU, tokens)
+        if not gpus or self._options.gpu_layers is not None:  # as it was asked for
+            in_ram = place is Place.RAM
+            holder = Holder.RAM if in_ram else Holder.ALL
+            return Verdict(Fits.YES, place, needed, self._machine.ram_usable if in_ram else available, holder, tokens)
+        return self._partly(tried.spread, place, tokens)
+
+    def _partly(self, spread: Spread, place: Place, tokens: float) -> Verdict:
+        """What the GPUs lack of holding all of it: together, else the first that is short."""
+        whole = self._rooms(self._try(self._split(self._num_places)))
+        needed, available = sum(room.take.total for room in whole[1:]), sum(room.usable for room in whole[1:])
+        holder = Holder.GPU
+        if needed <= available:
+            short = next(room for room in (*whole[1:], whole[0]) if not room.is_enough)
+            needed, available = short.take.total, max(0, short.usable)
+            holder = Holder.RAM if short is whole[0] else Holder.GPU
+        return Verdict(Fits.WITH, place, needed, available, holder, tokens, self._how(spread))
+
+    def _how(self, spread: Spread) -> str:
+        if not spread.gpu_layers:
+            return "all of it in RAM"
+        if spread.kept:
+            return f"{IN_RAM[spread.keeps]} of {spread.kept} of {len(self._model.layers)} layers in RAM"
+        return f"{spread.gpu_layers} of {self._num_places} layers on the GPU"
 
     def _place(self, spread: Spread) -> Place:
         if not spread.gpu_layers:

@@ -22,25 +22,28 @@ class Place(StrEnum):
     NOWHERE = "nowhere"
 
 
-WHERE = {
-    (Fits.YES, Place.GPU): ", all of it on the GPU",
-    (Fits.WITH, Place.SHARED): ", partly on the GPU",
-    (Fits.WITH, Place.RAM): ", without its GPU",
-}
+class Holder(StrEnum):
+    """Whose memory the numbers are of, as a sentence names it."""
+
+    RAM = "RAM"
+    GPU = "the GPU"
+    ALL = "this machine"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """needed, available: bytes, the number that decides: of the device that is short, or of all of them.
+    """needed, available: bytes, the number that decides: of `holder`, where it fits or where it is short.
 
-    tokens: a second, None where nothing is known of it.
+    tokens: a second, None where nothing is known of it. how: what it fits with, where it does not fit as it is.
     """
 
     fits: Fits
     place: Place
     needed: int
     available: int
+    holder: Holder = Holder.ALL
     tokens: float | None = None
+    how: str = ""
 
     @property
     def runs(self) -> bool:
@@ -49,16 +52,23 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        if not self.runs:
-            too_large = f"Too large: needs about {size(self.needed)}, {size(self.available)} are there"
-            return f"{too_large}. From the disk {self._pace}" if self.place is Place.DISK else too_large
-        if self.fits is Fits.SLOW:
-            return f"Slow here: {self._pace}"
-        return f"Runs on this machine{WHERE.get((self.fits, self.place), '')}"
+        """Without a full stop."""
+        taken = f"{_number(self.needed)} of {size(self.available)}"
+        lacking = f"{self.holder} has {_number(self.available)} of {size(self.needed)}"
+        match self.fits:
+            case Fits.YES:
+                return f"Fits {'in' if self.holder is Holder.RAM else 'on'} {self.holder}: {taken}"
+            case Fits.WITH:
+                return f"Fits with {self.how}: {lacking}"
+            case Fits.SLOW if self.place is Place.DISK:
+                return f"Slow, about {self._pace} from the disk: {lacking}"
+            case Fits.SLOW:
+                return f"Slow, about {self._pace}: {taken}"
+        return f"Does not fit: {lacking}"
 
     @property
     def _pace(self) -> str:
-        return f"about {pace(self.tokens or 0.0)}"
+        return pace(self.tokens or 0.0)
 
 
 def pace(tokens: float) -> str:
@@ -69,4 +79,8 @@ def pace(tokens: float) -> str:
 
 
 def size(num_bytes: int) -> str:
-    return f"{num_bytes / GB:.1f} GB"
+    return f"{_number(num_bytes)} GB"
+
+
+def _number(num_bytes: int) -> str:
+    return f"{num_bytes / GB:.1f}"

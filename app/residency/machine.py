@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 
 from app.errors import ModelFileError
-from app.hub.fit import fit
 from app.inference.snapshot import EngineSnapshot, EngineState
 from app.library.gguf import part_paths, read_model
+from app.planner.fit import fit
 from app.planner.machine import Machine
 from app.residency.room import GPU, RAM, Bytes
 from backends.protocol import DeviceMemory, EngineOptions

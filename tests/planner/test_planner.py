@@ -60,7 +60,8 @@ def test_experts_leave_the_gpu_first_and_no_more_than_need_be() -> None:
     from app.planner.planner import Planner
 
     assert not all(r.is_enough for r in Planner(model("qwen3-30b-a3b"), machine(32, 12), PLAIN).fitting(fewer).rooms)
-    assert found.verdict.sentence == "Runs on this machine, partly on the GPU"
+    kept = f"the experts of {found.spread.kept} of 48 layers in RAM"
+    assert found.verdict.sentence.startswith(f"Fits with {kept}: the GPU has ")
     check(found)
 
 
@@ -100,7 +101,7 @@ def test_what_only_the_disk_holds_is_slow_and_says_how() -> None:
     assert found.verdict.place is Place.DISK
     assert not found.verdict.runs
     assert found.from_disk > 20 * GIB
-    assert "From the disk about" in found.verdict.sentence
+    assert " tokens/s from the disk: RAM has " in found.verdict.sentence
 
 
 def test_what_others_take_and_give_back_counts() -> None:

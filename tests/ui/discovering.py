@@ -7,6 +7,8 @@ from PySide6.QtWidgets import QMainWindow
 from pytestqt.qtbot import QtBot
 
 from app.hub.client import HubClient
+from app.planner.machine import Machine
+from backends.protocol import EngineOptions
 from tests.hub.conftest import hub_double, running_double
 from tests.hub.double import HubDouble
 from tests.ui.stage import StageServices
@@ -30,7 +32,8 @@ def page(
 ) -> Iterator[DiscoverPage]:
     services.hub.close()
     services.hub = HubClient(hub_double.endpoint, token=services.tokens.token)
-    result = DiscoverPage(services, bridge, ModelsModel(services.store, bridge), theme, lambda: (16 * GB, None))
+    ground = Machine.at_rest(16 * GB), EngineOptions()
+    result = DiscoverPage(services, bridge, ModelsModel(services.store, bridge), theme, lambda: ground)
     holder = QMainWindow()
     holder.setCentralWidget(result)
     holder.setMinimumSize(820, 560)

@@ -106,6 +106,9 @@ class StageServices(Services):
     def options_for(self, entry: ModelEntry) -> EngineOptions:
         return replace(super().options_for(entry), draft_model=None)
 
+    def planned_options(self, options: EngineOptions) -> EngineOptions:
+        return options  # nobody has tested a build of llama.cpp for the fake engine
+
     @property
     def guide_path(self) -> Path:
         return self.guide.entry.path

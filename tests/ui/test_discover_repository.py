@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 from app.errors import ModelFileError
 from app.jobs.install_request import Aim, InstallRequest
 from app.planner.machine import Machine
+from backends.protocol import EngineOptions
 from tests.hub.double import HubDouble, HubRepo
 from tests.library.gguf_bytes import model
 from tests.ui.discovering import find, open_first
@@ -34,10 +35,10 @@ def test_variants_tell_whether_they_run_and_what_is_here(
     variants = page.pane.variants
     qtmodeltester.check(variants)
     assert [variants.index(row).data() for row in range(2)] == ["Q4_K_M", "Q8_0"]
-    qtbot.waitUntil(lambda: variants.index(0).data(VariantRole.DETAIL) == "Runs on this machine")
+    qtbot.waitUntil(lambda: variants.index(0).data(VariantRole.DETAIL) == "Fits in RAM: 0.8 of 13.6 GB")
     assert "4,096" in page.pane._figures.text()  # of the header: the page does not say
-    page.pane.take_machine(Machine.at_rest(100_000_000))
-    assert variants.index(0).data(VariantRole.DETAIL).startswith("Too large: needs about 0.2 GB")
+    page.pane.take_ground(Machine.at_rest(100_000_000), EngineOptions())
+    assert variants.index(0).data(VariantRole.DETAIL).startswith("Does not fit: RAM has 0.1 of 0.8 GB")
     assert variants.index(0).data(VariantRole.TONE) == "warning_text"
     page.pane.take_library(frozenset({double.repos["org/m"].file("m-Q8_0.gguf").sha256}))  # type: ignore[union-attr]
     assert variants.index(1).data(VariantRole.DETAIL) == "You already have this"
@@ -67,7 +68,7 @@ def test_a_checkpoint_asks_what_to_make_of_it(page: DiscoverPage, double: HubDou
     open_first(page, qtbot)
     bar = page.pane.bar
     note = (
-        "About 4.9 GB once it is converted. Runs on this machine. The checkpoint is not kept: another quantization "
+        "About 4.9 GB once it is converted. Fits in RAM: 5.8 of 13.6 GB. The checkpoint is not kept: another quantization "
         "downloads it again."
     )
     qtbot.waitUntil(lambda: bar.note.text() == note)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
@@ -37,6 +37,8 @@ MAX_SHOWN = 40  # characters of a name in the empty field
 
 
 class ChatPage(QWidget):
+    plan_wanted = Signal(object)  # ModelEntry: its load was refused
+
     def __init__(
         self,
         services: "Services",
@@ -135,7 +137,7 @@ class ChatPage(QWidget):
         self.welcome.cancel_clicked.connect(self._services.jobs.cancel)
         self._desk.changed.connect(self._refresh)
         self._desk.crashed.connect(self._show_crash)
-        self._desk.refused.connect(self._show_problem)
+        self._desk.refused.connect(self._show_lost_load)
         self._models.refreshed.connect(self._refresh)
         self._guide.changed.connect(self._refresh)
 
@@ -207,6 +209,12 @@ class ChatPage(QWidget):
 
     def _show_problem(self, text: str) -> None:
         self._banners.show_banner(Tone.ERROR, text)
+
+    def _show_lost_load(self, text: str) -> None:
+        """With a look at what could be chosen."""
+        entry = self._desk.entry
+        actions = [("Plan…", partial(self.plan_wanted.emit, entry))] if entry else []
+        self._banners.show_banner(Tone.ERROR, text, actions)
 
     def _show_crash(self, crash: CrashReport) -> None:
         self._close_crash()

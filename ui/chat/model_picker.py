@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
 
 from app.inference.engine_handle import EngineState
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 STEPS = 1000
 RESTING = "Unloaded to free memory; your next message loads it again"
-MENU_WIDTH, BUTTON_WIDTH = 480, 360  # pixels of a name and its quantization
+MENU_WIDTH, BUTTON_WIDTH = 400, 360  # pixels of a name and its quantization
 
 
 class ModelPicker(QWidget):
     chosen = Signal(object)  # ModelEntry
+    plan_wanted = Signal(object)  # ModelEntry
+    opened = Signal()
     unload_clicked = Signal()
 
     def __init__(self, desk: EngineDesk, models: ModelsModel, theme: Theme):
@@ -37,6 +40,7 @@ class ModelPicker(QWidget):
         self.button.setIconSize(QSize(16, 16))
         self.button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron goes after the name
         self.menu = QMenu(self)
+        self._actions: list[tuple[QAction, ModelEntry]] = []
         self._state = label("", "caption")
         self._bar = QProgressBar()
         self._bar.setRange(0, STEPS)
@@ -53,18 +57,21 @@ class ModelPicker(QWidget):
         self.button.clicked.connect(self.open_menu)
         desk.changed.connect(self._refresh)
         models.refreshed.connect(self._refresh)
+        models.dataChanged.connect(self._write_lines)
         theme.changed.connect(self._recolor)
         self._recolor(theme.palette)
         self._refresh()
 
     def open_menu(self) -> None:
         self._fill_menu()
+        self.opened.emit()
         self.menu.popup(self.button.mapToGlobal(QPoint(0, self.button.height() + 4)))
 
     def _fill_menu(self) -> None:
         self.menu.clear()
-        for entry in self._models.offered:
-            action = self.menu.addAction(self._line(entry))
+        self._actions = [(self.menu.addAction(""), entry) for entry in self._models.offered]
+        self._write_lines()
+        for action, entry in self._actions:
             action.setCheckable(True)
             action.setChecked(self._desk.entry is not None and self._desk.entry.id == entry.id)
             action.triggered.connect(partial(self._choose, entry))
@@ -73,15 +80,33 @@ class ModelPicker(QWidget):
             self.menu.addAction("The library is empty" if is_empty else "No model of the library can run").setEnabled(
                 False
             )
+        self._add_orders()
+
+    def _add_orders(self) -> None:
+        """Beneath the models: what else can be done with one."""
+        self.menu.addSeparator()
+        if self._models.offered:
+            plans = self.menu.addMenu("Plan a load")
+            for entry in self._models.offered:
+                plans.addAction(unmarked(entry.full_name)).triggered.connect(partial(self._plan, entry))
         if self._desk.entry:
-            self.menu.addSeparator()
             self.menu.addAction("Cancel loading" if self._desk.is_loading else "Unload", self.unload_clicked.emit)
 
+    def _write_lines(self) -> None:
+        """Verdicts may come while the menu is open."""
+        for action, entry in self._actions:
+            action.setText(self._line(entry))
+
     def _line(self, entry: "ModelEntry") -> str:
-        """Name, quantization, what tells it from its like; the size in a column of its own."""
+        """Name, quantization, what tells it from its like; in a column of its own whether it fits, else the size."""
         loaded = "loaded" if self._models.is_loaded(entry) else ""
         tail = "  ".join(filter(None, (entry.quantization, entry.place, entry.kind, loaded)))
-        return unmarked(elided(entry.name, tail, self.menu.fontMetrics(), MENU_WIDTH)) + f"\t{size(entry.bytes)}"
+        verdict = self._models.verdicts.get(entry.path)
+        note = verdict.sentence if verdict else size(entry.bytes)
+        return unmarked(elided(entry.name, tail, self.menu.fontMetrics(), MENU_WIDTH)) + f"\t{note}"
+
+    def _plan(self, entry: "ModelEntry") -> None:
+        self.plan_wanted.emit(entry)
 
     def _choose(self, entry: "ModelEntry") -> None:
         self.chosen.emit(entry)

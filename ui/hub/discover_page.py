@@ -11,7 +11,7 @@ from app.errors import SlipstreamError
 from app.hub.repository import Repository, Variant
 from app.jobs.install_request import InstallRequest
 from app.planner.machine import Machine
-from app.telemetry.machine import total_memory
+from backends.protocol import EngineOptions
 from ui.bridge import Bridge
 from ui.hub.gate_card import GateCard
 from ui.hub.notices import Beginning, NothingFound, Trouble, at_top, sentence, wants_access
@@ -43,14 +43,14 @@ class DiscoverPage(QWidget):
         bridge: Bridge,
         models: ModelsModel,
         theme: Theme,
-        read_memory: Callable[[], tuple[int, int | None]] = total_memory,
+        read_ground: Callable[[], tuple[Machine, EngineOptions]] | None = None,
     ):
+        """read_ground: what verdicts stand on; None: what all others do."""
         super().__init__()
         self._services = services
         self._bridge = bridge
         self._models = models
-        self._read_memory = read_memory
-        self._is_measured = False
+        self._read_ground = read_ground or self._look_at_ground
         self.results = ResultsModel(services.hub, bridge)
         self.desk = RepositoryDesk(services.hub, services.tokens, bridge)
         self.bar = SearchBar()
@@ -92,10 +92,12 @@ class DiscoverPage(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        if not self._is_measured:
-            self._is_measured = True
-            self._bridge.call(self._read_memory, lambda read: self.pane.take_machine(Machine.at_rest(*read)))
+        self._bridge.call(self._read_ground, lambda ground: self.pane.take_ground(*ground))
         self.bar.edit.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _look_at_ground(self) -> tuple[Machine, EngineOptions]:
+        """On a worker."""
+        return self._services.outlook.ground(self._services.settings.engine_options())
 
     def _empty(self) -> None:
         self.results.clear()

@@ -3,11 +3,10 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from app.hub.fit import fit
 from app.hub.quantizations import BITS_PER_WEIGHT, DEFAULT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
-from app.planner.machine import Machine
 from ui.figures import size
+from ui.hub.variants_model import VerdictOn
 from ui.settings.fields import Choice
 from ui.widgets.labels import button, label
 
@@ -21,7 +20,7 @@ class InstallBar(QWidget):
         super().__init__()
         self._repository: Repository | None = None
         self._variant: Variant | None = None
-        self._machine: Machine | None = None
+        self._verdict_on: VerdictOn = lambda *_: None
         self._problem = ""
         self.quantization = Choice(OPTIONS, DEFAULT)
         self.quantization.setAccessibleName("Quantization")
@@ -38,10 +37,11 @@ class InstallBar(QWidget):
         self.install.clicked.connect(lambda: self.clicked.emit(self._wanted()))
 
     def show_variant(
-        self, repository: Repository, variant: Variant, machine: Machine | None, is_here: bool, problem: str
+        self, repository: Repository, variant: Variant, verdict_on: VerdictOn, is_here: bool, problem: str
     ) -> None:
-        """problem: why it had better not be downloaded; empty when nothing speaks against it."""
-        self._repository, self._variant, self._machine = repository, variant, machine
+        """verdict_on: tells whether so many bytes run here. problem: why it had better not be downloaded; empty when
+        nothing speaks against it."""
+        self._repository, self._variant, self._verdict_on = repository, variant, verdict_on
         self.quantization.setVisible(variant.kind is VariantKind.CHECKPOINT)
         self.install.setText(f"{'Install again' if is_here else 'Install'} ({_download(variant)})")
         self.install.setAccessibleName(f"{self.install.text()}: {repository.id} {variant.label}")
@@ -58,7 +58,8 @@ class InstallBar(QWidget):
         quantization = self._wanted()
         if not text and quantization and self._repository and self._variant:
             num_bytes = predicted_bytes(self._repository, self._variant, quantization)
-            here = f" {fit(num_bytes, self._machine).sentence}." if self._machine else ""
+            verdict = self._verdict_on(num_bytes)
+            here = f" {verdict.sentence}." if verdict else ""
             again = "The checkpoint is not kept: another quantization downloads it again."
             text = f"About {size(num_bytes)} once it is converted.{here} {again}"
         elif not text and self._variant and len(self._variant.files) > 1:

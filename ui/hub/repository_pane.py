@@ -6,7 +6,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QListView, QScrollArea, QVBox
 
 from app.errors import HubError, HubFault
 from app.hub.repository import Gate, Variant
+from app.planner.fit import fit
 from app.planner.machine import Machine
+from app.planner.verdict import Verdict
+from backends.formats.gguf import Header
+from backends.protocol import EngineOptions
 from ui.hub.card_view import CardView
 from ui.hub.gate_card import GateCard
 from ui.hub.install_bar import InstallBar
@@ -31,6 +35,7 @@ class RepositoryPane(QWidget):
         super().__init__()
         self._desk = desk
         self._machine: Machine | None = None
+        self._options: EngineOptions | None = None
         self._here: frozenset[str] = frozenset()
         self._problems: dict[str, str] = {}  # by path: what its header says against it
         self._name = label("", "section", wraps=True)
@@ -63,8 +68,9 @@ class RepositoryPane(QWidget):
         index = self.view.currentIndex()
         return index.data(VariantRole.VARIANT) if index.isValid() else None
 
-    def take_machine(self, machine: Machine) -> None:
-        self._machine = machine
+    def take_ground(self, machine: Machine, options: EngineOptions) -> None:
+        """options: what a model would be loaded with."""
+        self._machine, self._options = machine, options
         self._refresh()
 
     def take_library(self, hashes: frozenset[str]) -> None:
@@ -96,7 +102,7 @@ class RepositoryPane(QWidget):
             return
         header = next(iter(self._desk.headers.values()), None)
         self._figures.setText(figures(repository, header.number("context_length") if header else None))
-        self.variants.show_variants(repository, self._machine, self._desk.headers, self._here)
+        self.variants.show_variants(repository, self._verdict_on, self._desk.headers, self._here)
         num_rows = self.variants.rowCount()
         self.view.setFixedHeight(num_rows * ROW_HEIGHT)  # the pane scrolls, not the list in it
         self.view.setVisible(num_rows > 0)
@@ -115,7 +121,10 @@ class RepositoryPane(QWidget):
         if index.isValid() and repository is not None:
             row = self.variants.rows[index.row()]
             problem = self._problems.get(row.variant.files[0].path, "")
-            self.bar.show_variant(repository, row.variant, self._machine, row.is_here, problem)
+            self.bar.show_variant(repository, row.variant, self._verdict_on, row.is_here, problem)
+
+    def _verdict_on(self, num_bytes: int, header: Header | None = None) -> Verdict | None:
+        return fit(num_bytes, self._machine, header, self._options) if self._machine else None
 
     def _take_header_fault(self, path: str, error: HubError) -> None:
         if wants_access(error):

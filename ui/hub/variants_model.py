@@ -1,21 +1,20 @@
 """What of a repository can be installed, as Qt sees it: label, size, whether it runs here, whether it is here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from app.hub.fit import fit
 from app.hub.quantizations import DEFAULT, predicted_bytes
 from app.hub.repository import Repository, Variant, VariantKind
-from app.planner.machine import Machine
 from app.planner.verdict import Verdict
 from backends.formats.gguf import Header
 from ui.figures import size
 from ui.plain import plain_tip
 
+VerdictOn = Callable[..., Verdict | None]  # of bytes, and a header where one is known
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
 
@@ -40,10 +39,10 @@ class VariantsModel(QAbstractListModel):
         self.rows: list[Row] = []
 
     def show_variants(
-        self, repository: Repository, machine: Machine | None, headers: Mapping[str, Header], here: frozenset[str]
+        self, repository: Repository, verdict_on: VerdictOn, headers: Mapping[str, Header], here: frozenset[str]
     ) -> None:
         """headers: those read so far, by path. here: sha256 of the files in the library."""
-        rows = [_row(variant, repository, machine, headers, here) for variant in repository.variants]
+        rows = [_row(variant, repository, verdict_on, headers, here) for variant in repository.variants]
         if [row.variant for row in rows] == [row.variant for row in self.rows]:
             self.rows = rows  # the selection stays
             if rows:
@@ -88,7 +87,7 @@ class VariantsModel(QAbstractListModel):
 def _row(
     variant: Variant,
     repository: Repository,
-    machine: Machine | None,
+    verdict_on: VerdictOn,
     headers: Mapping[str, Header],
     here: frozenset[str],
 ) -> Row:
@@ -97,8 +96,7 @@ def _row(
     header = headers.get(first.path) or next(iter(headers.values()), None)
     is_model = variant.kind is VariantKind.GGUF
     loaded = variant.bytes if is_model else predicted_bytes(repository, variant, DEFAULT)
-    loaded += variant.mmproj.bytes if variant.mmproj else 0
-    return Row(variant, fit(loaded, machine, header) if machine else None, is_model and first.sha256 in here)
+    return Row(variant, verdict_on(loaded, header), is_model and first.sha256 in here)
 
 
 def _title(variant: Variant) -> str:

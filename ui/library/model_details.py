@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFormLayout, QFrame, QSizePolicy, QVBoxLayout, QWi
 
 from app.library.entry import BASE_MODEL, EMBEDDER
 from app.library.origin import Origin
+from app.planner.verdict import Verdict
 from backends.bounds import printable
 from backends.protocol import Adapter, Drafting, Ready
 from ui.figures import UNKNOWN, count, parameters, size, sources
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.library.store import Removal
 
+FITS = "On this machine"
 FILE_ROWS = ("Architecture", "Parameters", "Quantization", "Size", "Context", "From", "File", "Id")
-MORE_ROWS = ("Draft model", "Image part", "Checked")  # hidden while they have nothing to say, as are the engine's
+MORE_ROWS = ("Draft model", "Image part", "Checked", FITS)  # hidden while they have nothing to say, as are the engine's
 ENGINE_ROWS = ("Runs on", "KV cache", "LoRA", "Drafting")
 ASKED_BY = "Write this on the port (“model”) and in commands."
 ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
@@ -31,6 +33,7 @@ ROWS = (*FILE_ROWS, *MORE_ROWS, *ENGINE_ROWS)
 
 class ModelDetails(QFrame):
     load_clicked = Signal(object)  # ModelEntry
+    plan_clicked = Signal(object)  # ModelEntry
     unload_clicked = Signal()
     remove_clicked = Signal(object)  # ModelEntry
     removed = Signal(object, object)  # ModelEntry, Removal
@@ -50,6 +53,8 @@ class ModelDetails(QFrame):
         self._values = {row: label("", wraps=True) for row in ROWS}
         self.note = NoteEdit()
         self.load = button("Load", "primary")
+        self.plan = button("Plan…")
+        self.plan.setToolTip("What it takes of this machine, and what could be chosen, before it is loaded")
         self.unload = button("Unload")
         self.quantize = button("Quantize…")
         self.convert = button("Convert to GGUF", "primary")
@@ -63,6 +68,7 @@ class ModelDetails(QFrame):
         self._lay_out()
 
         self.load.clicked.connect(lambda: self.load_clicked.emit(self._entry))
+        self.plan.clicked.connect(lambda: self.plan_clicked.emit(self._entry))
         self.unload.clicked.connect(self.unload_clicked)
         self.quantize.clicked.connect(lambda: self.quantize_clicked.emit(self._entry))
         self.convert.clicked.connect(lambda: self.convert_clicked.emit(self._entry))
@@ -74,9 +80,15 @@ class ModelDetails(QFrame):
         self.name.starred.connect(lambda is_favourite: self.starred.emit(self._entry, is_favourite))
 
     def show_entry(
-        self, entry: "ModelEntry", is_loaded: bool, ready: Ready | None = None, drafting: Drafting | None = None
+        self,
+        entry: "ModelEntry",
+        is_loaded: bool,
+        ready: Ready | None = None,
+        drafting: Drafting | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
-        """`ready`: what its engine chose, once it is loaded; `drafting`: what that has learnt since."""
+        """`ready`: what its engine chose, once it is loaded; `drafting`: what that has learnt since. `verdict`: whether
+        it fits, where that is known."""
         if self._entry is None or self._entry.id != entry.id:
             self._show_question(False)
             self.name.end()
@@ -89,11 +101,14 @@ class ModelDetails(QFrame):
         self._base.setVisible(entry.is_embedder or (ready.is_base if ready else bool(entry.is_base)))
         for row, value in zip(ROWS, (*_values(entry), *_choices(ready, drafting)), strict=True):
             self._values[row].setText(value)
+        self._values[FITS].setText(verdict.sentence if verdict else "")
+        restyle(self._values[FITS], "kind", "" if verdict is None or verdict.runs else "problem")
         for row in (*MORE_ROWS, *ENGINE_ROWS):
             self._form.setRowVisible(self._values[row], bool(self._values[row].text()))
         is_damaged = entry.check is not None and not entry.check.is_sound
         restyle(self._values["Checked"], "kind", "problem" if is_damaged else "")
         self.load.setVisible(not is_loaded and entry.can_chat)
+        self.plan.setVisible(entry.can_chat)
         self.unload.setVisible(is_loaded)
         self.convert.setVisible(entry.is_checkpoint and entry.is_loadable)
         self.verify.setVisible(is_checkable(entry))
@@ -133,6 +148,7 @@ class ModelDetails(QFrame):
         for widget in (
             self.load,
             self.unload,
+            self.plan,
             self.convert,
             self.quantize,
             self.verify,
@@ -169,6 +185,7 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
         printable(entry.draft.name) if entry.draft else "",
         printable(entry.mmproj.name) if entry.mmproj else "",
         f"{entry.check.at[:10]}: {entry.check.text}" if entry.check and is_checkable(entry) else "",
+        "",  # whether it fits is not the file's own
     )
 
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 
 from app.errors import SlipstreamError
 from app.library.origin import Origin
+from app.planner.verdict import Fits, Verdict
 from ui.bridge import Bridge
 from ui.figures import count, size
 
@@ -27,6 +28,7 @@ class ModelRole(IntEnum):
     NOTE = Qt.ItemDataRole.UserRole + 2
     DETAIL = Qt.ItemDataRole.UserRole + 3
     TAG = Qt.ItemDataRole.UserRole + 4
+    TONE = Qt.ItemDataRole.UserRole + 5  # a color of the palette, by name
 
 
 class ModelsModel(QAbstractListModel):
@@ -41,6 +43,7 @@ class ModelsModel(QAbstractListModel):
         self._is_looking = False
         self._looks_again = False
         self.entries: list[ModelEntry] = []
+        self.verdicts: dict[Path, Verdict] = {}  # by path, as far as they are known
         self.notices: tuple[str, ...] = ()  # places that could not be read
         self.is_known = False  # the library has been read at least once
 
@@ -65,6 +68,12 @@ class ModelsModel(QAbstractListModel):
         """files: of the models that are loaded."""
         if files != self._loaded:
             self._loaded = files
+            if self.entries:
+                self.dataChanged.emit(self.index(0), self.index(len(self.entries) - 1))
+
+    def show_verdicts(self, verdicts: dict[Path, Verdict]) -> None:
+        if verdicts != self.verdicts:
+            self.verdicts = verdicts
             if self.entries:
                 self.dataChanged.emit(self.index(0), self.index(len(self.entries) - 1))
 
@@ -96,17 +105,26 @@ class ModelsModel(QAbstractListModel):
             case Qt.ItemDataRole.AccessibleTextRole:
                 star = ", a favourite" if entry.is_favourite else ""
                 loaded = ", loaded" if self.is_loaded(entry) else ""
-                return f"{entry.full_name}, {detail(entry)}{star}{loaded}"
+                verdict = self.verdicts.get(entry.path)
+                fits = f", {verdict.sentence}" if verdict else ""
+                return f"{entry.full_name}, {detail(entry)}{fits}{star}{loaded}"
             case ModelRole.ENTRY:
                 return entry
             case ModelRole.NOTE:
                 note = "Loaded" if self.is_loaded(entry) else size(entry.bytes)
                 return f"★ {note}" if entry.is_favourite else note
             case ModelRole.DETAIL:
-                return detail(entry)
+                return detail(entry) if self._is_at_ease(entry) else self.verdicts[entry.path].sentence
+            case ModelRole.TONE:
+                return "muted" if self._is_at_ease(entry) else "warning_text"
             case ModelRole.TAG:
                 return entry.quantization
         return None
+
+    def _is_at_ease(self, entry: "ModelEntry") -> bool:
+        """Its figures are what there is to say of it."""
+        verdict = self.verdicts.get(entry.path)
+        return verdict is None or entry.problem is not None or verdict.fits in (Fits.YES, Fits.WITH)
 
     def _show(self, listing: "Listing") -> None:
         self._is_looking = False

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
@@ -25,6 +25,7 @@ from ui.library.quality_desk import QualityDesk
 from ui.library.quantize_panel import QuantizePanel
 from ui.library.shelf import Shelf
 from ui.library.unread_notice import UnreadNotice
+from ui.library.verdict_desk import VerdictDesk
 from ui.theme import Theme
 from ui.widgets.job_row import JobRow
 from ui.widgets.labels import button, label
@@ -38,6 +39,8 @@ EMPTY = "The library is empty. Start with the model that comes with Slipstream, 
 
 
 class ModelsPage(QWidget):
+    plan_wanted = Signal(object)  # ModelEntry
+
     def __init__(
         self,
         services: "Services",
@@ -45,9 +48,11 @@ class ModelsPage(QWidget):
         desk: EngineDesk,
         models: ModelsModel,
         guide: GuideDesk,
+        verdicts: VerdictDesk,
         theme: Theme,
     ):
         super().__init__()
+        self._verdicts = verdicts
         self._services = services
         self._desk = desk
         self._guide = guide
@@ -84,6 +89,7 @@ class ModelsPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.library.begin()
+        self._verdicts.look()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
@@ -103,6 +109,7 @@ class ModelsPage(QWidget):
         self.shelf.chosen.connect(self._choose)
         self.shelf.load_wanted.connect(self._load)
         self.details.load_clicked.connect(self._load)
+        self.details.plan_clicked.connect(self.plan_wanted)
         self.details.unload_clicked.connect(self._unload)
         self.details.remove_clicked.connect(self.library.ask_removal)
         self.details.removed.connect(self._models.remove)
@@ -126,6 +133,8 @@ class ModelsPage(QWidget):
         self.install_smollm2.clicked.connect(self._guide.install_smollm2)
         self._guide.changed.connect(self._refresh_installs)
         self._models.refreshed.connect(self._refresh)
+        self._models.refreshed.connect(self._look_at_machine)
+        self._models.dataChanged.connect(self._refresh)
         self._models.modelReset.connect(self._refresh_disk)
         self._right.currentChanged.connect(self._name_disk_button)
         self._desk.changed.connect(self._mark_loaded)
@@ -154,6 +163,10 @@ class ModelsPage(QWidget):
     def _toggle_disk(self) -> None:
         self._right.setCurrentWidget(self._model_side if self._is_disk_shown else self.disk)
         self._refresh_disk()
+
+    def _look_at_machine(self) -> None:
+        if self.isVisible():
+            self._verdicts.look()
 
     def _refresh_disk(self) -> None:
         if self._is_disk_shown:
@@ -215,7 +228,8 @@ class ModelsPage(QWidget):
             is_loaded = handle is not None or (is_chosen and not self._desk.is_resting)
             snapshot = self._desk.snapshot if is_chosen else handle.snapshot if handle else None
             ready, stats = (snapshot.ready, snapshot.stats) if snapshot else (None, None)
-            self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None)
+            verdict = self._models.verdicts.get(entry.path)
+            self.details.show_entry(entry, is_loaded, ready, stats.drafting if stats else None, verdict)
             self.quality_desk.show_entry(entry)
 
     def _refresh_installs(self) -> None:

@@ -88,7 +88,9 @@ class Shelf(QWidget):
     def _lay_out(self, theme: Theme) -> None:
         self.view.setModel(self.model)
         self.view.setItemDelegate(
-            RowDelegate(theme, ModelRole.NOTE, ModelRole.DETAIL, self.view, tag_role=ModelRole.TAG)
+            RowDelegate(
+                theme, ModelRole.NOTE, ModelRole.DETAIL, self.view, tag_role=ModelRole.TAG, tone_role=ModelRole.TONE
+            )
         )
         self.view.setAccessibleName("Models")
         self.view.setFrameShape(QFrame.Shape.NoFrame)

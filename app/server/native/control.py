@@ -11,6 +11,8 @@ class Control(Protocol):
 
     def models(self) -> Models: ...
 
+    def engines(self) -> list[Engine]: ...
+
     def load(self, model: str, options: Mapping[str, Any]) -> Engine:
         """Begin to load it, or to wait until there is room for it, and return at once. options: fields of
         EngineOptions; with some, a loaded one is loaded anew; draft_model: a model's id.

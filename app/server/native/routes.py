@@ -128,7 +128,7 @@ def _live_for(client: Client, book: CallBook) -> list[LiveRequest]:
 
 
 def _all(control: Control) -> list[News]:
-    engines = [News("engine", ("engine", each.name), each) for each in control.models().engines]
+    engines = [News("engine", ("engine", each.name), each) for each in control.engines()]
     return engines + [News("job", ("job", each.id), each) for each in control.jobs()]
 
 

@@ -8,6 +8,7 @@ from app.jobs.job import Job, JobState, Lane
 from app.lab.card import Card
 from app.lab.card import verdict as verdict_on
 from app.library.entry import ModelEntry
+from app.planner.verdict import Fits, Place, Verdict
 from app.residency.residency import Loaded
 from app.server.core.calls import LiveRequest, Logged, SeenCaller
 from app.telemetry.sample import Sample
@@ -81,9 +82,27 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether it would run here, loaded as it would be now. sentence: all of it for people. needed_bytes and
+    available_bytes: the number that decides."""
+
+    fits: Fits
+    place: Place
+    needed_bytes: int
+    available_bytes: int
+    tokens_per_second: float | None
+    sentence: str
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "Fit":
+        tokens = None if verdict.tokens is None else round(verdict.tokens, 2)
+        return cls(verdict.fits, verdict.place, verdict.needed, verdict.available, tokens, verdict.sentence)
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model of the library. engine: the name of the one that has it loaded. problem: why it may not run, for people.
-    is_offered: it may be loaded."""
+    is_offered: it may be loaded. fit: null where it is not known (yet)."""
 
     id: str
     name: str
@@ -104,9 +123,10 @@ class Model:
     is_offered: bool
     problem: str | None
     engine: str | None
+    fit: Fit | None
 
     @classmethod
-    def of(cls, entry: ModelEntry, engine: str | None) -> "Model":
+    def of(cls, entry: ModelEntry, engine: str | None, verdict: Verdict | None = None) -> "Model":
         return cls(
             entry.id,
             entry.name,
@@ -127,6 +147,7 @@ class Model:
             entry.is_offered,
             entry.problem,
             engine,
+            Fit.of(verdict) if verdict else None,
         )
 
 

@@ -50,6 +50,7 @@ from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
 if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
+    from app.builds.doctor import Findings
     from app.history import History
     from app.hub.client import HubClient
     from app.inference.outlook import Outlook
@@ -368,6 +369,12 @@ class Services:
 
         way = wanted_way(self.builds.machine)
         return self.jobs.add(MakeBuild(way, self.builds.shelf, self.builds.trial, self.paths, version(BINDING))).id
+
+    def examine(self) -> "Findings":
+        """What `slipstream doctor` looks at; some seconds."""
+        from app.builds.examination import examine
+
+        return examine(self.paths, self.builds, self.settings.engine_build)
 
     def choose_build(self, name: str | None) -> None:
         """From the next load on. None: the newest that does well. Raises SettingsError."""

@@ -20,6 +20,7 @@ class GpuDesk(QObject):
     changed = Signal()
     idle_found = Signal(str)  # the sentence, once
     made = Signal(str)  # a sentence
+    chosen = Signal()  # another build, from the next load on
     refused = Signal(str)  # a sentence
 
     def __init__(self, services: "Services", bridge: Bridge):
@@ -52,7 +53,11 @@ class GpuDesk(QObject):
 
     def choose(self, name: str | None) -> None:
         """From the next load on."""
-        self._bridge.call(partial(self._services.choose_build, name), lambda _: self.look(), self._refuse)
+        self._bridge.call(partial(self._services.choose_build, name), lambda _: self._chosen(), self._refuse)
+
+    def _chosen(self) -> None:
+        self.look()
+        self.chosen.emit()
 
     def _begun(self, job_id: int) -> None:
         self._take_job(self._services.jobs.job(job_id), is_ours=True)

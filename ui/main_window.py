@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from app.library.entry import ModelEntry
     from app.services import Services
     from backends.protocol import EngineOptions
+    from ui.devices.devices_page import DevicesPage
     from ui.plan.plan_page import PlanPage
 
 START_SIZE = (1200, 800)
@@ -107,6 +108,26 @@ class MainWindow(QMainWindow):
         self._pages.addWidget(page)
         return page
 
+    @late
+    def devices(self) -> "DevicesPage":
+        from ui.devices.devices_desk import DevicesDesk
+        from ui.devices.devices_page import DevicesPage
+
+        page = DevicesPage(DevicesDesk(self._services, self._bridge), self.gpu)
+        page.left.connect(lambda: self.go_to(SETTINGS))
+        page.reload_wanted.connect(self._offer_reload)
+        self._pages.addWidget(page)
+        return page
+
+    def show_devices(self) -> None:
+        self._pages.setCurrentWidget(self.devices)
+        self.devices.back.setFocus()
+
+    def _offer_reload(self) -> None:
+        if self.desk.entry:
+            text = "The loaded model still runs with the engine build from before."
+            self.banners.show_banner(Tone.INFO, text, [("Reload now", self.desk.reload)])
+
     def show_plan(self, entry: "ModelEntry") -> None:
         """What a load of it takes, and what could be chosen."""
         if self._pages.currentWidget() is not self.plan:
@@ -123,6 +144,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self, bridge: Bridge) -> None:
         session = self.chat.session
+        self.settings_page.builds.devices_wanted.connect(self.show_devices)
         self.models_page.plan_wanted.connect(self.show_plan)
         self.chat.picker.plan_wanted.connect(self.show_plan)
         self.chat.picker.opened.connect(self.verdicts.look)

@@ -1,10 +1,11 @@
 """What is wrong with how this machine computes, each problem with its cure. Pure over what was looked at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.builds.build import Build
 from app.builds.machine import Machine, Vendor
+from app.builds.state import Proof
 from app.builds.unused import unused_sentence
 from backends.build_report import BuildReport
 
@@ -22,7 +23,8 @@ class Findings:
     """reports: what each build said of itself, by its name, or why it could not. kind: of the active one.
 
     active: the name of the build that is used. wanted: of the settings. notice: why that is another one.
-    self_test: why the active one does not survive its self-test; repacking: whether it does so whole.
+    self_test: why the active one does not survive its self-test; repacking: whether it does so whole. proof: of the one
+    that did well when it was tried. rejected: why others did not, by name.
     """
 
     machine: Machine
@@ -34,6 +36,8 @@ class Findings:
     notice: str | None = None
     self_test: str | None = None
     has_repacking: bool = True
+    proof: Proof | None = None
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 def problems(findings: Findings) -> list[Problem]:

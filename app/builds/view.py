@@ -32,9 +32,9 @@ def view_of(builds: "Builds") -> BuildsView:
     found, idle = builds.shelf.builds(), builds.unused()
     can_make = idle is not None and isinstance(way_for(builds.machine), Way)
     return BuildsView(
-        tuple(build.name for build in found), tuple(map(_title, found)), builds.active.name, idle, can_make
+        tuple(build.name for build in found), tuple(map(title_of, found)), builds.active.name, idle, can_make
     )
 
 
-def _title(build: "Build") -> str:
+def title_of(build: "Build") -> str:
     return "Installed with Slipstream" if build.is_installed else f"{build.made_for or build.kind} ({build.name})"

@@ -121,11 +121,11 @@ def _start(plan: "Plan") -> int:
 
 
 def _speed(plan: "Plan") -> str:
-    from app.planner.verdict import pace
+    from app.planner.verdict import about
 
     by = "" if plan.speed.is_measured else ", by the rates of common machines"
     where = f"{plan.spread.gpu_layers} of {plan.num_layers + 1} layers on the GPU" if plan.spread.gpu_layers else "CPU"
-    return f"Speed: about {pace(plan.speed.tokens)} ({where}{by})."
+    return f"Speed: {about(plan.speed.tokens)} ({where}{by})."
 
 
 def _alternative(other: "Alternative") -> str:

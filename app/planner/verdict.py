@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SLOW = 3.0  # tokens a second, below which nobody waits for an answer
-GB = 1e9
+LEAST = 0.1  # that is told as a number
 
 
 class Fits(StrEnum):
@@ -53,34 +53,37 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """Without a full stop."""
-        taken = f"{_number(self.needed)} of {size(self.available)}"
-        lacking = f"{self.holder} has {_number(self.available)} of {size(self.needed)}"
+        taken = _of(self.needed, self.available)
+        lacking = f"{self.holder} has {_of(self.available, self.needed)}"
         match self.fits:
             case Fits.YES:
                 return f"Fits {'in' if self.holder is Holder.RAM else 'on'} {self.holder}: {taken}"
             case Fits.WITH:
                 return f"Fits with {self.how}: {lacking}"
             case Fits.SLOW if self.place is Place.DISK:
-                return f"Slow, about {self._pace} from the disk: {lacking}"
+                return f"Slow, {about(self.tokens)} from the disk: {lacking}"
             case Fits.SLOW:
-                return f"Slow, about {self._pace}: {taken}"
+                return f"Slow, {about(self.tokens)}: {taken}"
         return f"Does not fit: {lacking}"
 
-    @property
-    def _pace(self) -> str:
-        return pace(self.tokens or 0.0)
+
+def about(tokens: float | None) -> str:
+    """As an estimate is told."""
+    return f"about {pace(tokens)}" if tokens and tokens >= LEAST else pace(tokens or 0.0)
 
 
 def pace(tokens: float) -> str:
     """Of an estimate, which claims no more digits than it has."""
     if tokens >= 10:
         return f"{tokens:.0f} tokens/s"
-    return f"{tokens:.1f} tokens/s" if tokens >= 0.1 else "less than 0.1 tokens/s"
+    return f"{tokens:.1f} tokens/s" if tokens >= LEAST else f"less than {LEAST} tokens/s"
+
+
+def _of(part: int, whole: int) -> str:
+    """In one unit."""
+    unit, name, digits = (1e9, "GB", 1) if max(part, whole) >= 1e9 else (1e6, "MB", 0)
+    return f"{part / unit:.{digits}f} of {whole / unit:.{digits}f} {name}"
 
 
 def size(num_bytes: int) -> str:
-    return f"{_number(num_bytes)} GB"
-
-
-def _number(num_bytes: int) -> str:
-    return f"{num_bytes / GB:.1f}"
+    return f"{num_bytes / 1e9:.1f} GB"

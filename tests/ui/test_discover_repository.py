@@ -35,10 +35,10 @@ def test_variants_tell_whether_they_run_and_what_is_here(
     variants = page.pane.variants
     qtmodeltester.check(variants)
     assert [variants.index(row).data() for row in range(2)] == ["Q4_K_M", "Q8_0"]
-    qtbot.waitUntil(lambda: variants.index(0).data(VariantRole.DETAIL) == "Fits in RAM: 0.8 of 13.6 GB")
+    qtbot.waitUntil(lambda: variants.index(0).data(VariantRole.DETAIL) == "Fits in RAM: 0.7 of 13.6 GB")
     assert "4,096" in page.pane._figures.text()  # of the header: the page does not say
     page.pane.take_ground(Machine.at_rest(100_000_000), EngineOptions())
-    assert variants.index(0).data(VariantRole.DETAIL).startswith("Does not fit: RAM has 0.1 of 0.8 GB")
+    assert variants.index(0).data(VariantRole.DETAIL).startswith("Does not fit: RAM has 85 of 705 MB")
     assert variants.index(0).data(VariantRole.TONE) == "warning_text"
     page.pane.take_library(frozenset({double.repos["org/m"].file("m-Q8_0.gguf").sha256}))  # type: ignore[union-attr]
     assert variants.index(1).data(VariantRole.DETAIL) == "You already have this"
@@ -68,8 +68,8 @@ def test_a_checkpoint_asks_what_to_make_of_it(page: DiscoverPage, double: HubDou
     open_first(page, qtbot)
     bar = page.pane.bar
     note = (
-        "About 4.9 GB once it is converted. Fits in RAM: 5.8 of 13.6 GB. The checkpoint is not kept: another quantization "
-        "downloads it again."
+        "About 4.9 GB once it is converted. Fits in RAM: 5.8 of 13.6 GB. The checkpoint is not kept: another "
+        "quantization downloads it again."
     )
     qtbot.waitUntil(lambda: bar.note.text() == note)
     bar.quantization.setCurrentIndex(bar.quantization.values.index("Q8_0"))

@@ -14,6 +14,7 @@ HEIGHT, ROOM = 20, 4  # of the bar, and for the mark above and below it
 RADIUS = 6
 SWATCH = 10
 OTHERS, FREE = "Other programs", "Free"
+MARK = "The mark is what a model may have. What is free beyond it is left to other programs."
 
 
 class DeviceBar(QWidget):
@@ -30,6 +31,7 @@ class DeviceBar(QWidget):
         head.addWidget(self._name)
         head.addStretch(1)
         head.addWidget(self._figure)
+        self._bar.setToolTip(MARK)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

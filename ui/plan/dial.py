@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from ui.widgets.labels import button, label
 
-TEXT_WIDTH, VALUE_WIDTH, SLIDER_WIDTH = 248, 152, 120
+TEXT_WIDTH, VALUE_WIDTH, SLIDER_WIDTH = 248, 144, 120
 
 
 class Dial(QWidget):
@@ -19,14 +19,15 @@ class Dial(QWidget):
         super().__init__()
         self._title = title
         self._stops: Sequence[Any] = ()
-        self._may_be_automatic = may_be_automatic
         self.slider = _Slider(Qt.Orientation.Horizontal)
         self.slider.setMinimumWidth(SLIDER_WIDTH)
         self.slider.setPageStep(4)
         self.slider.setAccessibleDescription(explanation)
         self.value = label("")
         self.value.setFixedWidth(VALUE_WIDTH)
-        self.automatic = button("Automatic", "small", f"Leave it to the machine: {title}")
+        self.automatic = button("Automatic", "choice", f"Leave it to the machine: {title}")
+        self.automatic.setCheckable(True)
+        self.automatic.setVisible(may_be_automatic)
         texts = QVBoxLayout()
         texts.setSpacing(0)
         name = label(title, "strong")
@@ -49,7 +50,7 @@ class Dial(QWidget):
         self.automatic.setSizePolicy(keeps_place)
 
         self.slider.valueChanged.connect(lambda at: self.picked.emit(self._stops[at]))
-        self.automatic.clicked.connect(self._leave)
+        self.automatic.clicked.connect(lambda: self.picked.emit(None))
 
     def show_stops(self, stops: Sequence[Any]) -> None:
         self._stops = stops
@@ -67,11 +68,7 @@ class Dial(QWidget):
             self.slider.blockSignals(False)
         self.value.setText(text)
         self.slider.setAccessibleName(f"{self._title}: {text}")
-        self.automatic.setVisible(self._may_be_automatic and not is_automatic)
-
-    def _leave(self) -> None:
-        self.slider.setFocus(Qt.FocusReason.OtherFocusReason)  # the button goes
-        self.picked.emit(None)
+        self.automatic.setChecked(is_automatic)
 
 
 class _Slider(QSlider):

@@ -1,5 +1,6 @@
 """What a device's bar is made of, in its order, with words and colors. Knows no widget."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.planner.memory import Take
@@ -34,7 +35,7 @@ class DeviceView:
         return self.taken <= self.usable
 
 
-KINDS = (
+KINDS: tuple[tuple[str, str, Callable[[Take], int]], ...] = (
     ("Weights", "accent", lambda take: take.weights),
     ("KV cache", "syntax_name", lambda take: take.cache + take.states),
     ("Compute", "syntax_number", lambda take: take.compute),

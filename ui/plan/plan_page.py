@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.planner.plan import Alternative
-from app.planner.verdict import Fits, Place, pace
+from app.planner.verdict import Fits, Place, about
 from backends.protocol import KVType
 from ui.figures import count, size
 from ui.plan.device_bar import DeviceBar
@@ -18,7 +18,7 @@ from ui.plan.stops import PARALLEL, contexts
 from ui.settings.settings_page import KV_TYPES
 from ui.theme import Theme
 from ui.widgets.labels import button, label, restyle, rule
-from ui.widgets.page_column import PageColumn
+from ui.widgets.page_column import WIDE, PageColumn
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
@@ -42,7 +42,6 @@ class PlanPage(QWidget):
         self._theme = theme
         self._others_shown: tuple[Alternative, ...] = ()
         self.back = button("Back", "quiet")
-        self._title = label("", "section", wraps=True)
         self.verdict = label("", "strong", wraps=True)
         self._outlook = label("", "muted", wraps=True)
         self.problem = label("", "problem", wraps=True)
@@ -58,7 +57,7 @@ class PlanPage(QWidget):
         self.forget = button("Forget its defaults", "link")
         self.load = button("Load", "primary")
         self._note = label("", "caption", wraps=True)
-        self._column = PageColumn("Plan", LEAD)
+        self._column = PageColumn("Plan", LEAD, WIDE)
         self._lay_out()
         self._connect()
 
@@ -91,7 +90,7 @@ class PlanPage(QWidget):
         entry, study, plan = self._desk.entry, self._desk.study, self._desk.plan
         if entry is None:
             return
-        self._title.setText(entry.full_name)
+        self._column.title.setText(entry.full_name)
         has_failed = bool(self.problem.text())
         self.problem.setVisible(has_failed)
         for widget in (self._memory, self._choices, self._footer):
@@ -168,7 +167,7 @@ class PlanPage(QWidget):
         self._choices, self._other_card = self._make_choices(), self._make_others()
         self._footer = self._make_footer()
         rows = self._column.rows
-        for widget in (self._title, self.verdict, self._outlook, self.problem):
+        for widget in (self.verdict, self._outlook, self.problem):
             rows.addWidget(widget)
         for card in (self._memory, self._choices, self._other_card):
             rows.addWidget(card)
@@ -230,8 +229,9 @@ class PlanPage(QWidget):
 
 
 def _outlook(plan: "Plan") -> str:
-    speed = f"About {pace(plan.speed.tokens)}"
-    return f"{speed}, {COMMON}." if not plan.speed.is_measured else f"{speed}."
+    speed = about(plan.speed.tokens)
+    told = f"{speed[0].upper()}{speed[1:]}"
+    return f"{told}, {COMMON}." if not plan.speed.is_measured else f"{told}."
 
 
 def _consent(plan: "Plan") -> str:

@@ -1,6 +1,6 @@
 """The engine build: a choice of those that are here, and the making of one for this machine's GPU."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -15,6 +15,7 @@ WHY = "llama.cpp, compiled for this machine. A new one is tried against the one 
 
 class BuildRow(QWidget):
     picked = Signal()  # another one holds from the next load on
+    devices_wanted = Signal()
 
     def __init__(self, desk: GpuDesk, settings: SettingsDesk):
         super().__init__()
@@ -28,6 +29,8 @@ class BuildRow(QWidget):
         self._texts.addWidget(label("Engine build", "strong"))
         self._texts.addWidget(label(WHY, "caption", wraps=True))
         self._texts.addWidget(self.status)
+        self.devices = button("Devices and builds…", "link")
+        self._texts.addWidget(self.devices, 0, Qt.AlignmentFlag.AlignLeft)
         self.choice = self._make_choice()
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
@@ -39,6 +42,7 @@ class BuildRow(QWidget):
 
         self.make.clicked.connect(desk.make)
         self.cancel.clicked.connect(desk.cancel)
+        self.devices.clicked.connect(self.devices_wanted)
         desk.changed.connect(self._show)
         self._show()
 

@@ -38,7 +38,7 @@ class Bridge(QObject):
     engine_changed = Signal(object)  # EngineSnapshot
     job_changed = Signal(object)  # Job
     sampled = Signal(object)  # Sample
-    _woken = Signal()
+    _woken = Signal(int)  # milliseconds until its messages are told
 
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
@@ -48,7 +48,7 @@ class Bridge(QObject):
         self._is_closed = False
         self._outputs: dict[Answer, list[Output | Failed]] = {}
         self._workers = Workers(NUM_WORKERS)
-        self._timer = QTimer(self, interval=TICK_MS, singleShot=True)
+        self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._drain)
         self._woken.connect(self._wake)
 
@@ -68,10 +68,16 @@ class Bridge(QObject):
         self._put("outputs", lambda: None)
 
     def call(
-        self, function: Callable[[], T], done: Callable[[T], None], failed: Callable[[Exception], None] | None = None
+        self,
+        function: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None] | None = None,
+        *,
+        is_awaited: bool = False,
     ) -> None:
-        """Run `function` on a worker and hand its result, or what it raised, back in the GUI thread."""
-        self._workers.submit(partial(self._work, function, done, failed))
+        """Run `function` on a worker and hand its result, or what it raised, back in the GUI thread. is_awaited: a hand
+        rests on what it changes, so it is told at once."""
+        self._workers.submit(partial(self._work, function, done, failed, 0 if is_awaited else TICK_MS))
 
     def close(self) -> None:
         """Wait for the workers, but not long; what they say after this is not told any more."""
@@ -87,6 +93,7 @@ class Bridge(QObject):
         function: Callable[[], Any],
         done: Callable[[Any], None],
         failed: Callable[[Exception], None] | None,
+        delay: int,
     ) -> None:
         try:
             result = function()
@@ -97,21 +104,21 @@ class Bridge(QObject):
             if failed:
                 self._put(object(), lambda: failed(problem))
             return
-        self._put(object(), lambda: done(result))
+        self._put(object(), lambda: done(result), delay)
 
-    def _put(self, key: object, message: Callable[[], None]) -> None:
+    def _put(self, key: object, message: Callable[[], None], delay: int = TICK_MS) -> None:
         with self._lock:
             if self._is_closed:
                 return
             is_first = not self._messages
             self._messages.pop(key, None)  # the newest goes last: states are told in the order they came
             self._messages[key] = message
-            if is_first:
-                self._woken.emit()
+            if is_first or not delay:
+                self._woken.emit(delay)
 
-    @Slot()
-    def _wake(self) -> None:
-        self._timer.start()
+    @Slot(int)
+    def _wake(self, delay: int) -> None:
+        self._timer.start(delay)
 
     @Slot()
     def _drain(self) -> None:

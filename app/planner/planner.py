@@ -15,12 +15,10 @@ Of what is left open, the first that fits is taken:
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import accumulate
 
 from app.planner.corrections import NONE, Correction
 from app.planner.machine import MIB, Machine
-from app.planner.memory import Spread, Sums, Take, in_ram
+from app.planner.memory import Spread, Sums, Take
 from app.planner.model import Model
 from app.planner.plan import Plan, Room
 from app.planner.sizing import Sizing, size
@@ -128,8 +126,7 @@ class Planner:
 
     def _keeping(self, whole: Spread, keeps: Keep) -> Iterator[_Try]:
         """With as few layers as fit; nothing when not even all of them are enough."""
-        places = whole.gpu_layers
-        found = self._least(lambda count: self._try(self._split(places, keeps, count)), len(self._model.layers))
+        found = self._least(lambda count: self._try(replace(whole, keeps=keeps, kept=count)), len(self._model.layers))
         if found:
             yield found
 
@@ -151,35 +148,19 @@ class Planner:
                 low = middle + 1
         return best
 
-    def _split(self, num_places: int, keeps: Keep = Keep.NOTHING, kept: int = 0) -> Spread:
-        """So many places at the end over the GPUs, to each as many bytes as its share of the free memory."""
+    def _split(self, num_places: int) -> Spread:
+        """So many places at the end over the GPUs, each with a share as large as its free memory."""
         gpus = self._machine.gpus
         if not gpus or num_places <= 0:
             return Spread((0,) * len(gpus))
-        if len(gpus) == 1:
-            return Spread((num_places,), keeps, kept)
-        reached = list(accumulate(self._place_bytes(num_places, keeps, kept)))
         total = sum(gpu.usable for gpu in gpus) or 1
-        counts, share = [], 0.0
+        counts, before, reached = [], 0, 0.0
         for gpu in gpus:
-            share += gpu.usable / total * reached[-1]
-            counts.append(sum(middle <= share for middle in _middles(reached)) - sum(counts))
+            reached += num_places * gpu.usable / total
+            counts.append(round(reached) - before)
+            before = round(reached)
         counts[-1] += num_places - sum(counts)
-        return Spread(tuple(counts), keeps, kept)
-
-    def _place_bytes(self, num_places: int, keeps: Keep, kept: int) -> Iterator[int]:
-        """Of each of the last places what lies on its GPU: weights, and keys and values."""
-        model, sizing = self._model, self._roughly_sized
-        layers = model.layers[len(model.layers) + 1 - num_places :] if num_places > 1 else ()
-        for number, layer in enumerate(layers):
-            weights = layer.num_bytes - (in_ram(layer, keeps) if number < kept else 0)
-            yield round(self._scale * weights) + sizing.cache_bytes(model, layer)
-        yield round(self._scale * model.output_bytes)
-
-    @cached_property
-    def _roughly_sized(self) -> Sizing:
-        """With all of it on the GPUs."""
-        return size(self._model, self._options, self._free_beside(Spread((1,))), on_gpu=True)
+        return Spread(tuple(counts))
 
     def _try(self, spread: Spread, rows: int | None = None) -> _Try:
         on_gpu = spread.gpu_layers > 0
@@ -312,11 +293,6 @@ class Planner:
         if not spread.gpu_layers:
             return Place.RAM
         return Place.GPU if spread.gpu_layers == self._num_places and not spread.kept else Place.SHARED
-
-
-def _middles(reached: list[int]) -> Iterator[float]:
-    """Of each place, where it stands among all bytes: it goes where most of it lies."""
-    return ((before + after) / 2 for before, after in zip((0, *reached), reached, strict=False))
 
 
 def plan(

@@ -173,14 +173,6 @@ def test_a_plan_costs_next_to_nothing() -> None:
     assert process_time() - begin < 0.2
 
 
-@pytest.mark.parametrize("vram", [(24, 12), (12, 24)])
-def test_what_stays_in_ram_leaves_none_of_two_gpus_idle(vram: tuple[float, ...]) -> None:
-    found = plan(model("llama-3.3-70b"), machine(64, *vram), PLAIN)
-    assert found.spread.keeps is Keep.FEED_FORWARD
-    assert all(room.take.total > 0.9 * room.usable for room in found.rooms[1:])
-    check(found)
-
-
 def test_a_context_that_nobody_asked_for_is_shorter_where_that_fits() -> None:
     whole = machine(6.2)
     options = replace(PLAIN, prompt_cache_ram=0)

@@ -145,19 +145,18 @@ def test_what_is_saved_holds_for_every_load_of_this_model(
     window: MainWindow, services: StageServices, qtbot: QtBot
 ) -> None:
     page = open_plan(window, qtbot)
-    one, other, _ = window.models.entries
     assert not page.keep.isEnabled()
     page.parallel.slider.setValue(0)
     wait_planned(page, qtbot)
     with qtbot.waitSignal(page._desk.kept):
         QTest.mouseClick(page.keep, Qt.MouseButton.LeftButton)
-    assert services.options_for(one).parallel == 1
-    assert services.options_for(other).parallel == 4
+    own = [services.options_for(each).parallel for each in services.library.look().entries]
+    assert own == [1, 4, 4], "of this model alone"
     assert page._note.text() == "Every load of this model is so."
     assert not page.keep.isEnabled()
     with qtbot.waitSignal(page._desk.kept):
         QTest.mouseClick(page.forget, Qt.MouseButton.LeftButton)
-    assert services.options_for(one).parallel == 4
+    assert services.options_for(services.library.look().entries[0]).parallel == 4
     assert not page.forget.isVisible()
 
 

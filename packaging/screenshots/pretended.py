@@ -14,11 +14,12 @@ from app.hub.client import Page
 from app.hub.repository import Format, HubFile, Repository, RepositorySummary, SearchQuery
 from app.hub.variants import variants
 from app.jobs.job import JobContext
-from app.planner.machine import Machine
+from app.planner.machine import GIB, Gpu, Machine
 from backends.child import Progress
 from backends.formats.gguf import Header
 
 MACHINE = Machine.at_rest(16_000_000_000)
+WITH_GPU = Machine(27 * GIB, 32 * GIB, (Gpu("CUDA0", 11 * GIB, 12 * GIB),))
 PARAMETERS = 8_030_000_000
 SIZES = {"Q3_K_M": 4.02, "Q4_K_M": 4.92, "Q5_K_M": 5.73, "Q6_K": 6.60, "Q8_0": 8.54, "BF16": 16.07}  # GB
 CARD = """# Orion 8B Instruct

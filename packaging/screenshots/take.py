@@ -21,7 +21,7 @@ if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.pl
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from callers import callers  # noqa: E402
-from pretended import MACHINE, PretendedHub, PretendedInstall  # noqa: E402
+from pretended import MACHINE, WITH_GPU, PretendedHub, PretendedInstall  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
@@ -35,6 +35,7 @@ from app.lab.settings import QUICK  # noqa: E402
 from app.library.entry import ModelEntry  # noqa: E402
 from app.paths import Paths  # noqa: E402
 from app.services import Services  # noqa: E402
+from tests.planner.shapes import all_shapes  # noqa: E402
 from ui.application import listen  # noqa: E402
 from ui.bridge import Bridge  # noqa: E402
 from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, PERFORMANCE, SERVER, SETTINGS, MainWindow  # noqa: E402
@@ -80,13 +81,17 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     take_chat(window, theme)
     full, *smaller = make_family(services)
     take_models(window, services, theme, [full, *smaller])
-    take_discover(window, theme)
+    take_discover(window, services, theme)
     take_downloads(window, services, theme, smaller)
     take_server(window, theme)
     for page, name in ((LAB, "lab"), (PERFORMANCE, "performance"), (SETTINGS, "settings")):
         window.go_to(page)
         wait(lambda: len(window.lab.model.cards) >= len(TYPES) or window.lab.isHidden())
         photograph(window, theme, name)
+    window.show_devices()
+    wait(lambda: window.devices._desk.findings and not window.devices._desk.is_looking)
+    photograph(window, theme, "devices")
+    take_plan(window, services, theme)
     window.go_to(CHAT)
     window.close()
 
@@ -132,7 +137,7 @@ def take_models(window: MainWindow, services: Services, theme: Theme, family: li
     photograph(window, theme, "disk")
 
 
-def take_discover(window: MainWindow, theme: Theme) -> None:
+def take_discover(window: MainWindow, services: Services, theme: Theme) -> None:
     page = window.discover
     window.go_to(DISCOVER)
     page.bar.look_for("orion 8b")
@@ -140,8 +145,25 @@ def take_discover(window: MainWindow, theme: Theme) -> None:
     page.view.setCurrentIndex(page.results.index(0))
     wait(lambda: page.desk.headers)
     QTest.qWait(300)  # the size of this machine is known by then
-    page.pane.take_machine(MACHINE)
+    page.pane.take_ground(MACHINE, services.settings.engine_options())
     photograph(window, theme, "discover")
+
+
+def take_plan(window: MainWindow, services: Services, theme: Theme) -> None:
+    """Of a model by its header alone, on a machine with a GPU that is made up. The last one: the library lists it."""
+    shape = next(shape for shape in all_shapes() if shape.name == "qwen3-30b-a3b")
+    folder = services.paths.models / "acme" / "Orion-30B-A3B-GGUF"
+    folder.mkdir(parents=True)
+    file = shape.write(folder).rename(folder / "Orion-30B-A3B-Q4_K_M.gguf")
+    services.planning.machine = lambda: WITH_GPU  # type: ignore[method-assign]
+    window.models.refresh()
+    wait(lambda: window.models.at(file))
+    entry = window.models.at(file)
+    assert entry
+    window.go_to(MODELS)
+    window.show_plan(entry)
+    wait(lambda: window.plan._desk.plan and window.plan._desk.plan.alternatives)
+    photograph(window, theme, "plan")
 
 
 def take_downloads(window: MainWindow, services: Services, theme: Theme, arrived: list[ModelEntry]) -> None:

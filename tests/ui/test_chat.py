@@ -227,8 +227,9 @@ def test_choosing_another_model_unloads_the_first(quick: MainWindow, services: S
 def test_the_picker_offers_the_library(window: MainWindow, qtbot: QtBot) -> None:
     QTest.mouseClick(window.chat.picker.button, Qt.MouseButton.LeftButton)
     menu = window.chat.picker.menu
-    assert [action.text() for action in menu.actions()] == [
-        f"{name}  Q4_K_M\t1.2 GB" for name in ("Quick", "Slow", "Broken")
+    assert [action.text() for action in menu.actions() if not action.isSeparator()] == [
+        *(f"{name}  Q4_K_M\t1.2 GB" for name in ("Quick", "Slow", "Broken")),
+        "Plan a load",
     ]
     menu.actions()[0].trigger()
     menu.close()

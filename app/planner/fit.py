@@ -43,7 +43,7 @@ def _roughly(num_bytes: int, machine: Machine) -> Verdict:
     if needed <= vram:
         return Verdict(Fits.YES, Place.GPU, needed, vram, Holder.GPU)
     if needed > machine.all_usable:
-        return Verdict(Fits.NO, Place.NOWHERE, needed, machine.all_usable)
+        return Verdict(Fits.NO, Place.NOWHERE, needed, machine.all_usable, Holder.ALL if vram else Holder.RAM)
     if not vram:
         return Verdict(Fits.YES, Place.RAM, needed, machine.ram_usable, Holder.RAM)
     return Verdict(Fits.WITH, Place.SHARED, needed, vram, Holder.GPU, how="a part of it in RAM")

@@ -54,7 +54,7 @@ def test_what_is_too_large_is_said_with_both_numbers_and_what_the_disk_would_giv
 
 def test_without_a_header_its_size_alone_is_told() -> None:
     assert fit(5 * GB, Machine.at_rest(24 * GB)).runs
-    assert fit(30 * GB, Machine.at_rest(24 * GB)).sentence == "Does not fit: this machine has 20.4 of 33.9 GB"
+    assert fit(30 * GB, Machine.at_rest(24 * GB)).sentence == "Does not fit: RAM has 20.4 of 33.9 GB"
 
 
 def damaged(**settings: object) -> Header:

@@ -53,7 +53,7 @@ def test_a_machine_that_is_well_says_so_and_shows_how_its_build_did(
     said = texts(page)
     assert page.status.text() == "No problem found."
     assert "RTX 4090 (cuda-89)" in said
-    assert "Llama.cpp 0.5.0, CUDA0 (RTX 4090), CPU (AMD EPYC)" in said
+    assert "llama.cpp 0.5.0, CUDA0 (RTX 4090), CPU (AMD EPYC)" in said
     assert (
         "Tried on CUDA0 with a small model and a fixed prompt: answered at 71 tokens/s, read the prompt at 512 "
         "tokens/s, took 48 MB." in said

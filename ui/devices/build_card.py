@@ -23,7 +23,7 @@ class BuildCard(QWidget):
         texts = QVBoxLayout()
         texts.setSpacing(0)
         texts.addWidget(label(title, "strong", wraps=True))
-        texts.addWidget(label(f"{text[0].upper()}{text[1:]}", "caption", wraps=True))
+        texts.addWidget(label(text, "caption", wraps=True))
         if trial:
             texts.addWidget(label(trial, "problem" if build.name in findings.rejected else "caption", wraps=True))
         row = QHBoxLayout(self)

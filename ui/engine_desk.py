@@ -136,8 +136,7 @@ class EngineDesk(QObject):
                 return None
             if leave:
                 leave()
-            current = self._services.library.at(entry.path) or entry  # its own options may be others by now
-            return self._services.take_up(current, options)
+            return self._services.take_up(entry, options)
 
     def _loaded(self, number: int, handle: EngineHandle | None) -> None:
         if handle is None:

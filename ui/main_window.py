@@ -102,9 +102,7 @@ class MainWindow(QMainWindow):
         from ui.plan.plan_desk import PlanDesk
         from ui.plan.plan_page import PlanPage
 
-        desk = PlanDesk(self._services, self._bridge)
-        page = PlanPage(desk, self._theme)
-        desk.kept.connect(self.models.refresh)
+        page = PlanPage(PlanDesk(self._services, self._bridge), self._theme)
         page.left.connect(self._leave_plan)
         page.load_wanted.connect(self._load_planned)
         self._pages.addWidget(page)

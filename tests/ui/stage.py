@@ -103,8 +103,8 @@ class StageServices(Services):
         self.guide = PretendGuide(self.stage_store, entry(GUIDE_NAME))
         self.small = PretendGuide(self.stage_store, entry("SmolLM2-135M-Instruct"), title="Install SmolLM2")
 
-    def options_for(self, entry: ModelEntry) -> EngineOptions:
-        return replace(super().options_for(entry), draft_model=None)
+    def common_options(self, entry: ModelEntry) -> EngineOptions:
+        return replace(super().common_options(entry), draft_model=None)
 
     def planned_options(self, options: EngineOptions) -> EngineOptions:
         return options  # nobody has tested a build of llama.cpp for the fake engine

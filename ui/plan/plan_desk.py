@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.library.own_options import SETTINGS, OwnOptions
+from app.library.defaults import NO_DEFAULTS, ModelDefaults
 from app.planner.verdict import Place
 from backends.protocol import EngineOptions
 from ui.bridge import Bridge
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from app.planner.study import Study
     from app.services import Services
 
-CHOSEN = ("context", "parallel", "gpu_layers", "kv_type_k", "kv_type_v")  # by sliders
 PRICE_AFTER_MS = 200  # of rest on a choice: what else there is takes some dozen plans
 
 
 class PlanDesk(QObject):
     changed = Signal()  # another model, other options, another plan, or one with its alternatives
     failed = Signal(str)  # a sentence: there is no plan
-    kept = Signal()  # the model has other options of its own
+    kept = Signal()  # the model has other defaults now
     refused = Signal(str)  # a sentence: they could not be kept
 
     def __init__(self, services: "Services", bridge: Bridge):
@@ -48,7 +47,7 @@ class PlanDesk(QObject):
 
     @property
     def has_defaults(self) -> bool:
-        return self.entry is not None and self.entry.options != SETTINGS
+        return self.entry is not None and bool(self._services.library.defaults_of(self.entry.path))
 
     @property
     def is_kept(self) -> bool:
@@ -66,7 +65,7 @@ class PlanDesk(QObject):
         self._timer.stop()
         self.entry, self.study, self.plan = entry, None, None
         self.options = self._services.options_for(entry)
-        self._common = self._services.options_for(replace(entry, options=SETTINGS))
+        self._common = self._services.common_options(entry)
         self._bridge.call(partial(self._look, entry), partial(self._begin, entry), partial(self._fail, entry))
         self.changed.emit()
 
@@ -86,39 +85,17 @@ class PlanDesk(QObject):
         self.choose(replace(found, flash_cost=own.flash_cost, extra_buffer_types=own.extra_buffer_types))
 
     def keep(self) -> None:
-        """As the model's own, from the next load on. What is left to the machine where the settings are not is kept as
-        the machine has chosen it now."""
-        if self.entry and self.plan:
-            chosen = {name: self._kept_value(name) for name in CHOSEN}
-            self._set_own(replace(self.entry.options, **chosen))
+        """As the model's defaults, from the next load on."""
+        self._set_defaults(ModelDefaults.between(self.options, self._common))
 
     def forget(self) -> None:
         """The model is loaded as the settings are."""
-        self._set_own(SETTINGS)
+        self._set_defaults(NO_DEFAULTS)
 
-    def _kept_value(self, name: str) -> Any:
-        value, common = getattr(self.options, name), getattr(self._common, name)
-        if value == common:
-            return None
-        assert self.plan
-        found = {"context": self.plan.layout.context, "gpu_layers": self.plan.spread.gpu_layers}
-        return found[name] if value is None else value
-
-    def _set_own(self, options: OwnOptions) -> None:
+    def _set_defaults(self, defaults: ModelDefaults) -> None:
         if self.entry:
-            work = partial(self._keep, self.entry, options)
-            self._bridge.call(work, self._take_kept, lambda error: self.refused.emit(str(error)))
-
-    def _keep(self, entry: "ModelEntry", options: OwnOptions) -> "ModelEntry | None":
-        """On a worker. The model as it is listed then. Raises ModelFileError."""
-        self._services.library.set_options(entry, options)
-        return self._services.library.at(entry.path)
-
-    def _take_kept(self, entry: "ModelEntry | None") -> None:
-        if entry and self.entry and entry.path == self.entry.path:
-            self.entry = entry
-            self.choose(self._services.options_for(entry))
-        self.kept.emit()
+            work = partial(self._services.library.set_defaults, self.entry.path, defaults)
+            self._bridge.call(work, lambda _: self.kept.emit(), lambda error: self.refused.emit(str(error)))
 
     def _look(self, entry: "ModelEntry") -> tuple["Study", EngineOptions]:
         """On a worker. Raises SlipstreamError."""

@@ -105,10 +105,10 @@ class DevicesPage(QWidget):
             column.rows.addWidget(widget)
         for card in (self._problems, self._machine, self._builds):
             card.hide()
-        for widget in (self.making, self.make, self.cancel, self.automatic):
-            self._builds.head.addWidget(widget)
-        for widget in (self.making, self.make, self.cancel):
-            widget.hide()
+        for each in (self.making, self.make, self.cancel, self.automatic):
+            self._builds.head.addWidget(each)
+        for each in (self.making, self.make, self.cancel):
+            each.hide()
         column.rows.addStretch(1)
         top = QHBoxLayout()
         top.setContentsMargins(24, 12, 24, 0)

@@ -49,6 +49,8 @@ from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
 if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
+    from app.bench.tuned import Purpose
+    from app.bench.workbench import Workbench
     from app.history import History
     from app.hub.client import HubClient
     from app.inference.planning import Planning
@@ -141,6 +143,21 @@ class Services:
         return Lab(self.paths, lambda: self._preflight.verdict().extra_buffer_types)
 
     @late
+    def workbench(self) -> "Workbench":
+        from app.bench.workbench import Workbench
+
+        return Workbench(
+            self.load_model,
+            self.unload_model,
+            self.options_for,
+            self.library,
+            self.lab,
+            self.planning,
+            lambda: self.telemetry.look(),
+            self.paths.bench_file,
+        )
+
+    @late
     def installs(self) -> "Installs":
         from app.jobs.install import Tools
         from app.jobs.installs import Installs
@@ -225,8 +242,8 @@ class Services:
         )
         if entry.path == self.guide_path and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
-            return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
-        return options
+            options = replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
+        return entry.options.over(options)
 
     @property
     def planning(self) -> "Planning":
@@ -393,6 +410,18 @@ class Services:
         return self.jobs.add(
             MeasureModel(self.lab, entry.name, entry.path, against.path if against else None, type=entry.quantization)
         ).id
+
+    def bench_model(self, entry: ModelEntry) -> int:
+        """The job's id. Its result is the Figures, which are kept."""
+        from app.jobs.bench import BenchModel
+
+        return self.jobs.add(BenchModel(self.workbench, entry)).id
+
+    def tune_model(self, entry: ModelEntry, purpose: "Purpose") -> int:
+        """The job's id. Its result is the Tuned, which is kept and changes nothing by itself."""
+        from app.jobs.bench import TuneModel
+
+        return self.jobs.add(TuneModel(self.workbench, entry, purpose)).id
 
     def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
         """Of what is on the disk now, which a command may have changed meanwhile.

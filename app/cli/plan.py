@@ -122,7 +122,11 @@ def _loaded(plan: "Plan") -> str:
 
 def _start(plan: "Plan") -> int:
     """Tokens that one conversation has place for at the load."""
-    return plan.layout.start(is_recurrent=False).cells if plan.options.kv_grow else plan.layout.context
+    return (
+        plan.layout.start(is_recurrent=False, batch=plan.options.batch).cells
+        if plan.options.kv_grow
+        else plan.layout.context
+    )
 
 
 def _speed(plan: "Plan") -> str:

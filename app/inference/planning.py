@@ -26,7 +26,7 @@ from app.planner.planner import plan
 from app.planner.verdict import Place, pace, size
 from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
-from backends.measurement import Buffers, ContextWish, Device
+from backends.measurement import Buffers, ContextWish, Device, Rates
 from backends.protocol import EngineOptions
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Planning:
 
     def machine(self) -> Machine:
         """As it is now. Raises EngineError when the GPUs cannot be asked."""
-        memory, rates = psutil.virtual_memory(), self.rates.known(self._build())
+        memory, rates = psutil.virtual_memory(), self.known_rates
         gpus = tuple(
             Gpu(device.name, device.free, device.total, rates.gpu if rates else None, device.is_shared)
             for device in self._devices()
@@ -55,6 +55,11 @@ class Planning:
         if rates is None:
             return Machine(memory.available, memory.total, gpus)
         return Machine(memory.available, memory.total, gpus, rates.by_type, rates.layer_seconds)
+
+    @property
+    def known_rates(self) -> Rates | None:
+        """Of the installed build, where they were measured."""
+        return self.rates.known(self._build())
 
     def measure_rates(
         self, options: EngineOptions, on_progress: OnProgress, cancelled: threading.Event | None = None

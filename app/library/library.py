@@ -25,6 +25,7 @@ from app.library.managed import find_managed
 from app.library.names import MAX_ID
 from app.library.naming_found import found_naming, told_apart
 from app.library.origin import Origin
+from app.library.own_options import OwnOptions
 from app.library.patience import Patience
 from app.library.places import Place
 from app.library.projectors import best, without_parts
@@ -110,7 +111,8 @@ class Library:
         if entry is not None:
             return entry if entry.is_read else self._read(entry)
         if name.lower().endswith(SUFFIX) and os.path.isfile(os.path.expanduser(name)):
-            return self.store.find(name)
+            entry = self.store.find(name)
+            return remarked(entry, self._remarks.of(str(entry.path)))
         raise UnknownModelError(unknown_model(name, self.look(NAMING_SECONDS).entries))
 
     def at(self, path: Path) -> ModelEntry | None:
@@ -157,6 +159,18 @@ class Library:
 
     def set_favourite(self, model_id: str, is_favourite: bool) -> None:
         self._remark(model_id, is_favourite=is_favourite)
+
+    def set_options(self, entry: ModelEntry, options: OwnOptions) -> None:
+        """What it is loaded with from now on; what it had before is kept. Raises ModelFileError."""
+        if options != entry.options:
+            self._change(str(entry.path), options=options, before=entry.options)
+
+    def restore_options(self, entry: ModelEntry) -> OwnOptions:
+        """Those before the last change, which are its own again. Raises the same, also where there are none."""
+        if entry.options_before is None:
+            raise ModelFileError(f"Nothing has changed the options of {entry.name}, so there is nothing to take back.")
+        self._change(str(entry.path), options=entry.options_before, before=None)
+        return entry.options_before
 
     def save_check(self, entry: ModelEntry, check: Check) -> None:
         """Raises ModelFileError."""
@@ -327,6 +341,8 @@ def remarked(entry: ModelEntry, remark: Remark) -> ModelEntry:
         note=remark.note,
         is_favourite=remark.is_favourite,
         check=check,
+        options=remark.options,
+        options_before=remark.before,
         problem=problem,
         sha256=entry.sha256 or (own.sha256 if own else None),
     )

@@ -31,14 +31,21 @@ class Speed:
 
 
 def estimate(
-    model: Model, sizing: Sizing, spread: Spread, machine: Machine, from_disk: int = 0, scale: float = 1.0
-) -> Speed:  # fmt: skip
-    """from_disk: bytes of weights that do not fit into RAM, and are read anew for each token. scale: of all weights."""
+    model: Model,
+    sizing: Sizing,
+    spread: Spread,
+    machine: Machine,
+    from_disk: int = 0,
+    scale: float = 1.0,
+    depth: int = DEPTH,
+) -> Speed:
+    """from_disk: bytes of weights that do not fit into RAM, and are read anew for each token. scale: of all weights.
+    depth: tokens before the one that is written."""
     num_layers = len(model.layers)
     parts, kept = spread.parts(num_layers), spread.kept_layers(num_layers)
     devices = {number: at - 1 for at, part in enumerate(parts) if at for number in part}
     seconds = 0.0
-    depth = min(DEPTH, sizing.layout.context) / max(1, sizing.cells)
+    used = _used(sizing, depth)
     for layer in model.layers:
         device = devices.get(layer.number)
         read = layer_bytes(model, layer)
@@ -46,7 +53,7 @@ def estimate(
         if device is not None and layer.number in kept:
             share = in_ram(layer, spread.keeps) / max(1, layer.num_bytes)
             stays = Counter({kind: round(count * share) for kind, count in read.items()})
-        cached = depth * sizing.cache_bytes(model, layer) + sizing.state_bytes(model, layer) / sizing.batch.slots
+        cached = used * sizing.cache_bytes(model, layer) + sizing.state_bytes(model, layer) / sizing.batch.slots
         if device is None:
             seconds += _ram_seconds(machine, read) + cached / ram_rate(machine, "F16") + machine.layer_seconds
         else:
@@ -55,11 +62,28 @@ def estimate(
     head = output_bytes(model)
     device = devices.get(num_layers)
     seconds += _ram_seconds(machine, head) if device is None else sum(head.values()) / gpu_rate(machine, device)
-    used = model.num_bytes and sum(sum(layer_bytes(model, each).values()) for each in model.layers) / model.num_bytes
+    weights = sum(sum(layer_bytes(model, each).values()) for each in model.layers)
+    read_share = min(1.0, weights / model.num_bytes) if model.num_bytes else 0.0
     seconds *= scale
-    seconds += from_disk * min(1.0, used) / (machine.disk_rate or DISK_RATE)
+    seconds += from_disk * read_share / (machine.disk_rate or DISK_RATE)
     measured = bool(machine.rates) and all(gpu.rate for gpu in machine.gpus[: len(spread.counts)])
     return Speed(1 / seconds if seconds > 0 else 0.0, measured)
+
+
+def step_bytes(model: Model, sizing: Sizing, depth: int) -> int:
+    """What one token reads, wherever it lies: weights, keys, values and states."""
+    used = _used(sizing, depth)
+    cached = sum(
+        used * sizing.cache_bytes(model, each) + sizing.state_bytes(model, each) / sizing.batch.slots
+        for each in model.layers
+    )
+    weights = sum(sum(layer_bytes(model, each).values()) for each in model.layers)
+    return round(weights + sum(output_bytes(model).values()) + cached)
+
+
+def _used(sizing: Sizing, depth: int) -> float:
+    """The share of all cells that one token so deep attends to."""
+    return min(depth, sizing.layout.context) / max(1, sizing.cells)
 
 
 def layer_bytes(model: Model, layer: Layer) -> Counter[str]:

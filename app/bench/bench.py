@@ -58,7 +58,7 @@ class Bench:
         limit: Limit | None = None,
         identity: str = "",
     ):
-        """identity: of the file's content. evaluate raises EvaluationError, ModelFileError, EngineError or Cancelled."""
+        """identity: of the file's content. evaluate raises EvaluationError, ModelFileError, EngineError, Cancelled."""
         self._until = time.monotonic() + 60 * MINUTES
         self.figures: Figures | None = None
         self._entry, self._options = entry, options

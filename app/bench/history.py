@@ -1,4 +1,4 @@
-"""Runs of the benchmark over time, in SQLite: of this machine, and of others whose JSON was brought in. Whole runs only.
+"""Runs of the benchmark over time, in SQLite: of this machine, and of others whose JSON was brought in. All whole.
 
 Thread-safe: each call opens the file for itself; runs are minutes apart.
 """

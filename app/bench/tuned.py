@@ -72,6 +72,10 @@ class Tuned:
         return self.gain is not None and is_more(self.gain, self.noise)
 
     @property
+    def is_offer_gain(self) -> bool:
+        return self.offer is not None and is_more(self.offer.gain, self.noise)
+
+    @property
     def is_busy(self) -> bool:
         return any(is_busy(others, self.num_cores) for others in self.others)
 

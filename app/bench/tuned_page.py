@@ -51,7 +51,7 @@ def offered(tuned: Tuned) -> str:
     if offer is None:
         return ""
     said = f"A KV cache of {offer.kind} was tried beside it: "
-    if offer.gain.ratio - 1 <= tuned.noise or not offer.gain.is_shown:
+    if not tuned.is_offer_gain:
         return f"{said}no quicker here, so it is worth its price for the memory that it saves alone."
     return f"{said}{_gain(offer.gain, UNITS[tuned.purpose])}. {_price(offer)}"
 

@@ -106,7 +106,7 @@ class Workbench:
         """
         if takes_offer:
             if tuned.offer is None:
-                raise BenchError(f"No quantized KV cache was offered for {entry.name}.")
+                raise BenchError(f"No quantized KV cache was tried for {entry.name}.")
             options = tuned.offer.options
         elif tuned.is_gain:
             options = tuned.after

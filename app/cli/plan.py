@@ -133,6 +133,8 @@ def _speed(plan: "Plan") -> str:
     from app.planner.verdict import pace
 
     by = "" if plan.speed.is_measured else ", by the rates of common machines"
+    if plan.speed.is_measured and not plan.speed.is_quiet:
+        by = ", by rates that were measured while other programs were at work"
     where = f"{plan.spread.gpu_layers} of {plan.num_layers + 1} layers on the GPU" if plan.spread.gpu_layers else "CPU"
     return f"Speed: about {pace(plan.speed.tokens)} ({where}{by})."
 

@@ -54,7 +54,14 @@ class Planning:
         )
         if rates is None:
             return Machine(memory.available, memory.total, gpus)
-        return Machine(memory.available, memory.total, gpus, rates.by_type, rates.layer_seconds)
+        return Machine(
+            memory.available,
+            memory.total,
+            gpus,
+            rates.by_type,
+            rates.layer_seconds,
+            rates_are_quiet=rates.is_quiet,
+        )
 
     @property
     def known_rates(self) -> Rates | None:

@@ -24,10 +24,12 @@ RATES_LIKE = {  # of those that are measured, what a processor reads about as fa
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """tokens: a second, of one answer. is_measured: the rates are this machine's own."""
+    """tokens: a second, of one answer. is_measured: the rates are this machine's own. is_quiet: and were not measured
+    beside other programs."""
 
     tokens: float
     is_measured: bool
+    is_quiet: bool = True
 
 
 def estimate(
@@ -67,7 +69,7 @@ def estimate(
     seconds *= scale
     seconds += from_disk * read_share / (machine.disk_rate or DISK_RATE)
     measured = bool(machine.rates) and all(gpu.rate for gpu in machine.gpus[: len(spread.counts)])
-    return Speed(1 / seconds if seconds > 0 else 0.0, measured)
+    return Speed(1 / seconds if seconds > 0 else 0.0, measured, machine.rates_are_quiet)
 
 
 def step_bytes(model: Model, sizing: Sizing, depth: int) -> int:

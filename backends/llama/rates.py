@@ -2,15 +2,22 @@
 
 One step of one token reads every weight once. Models of nothing but zeros are measured, which take no room on the disk
 and as long as any other: how long a product takes does not depend on what is multiplied.
+
+Other programs are in the way of it. So each type has several windows, what others used of the processor is noted beside
+each, and of the quiet ones the best counts; if none was quiet, the figures say so, and are measured again another time.
 """
 
 import os
 import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
 import gguf
 import numpy as np
+import psutil
 from gguf import GGMLQuantizationType as Type
 
 from backends.child import Progress, Refusal, Report
@@ -19,6 +26,7 @@ from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, default_threads
 from backends.measurement import Rates
+from backends.neighbours import ApplicationTime, Neighbours
 
 TYPES = (Type.F16, Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS, Type.MXFP4)
 ON_GPU = Type.Q4_K
@@ -26,29 +34,96 @@ MOST_BYTES = 160 << 20  # of weights: more than a processor keeps in its caches
 WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
 SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
-NUM_PASSES = 2  # some seconds apart: what is in the way comes in bursts
+LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
+NUM_PASSES, MOST_PASSES = 2, 5  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
+BLOCK, NUM_READS = 64 << 20, 4  # bytes that each thread reads of the memory, so often
+
+Look = Callable[[], float | None]  # cores that others used since the last one
+
+
+@dataclass(slots=True)
+class Windows:
+    """The best rate of each thing, of quiet windows where there were any, and what others used meanwhile."""
+
+    look: Look = field(default_factory=lambda: Neighbours(ApplicationTime()))
+    found: dict[str, tuple[float, float]] = field(default_factory=dict)  # name: rate, cores of others
+
+    def measure(self, name: str, rate: Callable[[], float]) -> None:
+        self.look()
+        new = rate()
+        others = self.look() or 0.0
+        old, before = self.found.get(name, (0.0, others))
+        if others < Rates.QUIET <= before:
+            self.found[name] = (new, others)
+        elif before < Rates.QUIET <= others:
+            return
+        else:
+            self.found[name] = (max(old, new), min(before, others))
+
+    @property
+    def others(self) -> float:
+        """In the way of the worst of them."""
+        return max((others for _, others in self.found.values()), default=0.0)
+
+    def rate(self, name: str) -> float | None:
+        return self.found[name][0] if name in self.found else None
 
 
 def measure(report: Report, extra_buffer_types: bool = True, threads: int | None = None) -> Rates:
     """Raises Refusal with a sentence."""
     native.start()
     threads = threads or default_threads()
+    windows = Windows()
     with tempfile.TemporaryDirectory(prefix="slipstream-rates-") as name:
         folder = Path(name)
         try:
-            small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
-            layer_seconds = min(MOST_LAYER_SECONDS, _step_seconds(small, extra_buffer_types, threads) / MANY)
-            found: dict[str, float] = {}
-            for number, kind in enumerate(TYPES * NUM_PASSES):
-                report(Progress(number / (NUM_PASSES * len(TYPES)), f"Measuring {kind.name}"))
-                rate = _rate(folder, kind, extra_buffer_types, threads, layer_seconds)
-                found[kind.name] = max(rate, found.get(kind.name, 0.0))
-            gpu = _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS) if native.has_gpu() else None
+            for number in range(MOST_PASSES):
+                if number >= NUM_PASSES and windows.others < Rates.QUIET:
+                    break
+                _one_pass(windows, report, number, folder, extra_buffer_types, threads)
         except NativeError as error:
             raise Refusal(f"The speed of this machine could not be measured: {error}.") from error
-    return Rates(found, layer_seconds, threads, gpu)
+    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
+    by_type = {kind.name: rate for kind in TYPES if (rate := windows.rate(kind.name))}
+    return Rates(by_type, layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others)
+
+
+def _one_pass(
+    windows: Windows, report: Report, number: int, folder: Path, extra_buffer_types: bool, threads: int
+) -> None:  # fmt: skip
+    def tell(name: str, at: int) -> None:
+        share = (number % NUM_PASSES + at / (len(TYPES) + 2)) / NUM_PASSES
+        again = ", again: other programs are at work" if number >= NUM_PASSES else ""
+        report(Progress(share, f"Measuring {name}{again}"))
+
+    tell("the memory", 0)
+    windows.measure(MEMORY, lambda: _memory_rate(threads))
+    small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
+    windows.measure(LAYERS, lambda: MANY / _step_seconds(small, extra_buffer_types, threads))
+    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
+    for at, kind in enumerate(TYPES, 1):
+        tell(kind.name, at)
+        windows.measure(kind.name, lambda kind=kind: _rate(folder, kind, extra_buffer_types, threads, layer_seconds))
+    if native.has_gpu():
+        windows.measure(GPU, lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS))
+
+
+def _memory_rate(threads: int) -> float:
+    """Bytes a second that all threads together read of the RAM, each from a block of its own: no step is quicker."""
+    size = min(BLOCK, psutil.virtual_memory().available // (4 * threads))
+    blocks = [np.ones(size, np.uint8) for _ in range(threads)]
+    seconds = []
+    for _ in range(NUM_READS):
+        readers = [threading.Thread(target=block.max) for block in blocks]  # which lets other threads run
+        begin = perf_counter()
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        seconds.append(perf_counter() - begin)
+    return size * threads / min(seconds)
 
 
 def _rate(

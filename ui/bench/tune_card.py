@@ -1,0 +1,89 @@
+"""What tuning has found for the model that is chosen, and the way to take it or to go back."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
+
+from app.bench.tuned_page import named, offered, summary, tuned_page
+from app.bench.words import percent
+from ui.widgets.copy_button import CopyButton
+from ui.widgets.labels import button, label
+
+if TYPE_CHECKING:
+    from app.bench.tuned import Tuned
+    from app.library.entry import ModelEntry
+
+BUSY = "Other programs were at work meanwhile: do not trust it, and tune again when nothing else runs."
+
+
+class TuneCard(QFrame):
+    apply_clicked = Signal(bool)  # whether the offered KV cache is wanted, too
+    undo_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tuned: Tuned | None = None
+        self.setProperty("kind", "card")
+        self._title = label("", "strong")
+        self._words = label("", wraps=True)
+        self._doubt = label(BUSY, "problem", wraps=True)
+        self._offer = label("", "muted", wraps=True)
+        self._now = label("", "caption", wraps=True)
+        self.apply = button("Apply", "primary")
+        self.apply_offer = button("Apply with the quantized KV cache")
+        self.undo = button("Go back")
+        self.copy = CopyButton(self._page, "Copy what was found as Markdown", says="Copy as Markdown", kind="")
+        self._lay_out()
+
+        self.apply.clicked.connect(lambda: self.apply_clicked.emit(False))
+        self.apply_offer.clicked.connect(lambda: self.apply_clicked.emit(True))
+        self.undo.clicked.connect(self.undo_clicked)
+
+    def show_tuned(self, entry: "ModelEntry | None", tuned: "Tuned | None") -> None:
+        """Hidden where there is nothing to say."""
+        self._tuned = tuned
+        can_undo = entry is not None and entry.options_before is not None
+        self.setVisible(entry is not None and (tuned is not None or can_undo))
+        if entry is None:
+            return
+        is_new = tuned is not None and tuned.before == entry.options
+        self._title.setText(f"Tuned for {tuned.purpose}" if tuned else "This model's own options")
+        self._words.setText(self._told(entry, tuned))
+        self._doubt.setVisible(tuned is not None and tuned.is_busy)
+        offer = offered(tuned) if tuned and is_new else ""
+        self._offer.setText(offer)
+        self._offer.setVisible(bool(offer))
+        self._now.setText(f"Now: {named(entry.options)}.")
+        self.apply.setVisible(is_new and tuned is not None and tuned.is_gain)
+        self.apply_offer.setVisible(is_new and tuned is not None and tuned.is_offer_gain)
+        self.undo.setVisible(can_undo)
+        if can_undo and entry.options_before is not None:
+            self.undo.setToolTip(f"Back to: {named(entry.options_before)}")
+        self.copy.setVisible(tuned is not None)
+
+    def _told(self, entry: "ModelEntry", tuned: "Tuned | None") -> str:
+        if tuned is None:
+            return "They were changed once, and can be taken back."
+        if tuned.is_gain and tuned.gain and entry.options == tuned.after:
+            return f"It has what was found: {percent(tuned.gain.ratio - 1)} more than before."
+        if tuned.before != entry.options:
+            return "Its options have changed since. Tune it again for what suits them."
+        return summary(tuned)
+
+    def _page(self) -> str:
+        return tuned_page(self._tuned) if self._tuned else ""
+
+    def _lay_out(self) -> None:
+        actions = QHBoxLayout()
+        actions.setSpacing(8)
+        for widget in (self.apply, self.apply_offer, self.undo):
+            actions.addWidget(widget)
+        actions.addStretch(1)
+        actions.addWidget(self.copy)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(16, 12, 16, 12)
+        rows.setSpacing(8)
+        for widget in (self._title, self._doubt, self._words, self._offer, self._now):
+            rows.addWidget(widget)
+        rows.addLayout(actions)

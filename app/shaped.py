@@ -33,7 +33,7 @@ def _shaped(kind: Any, value: Any) -> Any:
     if not is_dataclass(kind):
         return _plain(kind, value)
     if not isinstance(value, Mapping):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is no {kind}")
     hints = get_type_hints(kind)
     make = cast(Callable[..., Any], kind)
     known = [field for field in fields(kind) if field.name in value or field.default is MISSING]

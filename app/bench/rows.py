@@ -39,10 +39,10 @@ def rows(figures: Figures) -> list[Row]:
         interval = Sample((answer.interval,))
         found.append(Row(f"interval {answer.depth}", f"95 of 100 tokens{where} come within", "ms", interval))
     for reading in figures.readings:
-        tokens, key = f"{reading.depth:,} tokens", reading.depth
-        found.append(Row(f"prompt {key}", f"Reading {tokens}", PER_SECOND, reading.speed))
-        found.append(Row(f"first {key}", f"First token behind {tokens}", "s", reading.cold))
-        found.append(Row(f"again {key}", f"The same again, {tokens}", "s", reading.warm))
+        tokens, depth = f"{reading.depth:,} tokens", reading.depth
+        found.append(Row(f"prompt {depth}", f"Reading {tokens}", PER_SECOND, reading.speed))
+        found.append(Row(f"first {depth}", f"First token behind {tokens}", "s", reading.cold))
+        found.append(Row(f"again {depth}", f"The same again, {tokens}", "s", reading.warm))
     for each in figures.together:
         where = f" behind {each.depth:,} tokens" if each.depth else ""
         name = f"{each.count} answers side by side{where}, in all"

@@ -78,12 +78,14 @@ class Speeds:
                 reading(texts[number], self._length) if depth else chat(number, self._length, draft=False)
                 for number in range(count)
             ]
-            sides = (requests[:1], requests)
-            yield Together(count, in_turns(lambda side, sides=sides: self._per_second(sides[side])), depth)
+            yield Together(count, self._in_turns((requests[:1], requests)), depth)
 
     def equal(self) -> Comparison:
         """One answer beside itself."""
         return in_turns(lambda _: self._per_second([chat(0, self._length, draft=False)]))
+
+    def _in_turns(self, sides: tuple[list[Generate], list[Generate]]) -> Comparison:
+        return in_turns(lambda side: self._per_second(sides[side]))
 
     def _per_second(self, requests: list[Generate]) -> float:
         return together_per_second(self._asking.answers(requests))

@@ -59,7 +59,7 @@ def own_options(document: object) -> OwnOptions:
 _NAMES = frozenset(each.name for each in fields(OwnOptions))
 
 
-def _value(name: str, value: object) -> Any:
+def _value(name: str, value: Any) -> Any:
     if name in CHOICES:
         return CHOICES[name](value)
     low, high = RANGES[name]

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -35,7 +36,7 @@ WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
 SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
 LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
-NUM_PASSES, MOST_PASSES = 2, 5  # some seconds apart: what is in the way comes in bursts
+NUM_PASSES, MOST_PASSES = 2, 3  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
 BLOCK, NUM_READS = 64 << 20, 4  # bytes that each thread reads of the memory, so often
@@ -105,7 +106,7 @@ def _one_pass(
     layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
     for at, kind in enumerate(TYPES, 1):
         tell(kind.name, at)
-        windows.measure(kind.name, lambda kind=kind: _rate(folder, kind, extra_buffer_types, threads, layer_seconds))
+        windows.measure(kind.name, partial(_rate, folder, kind, extra_buffer_types, threads, layer_seconds))
     if native.has_gpu():
         windows.measure(GPU, lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS))
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from app.bench.knobs import knobs, with_change
 from app.bench.tune import Tune
 from app.bench.tuned import Purpose, Tuned
 from app.bench.tuned_page import named, offered, summary, tuned_page
-from app.errors import Cancelled, EvaluationError
+from app.errors import Cancelled, EngineError, EvaluationError
 from app.inference.engine_handle import EngineHandle
 from app.inference.supervisor import Supervisor
 from app.lab.settings import Settings
@@ -31,17 +32,19 @@ Pretend = Callable[[EngineOptions], float]  # turns a minute
 
 
 class PretendTune(Tune):
-    """Its scores are those that its engines' options are worth, with some luck."""
+    """Its scores are those that its engines' options are worth, with some luck. One engine is real: the first."""
 
-    def __init__(self, *given: object, worth: Pretend, luck: Iterator[float], **named: object):
-        super().__init__(*given, **named)  # type: ignore[arg-type]
-        self._worth, self._luck = worth, luck
+    def __init__(self, *given: Any, worth: Pretend, luck: Iterator[float], refused: Callable[[EngineOptions], bool]):
+        super().__init__(*given)
+        self._worth, self._luck, self._refused = worth, luck, refused
         self.asked: list[OwnOptions] = []
 
     def _scores(self, options: OwnOptions) -> list[float]:
         self.asked.append(options)
-        with self._engines.started(options.over(self._options)):
-            return [self._worth(options.over(self._options)) * next(self._luck) for _ in range(3)]
+        whole = options.over(self._options)
+        if self._refused(whole):
+            raise EngineError("It does not fit.")
+        return [self._worth(whole) * next(self._luck) for _ in range(3)]
 
 
 def steady() -> Iterator[float]:
@@ -67,7 +70,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         own: OwnOptions = SETTINGS,
     ) -> Tune:
         def load(options: EngineOptions) -> EngineHandle:
-            model = tmp_path / ("bad.gguf" if refused(options) else "fake.gguf")
+            model = tmp_path / "fake.gguf"
             model.touch()
             return supervisor.load(f"bench-{len(supervisor.engines())}", model, options, backend="fake")
 
@@ -78,7 +81,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         engines = Engines(load, lambda handle: supervisor.unload(handle.name), cancelled)
         return PretendTune(
-            "0123", "Fake", EngineOptions(), own, purpose, engines, evaluate, hear, worth=worth, luck=luck or steady()
+            *("0123", "Fake", EngineOptions(), own, purpose, engines, evaluate, hear),
+            worth=worth,
+            luck=luck or steady(),
+            refused=refused,
         )
 
     yield begin
@@ -107,7 +113,7 @@ def test_what_is_better_is_found_and_measured_again_in_engines_of_its_own(start:
     assert isinstance(tune, PretendTune)
     assert tune.asked[:4] == [SETTINGS] * 4, "first of all, equal engines beside each other"
     assert found.before == SETTINGS
-    assert "With flash attention off: 25% more, 25.0 turns a minute" in summary(found)
+    assert "With flash attention off: 25% more, 25.1 turns a minute (24.8 to 25.2) instead of 20.0" in summary(found)
 
 
 def test_luck_in_the_search_is_no_gain(start: Start) -> None:
@@ -153,9 +159,18 @@ def test_a_price_that_cannot_be_measured_is_told(start: Start) -> None:
     assert "was not measured" in offered(found)
 
 
-def test_who_calls_it_off_keeps_nothing(start: Start) -> None:
+def test_who_calls_it_off_while_an_engine_works_ends_it(start: Start) -> None:
     with pytest.raises(Cancelled):
-        start(quick_without_flash, stop_at="Trying").run()
+        start(quick_without_flash, stop_at="Measuring it as it is").run()
+
+
+def test_scores_are_turns_a_minute_or_tokens_a_second_of_real_answers(start: Start) -> None:
+    for purpose, least in ((Purpose.CHAT, 1.0), (Purpose.BATCH, 100.0)):
+        tune = start(quick_without_flash, purpose)
+        tune._first()
+        scores = Tune._scores(tune, SETTINGS)
+        assert len(scores) == 3
+        assert min(scores) > least
 
 
 def test_the_models_own_options_are_where_the_search_begins(start: Start) -> None:

@@ -86,6 +86,7 @@ def test_a_later_run_lies_at_the_right_and_a_faster_one_higher(plot: HistoryPlot
 
 
 def test_runs_can_be_reached_by_keys_and_are_told(plot: HistoryPlot) -> None:
+    plot.show_runs(runs(50, 100, 75), "answer 0", "tokens/s")  # the focus had chosen the last
     assert plot.accessibleDescription().startswith("3 runs.")
     QTest.keyClick(plot, Qt.Key.Key_Left)
     assert plot.accessibleDescription().startswith("03 November 2026, 10:00  ·  75.0  ·  Tiny Q4_K_M, llama.cpp 1")

@@ -95,7 +95,7 @@ class SpeedView(QScrollArea):
         self.desk.job_changed.connect(self._show_job)
         self.desk.refused.connect(self.refused)
         models.refreshed.connect(self._take_models)
-        theme.changed.connect(lambda: self.reader.recolor(theme.palette))
+        theme.changed.connect(self._recolor)
         self._take_models()
         self._take_runs()
 
@@ -112,7 +112,7 @@ class SpeedView(QScrollArea):
 
     def _take_models(self) -> None:
         """Whichever was chosen stays."""
-        entries = self._models.offered()
+        entries = self._models.offered
         if [entry.id for entry in entries] != [self.chooser.itemData(at) for at in range(self.chooser.count())]:
             before = self.chooser.currentData()
             self.chooser.blockSignals(True)
@@ -191,6 +191,9 @@ class SpeedView(QScrollArea):
         self._hint.setVisible(bool(self.model.runs) and not runs)
         self.copy.setEnabled(bool(runs))
         self.remove.setEnabled(len(runs) == 1)
+
+    def _recolor(self) -> None:
+        self.reader.recolor(self._theme.palette)
 
     def _markdown(self) -> str:
         """One run as a page; two of them compared."""

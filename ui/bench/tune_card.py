@@ -84,6 +84,6 @@ class TuneCard(QFrame):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(16, 12, 16, 12)
         rows.setSpacing(8)
-        for widget in (self._title, self._doubt, self._words, self._offer, self._now):
-            rows.addWidget(widget)
+        for text in (self._title, self._doubt, self._words, self._offer, self._now):
+            rows.addWidget(text)
         rows.addLayout(actions)

@@ -149,7 +149,7 @@ class Services:
         return Workbench(
             self.load_model,
             self.unload_model,
-            self.options_for,
+            self.common_options,
             self.library,
             self.lab,
             self.planning,
@@ -237,13 +237,18 @@ class Services:
         self.residency.check(as_name(entry.id, MAX_QUOTED), entry.path, options or self.options_for(entry))
 
     def options_for(self, entry: ModelEntry) -> EngineOptions:
+        """Of the settings, and what a person has chosen for this model."""
+        return self.library.defaults_of(entry.path).applied(self.common_options(entry))
+
+    def common_options(self, entry: ModelEntry) -> EngineOptions:
+        """Of the settings alone."""
         options = replace(
             self.settings.engine_options(), draft_model=entry.draft, prompt_cache_folder=self.paths.prompt_cache
         )
         if entry.path == self.guide_path and self.settings.kv_type_k == self.settings.kv_type_v == KVType.F16:
             # the guide was tested with a q8_0 cache and shows it at work; a choice of the person's own stands
-            options = replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
-        return entry.options.over(options)
+            return replace(options, kv_type_k=KVType.Q8_0, kv_type_v=KVType.Q8_0)
+        return options
 
     @property
     def planning(self) -> "Planning":

@@ -30,6 +30,8 @@ def _shaped(kind: Any, value: Any) -> Any:
         (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
     if get_origin(kind) is tuple:
         return _items(get_args(kind)[0], value)
+    if parse := getattr(kind, "shaped", None):
+        return parse(value)
     if not is_dataclass(kind):
         return _plain(kind, value)
     if not isinstance(value, Mapping):

@@ -1,12 +1,12 @@
 """What tuning may turn, and to what: nothing of it changes what is answered but for the rounding of kernels."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
 from app.bench.tuned import Purpose
-from app.library.own_options import OwnOptions
 from backends.formats.kv_shape import UNQUANTIZED
 from backends.protocol import EngineOptions, FlashAttention, KVLayout, Ready
 
@@ -18,10 +18,10 @@ NEAR_LAYERS = (1, 2, 4)  # on the GPU, beside as many as the planner says
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """words: for people."""
+    """words: for people. change: of engine options, by their names."""
 
     words: str
-    change: OwnOptions
+    change: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +45,38 @@ def knobs(options: EngineOptions, ready: Ready, purpose: Purpose) -> Iterator[Kn
     yield Knob("batch", tuple(_batches(options, WIDE_BATCHES if ready.gpu_layers else BATCHES)))
 
 
-def with_change(options: OwnOptions, change: OwnOptions) -> OwnOptions:
-    return replace(options, **change.chosen)
-
-
 def _threads(used: int) -> Iterator[Choice]:
     """All cores, one less, half of them, and the processor's own second threads."""
     cores = psutil.cpu_count(logical=False) or 1
     for count in dict.fromkeys((cores, cores - 1, cores // 2, psutil.cpu_count() or cores)):
         if count > 0 and count != used:
-            yield Choice(f"{count} {'thread' if count == 1 else 'threads'}", OwnOptions(threads=count))
+            yield Choice(f"{count} {'thread' if count == 1 else 'threads'}", {"threads": count})
 
 
 def _flash(used: str) -> Iterator[Choice]:
     for mode in (FlashAttention.ON, FlashAttention.OFF):
         if (mode is FlashAttention.OFF) != (used == FlashAttention.OFF):
-            yield Choice(f"flash attention {mode}", OwnOptions(flash_attention=mode))
+            yield Choice(f"flash attention {mode}", {"flash_attention": mode})
 
 
 def _batches(options: EngineOptions, pairs: Sequence[tuple[int, int]]) -> Iterator[Choice]:
     for batch, rows in pairs:
         if (batch, rows) != (options.batch, options.micro_batch):
             words = f"batches of {batch:,} tokens, {rows:,} at once"
-            yield Choice(words, OwnOptions(batch=batch, micro_batch=rows))
+            yield Choice(words, {"batch": batch, "micro_batch": rows})
 
 
 def _parallel(used: int) -> Iterator[Choice]:
     for count in PARALLEL:
         if count > used:
-            yield Choice(f"{count} answers side by side", OwnOptions(parallel=count))
+            yield Choice(f"{count} answers side by side", {"parallel": count})
 
 
 def _layouts(ready: Ready) -> Iterator[Choice]:
     for layout in (KVLayout.UNIFIED, KVLayout.STREAMS):
         if layout is not ready.kv_layout:
             words = "one pool of cells" if layout is KVLayout.UNIFIED else "a stream for each answer"
-            yield Choice(words, OwnOptions(kv_layout=layout))
+            yield Choice(words, {"kv_layout": layout})
 
 
 def _placements(ready: Ready) -> Iterator[Choice]:
@@ -89,4 +85,4 @@ def _placements(ready: Ready) -> Iterator[Choice]:
     counts = [min(whole, ready.gpu_layers + more) for more in NEAR_LAYERS] if ready.gpu_layers < whole else []
     for count in dict.fromkeys((*counts, 0)):
         words = f"{count} of {whole} layers on the GPU" if count else "all layers on the processor"
-        yield Choice(words, OwnOptions(gpu_layers=count))
+        yield Choice(words, {"gpu_layers": count})

@@ -15,7 +15,7 @@ import psutil
 from app.bench.asking import Asking
 from app.bench.engines import Engines
 from app.bench.figures import Comparison, Sample
-from app.bench.knobs import Choice, knobs, with_change
+from app.bench.knobs import Choice, knobs
 from app.bench.lives import is_quantized
 from app.bench.passages import reading
 from app.bench.speeds import SIDES
@@ -23,7 +23,7 @@ from app.bench.tuned import Offer, Purpose, Trial, Tuned
 from app.errors import EngineError, EvaluationError, ModelFileError, RequestError
 from app.lab.machine import machine_name
 from app.lab.settings import Settings
-from app.library.own_options import OwnOptions
+from app.library.defaults import ModelDefaults
 from backends.measurement import Evaluation
 from backends.protocol import EngineOptions, FlashAttention, Generate, KVType, Ready
 
@@ -49,14 +49,14 @@ class Tune:
         identity: str,
         name: str,
         options: EngineOptions,
-        own: OwnOptions,
+        own: ModelDefaults,
         purpose: Purpose,
         engines: Engines,
         evaluate: Evaluate,
         hear: Hear,
     ):
-        """options: those of the settings, without the model's `own`. evaluate raises EvaluationError, ModelFileError,
-        EngineError or Cancelled."""
+        """options: those of the settings; own: the model's defaults over them. evaluate raises EvaluationError,
+        ModelFileError, EngineError or Cancelled."""
         self._until = time.monotonic() + 60 * MINUTES
         self._identity, self._name, self._purpose = identity, name, purpose
         self._options, self._own = options, own
@@ -95,7 +95,7 @@ class Tune:
 
     def _first(self) -> Ready:
         """How an engine with the options as they are comes up, and how much a turn may ask of it."""
-        with self._engines.started(self._own.over(self._options)) as engine:
+        with self._engines.started(self._own.applied(self._options)) as engine:
             asking, passages = engine.asking, self._engines.passages
             text = passages.next(LEARNT)
             timings = asking.answer(reading(text))
@@ -105,26 +105,26 @@ class Tune:
             self._scale = min(1.0, MOST_TURN / (time.perf_counter() - begin))
             return engine.ready
 
-    def _searched(self, ready: Ready, noise: float) -> OwnOptions:
+    def _searched(self, ready: Ready, noise: float) -> ModelDefaults:
         """What the knobs are turned to. Half of the noise is enough to go on with: the end will tell."""
         chosen = self._own
-        for knob in knobs(self._own.over(self._options), ready, self._purpose):
+        for knob in knobs(self._own.applied(self._options), ready, self._purpose):
             tried = [(choice, self._tried(choice, chosen)) for choice in knob.choices if self._has_time]
             known = [(choice, sample) for choice, sample in tried if sample]
             if not known:
                 continue
             choice, sample = max(known, key=lambda each: each[1].median)
             if sample.median > (1 + noise / 2) * Sample(tuple(self._best)).median:
-                chosen, self._best = with_change(chosen, choice.change), list(sample.values)
+                chosen, self._best = chosen.with_more(**choice.change), list(sample.values)
                 self._trials = [
                     replace(each, is_taken=each.is_taken or each.options == chosen) for each in self._trials
                 ]
         return chosen
 
-    def _tried(self, choice: Choice, chosen: OwnOptions) -> Sample | None:
+    def _tried(self, choice: Choice, chosen: ModelDefaults) -> Sample | None:
         """None where it cannot be had: a load that is refused is an answer, too."""
         self._tell(f"Trying {choice.words}")
-        options = with_change(chosen, choice.change)
+        options = chosen.with_more(**choice.change)
         try:
             sample = Sample(tuple(self._scores(options)))
         except LEFT_OUT as error:
@@ -133,13 +133,13 @@ class Tune:
         self._trials.append(Trial(choice.words, options, sample))
         return sample
 
-    def _offered(self, best: OwnOptions, noise: float) -> Offer | None:
+    def _offered(self, best: ModelDefaults, noise: float) -> Offer | None:
         """Keys and values of 8 bits: never taken by itself, since they change what is answered."""
-        now = best.over(self._options)
+        now = best.applied(self._options)
         if is_quantized(now) or now.flash_attention is FlashAttention.OFF or not self._has_time:
             return None
         kind = KVType.Q8_0
-        options = with_change(best, OwnOptions(kv_type_k=kind, kv_type_v=kind))
+        options = best.with_more(kv_type_k=kind, kv_type_v=kind)
         with suppress(*LEFT_OUT):
             gain = self._in_turns(best, options, f"Trying a KV cache of {kind}")
             offer = Offer(kind, options, gain)
@@ -152,7 +152,7 @@ class Tune:
             return offer
         return None
 
-    def _in_turns(self, without: OwnOptions, within: OwnOptions, doing: str) -> Comparison:
+    def _in_turns(self, without: ModelDefaults, within: ModelDefaults, doing: str) -> Comparison:
         """Engines started anew for each side. Raises as `Engines.started`."""
         sides: tuple[list[float], list[float]] = ([], [])
         for side in SIDES:
@@ -160,9 +160,9 @@ class Tune:
             sides[side].extend(self._scores((without, within)[side]))
         return Comparison(Sample(tuple(sides[0])), Sample(tuple(sides[1])))
 
-    def _scores(self, options: OwnOptions) -> list[float]:
+    def _scores(self, options: ModelDefaults) -> list[float]:
         """Of one engine: more is better."""
-        with self._engines.started(options.over(self._options)) as engine:
+        with self._engines.started(options.applied(self._options)) as engine:
             self._score(engine.asking, self._requests(engine.ready))  # the first one has the KV cache grow
             return [self._score(engine.asking, self._requests(engine.ready)) for _ in range(RUNS)]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.bench.figures import Comparison, Sample, is_busy
-from app.library.own_options import OwnOptions
+from app.library.defaults import ModelDefaults
 from backends.measurement import Divergence
 
 
@@ -24,7 +24,7 @@ class Trial:
     problem says why. is_taken: the search went on from it."""
 
     words: str
-    options: OwnOptions
+    options: ModelDefaults
     score: Sample | None = None
     is_taken: bool = False
     problem: str = ""
@@ -35,7 +35,7 @@ class Offer:
     """A KV cache of `kind` beside what was found. It changes the answers, by `divergence`; None: not measured."""
 
     kind: str
-    options: OwnOptions
+    options: ModelDefaults
     gain: Comparison
     divergence: Divergence | None = None
 
@@ -53,8 +53,8 @@ class Tuned:
     num_cores: int
     build: str
     measured: str  # when it began: ISO 8601, seconds, with the zone
-    before: OwnOptions
-    after: OwnOptions
+    before: ModelDefaults
+    after: ModelDefaults
     equal: Comparison
     gain: Comparison | None = None
     trials: tuple[Trial, ...] = ()

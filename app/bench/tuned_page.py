@@ -5,7 +5,7 @@ from datetime import datetime
 from app.bench.figures import Comparison
 from app.bench.tuned import UNITS, Offer, Trial, Tuned
 from app.bench.words import percent, plain, short
-from app.library.own_options import OwnOptions
+from app.library.defaults import ModelDefaults
 from backends.protocol import FlashAttention, KVLayout, KVType
 
 NAMES = {
@@ -56,9 +56,9 @@ def offered(tuned: Tuned) -> str:
     return f"{said}{_gain(offer.gain, UNITS[tuned.purpose])}. {_price(offer)}"
 
 
-def named(options: OwnOptions) -> str:
+def named(options: ModelDefaults) -> str:
     """As words; those of the settings where it has none of its own."""
-    chosen = options.chosen
+    chosen = options.values
     return ", ".join(f"{NAMES[name]} {_value(value)}" for name, value in chosen.items()) or "as in the settings"
 
 
@@ -114,4 +114,6 @@ def _row(trial: Trial) -> str:
 
 def _value(value: object) -> str:
     """As a command has it."""
+    if value is None:
+        return "automatic"
     return str(value) if isinstance(value, KVType | KVLayout | FlashAttention) else f"{value:,}"

@@ -3,7 +3,6 @@ found is kept in the history once it is whole. For commands and the window."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -22,9 +21,9 @@ from app.inference.planning import Planning
 from app.lab.lab import Lab
 from app.lab.make_card import content_identity
 from app.lab.settings import Settings
+from app.library.defaults import ModelDefaults
 from app.library.entry import ModelEntry
 from app.library.library import Library
-from app.library.own_options import SETTINGS, OwnOptions
 from app.telemetry.sample import Sample
 from backends.measurement import Evaluation
 from backends.protocol import EngineOptions
@@ -41,15 +40,16 @@ class Workbench:
         self,
         load: Load,
         unload: Callable[[str], None],
-        options_for: Callable[[ModelEntry], EngineOptions],
+        common_options: Callable[[ModelEntry], EngineOptions],
         library: Library,
         lab: Lab,
         planning: Planning,
         look: Callable[[], Sample],
         file: Path,
     ):
-        """look: one sample of the GPUs. file: of the history."""
-        self._load, self._unload, self._options_for = load, unload, options_for
+        """common_options: of the settings, without a model's defaults. look: one sample of the GPUs. file: the
+        history's."""
+        self._load, self._unload, self._common_options = load, unload, common_options
         self._library, self._lab, self._planning, self._look = library, lab, planning, look
         self.history = BenchHistory(file)
 
@@ -61,7 +61,7 @@ class Workbench:
         options: EngineOptions | None = None,
     ) -> Bench:
         """Not begun yet. options: others than a load has. Raises ModelFileError."""
-        options = options or self._options_for(entry)
+        options = options or self._library.defaults_of(entry.path).applied(self._common_options(entry))
         return Bench(
             entry,
             options,
@@ -80,12 +80,11 @@ class Workbench:
 
     def tune(self, entry: ModelEntry, purpose: Purpose, hear: Hear, cancelled: threading.Event) -> Tuned:
         """Changes nothing: what was found is kept for `apply`. Raises the same."""
-        options = replace(self._options_for(replace(entry, options=SETTINGS)), placement=None)
         tune = Tune(
             content_identity(entry.path),
             entry.name,
-            options,
-            entry.options,
+            self._common_options(entry),
+            self.defaults(entry),
             purpose,
             self._engines(entry, cancelled),
             partial(self._evaluate, entry, cancelled),
@@ -99,7 +98,7 @@ class Workbench:
         """What was found last for these very contents. Raises ModelFileError or BenchError."""
         return self.history.tuned(content_identity(entry.path), purpose)
 
-    def apply(self, entry: ModelEntry, tuned: Tuned, *, takes_offer: bool = False) -> OwnOptions:
+    def apply(self, entry: ModelEntry, tuned: Tuned, *, takes_offer: bool = False) -> ModelDefaults:
         """What was found becomes the model's defaults; those before are kept. takes_offer: the quantized KV cache, too.
 
         Raises BenchError where nothing better was found, ModelFileError when the disk does not take it.
@@ -112,12 +111,19 @@ class Workbench:
             options = tuned.after
         else:
             raise BenchError(f"Nothing was found for {entry.name} that is better than what it has.")
-        self._library.set_options(entry, options)
+        self._library.set_defaults(entry.path, options)
         return options
 
-    def undo(self, entry: ModelEntry) -> OwnOptions:
-        """Its options before they were changed last. Raises ModelFileError where there are none."""
-        return self._library.restore_options(entry)
+    def undo(self, entry: ModelEntry) -> ModelDefaults:
+        """Its defaults before they were changed last. Raises ModelFileError where there are none."""
+        return self._library.restore_defaults(entry.path)
+
+    def defaults(self, entry: ModelEntry) -> ModelDefaults:
+        """Those that it has now."""
+        return self._library.defaults_of(entry.path)
+
+    def can_undo(self, entry: ModelEntry) -> bool:
+        return self._library.defaults_before(entry.path) is not None
 
     def _engines(self, entry: ModelEntry, cancelled: threading.Event) -> Engines:
         def load(options: EngineOptions) -> EngineHandle:

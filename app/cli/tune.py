@@ -10,8 +10,8 @@ from app.errors import UsageError
 
 if TYPE_CHECKING:
     from app.bench.tuned import Tuned
+    from app.library.defaults import ModelDefaults
     from app.library.entry import ModelEntry
-    from app.library.own_options import OwnOptions
     from app.services import Services
 
 PURPOSES = ("chat", "batch")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         entry = find_model(arguments.model, services)
         if arguments.undo:
             options = services.workbench.undo(entry)
-            show(arguments, {"options": options.chosen}, lambda: f"{entry.name} is as it was: {_named(options)}.")
+            show(arguments, {"options": options.values}, lambda: f"{entry.name} is as it was: {_named(options)}.")
             return 0
         return _tune(arguments, services, entry)
     finally:
@@ -55,7 +55,7 @@ def _tune(arguments: argparse.Namespace, services: "Services", entry: "ModelEntr
 
     purpose, bench = Purpose(arguments.purpose), services.workbench
     found = bench.tuned(entry, purpose) if arguments.apply else None
-    if found is None or found.before != entry.options:  # of options that it has no longer
+    if found is None or found.before != bench.defaults(entry):  # of options that it has no longer
         found = _search(services, entry, purpose)
     applied = bench.apply(entry, found, takes_offer=arguments.with_kv) if arguments.apply else None
     if arguments.json:
@@ -82,18 +82,18 @@ def _search(services: "Services", entry: "ModelEntry", purpose: Any) -> "Tuned":
         line.close()
 
 
-def _document(found: "Tuned", applied: "OwnOptions | None") -> dict[str, Any]:
+def _document(found: "Tuned", applied: "ModelDefaults | None") -> dict[str, Any]:
     return {
         **asdict(found),
         "is_gain": found.is_gain,
         "is_trusted": not found.is_busy,
         "ratio": found.gain.ratio if found.gain else None,
         "noise": found.noise,
-        "applied": None if applied is None else applied.chosen,
+        "applied": None if applied is None else applied.values,
     }
 
 
-def _named(options: "OwnOptions") -> str:
+def _named(options: "ModelDefaults") -> str:
     from app.bench.tuned_page import named
 
     return named(options)

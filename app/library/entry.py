@@ -10,7 +10,6 @@ from app.library.gguf import describe_parts, part_paths
 from app.library.manifest import Record
 from app.library.naming import is_same_name, naming_of, stem_of, without_type
 from app.library.origin import Origin
-from app.library.own_options import SETTINGS, OwnOptions
 from app.library.remarks import Check
 from backends.protocol import Ready
 
@@ -56,8 +55,6 @@ class ModelEntry:
     is_base: bool | None = False  # completes text and has no chat format; None: not known yet
     is_embedder: bool = False  # makes vectors of texts, and no answers
     place: str = ""
-    options: OwnOptions = SETTINGS  # that it is loaded with, over the settings
-    options_before: OwnOptions | None = None  # the last change of them; None: there is none to take back
 
     @property
     def full_name(self) -> str:

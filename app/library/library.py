@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.errors import ModelFileError, UnknownModelError
+from app.library.defaults import ModelDefaults
 from app.library.duplicates import Duplicates, find_duplicates
 from app.library.entry import ModelEntry
 from app.library.facts import Facts
@@ -25,7 +26,6 @@ from app.library.managed import find_managed
 from app.library.names import MAX_ID
 from app.library.naming_found import found_naming, told_apart
 from app.library.origin import Origin
-from app.library.own_options import OwnOptions
 from app.library.patience import Patience
 from app.library.places import Place
 from app.library.projectors import best, without_parts
@@ -111,8 +111,7 @@ class Library:
         if entry is not None:
             return entry if entry.is_read else self._read(entry)
         if name.lower().endswith(SUFFIX) and os.path.isfile(os.path.expanduser(name)):
-            entry = self.store.find(name)
-            return remarked(entry, self._remarks.of(str(entry.path)))
+            return self.store.find(name)
         raise UnknownModelError(unknown_model(name, self.look(NAMING_SECONDS).entries))
 
     def at(self, path: Path) -> ModelEntry | None:
@@ -160,17 +159,27 @@ class Library:
     def set_favourite(self, model_id: str, is_favourite: bool) -> None:
         self._remark(model_id, is_favourite=is_favourite)
 
-    def set_options(self, entry: ModelEntry, options: OwnOptions) -> None:
-        """What it is loaded with from now on; what it had before is kept. Raises ModelFileError."""
-        if options != entry.options:
-            self._change(str(entry.path), options=options, before=entry.options)
+    def defaults_of(self, path: Path) -> ModelDefaults:
+        """What a person has chosen for the loads of this model alone."""
+        return self._remarks.of(str(path)).defaults
 
-    def restore_options(self, entry: ModelEntry) -> OwnOptions:
-        """Those before the last change, which are its own again. Raises the same, also where there are none."""
-        if entry.options_before is None:
-            raise ModelFileError(f"Nothing has changed the options of {entry.name}, so there is nothing to take back.")
-        self._change(str(entry.path), options=entry.options_before, before=None)
-        return entry.options_before
+    def set_defaults(self, path: Path, defaults: ModelDefaults) -> None:
+        """Those before are kept. Raises ModelFileError."""
+        before = self.defaults_of(path)
+        if defaults != before:
+            self._change(str(path), defaults=defaults, before=before)
+
+    def defaults_before(self, path: Path) -> ModelDefaults | None:
+        """The last change of them; None where there is none to take back."""
+        return self._remarks.of(str(path)).before
+
+    def restore_defaults(self, path: Path) -> ModelDefaults:
+        """As they were before the last change. Raises ModelFileError, also where there was none."""
+        before = self.defaults_before(path)
+        if before is None:
+            raise ModelFileError(f"Nothing has changed the defaults of {path.name}, so there is nothing to take back.")
+        self._change(str(path), defaults=before, before=None)
+        return before
 
     def save_check(self, entry: ModelEntry, check: Check) -> None:
         """Raises ModelFileError."""
@@ -341,8 +350,6 @@ def remarked(entry: ModelEntry, remark: Remark) -> ModelEntry:
         note=remark.note,
         is_favourite=remark.is_favourite,
         check=check,
-        options=remark.options,
-        options_before=remark.before,
         problem=problem,
         sha256=entry.sha256 or (own.sha256 if own else None),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.exact_json import exact_json
-from app.library.own_options import SETTINGS, OwnOptions, own_options
+from app.library.defaults import NO_DEFAULTS, ModelDefaults
 from app.whole_file import changing_file, keep_copy, reason, replace_file, set_aside
 from backends.regular_file import OddFileError, read_regular
 
@@ -48,14 +48,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """options: the model's own. before: those before the last change of them; None: there is nothing to go back to."""
-
     name: str | None = None
     note: str = ""
     is_favourite: bool = False
     check: Check | None = None
-    options: OwnOptions = SETTINGS
-    before: OwnOptions | None = None
+    defaults: ModelDefaults = NO_DEFAULTS
+    before: ModelDefaults | None = None  # those before the last change; None: there is none to take back
 
 
 NOTHING = Remark()
@@ -179,12 +177,9 @@ def _read(path: Path) -> tuple[dict[str, Remark], int]:
 
 
 def _document(remark: Remark) -> dict[str, Any]:
-    document = {key: value for key, value in asdict(remark).items() if value not in (None, "", False)}
-    for key, options in (("options", remark.options), ("before", remark.before)):
-        document.pop(key, None)
-        if options is not None and (options != SETTINGS or key == "before"):
-            document[key] = options.chosen
-    return document
+    values = {**asdict(remark), "defaults": dict(remark.defaults.values)}
+    values = {key: value for key, value in values.items() if value not in (None, "", False, {})}
+    return values if remark.before is None else {**values, "before": dict(remark.before.values)}
 
 
 def _remark(values: Any) -> Remark | None:
@@ -197,8 +192,8 @@ def _remark(values: Any) -> Remark | None:
             _text(values.get("note", ""), MAX_NOTE),
             _truth(values.get("is_favourite", False)),
             None if check is None else _check(check),
-            own_options(values.get("options", {})),
-            None if (before := values.get("before")) is None else own_options(before),
+            ModelDefaults.of(values.get("defaults", {})),
+            None if (before := values.get("before")) is None else ModelDefaults.of(before),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from app.bench.figures import Figures
 from app.bench.history import BenchHistory, read_runs, to_json
 from app.bench.tuned import Purpose, Tuned
 from app.errors import BenchError
-from app.library.own_options import OwnOptions
+from app.library.defaults import NO_DEFAULTS, ModelDefaults
 from backends.protocol import FlashAttention
 from tests.benchmark.figures import SUBJECT, compared, figures
 
@@ -26,8 +26,8 @@ TUNED = Tuned(
     num_cores=2,
     build="llama.cpp 1",
     measured="2026-11-30T09:58:00+00:00",
-    before=OwnOptions(),
-    after=OwnOptions(threads=1, flash_attention=FlashAttention.OFF),
+    before=NO_DEFAULTS,
+    after=ModelDefaults({"threads": 1, "flash_attention": FlashAttention.OFF}),
     equal=compared((20, 20.2), (20.1, 20.1)),
     gain=compared((20, 20.2), (25, 25.2)),
 )

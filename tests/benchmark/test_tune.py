@@ -13,7 +13,7 @@ import pytest
 
 from app.bench import asking
 from app.bench.engines import Engines
-from app.bench.knobs import knobs, with_change
+from app.bench.knobs import knobs
 from app.bench.tune import Tune
 from app.bench.tuned import Purpose, Tuned
 from app.bench.tuned_page import named, offered, summary, tuned_page
@@ -21,7 +21,7 @@ from app.errors import Cancelled, EngineError, EvaluationError
 from app.inference.engine_handle import EngineHandle
 from app.inference.supervisor import Supervisor
 from app.lab.settings import Settings
-from app.library.own_options import SETTINGS, OwnOptions
+from app.library.defaults import NO_DEFAULTS, ModelDefaults
 from backends.measurement import Evaluation
 from backends.protocol import EngineOptions, FlashAttention, KVLayout, KVType, Ready
 from tests.benchmark.figures import DIVERGENCE, compared
@@ -37,11 +37,11 @@ class PretendTune(Tune):
     def __init__(self, *given: Any, worth: Pretend, luck: Iterator[float], refused: Callable[[EngineOptions], bool]):
         super().__init__(*given)
         self._worth, self._luck, self._refused = worth, luck, refused
-        self.asked: list[OwnOptions] = []
+        self.asked: list[ModelDefaults] = []
 
-    def _scores(self, options: OwnOptions) -> list[float]:
+    def _scores(self, options: ModelDefaults) -> list[float]:
         self.asked.append(options)
-        whole = options.over(self._options)
+        whole = options.applied(self._options)
         if self._refused(whole):
             raise EngineError("It does not fit.")
         return [self._worth(whole) * next(self._luck) for _ in range(3)]
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         luck: Iterator[float] | None = None,
         evaluate: Callable[[Settings], Evaluation] = evaluation,
         stop_at: str = "never",
-        own: OwnOptions = SETTINGS,
+        own: ModelDefaults = NO_DEFAULTS,
     ) -> Tune:
         def load(options: EngineOptions) -> EngineHandle:
             model = tmp_path / "fake.gguf"
@@ -105,14 +105,14 @@ def quick_without_flash(options: EngineOptions) -> float:
 def test_what_is_better_is_found_and_measured_again_in_engines_of_its_own(start: Start) -> None:
     tune = start(quick_without_flash)
     found = tune.run()
-    assert found.after == OwnOptions(flash_attention=FlashAttention.OFF)
+    assert found.after == ModelDefaults({"flash_attention": FlashAttention.OFF})
     assert found.is_gain
     assert found.gain
     assert found.gain.ratio == pytest.approx(1.25, rel=0.02)
     assert [trial.words for trial in found.trials if trial.is_taken] == ["flash attention off"]
     assert isinstance(tune, PretendTune)
-    assert tune.asked[:4] == [SETTINGS] * 4, "first of all, equal engines beside each other"
-    assert found.before == SETTINGS
+    assert tune.asked[:4] == [NO_DEFAULTS] * 4, "first of all, equal engines beside each other"
+    assert found.before == NO_DEFAULTS
     assert "With flash attention off: 25% more, 25.1 turns a minute (24.8 to 25.2) instead of 20.0" in summary(found)
 
 
@@ -120,7 +120,7 @@ def test_luck_in_the_search_is_no_gain(start: Start) -> None:
     """One trial of many looks far better, once."""
     chances = iter([*[1.0, 1.01, 0.99] * 4, *[1.0] * 3, *[1.5, 1.51, 1.52], *[1.0, 1.01, 0.99] * 30])
     found = start(lambda _: 20.0, luck=chances).run()
-    assert found.after != SETTINGS, "the search has taken it"
+    assert found.after != NO_DEFAULTS, "the search has taken it"
     assert not found.is_gain
     assert "leave it" in summary(found)
 
@@ -137,13 +137,13 @@ def test_a_load_that_is_refused_is_told_and_passed_over(start: Start) -> None:
     (refused,) = [trial for trial in found.trials if trial.problem]
     assert refused.score is None
     assert refused.words == "flash attention off"
-    assert found.after == SETTINGS
+    assert found.after == NO_DEFAULTS
     assert "| flash attention off | – | – | – | " in tuned_page(found)
 
 
 def test_a_quantized_cache_is_offered_with_its_price_and_never_taken(start: Start) -> None:
     found = start(lambda options: 30.0 if options.kv_type_k is KVType.Q8_0 else 20.0).run()
-    assert found.after == SETTINGS
+    assert found.after == NO_DEFAULTS
     assert not found.is_gain
     assert found.offer
     assert found.is_offer_gain
@@ -168,15 +168,15 @@ def test_scores_are_turns_a_minute_or_tokens_a_second_of_real_answers(start: Sta
     for purpose, least in ((Purpose.CHAT, 1.0), (Purpose.BATCH, 100.0)):
         tune = start(quick_without_flash, purpose)
         tune._first()
-        scores = Tune._scores(tune, SETTINGS)
+        scores = Tune._scores(tune, NO_DEFAULTS)
         assert len(scores) == 3
         assert min(scores) > least
 
 
 def test_the_models_own_options_are_where_the_search_begins(start: Start) -> None:
-    found = start(quick_without_flash, own=OwnOptions(context=512)).run()
-    assert found.before == OwnOptions(context=512)
-    assert found.after == OwnOptions(context=512, flash_attention=FlashAttention.OFF)
+    found = start(quick_without_flash, own=ModelDefaults({"context": 512})).run()
+    assert found.before == ModelDefaults({"context": 512})
+    assert found.after == ModelDefaults({"context": 512, "flash_attention": FlashAttention.OFF})
 
 
 READY = Ready(
@@ -185,41 +185,49 @@ READY = Ready(
 )  # fmt: skip
 
 
-def choices(purpose: Purpose, ready: Ready = READY, **options: object) -> dict[str, list[OwnOptions]]:
-    found = knobs(replace(EngineOptions(), **options), ready, purpose)  # type: ignore[arg-type]
-    return {knob.name: [choice.change for choice in knob.choices] for knob in found}
+def choices(purpose: Purpose, ready: Ready = READY, **options: Any) -> dict[str, list[dict[str, Any]]]:
+    found = knobs(replace(EngineOptions(), **options), ready, purpose)
+    return {knob.name: [dict(choice.change) for choice in knob.choices] for knob in found}
 
 
 def test_a_processor_and_a_gpu_have_knobs_of_their_own() -> None:
     on_cpu = choices(Purpose.CHAT)
     assert set(on_cpu) == {"threads", "flash attention", "batch"}
-    assert [each.threads for each in on_cpu["threads"]] == [1, 4], "not those that it has"
+    assert on_cpu["threads"] == [{"threads": 1}, {"threads": 4}], "not those that it has"
     whole = choices(Purpose.CHAT, replace(READY, gpu_layers=31, device="CUDA0"))
     assert set(whole) == {"placement", "flash attention", "batch"}
-    assert [each.gpu_layers for each in whole["placement"]] == [0]
+    assert whole["placement"] == [{"gpu_layers": 0}]
     part = choices(Purpose.CHAT, replace(READY, gpu_layers=20, device="CUDA0"))
-    assert [each.gpu_layers for each in part["placement"]] == [21, 22, 24, 0]
+    assert [each["gpu_layers"] for each in part["placement"]] == [21, 22, 24, 0]
     assert "threads" in part
 
 
 def test_for_many_requests_more_answers_run_side_by_side() -> None:
     found = choices(Purpose.BATCH)
-    assert [each.parallel for each in found["answers side by side"]] == [8, 16, 32]
-    assert found["layout of the KV cache"] == [OwnOptions(kv_layout=KVLayout.STREAMS)]
+    assert [each["parallel"] for each in found["answers side by side"]] == [8, 16, 32]
+    assert found["layout of the KV cache"] == [{"kv_layout": KVLayout.STREAMS}]
 
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_nothing_is_turned_that_changes_what_is_answered(purpose: Purpose) -> None:
     for ready in (READY, replace(READY, gpu_layers=31)):
         for changes in choices(purpose, ready).values():
-            assert not {"kv_type_k", "kv_type_v", "context"} & {name for each in changes for name in each.chosen}
+            assert not {"kv_type_k", "kv_type_v", "context"} & {name for each in changes for name in each}
     assert "flash attention" not in choices(purpose, kv_type_v=KVType.Q8_0), "a quantized cache needs it"
 
 
+@pytest.mark.parametrize("purpose", Purpose)
+def test_all_that_is_turned_can_be_a_models_default(purpose: Purpose) -> None:
+    for ready in (READY, replace(READY, gpu_layers=20)):
+        for changes in choices(purpose, ready).values():
+            for change in changes:
+                assert ModelDefaults.of(change).values == change
+
+
 def test_options_are_named_in_words() -> None:
-    assert named(SETTINGS) == "as in the settings"
-    assert named(OwnOptions(threads=3, kv_type_k=KVType.Q8_0)) == "threads 3, keys q8_0"
-    assert with_change(OwnOptions(threads=3), OwnOptions(parallel=8)) == OwnOptions(parallel=8, threads=3)
+    assert named(NO_DEFAULTS) == "as in the settings"
+    assert named(ModelDefaults({"threads": 3, "kv_type_k": KVType.Q8_0})) == "threads 3, keys q8_0"
+    assert named(ModelDefaults({"gpu_layers": None})) == "GPU layers automatic"
 
 
 def test_a_busy_machine_is_not_to_be_trusted() -> None:

@@ -27,7 +27,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, model: Path) -> list[Purpose]:
 
     def tune(self: Workbench, entry: Any, purpose: Purpose, *_: Any) -> Tuned:
         purposes.append(purpose)
-        found = replace(TUNED, identity=content_identity(model), purpose=purpose, before=entry.options)
+        found = replace(TUNED, identity=content_identity(model), purpose=purpose, before=self.defaults(entry))
         self.history.keep_tuned(found)
         return found
 

@@ -17,7 +17,7 @@ from app.bench.figures import Answering
 from app.bench.history import BenchHistory, Run, to_json
 from app.bench.tuned import Purpose, Tuned
 from app.errors import EngineError
-from app.library.own_options import SETTINGS
+from app.library.defaults import NO_DEFAULTS
 from tests.benchmark.figures import SUBJECT, figures, sample
 from tests.benchmark.test_history import TUNED, measured
 from tests.ui.stage import StageServices
@@ -129,7 +129,8 @@ def test_without_a_run_the_page_says_what_to_do(view: SpeedView, qtbot: QtBot) -
     assert view.measure.isEnabled()
     assert view.card.isHidden()
     assert view.table.isHidden()
-    assert not view.copy.isEnabled()
+    assert view.copy.isHidden()
+    assert view.bring_in.isVisible(), "what another machine has measured can be looked at"
 
 
 def test_one_run_is_read_and_two_are_compared(view: SpeedView, services: StageServices, qtbot: QtBot) -> None:
@@ -231,16 +232,17 @@ def test_what_tuning_found_is_taken_on_a_click_and_given_back_on_another(
     view.tune.click()
     qtbot.waitUntil(view.card.isVisible)
     assert "25% more" in view.card._words.text()
-    (entry,) = [each for each in services.library.look().entries if each.path == view.desk.entry.path]  # type: ignore[union-attr]
-    assert entry.options == SETTINGS, "nothing is changed without being asked for"
+    assert view.desk.entry
+    assert services.library.defaults_of(view.desk.entry.path) == NO_DEFAULTS, (
+        "nothing is changed without being asked for"
+    )
     view.card.apply.click()
     qtbot.waitUntil(view.card.undo.isVisible)
-    assert view.desk.entry
     assert services.options_for(view.desk.entry).threads == 1
     assert not view.card.apply.isVisible()
     view.card.undo.click()
     qtbot.waitUntil(view.card.apply.isVisible)
-    assert view.desk.entry.options == SETTINGS
+    assert services.options_for(view.desk.entry).threads is None
     assert not view.card.undo.isVisible()
 
 

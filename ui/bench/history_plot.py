@@ -18,7 +18,7 @@ LEFT, TOP, RIGHT, BOTTOM = 64, 16, 24, 52  # around the area of the points
 RADIUS, REACH = 5.0, 18.0  # of a point, and of the mouse
 LEGEND_ROW, MAX_LEGEND = 20, 4
 COLORS = ("accent", "info_text", "warning_text", "error_text", "success_text", "muted")
-EMPTY = "Measure a model more than once, and its speed is drawn here over time."
+EMPTY = "Measure a model, and its speed is drawn here over time and builds."
 RIGHT_SIDE = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 

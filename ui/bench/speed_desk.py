@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.jobs.job import Job, JobState
+from app.library.defaults import NO_DEFAULTS
 from ui.bridge import Bridge
 from ui.library.models_model import ModelsModel
 
 if TYPE_CHECKING:
     from app.bench.history import Run
     from app.bench.tuned import Purpose, Tuned
+    from app.library.defaults import ModelDefaults
     from app.library.entry import ModelEntry
     from app.services import Services
 
 
 class SpeedDesk(QObject):
     runs_changed = Signal()
-    tuned_changed = Signal()  # of the model and purpose that are looked at, or the model's options
+    tuned_changed = Signal()  # of the model and purpose that are looked at, or the model's defaults
     job_changed = Signal()
     refused = Signal(str)
 
@@ -32,6 +34,8 @@ class SpeedDesk(QObject):
         self.job: Job | None = None  # at work, or the last one if it has failed
         self.entry: ModelEntry | None = None
         self.tuned: Tuned | None = None
+        self.defaults = NO_DEFAULTS  # of the model that is looked at
+        self.can_undo = False
         self._purpose: Purpose | None = None
         self._ids: set[int] = set()
         bridge.job_changed.connect(self._take_job)
@@ -45,7 +49,9 @@ class SpeedDesk(QObject):
         self._bridge.call(lambda: self._services.workbench.history.runs(), self._take_runs, self._refuse)
 
     def look_at(self, entry: "ModelEntry | None", purpose: "Purpose") -> None:
-        self.entry, self._purpose, self.tuned = entry, purpose, None
+        if entry is None or self.entry is None or (entry.path, purpose) != (self.entry.path, self._purpose):
+            self.tuned, self.defaults, self.can_undo = None, NO_DEFAULTS, False
+        self.entry, self._purpose = entry, purpose
         self.tuned_changed.emit()
         if entry is not None:
             work = partial(self._tuned_of, entry, purpose)
@@ -71,12 +77,12 @@ class SpeedDesk(QObject):
         entry, tuned = self.entry, self.tuned
         if entry is not None and tuned is not None:
             work = partial(self._services.workbench.apply, entry, tuned, takes_offer=takes_offer)
-            self._bridge.call(work, lambda _: self._models.refresh(), self._refuse)
+            self._bridge.call(work, lambda _: self._renew(), self._refuse)
 
     def undo(self) -> None:
         if self.entry is not None:
             work = partial(self._services.workbench.undo, self.entry)
-            self._bridge.call(work, lambda _: self._models.refresh(), self._refuse)
+            self._bridge.call(work, lambda _: self._renew(), self._refuse)
 
     def bring_in(self, file: Path) -> None:
         work = partial(self._services.workbench.history.bring_in, file)
@@ -86,16 +92,17 @@ class SpeedDesk(QObject):
         work = partial(self._services.workbench.history.remove, run.id)
         self._bridge.call(work, lambda _: self.refresh(), self._refuse)
 
-    def _tuned_of(self, entry: "ModelEntry", purpose: "Purpose") -> "Tuned | None":
-        return self._services.workbench.tuned(entry, purpose)
+    def _tuned_of(self, entry: "ModelEntry", purpose: "Purpose") -> "tuple[Tuned | None, ModelDefaults, bool]":
+        bench = self._services.workbench
+        return bench.tuned(entry, purpose), bench.defaults(entry), bench.can_undo(entry)
 
     def _take_runs(self, runs: "list[Run]") -> None:
         self.runs = runs
         self.runs_changed.emit()
 
-    def _take_tuned(self, path: Path, purpose: "Purpose", tuned: "Tuned | None") -> None:
+    def _take_tuned(self, path: Path, purpose: "Purpose", found: "tuple[Tuned | None, ModelDefaults, bool]") -> None:
         if self.entry is not None and (self.entry.path, self._purpose) == (path, purpose):
-            self.tuned = tuned
+            self.tuned, self.defaults, self.can_undo = found
             self.tuned_changed.emit()
 
     def _take_job(self, job: Job) -> None:
@@ -110,7 +117,7 @@ class SpeedDesk(QObject):
         self.job_changed.emit()
 
     def _renew(self) -> None:
-        """The model that is looked at may have other options now, or have been tuned."""
+        """The model that is looked at may have other defaults now, or have been tuned."""
         if self.entry is not None and self._purpose is not None:
             self.look_at(self._models.find(self.entry.id), self._purpose)
 

@@ -167,7 +167,7 @@ class SpeedView(QScrollArea):
                 self.figure.addItem(f"{row.name}, {row.unit}", row.key)
             self.figure.setCurrentIndex(max(0, self.figure.findData(before)))
             self.figure.blockSignals(False)
-        for widget in (self.figure, self.only, self.table):
+        for widget in (self.figure, self.only, self.table, self.remove, self.copy):
             widget.setVisible(bool(self.desk.runs))
         self._draw()
         self._read()
@@ -214,7 +214,7 @@ class SpeedView(QScrollArea):
             self.desk.bring_in(Path(name))
 
     def _show_tuned(self) -> None:
-        self.card.show_tuned(self.desk.entry, self.desk.tuned)
+        self.card.show_tuned(self.desk.tuned, self.desk.defaults, self.desk.can_undo)
 
     def _show_job(self) -> None:
         job = self.desk.job

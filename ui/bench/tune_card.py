@@ -12,7 +12,7 @@ from ui.widgets.labels import button, label
 
 if TYPE_CHECKING:
     from app.bench.tuned import Tuned
-    from app.library.entry import ModelEntry
+    from app.library.defaults import ModelDefaults
 
 BUSY = "Other programs were at work meanwhile: do not trust it, and tune again when nothing else runs."
 
@@ -40,35 +40,30 @@ class TuneCard(QFrame):
         self.apply_offer.clicked.connect(lambda: self.apply_clicked.emit(True))
         self.undo.clicked.connect(self.undo_clicked)
 
-    def show_tuned(self, entry: "ModelEntry | None", tuned: "Tuned | None") -> None:
-        """Hidden where there is nothing to say."""
+    def show_tuned(self, tuned: "Tuned | None", now: "ModelDefaults", can_undo: bool) -> None:
+        """Hidden where there is nothing to say. now: the model's defaults. can_undo: they were changed once."""
         self._tuned = tuned
-        can_undo = entry is not None and entry.options_before is not None
-        self.setVisible(entry is not None and (tuned is not None or can_undo))
-        if entry is None:
-            return
-        is_new = tuned is not None and tuned.before == entry.options
-        self._title.setText(f"Tuned for {tuned.purpose}" if tuned else "This model's own options")
-        self._words.setText(self._told(entry, tuned))
+        self.setVisible(tuned is not None or can_undo)
+        is_new = tuned is not None and tuned.before == now
+        self._title.setText(f"Tuned for {tuned.purpose}" if tuned else "This model's defaults")
+        self._words.setText(self._told(tuned, now))
         self._doubt.setVisible(tuned is not None and tuned.is_busy)
         offer = offered(tuned) if tuned and is_new else ""
         self._offer.setText(offer)
         self._offer.setVisible(bool(offer))
-        self._now.setText(f"Now: {named(entry.options)}.")
+        self._now.setText(f"Now: {named(now)}.")
         self.apply.setVisible(is_new and tuned is not None and tuned.is_gain)
         self.apply_offer.setVisible(is_new and tuned is not None and tuned.is_offer_gain)
         self.undo.setVisible(can_undo)
-        if can_undo and entry.options_before is not None:
-            self.undo.setToolTip(f"Back to: {named(entry.options_before)}")
         self.copy.setVisible(tuned is not None)
 
-    def _told(self, entry: "ModelEntry", tuned: "Tuned | None") -> str:
+    def _told(self, tuned: "Tuned | None", now: "ModelDefaults") -> str:
         if tuned is None:
             return "They were changed once, and can be taken back."
-        if tuned.is_gain and tuned.gain and entry.options == tuned.after:
+        if tuned.is_gain and tuned.gain and now == tuned.after:
             return f"It has what was found: {percent(tuned.gain.ratio - 1)} more than before."
-        if tuned.before != entry.options:
-            return "Its options have changed since. Tune it again for what suits them."
+        if tuned.before != now:
+            return "Its defaults have changed since. Tune it again for what suits them."
         return summary(tuned)
 
     def _page(self) -> str:

@@ -154,6 +154,7 @@ class Services:
             self.lab,
             self.planning,
             lambda: self.telemetry.look(),
+            self.supervisor.pids,
             self.paths.bench_file,
         )
 

@@ -2,7 +2,7 @@
 found is kept in the history once it is whole. For commands and the window."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -45,12 +45,14 @@ class Workbench:
         lab: Lab,
         planning: Planning,
         look: Callable[[], Sample],
+        pids: Callable[[], Collection[int]],
         file: Path,
     ):
-        """common_options: of the settings, without a model's defaults. look: one sample of the GPUs. file: the
-        history's."""
+        """common_options: of the settings, without a model's defaults. look: one sample of the GPUs. pids:
+        of all engines. file: the history's."""
         self._load, self._unload, self._common_options = load, unload, common_options
         self._library, self._lab, self._planning, self._look = library, lab, planning, look
+        self._pids = pids
         self.history = BenchHistory(file)
 
     def bench(
@@ -129,7 +131,7 @@ class Workbench:
         def load(options: EngineOptions) -> EngineHandle:
             return self._load(entry, f"bench-{next(_numbers)}", options)
 
-        return Engines(load, lambda handle: self._unload(handle.name), cancelled)
+        return Engines(load, lambda handle: self._unload(handle.name), cancelled, self._pids)
 
     def _evaluate(self, entry: ModelEntry, cancelled: threading.Event, settings: Settings) -> Evaluation:
         """Of the model against itself."""

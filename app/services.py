@@ -1,6 +1,7 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -153,6 +154,7 @@ class Services:
             self.library,
             self.lab,
             self.planning,
+            self._measure_rates,
             lambda: self.telemetry.look(),
             self.supervisor.pids,
             self.paths.bench_file,
@@ -258,6 +260,10 @@ class Services:
     def planned_options(self, options: EngineOptions) -> EngineOptions:
         """With what the self-test found out about this machine, as a load has them. Raises EngineError."""
         return self._preflight.measured(options)[0]
+
+    def _measure_rates(self, cancelled: threading.Event, options: EngineOptions) -> None:
+        """Once. Raises EngineError or Cancelled."""
+        self.planning.measure_rates(self.planned_options(options), cancelled=cancelled)
 
     def unload_model(self, name: str) -> None:
         self.residency.unload(name)

@@ -39,7 +39,7 @@ READING_SECONDS, COMPARED_SECONDS = 60.0, 8.0  # that a prompt of such a length 
 LEAST_ANSWER, ANSWER_SECONDS = 16, 4.0  # tokens of an answer that is measured, and how long it may take beyond them
 LEARNT = 256  # tokens from which the length of one is learnt
 NUM_CHUNKS = 8  # of the text on which predictions are compared: some 2,000
-NUM_PARTS = 18  # that are told; drafts may add some
+NUM_PARTS = 19  # that are told; drafts may add some
 
 Hear = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
 Evaluate = Callable[[Settings], Evaluation]  # of the model against itself
@@ -69,6 +69,9 @@ class Bench:
 
     def run(self) -> Figures:
         """Raises EngineError for a model that does not load at all, and Cancelled."""
+        if self._limit:
+            self._tell("Measuring what the memory gives, once")
+            self._limit.prepare()
         self._tell("Starting the engine")
         with self._engines.started(self._options) as main:
             bandwidth = self._limit.bandwidth(main.ready) if self._limit else None

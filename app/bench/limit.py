@@ -1,6 +1,7 @@
 """What no answer can be quicker than: the bytes that a token reads, over those that the memory gives."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +17,24 @@ Weigh = Callable[[int], int | None]  # bytes that a token reads behind so many o
 
 
 class Limit:
-    """Of one model on this machine. look: one sample of the GPUs' drivers, which wakes them."""
+    """Of one model on this machine. look: one sample of the GPUs' drivers, which wakes them. measure: finds this
+    machine's rates out, once; raises EngineError or Cancelled."""
 
-    def __init__(self, planning: Planning, look: Callable[[], Sample], file: Path, options: EngineOptions):
-        self._planning, self._look = planning, look
+    def __init__(
+        self,
+        planning: Planning,
+        measure: Callable[[EngineOptions], None],
+        look: Callable[[], Sample],
+        file: Path,
+        options: EngineOptions,
+    ):
+        self._planning, self._measure, self._look = planning, measure, look
         self._file, self._options = file, options
+
+    def prepare(self) -> None:
+        """What the memory gives, where it is not known yet. Raises Cancelled."""
+        with suppress(EngineError):  # it is no reason to measure nothing
+            self._measure(self._options)
 
     def num_bytes(self, depth: int) -> int | None:
         if self._plan is None:
@@ -40,5 +54,5 @@ class Limit:
     def _plan(self) -> tuple[Model, Sizing] | None:
         try:
             return self._planning.model(self._file), self._planning.plan(self._file, self._options).sizing
-        except (ModelFileError, EngineError):  # a share is told where it is known, and is no reason to measure nothing
+        except (ModelFileError, EngineError):
             return None

@@ -28,6 +28,7 @@ from app.telemetry.sample import Sample
 from backends.measurement import Evaluation
 from backends.protocol import EngineOptions
 
+MeasureRates = Callable[[threading.Event, EngineOptions], None]
 Load = Callable[[ModelEntry, str, EngineOptions], EngineHandle]
 
 _numbers = count(1)
@@ -44,14 +45,16 @@ class Workbench:
         library: Library,
         lab: Lab,
         planning: Planning,
+        measure_rates: MeasureRates,
         look: Callable[[], Sample],
         pids: Callable[[], Collection[int]],
         file: Path,
     ):
-        """common_options: of the settings, without a model's defaults. look: one sample of the GPUs. pids:
-        of all engines. file: the history's."""
+        """common_options: of the settings, without a model's defaults. measure_rates: this machine's, once,
+        unless the event is set. look: one sample of the GPUs. pids: of all engines. file: the history's."""
         self._load, self._unload, self._common_options = load, unload, common_options
         self._library, self._lab, self._planning, self._look = library, lab, planning, look
+        self._measure_rates = measure_rates
         self._pids = pids
         self.history = BenchHistory(file)
 
@@ -70,7 +73,7 @@ class Workbench:
             self._engines(entry, cancelled),
             partial(self._evaluate, entry, cancelled),
             hear,
-            Limit(self._planning, self._look, entry.path, options),
+            Limit(self._planning, partial(self._measure_rates, cancelled), self._look, entry.path, options),
             content_identity(entry.path),
         )
 

@@ -17,7 +17,7 @@ from app.errors import EngineError, ModelFileError
 from app.inference.build import has_gpu_library
 from app.inference.differences import Differences
 from app.inference.machine_rates import MachineRates
-from app.jobs.child import OnProgress, run_in_child
+from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.planner.corrections import Correction
 from app.planner.machine import Gpu, Machine
 from app.planner.model import Model
@@ -69,7 +69,10 @@ class Planning:
         return self.rates.known(self._build())
 
     def measure_rates(
-        self, options: EngineOptions, on_progress: OnProgress, cancelled: threading.Event | None = None
+        self,
+        options: EngineOptions,
+        on_progress: OnProgress = ignore_progress,
+        cancelled: threading.Event | None = None,
     ) -> None:
         """Once for each build: then a plan knows how fast this machine is. Raises EngineError or Cancelled."""
         self.rates.measured(self._build(), on_progress, cancelled, options.extra_buffer_types)

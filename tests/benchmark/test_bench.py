@@ -28,6 +28,9 @@ class KnownLimit(Limit):
     def __init__(self) -> None:
         pass
 
+    def prepare(self) -> None:
+        pass
+
     def num_bytes(self, depth: int) -> int | None:
         return 1000 + depth
 

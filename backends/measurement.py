@@ -1,6 +1,6 @@
 """What measuring a model file found. Dataclasses only, so that the application can receive them from a child."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 
@@ -114,7 +114,8 @@ class Rates:
     """Bytes of weights a second, while one token is computed. by_type: of the processor with so many threads, by tensor
     type. layer_seconds: what a layer takes whatever it weighs. gpu: of the first GPU, None without one. memory: bytes a
     second that the RAM gives, whatever is made of them. others: cores that other programs used in the window that was
-    least quiet; None: not known."""
+    least quiet; None: not known. attention: numbers of keys and values a second that the heads of one token go through,
+    by the type of the KV cache, with “flash” in front where that is on."""
 
     QUIET: ClassVar[float] = 0.25  # others that are in nobody's way
 
@@ -124,6 +125,7 @@ class Rates:
     gpu: float | None = None
     memory: float | None = None
     others: float | None = None
+    attention: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_quiet(self) -> bool:
@@ -140,6 +142,7 @@ class Rates:
             layer_seconds=min(self.layer_seconds, before.layer_seconds),
             gpu=_larger(self.gpu, before.gpu),
             memory=_larger(self.memory, before.memory),
+            attention={name: max(rate, before.attention.get(name, 0.0)) for name, rate in self.attention.items()},
         )
 
 

@@ -74,9 +74,13 @@ class MachineRates:
 
 
 def _is_sound(rates: Rates) -> bool:
-    if not isinstance(rates.by_type, dict) or not rates.by_type:
+    if not all(isinstance(each, dict) for each in (rates.by_type, rates.attention)) or not rates.by_type:
         return False
-    numbers = [*rates.by_type.values(), *(each for each in (rates.gpu, rates.memory) if each is not None)]
+    numbers = [
+        *rates.by_type.values(),
+        *rates.attention.values(),
+        *(each for each in (rates.gpu, rates.memory) if each is not None),
+    ]
     is_each = all(type(number) is float and SLOWEST < number < FASTEST for number in numbers)
     is_others = rates.others is None or (type(rates.others) is float and 0 <= rates.others < MOST_CORES)
     return is_each and is_others and type(rates.layer_seconds) is float and 0 <= rates.layer_seconds < 1

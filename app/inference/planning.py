@@ -60,6 +60,7 @@ class Planning:
             gpus,
             rates.by_type,
             rates.layer_seconds,
+            attention=rates.attention,
             rates_are_quiet=rates.is_quiet,
         )
 

@@ -1,6 +1,7 @@
 """How many tokens a second an answer gets: by the bytes that a step reads, and how fast each device reads them.
 
 A step of one token reads every weight that it uses once, and all keys and values behind it; nothing else takes as long.
+On a processor the heads' products with keys and values are no matter of bytes: they have a rate of their own.
 Where nobody has measured the rates, those of common machines stand in, and the estimate says so.
 """
 
@@ -12,6 +13,8 @@ from app.planner.machine import Machine
 from app.planner.memory import Spread, in_ram
 from app.planner.model import EXPERTS, Layer, Model
 from app.planner.sizing import Sizing
+from backends.formats.kv_shape import UNQUANTIZED
+from backends.kv_layout import PADDING
 
 DEPTH = 512  # tokens before the one that is written
 RAM_RATE, GPU_RATE, DISK_RATE = 20e9, 300e9, 1.5e9  # bytes a second, where nobody has measured
@@ -55,10 +58,12 @@ def estimate(
         if device is not None and layer.number in kept:
             share = in_ram(layer, spread.keeps) / max(1, layer.num_bytes)
             stays = Counter({kind: round(count * share) for kind, count in read.items()})
-        cached = used * sizing.cache_bytes(model, layer) + sizing.state_bytes(model, layer) / sizing.batch.slots
+        cached, states = used * sizing.cache_bytes(model, layer), sizing.state_bytes(model, layer) / sizing.batch.slots
         if device is None:
-            seconds += _ram_seconds(machine, read) + cached / ram_rate(machine, "F16") + machine.layer_seconds
+            seconds += _ram_seconds(machine, read) + states / ram_rate(machine, "F16") + machine.layer_seconds
+            seconds += _attention_seconds(machine, sizing, layer, depth, cached)
         else:
+            cached += states
             seconds += (sum((read - stays).values()) + cached) / gpu_rate(machine, device)
             seconds += _ram_seconds(machine, stays)
     head = output_bytes(model)
@@ -112,6 +117,18 @@ def ram_rate(machine: Machine, kind: str) -> float:
 
 def gpu_rate(machine: Machine, device: int) -> float:
     return machine.gpus[device].rate or GPU_RATE
+
+
+def _attention_seconds(machine: Machine, sizing: Sizing, layer: Layer, depth: int, cached: float) -> float:
+    """On the processor. Masked or not, a token goes over all cells up to llama.cpp's next multiple."""
+    if not layer.has_attention:
+        return 0.0
+    kind = "f16" if sizing.type_v in UNQUANTIZED else "q8_0"
+    rate = machine.attention.get(f"flash {kind}" if sizing.batch.flash_attention else kind)
+    if not rate:
+        return cached / ram_rate(machine, "F16")
+    cells = min(-(-(depth + 1) // PADDING) * PADDING, sizing.layout.context)
+    return cells * layer.heads * (layer.key_length + layer.value_length) / rate
 
 
 def _ram_seconds(machine: Machine, read: Mapping[str, int]) -> float:

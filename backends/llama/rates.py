@@ -23,7 +23,7 @@ from gguf import GGMLQuantizationType as Type
 
 from backends.child import Progress, Refusal, Report
 from backends.llama import native
-from backends.llama.context import ContextParams, NativeContext
+from backends.llama.context import MIN_CELLS, ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, default_threads
 from backends.measurement import Rates
@@ -36,6 +36,9 @@ WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
 SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
 LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
+ATTENTION = {"f16": ("f16", "off"), "flash f16": ("f16", "on"), "flash q8_0": ("q8_0", "on")}
+ATTENTION_WIDTH, ATTENTION_LAYERS, DEPTH = 1024, 4, 500  # which llama.cpp makes 512 cells of
+CELLS = 512
 NUM_PASSES, MOST_PASSES = 2, 3  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
@@ -88,7 +91,10 @@ def measure(report: Report, extra_buffer_types: bool = True, threads: int | None
             raise Refusal(f"The speed of this machine could not be measured: {error}.") from error
     layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
     by_type = {kind.name: rate for kind in TYPES if (rate := windows.rate(kind.name))}
-    return Rates(by_type, layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others)
+    attention = {name: rate for name in ATTENTION if (rate := windows.rate(name))}
+    return Rates(
+        by_type, layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others, attention
+    )  # fmt: skip
 
 
 def _one_pass(
@@ -107,6 +113,9 @@ def _one_pass(
     for at, kind in enumerate(TYPES, 1):
         tell(kind.name, at)
         windows.measure(kind.name, partial(_rate, folder, kind, extra_buffer_types, threads, layer_seconds))
+    deep = _write(folder / "deep.gguf", Type.Q4_0, ATTENTION_WIDTH, ATTENTION_LAYERS)
+    for name in ATTENTION:
+        windows.measure(name, partial(_attention_rate, deep, name, extra_buffer_types, threads))
     if native.has_gpu():
         windows.measure(GPU, lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS))
 
@@ -155,6 +164,29 @@ def _step_seconds(path: Path, extra_buffer_types: bool, threads: int, gpu_layers
             if perf_counter() > end and len(seconds) > NUM_FIRST:
                 break
     return min(seconds[NUM_FIRST:])
+
+
+def _attention_rate(path: Path, name: str, extra_buffer_types: bool, threads: int) -> float:
+    """Numbers a second: by how much longer a step takes behind DEPTH tokens than at the beginning."""
+    kind, flash = ATTENTION[name]
+    params = ContextParams(2 * CELLS, 1, CELLS, threads, kind, kind, flash)
+    with NativeModel(path, 0, extra_buffer_types) as model, NativeContext(model, params) as context:
+        first = min(_put(context, position, 1) for position in range(NUM_FIRST + 1, NUM_FIRST + 7))
+        context.memory.truncate(0, 0)
+        _put(context, 0, DEPTH)
+        deep = min(_put(context, DEPTH + at, 1) for at in range(6))
+    numbers = CELLS * 2 * ATTENTION_WIDTH * ATTENTION_LAYERS
+    beginning = MIN_CELLS * numbers / CELLS  # that the first steps go over, too
+    return (numbers - beginning) / max(deep / 50, deep - first)  # it is never next to nothing
+
+
+def _put(context: NativeContext, position: int, count: int) -> float:
+    """Seconds that so many tokens take from there on."""
+    begin = perf_counter()
+    context.batch.put(0, [1] * count, position, 0)
+    context.batch.outputs[count - 1] = 1
+    context.decode(count)
+    return perf_counter() - begin
 
 
 def _write(path: Path, kind: Type, width: int, layers: int) -> Path:

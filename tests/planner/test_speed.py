@@ -6,8 +6,9 @@ import pytest
 
 from app.planner.machine import Gpu, Machine
 from app.planner.planner import plan
+from app.planner.sizing import Sizing
 from app.planner.speed import estimate, step_bytes
-from backends.protocol import DraftMode, EngineOptions, KVLayout
+from backends.protocol import DraftMode, EngineOptions, KVLayout, KVType
 from tests.planner.test_planner import GIB, model
 
 OPTIONS = EngineOptions(context=4096, kv_layout=KVLayout.UNIFIED, draft=DraftMode.OFF)
@@ -82,3 +83,19 @@ def test_a_micro_batch_that_was_asked_for_stays() -> None:
     assert plan(model("llama-3.1-8b"), CPU, options).sizing.batch.tokens == 768
     small = replace(CPU, gpus=(Gpu("CUDA0", 2 * GIB, 2 * GIB),))
     assert plan(model("llama-3.1-8b"), small, options).sizing.batch.tokens == 768
+
+
+def test_on_a_processor_the_heads_have_a_rate_of_their_own() -> None:
+    llama = model("llama-3.1-8b")
+    known = replace(CPU, attention={"f16": 1e9, "flash f16": 2e9, "flash q8_0": 4e9})
+    found = plan(llama, known, OPTIONS)
+    assert found.sizing.batch.flash_attention
+
+    def seconds(machine: Machine, sizing: Sizing) -> float:
+        return 1 / estimate(llama, sizing, found.spread, machine, depth=512).tokens
+
+    weights = 1 / estimate(llama, found.sizing, found.spread, CPU, depth=0).tokens
+    numbers = 768 * 32 * 32 * 256  # cells with llama.cpp's padding, layers, heads, a key and a value
+    assert seconds(known, found.sizing) - weights == pytest.approx(numbers / 2e9, rel=0.001)
+    quantized = replace(found.sizing, type_k=KVType.Q8_0, type_v=KVType.Q8_0)
+    assert seconds(known, quantized) - weights == pytest.approx(numbers / 4e9, rel=0.001)

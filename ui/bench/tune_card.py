@@ -61,7 +61,7 @@ class TuneCard(QFrame):
         if tuned is None:
             return "They were changed once, and can be taken back."
         if tuned.is_gain and tuned.gain and now == tuned.after:
-            return f"It has what was found: {percent(tuned.gain.ratio - 1)} more than before."
+            return f"It has what was found, from its next load on: {percent(tuned.gain.ratio - 1)} more than before."
         if tuned.before != now:
             return "Its defaults have changed since. Tune it again for what suits them."
         return summary(tuned)

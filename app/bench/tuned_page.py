@@ -52,7 +52,7 @@ def offered(tuned: Tuned) -> str:
         return ""
     said = f"A KV cache of {offer.kind} was tried beside it: "
     if not tuned.is_offer_gain:
-        return f"{said}no quicker here, so it is worth its price for the memory that it saves alone."
+        return f"{said}no quicker here. Take it for the memory that it saves, if you need that."
     return f"{said}{_gain(offer.gain, UNITS[tuned.purpose])}. {_price(offer)}"
 
 
@@ -91,10 +91,10 @@ def _doubt(tuned: Tuned) -> str:
 
 
 def _noise(tuned: Tuned) -> str:
-    return (
-        f"Two engines with equal options came out {percent(tuned.noise)} apart at most; less than that is no gain. "
-        f"The gain was measured in engines of its own, in turns."
+    how = " What was found was measured once more in engines of its own, in turns with what there was." * bool(
+        tuned.gain
     )
+    return f"Two engines with equal options came out {percent(tuned.noise)} apart; less than that is no gain.{how}"
 
 
 def _table(tuned: Tuned) -> list[str]:

@@ -37,10 +37,11 @@ SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
 LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
 ATTENTION = {"f16": ("f16", "off"), "flash f16": ("f16", "on"), "flash q8_0": ("q8_0", "on")}
-ATTENTION_WIDTH, ATTENTION_LAYERS, DEPTH = 1024, 4, 500  # which llama.cpp makes 512 cells of
-CELLS = 512
+ATTENTION_WIDTH, ATTENTION_LAYERS, DEPTH = 1024, 2, 1012  # which llama.cpp makes 1024 cells of
+CELLS = 1024
 NUM_PASSES, MOST_PASSES = 2, 3  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
+MOST_SECONDS = 40.0  # after which each thing is left as it was measured first
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
 BLOCK, NUM_READS = 64 << 20, 4  # bytes that each thread reads of the memory, so often
 
@@ -79,12 +80,13 @@ def measure(report: Report, extra_buffer_types: bool = True, threads: int | None
     """Raises Refusal with a sentence."""
     native.start()
     threads = threads or default_threads()
-    windows = Windows()
+    windows, until = Windows(), perf_counter() + MOST_SECONDS
     with tempfile.TemporaryDirectory(prefix="slipstream-rates-") as name:
         folder = Path(name)
         try:
             for number in range(MOST_PASSES):
-                if number >= NUM_PASSES and windows.others < Rates.QUIET:
+                is_enough = number >= NUM_PASSES and windows.others < Rates.QUIET
+                if is_enough or (number and perf_counter() > until):
                     break
                 _one_pass(windows, report, number, folder, extra_buffer_types, threads)
         except NativeError as error:
@@ -113,7 +115,7 @@ def _one_pass(
     for at, kind in enumerate(TYPES, 1):
         tell(kind.name, at)
         windows.measure(kind.name, partial(_rate, folder, kind, extra_buffer_types, threads, layer_seconds))
-    deep = _write(folder / "deep.gguf", Type.Q4_0, ATTENTION_WIDTH, ATTENTION_LAYERS)
+    deep = _write(folder / "deep.gguf", Type.Q4_0, ATTENTION_WIDTH, ATTENTION_LAYERS, wide_times=1)
     for name in ATTENTION:
         windows.measure(name, partial(_attention_rate, deep, name, extra_buffer_types, threads))
     if native.has_gpu():
@@ -189,13 +191,13 @@ def _put(context: NativeContext, position: int, count: int) -> float:
     return perf_counter() - begin
 
 
-def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
+def _write(path: Path, kind: Type, width: int, layers: int, wide_times: int = WIDE_TIMES) -> Path:
     """A Llama of zeros: its header, and a hole for the weights."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(layers)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(width)
-    writer.add_feed_forward_length(WIDE_TIMES * width)
+    writer.add_feed_forward_length(wide_times * width)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -203,7 +205,7 @@ def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
     writer.add_vocab_size(VOCABULARY)
     writer.add_tokenizer_model("none")
     end = 0
-    for name, shape in _shapes(width, layers).items():
+    for name, shape in _shapes(width, layers, wide_times * width).items():
         type_ = kind if len(shape) > 1 else Type.F32
         block, block_bytes = gguf.GGML_QUANT_SIZES[type_]
         num_bytes = int(np.prod(shape)) // block * block_bytes
@@ -217,13 +219,12 @@ def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
     return path
 
 
-def _shapes(width: int, layers: int) -> dict[str, tuple[int, ...]]:
+def _shapes(width: int, layers: int, wide: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (VOCABULARY, width),
         "output.weight": (VOCABULARY, width),
         "output_norm.weight": (width,),
     }
-    wide = WIDE_TIMES * width
     for layer in range(layers):
         block = f"blk.{layer}."
         shapes |= {f"{block}{name}.weight": (width,) for name in ("attn_norm", "ffn_norm")}

@@ -97,7 +97,9 @@ def measured(work: Path, rates: Rates, names: list[str]) -> Iterator[Row]:
 
 def of_model(name: str, file: Path, rates: Rates, work: Path) -> Iterator[Row]:
     model = Model.of(read_header(file))
-    here = Machine(1 << 50, 1 << 50, (), rates.by_type, rates.layer_seconds, attention=rates.attention)
+    here = Machine(
+        1 << 50, 1 << 50, (), rates.by_type, rates.layer_seconds, attention=rates.attention if rates.is_quiet else {}
+    )
     for case, options in CASES.items():
         found = plan(model, here, options)
         sizing, batch = found.sizing, found.sizing.batch

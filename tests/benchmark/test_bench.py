@@ -45,6 +45,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "STATS_SECONDS", 0.5)
     monkeypatch.setattr(module, "DEPTHS", (64, 256))
     monkeypatch.setattr(module, "DEEP", 32)
+    monkeypatch.setattr(module, "COUNTS", (2, 8))
     monkeypatch.setattr(module, "ANSWER", 16)
 
 
@@ -94,7 +95,7 @@ def test_everything_is_measured_more_than_once(start: Start) -> None:
     assert [reading.num_tokens for reading in figures.readings] == pytest.approx([64, 256], rel=0.1)
     assert [answer.depth for answer in figures.answers] == [0, 64, 256]
     assert all(answer.interval > 0 and answer.num_bytes == 1000 + answer.depth for answer in figures.answers)
-    assert [(each.count, each.depth) for each in figures.together] == [(2, 0), (4, 0), (4, 32), (8, 0), (8, 32)]
+    assert [(each.count, each.depth) for each in figures.together] == [(2, 0), (2, 32), (8, 0), (8, 32)]
     assert figures.equal
     assert len(figures.equal.without.values) == len(figures.equal.within.values) == 2
     assert figures.bandwidth == 1e9

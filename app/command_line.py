@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "the library: everything on this disk, its hashes and duplicates",
     "evaluate": "what a quantization costs: perplexity, and the divergence from the file it was made from",
     "bench": "what a model does on this machine: speed, memory, and what each optimization gains, told in words",
+    "tune": "find the engine options that suit a model on this machine, and apply them if that is wanted",
     "chat": "talk to a model in this terminal, or have one question from a pipe answered",
     "plan": "what a model takes of this machine before it is loaded, how fast it will be, what else could be chosen",
     "ps": "what is loaded in the Slipstream that runs",

@@ -9,6 +9,7 @@ SlipstreamError
 ├── BuildError             an engine build that cannot be made, found or used
 ├── InstallError           an install that cannot begin or go on
 │   └── AlreadyThere       what is asked for is in the library, or on its way there
+├── BenchError             a run of the benchmark that cannot be kept, found or read
 ├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
 ├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
@@ -76,6 +77,10 @@ class AlreadyThere(InstallError):
 
 
 class EvaluationError(SlipstreamError):
+    pass
+
+
+class BenchError(SlipstreamError):
     pass
 
 

@@ -22,6 +22,7 @@ KNOWN = (
     *("config", "settings.toml*", ".settings.toml.*", "keys.json*", ".keys.json.*"),
     *("data", "slipstream.sqlite3*", ".slipstream.sqlite3.*", "library.json*", ".library.json.*"),
     *("engine-builds.json*", ".engine-builds.json.*"),
+    *("benchmarks.sqlite3*", ".benchmarks.sqlite3.*"),
     *("model-ids.json*", ".model-ids.json.*", "responses.sqlite3*", ".responses.sqlite3.*"),
     *("running.json*", ".running.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks", "builds"),
@@ -109,6 +110,11 @@ class Paths:
         return self.data / "benchmarks"
 
     @property
+    def bench_file(self) -> Path:
+        """Its runs over time."""
+        return self.data / "benchmarks.sqlite3"
+
+    @property
     def builds(self) -> Path:
         """Builds of llama.cpp beside the installed one."""
         return self.data / "builds"
@@ -139,7 +145,7 @@ class Paths:
         for file in (self.settings_file, self.keys_file, self.remarks_file, self.ids_file):
             tighten_file(file)
             tighten_file(lock_of(file))
-        for file in (self.index_file, self.performance_file, *with_companions(self.database_file)):
+        for file in (self.index_file, self.performance_file, self.bench_file, *with_companions(self.database_file)):
             tighten_file(file)
         for file in (lock_of(self.index_file), lock_of(self.database_file), use_of(self.database_file)):
             tighten_file(file)

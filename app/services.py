@@ -1,6 +1,7 @@
 """The composition root: makes every part of the application and knows them all. No part knows it back."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -50,6 +51,8 @@ from backends.child import QuantizePlan
 from backends.protocol import EngineOptions, KVType
 
 if TYPE_CHECKING:  # what an engine and a port can do without: the methods import it
+    from app.bench.tuned import Purpose
+    from app.bench.workbench import Workbench
     from app.builds.doctor import Findings
     from app.history import History
     from app.hub.client import HubClient
@@ -142,6 +145,23 @@ class Services:
         from app.lab.lab import Lab
 
         return Lab(self.paths, lambda: self._preflight.verdict().extra_buffer_types)
+
+    @late
+    def workbench(self) -> "Workbench":
+        from app.bench.workbench import Workbench
+
+        return Workbench(
+            self.load_model,
+            self.unload_model,
+            self.common_options,
+            self.library,
+            self.lab,
+            self.planning,
+            self._measure_rates,
+            lambda: self.telemetry.look(),
+            self.supervisor.pids,
+            self.paths.bench_file,
+        )
 
     @late
     def installs(self) -> "Installs":
@@ -254,6 +274,10 @@ class Services:
     def planned_options(self, options: EngineOptions) -> EngineOptions:
         """With what the self-test found out about this machine, as a load has them. Raises EngineError."""
         return self._preflight.measured(options)[0]
+
+    def _measure_rates(self, cancelled: threading.Event, options: EngineOptions) -> None:
+        """Once. Raises EngineError or Cancelled."""
+        self.planning.measure_rates(self.planned_options(options), cancelled=cancelled)
 
     def unload_model(self, name: str) -> None:
         self.residency.unload(name)
@@ -418,6 +442,18 @@ class Services:
         return self.jobs.add(
             MeasureModel(self.lab, entry.name, entry.path, against.path if against else None, type=entry.quantization)
         ).id
+
+    def bench_model(self, entry: ModelEntry) -> int:
+        """The job's id. Its result is the Figures, which are kept."""
+        from app.jobs.bench import BenchModel
+
+        return self.jobs.add(BenchModel(self.workbench, entry)).id
+
+    def tune_model(self, entry: ModelEntry, purpose: "Purpose") -> int:
+        """The job's id. Its result is the Tuned, which is kept and changes nothing by itself."""
+        from app.jobs.bench import TuneModel
+
+        return self.jobs.add(TuneModel(self.workbench, entry, purpose)).id
 
     def change_settings(self, change: Callable[[Settings], Settings], patience: float = PATIENCE) -> None:
         """Of what is on the disk now, which a command may have changed meanwhile.

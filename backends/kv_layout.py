@@ -14,7 +14,8 @@ from backends.protocol import EngineOptions, FlashAttention, KVLayout
 
 MAX_SLOTS = 256  # LLAMA_MAX_SEQ
 DEFAULT_CONTEXT = 8192
-MAX_BATCH_TOKENS = 512
+MAX_BATCH_TOKENS = 512  # of one step, where nobody has asked for others
+MIN_BATCH, MAX_BATCH = 32, 8192  # that may be asked for: an answer's guesses fit into the least
 MAX_RECURRENT_DRAFT = 4  # guesses per step of a recurrent model
 MAX_ROLLBACK_BYTES = 256 << 20  # for the copies of all slots' states that taking such guesses back needs
 SHARE_OF_FREE = 0.25  # of the memory of the device, for streams that nobody asked for
@@ -60,9 +61,11 @@ class Layout:
     def limit(self) -> Size:
         return Size(self.context, self.num_slots)
 
-    def start(self, is_recurrent: bool) -> Size:
-        """What a first question needs: in one pool more slots cost nothing, if they hold no states."""
-        return Size(min(START, self.context), self.num_slots if self.is_unified and not is_recurrent else 1)
+    def start(self, is_recurrent: bool, batch: int | None = None) -> Size:
+        """What a first question needs: in one pool more slots cost nothing, if they hold no states. batch: tokens of a
+        step, for which llama.cpp wants as many cells."""
+        cells = max(START, -(-(batch or 0) // PADDING) * PADDING)
+        return Size(min(cells, self.context), self.num_slots if self.is_unified and not is_recurrent else 1)
 
 
 def default_context(trained: int | None) -> int:

@@ -1,6 +1,7 @@
 """What measuring a model file found. Dataclasses only, so that the application can receive them from a child."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,42 @@ class Buffers:
 @dataclass(frozen=True, slots=True)
 class Rates:
     """Bytes of weights a second, while one token is computed. by_type: of the processor with so many threads, by tensor
-    type. layer_seconds: what a layer takes whatever it weighs. gpu: of the first GPU, None without one."""
+    type. layer_seconds: what a layer takes whatever it weighs. gpu: of the first GPU, None without one. memory: bytes a
+    second that the RAM gives, whatever is made of them. others: cores that other programs used in the window that was
+    least quiet; None: not known. attention: numbers of keys and values a second that the heads of one token go through,
+    by the type of the KV cache, with “flash” in front where that is on."""
+
+    QUIET: ClassVar[float] = 0.25  # others that are in nobody's way
 
     by_type: dict[str, float]
     layer_seconds: float
     threads: int
     gpu: float | None = None
+    memory: float | None = None
+    others: float | None = None
+    attention: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Those of earlier versions did not say it, and are measured again."""
+        return self.others is not None and self.others < self.QUIET
+
+    def beside(self, before: "Rates") -> "Rates":
+        """Of the same build, measured before: of two that other programs were in the way of, the quicker ones count."""
+        if self.is_quiet:
+            return self
+        return replace(
+            self,
+            by_type={name: max(rate, before.by_type.get(name, 0.0)) for name, rate in self.by_type.items()},
+            layer_seconds=min(self.layer_seconds, before.layer_seconds),
+            gpu=_larger(self.gpu, before.gpu),
+            memory=_larger(self.memory, before.memory),
+            attention={name: max(rate, before.attention.get(name, 0.0)) for name, rate in self.attention.items()},
+        )
+
+
+def _larger(*rates: float | None) -> float | None:
+    return max((each for each in rates if each is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import psutil
@@ -55,10 +55,13 @@ class ApplicationTime:
         return time.process_time() + self._parents
 
 
-def family_time() -> float:
-    """Processor time of this process and all below it, in seconds; of those that have ended, too."""
+def family_time(strangers: Collection[int] = ()) -> float:
+    """Processor time of this process and all below it, in seconds; of those that have ended, too. strangers: ids of
+    processes below it that count as others."""
     total, me = 0.0, psutil.Process()
     for process in (me, *me.children(recursive=True)):
+        if process.pid in strangers:
+            continue
         with suppress(psutil.Error):  # it ends just now, and its parent will know its time
             times = process.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system

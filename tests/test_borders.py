@@ -16,7 +16,7 @@ LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not 
 COMMANDS = (
     "app.cli.bench, app.cli.cache, app.cli.convert, app.cli.demo, app.cli.evaluate, app.cli.install, app.cli.models"
 )
-COMMANDS += ", app.cli.pull, app.cli.quantize, app.cli.search, app.cli.serve, app.cli.window"
+COMMANDS += ", app.cli.pull, app.cli.quantize, app.cli.search, app.cli.serve, app.cli.tune, app.cli.window"
 COMMANDS += ", app.cli.builds, app.cli.doctor, app.jobs.make_build"
 APPLICATION = f"import app.__main__, app.services, {COMMANDS}, app.server.application"
 SEVERAL = [

@@ -1,6 +1,8 @@
 """What other programs use of the processor, by what the system says of all."""
 
 import os
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -9,7 +11,7 @@ import psutil
 import pytest
 
 from backends.llama.threads import seen_neighbours
-from backends.neighbours import ApplicationTime, Neighbours
+from backends.neighbours import ApplicationTime, Neighbours, family_time
 
 
 class Times(NamedTuple):
@@ -50,3 +52,14 @@ def test_the_application_is_no_neighbour_of_its_engine(monkeypatch: pytest.Monke
     monkeypatch.setattr(psutil, "Process", Parent)
     monkeypatch.setattr(time, "process_time", lambda: 8.0)
     assert ApplicationTime()() == 50.0
+
+
+def test_a_process_of_the_family_can_count_as_a_stranger() -> None:
+    work = "import time\nwhile time.process_time() < 0.3: pass"
+    code = f"{work}\nprint(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        with_it, without = family_time(), family_time((child.pid,))
+        child.communicate(b"\n")
+    assert with_it - without >= 0.2

@@ -79,7 +79,7 @@ class MainWindow(QMainWindow):
         self.install_desk = InstallDesk(services, bridge)
         self.discover = DiscoverPage(services, bridge, self.models, theme)
         self.downloads = DownloadsPage(services, bridge, theme)
-        self.lab = LabPage(services, bridge, theme)
+        self.lab = LabPage(services, bridge, self.models, theme)
         self.server_page = ServerPage(services, self.server, self.settings, self.desk, bridge, self.banners, theme)
         self.performance = PerformancePage(services, bridge, theme)
         self.settings_page = SettingsPage(services, self.settings, self.desk, self.gpu, theme, bridge)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import psutil
 
@@ -32,6 +33,12 @@ class Answer:
         if isinstance(event, Failed) or event.finish:
             self.last = event
             self.is_over.set()
+
+    @property
+    def intervals(self) -> list[float]:
+        """Seconds from token to token; those that came together share theirs."""
+        pairs = pairwise(self.arrivals)
+        return [(now - before) / count for (before, _), (now, count) in pairs for _ in range(count)]
 
     @property
     def timings(self) -> Timings:

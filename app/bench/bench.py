@@ -5,7 +5,7 @@ which other difference means anything.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,28 +14,32 @@ from typing import Any
 
 import psutil
 
-from app.bench.asking import Asking, together_per_second
+from app.bench.asking import Asking
 from app.bench.engines import Engines, Started
-from app.bench.figures import Comparison, Figures, Memory, Quantized, Reading, Sample, Subject, Together
+from app.bench.figures import CPU, Figures, Memory, Quantized, Sample, Subject
 from app.bench.guessing import guesses_so, pairs_of, sources
+from app.bench.limit import Limit
 from app.bench.lives import Lives, compared, is_quantized, quantized_kind, with_other_kv
-from app.bench.passages import ANSWER, chat, reading
+from app.bench.passages import ANSWER, reading
+from app.bench.speeds import Speeds
 from app.errors import EngineError, EvaluationError, ModelFileError, RequestError
 from app.lab.machine import machine_name
 from app.lab.settings import Settings
 from app.library.entry import ModelEntry
+from backends.kv_layout import MAX_BATCH_TOKENS
 from backends.measurement import Evaluation
-from backends.protocol import DraftMode, EngineOptions, Ready, Timings
+from backends.protocol import DraftMode, EngineOptions, KVLayout, Ready
 
-MINUTES = 5.0  # after which no further part is begun
-DEPTHS = (512, 2048, 4096)  # tokens of the prompts
+MINUTES = 8.0  # after which no further part is begun
+DEPTHS = (1024, 4096, 16_384, 65_536)  # tokens of the prompts; and none
+COUNTS = (2, 4, 8)  # answers side by side
+DEEP = 1024  # tokens of the prompts behind which the most of them are measured, too
 COMPARED = (2048, 1024, 512, 256, 128)  # of those behind which options are compared: the longest that is quick enough
 READING_SECONDS, COMPARED_SECONDS = 60.0, 8.0  # that a prompt of such a length may take
+LEAST_ANSWER, ANSWER_SECONDS = 16, 4.0  # tokens of an answer that is measured, and how long it may take beyond them
 LEARNT = 256  # tokens from which the length of one is learnt
-LEAST, MOST, SECONDS = 2, 5, 12.0  # runs of one thing: no more once they have taken so long
-MOST_TOGETHER = 4
 NUM_CHUNKS = 8  # of the text on which predictions are compared: some 2,000
-NUM_PARTS = 14  # that are told; drafts may add some
+NUM_PARTS = 19  # that are told; drafts may add some
 
 Hear = Callable[[str, float], None]  # what is done now, and the share of the whole that is done
 Evaluate = Callable[[Settings], Evaluation]  # of the model against itself
@@ -44,22 +48,40 @@ Evaluate = Callable[[Settings], Evaluation]  # of the model against itself
 class Bench:
     """`figures` is what is known so far, also after a failure; None before the model is loaded."""
 
-    def __init__(self, entry: ModelEntry, options: EngineOptions, engines: Engines, evaluate: Evaluate, hear: Hear):
-        """evaluate raises EvaluationError, ModelFileError, EngineError or Cancelled."""
+    def __init__(
+        self,
+        entry: ModelEntry,
+        options: EngineOptions,
+        engines: Engines,
+        evaluate: Evaluate,
+        hear: Hear,
+        limit: Limit | None = None,
+        identity: str = "",
+    ):
+        """identity: of the file's content. evaluate raises EvaluationError, ModelFileError, EngineError, Cancelled."""
         self._until = time.monotonic() + 60 * MINUTES
         self.figures: Figures | None = None
         self._entry, self._options = entry, options
-        self._engines, self._evaluate, self._hear = engines, evaluate, hear
+        self._engines, self._evaluate, self._hear, self._limit = engines, evaluate, hear, limit
+        self._identity = identity
+        self._length = ANSWER
         self._num_told = 0
 
     def run(self) -> Figures:
         """Raises EngineError for a model that does not load at all, and Cancelled."""
+        if self._limit:
+            self._tell("Measuring what the memory gives, once")
+            self._limit.prepare()
         self._tell("Starting the engine")
         with self._engines.started(self._options) as main:
-            self.figures = Figures(self._subject(main.ready))
+            bandwidth = self._limit.bandwidth(main.ready) if self._limit else None
+            self.figures = Figures(self._subject(main.ready), bandwidth=bandwidth)
             self._notice(main)
+            self._together(main)
             self._drafts(main)
+        self._more_together()
         self._compare_options()
+        self._compare_devices()
         self._compare_predictions()
         return self._add(is_whole=True)
 
@@ -70,51 +92,60 @@ class Bench:
         text = self._engines.passages.next(min(LEARNT, ready.context // 4))
         timings = asking.answer(reading(text))
         self._engines.passages.learn(len(text), timings.prompt_n + timings.cache_n)
-        readings = tuple(self._readings(asking, ready.context))
+        speeds = self._speeds(asking)
+        self._tell("Answering")
+        answer = speeds.answer()
+        self._length = _answer_length(answer.speed.median)
+        self._add(answers=(answer,))
+        speeds = self._speeds(asking)
+        self._read(speeds, ready.context)
+        readings = self._known.readings
         longest = max(each.num_tokens for each in readings)
         depth = _compared_depth(readings[-1].speed.median, ready.context)
         self._add(depth=depth, memory=Memory(first, asking.footprint(), longest))
-        self._answers(asking, min(MOST_TOGETHER, ready.parallel))
+        self._tell("Measuring what no difference is")
+        self._add(equal=speeds.equal())
 
-    def _readings(self, asking: Asking, context: int) -> Iterator[Reading]:
+    def _read(self, speeds: Speeds, context: int) -> None:
         for depth in _fitting(DEPTHS, context):
             self._tell(f"Reading prompts of {depth:,} tokens")
             known = self._known.readings
             if known and depth / known[-1].speed.median > READING_SECONDS:
                 self._leave_out(f"A prompt of {depth:,} tokens would have taken more than a minute to read.")
                 return
-            found = self._reading(asking, depth)
-            self._add(readings=(*known, found))
-            yield found
+            reading, answer = speeds.behind(depth)
+            self._add(readings=(*known, reading), answers=(*self._known.answers, answer))
 
-    def _reading(self, asking: Asking, depth: int) -> Reading:
-        """Each prompt twice: the second time it is in the prompt cache."""
-        runs: list[tuple[Timings, Timings]] = []
+    def _together(self, main: Started) -> None:
+        """As many as a person has side by side."""
+        self._add_together(main, tuple(count for count in COUNTS if count <= main.ready.parallel))
 
-        def read() -> float:
-            text = self._engines.passages.next(depth)
-            cold = asking.answer(reading(text))
-            runs.append((cold, asking.answer(reading(text))))
-            self._engines.passages.learn(len(text), cold.prompt_n + cold.cache_n)
-            return 1000 * cold.prompt_n / cold.prompt_ms
+    def _more_together(self) -> None:
+        """On an engine that has place for them."""
+        if counts := tuple(count for count in COUNTS if count > self._known.subject.parallel):
+            self._try(f"{max(counts)} answers side by side", partial(self._with_place_for, counts))
 
-        speed = _repeated(read)
-        cold, warm = (Sample(tuple(run[side].first_token_ms / 1000 for run in runs)) for side in (0, 1))
-        return Reading(runs[-1][0].prompt_n, speed, cold, warm)
+    def _with_place_for(self, counts: tuple[int, ...]) -> None:
+        with self._engines.started(replace(self._options, parallel=max(counts))) as engine:
+            self._add_together(engine, counts)
 
-    def _answers(self, asking: Asking, count: int) -> None:
-        """One by one and side by side, in turns."""
-        self._tell("Answering")
-        ones: list[float] = []
+    def _add_together(self, engine: Started, counts: tuple[int, ...]) -> None:
+        speeds = self._speeds(engine.asking)
+        for depth, few in ((0, counts), (DEEP, counts[-1:])):
+            if few and self._has_time_for(depth, few[-1], engine.ready):
+                self._tell(f"{max(few)} answers side by side{f' behind {depth:,} tokens' if depth else ''}")
+                for found in speeds.together(few, depth):
+                    self._add(together=(*self._known.together, found))
 
-        def run() -> float:
-            ones.append(together_per_second(asking.answers([chat(0, ANSWER, draft=False)])))
-            if count == 1:
-                return ones[-1]
-            return together_per_second(asking.answers([chat(n, ANSWER, draft=False) for n in range(count)]))
+    def _has_time_for(self, depth: int, count: int, ready: Ready) -> bool:
+        """To read so many prompts of that depth, and whether there are as many cells."""
+        room = ready.context // (count if ready.kv_layout is KVLayout.UNIFIED else 1)
+        seconds = depth * count / self._known.readings[-1].speed.median
+        return seconds <= READING_SECONDS and depth + 2 * ANSWER <= room and time.monotonic() < self._until
 
-        all_, one = _repeated(run), Sample(tuple(ones))
-        self._add(answer=one, together=Together(count, Comparison(one, all_)) if count > 1 else None)
+    def _speeds(self, asking: Asking) -> Speeds:
+        weigh = self._limit.num_bytes if self._limit else lambda _: None
+        return Speeds(asking, self._engines.passages, weigh, self._length)
 
     def _drafts(self, main: Started) -> None:
         """Each source by itself, on an engine of its own unless the person's has only that one."""
@@ -149,6 +180,16 @@ class Bench:
                 growth=compared(own, growth, is_own=self._options.kv_grow),
                 quantized=Quantized(kind, compared(own, cache, is_own=is_quantized(self._options))),
             )
+
+    def _compare_devices(self) -> None:
+        """What the GPU gains, in turns with the processor alone."""
+        if self._known.subject.device == CPU:
+            return
+        own, other = Lives(self._options), Lives(replace(self._options, gpu_layers=0, placement=None))
+        for lives in (own, other, other, own):
+            self._tell("Starting anew with and without the GPU")
+            self._try("The processor alone", partial(lives.live, self._engines, self._known.depth))
+        self._add(processor=compared(own, other, is_own=False))
 
     def _compare_predictions(self) -> None:
         """With a quantized KV cache, and without."""
@@ -214,14 +255,17 @@ class Bench:
             version=version("slipstream"),
             measured=datetime.now().astimezone().isoformat(timespec="seconds"),
             notes=ready.notes,
+            identity=self._identity,
+            gpu_layers=min(ready.gpu_layers, ready.num_layers + 1),
+            num_layers=ready.num_layers + 1,
+            batch=self._options.batch or MAX_BATCH_TOKENS,
+            micro_batch=self._options.micro_batch or 0,
         )
 
 
-def _repeated(run: Callable[[], float]) -> Sample:
-    values, until = [run()], time.monotonic() + SECONDS
-    while len(values) < LEAST or (len(values) < MOST and time.monotonic() < until):
-        values.append(run())
-    return Sample(tuple(values))
+def _answer_length(per_second: float) -> int:
+    """So that a slow model is measured in minutes, too."""
+    return max(LEAST_ANSWER, min(ANSWER, round(per_second * ANSWER_SECONDS)))
 
 
 def _fitting(depths: tuple[int, ...], context: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -29,19 +29,28 @@ class Started:
 class Engines:
     """Of one model. The prompt cache on disk is left alone: nothing of what is asked here stays."""
 
-    def __init__(self, load: Load, unload: Callable[[EngineHandle], None], cancelled: threading.Event):
+    def __init__(
+        self,
+        load: Load,
+        unload: Callable[[EngineHandle], None],
+        cancelled: threading.Event,
+        pids: Callable[[], Collection[int]] = tuple,
+    ):
+        """pids: of all engines. Those of other models are in the way like other programs, while they answer."""
         self.passages = Passages()
         self.others: list[float] = []  # cores that other programs used, one value for each engine
         self._load, self._unload = load, unload
         self._cancelled = cancelled
-        self._neighbours = Neighbours(family_time)
+        self._pids = pids
+        self._handle: EngineHandle | None = None
+        self._neighbours = Neighbours(lambda: family_time(self._strangers))
 
     @contextmanager
     def started(self, options: EngineOptions) -> Iterator[Started]:
         """Loaded, and its first token said. Raises EngineError, RequestError or Cancelled."""
         self._neighbours()  # processes that have ended since the last look were ours
         begin = time.perf_counter()
-        handle = self._load(replace(options, prompt_cache_folder=None))
+        handle = self._handle = self._load(replace(options, prompt_cache_folder=None))
         try:
             asking = Asking(handle, self._cancelled)
             ready = asking.ready()
@@ -51,3 +60,9 @@ class Engines:
                 self.others.append(others)
         finally:
             self._unload(handle)
+            self._handle = None
+
+    @property
+    def _strangers(self) -> set[int]:
+        own = {self._handle.pid} if self._handle else set()
+        return set(self._pids()) - own

@@ -1,12 +1,16 @@
 """What was measured of one model on this machine. Values only: knows no engine and no words."""
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 from backends.measurement import Divergence
 from backends.protocol import Cells
 
+CPU = "CPU"
 BUSY, BUSY_SHARE = 0.25, 0.08  # cores that others use, and of all cores: from there on a comparison proves nothing
 
 
@@ -19,6 +23,12 @@ class Sample:
     @property
     def median(self) -> float:
         return statistics.median(self.values)
+
+    @property
+    def p95(self) -> float:
+        """95 of 100 values are no larger; of fewer than 20 the largest (nearest rank)."""
+        ordered = sorted(self.values)
+        return ordered[-(-95 * len(ordered) // 100) - 1]
 
     @property
     def scatter(self) -> float | None:
@@ -39,6 +49,11 @@ class Comparison:
         return self.within.median / self.without.median if self.without.median else 1.0
 
     @property
+    def apart(self) -> float:
+        """By which share the larger median is above the smaller one."""
+        return max(self.ratio, 1 / self.ratio) - 1 if self.ratio else 0.0
+
+    @property
     def scatter(self) -> float | None:
         """What two equal runs differed by at most, on either side; None where none was repeated."""
         known = [each for each in (self.without.scatter, self.within.scatter) if each is not None]
@@ -48,7 +63,7 @@ class Comparison:
     def is_shown(self) -> bool:
         """The difference is larger than that between equal runs, and no run of one side is among the other's."""
         low, high = sorted((self.without.values, self.within.values), key=statistics.median)
-        change = max(self.ratio, 1 / self.ratio) - 1 if self.ratio else 1.0
+        change = self.apart if self.ratio else 1.0
         return self.scatter is not None and change > self.scatter and max(low) < min(high)
 
 
@@ -76,13 +91,28 @@ class Subject:
     version: str  # ours
     measured: str  # when it began: ISO 8601, seconds, with the zone
     notes: tuple[str, ...] = ()
+    identity: str = ""  # of the file's content
+    gpu_layers: int = 0
+    num_layers: int = 0  # the output counts as one
+    batch: int = 0  # tokens of a step; 0: not known
+    micro_batch: int = 0
+
+    @property
+    def place(self) -> str:
+        """In words."""
+        if not self.gpu_layers:
+            return CPU
+        if self.gpu_layers >= self.num_layers:
+            return self.device
+        return f"{self.gpu_layers} of {self.num_layers} layers on {self.device}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A prompt of about so many tokens. Speed in tokens per second; seconds until the answer begins, and once more when
-    the prompt has just been read."""
+    """A prompt of num_tokens tokens, where `depth` were wanted. Speed in tokens per second; seconds until the answer
+    begins, and once more when the prompt has just been read."""
 
+    depth: int
     num_tokens: int
     speed: Sample
     cold: Sample
@@ -90,11 +120,25 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """One answer behind a prompt of `depth` tokens; 0: behind a short question. Speed in tokens per second. interval:
+    milliseconds in which 95 of 100 tokens followed the one before. num_bytes: that a token reads of weights and KV
+    cache, None where that is not known."""
+
+    depth: int
+    speed: Sample
+    interval: float
+    num_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Together:
-    """So many answers side by side. Tokens per second of one alone and of all of them together."""
+    """So many answers side by side, each behind a prompt of its own of `depth` tokens; 0: a short question. Tokens per
+    second of one alone and of all of them together."""
 
     count: int
     speed: Comparison
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +219,40 @@ class Figures:
     subject: Subject
     memory: Memory | None = None
     readings: tuple[Reading, ...] = ()
-    answer: Sample | None = None  # tokens per second of one answer, without guesses
-    together: Together | None = None
+    answers: tuple[Answering, ...] = ()  # without guesses, the shortest depth first
+    together: tuple[Together, ...] = ()
+    equal: Comparison | None = None  # the same answer as two sides, in turns: what no difference is (A/A)
+    bandwidth: float | None = None  # bytes per second that the memory gives which holds the model
     drafts: tuple[Drafts, ...] = ()
     depth: int = 0  # tokens of the prompts with which options are compared
     starts: Sample | None = None  # seconds to the first token of engines with the person's own options
     growth: Option | None = None
     quantized: Quantized | None = None
+    processor: Option | None = None  # where the model is on a GPU: all of it on the processor instead
     others: tuple[float, ...] = ()
     left_out: tuple[str, ...] = ()
     is_whole: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError for what was never measured, in a file of somebody else's."""
+        datetime.fromisoformat(self.subject.measured)
+        if min(self.subject.bytes, self.subject.num_cores, self.subject.threads) <= 0:
+            raise ValueError("a model or a machine of nothing")
+        if not all(sample.values and min(sample.values) >= 0 for sample in samples(self)):
+            raise ValueError("a figure that no run has given")
+
+    @property
+    def noise(self) -> float:
+        """The share by which two sides without any difference came out apart; 0 where that was not measured."""
+        if self.equal is None:
+            return 0.0
+        return max(self.equal.apart, self.equal.scatter or 0.0)
+
+    def share(self, answering: Answering) -> float | None:
+        """Of what the memory gives, that its weights and KV cache were read with."""
+        if not answering.num_bytes or not self.bandwidth:
+            return None
+        return answering.num_bytes * answering.speed.median / self.bandwidth
 
     @property
     def busiest(self) -> float | None:
@@ -193,4 +261,21 @@ class Figures:
     @property
     def is_busy(self) -> bool:
         """Other programs took so much of the processor that no difference can be laid at our door."""
-        return self.busiest is not None and self.busiest >= max(BUSY, BUSY_SHARE * self.subject.num_cores)
+        return self.busiest is not None and is_busy(self.busiest, self.subject.num_cores)
+
+
+def samples(value: Any) -> Iterator[Sample]:
+    """All that are in a value of this module."""
+    if isinstance(value, Sample):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from samples(each)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from samples(getattr(value, field.name))
+
+
+def is_busy(others: float, num_cores: int) -> bool:
+    """others: cores that other programs use."""
+    return others >= max(BUSY, BUSY_SHARE * num_cores)

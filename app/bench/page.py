@@ -5,16 +5,27 @@ What is no larger than the difference between equal runs is called none, and bes
 
 from datetime import datetime
 
-from app.bench.figures import Comparison, Drafts, Figures, Footprint, Memory, Option, Quantized, Reading, Sample
-from backends.bounds import printable
-
-GPU_CPU = "CPU"
+from app.bench.figures import (
+    CPU,
+    Answering,
+    Comparison,
+    Drafts,
+    Figures,
+    Footprint,
+    Memory,
+    Quantized,
+    Reading,
+    Sample,
+    Together,
+)
+from app.bench.rows import Row, rows
+from app.bench.words import percent, plain, short
 
 
 def page(figures: Figures) -> str:
     """Markdown, with a line feed at its end."""
     parts = [
-        f"# {_plain(figures.subject.name)} on this machine",
+        f"# {plain(figures.subject.name)} on this machine",
         _about(figures),
         _neighbours(figures),
         *_stopped(figures),
@@ -30,17 +41,17 @@ def page(figures: Figures) -> str:
 def _about(figures: Figures) -> str:
     it = figures.subject
     when = datetime.fromisoformat(it.measured)
-    place = f"the processor, with {_count(it.threads, 'thread')}" if it.device == GPU_CPU else _plain(it.device)
+    place = f"the processor, with {_count(it.threads, 'thread')}" if it.place == CPU else plain(it.place)
     grows = "grows with the chat" if it.kv_grows else "is allocated whole at the start"
-    notes = "".join(f" {_plain(note)}" for note in it.notes)
+    notes = "".join(f" {plain(note)}" for note in it.notes)
     return (
-        f"Measured on {when:%d %B %Y at %H:%M} on {_plain(it.machine)}.\n"
-        f"The model is {_plain(it.file)}: {_bytes(it.bytes)}, {_plain(it.quantization) or 'no quantization named'}, "
+        f"Measured on {when:%d %B %Y at %H:%M} on {plain(it.machine)}.\n"
+        f"The model is {plain(it.file)}: {_bytes(it.bytes)}, {plain(it.quantization) or 'no quantization named'}, "
         f"{it.num_parameters / 1e6:,.0f} million parameters. It ran on {place}.\n"
         f"Context: {it.context:,} tokens, for {_count(it.parallel, 'answer')} at once at most. "
         f"KV cache: {it.kv_type_k} keys, {it.kv_type_v} values; it {grows}. "
-        f"Flash attention: {it.flash_attention}. Drafts: {_plain(it.draft)}.\n"
-        f"Slipstream {it.version}, {_plain(it.build)}.{notes}\n\n"
+        f"Flash attention: {it.flash_attention}. Drafts: {plain(it.draft)}.\n"
+        f"Slipstream {it.version}, {plain(it.build)}.{notes}\n\n"
         "A token is a word or a piece of one; a hundred of them are some 75 words of English. After each figure "
         "stands, in brackets, the lowest and the highest of its runs."
     )
@@ -87,16 +98,47 @@ def _reading(reading: Reading) -> str:
 
 
 def _answers(figures: Figures) -> list[str]:
-    said = []
-    if figures.answer:
-        said.append(f"One answer is written at {_speed(figures.answer)}, without drafts.")
-    if together := figures.together:
-        within, gain = together.speed.within, _gain(figures, together.speed, "more in all", "less in all")
-        said.append(
-            f"{_number(together.count)} answers side by side are written at {_speed(within)} in all, "
-            f"{_short(within.median / together.count)} each. Beside one alone that is {gain}"
-        )
+    said = [_answer(figures, each) for each in figures.answers]
+    if figures.answers and figures.bandwidth:
+        said.append(_limit(figures.bandwidth))
+    said += [_together(figures, each) for each in figures.together]
+    if figures.equal:
+        said.append(_equal(figures))
     return said
+
+
+def _answer(figures: Figures, it: Answering) -> str:
+    where = f"Behind a prompt of {it.depth:,} tokens it" if it.depth else "One answer"
+    share = figures.share(it)
+    limit = "" if share is None else f" That is {share:.0%} of what the memory allows."
+    drafts = "" if it.depth else ", without drafts"
+    return (
+        f"{where} is written at {_speed(it.speed)}{drafts}; 95 of 100 tokens come within {short(it.interval)} ms."
+        f"{limit}"
+    )
+
+
+def _limit(bandwidth: float) -> str:
+    return (
+        f"The memory that holds the model gives {bandwidth / 1e9:,.1f} GB per second, and each token reads all weights "
+        "and the KV cache behind it: that is the limit which the shares above are of."
+    )
+
+
+def _together(figures: Figures, it: Together) -> str:
+    within, gain = it.speed.within, _gain(figures, it.speed, "more in all", "less in all")
+    where = f", each behind {it.depth:,} tokens," if it.depth else ""
+    return (
+        f"{_number(it.count)} answers side by side{where} are written at {_speed(within)} in all, "
+        f"{short(within.median / it.count)} each. Beside one alone that is {gain}"
+    )
+
+
+def _equal(figures: Figures) -> str:
+    return (
+        f"The same answer was measured as if it were two things to compare, in turns: they came out "
+        f"{percent(figures.noise)} apart. Differences up to that are none."
+    )
 
 
 def _memory(figures: Figures) -> list[str]:
@@ -129,8 +171,18 @@ def _cells(footprint: Footprint) -> str:
 
 
 def _options(figures: Figures) -> list[str]:
-    said = [*_growth(figures), *_quantized(figures), *_all_drafts(figures)]
+    said = [*_processor(figures), *_growth(figures), *_quantized(figures), *_all_drafts(figures)]
     return ["## What each optimization does here", *said] if said else []
+
+
+def _processor(figures: Figures) -> list[str]:
+    if not (option := figures.processor):
+        return []
+    return [
+        f"**The processor alone** instead of {plain(figures.subject.place)}. Behind a prompt of some "
+        f"{figures.depth:,} tokens, reading: {_change(figures, option.compared('prompt'))} "
+        f"Answering: {_change(figures, option.compared('answer'))}"
+    ]
 
 
 def _growth(figures: Figures) -> list[str]:
@@ -183,13 +235,13 @@ def _drafted(figures: Figures, it: Drafts) -> str:
         if it.num_drafted
         else "Nothing was drafted: by what steps cost here, none would have paid."
     )
-    return f"**Drafts by {_plain(it.source)}, in {it.task}**: {_change(figures, it.speed)} {held}"
+    return f"**Drafts by {plain(it.source)}, in {it.task}**: {_change(figures, it.speed)} {held}"
 
 
 def _left_out(figures: Figures) -> list[str]:
     if not figures.left_out:
         return []
-    return ["## What could not be measured", "\n".join(f"- {_plain(sentence)}" for sentence in figures.left_out)]
+    return ["## What could not be measured", "\n".join(f"- {plain(sentence)}" for sentence in figures.left_out)]
 
 
 def _change(figures: Figures, speeds: Comparison) -> str:
@@ -224,90 +276,46 @@ def _no_difference(comparison: Comparison) -> str | None:
         return "measured only once, which tells no difference."
     if comparison.is_shown:
         return None
-    return f"no difference that this machine can show: two equal runs differed by {_percent(scatter)}."
+    return f"no difference that this machine can show: two equal runs differed by {percent(scatter)}."
 
 
 def _with_doubt(figures: Figures, said: str, comparison: Comparison) -> str:
     assert comparison.scatter is not None
     if figures.is_busy:
         return f"it looked {said}, but other programs were at work: measure again before you believe it."
-    return f"{said} (two equal runs differed by {_percent(comparison.scatter)} at most)."
+    return f"{said} (two equal runs differed by {percent(comparison.scatter)} at most)."
 
 
 def _table(figures: Figures) -> list[str]:
-    rows = [_row(name, unit, sample) for name, unit, sample in _samples(figures)]
-    if not rows:
+    found = rows(figures)
+    if not found:
         return []
-    head = ["| | median | lowest | highest | runs | two equal runs differed by |", "|---|---|---|---|---|---|"]
-    return ["## All figures", "\n".join(head + rows)]
+    head = [
+        "| | median | P95 | lowest | highest | runs | two equal runs differed by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return ["## All figures", "\n".join(head + list(map(_row, found)))]
 
 
-def _samples(figures: Figures) -> list[tuple[str, str, Sample]]:
-    found: list[tuple[str, str, Sample]] = []
-    if figures.starts:
-        found.append(("Start to first token", "s", figures.starts))
-    for reading in figures.readings:
-        name = f"{reading.num_tokens:,} tokens"
-        found.append((f"Reading {name}", "tokens/s", reading.speed))
-        found.append((f"First token behind {name}", "s", reading.cold))
-        found.append((f"The same again, {name}", "s", reading.warm))
-    if figures.answer:
-        found.append(("One answer", "tokens/s", figures.answer))
-    if together := figures.together:
-        found.append((f"{_number(together.count)} answers, all together", "tokens/s", together.speed.within))
-    for drafts in figures.drafts:
-        found.append((f"In {drafts.task}, without drafts", "tokens/s", drafts.speed.without))
-        found.append((f"In {drafts.task}, drafts by {drafts.source}", "tokens/s", drafts.speed.within))
-    if figures.growth:
-        found += _sides("KV cache allocated whole", "KV cache that grows", figures.growth)
-    if figures.quantized and figures.quantized.option:
-        found += _sides("KV cache of f16", f"KV cache of {figures.quantized.kind}", figures.quantized.option)
-    return found
-
-
-def _sides(without: str, within: str, option: Option) -> list[tuple[str, str, Sample]]:
-    found = []
-    for name, life in ((without, option.without), (within, option.within)):
-        found += [
-            (f"{name}: first prompt", "tokens/s", life.prompt),
-            (f"{name}: answer behind it", "tokens/s", life.answer),
-            (f"{name}: memory after the first answer", "MB", _in_megabytes(life.first_bytes)),
-            (f"{name}: memory after it", "MB", _in_megabytes(life.chat_bytes)),
-        ]
-    return found
-
-
-def _row(name: str, unit: str, sample: Sample) -> str:
-    numbers = [_short(value) for value in (sample.median, min(sample.values), max(sample.values))]
-    scatter = "–" if sample.scatter is None else _percent(sample.scatter)
-    return f"| {_plain(name)}, {unit} | {' | '.join(numbers)} | {len(sample.values)} | {scatter} |"
-
-
-def _in_megabytes(sample: Sample) -> Sample:
-    return Sample(tuple(value / 1e6 for value in sample.values))
+def _row(row: Row) -> str:
+    sample = row.sample
+    numbers = [short(value) for value in (sample.median, row.p95, min(sample.values), max(sample.values))]
+    scatter = "–" if sample.scatter is None else percent(sample.scatter)
+    return f"| {plain(row.name)}, {row.unit} | {' | '.join(numbers)} | {len(sample.values)} | {scatter} |"
 
 
 def _speed(sample: Sample) -> str:
-    return f"{_short(sample.median)} tokens/s{_spread(sample)}"
+    return f"{short(sample.median)} tokens/s{_spread(sample)}"
 
 
 def _seconds(sample: Sample) -> str:
-    return f"{_short(sample.median)} s{_spread(sample)}"
+    return f"{short(sample.median)} s{_spread(sample)}"
 
 
 def _spread(sample: Sample) -> str:
     if len(sample.values) < 2:
         return " (one run)"
-    return f" ({_short(min(sample.values))} to {_short(max(sample.values))})"
-
-
-def _short(value: float) -> str:
-    """Three digits, as many as are worth reading."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+    return f" ({short(min(sample.values))} to {short(max(sample.values))})"
 
 
 def _bytes(size: float) -> str:
@@ -319,9 +327,4 @@ def _count(number: int, noun: str) -> str:
 
 
 def _number(count: int) -> str:
-    return {2: "Two", 3: "Three", 4: "Four"}.get(count, str(count))
-
-
-def _plain(text: str) -> str:
-    """A name from a file is no Markdown of ours."""
-    return "".join(f"\\{c}" if c in "\\`*[]<>|#" else c for c in printable(text))
+    return {2: "Two", 3: "Three", 4: "Four", 8: "Eight"}.get(count, str(count))

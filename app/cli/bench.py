@@ -1,14 +1,14 @@
-"""`slipstream bench`: what a model does on this machine, measured and told in words."""
+"""`slipstream bench`: what a model does on this machine, measured and told in words; and earlier runs."""
 
 import argparse
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.cli import bench_history
 from app.cli.ending import ending
 from app.cli.engine_options import add_engine_options, engine_options
 from app.cli.model_name import find_model
@@ -34,16 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the page is written (Slipstream's data)")
     add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with all figures, and no page")
+    bench_history.add_arguments(parser)
     add_engine_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises SlipstreamError. What was measured before Ctrl+C is kept."""
+    """Raises SlipstreamError. What was measured before Ctrl+C is shown; only a whole run is kept."""
     from app.cli.progress import ProgressLine
     from app.paths import Paths
     from app.services import Services
 
     engine_options(arguments, EngineOptions())  # a wrong flag is told before anything starts
+    if bench_history.is_wanted(arguments):
+        bench_history.look_back(arguments)
+        return 0
     if arguments.output:
         require_free(arguments.output.absolute(), is_forced=arguments.force)
     asked, line = ending(), ProgressLine()
@@ -58,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         line.close()
         services.close()
         if arguments.json and found:
-            say_json({"models": [asdict(figures) for figures in found]})
+            from app.bench.history import document
+
+            say_json(document(found))
 
 
 @contextmanager
@@ -121,7 +127,7 @@ def _measure_all(
             line.close()
             if bench.figures:
                 found.append(bench.figures)
-                _keep(arguments, services, entry, bench.figures)
+                _tell(arguments, services, entry, bench.figures)
     return code
 
 
@@ -133,41 +139,38 @@ def _bench(
     title: str,
     asked: threading.Event,
 ) -> "Bench":
-    from app.bench.bench import Bench
-    from app.bench.engines import Engines
-    from app.inference.engine_handle import EngineHandle
-    from app.lab.settings import Settings
-    from backends.measurement import Evaluation
-
     options = engine_options(arguments, services.options_for(entry))
-    supervisor = services.supervisor
-
-    def load(changed: EngineOptions) -> EngineHandle:
-        return supervisor.load(f"bench-{len(supervisor.engines())}", entry.path, changed)
-
-    def evaluate(settings: Settings) -> Evaluation:
-        return services.lab.evaluate(entry.path, entry.path, cancelled=asked, settings=settings)
-
-    engines = Engines(load, lambda handle: supervisor.unload(handle.name), asked)
-    return Bench(entry, options, engines, evaluate, lambda doing, done: line.tell(f"{title}: {doing}", done, ""))
+    return services.workbench.bench(entry, lambda doing, done: line.tell(f"{title}: {doing}", done, ""), asked, options)
 
 
-def _keep(arguments: argparse.Namespace, services: "Services", entry: "ModelEntry", figures: "Figures") -> None:
-    """Raises OSError when the disk does not take the page; it is shown before."""
+def _tell(arguments: argparse.Namespace, services: "Services", entry: "ModelEntry", figures: "Figures") -> None:
+    """And keep it, if it is whole. Raises OSError or BenchError; it is shown before."""
     from app.bench.page import page
-    from app.whole_file import replace_file
-    from backends.ownership.files import write_whole
 
     text = page(figures)
     if not arguments.json:
         say(text)
+    if not figures.is_whole:
+        warn("The run was not whole, so nothing of it is kept")
+        return
+    run = services.workbench.history.add(figures)
+    warn(f"This is run {run.id}. The page is {_write(arguments, services, entry, figures, text)}")
+
+
+def _write(
+    arguments: argparse.Namespace, services: "Services", entry: "ModelEntry", figures: "Figures", text: str
+) -> Path:
+    """Where the page is. Raises OSError."""
+    from app.whole_file import replace_file
+    from backends.ownership.files import write_whole
+
     moment = datetime.fromisoformat(figures.subject.measured)
     file = arguments.output or services.paths.benchmarks / f"{_file_name(entry.id)} {moment:%Y-%m-%d %H.%M.%S}.md"
     if arguments.output:
         write_whole(file.absolute(), text.encode("utf-8", "replace"), mode=0o666)
     else:
         replace_file(file, text.encode("utf-8", "replace"))
-    warn(f"The page is {file}")
+    return file
 
 
 def _file_name(id_: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import UsageError
-from backends.kv_layout import DEFAULT_CONTEXT
+from backends.kv_layout import DEFAULT_CONTEXT, MAX_BATCH, MAX_BATCH_TOKENS, MIN_BATCH
 from backends.protocol import Adapter, DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS = 1 << 22, 256, 1024, 10_000
@@ -40,6 +40,9 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     add("--kv-grow", grow, choices=("on", "off"))
     idle = "without a question, after which the KV cache gives back what nothing needs (300)"
     add("--kv-idle", idle, type=int, metavar="SECONDS")
+    add("--batch-size", f"most tokens of one step ({MAX_BATCH_TOKENS})", type=int, metavar="N")
+    rows = "of a step, how many tokens are computed at once (512; 128 on a CPU without flash attention)"
+    add("--ubatch-size", rows, type=int, metavar="N")
     flash = "flash attention; auto is on, but on a CPU that the self-test has found quicker without (auto)"
     add("--flash-attn", flash, choices=[mode.value for mode in FlashAttention])
     add("--draft", "where draft tokens come from (auto)", metavar="auto|off|lookup|MODEL")
@@ -67,6 +70,8 @@ def engine_options(arguments: argparse.Namespace, defaults: EngineOptions) -> En
         kv_grow=arguments.kv_grow == "on" if arguments.kv_grow else defaults.kv_grow,
         kv_idle_seconds=_in_range("--kv-idle", arguments.kv_idle, 1, MAX_IDLE) or defaults.kv_idle_seconds,
         flash_attention=FlashAttention(arguments.flash_attn or defaults.flash_attention),
+        batch=_in_range("--batch-size", arguments.batch_size, MIN_BATCH, MAX_BATCH) or defaults.batch,
+        micro_batch=_in_range("--ubatch-size", arguments.ubatch_size, MIN_BATCH, MAX_BATCH) or defaults.micro_batch,
         draft=draft,
         draft_model=draft_model,
         max_interval=_seconds("--max-interval", arguments.max_interval, defaults.max_interval),

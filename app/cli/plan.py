@@ -117,13 +117,19 @@ def _loaded(plan: "Plan") -> str:
 
 def _start(plan: "Plan") -> int:
     """Tokens that one conversation has place for at the load."""
-    return plan.layout.start(is_recurrent=False).cells if plan.options.kv_grow else plan.layout.context
+    return (
+        plan.layout.start(is_recurrent=False, batch=plan.options.batch).cells
+        if plan.options.kv_grow
+        else plan.layout.context
+    )
 
 
 def _speed(plan: "Plan") -> str:
     from app.planner.verdict import about
 
     by = "" if plan.speed.is_measured else ", by the rates of common machines"
+    if plan.speed.is_measured and not plan.speed.is_quiet:
+        by = ", by rates that were measured while other programs were at work"
     where = f"{plan.spread.gpu_layers} of {plan.num_layers + 1} layers on the GPU" if plan.spread.gpu_layers else "CPU"
     return f"Speed: {about(plan.speed.tokens)} ({where}{by})."
 

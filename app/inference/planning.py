@@ -18,7 +18,7 @@ from app.errors import EngineError, ModelFileError
 from app.inference.build import has_gpu_library
 from app.inference.differences import Differences
 from app.inference.machine_rates import MachineRates
-from app.jobs.child import OnProgress, run_in_child
+from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.planner.corrections import Correction
 from app.planner.machine import Gpu, Machine
 from app.planner.model import Model
@@ -28,7 +28,7 @@ from app.planner.verdict import Fits, Place
 from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
 from backends.kv_layout import default_context
-from backends.measurement import Buffers, ContextWish, Device
+from backends.measurement import Buffers, ContextWish, Device, Rates
 from backends.protocol import EngineOptions
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Planning:
 
     def machine(self) -> Machine:
         """As it is now. Raises EngineError when the GPUs cannot be asked."""
-        memory, rates = psutil.virtual_memory(), self.rates.known(self._build())
+        memory, rates = psutil.virtual_memory(), self.known_rates
         gpus = tuple(
             Gpu(device.name, device.free, device.total, rates.gpu if rates else None, device.is_shared)
             for device in self._devices()
@@ -60,10 +60,26 @@ class Planning:
         )
         if rates is None:
             return Machine(memory.available, memory.total, gpus)
-        return Machine(memory.available, memory.total, gpus, rates.by_type, rates.layer_seconds)
+        return Machine(
+            memory.available,
+            memory.total,
+            gpus,
+            rates.by_type,
+            rates.layer_seconds,
+            attention=rates.attention if rates.is_quiet else {},  # a difference of two steps: noise is most of it
+            rates_are_quiet=rates.is_quiet,
+        )
+
+    @property
+    def known_rates(self) -> Rates | None:
+        """Of the installed build, where they were measured."""
+        return self.rates.known(self._build())
 
     def measure_rates(
-        self, options: EngineOptions, on_progress: OnProgress, cancelled: threading.Event | None = None
+        self,
+        options: EngineOptions,
+        on_progress: OnProgress = ignore_progress,
+        cancelled: threading.Event | None = None,
     ) -> None:
         """Once for each build: then a plan knows how fast this machine is. Raises EngineError or Cancelled."""
         self.rates.measured(self._build(), on_progress, cancelled, options.extra_buffer_types)

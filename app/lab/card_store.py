@@ -6,23 +6,19 @@ its own; they are few, never queried, worth copying to another machine, and must
 
 import hashlib
 import json
-import math
 import os
-from collections.abc import Callable
-from dataclasses import MISSING, asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, cast, get_args, get_type_hints
 
 from app.errors import EvaluationError
 from app.lab.card import Card
+from app.shaped import shaped
 from app.whole_file import replace_file, set_aside
 from backends.ownership.files import delete_file
 from backends.regular_file import read_regular
 
 SUFFIX = ".card.json"
 MAX_BYTES = 1 << 16
-MAX_NUMBER = 1e15
 VERSION = 2
 READABLE = (1, VERSION)  # 1 had no multiple choice and no kernel noise
 
@@ -72,10 +68,9 @@ def _read(path: Path) -> Card | None:
         document = json.loads(read_regular(path, MAX_BYTES))
         if document["version"] not in READABLE:
             return None
-        card = _build(Card, document["card"])
+        card = shaped(Card, document["card"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    assert isinstance(card, Card)
     return card if _is_sane(card) else None
 
 
@@ -90,33 +85,3 @@ def _keep_odd(path: Path) -> None:
     """What lies in a card's place and is none is not written over. Raises OSError."""
     if os.path.lexists(path) and _read(path) is None:
         set_aside(path)
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """A dataclass from what `asdict` made of it; what an older version did not know has its default.
-
-    Raises TypeError for a value of another type.
-    """
-    if isinstance(kind, UnionType):
-        if value is None:
-            return None
-        (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
-    if not is_dataclass(kind):
-        return _plain(kind, value)
-    hints = get_type_hints(kind)
-    make = cast(Callable[..., Any], kind)
-    known = [field for field in fields(kind) if field.name in value or field.default is MISSING]
-    return make(**{field.name: _build(hints[field.name], value[field.name]) for field in known})
-
-
-def _plain(kind: Any, value: Any) -> Any:
-    """Texts that can be shown, and numbers that can be drawn. Raises ValueError too."""
-    if kind is float and type(value) is int:
-        value = float(value) if abs(value) < MAX_NUMBER else math.inf
-    if type(value) is not kind:
-        raise TypeError(f"{value!r} is no {kind}")
-    if kind is str:
-        value.encode()
-    elif kind in (int, float) and not abs(value) < MAX_NUMBER:  # nor is NaN
-        raise ValueError("no number of a measurement")
-    return value

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from backends.kv_layout import MAX_BATCH, MIN_BATCH
 from backends.protocol import EngineOptions, FlashAttention, KVLayout, KVType
 
 
@@ -27,6 +28,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "kv_type_k": KVType,
     "kv_type_v": KVType,
     "threads": _or_automatic(_whole(1, 1024)),
+    "batch": _or_automatic(_whole(MIN_BATCH, MAX_BATCH)),
+    "micro_batch": _or_automatic(_whole(MIN_BATCH, MAX_BATCH)),
     "kv_layout": KVLayout,
     "flash_attention": FlashAttention,
 }

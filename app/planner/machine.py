@@ -45,6 +45,8 @@ class Machine:
     rates: Mapping[str, float] = field(default_factory=dict)
     layer_seconds: float = 0.0  # that a layer takes whatever it weighs
     disk_rate: float | None = None
+    attention: Mapping[str, float] = field(default_factory=dict)  # as in backends.measurement.Rates
+    rates_are_quiet: bool = True  # no other program was at work when they were measured
 
     @classmethod
     def at_rest(cls, ram: int, vram: int | None = None) -> "Machine":

@@ -111,7 +111,7 @@ class Planner:
             return
         whole = self._split(self._num_places)
         yield self._try(whole)
-        for rows in SMALLER_ROWS:
+        for rows in () if self._options.micro_batch else SMALLER_ROWS:
             yield self._try(whole, rows)
         if self._model.has_experts:
             yield from self._keeping(whole, Keep.EXPERTS)

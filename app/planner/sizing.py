@@ -77,12 +77,16 @@ def size(
     it. like: the layout of the model that this one drafts for."""
     layout = like or lay_out(model, options, free)
     flash = uses_flash_attention(model, options, on_gpu=on_gpu)
-    rows = rows or micro_batch(FlashAttention.ON if flash else FlashAttention.OFF, on_gpu, model.has_experts)
+    rows = (
+        options.micro_batch
+        or rows
+        or micro_batch(FlashAttention.ON if flash else FlashAttention.OFF, on_gpu, model.has_experts)
+    )
     slots = native_slots(layout.num_slots, model.window > 0, layout.is_unified)
     states = sum(layer.is_recurrent for layer in model.layers) * (model.conv_state + model.state) * F32
     is_drafting = options.draft is not DraftMode.OFF and model.is_recurrent
     batch = Batch(
-        tokens=min(rows, MAX_BATCH_TOKENS, layout.context),
+        tokens=min(rows, options.batch or MAX_BATCH_TOKENS, layout.context),
         cells=layout.context,
         window_cells=layout.context,  # the engine keeps a window's layers as long as the others
         slots=slots,

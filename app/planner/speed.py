@@ -1,6 +1,7 @@
 """How many tokens a second an answer gets: by the bytes that a step reads, and how fast each device reads them.
 
 A step of one token reads every weight that it uses once, and all keys and values behind it; nothing else takes as long.
+On a processor the heads' products with keys and values are no matter of bytes: they have a rate of their own.
 Where nobody has measured the rates, those of common machines stand in, and the estimate says so.
 """
 
@@ -12,6 +13,8 @@ from app.planner.machine import Machine
 from app.planner.memory import Spread, in_ram
 from app.planner.model import EXPERTS, Layer, Model
 from app.planner.sizing import Sizing
+from backends.formats.kv_shape import UNQUANTIZED
+from backends.kv_layout import PADDING
 
 DEPTH = 512  # tokens before the one that is written
 RAM_RATE, GPU_RATE, DISK_RATE = 20e9, 300e9, 1.5e9  # bytes a second, where nobody has measured
@@ -24,21 +27,30 @@ RATES_LIKE = {  # of those that are measured, what a processor reads about as fa
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """tokens: a second, of one answer. is_measured: the rates are this machine's own."""
+    """tokens: a second, of one answer. is_measured: the rates are this machine's own. is_quiet: and were not measured
+    beside other programs."""
 
     tokens: float
     is_measured: bool
+    is_quiet: bool = True
 
 
 def estimate(
-    model: Model, sizing: Sizing, spread: Spread, machine: Machine, from_disk: int = 0, scale: float = 1.0
-) -> Speed:  # fmt: skip
-    """from_disk: bytes of weights that do not fit into RAM, and are read anew for each token. scale: of all weights."""
+    model: Model,
+    sizing: Sizing,
+    spread: Spread,
+    machine: Machine,
+    from_disk: int = 0,
+    scale: float = 1.0,
+    depth: int = DEPTH,
+) -> Speed:
+    """from_disk: bytes of weights that do not fit into RAM, and are read anew for each token. scale: of all weights.
+    depth: tokens before the one that is written."""
     num_layers = len(model.layers)
     parts, kept = spread.parts(num_layers), spread.kept_layers(num_layers)
     devices = {number: at - 1 for at, part in enumerate(parts) if at for number in part}
     seconds = 0.0
-    depth = min(DEPTH, sizing.layout.context) / max(1, sizing.cells)
+    used = _used(sizing, depth)
     for layer in model.layers:
         device = devices.get(layer.number)
         read = layer_bytes(model, layer)
@@ -46,20 +58,39 @@ def estimate(
         if device is not None and layer.number in kept:
             share = in_ram(layer, spread.keeps) / max(1, layer.num_bytes)
             stays = Counter({kind: round(count * share) for kind, count in read.items()})
-        cached = depth * sizing.cache_bytes(model, layer) + sizing.state_bytes(model, layer) / sizing.batch.slots
+        cached, states = used * sizing.cache_bytes(model, layer), sizing.state_bytes(model, layer) / sizing.batch.slots
         if device is None:
-            seconds += _ram_seconds(machine, read) + cached / ram_rate(machine, "F16") + machine.layer_seconds
+            seconds += _ram_seconds(machine, read) + states / ram_rate(machine, "F16") + machine.layer_seconds
+            seconds += _attention_seconds(machine, sizing, layer, depth, cached)
         else:
+            cached += states
             seconds += (sum((read - stays).values()) + cached) / gpu_rate(machine, device)
             seconds += _ram_seconds(machine, stays)
     head = output_bytes(model)
     device = devices.get(num_layers)
     seconds += _ram_seconds(machine, head) if device is None else sum(head.values()) / gpu_rate(machine, device)
-    used = model.num_bytes and sum(sum(layer_bytes(model, each).values()) for each in model.layers) / model.num_bytes
+    weights = sum(sum(layer_bytes(model, each).values()) for each in model.layers)
+    read_share = min(1.0, weights / model.num_bytes) if model.num_bytes else 0.0
     seconds *= scale
-    seconds += from_disk * min(1.0, used) / (machine.disk_rate or DISK_RATE)
+    seconds += from_disk * read_share / (machine.disk_rate or DISK_RATE)
     measured = bool(machine.rates) and all(gpu.rate for gpu in machine.gpus[: len(spread.counts)])
-    return Speed(1 / seconds if seconds > 0 else 0.0, measured)
+    return Speed(1 / seconds if seconds > 0 else 0.0, measured, machine.rates_are_quiet)
+
+
+def step_bytes(model: Model, sizing: Sizing, depth: int) -> int:
+    """What one token reads, wherever it lies: weights, keys, values and states."""
+    used = _used(sizing, depth)
+    cached = sum(
+        used * sizing.cache_bytes(model, each) + sizing.state_bytes(model, each) / sizing.batch.slots
+        for each in model.layers
+    )
+    weights = sum(sum(layer_bytes(model, each).values()) for each in model.layers)
+    return round(weights + sum(output_bytes(model).values()) + cached)
+
+
+def _used(sizing: Sizing, depth: int) -> float:
+    """The share of all cells that one token so deep attends to."""
+    return min(depth, sizing.layout.context) / max(1, sizing.cells)
 
 
 def layer_bytes(model: Model, layer: Layer) -> Counter[str]:
@@ -86,6 +117,18 @@ def ram_rate(machine: Machine, kind: str) -> float:
 
 def gpu_rate(machine: Machine, device: int) -> float:
     return machine.gpus[device].rate or GPU_RATE
+
+
+def _attention_seconds(machine: Machine, sizing: Sizing, layer: Layer, depth: int, cached: float) -> float:
+    """On the processor. Masked or not, a token goes over all cells up to llama.cpp's next multiple."""
+    if not layer.has_attention:
+        return 0.0
+    kind = "f16" if sizing.type_v in UNQUANTIZED else "q8_0"
+    rate = machine.attention.get(f"flash {kind}" if sizing.batch.flash_attention else kind)
+    if not rate:
+        return cached / ram_rate(machine, "F16")
+    cells = min(-(-(depth + 1) // PADDING) * PADDING, sizing.layout.context)
+    return cells * layer.heads * (layer.key_length + layer.value_length) / rate
 
 
 def _ram_seconds(machine: Machine, read: Mapping[str, int]) -> float:

@@ -33,18 +33,18 @@ def make_context(
     planned: Placement | None = None,
 ) -> NativeContext:
     assert options.threads
-    size = layout.start(model.is_recurrent) if options.kv_grow else layout.limit
+    size = layout.start(model.is_recurrent, options.batch) if options.kv_grow else layout.limit
     params = ContextParams(
         num_cells=size.total(layout.is_unified),
         num_slots=size.slots,
-        batch_tokens=MAX_BATCH_TOKENS,
+        batch_tokens=options.batch or MAX_BATCH_TOKENS,
         threads=options.threads,
         kv_type_k=options.kv_type_k,
         kv_type_v=options.kv_type_v,
         flash_attention=options.flash_attention,
         is_unified=layout.is_unified,
         following=following,
-        rows=planned.rows if planned else None,
+        rows=options.micro_batch or (planned.rows if planned else None),
     )
     if model.is_recurrent and options.draft is not DraftMode.OFF:
         params = replace(params, max_draft=recurrent_draft(layout.num_slots, _recurrent_bytes(model, params)))

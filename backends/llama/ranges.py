@@ -6,7 +6,7 @@ The port's and the commands' own ranges are narrower; these hold for whoever els
 import math
 
 from backends.engine.runner import LoadError, PromptError
-from backends.kv_layout import MAX_SLOTS
+from backends.kv_layout import MAX_BATCH, MAX_SLOTS, MIN_BATCH
 from backends.protocol import EngineOptions, FailureKind, SamplingParams
 
 OPTION_RANGES = {
@@ -14,6 +14,8 @@ OPTION_RANGES = {
     "parallel": (1, MAX_SLOTS),
     "gpu_layers": (0, 10_000),
     "threads": (1, 1024),
+    "batch": (MIN_BATCH, MAX_BATCH),
+    "micro_batch": (MIN_BATCH, MAX_BATCH),
     "draft_length": (0, 64),
     "kv_idle_seconds": (0, 2**31),
     "prompt_cache_ram": (0, 2**60),

@@ -2,23 +2,32 @@
 
 One step of one token reads every weight once. Models of nothing but zeros are measured, which take no room on the disk
 and as long as any other: how long a product takes does not depend on what is multiplied.
+
+Other programs are in the way of it. So each type has several windows, what others used of the processor is noted beside
+each, and of the quiet ones the best counts; if none was quiet, the figures say so, and are measured again another time.
 """
 
 import os
 import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import gguf
 import numpy as np
+import psutil
 from gguf import GGMLQuantizationType as Type
 
 from backends.child import Progress, Refusal, Report
 from backends.llama import native
-from backends.llama.context import ContextParams, NativeContext
+from backends.llama.context import MIN_CELLS, ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, default_threads
 from backends.measurement import Rates
+from backends.neighbours import ApplicationTime, Neighbours
 
 TYPES = (Type.F16, Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS, Type.MXFP4)
 ON_GPU = Type.Q4_K
@@ -26,29 +35,107 @@ MOST_BYTES = 160 << 20  # of weights: more than a processor keeps in its caches
 WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
 SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
-NUM_PASSES = 2  # some seconds apart: what is in the way comes in bursts
+LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
+ATTENTION = {"f16": ("f16", "off"), "flash f16": ("f16", "on"), "flash q8_0": ("q8_0", "on")}
+ATTENTION_WIDTH, ATTENTION_LAYERS, DEPTH = 1024, 2, 1012  # which llama.cpp makes 1024 cells of
+CELLS = 1024
+NUM_PASSES, MOST_PASSES = 2, 3  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
+MOST_SECONDS = 40.0  # after which each thing is left as it was measured first
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
+BLOCK, NUM_READS = 64 << 20, 4  # bytes that each thread reads of the memory, so often
+
+Look = Callable[[], float | None]  # cores that others used since the last one
+
+
+@dataclass(slots=True)
+class Windows:
+    """The best rate of each thing, of quiet windows where there were any, and what others used meanwhile."""
+
+    look: Look = field(default_factory=lambda: Neighbours(ApplicationTime()))
+    found: dict[str, tuple[float, float]] = field(default_factory=dict)  # name: rate, cores of others
+
+    def measure(self, name: str, rate: Callable[[], float]) -> None:
+        self.look()
+        new = rate()
+        others = self.look() or 0.0
+        old, before = self.found.get(name, (0.0, others))
+        if others < Rates.QUIET <= before:
+            self.found[name] = (new, others)
+        elif before < Rates.QUIET <= others:
+            return
+        else:
+            self.found[name] = (max(old, new), min(before, others))
+
+    @property
+    def others(self) -> float:
+        """In the way of the worst of them."""
+        return max((others for _, others in self.found.values()), default=0.0)
+
+    def rate(self, name: str) -> float | None:
+        return self.found[name][0] if name in self.found else None
 
 
 def measure(report: Report, extra_buffer_types: bool = True, threads: int | None = None) -> Rates:
     """Raises Refusal with a sentence."""
     native.start()
     threads = threads or default_threads()
+    windows, until = Windows(), perf_counter() + MOST_SECONDS
     with tempfile.TemporaryDirectory(prefix="slipstream-rates-") as name:
         folder = Path(name)
         try:
-            small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
-            layer_seconds = min(MOST_LAYER_SECONDS, _step_seconds(small, extra_buffer_types, threads) / MANY)
-            found: dict[str, float] = {}
-            for number, kind in enumerate(TYPES * NUM_PASSES):
-                report(Progress(number / (NUM_PASSES * len(TYPES)), f"Measuring {kind.name}"))
-                rate = _rate(folder, kind, extra_buffer_types, threads, layer_seconds)
-                found[kind.name] = max(rate, found.get(kind.name, 0.0))
-            gpu = _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS) if native.has_gpu() else None
+            for number in range(MOST_PASSES):
+                is_enough = number >= NUM_PASSES and windows.others < Rates.QUIET
+                if is_enough or (number and perf_counter() > until):
+                    break
+                _one_pass(windows, report, number, folder, extra_buffer_types, threads)
         except NativeError as error:
             raise Refusal(f"The speed of this machine could not be measured: {error}.") from error
-    return Rates(found, layer_seconds, threads, gpu)
+    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
+    by_type = {kind.name: rate for kind in TYPES if (rate := windows.rate(kind.name))}
+    attention = {name: rate for name in ATTENTION if (rate := windows.rate(name))}
+    return Rates(
+        by_type, layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others, attention
+    )  # fmt: skip
+
+
+def _one_pass(
+    windows: Windows, report: Report, number: int, folder: Path, extra_buffer_types: bool, threads: int
+) -> None:  # fmt: skip
+    def tell(name: str, at: int) -> None:
+        share = (number % NUM_PASSES + at / (len(TYPES) + 2)) / NUM_PASSES
+        again = ", again: other programs are at work" if number >= NUM_PASSES else ""
+        report(Progress(share, f"Measuring {name}{again}"))
+
+    tell("the memory", 0)
+    windows.measure(MEMORY, lambda: _memory_rate(threads))
+    small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
+    windows.measure(LAYERS, lambda: MANY / _step_seconds(small, extra_buffer_types, threads))
+    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
+    for at, kind in enumerate(TYPES, 1):
+        tell(kind.name, at)
+        windows.measure(kind.name, partial(_rate, folder, kind, extra_buffer_types, threads, layer_seconds))
+    deep = _write(folder / "deep.gguf", Type.Q4_0, ATTENTION_WIDTH, ATTENTION_LAYERS, wide_times=1)
+    for name in ATTENTION:
+        windows.measure(name, partial(_attention_rate, deep, name, extra_buffer_types, threads))
+    if native.has_gpu():
+        windows.measure(GPU, lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS))
+
+
+def _memory_rate(threads: int) -> float:
+    """Bytes a second that all threads together read of the RAM, each from a block of its own: no step is quicker."""
+    size = min(BLOCK, psutil.virtual_memory().available // (4 * threads))
+    blocks = [np.ones(size, np.uint8) for _ in range(threads)]
+    seconds = []
+    for _ in range(NUM_READS):
+        readers = [threading.Thread(target=block.max) for block in blocks]  # which lets other threads run
+        begin = perf_counter()
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        seconds.append(perf_counter() - begin)
+    return size * threads / min(seconds)
 
 
 def _rate(
@@ -81,13 +168,36 @@ def _step_seconds(path: Path, extra_buffer_types: bool, threads: int, gpu_layers
     return min(seconds[NUM_FIRST:])
 
 
-def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
+def _attention_rate(path: Path, name: str, extra_buffer_types: bool, threads: int) -> float:
+    """Numbers a second: by how much longer a step takes behind DEPTH tokens than at the beginning."""
+    kind, flash = ATTENTION[name]
+    params = ContextParams(2 * CELLS, 1, CELLS, threads, kind, kind, flash)
+    with NativeModel(path, 0, extra_buffer_types) as model, NativeContext(model, params) as context:
+        first = min(_put(context, position, 1) for position in range(NUM_FIRST + 1, NUM_FIRST + 7))
+        context.memory.truncate(0, 0)
+        _put(context, 0, DEPTH)
+        deep = min(_put(context, DEPTH + at, 1) for at in range(6))
+    numbers = CELLS * 2 * ATTENTION_WIDTH * ATTENTION_LAYERS
+    beginning = MIN_CELLS * numbers / CELLS  # that the first steps go over, too
+    return (numbers - beginning) / max(deep / 50, deep - first)  # it is never next to nothing
+
+
+def _put(context: NativeContext, position: int, count: int) -> float:
+    """Seconds that so many tokens take from there on."""
+    begin = perf_counter()
+    context.batch.put(0, [1] * count, position, 0)
+    context.batch.outputs[count - 1] = 1
+    context.decode(count)
+    return perf_counter() - begin
+
+
+def _write(path: Path, kind: Type, width: int, layers: int, wide_times: int = WIDE_TIMES) -> Path:
     """A Llama of zeros: its header, and a hole for the weights."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(layers)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(width)
-    writer.add_feed_forward_length(WIDE_TIMES * width)
+    writer.add_feed_forward_length(wide_times * width)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -95,7 +205,7 @@ def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
     writer.add_vocab_size(VOCABULARY)
     writer.add_tokenizer_model("none")
     end = 0
-    for name, shape in _shapes(width, layers).items():
+    for name, shape in _shapes(width, layers, wide_times * width).items():
         type_ = kind if len(shape) > 1 else Type.F32
         block, block_bytes = gguf.GGML_QUANT_SIZES[type_]
         num_bytes = int(np.prod(shape)) // block * block_bytes
@@ -109,13 +219,12 @@ def _write(path: Path, kind: Type, width: int, layers: int) -> Path:
     return path
 
 
-def _shapes(width: int, layers: int) -> dict[str, tuple[int, ...]]:
+def _shapes(width: int, layers: int, wide: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (VOCABULARY, width),
         "output.weight": (VOCABULARY, width),
         "output_norm.weight": (width,),
     }
-    wide = WIDE_TIMES * width
     for layer in range(layers):
         block = f"blk.{layer}."
         shapes |= {f"{block}{name}.weight": (width,) for name in ("attn_norm", "ffn_norm")}

@@ -95,6 +95,8 @@ class EngineOptions:
     kv_grow: bool = True  # the KV cache is as large as its conversations need; False: all of it at once
     kv_idle_seconds: float = 300.0  # without a question, after which what no conversation holds is given back
     flash_attention: FlashAttention = FlashAttention.AUTO
+    batch: int | None = None  # tokens of one step at most
+    micro_batch: int | None = None  # of these, how many are computed at once; it goes before the placement's
     draft: DraftMode = DraftMode.AUTO
     draft_model: Path | None = None
     draft_length: int | None = None  # guesses per step; None: as many as measured costs say that it pays

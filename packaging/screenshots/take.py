@@ -6,6 +6,7 @@ Everything lies in a folder of its own that is gone afterwards. Without a displa
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from PySide6.QtCore import Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
+from app.bench.tuned import Purpose  # noqa: E402
 from app.guide import GUIDE_DIR, GUIDE_NAME, TOUR_QUESTION  # noqa: E402
 from app.jobs.convert import convert_checkpoint  # noqa: E402
 from app.jobs.install import Installed  # noqa: E402
@@ -38,6 +40,7 @@ from app.services import Services  # noqa: E402
 from tests.planner.shapes import all_shapes  # noqa: E402
 from ui.application import listen  # noqa: E402
 from ui.bridge import Bridge  # noqa: E402
+from ui.lab.lab_page import SPEED  # noqa: E402
 from ui.main_window import CHAT, DISCOVER, DOWNLOADS, LAB, MODELS, PERFORMANCE, SERVER, SETTINGS, MainWindow  # noqa: E402
 from ui.server.server_page import ACTIVITY  # noqa: E402
 from ui.theme import Theme  # noqa: E402
@@ -92,6 +95,7 @@ def take(services: Services, bridge: Bridge, theme: Theme) -> None:
     wait(lambda: window.devices._desk.findings and not window.devices._desk.is_looking)
     photograph(window, theme, "devices")
     take_plan(window, services, theme)
+    take_speed(window, services, theme, [full, *smaller])
     window.go_to(CHAT)
     window.close()
 
@@ -120,6 +124,20 @@ def make_family(services: Services) -> list[ModelEntry]:
         services.lab.measure(made.path, full.path, settings=SETTINGS_OF_CARDS, name=name)
         found.append(made)
     return found
+
+
+def take_speed(window: MainWindow, services: Services, theme: Theme, family: list[ModelEntry]) -> None:
+    """Two runs of the benchmark and one of the tuning: real figures, of some minutes each."""
+    measured = [entry for entry in family if entry.quantization in ("Q4_K_M", "Q8_0")]
+    for entry in measured:
+        services.workbench.measure(entry, lambda _doing, _done: None, threading.Event())
+    services.workbench.tune(measured[0], Purpose.CHAT, lambda _doing, _done: None, threading.Event())
+    view = window.lab.speed
+    window.go_to(LAB)
+    window.lab.show_view(SPEED)
+    view.chooser.setCurrentIndex(view.chooser.findData(services.library.find(str(measured[0].path)).id))
+    wait(lambda: len(view.model.runs) == len(measured) and view.desk.tuned is not None)
+    photograph(window, theme, "speed")
 
 
 def take_models(window: MainWindow, services: Services, theme: Theme, family: list[ModelEntry]) -> None:

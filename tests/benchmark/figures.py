@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.bench.figures import (
+    Answering,
     Comparison,
     Drafts,
     Figures,
@@ -40,6 +41,9 @@ SUBJECT = Subject(
     build="llama.cpp 1",
     version="0.1.0",
     measured="2026-11-30T09:58:00+00:00",
+    identity="0123",
+    num_layers=31,
+    batch=512,
 )
 
 
@@ -61,9 +65,11 @@ def figures(**changes: Any) -> Figures:
     whole = Figures(
         SUBJECT,
         memory=Memory(Footprint(210_000_000, None, Cells(8, 512, 8192)), Footprint(420_000_000, None, CELLS), 4096),
-        readings=(Reading(512, sample(310, 320), sample(1.7, 1.65), sample(0.05, 0.051)),),
-        answer=sample(91, 93),
-        together=Together(4, compared((91, 93), (182, 186))),
+        readings=(Reading(512, 509, sample(310, 320), sample(1.7, 1.65), sample(0.05, 0.051)),),
+        answers=(Answering(0, sample(91, 93), 12.5, 98_000_000), Answering(512, sample(80, 82), 13.6, 110_000_000)),
+        together=(Together(4, compared((91, 93), (182, 186))), Together(8, compared((91, 93), (210, 214)), 1024)),
+        equal=compared((91, 92, 91.5), (91.2, 92.2, 91.6)),
+        bandwidth=20e9,
         drafts=(Drafts("look-up", "a quotation", compared((90, 91), (135, 136)), 80, 60),),
         depth=2048,
         starts=sample(1.21, 1.23),

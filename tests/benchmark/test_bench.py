@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.bench import asking, guessing
+from app.bench import asking, guessing, speeds
 from app.bench import bench as module
 from app.bench.bench import Bench
 from app.bench.engines import Engines
+from app.bench.limit import Limit
 from app.bench.page import page
 from app.errors import Cancelled, EngineError, EvaluationError
 from app.inference.engine_handle import EngineHandle
@@ -17,18 +18,35 @@ from app.inference.supervisor import Supervisor
 from app.lab.settings import Settings
 from app.library.entry import ModelEntry
 from backends.measurement import Evaluation
-from backends.protocol import EngineOptions, KVType
+from backends.protocol import EngineOptions, KVType, Ready
 from tests.benchmark.figures import DIVERGENCE
 
 Start = Callable[..., Bench]
 
 
+class KnownLimit(Limit):
+    def __init__(self) -> None:
+        pass
+
+    def prepare(self) -> None:
+        pass
+
+    def num_bytes(self, depth: int) -> int | None:
+        return 1000 + depth
+
+    def bandwidth(self, ready: Ready) -> float | None:
+        return 1e9 if ready.device == "CPU" else None
+
+
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(speeds, "SECONDS", 0.0)
     monkeypatch.setattr(guessing, "LEARNING_SECONDS", 0.0)
     monkeypatch.setattr(asking, "STATS_SECONDS", 0.5)
     monkeypatch.setattr(module, "DEPTHS", (64, 256))
+    monkeypatch.setattr(module, "DEEP", 32)
+    monkeypatch.setattr(module, "COUNTS", (2, 8))
+    monkeypatch.setattr(module, "ANSWER", 16)
 
 
 @pytest.fixture
@@ -61,7 +79,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         entry = ModelEntry("fake", "Fake", path, 5, "fake", 0, "F32", 4096, None, None)
         engines = Engines(load, lambda handle: supervisor.unload(handle.name), cancelled)
-        return Bench(entry, options or EngineOptions(prompt_cache_folder=tmp_path), engines, evaluate, hear)
+        options = options or EngineOptions(prompt_cache_folder=tmp_path)
+        return Bench(entry, options, engines, evaluate, hear, KnownLimit(), "its content")
 
     yield begin
     assert supervisor.engines() == (), "every engine was ended"
@@ -74,9 +93,14 @@ def test_everything_is_measured_more_than_once(start: Start) -> None:
     assert figures.left_out == ()
     assert [len(reading.speed.values) for reading in figures.readings] == [2, 2]
     assert [reading.num_tokens for reading in figures.readings] == pytest.approx([64, 256], rel=0.1)
-    assert figures.answer
-    assert figures.together
-    assert figures.together.count == 4
+    assert [answer.depth for answer in figures.answers] == [0, 64, 256]
+    assert all(answer.interval > 0 and answer.num_bytes == 1000 + answer.depth for answer in figures.answers)
+    assert [(each.count, each.depth) for each in figures.together] == [(2, 0), (2, 32), (8, 0), (8, 32)]
+    assert figures.equal
+    assert len(figures.equal.without.values) == len(figures.equal.within.values) == 2
+    assert figures.bandwidth == 1e9
+    assert figures.subject.identity == "its content"
+    assert figures.processor is None, "there is no GPU to do without"
     assert figures.starts
     assert len(figures.starts.values) == 2
     assert figures.growth
@@ -107,7 +131,7 @@ def test_what_was_measured_before_it_was_stopped_is_kept(start: Start) -> None:
         bench.run()
     assert bench.figures
     assert not bench.figures.is_whole
-    assert bench.figures.answer
+    assert bench.figures.answers
     assert bench.figures.starts is None
 
 

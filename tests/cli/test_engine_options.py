@@ -50,6 +50,15 @@ def test_the_kv_cache_grows_unless_all_of_it_is_wanted_at_once() -> None:
         parse("--kv-idle", "0")
 
 
+def test_the_tokens_of_a_step_have_a_range() -> None:
+    assert (parse().batch, parse().micro_batch) == (None, None)
+    options = parse("--batch-size", "1024", "--ubatch-size", "256")
+    assert (options.batch, options.micro_batch) == (1024, 256)
+    for flag in ("--batch-size", "--ubatch-size"):
+        with pytest.raises(UsageError, match=f"{flag} must lie between 32 and 8192"):
+            parse(flag, "16")
+
+
 def test_how_long_a_prompt_may_hold_answers_up_is_given_in_milliseconds() -> None:
     assert parse().max_interval == DEFAULTS.max_interval == 0.15
     assert parse("--max-interval", "400").max_interval == 0.4

@@ -13,9 +13,10 @@ from backends.kv_layout import Layout, choose, micro_batch
 from backends.llama import native
 from backends.llama.binding import lib
 from backends.llama.context import ContextParams, NativeContext
+from backends.llama.context_making import make_context
 from backends.llama.native import NativeModel
 from backends.llama.runner import LlamaRunner
-from backends.protocol import CacheMiss, DraftMode, EngineOptions, KVLayout, SamplingParams
+from backends.protocol import CacheMiss, DraftMode, EngineOptions, FlashAttention, KVLayout, Placement, SamplingParams
 from tests.inference.conftest import Answer
 from tests.llama.conftest import Load
 from tests.llama.test_engine import EXACT, PROMPTS, start, timings
@@ -69,6 +70,26 @@ def test_a_context_begins_with_what_a_first_question_needs() -> None:
     assert chosen(KVLayout.STREAMS, parallel=3, context=200).start(is_recurrent=False) == Size(256, 1)
     assert chosen(KVLayout.UNIFIED, parallel=3).start(is_recurrent=False) == Size(512, 15), "slots cost nothing"
     assert chosen(KVLayout.UNIFIED, parallel=3).start(is_recurrent=True) == Size(512, 1), "each holds a state"
+
+
+def test_a_context_begins_with_as_many_cells_as_a_step_has_tokens() -> None:
+    """llama.cpp takes no larger batch than there are cells."""
+    layout = chosen(KVLayout.STREAMS, parallel=3)
+    assert layout.start(is_recurrent=False, batch=1000) == Size(1024, 1)
+    assert layout.start(is_recurrent=False, batch=64) == Size(512, 1)
+    assert layout.start(is_recurrent=False, batch=8192) == Size(layout.context, 1)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "expected"), [(None, None, (512, 512)), (1024, 256, (1024, 256)), (64, None, (64, 64))]
+)
+def test_how_many_tokens_a_step_takes_and_computes_at_once_is_an_option(
+    model: NativeModel, batch: int | None, rows: int | None, expected: tuple[int, int]
+) -> None:
+    options = EngineOptions(context=2048, threads=1, batch=batch, micro_batch=rows, flash_attention=FlashAttention.ON)
+    layout = chosen(KVLayout.STREAMS, parallel=1, context=2048)
+    with make_context(model, options, layout, None, Placement(0, rows=384) if rows else None) as context:
+        assert (lib.llama_n_batch(context.pointer), lib.llama_n_ubatch(context.pointer)) == expected
 
 
 def test_the_reason_has_the_numbers() -> None:

@@ -1,4 +1,5 @@
-"""All cards: the picture above, the table below, and both for other programs."""
+"""What models cost and gain here. Quality: all cards, the picture above, the table below, and both for other programs.
+Speed: the view of the benchmark."""
 
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QHeaderView,
+    QStackedWidget,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -20,19 +22,26 @@ from PySide6.QtWidgets import (
 
 from app.jobs.job import Job, JobState
 from app.lab.card import Card, verdict
+from ui.bench.speed_view import SpeedView
 from ui.bridge import Bridge
 from ui.lab.cards_model import ROW_ROLE, SORT_ROLE, CardsModel
 from ui.lab.points import Measure
 from ui.lab.quality_plot import QualityPlot
 from ui.lab.saving import save_cards
+from ui.library.models_model import ModelsModel
 from ui.theme import Theme
+from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.labels import button, label
 from ui.widgets.lines_header import LinesHeader
 
 if TYPE_CHECKING:
     from app.services import Services
 
-LEAD = "What each file's quantization costs in quality, and what it gains in size and speed on this machine."
+LEADS = (
+    "What each file's quantization costs in quality, and what it gains in size and speed on this machine.",
+    "How fast a model reads and answers here, over time and builds, and which options suit it.",
+)
+QUALITY, SPEED = range(2)
 HINT = "Point at a model, or go through them with the arrow keys, to see its values."
 FORMATS = {"PNG…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
 
@@ -40,7 +49,7 @@ FORMATS = {"PNG…": ".png", "CSV…": ".csv", "Markdown…": ".md"}
 class LabPage(QWidget):
     refused = Signal(str)
 
-    def __init__(self, services: "Services", bridge: Bridge, theme: Theme):
+    def __init__(self, services: "Services", bridge: Bridge, models: ModelsModel, theme: Theme):
         super().__init__()
         self._services = services
         self._bridge = bridge
@@ -55,14 +64,25 @@ class LabPage(QWidget):
         self.measure.setAccessibleName("What quality means")
         self.exports = {suffix: button(words, name=f"Save as {words}") for words, suffix in FORMATS.items()}
         self._sentence = label(HINT, "muted", wraps=True)
+        self.tabs = ChoiceBar(("Quality", "Speed"), "tab", 16)
+        self.speed = SpeedView(services, bridge, models, theme)
+        self._lead = label("", "muted", wraps=True)
+        self._views = QStackedWidget()
         self._lay_out()
 
+        self.tabs.chosen.connect(self.show_view)
+        self.speed.refused.connect(self.refused)
         self.measure.currentIndexChanged.connect(lambda index: self.plot.set_measure(list(Measure)[index]))
         self.plot.chosen.connect(self._tell)
         self.table.selectionModel().currentRowChanged.connect(self._take_row)
         for suffix, widget in self.exports.items():
             widget.clicked.connect(partial(self._ask_where, suffix))
         bridge.job_changed.connect(self._take_job)
+
+    def show_view(self, number: int) -> None:
+        """QUALITY or SPEED."""
+        self._lead.setText(LEADS[number])
+        self._views.setCurrentIndex(number)
 
     def refresh(self) -> None:
         self._bridge.call(self._services.lab.cards.cards, self.show_cards, self._refuse)
@@ -135,12 +155,25 @@ class LabPage(QWidget):
         actions.addWidget(label("Save as", "muted"))
         for widget in self.exports.values():
             actions.addWidget(widget)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(32, 24, 32, 24)
+        quality = QWidget()
+        layout = QVBoxLayout(quality)
+        layout.setContentsMargins(32, 0, 32, 24)
         layout.setSpacing(12)
-        layout.addWidget(label("Lab", "title"))
-        layout.addWidget(label(LEAD, "muted", wraps=True))
         layout.addLayout(actions)
         layout.addWidget(self.plot, 3)
         layout.addWidget(self._sentence)
         layout.addWidget(table, 2)
+        for view in (quality, self.speed):
+            self._views.addWidget(view)
+        head = QVBoxLayout()
+        head.setContentsMargins(32, 24, 32, 0)
+        head.setSpacing(12)
+        head.addWidget(label("Lab", "title"))
+        head.addWidget(self._lead)
+        head.addWidget(self.tabs)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(12)
+        whole.addLayout(head)
+        whole.addWidget(self._views, 1)
+        self.show_view(QUALITY)

@@ -2,8 +2,8 @@
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from ui.server.choice_bar import ChoiceBar
 from ui.server.snippets import SNIPPETS, VARIABLE, Target
+from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.code_card import CodeCard
 from ui.widgets.labels import label
 

@@ -11,7 +11,6 @@ from ui.bridge import Bridge
 from ui.engine_desk import EngineDesk
 from ui.server.access_view import AccessView
 from ui.server.activity_view import ActivityView
-from ui.server.choice_bar import ChoiceBar
 from ui.server.connect_view import UNKNOWN_MODEL, ConnectView
 from ui.server.key_card import KeyCard
 from ui.server.keys_desk import KeysDesk
@@ -21,6 +20,7 @@ from ui.server.status_card import StatusCard
 from ui.settings.settings_desk import SettingsDesk
 from ui.theme import Theme
 from ui.widgets.banner import BannerArea, Tone
+from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.page_column import WIDE, PageColumn
 
 if TYPE_CHECKING:

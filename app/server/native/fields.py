@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from app.server.core.fields import Fields, Refused, Whole, text
 from app.server.core.text_fields import MAX_MODEL
+from backends.kv_layout import MAX_BATCH, MIN_BATCH
 from backends.protocol import DraftMode, EngineOptions, FlashAttention, KVLayout, KVType
 
 MAX_CONTEXT, MAX_PARALLEL, MAX_THREADS, MAX_LAYERS, MAX_DRAFT = 1 << 22, 256, 1024, 10_000, 64
@@ -41,6 +42,8 @@ class Options(Fields):
     kv_grow: bool | None = None
     kv_idle_seconds: float | None = Field(None, gt=0, le=MAX_IDLE)
     flash_attention: FlashAttention | None = Field(None, strict=False)
+    batch: Whole | None = Field(None, ge=MIN_BATCH, le=MAX_BATCH)
+    micro_batch: Whole | None = Field(None, ge=MIN_BATCH, le=MAX_BATCH)
     draft: DraftMode | None = Field(None, strict=False)
     draft_model: Name | None = Field(None, description="a model's id")
     draft_length: Whole | None = Field(None, ge=0, le=MAX_DRAFT)

@@ -131,7 +131,7 @@ def test_a_draft_model_guesses_from_ram_if_that_lets_its_target_onto_the_gpu() -
     assert (tight.placement.gpu_layers, tight.placement.kept) == (33, 0)
     assert tight.placement.draft_gpu_layers == 0
     assert tight.rooms[0].take.draft > draft.num_bytes
-    assert tight.rooms[1].take.draft == 0
+    assert tight.rooms[1].take.draft < roomy.rooms[1].take.draft / 2, "prompts are computed there all the same"
     check(tight)
     small = plan(target, machine(32, 4), options, draft)
     assert small.placement.kept, "where both cannot be whole the draft is on the GPU: it is read for each guess"

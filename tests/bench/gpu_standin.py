@@ -117,7 +117,7 @@ def _known() -> dict[str, Any]:
 
 def tested() -> list[list[str]]:
     """Name, outcome, and why it was skipped, of each test on the device."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-p", "no:xdist", "-vv", "-rs", "-n0"]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-p", "no:xdist", "-vv", "-rs"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout)
     return [[*found] for found in LINE.findall(done.stdout)]

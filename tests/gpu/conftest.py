@@ -3,8 +3,10 @@
 Models are tiny: the software device computes a few million weights in a second.
 """
 
+import fcntl
 import json
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from tests.patience import PATIENCE
 
 Load = Callable[..., EngineHandle]
 BYTES_PER_CELL = 2048  # of the tiny model's cache
+NUM_PLACES = 64  # NUM_PROCESSES of card.c
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,25 @@ def small_card(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Makes the card so small for the processes that start from now on."""
     _require_stand_in()
     return lambda num_bytes: monkeypatch.setenv(stand_in.CARD_BYTES, str(num_bytes))
+
+
+@pytest.fixture
+def take_all(_device: None) -> Iterator[Callable[[], None]]:
+    """Takes what is left of the card, as another program would: it stands in the card's books (card.c)."""
+    _require_stand_in()
+    books = os.open(os.environ[stand_in.CARD], os.O_RDWR | os.O_CREAT, 0o600)
+    os.ftruncate(books, NUM_PLACES * struct.calcsize("=Q"))
+    fcntl.lockf(books, fcntl.LOCK_EX, 1, NUM_PLACES)  # the last place is this process's, while it lives
+
+    def take() -> None:
+        fcntl.lockf(books, fcntl.LOCK_EX, 1, 0)
+        held = [number for (number,) in struct.iter_unpack("=Q", os.pread(books, 8 * NUM_PLACES, 0))]
+        left = int(os.environ.get(stand_in.CARD_BYTES, 2 << 30)) - sum(held)
+        os.pwrite(books, struct.pack("=Q", left), 8 * (NUM_PLACES - 1))
+        fcntl.lockf(books, fcntl.LOCK_UN, 1, 0)
+
+    yield take
+    os.close(books)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a device has left, while others use it and after they have gone, and that the next plan knows it."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -47,11 +47,11 @@ def test_a_model_that_is_unloaded_is_gone_before_the_next_plan(
 
 
 def test_what_another_process_holds_is_not_free_and_the_next_plan_knows(
-    planning: Planning, held: Callable[[int], contextmanager[None]], tmp_path: Path
+    planning: Planning, held: Callable[[int], AbstractContextManager[None]], tmp_path: Path
 ) -> None:
     """Half of the device: what went there whole goes there in part, and whole again afterwards."""
     shape = next(shape for shape in all_shapes() if shape.name == "llama-3.2-1b")
-    file, options = shape.write(tmp_path), EngineOptions(context=2048, draft=DraftMode.OFF)
+    file, options = shape.write(tmp_path), EngineOptions(context=2048, parallel=1, draft=DraftMode.OFF)
     before = free(planning)
     with held(GIB):
         during = free(planning)

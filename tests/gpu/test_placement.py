@@ -59,12 +59,12 @@ def test_a_part_of_the_layers_answers_as_the_processor_does(load: Load, tiny: Pa
 
 
 @pytest.mark.parametrize("kinds", [(KVType.Q8_0, KVType.Q8_0), (KVType.F16, KVType.Q4_0), (KVType.F16, KVType.F16)])
-def test_each_kv_type_lies_on_the_device_in_its_size(
+def test_each_kv_type_lies_on_the_device_in_its_size_and_answers(
     load: Load, tiny: Path, device: Seen, kinds: tuple[KVType, KVType]
 ) -> None:
-    """And answers."""
     plain = load(tiny, "plain", **EXACT)
     handle = load(tiny, "typed", kv_type_k=kinds[0], kv_type_v=kinds[1])
+    assert said(handle)
     assert buffers(handle)[device.name, "KV"] < buffers(plain)[device.name, "KV"]
 
 

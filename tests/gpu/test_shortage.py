@@ -1,7 +1,5 @@
 """A device that is too small: told beforehand, gone round, and where somebody insists, an end that hurts no other."""
 
-import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from app.inference.supervisor import Supervisor
 from app.planner.machine import LEAST_MARGIN
 from app.planner.verdict import Fits
 from backends.protocol import DraftMode, EngineOptions
-from tests.gpu import stand_in
 from tests.gpu.conftest import Load
 from tests.gpu.test_placement import said
 from tests.patience import until
@@ -25,12 +22,6 @@ MIB = 1 << 20
 OPTIONS = EngineOptions(context=512, parallel=1, draft=DraftMode.OFF, kv_grow=False)
 FIELDS = {field: getattr(OPTIONS, field) for field in ("context", "parallel", "draft", "kv_grow")}
 FORCED = {**FIELDS, "gpu_layers": 999}
-
-
-def held() -> int:
-    """Bytes of the card that processes have now, as its own books say (card.c)."""
-    books = Path(os.environ[stand_in.CARD]).read_bytes()
-    return sum(number for (number,) in struct.iter_unpack("=Q", books))
 
 
 def test_a_device_that_is_too_small_is_left_alone(
@@ -74,26 +65,18 @@ def test_a_load_that_is_forced_onto_it_is_refused_with_what_to_do(
 
 
 def test_an_engine_that_runs_out_of_it_dies_alone(
-    load: Load, supervisor: Supervisor, tiny: Path, small_card: Callable[[int], None]
+    load: Load, supervisor: Supervisor, tiny: Path, take_all: Callable[[], None]
 ) -> None:
-    """What a first step allocates beside the load is not there: as if others had taken it between the two."""
-    taken: list[int] = []
-
-    def note(snapshot: EngineSnapshot) -> None:
-        if snapshot.name == "first" and snapshot.state is EngineState.READY and not taken:
-            taken.append(held())  # before its first step
-
-    supervisor.subscribe(note)
-    load(tiny, "first", **FORCED)
-    supervisor.unload("first")
+    """Others take the rest between the load and the first step, which wants some more."""
     other = load(tiny, "other", gpu_layers=0)
-    small_card(taken[0])
+
+    def hear(snapshot: EngineSnapshot) -> None:
+        if snapshot.name == "forced" and snapshot.state is EngineState.READY:
+            take_all()
+
+    supervisor.subscribe(hear)
     handle = supervisor.load("forced", tiny, EngineOptions(**FORCED))  # type: ignore[arg-type]
     until(lambda: handle.snapshot.crash, lambda: handle.snapshot)
     assert "it ran out of memory" in str(handle.snapshot.crash)
     assert handle.snapshot.is_of_memory
     assert said(other), "all else lives"
-    small_card(1 << 30)
-    until(lambda: handle.snapshot.state is not EngineState.LOADING)
-    supervisor.unload("forced")
-    assert said(load(tiny, "again", **FORCED))

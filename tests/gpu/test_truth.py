@@ -47,9 +47,7 @@ def test_a_model_that_had_to_go_to_the_cpu(
     assert told[0].sentence.startswith("“tiny” runs on the CPU: 0.1 GB of 0.1 GB were free on ")
 
 
-def test_memory_that_others_take(
-    load: Load, told: list[Finding], take_all: Callable[[], None], tiny: Path
-) -> None:
+def test_memory_that_others_take(load: Load, told: list[Finding], take_all: Callable[[], None], tiny: Path) -> None:
     """No driver tells of the software device: the engine's own backend does."""
     handle = load(tiny, **FIELDS)
     until(lambda: handle.snapshot.stats)

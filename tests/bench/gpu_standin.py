@@ -129,7 +129,6 @@ def measured(work: Path, like: Path) -> Iterator[Row]:
         "dense, random": weights.write(work / "dense.gguf", DENSE, like),
         "mixture, random": weights.write(work / "mixture.gguf", MIXTURE, like),
         "SmolLM2-135M": things.home() / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf",
-        "Gemma-3-270m": things.home() / "models" / "gemma-3-270m-q4_k_m.gguf",
     }
     for name, path in models.items():
         if path.exists():

@@ -257,6 +257,9 @@ def _outcomes(tests: list[list[str]]) -> Iterator[str]:
     counts = {
         outcome: sum(test[1] == outcome for test in tests) for outcome in ("PASSED", "FAILED", "ERROR", "SKIPPED")
     }
+    if not tests:
+        yield "Not run by this command yet."
+        return
     yield ", ".join(f"{count} {outcome.lower()}" for outcome, count in counts.items() if count or outcome == "PASSED")
     yield ""
     for name, outcome, why in tests:

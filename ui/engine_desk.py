@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class EngineDesk(QObject):
     changed = Signal()  # anything of entry, snapshot and is_switching
     crashed = Signal(object)  # CrashReport
     refused = Signal(str)  # a sentence: this model cannot be loaded
+    fell_short = Signal(str, str)  # a sentence: there was too little memory for it; and the last lines of its log
     noted = Signal(str)  # a sentence: it was loaded, but not as well as it could be
 
     def __init__(self, services: "Services", settings: SettingsDesk, bridge: Bridge):
@@ -90,6 +92,12 @@ class EngineDesk(QObject):
         """Anew, whatever its settings were."""
         if self.entry:
             self._load(self.entry, self._services.unload_model)
+
+    def load_what_fits(self) -> None:
+        """Anew, with the context and the GPU layers that a plan chooses, whatever the settings say."""
+        if self.entry:
+            options = replace(self._services.options_for(self.entry), context=None, gpu_layers=None)
+            self._load(self.entry, self._services.unload_model, options)
 
     def unload(self) -> None:
         handle, self.entry, self.handle, self.snapshot = self.handle, None, None, None
@@ -173,8 +181,13 @@ class EngineDesk(QObject):
         if has_changed_state and snapshot.ready and snapshot.state is EngineState.READY:
             for note in snapshot.ready.notes:
                 self.noted.emit(note)
-        if snapshot.crash and (before is None or before.crash != snapshot.crash):
+        has_crashed = snapshot.crash is not None and (before is None or before.crash != snapshot.crash)
+        has_failed = has_changed_state and snapshot.state is EngineState.FAILED
+        if snapshot.is_of_memory and (has_crashed or has_failed):
+            log = snapshot.crash.log if snapshot.crash else ()
+            self.fell_short.emit(snapshot.error or "The model ran out of memory.", "\n".join(log))
+        elif has_crashed:
             self.crashed.emit(snapshot.crash)
-        elif has_changed_state and snapshot.state is EngineState.FAILED:
+        elif has_failed:
             self.refused.emit(snapshot.error or "The model could not be loaded.")
         self.changed.emit()

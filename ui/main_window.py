@@ -32,6 +32,7 @@ from ui.server.server_desk import ServerDesk
 from ui.server.server_page import ServerPage
 from ui.settings.settings_desk import SettingsDesk
 from ui.settings.settings_page import SettingsPage
+from ui.shortage_notice import ShortageNotice
 from ui.silence_notice import SilenceNotice
 from ui.strip.live_strip import LiveStrip
 from ui.theme import Theme
@@ -84,6 +85,7 @@ class MainWindow(QMainWindow):
         self.performance = PerformancePage(services, bridge, theme)
         self.settings_page = SettingsPage(services, self.settings, self.desk, self.gpu, theme, bridge)
         self.findings = FindingNotice(bridge, self.banners, self._remedies())
+        self.shortage = ShortageNotice(self.desk, self.banners, lambda: self.go_to(SETTINGS))
         self.strip = LiveStrip(self.desk, services.telemetry, theme)
         self.rail = NavigationRail(theme)
         self._onlooker = Onlooker(self, services.telemetry)

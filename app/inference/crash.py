@@ -1,5 +1,6 @@
 """Says in words how an engine process died, from its exit code and its log."""
 
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,16 @@ SIGNAL_CAUSES = {
     "SIGBUS": "a file it had mapped became unreadable (bus error)",
     "SIGTERM": "it was asked to end from outside",
 }
+# in a log's last lines: an allocation failed on whatever device; a device or its driver was reset, or is gone
+OF_MEMORY = re.compile(r"out of (?:\w+ )?memory|OutOf(?:Device|Host)Memory|bad_alloc|\bMemoryError\b", re.IGNORECASE)
+LOST = re.compile(r"DeviceLost|device (?:was |is )?lost|GPU is lost|fallen off the bus", re.IGNORECASE)
+OUT_OF_MEMORY = "it ran out of memory"
 ADVICE = {
     "SIGKILL": "If memory was short, choose a smaller context, a quantized KV cache or a smaller model.",
     "SIGILL": "Rebuild the engine on this machine: run `make engine`.",
 }
+LESS_MEMORY = "Choose a smaller context, a quantized KV cache, fewer GPU layers or a smaller model."
+LOST_ADVICE = "Load it again; if it happens again, look at the GPU's driver, its power and its temperature."
 DEFAULT_ADVICE = "Try again; if it happens again, try another model or a smaller context."
 
 
@@ -36,6 +43,7 @@ class CrashReport:
     cause: str
     advice: str
     log: tuple[str, ...]
+    is_of_memory: bool = False
 
     def __str__(self) -> str:
         return f"The engine stopped: {self.cause}. {self.advice}"
@@ -49,8 +57,10 @@ def crash_report(exitcode: int | None, log_path: Path, cause: str | None = None)
     log = last_lines(log_path)
     if cause:
         return CrashReport(cause, DEFAULT_ADVICE, log)
-    if any("out of memory" in line.lower() for line in log):
-        return CrashReport("the memory of the device ran out", ADVICE["SIGKILL"], log)
+    if any(map(OF_MEMORY.search, log)):
+        return CrashReport(OUT_OF_MEMORY, LESS_MEMORY, log, is_of_memory=True)
+    if any(map(LOST.search, log)):
+        return CrashReport("the GPU was lost", LOST_ADVICE, log)
     name = _signal_name(exitcode)
     return CrashReport(_cause(exitcode, name), ADVICE.get(name or "", DEFAULT_ADVICE), log)
 

@@ -395,9 +395,12 @@ class EngineHandle:
             case Outputs():
                 self._answers.tell_all(event.outputs)
             case Failed(uid=None):
-                is_unloadable = event.kind is FailureKind.BAD_MODEL
                 self._update(
-                    state=EngineState.FAILED, error=event.message, is_unloadable=is_unloadable, silent_seconds=None
+                    state=EngineState.FAILED,
+                    error=event.message,
+                    is_unloadable=event.kind is FailureKind.BAD_MODEL,
+                    is_of_memory=event.kind is FailureKind.OUT_OF_MEMORY,
+                    silent_seconds=None,
                 )
             case Failed() | Progress() | Reading() | Embedded() | Ranked():
                 self._answers.tell(event)
@@ -407,7 +410,13 @@ class EngineHandle:
                 self._update(fraction=event.fraction)
             case Ready():
                 self._update(
-                    state=EngineState.READY, ready=event, crash=None, error=None, is_unloadable=False, fraction=1.0
+                    state=EngineState.READY,
+                    ready=event,
+                    crash=None,
+                    error=None,
+                    is_unloadable=False,
+                    is_of_memory=False,
+                    fraction=1.0,
                 )
                 if self.gate:
                     self.gate.ready(self)
@@ -440,7 +449,16 @@ class EngineHandle:
         """The lock is held."""
         self._deaths.append(time.monotonic())
         state, self._is_wanted_back = self._next_state(), False
-        self._set(crash=crash, stats=None, speed=None, error=str(crash), fraction=0.0, state=state, silent_seconds=None)
+        self._set(
+            crash=crash,
+            stats=None,
+            speed=None,
+            error=str(crash),
+            is_of_memory=crash.is_of_memory,
+            fraction=0.0,
+            state=state,
+            silent_seconds=None,
+        )
 
     def _next_state(self) -> EngineState:
         is_first_load = self._snapshot.ready is None  # it has never worked: do not try in a loop

@@ -30,6 +30,7 @@ class EngineSnapshot:
     error: str | None
     silent_seconds: float | None = None  # how long it has not answered, once that is longer than it should be
     is_unloadable: bool = False  # the error is the file's own
+    is_of_memory: bool = False  # the error, or the crash: there was too little of it
     waits: str = ""  # while it loads: why that cannot begin yet, a sentence
     speed: float | None = None  # tokens a second of all answers together, over the last one; None: none were said
 

@@ -36,7 +36,7 @@ class Alternatives:
         low, high = 1, (self.model.context or LONGEST_UNKNOWN) // PADDING
         while low < high:
             middle = (low + high + 1) // 2
-            tried = self._planner(replace(options, context=middle * PADDING)).fitting(plan.spread, plan.rows)
+            tried = self._like(plan, replace(options, context=middle * PADDING))
             if all(room.is_enough for room in tried.rooms):
                 low = middle
             else:
@@ -88,7 +88,7 @@ class Alternatives:
         if longest < LEAST_GAIN * before:
             return None
         changed = replace(self.options, context=longest)
-        more = self._planner(changed).fitting(plan.spread, plan.rows).total - plan.total
+        more = self._like(plan, changed).total - plan.total
         gain = f"+{_thousands(longest - before)} tokens of context"
         return Alternative(f"a context of {longest:,}", changed, gain, f"{size(max(0, more))} when it is full", longest)
 
@@ -102,6 +102,11 @@ class Alternatives:
             return None
         gain = f"{pace(other.speed.tokens)} instead of {pace(plan.speed.tokens)}" if plan.verdict.runs else "it fits"
         return Alternative(name, options, gain, price)
+
+    def _like(self, plan: Plan, options: EngineOptions) -> Plan:
+        """With its parts where that plan has them, whether they fit or not."""
+        is_draft_in_ram = not plan.draft_spread.gpu_layers
+        return self._planner(options).fitting(plan.spread, plan.rows, is_draft_in_ram=is_draft_in_ram)
 
     def _planner(self, options: EngineOptions) -> Planner:
         return Planner(self.model, self.machine, options, self.draft, self.correction)

@@ -5,12 +5,15 @@ Of what is left open, the first that fits is taken:
 
 1. all of it on the GPUs;
 2. the same with smaller micro-batches, which read a prompt slower and answer as fast;
-3. the experts of as few layers as need be in RAM, which a token uses a few of;
-4. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
-5. as many of the last layers on the GPUs as fit;
-6. all of it in RAM;
-7. the same with a shorter context, where nobody has asked for one;
-8. what does not fit into RAM read from the disk, if a person wants that.
+3. all of it on the GPUs but the draft model, which guesses from RAM;
+4. the experts of as few layers as need be in RAM, which a token uses a few of;
+5. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
+6. as many of the last layers on the GPUs as fit;
+7. all of it in RAM;
+8. the same with a shorter context, where nobody has asked for one;
+9. what does not fit into RAM read from the disk, if a person wants that.
+
+From 4 on a draft model is on the GPUs: it is read for each guess, its target once for all of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,9 +77,9 @@ class Planner:
                 return self._shortened(shorter._made(best))
         return self._made(self._last_resort())
 
-    def fitting(self, spread: Spread, rows: int | None = None) -> Plan:
+    def fitting(self, spread: Spread, rows: int | None = None, *, is_draft_in_ram: bool = False) -> Plan:
         """With that spread, whether it fits or not."""
-        return self._made(self._try(spread, rows))
+        return self._made(self._try(spread, rows, is_draft_in_ram=is_draft_in_ram))
 
     def _best(self) -> _Try | None:
         return next((each for each in self._ways() if self._is_enough(each)), None)
@@ -113,6 +116,8 @@ class Planner:
         yield self._try(whole)
         for rows in () if self._options.micro_batch else SMALLER_ROWS:
             yield self._try(whole, rows)
+        if self._draft:
+            yield self._try(whole, is_draft_in_ram=True)
         if self._model.has_experts:
             yield from self._keeping(whole, Keep.EXPERTS)
         yield from self._keeping(whole, Keep.FEED_FORWARD)
@@ -162,14 +167,15 @@ class Planner:
         counts[-1] += num_places - sum(counts)
         return Spread(tuple(counts))
 
-    def _try(self, spread: Spread, rows: int | None = None) -> _Try:
+    def _try(self, spread: Spread, rows: int | None = None, *, is_draft_in_ram: bool = False) -> _Try:
         on_gpu = spread.gpu_layers > 0
         sizing = size(self._model, self._options, self._free_beside(spread), on_gpu=on_gpu, rows=rows)
         found = [*self._summed(self._model, sizing).takes(spread)]
         drafting = Spread()
         if self._draft:
-            drafting = self._draft_spread(on_gpu)
-            drafts = self._summed(self._draft, self._draft_sizing(sizing, on_gpu)).takes(drafting)
+            is_beside = on_gpu and not is_draft_in_ram
+            drafting = self._draft_spread(is_beside)
+            drafts = self._summed(self._draft, self._draft_sizing(sizing, is_beside)).takes(drafting)
             found = [replace(take, draft=draft.total) for take, draft in zip(found, drafts, strict=True)]
         found[0] = replace(found[0], other=found[0].other + PROCESS + self._options.prompt_cache_ram)
         return _Try(spread, sizing, self._correction.applied(tuple(found)), rows, drafting)
@@ -189,7 +195,7 @@ class Planner:
         return size(self._draft, plain, 0, on_gpu=on_gpu, like=target.layout)
 
     def _draft_spread(self, on_gpu: bool) -> Spread:
-        """Beside its target: what it guesses is there for every step."""
+        """On the first GPU, or in RAM."""
         gpus = len(self._machine.gpus)
         assert self._draft
         return Spread((len(self._draft.layers) + 1, *(0,) * (gpus - 1)) if on_gpu else (0,) * gpus)

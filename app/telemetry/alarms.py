@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.inference.snapshot import EngineSnapshot
 from app.telemetry.finding import Finding, Kind
 from app.telemetry.sample import Sample
-from app.telemetry.truth import CONSTANT, Placed, judge
+from app.telemetry.truth import CONSTANT, Placed, judge, seen_by_engines
 
 
 class Alarms:
@@ -21,14 +21,17 @@ class Alarms:
         ready, stats = snapshot.ready, snapshot.stats
         assert ready
         self.forget(snapshot.name)
-        after = stats.devices if stats else ()
-        self._placed[snapshot.name] = Placed(snapshot.name, ready.name, ready, asked_layers, ready.devices, after)
+        after, cells = (stats.devices, stats.cells.allocated) if stats else ((), 0)
+        placed = Placed(snapshot.name, ready.name, ready, asked_layers, ready.devices, after, cells)
+        self._placed[snapshot.name] = placed
 
     def forget(self, name: str) -> None:
         self._placed.pop(name, None)
         self._fallbacks.pop(name, None)
 
     def findings(self, sample: Sample) -> Iterable[Finding]:
+        if not sample.gpus:  # no driver tells of any
+            sample = replace(sample, gpus=seen_by_engines(self._placed, sample.engines))
         self._samples.append(sample)
         for name, placed in list(self._placed.items()):
             placed = self._placed[name] = _with_best(placed, sample)

@@ -1,7 +1,8 @@
 """Whether a loaded model is where it should be, and as fast as its GPU lets it: what was asked for and loaded beside
 what the last samples show. Pure functions; one finding at a time, the worst first."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.telemetry.finding import Finding, Kind, Remedy
@@ -18,14 +19,15 @@ LEAST_CLOCK = 0.7  # of the highest one, while it works
 BUSY = 0.5  # a GPU with such a load works
 LEAST_BANDWIDTH = 0.12  # of what the memory can deliver; the slowest real pair of model and card reaches a third
 LEAST_OF_BEST = 0.3  # a long context halves it
+LEAST_WHOLE = 0.8  # of the weights on the GPU: the input's stay in RAM always
 LARGE = 2 << 30  # bytes of a model whose speed is that of the memory, and not of the launches
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """What a load has reported. asked_layers: None where the engine was to choose. before, after: the load, the GPUs as
-    the engine's own backend saw them; none where it has none. best: bytes per second that one answer alone has reached,
-    the only limit there is where no driver tells one."""
+    the engine's own backend saw them; none where it has none. cells: of its cache, as it was then.
+    best: bytes per second that one answer alone has reached, the only limit there is where no driver tells one."""
 
     engine: str
     title: str
@@ -33,16 +35,25 @@ class Placed:
     asked_layers: int | None
     before: tuple[DeviceMemory, ...] = ()
     after: tuple[DeviceMemory, ...] = ()
+    cells: int = 0
     best: float | None = None
 
     @property
-    def share(self) -> float:
-        """Of the layers, on a GPU; llama.cpp counts the output layer, too."""
-        return min(1.0, self.ready.gpu_layers / (self.ready.num_layers + 1))
+    def is_whole(self) -> bool:
+        """On the GPU, and nothing of it kept in RAM by a plan."""
+        return self.ready.gpu_bytes >= LEAST_WHOLE * self.ready.model_bytes
 
     @property
     def is_on_gpu(self) -> bool:
         return self.ready.gpu_layers > 0
+
+    def held(self, figures: EngineFigures) -> Counter[str]:
+        """Bytes of each device: what the load took of it, and its part of what the cache has grown by since."""
+        taken = Counter(
+            {now.name: max(0, was.free - now.free) for was, now in zip(self.before, self.after, strict=False)}
+        )
+        grown = max(0, figures.cells.allocated - self.cells) * self.ready.cell_bytes if figures.cells else 0.0
+        return Counter({name: size + round(grown * size / taken.total()) for name, size in taken.items() if size})
 
 
 def judge(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
@@ -52,6 +63,17 @@ def judge(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
     if len(recent) < CONSTANT:
         return None
     return next((finding for rule in rules if (finding := rule(placed, recent))), None)
+
+
+def seen_by_engines(placed: Mapping[str, Placed], engines: Sequence[EngineFigures]) -> tuple[Gpu, ...]:
+    """The GPUs where no driver tells of them: as the engines' backend sees them, and what of them our models hold."""
+    devices = next((each.devices for each in engines if each.devices), ())
+    own = sum((placed[each.name].held(each) for each in engines if each.name in placed), Counter[str]())
+    used = {device.name: device.total - device.free for device in devices}
+    return tuple(
+        Gpu(device.name, "engine", used[device.name], device.total, min(own[device.name], used[device.name]))
+        for device in devices
+    )
 
 
 def _fallback(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
@@ -76,7 +98,7 @@ def _fallback(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
 
 def _spill(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
     """Less has come onto the GPU than should lie there. A backend that always calls all of it free says nothing."""
-    expected = placed.share * placed.ready.model_bytes
+    expected = placed.ready.gpu_bytes
     if expected < LEAST_WEIGHTS:
         return None
 
@@ -92,7 +114,7 @@ def _spill(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
 
 def _slow(placed: Placed, samples: Sequence[Sample]) -> Finding | None:
     """One answer alone, whole on one GPU, reads its weights far slower than that GPU can, or than it did before."""
-    if placed.share < 1 or placed.ready.model_bytes < LARGE or len(placed.before) != 1:
+    if not placed.is_whole or placed.ready.model_bytes < LARGE or len(placed.before) != 1:
         return None
 
     def is_so(figures: EngineFigures, sample: Sample) -> bool:

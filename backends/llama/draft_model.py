@@ -16,24 +16,26 @@ from backends.llama.placement import ALL_LAYERS
 from backends.llama.runner import LlamaRunner
 from backends.llama.target import Target
 from backends.llama.vocabulary import NativeVocabulary
-from backends.protocol import DraftMode, FlashAttention, KVType
+from backends.protocol import DraftMode, FlashAttention, KVType, Placement
 
 
 def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaRunner | None:
     """The draft model's runner; None, with a note, when it cannot serve this target."""
-    options, layout, on_gpu = target.options, target.layout, target.is_on_gpu
+    options, layout, planned = target.options, target.layout, _placement(target)
+    layers = planned.gpu_layers
+    on_gpu = layers > 0
     path = options.draft_model
     if path is None or options.draft not in (DraftMode.AUTO, DraftMode.MODEL) or target.runner.max_draft == 0:
         return None
     with ExitStack() as attempt:
         try:
-            draft = attempt.enter_context(NativeModel(path, ALL_LAYERS if on_gpu else 0, options.extra_buffer_types))
+            draft = attempt.enter_context(NativeModel(path, layers, options.extra_buffer_types, placement=planned))
             check_generates(draft, path)
             if difference := _difference(target.model.vocabulary, draft):
                 notes.append(f"{path.name} cannot draft for this model: {difference}.")
                 return None
             plain = replace(options, kv_type_k=KVType.F16, kv_type_v=KVType.F16, flash_attention=FlashAttention.AUTO)
-            plain = with_defaults(draft, plain, ALL_LAYERS if on_gpu else 0)
+            plain = with_defaults(draft, plain, layers)
             following = target.threads.of_draft() if target.threads and not on_gpu else None
             context = attempt.enter_context(make_context(draft, plain, layout, following))
             per_token = KVShape.of(read_header(path)).bytes_per_token(plain.kv_type_k, plain.kv_type_v)
@@ -42,6 +44,15 @@ def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaR
             return None
         resources.enter_context(attempt.pop_all())
     return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, on_gpu))
+
+
+def _placement(target: Target) -> Placement:
+    """Where its target is, over all GPUs; a plan has it on the first one, or in RAM."""
+    if not target.is_on_gpu:
+        return Placement(0)
+    if (planned := target.options.placement) is None:
+        return Placement(ALL_LAYERS)
+    return Placement(planned.draft_gpu_layers, split=(planned.draft_gpu_layers,))
 
 
 def _difference(target: NativeVocabulary, draft: NativeModel) -> str | None:

@@ -3,8 +3,6 @@
 Runs in a child: what llama.cpp does not like about a file may end the process.
 """
 
-import re
-from collections import Counter
 from pathlib import Path
 
 from backends.child import Progress, Refusal, Report
@@ -12,17 +10,9 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.log import overheard
 from backends.llama.native import NativeError, NativeModel
+from backends.llama.told_buffers import context_buffers
 from backends.measurement import Buffers, ContextWish, Device
 from backends.protocol import EngineOptions, FlashAttention
-
-MIB = 1 << 20
-RAM = "RAM"
-# llama-context.cpp, llama-kv-cache.cpp and llama-memory-recurrent.cpp
-WEIGHTS = re.compile(r"model buffer size = +([\d.]+) MiB")
-COMPUTE = re.compile(r"(\S+) +compute buffer size = +([\d.]+) MiB")
-CACHE = re.compile(r"llama_kv_cache: size = +([\d.]+) MiB")
-STATES = re.compile(r"RS buffer size = +([\d.]+) MiB")
-OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
 
 
 def context_params(options: EngineOptions, wish: ContextWish) -> ContextParams:
@@ -57,7 +47,7 @@ def measure(report: Report, model: Path, options: EngineOptions, wish: ContextWi
             pass
     except NativeError as error:
         raise Refusal(f"{model.name} could not be measured: {error}.") from error
-    return _found("".join(lines))
+    return context_buffers("".join(lines))
 
 
 def devices(report: Report) -> tuple[Device, ...]:
@@ -68,19 +58,3 @@ def devices(report: Report) -> tuple[Device, ...]:
         Device(each.name, each.description, each.is_gpu, each.is_shared, each.free, each.total)
         for each in native.devices()
     )
-
-
-def _found(log: str) -> Buffers:
-    compute = Counter[str]()
-    for name, size in COMPUTE.findall(log):
-        compute[RAM if name.startswith("CPU") or name.endswith("_Host") else name] += _bytes(size)
-    return Buffers(
-        dict(compute),
-        sum(map(_bytes, CACHE.findall(log))),
-        sum(map(_bytes, STATES.findall(log))),
-        sum(map(_bytes, OUTPUT.findall(log))),
-    )
-
-
-def _bytes(mib: str) -> int:
-    return round(float(mib) * MIB)

@@ -53,7 +53,8 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         template = chat_template(target.model.metadata.chat_template, words.named_tokens(), words.has_control)
         notes += template.probe(rendering)
         ready = _ready(load.name, target, draft, pooler.embedding, devices, time.perf_counter() - begin, tuple(notes))
-        ready = replace(ready, thinks=template.form.reasoning.name is not None)
+        cell_bytes = shape.bytes_per_token(target.options.kv_type_k, target.options.kv_type_v)
+        ready = replace(ready, cell_bytes=cell_bytes, thinks=template.form.reasoning.name is not None)
         threads.end_load()
         return LlamaModel(target, draft, pooler, ready, template, rendering, resources.pop_all())
 
@@ -109,4 +110,5 @@ def _ready(
         embedding=embedding,
         vocabulary=model.vocabulary.facts(),
         devices=gpu_memory(devices),
+        gpu_bytes=target.gpu_bytes,
     )

@@ -13,10 +13,12 @@ from backends.llama.allowance import Allowance
 from backends.llama.context_making import choose_layout, make_context
 from backends.llama.defaults import with_defaults
 from backends.llama.first_checks import check_generates
+from backends.llama.log import overheard
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import Placement
 from backends.llama.runner import LlamaRunner
 from backends.llama.threads import NativeThreads
+from backends.llama.told_buffers import WEIGHTS, on_gpus, told_buffers
 from backends.protocol import EngineOptions, FailureKind
 from backends.protocol import Placement as Planned
 
@@ -32,6 +34,7 @@ class Target:
     options: EngineOptions  # with nothing left open
     gpu_layers: int
     threads: NativeThreads | None  # None: no thread of the processor's computes
+    gpu_bytes: int  # of the weights
 
     @property
     def is_on_gpu(self) -> bool:
@@ -54,9 +57,11 @@ def open_target(
         planned = placement.planned if layers == placement.attempts[0] else None
         with ExitStack() as attempt:
             try:
-                model = attempt.enter_context(
-                    NativeModel(path, layers, options.extra_buffer_types, report, placement=planned)
-                )
+                with overheard() as lines:
+                    model = attempt.enter_context(
+                        NativeModel(path, layers, options.extra_buffer_types, report, placement=planned)
+                    )
+                gpu_bytes = on_gpus(told_buffers("".join(lines)), WEIGHTS)
                 check_generates(model, path)
                 for adapter in options.adapters:
                     model.adapters.add(adapter.path)
@@ -74,7 +79,7 @@ def open_target(
                 resources.enter_context(attempt.pop_all())
                 allowance = Allowance(shape.bytes_per_token(chosen.kv_type_k, chosen.kv_type_v), layers > 0)
                 runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
-                return Target(path, model, runner, layout, chosen, layers, own_threads)
+                return Target(path, model, runner, layout, chosen, layers, own_threads, gpu_bytes)
     raise AssertionError("a placement has at least one attempt")
 
 

@@ -74,6 +74,8 @@ class Ready:
     generates: bool = True  # False: it was made for vectors alone
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     devices: tuple[DeviceMemory, ...] = ()  # the build's GPUs as they were before the load
+    cell_bytes: float = 0.0  # of its KV cache, for one token
+    gpu_bytes: int = 0  # of its weights on the GPUs, as llama.cpp reports it
     thinks: bool = False  # its template writes reasoning, or asks whether there shall be any
 
     @property

@@ -11,6 +11,7 @@ from backends.llama.binding import lib
 from backends.llama.context import NativeContext
 from backends.llama.log import overheard
 from backends.llama.native import NativeError, NativeModel
+from backends.llama.told_buffers import WEIGHTS, by_device, context_buffers, told_buffers
 from backends.measurement import Buffers, ContextWish, Rates
 from backends.neighbours import ApplicationTime, Neighbours
 from backends.protocol import EngineOptions
@@ -29,7 +30,7 @@ def measure(report: Report, model: Path, wishes: list[Wished]) -> tuple[int, lis
             try:
                 with overheard() as lines, NativeContext(opened, dry_load.context_params(options, wish)):
                     pass
-                found.append(dry_load._found("".join(lines)))
+                found.append(context_buffers("".join(lines)))
             except NativeError as error:
                 found.append(str(error))
         return int(lib.llama_model_size(opened.pointer)), found
@@ -41,7 +42,7 @@ def load(_report: Report, model: Path, wished: Wished) -> tuple[int, Buffers]:
     with overheard() as lines, NativeModel(model) as opened, NativeContext(opened, dry_load.context_params(*wished)):
         pass
     text = "".join(lines)
-    return sum(map(dry_load._bytes, dry_load.WEIGHTS.findall(text))), dry_load._found(text)
+    return sum(by_device(told_buffers(text), WEIGHTS).values()), context_buffers(text)
 
 
 def step_seconds(

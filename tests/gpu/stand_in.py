@@ -2,11 +2,13 @@
 
 `python -m tests.gpu.stand_in` makes both once, outside of the checkout ($SLIPSTREAM_GPU_TEST or
 ~/.cache/slipstream-gpu-test; some twelve minutes on two cores), then runs the tests marked `gpu` on it.
-llama.cpp takes the device for a GPU with 2 GiB of its own. On Debian and Ubuntu, as root; where an engine build with a
-GPU is chosen by LLAMA_CPP_LIB_PATH, nothing is made and the tests run on that.
+llama.cpp takes the device for a GPU with 2 GiB of its own, and a Vulkan layer (card.c) makes it one that holds no more,
+and can be lost. On Debian and Ubuntu, as root; where an engine build with a GPU is chosen by LLAMA_CPP_LIB_PATH,
+nothing is made and the tests run on that.
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -28,6 +30,8 @@ HEADERS_SUITE = "trixie"  # Debian 12's are too old for llama.cpp
 ICD = "lvp_icd*.json"
 ICD_FOLDERS = ("/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d")
 ROOT = Path(__file__).parents[2]
+LAYER = "VK_LAYER_SLIPSTREAM_card"
+LAYERS, CARD, CARD_BYTES, LOST = "VK_INSTANCE_LAYERS", "SLIPSTREAM_CARD", "SLIPSTREAM_CARD_BYTES", "SLIPSTREAM_LOST"
 
 
 class NoStandIn(Exception):
@@ -43,13 +47,29 @@ def environment() -> dict[str, str]:
     libraries, icd = _libraries(), _icd()
     if icd is None or not (libraries / "done").is_file():
         raise NoStandIn("The software GPU has not been made yet. Run: make gpu-test")
-    return {"VK_ICD_FILENAMES": str(icd), "GGML_VK_VISIBLE_DEVICES": "0", LIBRARIES: str(libraries)}
+    return {
+        "VK_ICD_FILENAMES": str(icd),
+        "GGML_VK_VISIBLE_DEVICES": "0",
+        "VK_LAYER_PATH": str(_card()),
+        LAYERS: LAYER,
+        CARD: str(_card() / "held"),
+        LIBRARIES: str(libraries),
+    }
+
+
+def is_used() -> bool:
+    """By this process: not a real GPU."""
+    return os.environ.get(LAYERS) == LAYER
 
 
 def make() -> None:
     """What is missing of it. Raises NoStandIn or subprocess.CalledProcessError."""
-    if (_libraries() / "done").is_file() and _icd():
-        return
+    if not ((_libraries() / "done").is_file() and _icd()):
+        _make_all()
+    _make_card()
+
+
+def _make_all() -> None:
     packages = [package for program, package in TOOLS.items() if not shutil.which(program)]
     packages += [] if _icd() else [DRIVER]
     if packages:
@@ -131,6 +151,31 @@ def _build(headers: Path) -> None:
         (whole / "done").write_text("")
         with suppress(OSError):  # another one has been quicker
             whole.rename(libraries)
+
+
+def _make_card() -> None:
+    """The layer; anew each time, for it takes no second."""
+    folder, source = _card(), Path(__file__).with_name("card.c")
+    folder.mkdir(parents=True, exist_ok=True)
+    headers = home() / "headers" / "root" / "usr" / "include"
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        library = Path(work) / "libcard.so"
+        flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-fvisibility=hidden", f"-I{headers}"]
+        _run(["cc", *flags, "-o", str(library), str(source)])
+        library.rename(folder / library.name)
+    described = {
+        "name": LAYER,
+        "type": "GLOBAL",
+        "library_path": str(folder / "libcard.so"),
+        "api_version": "1.3.0",
+        "implementation_version": "1",
+        "description": "a card with memory of its own, which can be lost",
+    }
+    (folder / "card.json").write_text(json.dumps({"file_format_version": "1.1.0", "layer": described}))
+
+
+def _card() -> Path:
+    return home() / "card"
 
 
 def _loader() -> Path:

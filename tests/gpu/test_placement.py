@@ -8,10 +8,11 @@ import pytest
 
 from app.errors import EngineError
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
-from backends.protocol import GREEDY, DraftMode, EngineOptions, FlashAttention, Generate, KVType, Output
+from backends.protocol import GREEDY, EngineOptions, FlashAttention, Generate, KVType, Output
 from tests.gpu.children import Seen
 from tests.gpu.conftest import Load
 from tests.inference.conftest import SECONDS, Answer
+from tests.patience import until
 
 pytestmark = pytest.mark.gpu
 
@@ -37,11 +38,6 @@ def buffers(handle: EngineHandle) -> dict[tuple[str, str], float]:
     return found
 
 
-@pytest.fixture
-def device(in_child: Callable[..., Seen]) -> Seen:
-    return in_child("look")
-
-
 def test_what_fits_goes_to_the_device_whole_and_it_says_so(load: Load, tiny: Path, device: Seen) -> None:
     handle = load(tiny)
     ready = handle.wait_ready(SECONDS)
@@ -63,12 +59,12 @@ def test_a_part_of_the_layers_answers_as_the_processor_does(load: Load, tiny: Pa
 
 
 @pytest.mark.parametrize("kinds", [(KVType.Q8_0, KVType.Q8_0), (KVType.F16, KVType.Q4_0), (KVType.F16, KVType.F16)])
-def test_each_kv_type_lies_on_the_device_in_its_size(
+def test_each_kv_type_lies_on_the_device_in_its_size_and_answers(
     load: Load, tiny: Path, device: Seen, kinds: tuple[KVType, KVType]
 ) -> None:
-    """No answer: on the software device (Mesa 22.3) the engine died of it in five of eight runs; why is not known."""
     plain = load(tiny, "plain", **EXACT)
     handle = load(tiny, "typed", kv_type_k=kinds[0], kv_type_v=kinds[1])
+    assert said(handle)
     assert buffers(handle)[device.name, "KV"] < buffers(plain)[device.name, "KV"]
 
 
@@ -80,14 +76,6 @@ def test_a_context_too_large_for_the_device_is_no_death(load: Load, supervisor: 
         handle.wait_ready(SECONDS)
     assert handle.snapshot.crash is None
     assert said(load(tiny, "small"))
-
-
-def test_a_draft_on_the_processor_serves_a_target_on_the_device(load: Load, tiny: Path, draft: Path) -> None:
-    plain = said(load(tiny, "plain", draft=DraftMode.OFF, **EXACT))
-    drafted = load(tiny, "drafted", draft=DraftMode.MODEL, draft_model=draft, draft_length=3, **EXACT)
-    assert said(drafted) == plain
-    split = load(tiny, "split", draft=DraftMode.MODEL, draft_model=draft, draft_length=3, gpu_layers=0, **EXACT)
-    assert said(split) == plain
 
 
 def test_a_device_that_is_gone_is_a_processor_with_a_sentence(
@@ -112,4 +100,6 @@ def test_a_device_that_is_lost_ends_one_engine_which_comes_back(
     handle.submit(Generate(PROMPT, max_tokens=NUM_TOKENS, ignore_eos=True, sampling=GREEDY), answer)
     answer.wait()
     assert not isinstance(answer.last, Output)
+    until(lambda: handle.snapshot.crash)
+    assert "the GPU was lost" in str(handle.snapshot.crash)
     assert handle.snapshot.state in (EngineState.LOADING, EngineState.READY)

@@ -122,6 +122,22 @@ def test_a_draft_model_has_its_part() -> None:
     assert off.rooms[0].take.draft == 0
 
 
+def test_a_draft_model_guesses_from_ram_if_that_lets_its_target_onto_the_gpu() -> None:
+    target, draft = model("llama-3.1-8b"), model("llama-3.2-1b")
+    options = EngineOptions(context=4096, draft_model=Path("draft.gguf"))
+    roomy = plan(target, machine(32, 8), options, draft)
+    assert roomy.placement.draft_gpu_layers == 17
+    tight = plan(target, machine(32, 6), options, draft)
+    assert (tight.placement.gpu_layers, tight.placement.kept) == (33, 0)
+    assert tight.placement.draft_gpu_layers == 0
+    assert tight.rooms[0].take.draft > draft.num_bytes
+    assert tight.rooms[1].take.draft < roomy.rooms[1].take.draft / 2, "prompts are computed there all the same"
+    check(tight)
+    small = plan(target, machine(32, 4), options, draft)
+    assert small.placement.kept, "where both cannot be whole the draft is on the GPU: it is read for each guess"
+    assert small.placement.draft_gpu_layers == 17
+
+
 def test_the_cache_is_counted_by_its_type_and_as_the_engine_lays_it() -> None:
     pool = replace(PLAIN, context=8192, kv_layout=KVLayout.UNIFIED)
     f16 = plan(model("llama-3.1-8b"), machine(32), pool).rooms[0].take.cache

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.inference.snapshot import EngineSnapshot, EngineState
 from backends.protocol import Cells, DeviceMemory, Ready, Stats
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 DEVICE = DeviceMemory("CUDA0", 14 * GIB, 24 * GIB)
 READY = Ready(
     name="M",
@@ -27,6 +27,7 @@ READY = Ready(
     build="test",
     load_seconds=1.0,
     has_chat_template=True,
+    gpu_bytes=8 * GIB,
 )
 STATS = Stats(
     num_running=0,
@@ -52,4 +53,4 @@ def snapshot(
 
 
 def on_cpu() -> Ready:
-    return replace(READY, gpu_layers=0, device="CPU")
+    return replace(READY, gpu_layers=0, gpu_bytes=0, device="CPU")

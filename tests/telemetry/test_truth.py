@@ -8,8 +8,8 @@ from app.telemetry import EngineFigures, Gpu, Sample
 from app.telemetry.alarms import Alarms
 from app.telemetry.finding import Kind, Remedy
 from app.telemetry.truth import CONSTANT, Placed, judge
-from backends.protocol import DeviceMemory
-from tests.telemetry.snapshots import GIB, READY, STATS, on_cpu, snapshot
+from backends.protocol import Cells, DeviceMemory
+from tests.telemetry.snapshots import GIB, MIB, READY, STATS, on_cpu, snapshot
 
 BEFORE = (DeviceMemory("CUDA0", 23 * GIB, 24 * GIB),)
 AFTER = (DeviceMemory("CUDA0", 14 * GIB, 24 * GIB),)
@@ -73,8 +73,17 @@ def test_weights_that_did_not_come_onto_the_gpu() -> None:
     assert (found(replace(PLACED, after=little), gpu=unknown) or (None,))[0] is Kind.SPILL
     silent = (DeviceMemory("Vulkan0", 24 * GIB, 24 * GIB),)  # a backend that always calls all of it free
     assert found(replace(PLACED, before=silent, after=silent), gpu=unknown) is None
-    half = replace(PLACED, ready=replace(READY, gpu_layers=12), after=(DeviceMemory("CUDA0", 20 * GIB, 24 * GIB),))
+    in_part = replace(READY, gpu_layers=12, gpu_bytes=3 * GIB)
+    half = replace(PLACED, ready=in_part, after=(DeviceMemory("CUDA0", 20 * GIB, 24 * GIB),))
     assert found(half, gpu=unknown) is None, "no more was to come"
+
+
+def test_experts_that_a_plan_keeps_in_ram_are_not_missed_on_the_gpu() -> None:
+    """All layers are there, by their number, and a fifth of the weights."""
+    placed = replace(PLACED, ready=replace(READY, gpu_bytes=GIB), after=(DeviceMemory("CUDA0", 21 * GIB, 24 * GIB),))
+    assert found(placed, replace(GOOD, own=None)) is None
+    cool = replace(GOOD, own=2 * GIB, throttle="")
+    assert found(placed, cool, replace(FIGURES, bandwidth=41e9)) is None, "most of it is read from RAM, as planned"
 
 
 def test_another_model_that_comes_and_goes_is_no_spill() -> None:
@@ -127,6 +136,22 @@ def test_memory_that_others_have_taken() -> None:
     assert sentence.startswith("Other programs hold 15.0 GB of the 25.8 GB of the RTX 4090, and 0.0 GB are left")
     assert found(gpu=replace(full, own=24 * GIB - 200)) is None, "it is ours"
     assert found(gpu=replace(full, own=None)) is None
+
+
+def test_memory_that_others_have_taken_where_no_driver_tells() -> None:
+    """The engine's own backend does; what its cache has grown by is no other program's."""
+    alarms, ready = Alarms(), replace(READY, devices=BEFORE, cell_bytes=float(MIB))
+    alarms.place(snapshot(replace(STATS, devices=AFTER), ready), None)
+    full = (DeviceMemory("CUDA0", 100 * MIB, 24 * GIB),)
+
+    def told(cells: int) -> list[Kind]:
+        figures = replace(FIGURES, devices=full, cells=Cells(0, cells, 1 << 20), bandwidth=None)
+        for number in range(CONSTANT):
+            findings = list(alarms.findings(Sample(float(number), engines=(figures,))))
+        return [finding.kind for finding in findings]
+
+    assert told(STATS.cells.allocated) == [Kind.SQUEEZED]
+    assert told(STATS.cells.allocated + 14 * 1024) == [], "the cache has grown by 14 GiB"
 
 
 def test_one_sample_alone_says_nothing() -> None:

@@ -3,13 +3,14 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.ui.hands import answer, ask, let_go, press, wait_answer, wait_words
 from tests.ui.stage import StageServices
-from ui.main_window import MainWindow
+from ui.main_window import SETTINGS, MainWindow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
 
@@ -73,3 +74,28 @@ def test_an_aborted_engine_shows_its_log(quick: MainWindow, qtbot: QtBot) -> Non
     assert "the last words" in banner._details.toPlainText()
     assert answer(quick).problem
     qtbot.waitUntil(lambda: quick.desk.is_ready)
+
+
+def test_one_that_ran_out_of_memory_offers_what_fits_and_the_settings(
+    quick: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    services.settings = replace(services.settings, context=4096, gpu_layers=99)
+    quick.desk.reload()
+    qtbot.waitUntil(lambda: quick.desk.is_ready)
+    forced = quick.desk.handle
+    assert forced
+    assert forced.options.gpu_layers == 99
+    with forced.log_path.open("a") as log:
+        log.write("what():  vk::Device::allocateMemory: ErrorOutOfDeviceMemory\n")
+    ask(quick, "now !crash")
+    wait_answer(quick, qtbot)
+    qtbot.waitUntil(lambda: bool(quick.banners.banners()))
+    (banner,) = quick.banners.banners()
+    assert "it ran out of memory" in banner.text
+    press(banner, "Open settings")
+    assert quick._pages.currentIndex() == SETTINGS
+    quick.shortage._show(banner.text, "")
+    press(quick.banners, "Load what fits")
+    qtbot.waitUntil(lambda: quick.desk.is_ready and quick.desk.handle is not forced)
+    assert quick.desk.handle
+    assert (quick.desk.handle.options.gpu_layers, quick.desk.handle.options.context) == (None, None)

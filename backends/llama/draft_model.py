@@ -16,7 +16,7 @@ from backends.llama.placement import ALL_LAYERS
 from backends.llama.runner import LlamaRunner
 from backends.llama.target import Target
 from backends.llama.vocabulary import NativeVocabulary
-from backends.protocol import DraftMode, FlashAttention, KVType
+from backends.protocol import DraftMode, FlashAttention, KVType, Placement
 
 
 def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaRunner | None:
@@ -27,7 +27,10 @@ def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaR
         return None
     with ExitStack() as attempt:
         try:
-            draft = attempt.enter_context(NativeModel(path, ALL_LAYERS if on_gpu else 0, options.extra_buffer_types))
+            place = _beside(options.placement) if on_gpu else None
+            draft = attempt.enter_context(
+                NativeModel(path, ALL_LAYERS if on_gpu else 0, options.extra_buffer_types, placement=place)
+            )
             check_generates(draft, path)
             if difference := _difference(target.model.vocabulary, draft):
                 notes.append(f"{path.name} cannot draft for this model: {difference}.")
@@ -42,6 +45,14 @@ def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaR
             return None
         resources.enter_context(attempt.pop_all())
     return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, on_gpu))
+
+
+def _beside(target: Placement | None) -> Placement | None:
+    """On the first GPU that has some of its target, as it was planned."""
+    if target is None or not target.split:
+        return None
+    first = next(at for at, count in enumerate(target.split) if count)
+    return Placement(ALL_LAYERS, split=tuple(int(at == first) for at in range(len(target.split))))
 
 
 def _difference(target: NativeVocabulary, draft: NativeModel) -> str | None:

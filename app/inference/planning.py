@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.inference.differences import Differences
 from app.inference.machine_rates import MachineRates
 from app.jobs.child import OnProgress, run_in_child
 from app.planner.corrections import Correction
-from app.planner.machine import Gpu, Machine
+from app.planner.machine import Gpu, Machine, margin
 from app.planner.model import Model
 from app.planner.plan import Plan
 from app.planner.planner import plan
@@ -27,7 +28,7 @@ from app.planner.verdict import Place, pace, size
 from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
 from backends.measurement import Buffers, ContextWish, Device
-from backends.protocol import EngineOptions
+from backends.protocol import EngineOptions, KVLayout
 
 _log = logging.getLogger(__name__)
 
@@ -69,16 +70,26 @@ class Planning:
         machine = machine or self.machine()
         if freed:
             machine = machine.without({name: -num_bytes for name, num_bytes in freed.items()})
+        return self.planner(file, options)(machine, options)
+
+    def planner(self, file: Path, options: EngineOptions) -> Callable[[Machine, EngineOptions], Plan]:
+        """Reads what there is to read, so that many plans can be made of it. options: of which the files count.
+
+        Raises ModelFileError.
+        """
+        model, correction = self.model(file), self.correction(file)
         draft = self.model(options.draft_model) if options.draft_model else None
-        return plan(self.model(file), machine, options, draft, self._differences.of(self._key(file)))
+        return lambda machine, options: plan(model, machine, options, draft, correction)
 
     def model(self, file: Path) -> Model:
         """Of all its parts. Raises ModelFileError."""
         try:
-            first, *more = read_parts(file)
+            status = file.stat()
+            return _model(file, status.st_size, status.st_mtime_ns)
         except FormatError as error:
             raise ModelFileError(str(error)) from error
-        return Model.of(first, more)
+        except OSError as error:
+            raise ModelFileError(f"{file.name} could not be read: {error}.") from error
 
     def correction(self, file: Path) -> Correction:
         return self._differences.of(self._key(file))
@@ -104,30 +115,20 @@ class Planning:
         self._differences.keep(self._key(file), Correction.of(reckoned, found.compute))
         return found
 
-    def prepared(self, file: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
-        """For a load: the options with a placement, where there is a choice, and sentences for the load event.
-
-        Raises EngineError for what no memory here holds, unless that is wanted.
-        """
-        try:
-            machine = self.machine()
-        except EngineError as error:  # a driver that fails: the engine decides, as it did before there were plans
-            _log.warning("no plan for %s: %s", file, error)
-            return options, ()
-        found = self.plan(file, options, machine)
-        if found.verdict.place in (Place.DISK, Place.NOWHERE) and self._is_hopeless(found):
-            if not options.from_disk:
-                raise EngineError(_refusal(file, found))
+    def prepared(self, file: Path, options: EngineOptions, found: Plan) -> tuple[EngineOptions, tuple[str, ...]]:
+        """For a load by this plan: the options with a placement, where there is a choice, and sentences for the load
+        event."""
+        if options.kv_layout is KVLayout.AUTO:  # else the engine would choose by the memory that it sees then
+            options = replace(options, kv_layout=found.layout.kind)
+        if found.verdict.place in (Place.DISK, Place.NOWHERE) and options.from_disk and _is_hopeless(found):
             return options, (_from_disk(found),)
         if options.gpu_layers is not None or not any(room.total for room in found.rooms[1:]):
             return options, ()
         return replace(options, placement=replace(found.placement, note=_note(found))), ()
 
-    @staticmethod
-    def _is_hopeless(found: Plan) -> bool:
-        """Whether the weights alone are more than there is; a context can be smaller than planned."""
-        ram = found.rooms[0]
-        return ram.take.weights > psutil.virtual_memory().available
+    def refusal(self, file: Path, options: EngineOptions, found: Plan) -> str | None:
+        """Of what no memory here holds, unless that is wanted."""
+        return _refusal(file, found) if _is_hopeless(found) and not options.from_disk else None
 
     def _devices(self) -> tuple[Device, ...]:
         if not has_gpu_library():
@@ -147,6 +148,18 @@ class Planning:
             stamp = ""
         text = f"{self._build()} {file} {stamp}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@lru_cache(maxsize=64)  # a header with a large vocabulary takes a while
+def _model(file: Path, _size: int, _mtime: int) -> Model:
+    first, *more = read_parts(file)
+    return Model.of(first, more)
+
+
+def _is_hopeless(found: Plan) -> bool:
+    """Whether the weights alone are more than there is; a context can be smaller than planned."""
+    ram = found.rooms[0]
+    return ram.take.weights > ram.usable + margin(ram.total)
 
 
 def _note(found: Plan) -> str | None:

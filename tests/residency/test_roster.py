@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.residency.pace import Pace
-from app.residency.room import GPU, RAM, Bytes
+from app.residency.room import RAM, Bytes
 from app.residency.roster import Resident, Stage
 from tests.residency.world import World
 
@@ -196,7 +196,7 @@ def test_two_programs_that_take_turns_do_not_have_all_their_time_spent_on_loadin
 
 
 def test_each_device_has_a_limit_of_its_own() -> None:
-    here = World({"a": {GPU: 5, RAM: 1}, "b": {GPU: 5, RAM: 1}, "c": {RAM: 7}}, {GPU: 8, RAM: 10})
+    here = World({"a": {"CUDA0": 5, RAM: 1}, "b": {"CUDA0": 5, RAM: 1}, "c": {RAM: 7}}, {"CUDA0": 8, RAM: 10})
     load(here, "a", "c")
     here.pass_by(2.0)
     here.want("b")
@@ -220,8 +220,8 @@ def test_whatever_happens_the_limits_hold_and_nobody_waits_for_ever(
     costs: list[tuple[int, int]], acts: list[tuple[str, str | float, bool]]
 ) -> None:
     """World.look checks that limits hold and that nobody who is busy or pinned leaves."""
-    all_costs: dict[str, Bytes] = {name: {RAM: one, GPU: two} for name, (one, two) in zip(NAMES, costs, strict=True)}
-    here = World(all_costs, {RAM: 10, GPU: 10})
+    all_costs: dict[str, Bytes] = {name: {RAM: one, "CUDA0": two} for name, (one, two) in zip(NAMES, costs, strict=True)}
+    here = World(all_costs, {RAM: 10, "CUDA0": 10})
     for act, what, flag in acts:
         if act == "wait":
             assert isinstance(what, float)

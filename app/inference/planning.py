@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from app.errors import EngineError, ModelFileError
+from app.errors import ModelFileError
 from app.inference.build import has_gpu_library
 from app.inference.differences import Differences
 from app.inference.machine_rates import MachineRates
@@ -115,7 +115,7 @@ class Planning:
         self._differences.keep(self._key(file), Correction.of(reckoned, found.compute))
         return found
 
-    def prepared(self, file: Path, options: EngineOptions, found: Plan) -> tuple[EngineOptions, tuple[str, ...]]:
+    def prepared(self, options: EngineOptions, found: Plan) -> tuple[EngineOptions, tuple[str, ...]]:
         """For a load by this plan: the options with a placement, where there is a choice, and sentences for the load
         event."""
         if options.kv_layout is KVLayout.AUTO:  # else the engine would choose by the memory that it sees then

@@ -74,7 +74,6 @@ class Machine:
         gpus = tuple(replace(gpu, free=gpu.free - taken.get(gpu.name, 0)) for gpu in self.gpus)
         return replace(self, ram_free=self.ram_free - taken.get(RAM, 0), gpus=gpus)
 
-
     def offering(self, usable: Mapping[str, int]) -> "Machine":
         """With so many bytes of each device for a model, and nothing of those that are not named."""
         gpus = tuple(gpu.offering(max(0, usable.get(gpu.name, 0))) for gpu in self.gpus)

@@ -103,9 +103,9 @@ class PlannedCosts:
             return Fixed({})
         return Planned(plan, machine, options, lambda found: planning.refusal(model, options, found), beside)
 
-    def prepared(self, model: Path, options: EngineOptions, share: Share) -> tuple[EngineOptions, tuple[str, ...]]:
+    def prepared(self, options: EngineOptions, share: Share) -> tuple[EngineOptions, tuple[str, ...]]:
         """For the load: as it was planned, with sentences on what a person would not expect."""
-        return self._planning().prepared(model, options, share.plan) if share.plan else (options, ())
+        return self._planning().prepared(options, share.plan) if share.plan else (options, ())
 
     def taken(self, snapshot: EngineSnapshot, share: Share | None) -> Bytes:
         ready, stats = snapshot.ready, snapshot.stats

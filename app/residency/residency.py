@@ -17,8 +17,8 @@ from app.errors import Cancelled, EngineError, NoRoomError
 from app.inference.engine_handle import EngineHandle
 from app.inference.snapshot import EngineSnapshot, EngineState
 from app.inference.supervisor import Supervisor
-from app.residency.pace import Pace
 from app.planner.machine import RAM, Machine
+from app.residency.pace import Pace
 from app.residency.room import Bytes, larger, total
 from app.residency.roster import UNWANTED, Resident, Roster, Stage
 from app.residency.wish import Share, Wish
@@ -39,7 +39,7 @@ class Costs(Protocol):
     def wish(self, model: Path, options: EngineOptions) -> Wish:
         """What it would take of a room."""
 
-    def prepared(self, model: Path, options: EngineOptions, share: Share) -> tuple[EngineOptions, tuple[str, ...]]:
+    def prepared(self, options: EngineOptions, share: Share) -> tuple[EngineOptions, tuple[str, ...]]:
         """The options of a load with this share, and sentences for its event."""
 
     def taken(self, snapshot: EngineSnapshot, share: Share | None) -> Bytes:
@@ -222,7 +222,7 @@ class Residency:
         while True:
             self._wait(handle, resident, cancelled)
             if share := self._settle(resident, cancelled):
-                return self._costs.prepared(handle.model, options, share)
+                return self._costs.prepared(options, share)
 
     def _wait(self, handle: EngineHandle, resident: Resident, cancelled: threading.Event) -> None:
         while True:
@@ -274,7 +274,7 @@ class Residency:
     def _share(self, resident: Resident) -> Share | None:
         """The lock is held."""
         limits = self._limits()
-        share = resident.wish.within(self._roster.left(limits, resident), self._roster.best(limits))
+        share = self._roster.share(resident, self._roster.left(limits, resident), limits)
         if share is None:
             resident.stage, resident.cost = Stage.WAITING, {}
         else:

@@ -104,6 +104,12 @@ class Roster:
         """By what is kept for all others."""
         return less(limits, total(each.cost for each in self.inside if each is not beside))
 
+    def share(self, each: Resident, room: Bytes, limits: Bytes) -> Share | None:
+        """What it may have of this room. A person may have what does not fit: then all that can leave does."""
+        best = self.best(limits)
+        hopeless = each.wish.refusal(best) if each.is_person else self.never(each.wish, limits)
+        return None if hopeless else each.wish.within(room, best)
+
     def look(self, limits: Bytes, now: float) -> Moves:
         """Once for every change. Who enters is LOADING from here on, who is dismissed is the owner's to end."""
         moves = Moves()
@@ -157,12 +163,11 @@ class Roster:
                 return
 
     def _try(self, each: Resident, limits: Bytes, room: Bytes, now: float, moves: Moves) -> bool:
-        """Whether it is in, with a share of this room. A person may have what does not fit: then all that can leave
-        does. An engine of its name that still ends has not given back its memory, nor its prompts to the disk."""
+        """Whether it is in, with a share of this room. An engine of its name that still ends has not given back its
+        memory, nor its prompts to the disk."""
         if any(other.name == each.name for other in self.inside):
             return False
-        hopeless = each.wish.refusal(self.best(limits)) if each.is_person else self.never(each.wish, limits)
-        share = None if hopeless else self._share(each, room, limits)
+        share = self.share(each, room, limits)
         if share is None:
             return False
         each.cost = share.bytes
@@ -170,22 +175,19 @@ class Roster:
         moves.entered.append(each)
         return True
 
-    def _share(self, each: Resident, room: Bytes, limits: Bytes) -> Share | None:
-        return each.wish.within(room, self.best(limits))
-
     def _left(self, limits: Bytes) -> Bytes:
         return less(limits, total(each.cost for each in self.inside))
 
     def _leavers(self, head: Resident, limits: Bytes, now: float) -> list[Resident] | None:
         """Who leaves for it beside those that do so already; None: nobody can yet."""
         left = less(limits, total(each.cost for each in self.inside if each.stage is not Stage.LEAVING))
-        if self._share(head, left, limits):
+        if self.share(head, left, limits):
             return []
         chosen: list[Resident] = []
         for each in sorted(filter(_may_leave, self.inside), key=_worth):
             if not self._keeps_place(each, head, now):
                 chosen.append(each)
-                if self._share(head, _without(chosen, left), limits):
+                if self.share(head, _without(chosen, left), limits):
                     return self._needed(chosen, head, left, limits)
         return None
 
@@ -194,7 +196,7 @@ class Roster:
         kept = list(chosen)
         for each in reversed(chosen):
             others = [other for other in kept if other is not each]
-            if self._share(head, _without(others, left), limits):
+            if self.share(head, _without(others, left), limits):
                 kept = others
         return kept
 
@@ -222,7 +224,7 @@ class Roster:
         gone = [each for each in self.inside if each.stage is Stage.LEAVING or each in leavers]
         for each in others:
             left = less(limits, total(other.cost for other in self.inside if other not in gone))
-            share = self._share(head, left, limits)
+            share = self.share(head, left, limits)
             if share is None:  # those who went in have taken its place on another device than was reckoned
                 return
             self._try(each, limits, smaller(less(left, share.bytes), self._left(limits)), now, moves)

@@ -281,7 +281,7 @@ each ask a random model a random question, one after the other: {num_first} requ
 | engines at one time, at most | {found.most_engines} |
 | their memory, at most | {_mib(found.most_bytes)} of {_mib(found.limit)} |
 | engines left behind | {found.num_left} |
-| of what a load took, back after its unload | {median(found.back):.2%} (median of {len(found.back)} models), {min(found.back):.2%} (least) |
+| of what a load took, back after its unload | {median(found.back):.2%} (median), {min(found.back):.2%} (least) |
 | application after the first of the rounds, with no model loaded | {_told(first)} |
 | application after round {num_rounds} | {_told(last)} |
 

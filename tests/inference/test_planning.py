@@ -67,7 +67,7 @@ def test_an_odd_file_of_differences_is_as_if_there_were_none(shapes: Path, tmp_p
 def test_a_load_is_told_where_its_parts_go(shapes: Path, tmp_path: Path) -> None:
     file, asked = write("qwen3-30b-a3b", shapes), planner(tmp_path)
     found = asked.plan(file, OPTIONS, with_gpu(64 * GIB, 12 * GIB))
-    options, notes = asked.prepared(file, OPTIONS, found)
+    options, notes = asked.prepared(OPTIONS, found)
     assert options.placement
     assert (options.placement.gpu_layers, options.placement.keeps) == (49, Keep.EXPERTS)
     assert options.placement.note
@@ -80,7 +80,7 @@ def test_a_number_of_layers_of_a_persons_own_is_left_alone(shapes: Path, tmp_pat
     wanted = EngineOptions(context=4096, gpu_layers=7, kv_layout=KVLayout.UNIFIED)
     file, asked = write("qwen3-30b-a3b", shapes), planner(tmp_path)
     found = asked.plan(file, wanted, with_gpu(64 * GIB, 12 * GIB))
-    assert asked.prepared(file, wanted, found) == (wanted, ())
+    assert asked.prepared(wanted, found) == (wanted, ())
 
 
 def test_what_no_memory_holds_is_loaded_only_when_that_is_wanted(shapes: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_no_memory_holds_is_loaded_only_when_that_is_wanted(shapes: Path, t
     assert re.search(r"needs .* GB, and .* free.*--from-disk.*tokens/s", refusal)
     wanted = EngineOptions(context=4096, from_disk=True)
     assert asked.refusal(file, wanted, found) is None
-    options, notes = asked.prepared(file, wanted, found)
+    options, notes = asked.prepared(wanted, found)
     assert options.placement is None
     assert "read from the disk" in notes[0]
 

@@ -37,7 +37,7 @@ class OneEach:
         return Fixed({RAM: 1})
 
     def prepared(
-        self, model: Path, options: EngineOptions, share: Share  # noqa: ARG002
+        self, options: EngineOptions, share: Share  # noqa: ARG002
     ) -> tuple[EngineOptions, tuple[str, ...]]:  # fmt: skip
         return options, ()
 

@@ -220,7 +220,8 @@ def test_whatever_happens_the_limits_hold_and_nobody_waits_for_ever(
     costs: list[tuple[int, int]], acts: list[tuple[str, str | float, bool]]
 ) -> None:
     """World.look checks that limits hold and that nobody who is busy or pinned leaves."""
-    all_costs: dict[str, Bytes] = {name: {RAM: one, "CUDA0": two} for name, (one, two) in zip(NAMES, costs, strict=True)}
+    each = zip(NAMES, costs, strict=True)
+    all_costs: dict[str, Bytes] = {name: {RAM: one, "CUDA0": two} for name, (one, two) in each}
     here = World(all_costs, {RAM: 10, "CUDA0": 10})
     for act, what, flag in acts:
         if act == "wait":

@@ -26,6 +26,10 @@ ADVICE = {
     "SIGKILL": "If memory was short, choose a smaller context, a quantized KV cache or a smaller model.",
     "SIGILL": "Rebuild the engine on this machine: run `make engine`.",
 }
+# as C++, Python, the system and the backends' drivers say it
+OF_MEMORY = (
+    "out of memory", "outofdevicememory", "bad_alloc", "memoryerror", "cannot allocate memory", "failed to allocate",
+)  # fmt: skip
 DEFAULT_ADVICE = "Try again; if it happens again, try another model or a smaller context."
 
 
@@ -49,8 +53,8 @@ def crash_report(exitcode: int | None, log_path: Path, cause: str | None = None)
     log = last_lines(log_path)
     if cause:
         return CrashReport(cause, DEFAULT_ADVICE, log)
-    if any("out of memory" in line.lower() for line in log):
-        return CrashReport("the memory of the device ran out", ADVICE["SIGKILL"], log)
+    if any(word in line.lower() for line in log for word in OF_MEMORY):
+        return CrashReport("it ran out of memory", ADVICE["SIGKILL"], log)
     name = _signal_name(exitcode)
     return CrashReport(_cause(exitcode, name), ADVICE.get(name or "", DEFAULT_ADVICE), log)
 

@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from app.errors import ModelFileError
 from app.inference.build import has_gpu_library
 from app.inference.differences import Differences
@@ -29,6 +27,7 @@ from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
 from backends.measurement import Buffers, ContextWish, Device
 from backends.protocol import EngineOptions, KVLayout
+from backends.system_memory import system_memory
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Planning:
 
     def machine(self) -> Machine:
         """As it is now. Raises EngineError when the GPUs cannot be asked."""
-        memory, rates = psutil.virtual_memory(), self.rates.known(self._build())
+        memory, rates = system_memory(), self.rates.known(self._build())
         gpus = tuple(
             Gpu(device.name, device.free, device.total, rates.gpu if rates else None, device.is_shared)
             for device in self._devices()

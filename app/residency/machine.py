@@ -17,6 +17,7 @@ from app.planner.machine import Machine, margin
 from app.residency.room import RAM, Bytes
 from app.residency.wish import Fixed, Planned, Share, Wish
 from backends.protocol import DeviceMemory, EngineOptions
+from backends.system_memory import system_memory
 
 if TYPE_CHECKING:
     from app.inference.planning import Planning
@@ -55,7 +56,7 @@ class MachineMemory:
             machine = self._ask()
         except EngineError as error:
             _log.warning("the GPUs could not be asked: %s", error)
-            memory = psutil.virtual_memory()
+            memory = system_memory()
             machine = Machine(memory.available, memory.total)
         if self._machine is None or [gpu.name for gpu in self._machine.gpus] != [gpu.name for gpu in machine.gpus]:
             self._others = {gpu.name: max(0, gpu.total - gpu.free) for gpu in machine.gpus}
@@ -69,7 +70,7 @@ class MachineMemory:
 
     def limits(self, pids: Sequence[int]) -> Bytes:
         """What models may have in all. pids: their processes."""
-        memory = psutil.virtual_memory()
+        memory = system_memory()
         there = memory.available + sum(map(_held, pids))
         ram = max(0, min(round(SHARE_OF_FREE * there), there - margin(memory.total)))
         limits = {RAM: ram if (chosen := self._chosen()) is None else min(chosen, ram)}
@@ -94,7 +95,7 @@ class PlannedCosts:
 
     def wish(self, model: Path, options: EngineOptions) -> Wish:
         """Nothing of a file that cannot be read: its load will say why."""
-        planning, memory = self._planning(), psutil.virtual_memory()
+        planning, memory = self._planning(), system_memory()
         machine = self._machine() or Machine(memory.available, memory.total)
         try:
             plan = planning.planner(model, options)

@@ -48,6 +48,7 @@ MARGIN = 1.05  # of the memory that models may have: as far as a plan may be wro
 BACK = 0.98  # of what a load has taken, after its unload
 MAX_GROWTH = 4 << 20  # bytes of the application, from the second round to the last
 TICK_SECONDS = 0.02
+RETRY_SECONDS = 5.0  # as the port's Retry-After says
 SECONDS = 600.0
 
 
@@ -170,6 +171,7 @@ class Found:
     seconds: list[float] = field(default_factory=list)
     samples: list[Holdings] = field(default_factory=list)
     num_loads: int = 0
+    num_told_to_wait: int = 0  # 503 with Retry-After, upon which the client came back
     most_bytes: int = 0
     most_engines: int = 0
     num_left: int = 0
@@ -215,6 +217,10 @@ def one_round(
                 model, which = pick.choice(application.names), pick.randrange(NUM_QUESTIONS)
                 begun = time.perf_counter()
                 status, text = ask(client, model, which)
+                while status == 503 and time.perf_counter() - begun < SECONDS:
+                    found.num_told_to_wait += 1
+                    time.sleep(RETRY_SECONDS)
+                    status, text = ask(client, model, which)
                 is_right = status == 200 and text == expected[model, which]
                 went = "right" if is_right else "wrong" if status == 200 else str(status)
                 if not is_right:
@@ -276,6 +282,7 @@ each ask a random model a random question, one after the other: {num_first} requ
 |---|---|
 | requests | {total:,} |
 | answered right | {found.tally["right"]:,} |
+| told to come back, because no place was free for two minutes | {found.num_told_to_wait:,} |
 | answered in | {median(found.seconds):.2f} s (median), {cuts[-1]:.2f} s (95 %), {max(found.seconds):.2f} s (longest) |
 | loads | {found.num_loads:,} in {found.took:,.0f} s |
 | engines at one time, at most | {found.most_engines} |

@@ -28,6 +28,7 @@ LOOK_SECONDS = 0.1  # between two looks of who waits at the head: whether others
 WAIT_SECONDS = 1.0  # of those behind it
 IDLE_LOOK = 2.0
 BACK_SECONDS = 3.0  # that a driver may take to have the memory of a process that has ended
+SAID_SECONDS = 10.0  # before a load, for which a word of how long it shall stay counts
 FRESH_SECONDS = 2.0  # for so long what the devices have said is taken for what they would say
 CALM_SECONDS = 3.0  # after a load or an end, until what engines tell of the GPUs is of afterwards
 MAX_WAITING = 16  # loads; each has a thread
@@ -101,7 +102,8 @@ class Residency:
         self._handles: dict[Resident, EngineHandle] = {}
         self._shares: dict[Resident, Share] = {}
         self._pinned: set[str] = set()
-        self._kept: dict[str, float] = {}  # seconds of those whose programs have said how long they stay
+        # seconds of those whose programs have said how long they stay, and when that was
+        self._kept: dict[str, tuple[float, float]] = {}
         self._looks_for_idle = False
         self._stirred = -math.inf  # when the last one came in or was gone
 
@@ -173,9 +175,13 @@ class Residency:
             self._changed.notify_all()
 
     def keep(self, name: str, seconds: float) -> None:
-        """After so long without use it is unloaded, instead of as all are; infinite: never because of that."""
+        """After so long without use it is unloaded, instead of as all are; infinite: never because of that. Said with a
+        request, before it comes."""
         with self._changed:
-            self._kept[name] = seconds
+            self._kept[name] = seconds, self._clock()
+            for resident in self._handles:
+                if resident.name == name:
+                    resident.used = self._clock()
 
     def loaded(self) -> tuple[Loaded, ...]:
         with self._changed:
@@ -217,6 +223,8 @@ class Residency:
         """For gates. Returns and raises as they do."""
         with self._changed:
             resident.came = self._clock()
+            if resident.came - self._kept.get(resident.name, (0.0, 0.0))[1] > SAID_SECONDS:
+                self._kept.pop(resident.name, None)  # it was said of an earlier load
             self._handles[resident] = handle
             self._roster.add(resident)
         while True:
@@ -289,7 +297,6 @@ class Residency:
 
     def leave(self, resident: Resident) -> None:
         with self._changed:
-            self._kept.pop(resident.name, None)  # said of this load
             self._stirred = self._clock()
             self._roster.remove(resident)
             self._handles.pop(resident, None)
@@ -319,7 +326,7 @@ class Residency:
         for resident, handle in self._handles.items():
             snapshot = handle.snapshot
             resident.is_pinned = handle.name in self._pinned
-            resident.keeps = self._kept.get(handle.name, idle)
+            resident.keeps, _ = self._kept.get(handle.name, (idle, now))
             resident.is_busy = handle.is_busy
             resident.was_busy = resident.was_busy or resident.is_busy
             resident.used = now if resident.is_busy else max(resident.used, handle.used)

@@ -47,6 +47,11 @@ class Resident:
     refusal: str = ""  # it does not get in: a sentence
 
     @property
+    def rests_since(self) -> float:
+        """One that has just been loaded has its time, too."""
+        return max(self.used, self.ready)
+
+    @property
     def load_seconds(self) -> float:
         return max(0.0, self.ready - self.entered)
 
@@ -94,7 +99,10 @@ class Roster:
             return None
         (device, needed), pinned = short, [each for each in self.inside if each.is_pinned]
         sentence = f"It needs {gigabytes(needed)} of {device}, and models may have {gigabytes(limits.get(device, 0))}"
-        return f"{sentence}, of which pinned ones keep their part: {_named(pinned)}." if pinned else f"{sentence}."
+        if not pinned:
+            return f"{sentence}."
+        kept = gigabytes(sum(each.cost.get(device, 0) for each in pinned))
+        return f"{sentence}, of which pinned ones keep {kept}: {_named(pinned)}."
 
     def best(self, limits: Bytes) -> Bytes:
         """What one can have when all have left that may."""
@@ -135,7 +143,8 @@ class Roster:
 
     def idle(self, now: float) -> list[Resident]:
         """Those that nobody has used for as long as they stay without."""
-        return [each for each in self.inside if _may_leave(each) and not each.is_busy and now - each.used >= each.keeps]
+        resting = [each for each in self.inside if _may_leave(each) and not each.is_busy]
+        return [each for each in resting if now - each.rests_since >= each.keeps]
 
     def check_integrity(self, limits: Bytes) -> None:
         """While limits and costs stay as they are."""
@@ -205,7 +214,7 @@ class Roster:
             return False
         if each.is_busy:
             return now - each.ready < self.pace.working(each.load_seconds)
-        return not head.is_person and now - each.used < self.pace.resting(each.load_seconds)
+        return not head.is_person and now - each.rests_since < self.pace.resting(each.load_seconds)
 
     def _drain(self, leavers: Sequence[Resident], *, is_pressing: bool) -> None:
         for each in self.inside:
@@ -232,11 +241,14 @@ class Roster:
     def _say_why(self, head: Resident, others: Iterable[Resident], leavers: Sequence[Resident]) -> None:
         inside = self.inside
         going = [each for each in inside if each.stage is Stage.LEAVING or each in leavers]
-        busy = [each for each in going if each.is_busy] or [each for each in inside if each.is_busy]
+        busy = [each for each in going or inside if each.is_busy and not each.is_pinned]
+        coming = [each for each in inside if each.stage is Stage.LOADING]
         if busy:
-            head.waits = f"Waits for memory until {_named(busy)} {'is' if len(busy) == 1 else 'are'} done."
+            head.waits = f"Waits for memory until {_named(busy)} {_are(busy)} done."
         elif going:
             head.waits = f"Waits for the memory of {_named(going)}."
+        elif coming:
+            head.waits = f"Waits for memory while {_named(coming)} {_are(coming)} being loaded."
         else:
             head.waits = "Waits for memory."
         for each in others:
@@ -250,11 +262,15 @@ def _may_leave(each: Resident) -> bool:
 
 def _worth(each: Resident) -> tuple[bool, float]:
     """Least first: the idle ones by their last use, the busy ones by how long they are in."""
-    return each.is_busy, each.ready if each.is_busy else each.used
+    return each.is_busy, each.ready if each.is_busy else each.rests_since
 
 
 def _without(leavers: Iterable[Resident], left: Bytes) -> Bytes:
     return more(left, (each.cost for each in leavers))
+
+
+def _are(residents: Sequence[Resident]) -> str:
+    return "is" if len(residents) == 1 else "are"
 
 
 def _named(residents: Sequence[Resident]) -> str:

@@ -48,6 +48,31 @@ def test_only_those_leave_without_whom_there_is_no_room() -> None:
     assert here.inside() == ["small", "other", "new"]
 
 
+def test_one_that_has_just_been_loaded_has_its_time_though_nobody_has_asked_it_yet() -> None:
+    here = world(limit=1, a=1, b=1)
+    here.load = 5.0
+    a = here.want("a", is_person=True)
+    assert a
+    here.done(a)
+    here.pass_by(2.0)
+    here.want("b")
+    here.pass_by(5.0)
+    assert here.inside() == ["a"]
+    here.pass_by(4.0)
+    assert here.inside() == ["b"]
+
+
+def test_who_waits_is_told_of_those_that_can_make_room() -> None:
+    here = world(limit=3, pinned=1, coming=2, b=2)
+    (pinned,) = load(here, "pinned", keep=True)
+    pinned.is_pinned = True
+    here.load = 60.0
+    here.done(here.want("coming", is_person=True) or pinned)
+    b = here.want("b")
+    assert b
+    assert b.waits == "Waits for memory while “coming” is being loaded."
+
+
 def test_memory_counts_until_the_process_is_gone() -> None:
     here = world(limit=1, a=1, b=1)
     load(here, "a")
@@ -142,7 +167,7 @@ def test_a_pinned_model_stays() -> None:
     here.pass_by(100.0)
     here.want("b")
     assert here.refused[0].refusal == (
-        "It needs 0.2 GB of RAM, and models may have 1.0 GB, of which pinned ones keep their part: “a”."
+        "It needs 0.2 GB of RAM, and models may have 1.0 GB, of which pinned ones keep 0.9 GB: “a”."
     )
     a.is_pinned = False
     b = here.want("b")

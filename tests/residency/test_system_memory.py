@@ -12,9 +12,14 @@ from backends.system_memory import SystemMemory, system_memory
 from tests.residency.groups import memory_group
 
 MIB = 1 << 20
-SEEN = (
-    "import sys; sys.stdin.readline(); from backends.system_memory import system_memory; print(system_memory().total)"
-)
+SEEN = """
+import sys
+
+from backends.system_memory import system_memory
+
+sys.stdin.readline()
+print(system_memory().total)
+"""
 
 
 @pytest.fixture(autouse=True)

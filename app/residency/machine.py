@@ -93,6 +93,16 @@ class PlannedCosts:
         """machine: None while nobody has asked for the GPUs yet."""
         self._planning, self._machine = planning, machine
 
+    def confirm(self, model: Path, options: EngineOptions) -> None:
+        """Once for each model and build, on a GPU, where a plan that is wrong is a load that fails."""
+        planning, machine = self._planning(), self._machine()
+        if machine is None or not machine.gpus or planning.correction(model).factors:
+            return
+        try:
+            planning.confirm(model, planning.plan(model, options, machine))
+        except (ModelFileError, EngineError) as error:
+            _log.warning("the plan for %s could not be confirmed: %s", model, error)
+
     def wish(self, model: Path, options: EngineOptions) -> Wish:
         """Nothing of a file that cannot be read: its load will say why."""
         planning, memory = self._planning(), system_memory()

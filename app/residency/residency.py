@@ -37,6 +37,9 @@ MAX_WAITING = 16  # loads; each has a thread
 class Costs(Protocol):
     """What models take. May read files; raises nothing."""
 
+    def confirm(self, model: Path, options: EngineOptions) -> None:
+        """Has the plan for it corrected before it counts, where that is worth its time."""
+
     def wish(self, model: Path, options: EngineOptions) -> Wish:
         """What it would take of a room."""
 
@@ -375,6 +378,7 @@ class _Gate:
         self, handle: EngineHandle, options: EngineOptions, cancelled: threading.Event
     ) -> tuple[EngineOptions, tuple[str, ...]]:
         self._memory.measure(FRESH_SECONDS)
+        self._costs.confirm(handle.model, options)
         resident = Resident(handle.name, self._costs.wish(handle.model, options), 0.0, self._is_person)
         self._residents[handle] = resident
         return self._residency.enter(handle, options, resident, cancelled)

@@ -33,6 +33,9 @@ class OneEach:
     def __init__(self, room: int):
         self.room = room
 
+    def confirm(self, model: Path, options: EngineOptions) -> None:
+        pass
+
     def wish(self, model: Path, options: EngineOptions) -> Wish:  # noqa: ARG002
         return Fixed({RAM: 1})
 

@@ -15,6 +15,7 @@ from app.planner.machine import GIB, Gpu, Machine
 from app.residency.machine import MachineMemory, PlannedCosts
 from app.residency.room import RAM
 from app.residency.wish import Fixed, Planned, Share
+from backends.measurement import Buffers
 from backends.protocol import Adapter, Cells, DeviceMemory, DraftMode, EngineOptions, Stats
 from tests.llama.tiny_models import write_plain
 
@@ -112,6 +113,43 @@ def test_a_model_takes_what_its_plan_says_where_it_will_lie(planning: Planning, 
     more = costs.wish(model, adapted).within(room, room)
     assert more
     assert more.bytes[RAM] - on_cpu.bytes[RAM] == 1 << 20
+
+
+def test_a_plan_for_a_gpu_is_confirmed_once_and_corrected(
+    planning: Planning, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    room = {RAM: 8 * GIB, FIRST: 8 * GIB, SECOND: 0}
+    costs = PlannedCosts(lambda: planning, machine)
+    before = costs.wish(model, OPTIONS).within(room, room)
+    assert before
+    assert before.plan
+    compute = before.plan.rooms[1].take.compute
+
+    def told(_: Planning, target: str, **__: object) -> Buffers:
+        asked.append(target)
+        return Buffers({FIRST: round(1.25 * compute)}, 0, 0, 0)
+
+    monkeypatch.setattr(Planning, "_child", told)
+    for _ in range(2):
+        costs.confirm(model, OPTIONS)
+    assert len(asked) == 1
+    after = costs.wish(model, OPTIONS).within(room, room)
+    assert after
+    assert after.bytes[FIRST] - before.bytes[FIRST] == pytest.approx(compute / 4, abs=2)
+    PlannedCosts(lambda: planning, lambda: Machine(GIB, GIB)).confirm(model, replace(OPTIONS, parallel=2))
+    assert len(asked) == 1, "a load on the CPU does not wait for that"
+
+
+def test_a_plan_that_cannot_be_confirmed_holds(
+    planning: Planning, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EngineError("The child died.")
+
+    monkeypatch.setattr(Planning, "_child", fail)
+    PlannedCosts(lambda: planning, machine).confirm(model, OPTIONS)
+    PlannedCosts(lambda: planning, machine).confirm(model.with_name("none.gguf"), OPTIONS)
 
 
 def test_a_file_that_cannot_be_read_is_left_to_its_load(planning: Planning, tmp_path: Path) -> None:

@@ -266,7 +266,8 @@ class Residency:
                 if not self._is_calm(beside=resident):
                     return self._share(resident)  # one that loads as well has its part of what was measured
                 if _is_back(resident.cost, machine) or self._clock() >= until or cancelled.is_set():
-                    self._hear([DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in machine.gpus])
+                    if self._clock() - self._stirred >= max_age:  # else it was asked while somebody left
+                        self._hear([DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in machine.gpus])
                     return self._share(resident)
             cancelled.wait(LOOK_SECONDS)
             max_age = 0.0

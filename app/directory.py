@@ -22,7 +22,7 @@ from app.library.naming import stem_of
 from app.library.origin import Origin
 from app.library.own_models import FIRST_MODEL
 from app.residency.residency import Loaded, Residency
-from app.residency.room import GPU
+from app.residency.room import RAM
 from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.keeping import ModelKeeper
 from backends.bounds import as_name
@@ -244,8 +244,8 @@ def _facts(name: str, entry: ModelEntry | None, handle: EngineHandle | None = No
 def _with_residency(facts: ModelFacts, loaded: Loaded | None) -> ModelFacts:
     if loaded is None or not facts.is_loaded:
         return facts
-    memory = sum(loaded.taken.values()) or None
-    return replace(facts, memory=memory, memory_gpu=loaded.taken.get(GPU, 0), leaves=loaded.leaves)
+    memory = sum(loaded.taken.values())
+    return replace(facts, memory=memory or None, memory_gpu=memory - loaded.taken.get(RAM, 0), leaves=loaded.leaves)
 
 
 def _modified(path: Path | None) -> datetime | None:

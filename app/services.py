@@ -34,7 +34,7 @@ from app.library.remarks import Remarks
 from app.library.store import ModelStore
 from app.makeshift import Makeshift
 from app.paths import Paths
-from app.residency.machine import EstimatedCosts, MachineMemory, SeenDevices
+from app.residency.machine import MachineMemory, PlannedCosts
 from app.residency.residency import Residency
 from app.residency.room import total
 from app.server.address import from_here
@@ -99,12 +99,11 @@ class Services:
             self.builds.on_switch(standby.renew)
         self._note(self.builds.start())
         self.supervisor = Supervisor(paths.logs, self._preflight, standby=standby)
-        devices = SeenDevices()
-        self.supervisor.subscribe(devices.hear)
+        memory = MachineMemory(lambda: self.settings.model_memory, lambda: self.planning.machine())
         self.residency = Residency(
             self.supervisor,
-            EstimatedCosts(devices),
-            MachineMemory(lambda: self.settings.model_memory, devices),
+            PlannedCosts(lambda: self.planning, lambda: memory.machine),
+            memory,
             lambda: self.settings.idle_seconds,
         )
         self.directory = Directory(

@@ -24,7 +24,14 @@ SIGNAL_CAUSES = {
     "SIGTERM": "it was asked to end from outside",
 }
 # in a log's last lines: an allocation failed on whatever device; a device or its driver was reset, or is gone
-OF_MEMORY = re.compile(r"out of (?:\w+ )?memory|OutOf(?:Device|Host)Memory|bad_alloc|\bMemoryError\b", re.IGNORECASE)
+OF_MEMORY = re.compile(
+    r"out of (?:\w+ )?memory|OutOf(?:Device|Host)Memory|bad_alloc|cannot allocate memory|failed to allocate|"
+    r"\bMemoryError\b",
+    re.IGNORECASE,
+)
+    r"out of (?:\w+ )?memory|OutOf(?:Device|Host)Memory|bad_alloc|cannot allocate memory|failed to allocate|\bMemoryError\b",
+    re.IGNORECASE,
+)
 LOST = re.compile(r"DeviceLost|device (?:was |is )?lost|GPU is lost|fallen off the bus", re.IGNORECASE)
 OUT_OF_MEMORY = "it ran out of memory"
 ADVICE = {

@@ -60,9 +60,11 @@ class Preflight(Protocol):
 class Gate(Protocol):
     """Keeps an engine's process from starting before there is room for it. Called on the engine's own thread."""
 
-    def enter(self, handle: "EngineHandle", cancelled: threading.Event) -> None:
-        """Returns when it may start. Raises NoRoomError, with which it is as if it had not come; EngineError, the end
-        of this load; or Cancelled."""
+    def enter(
+        self, handle: "EngineHandle", options: EngineOptions, cancelled: threading.Event
+    ) -> tuple[EngineOptions, tuple[str, ...]]:
+        """Returns when it may start, with the options as they were planned and sentences for the load event. Raises
+        NoRoomError, with which it is as if it had not come; EngineError, the end of this load; or Cancelled."""
 
     def ready(self, handle: "EngineHandle") -> None:
         """It is loaded."""
@@ -329,11 +331,12 @@ class EngineHandle:
 
     def _live(self) -> None:
         """Start, read to the end, and start again after a death, until closed or failed for good."""
-        if self.gate:
-            self.gate.enter(self, self._is_closing)
         options, notes = self.options, tuple[str, ...]()
-        if self._preflight:
+        if self._preflight:  # first: what cannot be loaded need not wait, and nobody leaves for it
             options, notes = self._preflight(self.model, self.options, self._is_closing)
+        if self.gate:
+            options, more = self.gate.enter(self, options, self._is_closing)
+            notes += more
         load = Load(self.model, self.name, options, notes, self.log_path)
         while self._snapshot.state is EngineState.LOADING:
             process = self._start_process()

@@ -12,15 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from app.errors import EngineError, ModelFileError
+from app.errors import ModelFileError
 from app.inference.build import has_gpu_library
 from app.inference.differences import Differences
 from app.inference.machine_rates import MachineRates
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.planner.corrections import Correction
-from app.planner.machine import Gpu, Machine
+from app.planner.machine import Gpu, Machine, margin
 from app.planner.model import Model
 from app.planner.plan import Plan
 from app.planner.study import Study
@@ -29,7 +27,8 @@ from backends.formats import FormatError
 from backends.formats.gguf_split import read_parts
 from backends.kv_layout import default_context
 from backends.measurement import Buffers, ContextWish, Device, Rates
-from backends.protocol import EngineOptions
+from backends.protocol import EngineOptions, KVLayout
+from backends.system_memory import system_memory
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Planning:
 
     def machine(self) -> Machine:
         """As it is now. Raises EngineError when the GPUs cannot be asked."""
-        memory, rates = psutil.virtual_memory(), self.known_rates
+        memory, rates = system_memory(), self.known_rates
         gpus = tuple(
             Gpu(device.name, device.free, device.total, rates.gpu if rates else None, device.is_shared)
             for device in self._devices()
@@ -92,13 +91,22 @@ class Planning:
         if freed:
             machine = machine.without({name: -num_bytes for name, num_bytes in freed.items()})
         drafting = self.model(draft) if draft else None
-        return Study(self.model(file), machine, drafting, self._differences.of(self._key(file)))
+        return Study(self.model(file), machine, drafting, self.correction(file))
 
     def plan(
         self, file: Path, options: EngineOptions, machine: Machine | None = None, freed: Mapping[str, int] | None = None
     ) -> Plan:
         """As `study`."""
         return self.study(file, options.draft_model, machine, freed).plan(options)
+
+    def planner(self, file: Path, options: EngineOptions) -> Callable[[Machine, EngineOptions], Plan]:
+        """Reads what there is to read, so that many plans can be made of it. options: of which the files count.
+
+        Raises ModelFileError.
+        """
+        model, correction = self.model(file), self.correction(file)
+        draft = self.model(options.draft_model) if options.draft_model else None
+        return lambda machine, options: Study(model, machine, draft, correction).plan(options)
 
     def model(self, file: Path) -> Model:
         """Of all its parts; read anew where the first has changed. Raises ModelFileError."""
@@ -111,6 +119,8 @@ class Planning:
             first, *more = read_parts(file)
         except FormatError as error:
             raise ModelFileError(str(error)) from error
+        except OSError as error:
+            raise ModelFileError(f"{file.name} could not be read: {error}.") from error
         model = Model.of(first, more)
         if stamp:
             with self._lock:
@@ -118,6 +128,9 @@ class Planning:
                 while len(self._models) > NUM_MODELS:
                     self._models.popitem(last=False)
         return model
+
+    def correction(self, file: Path) -> Correction:
+        return self._differences.of(self._key(file))
 
     def confirm(self, file: Path, planned: Plan) -> Buffers:
         """What llama.cpp would allocate for it; the difference corrects the next plan. Raises EngineError."""
@@ -140,20 +153,12 @@ class Planning:
         self._differences.keep(self._key(file), Correction.of(reckoned, found.compute))
         return found
 
-    def prepared(self, file: Path, options: EngineOptions) -> tuple[EngineOptions, tuple[str, ...]]:
-        """For a load: the options with a placement, where there is a choice, and sentences for the load event.
-
-        Raises EngineError for what no memory here holds, unless that is wanted.
-        """
-        try:
-            machine = self.machine()
-        except EngineError as error:  # a driver that fails: the engine decides, as it did before there were plans
-            _log.warning("no plan for %s: %s", file, error)
-            return options, ()
-        found = self.plan(file, options, machine)
-        if found.verdict.place in (Place.DISK, Place.NOWHERE) and self._is_hopeless(found):
-            if not options.from_disk:
-                raise EngineError(_refusal(file, found))
+    def prepared(self, file: Path, options: EngineOptions, found: Plan) -> tuple[EngineOptions, tuple[str, ...]]:
+        """For a load by this plan: the options with a placement, where there is a choice, and sentences for the load
+        event."""
+        if options.kv_layout is KVLayout.AUTO:  # else the engine would choose by the memory that it sees then
+            options = replace(options, kv_layout=found.layout.kind)
+        if found.verdict.place in (Place.DISK, Place.NOWHERE) and options.from_disk and _is_hopeless(found):
             return options, (f"{found.verdict.sentence}.",)
         if options.context is None and found.layout.context < default_context(self.model(file).context):
             options = replace(options, context=found.layout.context)
@@ -162,11 +167,9 @@ class Planning:
             return options, (note,) if note else ()
         return replace(options, placement=replace(found.placement, note=note)), ()
 
-    @staticmethod
-    def _is_hopeless(found: Plan) -> bool:
-        """Whether the weights alone are more than there is; a context can be smaller than planned."""
-        ram = found.rooms[0]
-        return ram.take.weights > psutil.virtual_memory().available
+    def refusal(self, file: Path, options: EngineOptions, found: Plan) -> str | None:
+        """Of what no memory here holds, unless that is wanted."""
+        return _refusal(file, found) if _is_hopeless(found) and not options.from_disk else None
 
     def _devices(self) -> tuple[Device, ...]:
         if not has_gpu_library():
@@ -182,6 +185,12 @@ class Planning:
         stamp = _stamp(file)
         text = f"{self._build()} {file} {stamp[1]} {stamp[2]}" if stamp else f"{self._build()} {file} "
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_hopeless(found: Plan) -> bool:
+    """Whether the weights alone are more than there is; a context can be smaller than planned."""
+    ram = found.rooms[0]
+    return ram.take.weights > ram.usable + margin(ram.total)
 
 
 def _refusal(file: Path, found: Plan) -> str:

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from app.errors import EngineError
-from app.inference.build import build_key, has_gpu_library
+from app.inference.build import build_key
 from app.inference.checked_models import CheckedModels
 from app.jobs.child import run_in_child
 from app.late import late
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from app.builds.builds import Builds
     from app.inference.planning import Planning
 
-PLENTY = 0.9  # of the free RAM: a smaller file needs no plan on a machine without a GPU
 WAKE_SECONDS = 0.0001  # of a thread, where that is not known; in a virtual machine twice what it is outside of one
 LEAST_WAKE, MOST_WAKE = 0.00002, 0.0002  # believed: on a busy machine it is measured longer
 MAX_VERDICT, MAX_COST, MOST_VERDICTS = 1 << 20, 1e6, 8  # bytes of all, of flash attention, builds that are kept
@@ -83,24 +80,11 @@ class Preflight:
         notes = self._builds.prepare(cancelled) if self._builds else ()
         options, more = self.measured(options, cancelled)
         notes += more
-        if self._has_choice(model, options):
-            options, more = self.planning.prepared(model, options)
-            notes += more
         return options, notes
-
-    @staticmethod
-    def _has_choice(model: Path, options: EngineOptions) -> bool:
-        """Not where all of it goes into RAM, and there is plenty: such a load waits for no plan."""
-        if has_gpu_library() and options.gpu_layers is None:
-            return True
-        try:
-            return model.stat().st_size > PLENTY * psutil.virtual_memory().available
-        except OSError:  # who loads it says so
-            return False
 
     @late
     def planning(self) -> "Planning":
-        from app.inference.planning import Planning  # with the planner, which a load on the CPU can do without
+        from app.inference.planning import Planning  # with the planner, which no start waits for
 
         return Planning(self._cache, self._logs, build_key)
 

@@ -30,8 +30,17 @@ class Gpu:
     @property
     def usable(self) -> int:
         """What a model may have of it."""
+        return max(0, self.free - self._kept)
+
+    def offering(self, usable: int) -> "Gpu":
+        """With so much for a model."""
+        return replace(self, free=usable + self._kept)
+
+    @property
+    def _kept(self) -> int:
+        """For other programs, and for the driver's part of a process."""
         fixed = (GPU_REST if self.is_asked_inside else GPU_CONTEXT) if self.name.startswith(CONTEXT_KINDS) else 0
-        return max(0, self.free - margin(self.total) - fixed)
+        return margin(self.total) + fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,11 @@ class Machine:
         """After others have taken so many bytes of each device; of what is given back the count is negative."""
         gpus = tuple(replace(gpu, free=gpu.free - taken.get(gpu.name, 0)) for gpu in self.gpus)
         return replace(self, ram_free=self.ram_free - taken.get(RAM, 0), gpus=gpus)
+
+    def offering(self, usable: Mapping[str, int]) -> "Machine":
+        """With so many bytes of each device for a model, and nothing of those that are not named."""
+        gpus = tuple(gpu.offering(max(0, usable.get(gpu.name, 0))) for gpu in self.gpus)
+        return replace(self, ram_free=max(0, usable.get(RAM, 0)) + margin(self.ram_total), gpus=gpus)
 
 
 def margin(total: int) -> int:

@@ -111,6 +111,17 @@ class Sums:
             )
         return tuple(found)
 
+    def places(self, spread: Spread) -> list[int]:
+        """Bytes on the GPUs of each layer there, and of the output; without buffers."""
+        model, num_layers = self._model, len(self._model.layers)
+        kept, between = spread.kept_layers(num_layers), _between(self._kept[spread.keeps])
+        found = []
+        for at in range(max(0, num_layers + 1 - spread.gpu_layers), num_layers):
+            each = range(at, at + 1)
+            weights = _between(self._weights)(each) - (between(each) if at in kept else 0)
+            found.append(round(self._scale * weights) + _between(self._caches)(each) + _between(self._states)(each))
+        return [*found, round(self._scale * (model.output_bytes + model.tied_bytes))]
+
     def _compute(self, spread: Spread, parts: list[range], number: int) -> int:
         """Of one device. A batch of many rows is computed on the first GPU even where weights lie in RAM: they are
         copied there one by one (ggml_backend_sched, `op_offload`)."""

@@ -66,7 +66,7 @@ class Plan:
     def placement(self) -> Placement:
         """For the engine that loads it."""
         spread = self.spread
-        split = spread.counts if len([count for count in spread.counts if count]) > 1 else ()
+        split = spread.counts if len(spread.counts) > 1 and spread.gpu_layers else ()  # else llama.cpp has its own
         return Placement(
             spread.gpu_layers,
             split,

@@ -3,21 +3,23 @@
 What a person has asked for is never changed: context, types of the cache, answers side by side, a number of GPU layers.
 Of what is left open, the first that fits is taken:
 
-1. all of it on the GPUs;
-2. the same with smaller micro-batches, which read a prompt slower and answer as fast;
-3. all of it on the GPUs but the draft model, which guesses from RAM;
-4. the experts of as few layers as need be in RAM, which a token uses a few of;
-5. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
-6. as many of the last layers on the GPUs as fit;
-7. all of it in RAM;
-8. the same with a shorter context, where nobody has asked for one;
-9. what does not fit into RAM read from the disk, if a person wants that.
+1. all of it on one GPU, the first that holds it: two would take turns, and each has buffers of its own;
+2. all of it on all GPUs;
+3. the same with smaller micro-batches, which read a prompt slower and answer as fast;
+4. all of it on the GPUs but the draft model, which guesses from RAM;
+5. the experts of as few layers as need be in RAM, which a token uses a few of;
+6. the feed-forward matrices of as few layers as need be in RAM: attention, whose cache grows, leaves the GPU last;
+7. as many of the last layers on the GPUs as fit;
+8. all of it in RAM;
+9. the same with a shorter context, where nobody has asked for one;
+10. what does not fit into RAM read from the disk, if a person wants that.
 
-From 4 on a draft model is on the GPUs: it is read for each guess, its target once for all of them.
+From 5 on a draft model is on a GPU: it is read for each guess, its target once for all of them.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from app.planner.corrections import NONE, Correction
 from app.planner.machine import MIB, Machine
@@ -112,6 +114,8 @@ class Planner:
         if wanted is not None or not gpus:
             yield self._try(self._split(min(wanted or 0, self._num_places)))
             return
+        if len(gpus) > 1:
+            yield from (self._try(self._alone_on(at)) for at in range(len(gpus)))
         whole = self._split(self._num_places)
         yield self._try(whole)
         for rows in () if self._options.micro_batch else SMALLER_ROWS:
@@ -119,8 +123,8 @@ class Planner:
         if self._draft:
             yield self._try(whole, is_draft_in_ram=True)
         if self._model.has_experts:
-            yield from self._keeping(whole, Keep.EXPERTS)
-        yield from self._keeping(whole, Keep.FEED_FORWARD)
+            yield from self._keeping(Keep.EXPERTS)
+        yield from self._keeping(Keep.FEED_FORWARD)
         yield from self._fewer()
         yield self._try(Spread((0,) * len(gpus)))
 
@@ -129,9 +133,14 @@ class Planner:
         """Layers, and the output."""
         return len(self._model.layers) + 1
 
-    def _keeping(self, whole: Spread, keeps: Keep) -> Iterator[_Try]:
+    def _alone_on(self, at: int) -> Spread:
+        return Spread(tuple(self._num_places if gpu == at else 0 for gpu in range(len(self._machine.gpus))))
+
+    def _keeping(self, keeps: Keep) -> Iterator[_Try]:
         """With as few layers as fit; nothing when not even all of them are enough."""
-        found = self._least(lambda count: self._try(replace(whole, keeps=keeps, kept=count)), len(self._model.layers))
+        found = self._least(
+            lambda count: self._try(self._split(self._num_places, keeps, count)), len(self._model.layers)
+        )
         if found:
             yield found
 
@@ -153,28 +162,34 @@ class Planner:
                 low = middle + 1
         return best
 
-    def _split(self, num_places: int) -> Spread:
-        """So many places at the end over the GPUs, each with a share as large as its free memory."""
+    def _split(self, num_places: int, keeps: Keep = Keep.NOTHING, kept: int = 0) -> Spread:
+        """So many places at the end over the GPUs, each with a share of their bytes as large as its free memory."""
         gpus = self._machine.gpus
         if not gpus or num_places <= 0:
             return Spread((0,) * len(gpus))
-        total = sum(gpu.usable for gpu in gpus) or 1
-        counts, before, reached = [], 0, 0.0
-        for gpu in gpus:
-            reached += num_places * gpu.usable / total
-            counts.append(round(reached) - before)
-            before = round(reached)
-        counts[-1] += num_places - sum(counts)
-        return Spread(tuple(counts))
+        whole = Spread((num_places, *(0,) * (len(gpus) - 1)), keeps, kept)
+        if len(gpus) == 1:
+            return whole
+        sizes = self._summed(self._model, self._sized(whole)).places(whole)
+        ends = [end - size / 2 for end, size in zip(accumulate(sizes), sizes, strict=True)]
+        usable = list(accumulate(gpu.usable for gpu in gpus))
+        share = sum(sizes) / (usable[-1] or 1)
+        reached = [sum(end <= share * each for end in ends) for each in usable[:-1]]
+        counts = (after - before for before, after in pairwise((0, *reached, num_places)))
+        return replace(whole, counts=tuple(counts))
+
+    def _sized(self, spread: Spread, rows: int | None = None) -> Sizing:
+        free, on_gpu = self._free_beside(spread), spread.gpu_layers > 0
+        return size(self._model, self._options, free, on_gpu=on_gpu, rows=rows)
 
     def _try(self, spread: Spread, rows: int | None = None, *, is_draft_in_ram: bool = False) -> _Try:
         on_gpu = spread.gpu_layers > 0
-        sizing = size(self._model, self._options, self._free_beside(spread), on_gpu=on_gpu, rows=rows)
+        sizing = self._sized(spread, rows)
         found = [*self._summed(self._model, sizing).takes(spread)]
         drafting = Spread()
         if self._draft:
             is_beside = on_gpu and not is_draft_in_ram
-            drafting = self._draft_spread(is_beside)
+            drafting = self._draft_spread(spread if is_beside else Spread((0,) * len(self._machine.gpus)))
             drafts = self._summed(self._draft, self._draft_sizing(sizing, is_beside)).takes(drafting)
             found = [replace(take, draft=draft.total) for take, draft in zip(found, drafts, strict=True)]
         found[0] = replace(found[0], other=found[0].other + PROCESS + self._options.prompt_cache_ram)
@@ -194,11 +209,12 @@ class Planner:
         )  # fmt: skip
         return size(self._draft, plain, 0, on_gpu=on_gpu, like=target.layout)
 
-    def _draft_spread(self, on_gpu: bool) -> Spread:
-        """On the first GPU, or in RAM."""
-        gpus = len(self._machine.gpus)
+    def _draft_spread(self, target: Spread) -> Spread:
+        """Beside its target, on the first GPU that has some of it: what it guesses is there for every step."""
         assert self._draft
-        return Spread((len(self._draft.layers) + 1, *(0,) * (gpus - 1)) if on_gpu else (0,) * gpus)
+        places = len(self._draft.layers) + 1
+        first = next((at for at, count in enumerate(target.counts) if count), None)
+        return Spread(tuple(places if at == first else 0 for at in range(len(self._machine.gpus))))
 
     def _free_beside(self, spread: Spread) -> int:
         """Bytes where the cache will lie, once the weights are there; the engine asks the same then."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-RAM = "RAM"
-GPU = "GPU"  # the memory of all of them together
+from app.planner.machine import RAM
+
+__all__ = ["RAM", "Bytes", "fits", "gigabytes", "lacking", "larger", "less", "more", "smaller", "total"]
 
 Bytes = Mapping[str, int]  # by device; one that is not named takes none of it, or has no limit
 

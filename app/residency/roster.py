@@ -1,8 +1,8 @@
 """Decides who may load, who waits, and who leaves for another. Knows bytes and times, no engine, no thread, no clock.
 
 One waits at the head, a person's wish before a program's, then in the order they came. For the head idle models leave,
-those first that nobody has used for the longest; a busy one is never ended, it only takes no more requests. Who comes
-behind may go in beside it where that does not make the head wait longer.
+those first that nobody has used for the longest, and only on whose devices it is short; a busy one is never ended, it
+only takes no more requests. Who comes behind may go in beside it where that does not make the head wait longer.
 """
 
 import math
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from app.residency.pace import Pace
-from app.residency.room import Bytes, fits, gigabytes, lacking, less, more, smaller, total
+from app.residency.room import Bytes, fits, gigabytes, less, more, smaller, total
+from app.residency.wish import Share, Wish
 
 UNWANTED = "Nobody waited for it any more."
 MAX_NAMED = 3  # in a sentence
@@ -29,11 +30,12 @@ class Resident:
     """One load of a model, from the wish to the end of its process. Times are seconds of the roster's clock."""
 
     name: str
-    cost: Bytes
+    wish: Wish
     came: float
     is_person: bool = False  # who waits is a person, not a program
     is_pinned: bool = False
     stage: Stage = Stage.WAITING
+    cost: Bytes = field(default_factory=dict)  # what is kept free for it, once it is in
     is_busy: bool = False  # somebody uses it, or waits for its load
     was_busy: bool = False  # at some time
     used: float = 0.0  # when it was last in use
@@ -43,6 +45,11 @@ class Resident:
     is_drained: bool = False  # it takes no more requests
     waits: str = ""  # why, in a sentence
     refusal: str = ""  # it does not get in: a sentence
+
+    @property
+    def rests_since(self) -> float:
+        """One that has just been loaded has its time, too."""
+        return max(self.used, self.ready)
 
     @property
     def load_seconds(self) -> float:
@@ -85,14 +92,31 @@ class Roster:
         waiting = [each for each in self.residents if each.stage is Stage.WAITING]
         return sorted(waiting, key=lambda each: (not each.is_person, each.came))
 
-    def never(self, cost: Bytes, limits: Bytes) -> str | None:
+    def never(self, wish: Wish, limits: Bytes) -> str | None:
         """Why a program's wish would wait in vain, in a sentence; None where it would not."""
-        pinned = [each for each in self.inside if each.is_pinned]
-        device = lacking(cost, less(limits, total(each.cost for each in pinned)))
-        if device is None:
+        short = wish.lacking(self.best(limits))
+        if short is None:
             return None
-        sentence = f"It needs {gigabytes(cost[device])} of {device}, and models may have {gigabytes(limits[device])}"
-        return f"{sentence}, of which pinned ones keep their part: {_named(pinned)}." if pinned else f"{sentence}."
+        (device, needed), pinned = short, [each for each in self.inside if each.is_pinned]
+        sentence = f"It needs {gigabytes(needed)} of {device}, and models may have {gigabytes(limits.get(device, 0))}"
+        if not pinned:
+            return f"{sentence}."
+        kept = gigabytes(sum(each.cost.get(device, 0) for each in pinned))
+        return f"{sentence}, of which pinned ones keep {kept}: {_named(pinned)}."
+
+    def best(self, limits: Bytes) -> Bytes:
+        """What one can have when all have left that may."""
+        return less(limits, total(each.cost for each in self.inside if each.is_pinned))
+
+    def left(self, limits: Bytes, beside: Resident) -> Bytes:
+        """By what is kept for all others."""
+        return less(limits, total(each.cost for each in self.inside if each is not beside))
+
+    def share(self, each: Resident, room: Bytes, limits: Bytes) -> Share | None:
+        """What it may have of this room. A person may have what does not fit: then all that can leave does."""
+        best = self.best(limits)
+        hopeless = each.wish.refusal(best) if each.is_person else self.never(each.wish, limits)
+        return None if hopeless else each.wish.within(room, best)
 
     def look(self, limits: Bytes, now: float) -> Moves:
         """Once for every change. Who enters is LOADING from here on, who is dismissed is the owner's to end."""
@@ -119,7 +143,8 @@ class Roster:
 
     def idle(self, now: float) -> list[Resident]:
         """Those that nobody has used for as long as they stay without."""
-        return [each for each in self.inside if _may_leave(each) and not each.is_busy and now - each.used >= each.keeps]
+        resting = [each for each in self.inside if _may_leave(each) and not each.is_busy]
+        return [each for each in resting if now - each.rests_since >= each.keeps]
 
     def check_integrity(self, limits: Bytes) -> None:
         """While limits and costs stay as they are."""
@@ -130,11 +155,11 @@ class Roster:
 
     def _refusal(self, each: Resident, limits: Bytes, now: float) -> str | None:
         if each.is_person:
-            return None
+            return each.wish.refusal(self.best(limits))
         waited = now - each.came
         if each.was_busy and not each.is_busy and now - each.used > self.pace.unwanted:
             return UNWANTED
-        if reason := self.never(each.cost, limits):
+        if reason := self.never(each.wish, limits):
             return reason
         if waited > self.pace.wait:
             return f"{each.waits} It has waited for {waited:.0f} s.".lstrip()
@@ -142,48 +167,54 @@ class Roster:
 
     def _let_in(self, limits: Bytes, now: float, moves: Moves) -> None:
         """In their order, as many as there is room for."""
-        queue = self.queue
-        while queue and self._can_enter(queue[0], self._left(limits), self._wish(queue[0], limits)):
-            self._enter(queue.pop(0), limits, now, moves)
+        for each in self.queue:
+            if not self._try(each, limits, self._left(limits), now, moves):
+                return
 
-    def _wish(self, each: Resident, limits: Bytes) -> Bytes:
-        """What must be free for it. A person may try what does not fit: then all that can leave does."""
-        if not each.is_person:
-            return each.cost
-        return smaller(each.cost, less(limits, total(other.cost for other in self.inside if other.is_pinned)))
+    def _try(self, each: Resident, limits: Bytes, room: Bytes, now: float, moves: Moves) -> bool:
+        """Whether it is in, with a share of this room. An engine of its name that still ends has not given back its
+        memory, nor its prompts to the disk."""
+        if any(other.name == each.name for other in self.inside):
+            return False
+        share = self.share(each, room, limits)
+        if share is None:
+            return False
+        each.cost = share.bytes
+        each.stage, each.entered, each.used, each.waits = Stage.LOADING, now, now, ""
+        moves.entered.append(each)
+        return True
 
     def _left(self, limits: Bytes) -> Bytes:
         return less(limits, total(each.cost for each in self.inside))
 
-    def _can_enter(self, each: Resident, left: Bytes, wish: Bytes) -> bool:
-        """An engine of its name that still ends has not given back its memory, nor its prompts to the disk."""
-        return fits(wish, left) and all(other.name != each.name for other in self.inside)
-
-    def _enter(self, each: Resident, limits: Bytes, now: float, moves: Moves) -> None:
-        each.cost = self._wish(each, limits)
-        each.stage, each.entered, each.used, each.waits = Stage.LOADING, now, now, ""
-        moves.entered.append(each)
-
     def _leavers(self, head: Resident, limits: Bytes, now: float) -> list[Resident] | None:
         """Who leaves for it beside those that do so already; None: nobody can yet."""
-        wish = self._wish(head, limits)
         left = less(limits, total(each.cost for each in self.inside if each.stage is not Stage.LEAVING))
-        if fits(wish, left):
+        if self.share(head, left, limits):
             return []
         chosen: list[Resident] = []
         for each in sorted(filter(_may_leave, self.inside), key=_worth):
             if not self._keeps_place(each, head, now):
                 chosen.append(each)
-                if fits(wish, more(left, (other.cost for other in chosen))):
-                    return _needed(chosen, wish, left)
+                if self.share(head, _without(chosen, left), limits):
+                    return self._needed(chosen, head, left, limits)
         return None
+
+    def _needed(self, chosen: Sequence[Resident], head: Resident, left: Bytes, limits: Bytes) -> list[Resident]:
+        """Of those chosen one after the other, the ones without which there would not be enough."""
+        kept = list(chosen)
+        for each in reversed(chosen):
+            others = [other for other in kept if other is not each]
+            if self.share(head, _without(others, left), limits):
+                kept = others
+        return kept
 
     def _keeps_place(self, each: Resident, head: Resident, now: float) -> bool:
         if each.is_drained:  # its time is over: else requests that come one after the other would keep it for ever
             return False
         if each.is_busy:
             return now - each.ready < self.pace.working(each.load_seconds)
-        return not head.is_person and now - each.used < self.pace.resting(each.load_seconds)
+        return not head.is_person and now - each.rests_since < self.pace.resting(each.load_seconds)
 
     def _drain(self, leavers: Sequence[Resident], *, is_pressing: bool) -> None:
         for each in self.inside:
@@ -201,20 +232,23 @@ class Roster:
         """Those who fit beside the head when it is in, and now as well."""
         gone = [each for each in self.inside if each.stage is Stage.LEAVING or each in leavers]
         for each in others:
-            stay = total(other.cost for other in self.inside if other not in gone)
-            spare = less(limits, stay, self._wish(head, limits))
-            wish = self._wish(each, limits)
-            if fits(wish, spare) and self._can_enter(each, self._left(limits), wish):
-                self._enter(each, limits, now, moves)
+            left = less(limits, total(other.cost for other in self.inside if other not in gone))
+            share = self.share(head, left, limits)
+            if share is None:  # those who went in have taken its place on another device than was reckoned
+                return
+            self._try(each, limits, smaller(less(left, share.bytes), self._left(limits)), now, moves)
 
     def _say_why(self, head: Resident, others: Iterable[Resident], leavers: Sequence[Resident]) -> None:
         inside = self.inside
         going = [each for each in inside if each.stage is Stage.LEAVING or each in leavers]
-        busy = [each for each in going if each.is_busy] or [each for each in inside if each.is_busy]
+        busy = [each for each in going or inside if each.is_busy and not each.is_pinned]
+        coming = [each for each in inside if each.stage is Stage.LOADING]
         if busy:
-            head.waits = f"Waits for memory until {_named(busy)} {'is' if len(busy) == 1 else 'are'} done."
+            head.waits = f"Waits for memory until {_named(busy)} {_are(busy)} done."
         elif going:
             head.waits = f"Waits for the memory of {_named(going)}."
+        elif coming:
+            head.waits = f"Waits for memory while {_named(coming)} {_are(coming)} being loaded."
         else:
             head.waits = "Waits for memory."
         for each in others:
@@ -228,17 +262,15 @@ def _may_leave(each: Resident) -> bool:
 
 def _worth(each: Resident) -> tuple[bool, float]:
     """Least first: the idle ones by their last use, the busy ones by how long they are in."""
-    return each.is_busy, each.ready if each.is_busy else each.used
+    return each.is_busy, each.ready if each.is_busy else each.rests_since
 
 
-def _needed(chosen: Sequence[Resident], wish: Bytes, left: Bytes) -> list[Resident]:
-    """Of those chosen one after the other, the ones without which there would not be enough."""
-    kept = list(chosen)
-    for each in reversed(chosen):
-        others = [other for other in kept if other is not each]
-        if fits(wish, more(left, (other.cost for other in others))):
-            kept = others
-    return kept
+def _without(leavers: Iterable[Resident], left: Bytes) -> Bytes:
+    return more(left, (each.cost for each in leavers))
+
+
+def _are(residents: Sequence[Resident]) -> str:
+    return "is" if len(residents) == 1 else "are"
 
 
 def _named(residents: Sequence[Resident]) -> str:

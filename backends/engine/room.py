@@ -8,11 +8,10 @@ the context is made anew, larger by a quarter than what is needed, and the slots
 from collections.abc import Callable
 from time import monotonic
 
-import psutil
-
 from backends.engine.runner import CellsLost, NoMemory, Runner, Size
 from backends.engine.slots import Slots
 from backends.protocol import Cells
+from backends.system_memory import system_memory
 
 SLACK = 4  # a part in so many of what is needed comes on top
 NUM_SPARE = 1  # slots of their own cells beside the busy ones, for a conversation that may go on
@@ -31,7 +30,7 @@ REFUSAL = (
 def is_memory_short() -> bool:
     """Whether the machine wants memory back, as far as it can be asked: a process without free files cannot."""
     try:
-        memory = psutil.virtual_memory()
+        memory = system_memory()
     except OSError:
         return False
     return memory.available < memory.total // SHORT

@@ -6,10 +6,9 @@ the machine still has (`ulimit -v`, Windows' commit limit). So both are asked be
 
 import mmap
 
-import psutil
-
 from backends.engine.runner import NoMemory
 from backends.llama import native
+from backends.system_memory import system_memory
 
 MARGIN = 32 << 20  # bytes that are left to others
 # and that this process must be able to get: compute buffers are made anew as well, and what was freed lies in fragments
@@ -25,7 +24,7 @@ class Allowance:
         """Bytes on the device of the cache."""
         if self._on_gpu:
             return sum(gpu.free for gpu in native.gpus())
-        return psutil.virtual_memory().available
+        return system_memory().available
 
     def check(self, num_cells: int, wanted: int) -> None:
         """Raises NoMemory. Cells of all slots together, now and after; what they hold goes through RAM meanwhile."""

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import psutil
-
 from backends.formats.kv_shape import KVShape
 from backends.kv_layout import MAX_BATCH_TOKENS, Layout, choose, recurrent_draft
 from backends.llama import native
@@ -13,13 +11,14 @@ from backends.llama.native import NativeModel
 from backends.llama.placement import ALL_LAYERS
 from backends.llama.threads import Following
 from backends.protocol import DraftMode, EngineOptions, Placement
+from backends.system_memory import system_memory
 
 
 def choose_layout(shape: KVShape, model: NativeModel, options: EngineOptions, on_gpu: bool) -> Layout:
     """Decided with the weights in place, by the memory that is left where the cache will lie."""
     per_token = shape.bytes_per_token(options.kv_type_k, options.kv_type_v)
     gpus = [gpu.free for gpu in native.gpus()]
-    free = sum(gpus) if on_gpu else psutil.virtual_memory().available
+    free = sum(gpus) if on_gpu else system_memory().available
     context = with_defaults(model, options, gpu_layers=ALL_LAYERS if on_gpu else 0).context
     assert context
     return choose(options, context, per_token, free, model.is_recurrent, has_window=model.window > 0)

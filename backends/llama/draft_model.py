@@ -47,12 +47,13 @@ def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaR
 
 
 def _placement(target: Target) -> Placement:
-    """Where its target is, over all GPUs; a plan has it on the first one, or in RAM."""
+    """Where its target is; by a plan on the first GPU that has some of it, or in RAM."""
     if not target.is_on_gpu:
         return Placement(0)
     if (planned := target.options.placement) is None:
         return Placement(ALL_LAYERS)
-    return Placement(planned.draft_gpu_layers, split=(planned.draft_gpu_layers,))
+    first = next((at for at, count in enumerate(planned.split) if count), 0)
+    return Placement(planned.draft_gpu_layers, split=(*(0,) * first, planned.draft_gpu_layers))
 
 
 def _difference(target: NativeVocabulary, draft: NativeModel) -> str | None:

@@ -16,6 +16,7 @@ from backends.formats.kv_shape import KVShape
 from backends.llama.native import NativeDevice
 from backends.protocol import DeviceMemory, EngineOptions, FailureKind
 from backends.protocol import Placement as Planned
+from backends.system_memory import system_memory
 
 ALL_LAYERS = 999
 CUDA = ("CUDA", "ROCm")  # names of the devices that ggml-cuda computes on
@@ -56,7 +57,7 @@ def place(weights: int, options: EngineOptions, devices: tuple[NativeDevice, ...
 def free_bytes(placement: Placement, devices: tuple[NativeDevice, ...]) -> int:
     """What the KV cache could have at most: the RAM, and that of the GPUs if layers may go there."""
     gpus = sum(device.free for device in devices if device.is_gpu)
-    return psutil.virtual_memory().available + (gpus if any(placement.attempts) else 0)
+    return system_memory().available + (gpus if any(placement.attempts) else 0)
 
 
 def check_context(header: Header, context: int, options: EngineOptions, free: int) -> None:

@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
-
 from backends.formats import FormatError
 from backends.prompt_cache.copy_costs import CopyCosts, Way
 from backends.prompt_cache.disk_cache import DiskCache
@@ -15,6 +13,7 @@ from backends.prompt_cache.read_ahead import ReadAhead
 from backends.prompt_cache.state import State, Tier, common_prefix
 from backends.prompt_cache.state_reader import Held, Read
 from backends.protocol import CacheMiss, EngineOptions
+from backends.system_memory import system_memory
 
 MIN_TOKENS = 64  # a shorter prompt is read again sooner than a state is copied
 MIN_PATIENCE, MAX_PATIENCE = 1.0, 5.0  # seconds that a prompt may wait for the disk; between, as long as it saves
@@ -154,7 +153,7 @@ def open_store(options: EngineOptions, key: str, can_truncate: bool, post: Calla
     Without a usable folder it is RAM alone, and `note` says why.
     """
     note = None
-    ram = min(options.prompt_cache_ram, psutil.virtual_memory().available // 4)
+    ram = min(options.prompt_cache_ram, system_memory().available // 4)
     disk = None
     if options.prompt_cache_folder and options.prompt_cache_disk:
         try:

@@ -1,10 +1,11 @@
 """Ten models, memory for three, eight clients that ask at random: all answered right, the memory kept, nothing left.
 
 The application is a process of its own, with the real engine and tiny models of random weights, each of which says
-something else. What each should say is asked first, one after the other. Memory is what the system says of the
-engines' processes, looked at all the time: with what they share of the libraries, which each of them counts.
+something else. What each should say is asked first, one after the other, and what an unload gives back is measured on
+the way. Memory is what the system says of the engines' processes, looked at all the time: with what they share of the
+libraries, which each of them counts.
 
-    .venv/bin/python -m tests.bench.residency [--rounds 20] [--requests 200] [--dry]
+    .venv/bin/python -m tests.bench.residency [--first 200] [--rounds 20] [--requests 16] [--dry]
 """
 
 import argparse
@@ -29,7 +30,9 @@ from typing import Any
 import httpx
 import psutil
 
+from app.library.entry import ModelEntry
 from app.paths import Paths
+from app.residency.room import RAM
 from app.services import Services
 from app.settings import Settings
 from app.settings_file import save_settings
@@ -41,9 +44,11 @@ from tests.server.crowd import Holdings
 RESULTS = Path(__file__).parent / "results"
 NUM_MODELS, ROOM, NUM_CLIENTS = 10, 3, 8
 NUM_QUESTIONS, NUM_TOKENS = 3, 24
-MARGIN = 1.05  # of the memory that models may have
+MARGIN = 1.05  # of the memory that models may have: as far as a plan may be wrong
+BACK = 0.98  # of what a load has taken, after its unload
 MAX_GROWTH = 4 << 20  # bytes of the application, from the second round to the last
 TICK_SECONDS = 0.02
+RETRY_SECONDS = 5.0  # as the port's Retry-After says
 SECONDS = 600.0
 
 
@@ -84,23 +89,34 @@ def be_the_application(orders: Connection, folder: Path) -> None:
     save_settings(paths.settings_file, settings)
     services = Services(paths)
     entries = [entry for entry in services.library.look().entries if entry.is_offered]
-    costs = [services.residency._costs.planned(entry.path, services.options_for(entry))["RAM"] for entry in entries]
+    costs = [planned(services, entry) for entry in entries]
     limit = ROOM * max(costs) + min(costs) // 2
     services.change_settings(lambda each: Settings(**{**vars(each), "model_memory": limit}))
     url = services.start_server(port=_free_port())
     orders.send((url, [entry.id for entry in entries], limit))
+    app = psutil.Process()
     while True:
         match orders.recv():
             case "loaded":
                 orders.send([(each.snapshot.name, each.snapshot.state.value) for each in services.residency.loaded()])
+            case "memory":
+                orders.send(sum(each.memory_info().rss for each in (app, *app.children(recursive=True))))
             case "settle":
                 for handle in services.supervisor.engines():
                     services.unload_model(handle.name)
                 give_back()
-                orders.send(Holdings.of(psutil.Process()))
+                orders.send(Holdings.of(app))
             case _:
                 services.close()
                 return
+
+
+def planned(services: Services, entry: ModelEntry) -> int:
+    """Bytes of RAM, with all that the context may grow to."""
+    plenty = {RAM: 1 << 40}
+    share = services.residency._costs.wish(entry.path, services.options_for(entry)).within(plenty, plenty)
+    assert share
+    return share.bytes[RAM]
 
 
 def _free_port() -> int:
@@ -150,10 +166,12 @@ class Found:
     model loaded."""
 
     limit: int
+    back: list[float] = field(default_factory=list)  # of the bytes that each load has taken, after its unload
     tally: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     samples: list[Holdings] = field(default_factory=list)
     num_loads: int = 0
+    num_told_to_wait: int = 0  # 503 with Retry-After, upon which the client came back
     most_bytes: int = 0
     most_engines: int = 0
     num_left: int = 0
@@ -170,6 +188,8 @@ class Found:
                 yield f"memory grew by {_mib(last.rss - first.rss)}"
             if last.counts != first.counts:
                 yield f"threads and files went from {first.counts} to {last.counts}"
+        if min(self.back) < BACK:
+            yield f"an unload gave {min(self.back):.1%} back"
         if self.num_left:
             yield f"{self.num_left} engines are left behind"
 
@@ -197,6 +217,10 @@ def one_round(
                 model, which = pick.choice(application.names), pick.randrange(NUM_QUESTIONS)
                 begun = time.perf_counter()
                 status, text = ask(client, model, which)
+                while status == 503 and time.perf_counter() - begun < SECONDS:
+                    found.num_told_to_wait += 1
+                    time.sleep(RETRY_SECONDS)
+                    status, text = ask(client, model, which)
                 is_right = status == 200 and text == expected[model, which]
                 went = "right" if is_right else "wrong" if status == 200 else str(status)
                 if not is_right:
@@ -210,46 +234,62 @@ def one_round(
             found.seconds.append(seconds)
 
 
-def stay(num_rounds: int, num_requests: int) -> Found:
+def alone(application: Application, found: Found) -> dict[tuple[str, int], str]:
+    """What each model says when it has the machine to itself. Twice: the first load of all leaves what all share."""
+    expected: dict[tuple[str, int], str] = {}
+    with httpx.Client(base_url=application.address, timeout=SECONDS) as client:
+        for turn, model in enumerate((application.names[0], *application.names)):
+            application.ask("settle")
+            before = application.ask("memory")
+            expected |= {(model, which): ask(client, model, which)[1] for which in range(NUM_QUESTIONS)}
+            during = application.ask("memory")
+            application.ask("settle")
+            if turn:
+                found.back.append((during - application.ask("memory")) / (during - before))
+    assert len(set(expected.values())) == len(expected), "each says something else"
+    return expected
+
+
+def stay(num_first: int, num_rounds: int, num_requests: int) -> Found:
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as application:
         found = Found(application.limit)
-        with httpx.Client(base_url=application.address, timeout=SECONDS) as client:
-            pairs = [(model, which) for model in application.names for which in range(NUM_QUESTIONS)]
-            expected = {pair: ask(client, *pair)[1] for pair in pairs}
-        assert len(set(expected.values())) == len(pairs), "each says something else"
+        expected = alone(application, found)
         begun = time.perf_counter()
         with Engines(application.pid) as engines:
-            for number in range(num_rounds):
-                one_round(application, expected, num_requests, number, found)
+            for number, num in enumerate([num_first, *[num_requests] * num_rounds]):
+                one_round(application, expected, num, number, found)
                 found.samples.append(application.ask("settle"))
-                print(f"  round {number + 1}: {dict(found.tally)}, {found.samples[-1]}", file=sys.stderr, flush=True)
+                print(f"  round {number}: {dict(found.tally)}, {found.samples[-1]}", file=sys.stderr, flush=True)
         found.took = time.perf_counter() - begun
         found.num_loads, found.most_bytes, found.most_engines = len(engines.pids), engines.most, engines.most_num
     found.num_left = sum(psutil.pid_exists(pid) for pid in engines.pids)
     return found
 
 
-def page(found: Found, num_rounds: int, num_requests: int) -> str:
+def page(found: Found, num_first: int, num_rounds: int, num_requests: int) -> str:
     total, (_, first, *_, last) = sum(found.tally.values()), [*found.samples, *found.samples[-1:] * 3]
     faults = "\n".join(f"- {fault}" for fault in found.faults()) or "All answered right, nothing left behind."
     cuts = quantiles(found.seconds, n=20)
     return f"""# Many models
 
-    .venv/bin/python -m tests.bench.residency --rounds {num_rounds} --requests {num_requests}
+    .venv/bin/python -m tests.bench.residency --first {num_first} --rounds {num_rounds} --requests {num_requests}
 
-{NUM_MODELS} tiny Llamas, memory for {ROOM} of them ({_mib(found.limit)} by the estimates), {NUM_CLIENTS} clients that
-each ask a random model a random question, one after the other; {num_rounds} rounds, {date.today()}.
+{NUM_MODELS} tiny Llamas, memory for {ROOM} of them ({_mib(found.limit)} by their plans), {NUM_CLIENTS} clients that
+each ask a random model a random question, one after the other: {num_first} requests, then {num_rounds} rounds of
+{num_requests}, after each of which all is unloaded; {date.today()}.
 
 | | |
 |---|---|
 | requests | {total:,} |
 | answered right | {found.tally["right"]:,} |
+| told to come back, because no place was free for two minutes | {found.num_told_to_wait:,} |
 | answered in | {median(found.seconds):.2f} s (median), {cuts[-1]:.2f} s (95 %), {max(found.seconds):.2f} s (longest) |
 | loads | {found.num_loads:,} in {found.took:,.0f} s |
 | engines at one time, at most | {found.most_engines} |
 | their memory, at most | {_mib(found.most_bytes)} of {_mib(found.limit)} |
 | engines left behind | {found.num_left} |
-| application after round 2, with no model loaded | {_told(first)} |
+| of what a load took, back after its unload | {median(found.back):.2%} (median), {min(found.back):.2%} (least) |
+| application after the first of the rounds, with no model loaded | {_told(first)} |
 | application after round {num_rounds} | {_told(last)} |
 
 {faults}
@@ -270,12 +310,14 @@ def _mib(num_bytes: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first", type=int, default=200, help="requests before the rounds")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--requests", type=int, default=200, help="in each round")
+    parser.add_argument("--requests", type=int, default=16, help="in each round")
     parser.add_argument("--dry", action="store_true", help="keep no results")
     arguments = parser.parse_args(argv)
-    found = stay(arguments.rounds, arguments.requests)
-    told = page(found, arguments.rounds, arguments.requests)
+    amounts = arguments.first, arguments.rounds, arguments.requests
+    found = stay(*amounts)
+    told = page(found, *amounts)
     print(told)
     if not arguments.dry:
         kept = {**asdict(found), "seconds": None, "on": str(date.today())}

@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from backends.drafting.calibration import Calibration
@@ -370,5 +371,5 @@ def test_memory_that_cannot_be_asked_for_is_not_short(monkeypatch: pytest.Monkey
     def refuse() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(room.psutil, "virtual_memory", refuse)
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
     assert not room.is_memory_short()

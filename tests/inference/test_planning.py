@@ -1,15 +1,16 @@
 """Plans on this machine: what is asked, what is confirmed, what is remembered, and what a load is told."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from app.errors import EngineError, ModelFileError
+from app.errors import ModelFileError
 from app.inference import planning
 from app.inference.planning import Planning
 from app.planner.machine import RAM, Gpu, Machine
-from backends.measurement import Buffers, Device
-from backends.protocol import DraftMode, EngineOptions, Keep
+from backends.measurement import Buffers
+from backends.protocol import DraftMode, EngineOptions, Keep, KVLayout
 from tests.planner.shapes import all_shapes
 
 GIB = 1 << 30
@@ -29,12 +30,8 @@ def planner(folder: Path) -> Planning:
     return Planning(folder / "cache", folder / "logs", lambda: "a build")
 
 
-def with_gpu(monkeypatch: pytest.MonkeyPatch, ram: int, vram: int) -> None:
-    """A machine that has one, as its build would say it."""
-    device = Device("CUDA0", "a card", is_gpu=True, is_shared=False, free=vram, total=vram)
-    monkeypatch.setattr(Planning, "_devices", lambda _: (device,))
-    memory = type("Memory", (), {"available": ram, "total": ram})
-    monkeypatch.setattr(planning.psutil, "virtual_memory", lambda: memory)
+def with_gpu(ram: int, vram: int) -> Machine:
+    return Machine(ram, ram, (Gpu("CUDA0", vram, vram),))
 
 
 def test_a_plan_is_confirmed_by_llama_cpp_itself(shapes: Path, tmp_path: Path) -> None:
@@ -67,32 +64,34 @@ def test_an_odd_file_of_differences_is_as_if_there_were_none(shapes: Path, tmp_p
     assert not planner(tmp_path).plan(file, OPTIONS, Machine(32 * GIB, 32 * GIB)).is_corrected
 
 
-def test_a_load_is_told_where_its_parts_go(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_gpu(monkeypatch, 64 * GIB, 12 * GIB)
-    options, notes = planner(tmp_path).prepared(write("qwen3-30b-a3b", shapes), OPTIONS)
+def test_a_load_is_told_where_its_parts_go(shapes: Path, tmp_path: Path) -> None:
+    file, asked = write("qwen3-30b-a3b", shapes), planner(tmp_path)
+    found = asked.plan(file, OPTIONS, with_gpu(64 * GIB, 12 * GIB))
+    options, notes = asked.prepared(file, OPTIONS, found)
     assert options.placement
     assert (options.placement.gpu_layers, options.placement.keeps) == (49, Keep.EXPERTS)
     assert options.placement.note
     assert f"with the experts of {options.placement.kept} of 48 layers in RAM" in options.placement.note
+    assert options.kv_layout is found.layout.kind, "what was planned for is what is made"
     assert notes == ()
 
 
-def test_a_number_of_layers_of_a_persons_own_is_left_alone(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_gpu(monkeypatch, 64 * GIB, 12 * GIB)
-    wanted = EngineOptions(context=4096, gpu_layers=7)
-    assert planner(tmp_path).prepared(write("qwen3-30b-a3b", shapes), wanted) == (wanted, ())
+def test_a_number_of_layers_of_a_persons_own_is_left_alone(shapes: Path, tmp_path: Path) -> None:
+    wanted = EngineOptions(context=4096, gpu_layers=7, kv_layout=KVLayout.UNIFIED)
+    file, asked = write("qwen3-30b-a3b", shapes), planner(tmp_path)
+    found = asked.plan(file, wanted, with_gpu(64 * GIB, 12 * GIB))
+    assert asked.prepared(file, wanted, found) == (wanted, ())
 
 
-def test_what_no_memory_holds_is_loaded_only_when_that_is_wanted(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_gpu(monkeypatch, 16 * GIB, 8 * GIB)
-    file = write("llama-3.3-70b", shapes)
-    with pytest.raises(EngineError, match=r"tokens/s from the disk: this machine has .* of .* GB.*--from-disk"):
-        planner(tmp_path).prepared(file, OPTIONS)
-    options, notes = planner(tmp_path).prepared(file, EngineOptions(context=4096, from_disk=True))
+def test_what_no_memory_holds_is_loaded_only_when_that_is_wanted(shapes: Path, tmp_path: Path) -> None:
+    file, asked = write("llama-3.3-70b", shapes), planner(tmp_path)
+    found = asked.plan(file, OPTIONS, with_gpu(16 * GIB, 8 * GIB))
+    refusal = asked.refusal(file, OPTIONS, found)
+    assert refusal
+    assert re.search(r"tokens/s from the disk: this machine has .* of .* GB.*--from-disk", refusal)
+    wanted = EngineOptions(context=4096, from_disk=True)
+    assert asked.refusal(file, wanted, found) is None
+    options, notes = asked.prepared(file, wanted, found)
     assert options.placement is None
     assert "from the disk: this machine has" in notes[0]
 

@@ -1,7 +1,7 @@
 """The real services over pretended models of one size each, with room for so many of them, and a real port."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,12 @@ import psutil
 
 from app.inference.snapshot import EngineSnapshot
 from app.library.entry import ModelEntry
+from app.planner.machine import Machine
 from app.residency.pace import Pace
 from app.residency.residency import Residency
 from app.residency.room import RAM, Bytes
-from backends.protocol import EngineOptions
+from app.residency.wish import Fixed, Share, Wish
+from backends.protocol import DeviceMemory, EngineOptions
 from tests.patience import PATIENCE
 from tests.server.test_native import free_port
 from tests.ui.stage import StageServices
@@ -26,16 +28,32 @@ QUICK = Pace(rest=0.0, work=0.0, least=0.0, wait=PATIENCE, unwanted=0.0)  # nobo
 class OneEach:
     """Costs, and memory for so many."""
 
+    is_known = True
+
     def __init__(self, room: int):
         self.room = room
 
-    def planned(self, model: Path, options: EngineOptions) -> Bytes:  # noqa: ARG002
-        return {RAM: 1}
+    def confirm(self, model: Path, options: EngineOptions) -> None:
+        pass
 
-    def taken(self, snapshot: EngineSnapshot) -> Bytes:  # noqa: ARG002
+    def wish(self, model: Path, options: EngineOptions) -> Wish:  # noqa: ARG002
+        return Fixed({RAM: 1})
+
+    def prepared(
+        self, model: Path, options: EngineOptions, share: Share  # noqa: ARG002
+    ) -> tuple[EngineOptions, tuple[str, ...]]:  # fmt: skip
+        return options, ()
+
+    def taken(self, snapshot: EngineSnapshot, share: Share | None) -> Bytes:  # noqa: ARG002
         return {}
 
-    def limits(self, taken: Bytes) -> Bytes:  # noqa: ARG002
+    def measure(self, max_age: float = 0.0) -> Machine:  # noqa: ARG002
+        return Machine(self.room, self.room)
+
+    def hear(self, devices: Iterable[DeviceMemory], taken: Bytes) -> None:
+        pass
+
+    def limits(self, pids: Sequence[int]) -> Bytes:  # noqa: ARG002
         return {RAM: self.room}
 
 

@@ -101,7 +101,7 @@ def test_a_pinned_model_makes_no_room_for_programs(shelf: Shelf) -> None:
     assert (pinned["name"], pinned["is_pinned"], pinned["unloads_in"]) == ("stage/quick", True, None)
     refused = shelf.chat("stage/held", "Two")
     assert refused.status_code == 503
-    assert "pinned ones keep their part: “stage/quick”" in refused.text
+    assert "of which pinned ones keep 0 MB: “stage/quick”" in refused.text
     with pytest.raises(NoRoomError):
         shelf.services.check_memory(entry("Held"))
     with pytest.raises(UnknownModelError):
@@ -134,6 +134,21 @@ def test_a_program_says_how_long_its_model_stays(shelf: Shelf) -> None:
     assert ask(keep_alive=0)["done_reason"] == "unload"
     shelf.residency.unload_idle()
     assert shelf.names() == []
+
+
+def test_a_time_that_a_request_tells_counts_from_it_on(shelf: Shelf) -> None:
+    assert said(shelf.chat("stage/quick", "One"))
+    shelf.skipped = 100.0
+    shelf.residency.keep("stage/quick", 5.0)
+    shelf.residency.unload_idle()
+    assert shelf.names() == ["stage/quick"], "the request itself is still on its way"
+    shelf.skipped += 6.0
+    shelf.residency.unload_idle()
+    until(lambda: num_engines() == 0)
+    assert said(shelf.chat("stage/quick", "Two"))
+    leaves = shelf.residency.loaded()[0].leaves
+    assert leaves is not None
+    assert leaves <= 5.0, "though its engine had left between the word and the request"
 
 
 def test_one_that_is_used_does_not_leave_between_two_answers(shelf: Shelf) -> None:

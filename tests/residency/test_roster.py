@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.residency.pace import Pace
-from app.residency.room import GPU, RAM, Bytes
+from app.residency.room import RAM, Bytes
 from app.residency.roster import Resident, Stage
 from tests.residency.world import World
 
@@ -46,6 +46,31 @@ def test_only_those_leave_without_whom_there_is_no_room() -> None:
     here.want("new")
     here.pass_by(2.0)
     assert here.inside() == ["small", "other", "new"]
+
+
+def test_one_that_has_just_been_loaded_has_its_time_though_nobody_has_asked_it_yet() -> None:
+    here = world(limit=1, a=1, b=1)
+    here.load = 5.0
+    a = here.want("a", is_person=True)
+    assert a
+    here.done(a)
+    here.pass_by(2.0)
+    here.want("b")
+    here.pass_by(5.0)
+    assert here.inside() == ["a"]
+    here.pass_by(4.0)
+    assert here.inside() == ["b"]
+
+
+def test_who_waits_is_told_of_those_that_can_make_room() -> None:
+    here = world(limit=3, pinned=1, coming=2, b=2)
+    (pinned,) = load(here, "pinned", keep=True)
+    pinned.is_pinned = True
+    here.load = 60.0
+    here.done(here.want("coming", is_person=True) or pinned)
+    b = here.want("b")
+    assert b
+    assert b.waits == "Waits for memory while “coming” is being loaded."
 
 
 def test_memory_counts_until_the_process_is_gone() -> None:
@@ -142,7 +167,7 @@ def test_a_pinned_model_stays() -> None:
     here.pass_by(100.0)
     here.want("b")
     assert here.refused[0].refusal == (
-        "It needs 0.2 GB of RAM, and models may have 1.0 GB, of which pinned ones keep their part: “a”."
+        "It needs 0.2 GB of RAM, and models may have 1.0 GB, of which pinned ones keep 0.9 GB: “a”."
     )
     a.is_pinned = False
     b = here.want("b")
@@ -196,7 +221,7 @@ def test_two_programs_that_take_turns_do_not_have_all_their_time_spent_on_loadin
 
 
 def test_each_device_has_a_limit_of_its_own() -> None:
-    here = World({"a": {GPU: 5, RAM: 1}, "b": {GPU: 5, RAM: 1}, "c": {RAM: 7}}, {GPU: 8, RAM: 10})
+    here = World({"a": {"CUDA0": 5, RAM: 1}, "b": {"CUDA0": 5, RAM: 1}, "c": {RAM: 7}}, {"CUDA0": 8, RAM: 10})
     load(here, "a", "c")
     here.pass_by(2.0)
     here.want("b")
@@ -220,8 +245,9 @@ def test_whatever_happens_the_limits_hold_and_nobody_waits_for_ever(
     costs: list[tuple[int, int]], acts: list[tuple[str, str | float, bool]]
 ) -> None:
     """World.look checks that limits hold and that nobody who is busy or pinned leaves."""
-    all_costs: dict[str, Bytes] = {name: {RAM: one, GPU: two} for name, (one, two) in zip(NAMES, costs, strict=True)}
-    here = World(all_costs, {RAM: 10, GPU: 10})
+    each = zip(NAMES, costs, strict=True)
+    all_costs: dict[str, Bytes] = {name: {RAM: one, "CUDA0": two} for name, (one, two) in each}
+    here = World(all_costs, {RAM: 10, "CUDA0": 10})
     for act, what, flag in acts:
         if act == "wait":
             assert isinstance(what, float)

@@ -1,10 +1,12 @@
 """Models that load, work and leave as a Roster decides, by a clock that is moved by hand. No thread, no process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.residency.pace import Pace
 from app.residency.room import Bytes
 from app.residency.roster import Moves, Resident, Roster, Stage
+from app.residency.wish import Fixed, Wish
 
 CLOSE_SECONDS = 0.2
 
@@ -13,7 +15,7 @@ CLOSE_SECONDS = 0.2
 class World:
     """costs: of each model by its name. load: seconds of each load."""
 
-    costs: dict[str, Bytes]
+    costs: Mapping[str, Bytes | Wish]
     limits: Bytes
     load: float = 1.0
     pace: Pace = field(default_factory=Pace)
@@ -30,7 +32,8 @@ class World:
         """One user more. None: it makes room for another, so its user has to ask again."""
         here = self.at(name)
         if here is None:
-            here = Resident(name, self.costs[name], self.now, is_person)
+            cost = self.costs[name]
+            here = Resident(name, Fixed(cost) if isinstance(cost, Mapping) else cost, self.now, is_person)
             self.users[here] = 0
             self.roster.add(here)
         elif here.is_drained:

@@ -65,7 +65,8 @@ def test_in_discover_library_picker_load_and_port(
     monkeypatch.setattr(Planning, "machine", lambda _: machine)
     hub_double.add(HubRepo("org/m", {file.name: file.read_bytes()}))
     (port,) = [each.fit.sentence for each in ServicesControl(services).models().models if each.fit]
-    options, notes = services.planning.prepared(file, services.options_for(window.models.entries[0]))
+    wanted = services.options_for(window.models.entries[0])
+    options, notes = services.planning.prepared(file, wanted, services.planning.plan(file, wanted, machine))
     load = options.placement.note if options.placement else notes[0]
     window.go_to(MODELS)
     qtbot.waitUntil(lambda: bool(window.models.verdicts))

@@ -29,9 +29,6 @@ OF_MEMORY = re.compile(
     r"\bMemoryError\b",
     re.IGNORECASE,
 )
-    r"out of (?:\w+ )?memory|OutOf(?:Device|Host)Memory|bad_alloc|cannot allocate memory|failed to allocate|\bMemoryError\b",
-    re.IGNORECASE,
-)
 LOST = re.compile(r"DeviceLost|device (?:was |is )?lost|GPU is lost|fallen off the bus", re.IGNORECASE)
 OUT_OF_MEMORY = "it ran out of memory"
 ADVICE = {

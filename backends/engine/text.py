@@ -15,6 +15,7 @@ class TextStream:
         self.stop: str | None = None  # the one that was met
         self.num_released = 0
         self._stop = tuple(s for s in stop if s)
+        self._overlaps = [0] * len(self._stop)  # of the held text's end with the beginning of each
         self._signs = dict.fromkeys(map(ord, signs))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
@@ -33,8 +34,9 @@ class TextStream:
         nothing follows."""
         if self.stopped:
             return ""
-        self._held += self._decoder.decode(piece) + sign
-        return self._shown(self._release())
+        new = self._decoder.decode(piece) + sign
+        self._held += new
+        return self._shown(self._release(len(new)))
 
     def finish(self) -> str:
         """What was held back: no more will come. Of a character that is not whole nobody could read anything."""
@@ -47,7 +49,7 @@ class TextStream:
         self.num_released += len(text)
         return text.translate(self._signs) if self._signs else text
 
-    def _release(self) -> str:
+    def _release(self, num_new: int) -> str:
         if not self._stop:
             text, self._held = self._held, ""
             return text
@@ -56,14 +58,16 @@ class TextStream:
             end, self.stop = min(found)
             text, self._held = self._held[:end], ""
             return text
-        keep = max((self._overlap(s) for s in self._stop), default=0)
+        before = zip(self._stop, self._overlaps, strict=True)
+        self._overlaps = [self._overlap(s, overlap + num_new) for s, overlap in before]
+        keep = max(self._overlaps)
         end = len(self._held) - keep
         text, self._held = self._held[:end], self._held[end:]
         return text
 
-    def _overlap(self, stop: str) -> int:
-        """Length of the longest end of the held text that begins the stop string."""
-        for length in range(min(len(stop) - 1, len(self._held)), 0, -1):
+    def _overlap(self, stop: str, most: int) -> int:
+        """Length of the longest end of the held text that begins the stop string. most: it cannot have grown beyond."""
+        for length in range(min(len(stop) - 1, most), 0, -1):
             if self._held.endswith(stop[:length]):
                 return length
         return 0

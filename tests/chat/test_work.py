@@ -1,9 +1,6 @@
 """Reading costs work that grows with the text alone, whatever the text is."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -11,24 +8,9 @@ from backends.chat.format import Format
 from backends.chat.formats.table import FORMATS, named
 from backends.chat.parser import ChatParser
 from tests.chat.calls import NESTED, TOOLS
+from tests.work import calls_of
 
 NASTY = ("<", "a ", '{"a": [', "[get_weather(city=[", "<tool_call>")
-
-
-def _num_calls(work: Callable[[], object]) -> int:
-    """Of functions, Python's and those that it is written with."""
-    num = 0
-
-    def count(_frame: FrameType, event: str, _argument: Any) -> None:
-        nonlocal num
-        num += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return num
 
 
 def _reading(format: Format, text: str, size: int) -> Callable[[], object]:
@@ -47,7 +29,7 @@ def test_twice_the_text_is_twice_the_work(format: Format) -> None:
     opener = calls[: calls.index("a") - 3]
     for piece in (*NASTY, opener or "{"):
         text = opener + (piece * 900)[:1800]
-        short, long = (_num_calls(_reading(format, text[:num], 3)) for num in (900, 1800))
+        short, long = (calls_of(_reading(format, text[:num], 3)) for num in (900, 1800))
         assert long < 2.5 * short, piece
 
 

@@ -4,6 +4,7 @@ import random
 
 from backends.engine.stops import Stops
 from backends.engine.text import TextStream
+from tests.work import calls_of
 
 
 def test_half_characters_are_held_back_until_they_are_whole() -> None:
@@ -77,3 +78,26 @@ def test_a_stop_string_that_names_a_control_token_is_met_in_letters_too() -> Non
         stream = TextStream(stops.texts, stops.stand_ins.values())
         assert stream.push(b"a" + text.encode() + b"b") == "a"
         assert stream.stopped
+
+
+def test_many_long_stop_strings_cost_little_for_each_piece() -> None:
+    def num_calls(num_pieces: int) -> int:
+        stream = TextStream(("a" * 1000 + "b", *(chr(0x100 + each) * 1000 for each in range(16))))
+        return calls_of(lambda: [stream.push(b"a") for _ in range(num_pieces)])
+
+    assert num_calls(900) < 2.5 * num_calls(450)
+
+
+def test_stop_strings_that_repeat_themselves_are_found_wherever_they_are_cut() -> None:
+    for seed in range(300):
+        pick = random.Random(seed)
+        stops = tuple("".join(pick.choices("ab", k=pick.randint(1, 6))) for _ in range(3))
+        text = "".join(pick.choices("ab", k=30))
+        stream, shown, rest = TextStream(stops), "", text
+        while rest and not stream.stopped:
+            size = pick.randint(1, 3)
+            shown, rest = shown + stream.push(rest[:size].encode()), rest[size:]
+            heard = text[: len(text) - len(rest)]
+            ends = [at for stop in stops if (at := heard.find(stop)) >= 0]
+            begun = [size for stop in stops for size in range(len(stop)) if heard.endswith(stop[:size])]
+            assert shown == (heard[: min(ends)] if ends else heard[: len(heard) - max(begun)])

@@ -5,7 +5,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.core.calls import CALL, CallBook
-from app.server.core.unknown import HEADER, IGNORED, header
+from app.server.core.unknown import HEADER, IGNORED, Ignored, header
 from app.server.dialects import dialect_of
 
 # asked again and again by programs that only watch
@@ -23,7 +23,7 @@ class Register:
             return
         call = self._book.begin(scope, dialect_of(scope["path"], Headers(scope=scope)).name)
 
-        ignored: list[str] = []
+        ignored = Ignored()
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,13 +1,17 @@
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from app.server.core.unknown import IGNORED, Ignored
 from app.server.ollama.fields import ChatRequest as OllamaChat
 from app.server.openai.chat import ChatRequest
 from app.server.openai.completions import CompletionRequest
 from app.server.openai.messages import messages
 from backends.protocol import Generate, Grammar, GrammarKind, Message, Overflow, Priority, SamplingParams, ToolCall
+from tests.work import calls_of
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -363,3 +367,35 @@ def test_ollamas_shift_is_a_context_that_rolls() -> None:
         wanted = asked.wanted()
         assert wanted is not None
         assert wanted.overflow is overflow
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [
+        ({"logit_bias": {str(token): 1 for token in range(20_000)}}, 20_000),
+        ({"logit_bias": [[1, 1]] * 20_000}, 20_000),
+        ({"json_schema": {"a": [[]] * 2**18}}, 2**18),
+        ({"prompt": [1] * 20_000}, 20_000),
+    ],
+    ids=["biases", "pairs of biases", "schema", "tokens"],
+)
+def test_a_value_far_beyond_its_bound_is_not_read_to_its_end(fields: dict[str, Any], size: int) -> None:
+    """Nothing else is answered while fields are read."""
+
+    def read() -> None:
+        with suppress(ValidationError):
+            CompletionRequest.model_validate({"prompt": "Hi"} | fields)
+
+    assert calls_of(read) < size
+
+
+def test_the_names_of_one_request_are_compared_up_to_a_bound_in_all_its_parts() -> None:
+    def read(num_messages: int) -> None:
+        token = IGNORED.set(Ignored())
+        names = ({f"{each}beside{number}": 1 for number in range(40)} for each in range(num_messages))
+        ChatRequest.model_validate({"messages": [MESSAGES[0] | unknown for unknown in names]})
+        IGNORED.reset(token)
+
+    read(1)
+    few, many = (calls_of(partial(read, num_messages)) for num_messages in (4, 40))
+    assert many < 2 * few

@@ -55,7 +55,8 @@ class Part(BaseModel):
     @classmethod
     def unknown(cls, given: Any) -> list[str]:
         """Those of the names that no table has."""
-        return [name for name in given if name not in cls.known()] if isinstance(given, dict) else []
+        known = cls.known()
+        return [name for name in given if name not in known] if isinstance(given, dict) else []
 
     @classmethod
     @cache

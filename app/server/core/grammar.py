@@ -5,6 +5,7 @@ Whether a grammar can be used is the engine's to say; here only shapes and lengt
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, WithJsonSchema, model_validator
@@ -40,10 +41,13 @@ def schema(value: Any) -> Grammar:
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Counted level by level: the value may be nested deeper than a function can call itself."""
+    """Counted level by level: the value may be nested deeper than a function can call itself. Raises ValueError for
+    one that is too large to be counted: nothing else goes on meanwhile."""
     level = [value]
     for _ in range(depth + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = list(islice((inner for outer in level for inner in _inside(outer)), MAX_LENGTH + 1))
+        if len(level) > MAX_LENGTH:
+            raise ValueError(f"at most {MAX_LENGTH} characters are allowed")
         if not level:
             return False
     return True

@@ -13,12 +13,19 @@ def as_prompt(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, list) and is_tokens(value):
-        return tuple(map(whole, value))
+        return tuple(value) if _are_plain(value) else tuple(map(whole, value))
     raise ValueError("a string or a list of token ids is expected")
 
 
 def is_tokens(value: list[Any]) -> bool:
+    if _are_plain(value):
+        return bool(min(value) >= 0 and max(value) <= MAX_INT)
     return bool(value) and all(map(is_token, value))
+
+
+def _are_plain(value: list[Any]) -> bool:
+    """Numbers as most programs write them: of millions, a call for each would hold up all other requests."""
+    return set(map(type, value)) == {int}
 
 
 def is_token(value: Any) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.server.core.fields import not_supported, only_text, text, whole
-from app.server.core.prompt import TOKEN_SCHEMA, TOKENS_SCHEMA, is_token
+from app.server.core.prompt import TOKEN_SCHEMA, TOKENS_SCHEMA, as_prompt, is_token, is_tokens
 
 MAX_PIECES = 256  # of a prompt that mixes texts and tokens: each text is read by itself
 TEXT, MEDIA, CONTENT = "prompt_string", "multimodal_data", "content"
@@ -74,6 +74,8 @@ def schema(most: int, text: dict[str, Any] = STRING, *, has_contents: bool = Fal
 
 def as_prompts(value: Any, most: int, *, has_contents: bool = False) -> Prompts:
     """has_contents: objects may have the parts of a message, which are joined as they are."""
+    if isinstance(value, list) and is_tokens(value):
+        return Prompts((as_prompt(value),), are_several=False)
     is_list_of_prompts = isinstance(value, list) and not any(type(whole(each)) is int for each in value)
     if not is_list_of_prompts:
         return Prompts((_one(value, has_contents),), are_several=False)

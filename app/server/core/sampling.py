@@ -21,14 +21,14 @@ MAX_BREAKERS, MAX_BREAKER_LENGTH = 16, 40  # llama.cpp cuts longer ones
 
 def _biases(value: Any) -> tuple[tuple[int, float], ...]:
     """OpenAI's {"token": bias}, or llama-server's [[token, bias], …]."""
+    if isinstance(value, dict | list) and len(value) > MAX_BIASES:
+        raise ValueError(f"at most {MAX_BIASES} tokens can be biased")
     if isinstance(value, dict):
         pairs = [(int(key) if re.fullmatch(NUMBER, key) else key, bias) for key, bias in value.items()]
     elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         pairs = [(token, bias) for token, bias in value]
     else:
         raise ValueError("an object of token ids and biases is expected")
-    if len(pairs) > MAX_BIASES:
-        raise ValueError(f"at most {MAX_BIASES} tokens can be biased")
     for _, bias in pairs:
         if type(bias) not in (int, float) or not -100 <= bias <= 100:
             raise ValueError("a bias lies between -100 and 100")

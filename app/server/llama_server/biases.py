@@ -11,6 +11,7 @@ from app.server.core.sampling import NUMBER, TOKEN
 MAX_BIASES = 1024
 MAX_TEXTS, MAX_LENGTH = 256, 256  # each text is read by itself
 MAX_BIAS = 100.0
+TOO_MANY = f"at most {MAX_BIASES} tokens and {MAX_TEXTS} texts can be biased"
 NEVER = -1e9  # what `false` means: the token does not come
 
 Bias = tuple[int | str, float]
@@ -52,14 +53,16 @@ async def resolved(biases: Sequence[Bias], resolver: Resolver) -> tuple[tuple[in
 
 def as_biases(value: Any) -> tuple[Bias, ...]:
     """[[token or text, bias], …], or OpenAI's object, whose keys are texts where they are no numbers."""
+    if isinstance(value, dict | list) and len(value) > MAX_BIASES:
+        raise ValueError(TOO_MANY)
     if isinstance(value, dict):
         pairs = [(int(key) if re.fullmatch(NUMBER, key) else key, bias) for key, bias in value.items()]
     elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         pairs = [(token, bias) for token, bias in value]
     else:
         raise ValueError("a list of pairs of a token and its bias is expected")
-    if len(pairs) > MAX_BIASES or sum(isinstance(token, str) for token, _ in pairs) > MAX_TEXTS:
-        raise ValueError(f"at most {MAX_BIASES} tokens and {MAX_TEXTS} texts can be biased")
+    if sum(isinstance(token, str) for token, _ in pairs) > MAX_TEXTS:
+        raise ValueError(TOO_MANY)
     return tuple((_token(token), _amount(bias)) for token, bias in pairs)
 
 

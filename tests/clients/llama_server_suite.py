@@ -91,6 +91,8 @@ KNOWN = {
     r"static_assets": "llama-server's web page is not here",
     r"test_logprobs_stream|without_tool_call_fast": 'a stream begins with "" as OpenAI\'s does, not with null',
     r"stream_with_llama_telemetry": "what max_output_tokens ends is told as response.incomplete, as OpenAI does",
+    r"n_probs_post_backend_sampling": "its second question reads one token anew where its first read eleven, and "
+    "llama.cpp's kernels round differently then; with cache_prompt false both are the same here",
     r"test_embedding_mixed_input": "OpenAI refuses an empty text for a vector, and so does /v1/embeddings",
 }
 NOT_RUN = {

@@ -277,7 +277,6 @@ def test_thoughts_words_and_calls_that_follow_one_another_are_one_turn() -> None
         ({"metadata": {"a": 5}}, "metadata"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"background": True}, "waited"),
-        ({"context_management": [{"type": "compaction", "compact_threshold": 1000}]}, "summarized"),
         ({"truncation": "middle"}, "truncation"),
     ],
 )

@@ -195,13 +195,13 @@ class CountRequest(ReadFields):
 
 
 class ResponseRequest(ReadFields, SamplingFields):
-    # a limit to calls of tools that are not there, and how a stream is padded
-    ignored = (BOOKKEEPING - {"metadata", "store"}) | {"max_tool_calls", "stream_options"}
+    # a limit to calls of tools that are not there, how a stream is padded, and from where on a chat may be summarized
+    # to save tokens: it is read whole, and what is too long for the context is refused
+    ignored = (BOOKKEEPING - {"metadata", "store"}) | {"max_tool_calls", "stream_options", "context_management"}
     refused = ReadFields.refused | {
         "access_programs": Refused("there are none"),
         "background": Refused("an answer is waited for, or streamed", (False,)),
         "background_options": Refused("an answer is waited for, or streamed", ({},)),
-        "context_management": Refused("chats are not summarized; truncation auto drops their middle", ([],)),
         "image": Refused("there are no images yet", ({},)),
         "moderation": Refused("there is no moderation"),
     }

@@ -1,6 +1,6 @@
-"""Where this person's Slipstream answers now, for their own commands: a private file, as long as its port is open.
+"""Where this person's Slipstreams answer now, for their own commands: a private file of those whose port is open.
 
-The key in it holds for that run alone, so that commands need none of the person's keys.
+A key in it holds for that run alone, so that commands need none of the person's keys.
 """
 
 import json
@@ -14,6 +14,7 @@ from backends.ownership.private import make_private_folder
 from backends.regular_file import read_regular
 
 MAX_BYTES = 1 << 12
+MAX_RUNS = 4  # those that died without a word fall out
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +30,30 @@ def note(path: Path, url: str, key: str) -> None:
     """Of this process. A disk that takes no file costs the commands their way to it."""
     with suppress(OSError):
         make_private_folder(path.parent)
-        replace_file(path, json.dumps(asdict(Running(url, key, os.getpid()))).encode())
+        _write(path, [Running(url, key, os.getpid()), *_others(path)][:MAX_RUNS])
 
 
 def forget(path: Path) -> None:
-    """What this process has noted, and no more than that: another one may have done so since. The file stays, empty."""
-    known = noted(path)
-    if known and known.pid == os.getpid():
+    """What this process has noted, and no more than that. The file stays, if only empty."""
+    others = _others(path)
+    if others != noted(path):
         with suppress(OSError):
-            replace_file(path, b"")
+            _write(path, others)
 
 
-def noted(path: Path) -> Running | None:
-    """Also one that has died since. None: there is none."""
+def noted(path: Path) -> list[Running]:
+    """The newest first; also those that have died since."""
     with suppress(OSError, ValueError, TypeError):
-        known = Running(**json.loads(read_regular(path, MAX_BYTES)))
-        if isinstance(known.url, str) and isinstance(known.key, str) and known.key.isascii():
-            return known
-    return None
+        known = [Running(**each) for each in json.loads(read_regular(path, MAX_BYTES))]
+        return [
+            each for each in known if isinstance(each.url, str) and isinstance(each.key, str) and each.key.isascii()
+        ]
+    return []
+
+
+def _others(path: Path) -> list[Running]:
+    return [each for each in noted(path) if each.pid != os.getpid()]
+
+
+def _write(path: Path, runs: list[Running]) -> None:
+    replace_file(path, json.dumps([asdict(each) for each in runs]).encode() if runs else b"")

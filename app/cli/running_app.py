@@ -71,16 +71,13 @@ def _for_people(message: str, param: str | None) -> str:
 
 
 def running_app() -> RunningApp | None:
-    """None where none answers."""
-    known = noted(Paths.from_environment().running_file)
-    if known is None:
-        return None
-    app = RunningApp(known)
-    try:
-        app.get("stats")
-    except SlipstreamError:
-        return None
-    return app
+    """The newest that answers; None where none does."""
+    for known in noted(Paths.from_environment().running_file):
+        app = RunningApp(known)
+        with suppress(SlipstreamError):
+            app.get("stats")
+            return app
+    return None
 
 
 def wanted_app() -> RunningApp:

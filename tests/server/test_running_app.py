@@ -3,6 +3,8 @@
 import json
 import re
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from app.running import noted
 from tests.server.test_native import MODELS, free_port, until
 from tests.ui.stage import StageServices, entry
 
+ROOT = Path(__file__).parents[2]
 BUSY = entry("Busy", "busy.gguf")
 
 
@@ -26,7 +29,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StageS
     result = StageServices(tmp_path, list(MODELS))
     yield result
     result.close()
-    assert noted(result.paths.running_file) is None
+    assert not noted(result.paths.running_file)
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ def test_its_own_commands_need_none_of_the_keys(running: StageServices, said: Sa
     assert said("ps")["engines"] == []
     assert stat.S_IMODE(running.paths.running_file.stat().st_mode) == 0o600
     running.stop_server()
-    assert noted(running.paths.running_file) is None
+    assert not noted(running.paths.running_file)
 
 
 def test_without_one_that_runs_they_say_so(services: StageServices, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,3 +141,17 @@ def test_without_one_that_runs_they_say_so(services: StageServices, capsys: pyte
         assert execute(command) == 1
         assert "is not running" in capsys.readouterr().err
     services.paths.running_file.unlink()
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_it_is_found_again_once_a_newer_one_is_over(running: StageServices, said: Said, dies: bool) -> None:
+    said("load", "stage/quick")
+    path = running.paths.running_file
+    lines = ["import sys", "from pathlib import Path", "from app import running", "path = Path(sys.argv[1])"]
+    lines += ["running.note(path, sys.argv[2], 'its own')", *([] if dies else ["running.forget(path)"])]
+    address = f"http://127.0.0.1:{free_port()}"
+    subprocess.run([sys.executable, "-c", "\n".join(lines), path, address], cwd=ROOT, check=True)
+    assert [each["name"] for each in said("ps")["engines"]] == ["stage/quick"]
+    running.stop_server()
+    assert [each.key for each in noted(path)] == (["its own"] if dies else [])
+    path.write_bytes(b"")

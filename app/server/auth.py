@@ -34,7 +34,7 @@ def shown_key(headers: Mapping[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Of a key that was shown: what it is called, what it allows, and which it is. Another key may have had the name, and
+    """Of a key that was shown: its name, what it allows, and which it is. Another key may have had the name, and
     none the id."""
 
     name: str

@@ -37,8 +37,8 @@ HEX_DIGITS = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """digest: SHA-256 of the key, in hex; it says which key it is, as names may come again. Times are ISO 8601, UTC, to the
-    second."""
+    """digest: SHA-256 of the key, in hex; it says which key it is, as names may come again. Times are ISO 8601, UTC, to
+    the second."""
 
     name: str
     digest: str

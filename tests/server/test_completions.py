@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from app.inference.engine_handle import EngineHandle
 from app.server.core.words import Source
 from app.server.openai.completions import CompletionRequest
+from backends.fake.loader import NUM_TOKENS
 from backends.protocol import Finish, Output, Timings, TokenLogprob
+from tests.server.test_calls import until
 
 Says = Callable[[str], str]
 ANSWER = 257  # the fake model's token that an answer follows
@@ -48,6 +51,25 @@ def test_several_prompts_stream_side_by_side(port: Any, says: Says) -> None:
     assert [c["choices"][0]["finish_reason"] for c in chunks[:-1]].count("stop") == 2
     num_tokens = len(says("One").encode()) + len(says("Two").encode()) + 2
     assert chunks[-1]["usage"]["completion_tokens"] == num_tokens
+
+
+def test_where_one_of_several_prompts_is_refused_none_is_read(port: Any) -> None:
+    refused = port.post("completions", model="quick", prompt=[[65, ANSWER], [NUM_TOKENS]], max_tokens=500)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "prompt")
+    assert error["message"] == f"prompt: Token ids of this model lie between 0 and {NUM_TOKENS - 1}."
+    assert until(lambda: port.server.calls.logged()[0].status == 400)
+    logged = port.server.calls.logged()[0]
+    assert (logged.num_prompt, logged.num_tokens) == (0, 0)
+
+
+def test_a_prompt_that_the_engine_refuses_beside_one_that_is_answered_is_not_told_what_a_stream_would_bring(
+    port: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EngineHandle, "check", lambda *_: None)  # as of texts, of which only the engine counts tokens
+    refused = port.post("completions", model="quick", prompt=[[65, ANSWER], [NUM_TOKENS]], max_tokens=500)
+    assert refused.status_code == 400
+    assert "stream" not in refused.json()["error"]["message"]
 
 
 def test_a_prompt_beyond_the_context_is_refused_or_loses_its_middle(port: Any) -> None:

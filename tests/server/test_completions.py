@@ -1,14 +1,18 @@
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from app.inference.engine_handle import EngineHandle
+from app.errors import RequestError
+from app.server.core.answer import _add_up
+from app.server.core.refusal import Refusal
+from app.server.core.tally import Tally
 from app.server.core.words import Source
 from app.server.openai.completions import CompletionRequest
 from backends.fake.loader import NUM_TOKENS
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.protocol import FailureKind, Finish, Output, Timings, TokenLogprob
 from tests.server.test_calls import until
 
 Says = Callable[[str], str]
@@ -63,13 +67,20 @@ def test_where_one_of_several_prompts_is_refused_none_is_read(port: Any) -> None
     assert (logged.num_prompt, logged.num_tokens) == (0, 0)
 
 
-def test_a_prompt_that_the_engine_refuses_beside_one_that_is_answered_is_not_told_what_a_stream_would_bring(
-    port: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(EngineHandle, "check", lambda *_: None)  # as of texts, of which only the engine counts tokens
-    refused = port.post("completions", model="quick", prompt=[[65, ANSWER], [NUM_TOKENS]], max_tokens=500)
-    assert refused.status_code == 400
-    assert "stream" not in refused.json()["error"]["message"]
+@pytest.mark.parametrize(("about", "is_told"), [("prompt", False), ("grammar", True)])
+def test_what_a_stream_would_have_brought_is_told_of_answers_that_had_begun(about: str, is_told: bool) -> None:
+    """A prompt may be refused when another of its request is answered already."""
+
+    class Refused:
+        tally = Tally(num_tokens=1)
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            raise RequestError(FailureKind.BAD_REQUEST, "It is not one.", about=about)
+            yield
+
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(_add_up(None, Refused()))  # type: ignore[arg-type]
+    assert ("a stream would have brought it" in refused.value.message) == is_told
 
 
 def test_a_prompt_beyond_the_context_is_refused_or_loses_its_middle(port: Any) -> None:

@@ -1,4 +1,4 @@
-"""Refuses a prompt that cannot fit before it is copied or tokenized. Counts characters, knows no tokenizer."""
+"""Refuses a prompt that cannot fit or be read before it is copied or tokenized. Counts characters, has no tokenizer."""
 
 from typing import TypeGuard
 
@@ -36,6 +36,14 @@ def check_calls(request: Generate) -> None:
                 "Leave that call out, or shorten what it was given.",
                 about="prompt",
             )
+
+
+def check_tokens(request: Generate, ready: Ready) -> None:
+    """Raises RequestError for ids that its vocabulary has not."""
+    prompt, num_tokens = request.prompt, ready.vocabulary.num_tokens
+    if _is_tokens(prompt) and num_tokens and not 0 <= min(prompt) <= max(prompt) < num_tokens:
+        sentence = f"Token ids of this model lie between 0 and {num_tokens - 1}."
+        raise RequestError(FailureKind.BAD_REQUEST, sentence, about="prompt")
 
 
 def check_length(request: Generate, ready: Ready) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 from app.errors import EngineError, ModelFileError, NoRoomError, SlipstreamError
 from app.inference.alarm import Alarm
 from app.inference.answers import Answers, Sink, called_off, died
-from app.inference.bounds import check_calls, check_length
+from app.inference.bounds import check_calls, check_length, check_tokens
 from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.outbox import Outbox
@@ -232,11 +232,12 @@ class EngineHandle:
         return uid
 
     def check(self, request: Generate) -> None:
-        """Raises RequestError for a prompt of which its length alone says that it cannot fit, and for calls in it that
-        are nested too deep."""
+        """Raises RequestError for a prompt of which its length alone says that it cannot fit, for ids that are no
+        tokens, and for calls in it that are nested too deep."""
         check_calls(request)
         if ready := self._snapshot.ready:
             check_length(request, ready)
+            check_tokens(request, ready)
 
     def pause(self, uid: int) -> None:
         """Nobody reads this answer: none of it is computed until `resume`. Unknown or finished uids are ignored."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.server.keys import Keys, new_api_key
+from app.server.keys import Keys, digest_of, new_api_key
 from app.server.scope import Scope
 
 __all__ = ["Authority", "Pass", "is_loopback", "new_api_key", "shown_key"]
@@ -34,10 +34,12 @@ def shown_key(headers: Mapping[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a key that was shown is called, and what it allows."""
+    """Of a key that was shown: its name, what it allows, and which it is. Another key may have had the name, and
+    none the id."""
 
     name: str
     scope: Scope
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ class Authority:
         """Whether there is one that somebody could show."""
         return self.given is not None or (self.keys is not None and bool(self.keys.all()))
 
-    def knows(self, name: str) -> bool:
-        """Whether the key of this name, which let somebody in, holds still."""
-        return (name == GIVEN and self.given is not None) or (self.keys is not None and self.keys.has(name))
+    def knows(self, key_id: str) -> bool:
+        """Whether this key, which let somebody in, holds still."""
+        beside = [digest_of(key.encode()) for key in (self.given, self.own) if key is not None]
+        return key_id in beside or (self.keys is not None and self.keys.has(key_id))
 
     def pass_of(self, shown: bytes) -> Pass | None:
         """Of the key that was shown; None when it is none. The time it takes tells nothing of any key."""
@@ -72,5 +75,5 @@ class Authority:
         if kept and self.keys and self.keys.is_write_due():
             threading.Thread(target=self.keys.write_uses, name="port-call", daemon=True).start()
         if is_given or is_own:
-            return Pass(GIVEN if is_given else OWN, Scope.MANAGE)
-        return Pass(kept.name, kept.scope) if kept else None
+            return Pass(GIVEN if is_given else OWN, Scope.MANAGE, digest_of(shown))
+        return Pass(kept.name, kept.scope, kept.digest) if kept else None

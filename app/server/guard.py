@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Access
 from app.server.auth import Authority, Pass, shown_key
-from app.server.core.client import CLIENT, KEY_NAME, Client
+from app.server.core.client import CLIENT, CLIENT_STATE, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
 from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
 from app.server.cors import inviting, is_preflight, no_leave, preflight
@@ -79,14 +79,14 @@ class Guard:
             return
         if objection is None and (origin := headers.get("origin")) is not None:
             send = inviting(origin, send) if self._is_foreign(scope["scheme"], headers) else send
-        client = _client(_address(scope), self._pass_of(headers) if objection is None else None)
-        if objection is None and client.key is None and self._authority.needs_key and path not in OPEN_PATHS:
+        client = Client(_address(scope), self._pass_of(headers) if objection is None else None)
+        if objection is None and client.shown is None and self._authority.needs_key and path not in OPEN_PATHS:
             objection = _key_unknown() if shown_key(headers) else _key_needed()
         if objection := objection or self.objection_to_body(scope["method"], headers):
             await _drain(receive)
             await refuse(path, objection, headers)(scope, receive, send)
             return
-        scope.setdefault("state", {})[KEY_NAME] = client.key
+        scope.setdefault("state", {})[CLIENT_STATE] = client
         CLIENT.set(client)
         body = Body(receive, self)
         try:
@@ -236,10 +236,6 @@ def _names_of(host: str) -> frozenset[str]:
         own = socket.gethostname().lower()
         return frozenset({own, f"{own}.local"})
     return frozenset({f"[{host.lower()}]" if ":" in host else host.lower()})
-
-
-def _client(address: str, shown: Pass | None) -> Client:
-    return Client(address, shown.name, shown.scope) if shown else Client(address)
 
 
 def _address(scope: Scope) -> str:

@@ -37,7 +37,8 @@ HEX_DIGITS = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """digest: SHA-256 of the key, in hex. Times are ISO 8601, UTC, to the second."""
+    """digest: SHA-256 of the key, in hex; it says which key it is, as names may come again. Times are ISO 8601, UTC, to
+    the second."""
 
     name: str
     digest: str
@@ -75,7 +76,7 @@ class Keys:
         self._kept = NOTHING
         self._identity: tuple[int, int, int] | None = None
         self._look_due = 0.0
-        self._used: dict[str, str] = {}  # by name: when, and not written yet
+        self._used: dict[str, str] = {}  # by digest: when, and not written yet
         self._write_due = 0.0
 
     @property
@@ -85,7 +86,13 @@ class Keys:
     def all(self) -> tuple[Key, ...]:
         """Oldest first."""
         kept = self._now(is_fresh=True)
-        return tuple(replace(key, last_used=self._used.get(key.name, key.last_used)) for key in kept.keys)
+        return tuple(replace(key, last_used=self._used.get(key.digest, key.last_used)) for key in kept.keys)
+
+    def readable(self) -> tuple[Key, ...]:
+        """As `all`; raises OSError where that would be none because the file cannot be read."""
+        if self._now(is_fresh=True) is UNREADABLE:
+            raise OSError(f"the keys in {self._path} cannot be read")
+        return self.all()
 
     def add(self, name: str, scope: Scope = Scope.USE) -> str:
         """The key, which cannot be had again. Raises UsageError for the name, SettingsError for the disk."""
@@ -97,7 +104,7 @@ class Keys:
                 raise UsageError(f"There is already a key “{name}”. Revoke it first, or choose another name.")
             if len(kept.keys) >= MAX_KEYS:
                 raise UsageError(f"There are already {MAX_KEYS} keys. Revoke one that is not used.")
-            made = Key(name, _digest(key.encode()), _iso(time.time()), scope=scope)
+            made = Key(name, digest_of(key.encode()), _iso(time.time()), scope=scope)
             return _Kept((*kept.keys, made), is_required=True)
 
         self._change(change)
@@ -130,16 +137,16 @@ class Keys:
 
         The time it takes tells nothing of how much of a key was right.
         """
-        digest = _digest(shown)
+        digest = digest_of(shown)
         found = [key for key in self._now().keys if hmac.compare_digest(key.digest, digest)]
         if not found:
             return None
-        self._used[found[0].name] = _iso(time.time())
+        self._used[found[0].digest] = _iso(time.time())
         return found[0]
 
-    def has(self, name: str) -> bool:
+    def has(self, digest: str) -> bool:
         """Whether it is not revoked, as far as the last look goes: see LOOK_SECONDS."""
-        return any(key.name == name for key in self._now().keys)
+        return any(key.digest == digest for key in self._now().keys)
 
     def is_write_due(self) -> bool:
         """Whether it is time to `write_uses`, which waits for the disk. True once, then not again for a while."""
@@ -153,9 +160,9 @@ class Keys:
         if used := dict(self._used):
             with suppress(SettingsError):
                 self._change(lambda kept: _with_uses(kept, used), USE_PATIENCE)
-            for name, at in used.items():
-                if self._used.get(name) == at:
-                    del self._used[name]
+            for digest, at in used.items():
+                if self._used.get(digest) == at:
+                    del self._used[digest]
 
     def _now(self, is_fresh: bool = False) -> _Kept:
         with self._lock:
@@ -206,7 +213,7 @@ def _named(kept: _Kept, name: str) -> Key:
 
 
 def _with_uses(kept: _Kept, used: Mapping[str, str]) -> _Kept:
-    return replace(kept, keys=tuple(replace(key, last_used=used.get(key.name, key.last_used)) for key in kept.keys))
+    return replace(kept, keys=tuple(replace(key, last_used=used.get(key.digest, key.last_used)) for key in kept.keys))
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -214,12 +221,17 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _digest(key: bytes) -> str:
+def digest_of(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def seconds_of(iso: str) -> float:
+    """Since the epoch, of a time of a key. Raises ValueError."""
+    return datetime.fromisoformat(iso).timestamp()
 
 
 def _checked(name: str) -> str:

@@ -193,7 +193,7 @@ class Server:
         from app.server.native.routes import Native
         from app.server.register import Register
 
-        switchboard = Switchboard(self._directory, self._load_seconds, self._folder, self._look)
+        switchboard = Switchboard(self._directory, self._load_seconds, self._folder, self._look, self._keys)
         limits = self._limits or limits_of_this_process()
         native = Native(self._control(), self.calls) if self._control else None
         application = create_application(switchboard, native)

@@ -117,23 +117,26 @@ def test_more_requests_than_one_client_may_have_are_429(
 
 
 def test_bounds_hold_for_answers_and_for_all_clients_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.server.auth import Pass
     from app.server.core.accounts import Accounts
     from app.server.core.client import Client
     from app.server.core.refusal import Refusal
+    from app.server.scope import Scope
 
     monkeypatch.setattr(accounts, "MAX_ALL", 3)
     book = Accounts()
-    huge = book.book(Client("1", "a"), 5000)  # one alone may want that much
+    a, b, c = (Pass("the name of all three", Scope.USE, id_) for id_ in "abc")
+    huge = book.book(Client("1", a), 5000)  # one alone may want that much
     with pytest.raises(Refusal, match="5000 answers") as answers:
-        book.book(Client("2", "a"), 1)
-    other, third = book.book(Client("1", "b"), 1), book.book(Client("1"), 1)
+        book.book(Client("2", a), 1)
+    other, third = book.book(Client("1", b), 1), book.book(Client("1"), 1)
     with pytest.raises(Refusal, match="3 requests") as everyone:
-        book.book(Client("1", "c"), 1)
+        book.book(Client("1", c), 1)
     assert (answers.value.status, everyone.value.status) == (429, 503)
     assert len({huge.turn, other.turn, third.turn}) == 3
     for booking in (huge, other, third):
         book.close(booking)
-    assert book.book(Client("1", "a"), 1).turn == book.book(Client("2", "a"), 1).turn
+    assert book.book(Client("1", a), 1).turn == book.book(Client("2", a), 1).turn
 
 
 def test_connections_with_half_a_body_take_nobodys_place() -> None:

@@ -1,12 +1,19 @@
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from app.errors import RequestError
+from app.server.core.answer import _add_up
+from app.server.core.refusal import Refusal
+from app.server.core.tally import Tally
 from app.server.core.words import Source
 from app.server.openai.completions import CompletionRequest
-from backends.protocol import Finish, Output, Timings, TokenLogprob
+from backends.fake.loader import NUM_TOKENS
+from backends.protocol import FailureKind, Finish, Output, Timings, TokenLogprob
+from tests.server.test_calls import until
 
 Says = Callable[[str], str]
 ANSWER = 257  # the fake model's token that an answer follows
@@ -48,6 +55,32 @@ def test_several_prompts_stream_side_by_side(port: Any, says: Says) -> None:
     assert [c["choices"][0]["finish_reason"] for c in chunks[:-1]].count("stop") == 2
     num_tokens = len(says("One").encode()) + len(says("Two").encode()) + 2
     assert chunks[-1]["usage"]["completion_tokens"] == num_tokens
+
+
+def test_where_one_of_several_prompts_is_refused_none_is_read(port: Any) -> None:
+    refused = port.post("completions", model="quick", prompt=[[65, ANSWER], [NUM_TOKENS]], max_tokens=500)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "prompt")
+    assert error["message"] == f"prompt: Token ids of this model lie between 0 and {NUM_TOKENS - 1}."
+    assert until(lambda: port.server.calls.logged()[0].status == 400)
+    logged = port.server.calls.logged()[0]
+    assert (logged.num_prompt, logged.num_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize(("about", "is_told"), [("prompt", False), ("grammar", True)])
+def test_what_a_stream_would_have_brought_is_told_of_answers_that_had_begun(about: str, is_told: bool) -> None:
+    """A prompt may be refused when another of its request is answered already."""
+
+    class Refused:
+        tally = Tally(num_tokens=1)
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            raise RequestError(FailureKind.BAD_REQUEST, "It is not one.", about=about)
+            yield
+
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(_add_up(None, Refused()))  # type: ignore[arg-type]
+    assert ("a stream would have brought it" in refused.value.message) == is_told
 
 
 def test_a_prompt_beyond_the_context_is_refused_or_loses_its_middle(port: Any) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from app.inference.supervisor import Supervisor
 from app.server import Server
+from app.server.auth import Authority
+from app.server.core.client import Client
 from app.server.keys import Keys
 from app.server.native.shapes import Models
 from backends.protocol import EngineOptions
@@ -25,6 +27,9 @@ class Hands:
 
     def models(self) -> Models:
         return Models([], [], [], {}, {})
+
+    def engines(self) -> list[Any]:
+        return []
 
     def jobs(self) -> list[Any]:
         return []
@@ -154,3 +159,40 @@ def test_a_key_that_is_revoked_ends_what_is_answered_to_it_and_nothing_else(clie
         assert one.get("/v1/models").status_code == 200, "who needs no key is let in with a wrong one"
         goes_on(others)
     keys.add("one")  # for the end of the test
+
+
+def test_a_new_key_of_an_old_name_is_another_key(clients: Any, keys: Keys, url: str) -> None:
+    one, _, owner = clients
+    kept = one.post("/v1/responses", json={"input": "Hi", "max_output_tokens": 4}).json()
+    path = f"/v1/responses/{kept['id']}"
+    with answering(one) as lines:
+        keys.revoke("one")
+        bearer = {"authorization": f"Bearer {keys.add('one')}"}
+        with httpx.Client(base_url=url, headers=bearer, timeout=SECONDS) as new:
+            assert told(new) == {"live": [], "callers": [], "log": []}
+            for asked in (path, f"{path}/input_items"):
+                assert new.get(asked).status_code == 404
+            more = {"input": "And?", "previous_response_id": kept["id"], "max_output_tokens": 4}
+            assert new.post("/v1/responses", json=more).status_code == 400
+            item = {"type": "item_reference", "id": kept["output"][0]["id"]}
+            assert new.post("/v1/responses", json={"input": [item]}).status_code == 404
+            assert new.delete(path).status_code == 404
+            last = [line for line in lines if line.startswith("data: ")][-1]
+            assert "revoked" in json.loads(last.removeprefix("data: "))["error"]["message"]
+    keys.require(False)
+    assert owner.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["given at the start", "slipstream's own commands"])
+def test_a_key_with_the_name_of_one_that_is_not_kept_is_another(tmp_path: Path, name: str) -> None:
+    keys = Keys(tmp_path / "keys.json")
+    authority = Authority(keys, "sk-given", own="sk-own")
+    passes = [authority.pass_of(key) for key in (b"sk-given", b"sk-own", keys.add(name).encode())]
+    given, own, kept = (Client("127.0.0.1", shown) for shown in passes)
+    assert all(client.key_id and authority.knows(client.key_id) for client in (given, own, kept))
+    for client in (given, own):
+        assert not kept.may_see(client.key_id)
+        assert not client.may_see(kept.key_id)
+    keys.revoke(name)
+    assert kept.key_id
+    assert not authority.knows(kept.key_id)

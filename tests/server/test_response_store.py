@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from app.server.auth import Authority, Pass
 from app.server.core.client import OWNER, Client
+from app.server.keys import Keys
 from app.server.responses import store as store_module
 from app.server.responses.items import as_items
 from app.server.responses.store import MIGRATIONS, Bounds, Kept, ResponseStore, Unreadable
+from app.server.scope import Scope
 from app.whole_file import changing_file
 
 
@@ -152,11 +155,12 @@ def test_many_threads_lose_nothing(file: Path) -> None:
 
 
 ROOT = Path(__file__).parents[2]
-LAPTOP, PHONE = Client("127.0.0.1", "laptop"), Client("192.0.2.7", "phone")
+LAPTOP = Client("127.0.0.1", Pass("laptop", Scope.USE, "id of laptop"))
+PHONE = Client("192.0.2.7", Pass("phone", Scope.USE, "id of phone"))
 
 
-def owned(key: str | None, id_: str, size: int = 0) -> Kept:
-    return replace(kept(id_, size=size), key=key)
+def owned(name: str | None, id_: str, size: int = 0) -> Kept:
+    return replace(kept(id_, size=size), key_id=name and f"id of {name}")
 
 
 @pytest.mark.parametrize("is_saved", [False, True])
@@ -199,6 +203,44 @@ def test_a_file_of_the_first_version_goes_on_and_is_its_owners(file: Path) -> No
     assert (store.get("a"), store.get("a", LAPTOP)) == (made, None)
     assert store.get("b", LAPTOP)
     assert not list(file.parent.glob("*.broken-*"))
+
+
+def named(file: Path, **responses: tuple[str, float]) -> None:
+    """A file of the second version, which has the names of keys: of each id its key's, and when it was answered."""
+    file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(file)) as old, old:
+        old.executescript(f"{MIGRATIONS[0]} {MIGRATIONS[1]} PRAGMA user_version = 2;")
+        for id_, (name, at) in responses.items():
+            made = kept(id_)
+            response = json.dumps(made.response | {"created_at": at})
+            row = (id_, int(time.time()), 100, json.dumps(made.input), response, name)
+            old.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def test_what_was_kept_by_a_keys_name_goes_to_that_key_and_to_no_later_one_of_its_name(file: Path) -> None:
+    keys = Keys(file.parent.parent / "keys.json")
+    bob, ann = (Authority(keys).pass_of(keys.add(name).encode()) for name in ("bob", "ann"))
+    assert bob
+    now = time.time()
+    named(file, a=("bob", now + 5), b=("bob", now - 5), c=("eve", now + 5), d=(bob.id, now + 5))
+    store = ResponseStore(file, keys=keys)
+    seen = {id_ for id_ in "abcd" if store.get(id_, Client("127.0.0.1", bob))}
+    assert seen == {"a"}, "what was kept before it was made is another's, and a name is no id"
+    assert not [id_ for id_ in "abcd" if store.get(id_, Client("127.0.0.1", ann))]
+    assert all(store.get(id_) for id_ in "abcd"), "nothing is lost for who needs none"
+
+
+def test_while_the_keys_cannot_be_read_nobody_loses_what_was_kept_by_name(file: Path) -> None:
+    path = file.parent.parent / "keys.json"
+    key = Keys(path).add("bob")
+    bob = Authority(Keys(path)).pass_of(key.encode())
+    named(file, a=("bob", time.time() + 5))
+    sound = path.read_bytes()
+    path.write_bytes(b"{")
+    with pytest.raises(Unreadable):
+        ResponseStore(file, keys=Keys(path)).get("a")
+    path.write_bytes(sound)
+    assert ResponseStore(file, keys=Keys(path)).get("a", Client("127.0.0.1", bob))
 
 
 WRITER = """

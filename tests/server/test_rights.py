@@ -92,6 +92,15 @@ def test_how_long_a_model_stays_is_for_a_key_that_manages_to_say(callers: Caller
         assert (loaded.leaves is not None) == leaves
 
 
+def test_an_unload_that_is_said_as_a_length_of_stay_is_one(callers: Callers) -> None:
+    for path, empty in (("/api/generate", {}), ("/api/chat", {"messages": []})):
+        refused = callers.use.post(path, json={"model": QUICK, "keep_alive": 0, **empty})
+        assert (refused.status_code, "“phone” may use models" in refused.json()["error"]) == (403, True), refused.text
+        assert [each.name for each in callers.services.supervisor.engines()] == [QUICK]
+    told = callers.manage.post("/api/generate", json={"model": QUICK, "keep_alive": 0})
+    assert (told.status_code, told.json()["done_reason"]) == (200, "unload")
+
+
 def test_a_key_that_manages_does_all_that_who_needs_none_does(callers: Callers) -> None:
     for client in (callers.manage, callers.owner):
         assert client.post("/api/slipstream/models/unload", json={"model": QUICK}).status_code == 200

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
-from app.errors import SlipstreamError
+from app.errors import RequestError, SlipstreamError
 from app.server.core.disconnect import unless_disconnected
 from app.server.core.exchange import Exchange
 from app.server.core.refusal import from_slipstream
@@ -59,4 +59,7 @@ async def _add_up(words: Words, exchange: Exchange) -> None:
             for index, output in outputs:
                 words.add(index, output)
     except SlipstreamError as error:
-        raise from_slipstream(error).with_loss(exchange.tally.num_tokens) from error
+        refusal = from_slipstream(error)
+        if isinstance(error, RequestError) and error.about == "prompt":  # it had said nothing, and would not streamed
+            raise refusal from error
+        raise refusal.with_loss(exchange.tally.num_tokens) from error

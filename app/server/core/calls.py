@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
 
-from app.server.core.client import KEY_NAME, OWNER, Client
+from app.server.core.client import CLIENT_STATE, OWNER, Client
 from app.server.core.client_name import client_name
 from app.server.core.tally import Phase, Tally
 from backends.bounds import as_name
@@ -105,7 +105,7 @@ class Call:
     dialect: str
     method: str
     path: str
-    state: Mapping[str, Any]  # the request's: the guard says there whose key it bears
+    state: Mapping[str, Any]  # the request's: the guard says there whose it is
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
     works: list[Work] = field(default_factory=list)
@@ -113,8 +113,16 @@ class Call:
 
     @property
     def key(self) -> str | None:
-        key: str | None = self.state.get(KEY_NAME)
-        return key
+        return self._by.key
+
+    @property
+    def key_id(self) -> str | None:
+        return self._by.key_id
+
+    @property
+    def _by(self) -> Client:
+        by: Client = self.state.get(CLIENT_STATE, OWNER)  # whoever was not let in has no key
+        return by
 
     @property
     def model(self) -> str:
@@ -170,8 +178,8 @@ class CallBook:
         self._log = log
         self._ids = count(1)
         self._calls: dict[int, Call] = {}
-        self._callers: OrderedDict[tuple[str, str, str], SeenCaller] = OrderedDict()
-        self._logged: deque[Logged] = deque(maxlen=MAX_LOGGED)
+        self._callers: OrderedDict[tuple[str | None, str, str, str], SeenCaller] = OrderedDict()  # first: its key
+        self._logged: deque[tuple[str | None, Logged]] = deque(maxlen=MAX_LOGGED)
 
     def begin(self, scope: MutableMapping[str, Any], dialect: str) -> Call:
         headers = {name: value for name, value in scope["headers"] if name == b"user-agent"}
@@ -186,43 +194,43 @@ class CallBook:
     def end(self, call: Call) -> None:
         del self._calls[call.id]
         logged = call.logged(time.monotonic())
-        self._logged.append(logged)
-        self._add(logged)
+        self._logged.append((call.key_id, logged))
+        self._add(call.key_id, logged)
         if self._log:
             self._log(logged)
 
-    def live(self) -> list[LiveRequest]:
-        """Those that have asked an engine for something, oldest first."""
+    def live(self, by: Client = OWNER) -> list[LiveRequest]:
+        """Those that have asked an engine for something, oldest first. by: who asks, and sees no more than its own."""
         now = time.monotonic()
-        return [call.live(now) for call in list(self._calls.values()) if call.works]
+        return [call.live(now) for call in list(self._calls.values()) if call.works and by.may_see(call.key_id)]
 
-    def callers(self) -> list[SeenCaller]:
+    def callers(self, by: Client = OWNER) -> list[SeenCaller]:
         """The last one seen first."""
-        return list(self._callers.values())[::-1]
+        return [each for (key_id, *_), each in list(self._callers.items())[::-1] if by.may_see(key_id)]
 
-    def logged(self) -> list[Logged]:
+    def logged(self, by: Client = OWNER) -> list[Logged]:
         """The newest first."""
-        return list(self._logged)[::-1]
+        return [each for key_id, each in list(self._logged)[::-1] if by.may_see(key_id)]
 
     def stop(self, call_id: int, by: Client = OWNER) -> bool:
         """End its answers, with a sentence for its reader. On the loop. Whether this client has such a request."""
         call = self._calls.get(call_id)
-        if call is None or not call.works or not by.may_see(call.key):
+        if call is None or not call.works or not by.may_see(call.key_id):
             return False
         for work in call.works:
             work.stop(None if by.is_owner else SAME_KEY)
         return True
 
     def expel(self, is_valid: Callable[[str], bool]) -> None:
-        """End what is answered to keys that hold no longer. On the loop."""
+        """End what is answered to keys that hold no longer. is_valid: by a key's id. On the loop."""
         for call in list(self._calls.values()):
-            if call.key is not None and not is_valid(call.key):
+            if call.key_id is not None and not is_valid(call.key_id):
                 call.is_expelled = True
                 for work in call.works:
                     work.stop(REVOKED)
 
-    def _add(self, logged: Logged) -> None:
-        key = logged.client, logged.key or logged.address, logged.model
+    def _add(self, key_id: str | None, logged: Logged) -> None:
+        key = key_id, logged.client, "" if key_id else logged.address, logged.model
         known = self._callers.pop(key, None) or SeenCaller(logged.client, logged.key, logged.address, logged.model)
         self._callers[key] = replace(
             known,

@@ -71,6 +71,8 @@ class EngineLine:
 
     def submit(self, requests: Sequence[Numbered]) -> None:
         """More, to the engine that was found. Raises EngineError when it is gone, RequestError for what it refuses."""
+        if len(requests) > 1:
+            self._check(requests)
         for index, request in requests:
             self._submit(index, request)
 
@@ -105,6 +107,16 @@ class EngineLine:
             if self.is_called_off:  # `let_go` may have come too early to see it
                 hold.end()
         return hold is not None
+
+    def _check(self, requests: Sequence[Numbered]) -> None:
+        """Before the first is computed: the answers to all are lost with one that is refused. Raises RequestError."""
+        assert self._handle is not None
+        for _, request in requests:
+            if isinstance(request, Generate):
+                try:
+                    self._handle.check(request)
+                except RequestError as error:
+                    raise self._named(error) from None
 
     def _submit(self, index: int, request: Question) -> None:
         assert self._handle is not None

@@ -15,7 +15,7 @@ CODE = "key_may_not_manage"
 async def require_managing() -> None:
     """Raises Refusal for a client that may use models and no more."""
     client = CLIENT.get()
-    if client.key is None and not is_loopback(client.address):
+    if client.shown is None and not is_loopback(client.address):
         raise Refusal(403, "Models are managed from this machine, or with a key that may manage them.", code=CODE)
     if client.scope is not Scope.MANAGE:
         raise may_not_manage(client)

@@ -16,6 +16,7 @@ from app.server.core.exchange import Exchange
 from app.server.core.keeping import ModelKeeper
 from app.server.core.mailbox import Mailbox
 from app.server.core.threads import in_thread
+from app.server.keys import Keys
 from app.server.scope import Scope
 from app.telemetry.sample import Sample
 from backends.embedding import Question
@@ -30,10 +31,12 @@ class Switchboard:
         load_seconds: float,
         folder: Path | None = None,
         look: Callable[[], Sample] | None = None,
+        keys: Keys | None = None,
     ):
         """folder: for what dialects keep from one request to the next; None: they keep it in memory. look: at what the
-        machine and the engines do; it may take seconds."""
+        machine and the engines do; it may take seconds. keys: those that are kept."""
         self.folder = folder
+        self.keys = keys
         self._directory = directory
         self._load_seconds = load_seconds
         self._look = look

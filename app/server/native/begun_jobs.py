@@ -11,11 +11,11 @@ class BegunJobs:
     def __init__(self) -> None:
         self._keys: OrderedDict[int, str] = OrderedDict()
 
-    def note(self, job_id: int, key: str | None) -> None:
-        if key is not None:
-            self._keys[job_id] = key
+    def note(self, job_id: int, key_id: str | None) -> None:
+        if key_id is not None:
+            self._keys[job_id] = key_id
             if len(self._keys) > MAX_KNOWN:
                 self._keys.popitem(last=False)
 
-    def is_by(self, job_id: int, key: str | None) -> bool:
-        return key is not None and self._keys.get(job_id) == key
+    def is_by(self, job_id: int, key_id: str | None) -> bool:
+        return key_id is not None and self._keys.get(job_id) == key_id

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.jobs.job import JobState
-from app.server.core.calls import CALL, CallBook, LiveRequest
+from app.server.core.calls import CALL, CallBook
 from app.server.core.client import CLIENT, Client
 from app.server.core.limits import MAX_QUOTED
 from app.server.core.refusal import Refusal
@@ -74,13 +74,13 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
     @router.post("/jobs/install", dependencies=MANAGING)
     async def install(body: InstallRequest) -> JobShape:
         job = await in_thread(partial(control.install, body.name, body.revision))
-        begun.note(job.id, CLIENT.get().key)
+        begun.note(job.id, CLIENT.get().key_id)
         return job
 
     @router.post("/jobs/cancel")
     async def cancel(body: IdRequest) -> JobShape:
         """Any job, for a key that may manage; else those that it has begun while it might."""
-        if not begun.is_by(body.id, CLIENT.get().key):
+        if not begun.is_by(body.id, CLIENT.get().key_id):
             await require_managing()
         job = await in_thread(partial(control.cancel, body.id))
         if job is None:
@@ -113,18 +113,13 @@ def _router(switchboard: Switchboard, control: Control, book: CallBook, feed: Fe
 
     @router.get("/events", responses=STREAM, response_class=Response)
     async def events() -> Response:
-        return NewsStream(feed, partial(_all, control), partial(_live_for, CLIENT.get(), book), CALL.get())
+        return NewsStream(feed, partial(_all, control), partial(book.live, CLIENT.get()), CALL.get())
 
     return router
 
 
 def _seen_by(client: Client, book: CallBook) -> Requests:
-    callers = [each for each in book.callers() if client.may_see(each.key)]
-    return Requests(_live_for(client, book), callers, [each for each in book.logged() if client.may_see(each.key)])
-
-
-def _live_for(client: Client, book: CallBook) -> list[LiveRequest]:
-    return [each for each in book.live() if client.may_see(each.key)]
+    return Requests(book.live(client), book.callers(client), book.logged(client))
 
 
 def _all(control: Control) -> list[News]:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from app.errors import UnknownModelError
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.directory import ModelFacts, unknown_name
+from app.server.core.rights import require_managing
 from app.server.core.switchboard import Switchboard
 from app.server.core.words import Source
 from app.server.ollama.fields import ChatRequest, GenerateRequest, ShowRequest
@@ -29,9 +30,11 @@ def ollama_router(switchboard: Switchboard) -> APIRouter:
         wanted: Generate | None,
         words: Callable[[Source], OllamaWords],
     ) -> Response:
+        is_unload = wanted is None and body.keep_alive == 0
+        if is_unload:
+            await require_managing()
         await switchboard.keep(body.model, body.keep_alive)
         if wanted is None:
-            is_unload = body.keep_alive == 0
             name = body.model if is_unload else await switchboard.load(body.model)
             return JSONResponse(
                 {**head(name), **words(Source(name)).empty(), **done("unload" if is_unload else "load")}

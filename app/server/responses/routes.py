@@ -35,7 +35,7 @@ T = TypeVar("T")
 def responses_router(switchboard: Switchboard) -> APIRouter:
     """Each response is there for the key that asked for it; without a key, where none is needed, all of them are."""
     router = APIRouter()
-    store = ResponseStore(switchboard.folder / FILE if switchboard.folder else None)
+    store = ResponseStore(switchboard.folder / FILE if switchboard.folder else None, keys=switchboard.keys)
 
     @router.post("/responses", include_in_schema=False)  # as with llama-server
     @router.post("/v1/responses", responses=streamed("text/event-stream"))
@@ -45,7 +45,7 @@ def responses_router(switchboard: Switchboard) -> APIRouter:
         words = partial(
             ResponseWords,
             told=body.told(),
-            keep=None if body.store is False else partial(_keep, store, items, CLIENT.get().key),
+            keep=None if body.store is False else partial(_keep, store, items, CLIENT.get().key_id),
             takes_one=not wanted.tool_choice.is_parallel,
             wants_summary=bool(body.reasoning and body.reasoning.wants_summary),
             tells_progress=bool(body.return_progress),
@@ -109,8 +109,8 @@ async def _conversation(store: ResponseStore, body: ReadFields) -> tuple[Sequenc
     return history, [item for item in items if item is not None]
 
 
-def _keep(store: ResponseStore, items: list[Item], key: str | None, response: dict[str, Any]) -> None:
-    store.remember(Kept(items, response, key))
+def _keep(store: ResponseStore, items: list[Item], key_id: str | None, response: dict[str, Any]) -> None:
+    store.remember(Kept(items, response, key_id))
     with suppress(RuntimeError):  # the system has no thread left: it is saved with the next one
         start_thread(store.save)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from app.own_database import NotOurDatabase, check_schema, clear_the_way, is_damage, set_database_aside
 from app.server.core.client import OWNER, Client
+from app.server.keys import Key, Keys, seconds_of
 from app.server.responses.items import CALL, Item, as_items
 from app.server.responses.output_items import COMPLETED
 from app.whole_file import changing_file
@@ -32,8 +33,13 @@ CREATE TABLE items (id TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
     """
 ALTER TABLE responses ADD COLUMN key TEXT;
 """,
+    """
+ALTER TABLE responses RENAME COLUMN key TO key_id;
+""",  # and `_name_no_more`
 )
+NAMED = 2  # the last version that kept a key's name
 SCRIPTS = {version: "".join(MIGRATIONS[:version]) for version in range(1, len(MIGRATIONS) + 1)}
+NOBODY = ""  # in place of a key's id: of one that is gone
 SECONDS = 5.0  # to wait for another process that writes
 MAX_RESPONSES, MAX_BYTES, MAX_AGE = 2000, 64 << 20, 30 * 24 * 3600
 MAX_UNSAVED = 64  # that are remembered where the disk takes none
@@ -46,12 +52,12 @@ DELETE FROM responses WHERE used < ? OR id IN (
             sum(bytes) OVER (ORDER BY held, used DESC, age DESC) AS total
         FROM (
             SELECT id, used, bytes, rowid AS age, row_number() OVER own AS place, sum(bytes) OVER own AS held
-            FROM responses WINDOW own AS (PARTITION BY key ORDER BY used DESC, rowid DESC)
+            FROM responses WINDOW own AS (PARTITION BY key_id ORDER BY used DESC, rowid DESC)
         )
     ) WHERE number > ? OR total > ?
 )
 """
-SEEN = "WHERE id = ? AND (? OR key = ?)"
+SEEN = "WHERE id = ? AND (? OR key_id = ?)"
 FORGET_ITEMS = "DELETE FROM items WHERE response NOT IN (SELECT id FROM responses)"
 
 log = logging.getLogger(__name__)
@@ -59,12 +65,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """input: its own items, without those of the responses before. key: whose it is, by name; None: nobody was asked
-    for one."""
+    """input: its own items, without those of the responses before. key_id: whose it is; None: nobody was asked for
+    a key."""
 
     input: list[Item]
     response: dict[str, Any]
-    key: str | None = None
+    key_id: str | None = None
 
     @property
     def id(self) -> str:
@@ -92,7 +98,7 @@ class Bounds:
 @dataclass(slots=True)
 class ResponseStore:
     """Its methods block, and may be called on any thread. path None: in memory, as long as this object lives. `by` says
-    who asks: what is another's is not there.
+    who asks: what is another's is not there. keys: those that are kept, for a file that says their names alone.
 
     Under a lock: what is not saved yet must be found by whoever asks for it, and deleted with the rest. Between two
     changes nothing is open: another process may have the same file.
@@ -100,6 +106,7 @@ class ResponseStore:
 
     path: Path | None
     bounds: Bounds = Bounds()
+    keys: Keys | None = None
     _unsaved: dict[str, Kept] = field(default_factory=dict)
     _memory: sqlite3.Connection | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -135,7 +142,7 @@ class ResponseStore:
         """False when there is none. Raises Unreadable when it could not be deleted."""
         with self._lock:
             unsaved = self._unsaved.get(id_)
-            was_unsaved = unsaved is not None and by.may_see(unsaved.key)
+            was_unsaved = unsaved is not None and by.may_see(unsaved.key_id)
             if was_unsaved:
                 self._unsaved.pop(id_, None)
             try:
@@ -163,7 +170,7 @@ class ResponseStore:
     def item(self, id_: str, by: Client = OWNER) -> Item | None:
         """One that was answered, by its own id."""
         for kept in list(self._unsaved.values()):
-            if by.may_see(kept.key) and (found := _item(kept, id_)):
+            if by.may_see(kept.key_id) and (found := _item(kept, id_)):
                 return found
         with self._lock, self._reading() as database:
             row = database.execute("SELECT response FROM items WHERE id = ?", (id_,)).fetchone() if database else None
@@ -175,14 +182,14 @@ class ResponseStore:
     def _waiting(self, by: Client, id_: str) -> Kept | None:
         """To be saved."""
         kept = self._unsaved.get(id_)
-        return kept if kept and by.may_see(kept.key) else None
+        return kept if kept and by.may_see(kept.key_id) else None
 
     def _found(self, database: sqlite3.Connection | None, by: Client, id_: str) -> Kept | None:
         if waiting := self._waiting(by, id_):
             return waiting
         if database is None:
             return None
-        row = database.execute(f"SELECT input, response, key FROM responses {SEEN}", _seen(id_, by)).fetchone()
+        row = database.execute(f"SELECT input, response, key_id FROM responses {SEEN}", _seen(id_, by)).fetchone()
         return _kept(*row) if row else None
 
     @contextmanager
@@ -213,12 +220,12 @@ class ResponseStore:
         """What is not as we wrote it is set aside, and a new one begun."""
         assert self.path
         try:
-            return _open(self.path)
+            return _open(self.path, self.keys)
         except sqlite3.Error as error:
             if not (isinstance(error, NotOurDatabase) or is_damage(error)):
                 raise
             set_database_aside(self.path)
-            return _open(self.path)
+            return _open(self.path, self.keys)
 
 
 @dataclass(slots=True)
@@ -253,7 +260,7 @@ class Unreadable(Exception):
     """The file with the responses could not be read, or changed, now."""
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, keys: Keys | None) -> sqlite3.Connection:
     clear_the_way(path)
     if path.is_symlink():  # to whatever it leads, it is not written there
         raise OSError(f"{path} is a link")
@@ -262,7 +269,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA secure_delete = ON")
         check_schema(database, SCRIPTS)
-        _migrate(database)
+        _migrate(database, keys)
     except BaseException:
         database.close()
         raise
@@ -275,16 +282,37 @@ def _made_in_memory() -> sqlite3.Connection:
     return database
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def _migrate(database: sqlite3.Connection, keys: Keys | None = None) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number};")
+        if number == NAMED + 1:
+            _name_no_more(database, keys)
+        database.commit()
+
+
+def _name_no_more(database: sqlite3.Connection, keys: Keys | None) -> None:
+    """Each goes to the key that has its name now if that is older than it is; else it is no key's, and there for who
+    needs none. Raises OSError while the keys cannot be read: whose it is would be lost."""
+    made = {key.name: key for key in keys.readable()} if keys else {}
+    named = database.execute("SELECT id, key_id, response FROM responses WHERE key_id IS NOT NULL").fetchall()
+    for id_, name, response in named:
+        key = made.get(name)
+        key_id = key.digest if key and _is_older(key, response) else NOBODY
+        database.execute("UPDATE responses SET key_id = ? WHERE id = ?", (key_id, id_))
+
+
+def _is_older(key: Key, response: str) -> bool:
+    """Than the response; False where either does not say."""
+    with suppress(ValueError, LookupError, TypeError, RecursionError, OverflowError):
+        return seconds_of(key.created) < float(json.loads(response)["created_at"])
+    return False
 
 
 def _insert(database: sqlite3.Connection, kept: Kept) -> None:
     given, response = (json.dumps(value, ensure_ascii=False) for value in (kept.input, kept.response))
     num_bytes = len(given.encode()) + len(response.encode())
-    row = (kept.id, int(time.time()), num_bytes, given, response, kept.key)
+    row = (kept.id, int(time.time()), num_bytes, given, response, kept.key_id)
     database.execute("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?)", row)
     ids = [(item["id"], kept.id) for item in kept.answered]
     database.executemany("INSERT OR REPLACE INTO items VALUES (?, ?)", ids)
@@ -301,15 +329,15 @@ def _touch(database: sqlite3.Connection, ids: Collection[str]) -> None:
 
 
 def _seen(id_: str, by: Client) -> tuple[str, bool, str | None]:
-    return id_, by.is_owner, by.key
+    return id_, by.is_owner, by.key_id
 
 
-def _kept(given: object, response: object, key: object) -> Kept | None:
+def _kept(given: object, response: object, key_id: object) -> Kept | None:
     """None for what `save` cannot have written."""
-    if not isinstance(given, str) or not isinstance(response, str) or not isinstance(key, str | None):
+    if not isinstance(given, str) or not isinstance(response, str) or not isinstance(key_id, str | None):
         return None
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        kept = Kept(as_items(json.loads(given)), json.loads(response), key)
+        kept = Kept(as_items(json.loads(given)), json.loads(response), key_id)
         if kept.id and kept.answered is not None:
             return kept
     return None

@@ -49,6 +49,7 @@ def test_where_the_second_time_takes_too_long_the_first_ones_stand(
 ) -> None:
     rates = MachineRates(tmp_path, tmp_path, lambda: 0.0)
     assert rates.measured("build") == SLOW
+    assert child.left, "it would be measured again"
 
     def is_slow(*_: Any, **__: Any) -> Rates:
         raise EngineError("It took too long.")

@@ -13,6 +13,7 @@ SlipstreamError
 ├── EvaluationError        a model that cannot be measured, or a text that it cannot be measured on
 ├── DownloadError          a file that cannot be fetched, or is not the one that was promised
 ├── EngineError            the engine refused, failed or died; carries a CrashReport when it died
+│   ├── SlowError          a child took longer than it may
 │   ├── UnloadableError    no engine can load the model's file
 │   ├── NoRoomError        there is no memory for the model beside others that are in use
 │   └── StoppedError       a person has ended the answer of a program
@@ -92,6 +93,10 @@ class EngineError(SlipstreamError):
     def __init__(self, message: str, crash: "CrashReport | None" = None):
         super().__init__(message)
         self.crash = crash
+
+
+class SlowError(EngineError):
+    """It was ended for the time it took, which says nothing against the model or the build."""
 
 
 class UnloadableError(EngineError):

@@ -2,6 +2,8 @@
 
 import argparse
 
+REMOVES = "The next load of a model removes what nobody writes any more."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clear", action="store_true", help="remove them; engines that run read their prompts again")
@@ -17,16 +19,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = Paths.from_environment().prompt_cache
     try:
-        removed = clear(folder) if arguments.clear else []
-        kept = our_files(folder)
+        removed = [file for file in clear(folder) if file.is_whole] if arguments.clear else []
+        found = our_files(folder)
     except FileNotFoundError:
-        removed, kept = [], []
+        removed, found = [], []
     except OSError as error:
         raise SlipstreamError(told(error, folder)) from error
+    kept = [file for file in found if file.is_whole]
     report: dict[str, int | str] = {
         "folder": str(folder),
         "files": len(kept),
         "bytes": sum(file.num_bytes for file in kept),
+        "unfinished_bytes": sum(file.num_bytes for file in found if not file.is_whole),
         "removed_files": len(removed),
         "removed_bytes": sum(file.num_bytes for file in removed),
     }
@@ -36,5 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tell(report: dict[str, int | str], is_cleared: bool) -> str:
     kept = f"Prompts kept in {report['folder']}: {report['files']}, {int(report['bytes']) / 1e6:.1f} MB."
+    if unfinished := int(report["unfinished_bytes"]):
+        kept += f"\nNot written whole: {unfinished / 1e6:.1f} MB. {REMOVES}"
     removed = f"Prompts removed: {report['removed_files']}, {int(report['removed_bytes']) / 1e6:.1f} MB."
     return f"{removed}\n{kept}" if is_cleared else kept

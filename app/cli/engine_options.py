@@ -46,8 +46,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     flash = "flash attention; auto is on, but on a CPU that the self-test has found quicker without (auto)"
     add("--flash-attn", flash, choices=[mode.value for mode in FlashAttention])
     add("--draft", "where draft tokens come from (auto)", metavar="auto|off|lookup|MODEL")
-    interval = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer (150)"
-    add("--max-interval", interval, type=int, metavar="MS")
+    interval = "longest pause of an answer while a prompt is read beside it, if 4 of its steps are no longer"
+    add("--max-interval", f"{interval}; 0: always 4 of its steps (150)", type=int, metavar="MS")
     add("--prompt-cache-ram", "memory for prompts kept, e.g. 2GiB; 0: off (512MiB)", metavar="SIZE")
     add("--prompt-cache-disk", "disk for prompts kept over restarts; 0: off (4GiB)", metavar="SIZE")
     add("--lora", "a LoRA adapter (GGUF); may be repeated", action="append", metavar="FILE[:SCALE]")

@@ -1,6 +1,7 @@
 """`slipstream plan`: what a model takes of this machine before it is loaded, and what else could be chosen."""
 
 import argparse
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.cli.engine_options import add_engine_options, engine_options
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("DEVICE", "WEIGHTS", "KV CACHE", "STATES", "COMPUTE", "DRAFT", "OTHER", "UP TO", "MAY HAVE")
 EXIT_NO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a plan lacks what was to be measured for it, in a sentence each."""
+
+    rates: str | None = None
+    confirmation: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,26 +37,35 @@ def run(arguments: argparse.Namespace) -> int:
     """1 when it does not fit."""
     from app.cli.ending import ending
     from app.cli.progress import ProgressLine
+    from app.errors import EngineError, SlowError
     from app.paths import Paths
     from app.services import Services
 
-    asked, line = ending(), ProgressLine()
+    asked, line, missing = ending(), ProgressLine(), Missing()
     services = Services(Paths.from_environment())
     try:
         entry = find_model(arguments.model, services)
         options = services.planned_options(_options(arguments, services.options_for(entry)))
         planning = services.planning
         if not arguments.no_confirm:
-            planning.measure_rates(options, line.listener("Measuring this machine, once"), asked)
+            try:  # memory needs no speed
+                planning.measure_rates(options, line.listener("Measuring this machine, once"), asked)
+            except EngineError as error:
+                missing = replace(missing, rates=str(error))
             line.close()
         study = planning.study(entry.path, options.draft_model)
         plan = study.plan(options)
-        found = None if arguments.no_confirm else planning.confirm(entry.path, plan)
+        found = None
+        if not arguments.no_confirm:
+            try:
+                found = planning.confirm(entry.path, plan)
+            except SlowError as error:
+                missing = replace(missing, confirmation=str(error))
         plan = study.priced(plan, options)
     finally:
         line.close()
         services.close()
-    show(arguments, _document(entry.id, plan, found), lambda: _text(plan, found))
+    show(arguments, _document(entry.id, plan, found, missing), lambda: _text(plan, found, missing))
     return 0 if plan.verdict.runs else EXIT_NO
 
 
@@ -57,7 +75,7 @@ def _options(arguments: argparse.Namespace, defaults: Any) -> Any:
     return engine_options(arguments, defaults)
 
 
-def _text(plan: "Plan", found: "Buffers | None") -> str:
+def _text(plan: "Plan", found: "Buffers | None", missing: Missing) -> str:
     lines = [
         f"{plan.verdict.sentence}.",
         "",
@@ -66,7 +84,7 @@ def _text(plan: "Plan", found: "Buffers | None") -> str:
         _context(plan),
         *_growth(plan),
         _loaded(plan),
-        _speed(plan),
+        f"Speed: not measured. {missing.rates}" if missing.rates else _speed(plan),
     ]
     if plan.spread.kept:
         kept = plan.spread.kept_layers(plan.num_layers)
@@ -74,6 +92,8 @@ def _text(plan: "Plan", found: "Buffers | None") -> str:
     if found:
         reckoned = sum(room.take.compute for room in plan.rooms)
         lines.append(f"llama.cpp says {_mib(sum(found.compute.values()))} for compute; planned are {_mib(reckoned)}.")
+    if missing.confirmation:
+        lines.append(f"llama.cpp's own figures: not known. {missing.confirmation}")
     if plan.alternatives:
         lines += ["", "What else could be chosen:", *map(_alternative, plan.alternatives)]
     return "\n".join(lines)
@@ -142,7 +162,7 @@ def _mib(num_bytes: int) -> str:
     return f"{num_bytes / (1 << 20):,.0f} MiB"
 
 
-def _document(name: str, plan: "Plan", found: "Buffers | None") -> dict[str, Any]:
+def _document(name: str, plan: "Plan", found: "Buffers | None", missing: Missing) -> dict[str, Any]:
     verdict, spread, layout = plan.verdict, plan.spread, plan.layout
     return {
         "model": name,
@@ -153,8 +173,9 @@ def _document(name: str, plan: "Plan", found: "Buffers | None") -> dict[str, Any
             "available_bytes": verdict.available,
             "sentence": verdict.sentence,
         },
-        "tokens_per_second": round(plan.speed.tokens, 2),
+        "tokens_per_second": None if missing.rates else round(plan.speed.tokens, 2),
         "rates_are_measured": plan.speed.is_measured,
+        "rates_problem": missing.rates,
         "devices": [_device(room) for room in plan.rooms],
         "placement": {
             "gpu_layers": spread.gpu_layers,
@@ -178,6 +199,7 @@ def _document(name: str, plan: "Plan", found: "Buffers | None") -> dict[str, Any
         "is_corrected": plan.is_corrected,
         "confirmed": found
         and {"compute_bytes": found.compute, "cache_bytes": found.cache, "state_bytes": found.states},
+        "confirmation_problem": missing.confirmation,
         "alternatives": [
             {"name": each.name, "gain": each.gain, "price": each.price, "context": each.tokens}
             for each in plan.alternatives

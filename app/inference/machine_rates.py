@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from app.errors import EngineError
 from app.jobs.child import OnProgress, ignore_progress, run_in_child
 from app.whole_file import replace_file
 from backends.measurement import Rates
@@ -56,14 +57,20 @@ class MachineRates:
         before = self.known(build)
         if before and (before.is_quiet or (self._others() or 0.0) >= Rates.QUIET):
             return before  # or to measure it again now would be of no use either
-        found: Rates = run_in_child(
-            MEASURE,
-            log_path=self._log_path,
-            on_progress=on_progress,
-            cancelled=cancelled,
-            limit=LIMIT_SECONDS,
-            extra_buffer_types=extra_buffer_types,
-        )
+        try:
+            found: Rates = run_in_child(
+                MEASURE,
+                log_path=self._log_path,
+                on_progress=on_progress,
+                cancelled=cancelled,
+                limit=LIMIT_SECONDS,
+                extra_buffer_types=extra_buffer_types,
+            )
+        except EngineError as error:
+            if before is None:
+                raise
+            _log.warning("the rates of this machine stay as they were: %s", error)
+            return before
         if before:
             found = found.beside(before)
         try:

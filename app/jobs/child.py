@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from app.errors import Cancelled, EngineError, SlipstreamError
+from app.errors import Cancelled, EngineError, SlipstreamError, SlowError
 from app.inference.crash import crash_report
 from backends import child
 from backends.child import Done, Message, Progress, Refused
@@ -46,8 +46,8 @@ def run_in_child(
 
     on_progress is called on the caller's thread. The child's output goes to log_path, which is overwritten.
     Raises Cancelled within a second of `cancelled` being set, and `error` with one sentence when the child
-    refuses, dies or takes longer than `limit` seconds; a death has its CrashReport in `error.crash` where that class
-    carries one.
+    refuses, dies or takes longer than `limit` seconds (then SlowError for EngineError); a death has its CrashReport in
+    `error.crash` where that class carries one.
     """
     make_private_folder(log_path.parent)
     context = multiprocessing.get_context("spawn")
@@ -113,7 +113,7 @@ class _Limit:
 
     def check(self) -> None:
         if time.monotonic() > self._until:
-            raise self._error(self._sentence)
+            raise SlowError(self._sentence) if self._error is EngineError else self._error(self._sentence)
 
 
 def _follow(

@@ -23,6 +23,11 @@ class KeptFile:
     num_bytes: int
     used: float  # time of last use, seconds since the epoch
 
+    @property
+    def is_whole(self) -> bool:
+        """A prompt, and not what is still being written or was left so."""
+        return self.name.endswith(SUFFIX)
+
 
 def claim_folder(folder: Path) -> OwnedFolder:
     """For an engine that keeps prompts there. Raises OSError, and NotOurs for a link or what holds others' files."""

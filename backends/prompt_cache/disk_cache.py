@@ -15,14 +15,14 @@ from queue import Empty, SimpleQueue
 
 from backends.formats.kept_prompts import SUFFIX, TEMPORARY, KeptFile, claim_folder, kept_files
 from backends.prompt_cache.state import State, common_prefix, stands_for
-from backends.prompt_cache.state_file import StateFileError, file_bytes, file_name, read_label, write_state
+from backends.prompt_cache.state_file import StateFileError, file_bytes, file_name, is_left, read_label, write_state
 from backends.prompt_cache.state_reader import Held, Read, StateReader
 
 MAX_PENDING = 1 << 29  # bytes that wait for the disk; beyond them a state is given up rather than memory
 MAX_FILE_BYTES = 1 << 30  # one that was read lies in memory until its prompt is admitted
 SPARE_BYTES = 1_000_000_000
 MAX_FILES = 512  # each admission compares its prompt with all of them
-STALE_SECONDS = 3600.0  # a temporary file of this age was left by a crash
+STALE_SECONDS = 3600.0  # a temporary file of this age was left by a crash, where no lock says so
 
 
 def spare_bytes(total: int) -> int:
@@ -132,7 +132,7 @@ class DiskCache:
 
     def _scan(self) -> None:
         for file in self._files():
-            if file.name.endswith(TEMPORARY) and time.time() - file.used > STALE_SECONDS:
+            if file.name.endswith(TEMPORARY) and self._is_left(file):
                 self._folder.discard(file.name)
             if not file.name.endswith(SUFFIX) or file.num_bytes > MAX_FILE_BYTES:
                 continue
@@ -146,6 +146,12 @@ class DiskCache:
                 self._held[file.name] = Held(file.name, label.tokens, file.num_bytes)
             else:
                 self._foreign.append(label.tokens)
+
+    def _is_left(self, file: KeptFile) -> bool:
+        try:
+            return is_left(self._folder.directory, file.name)
+        except OSError:
+            return time.time() - file.used > STALE_SECONDS
 
     def take_reports(self) -> None:
         """What the writer has done meanwhile."""

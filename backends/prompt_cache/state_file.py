@@ -10,6 +10,7 @@ import io
 import os
 import secrets
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from backends.formats.kept_prompts import MAGIC, SUFFIX, TEMPORARY
 from backends.ownership.directory import NEW, READ, Directory
+from backends.ownership.lock import try_lock
 from backends.ownership.removal import remove
 from backends.prompt_cache.state import State
 
@@ -59,7 +61,7 @@ def write_state(folder: Directory, key: str, state: State) -> None:
     check = hashlib.sha256()
     temporary = f"state-{secrets.token_hex(8)}{TEMPORARY}"
     try:
-        with os.fdopen(folder.open(temporary, NEW), "wb") as file:  # for its owner's eyes alone
+        with begin_state(folder, temporary) as file:
             for part in (head, name, tokens, state.payload):
                 check.update(part)
                 file.write(part)
@@ -70,6 +72,23 @@ def write_state(folder: Directory, key: str, state: State) -> None:
     except BaseException:
         remove(folder, temporary)
         raise
+
+
+def begin_state(folder: Directory, temporary: str) -> BinaryIO:
+    """A new file for its owner's eyes alone, locked as long as its writer lives. Raises OSError."""
+    file = os.fdopen(folder.open(temporary, NEW), "wb")
+    with suppress(OSError):  # a drive that knows no locks
+        try_lock(file.fileno())
+    return file
+
+
+def is_left(folder: Directory, temporary: str) -> bool:
+    """Whether its writer is dead. Raises OSError where nobody can say, as on a drive that knows no locks."""
+    handle = folder.open(temporary, os.O_RDWR)
+    try:
+        return try_lock(handle)
+    finally:
+        os.close(handle)
 
 
 def read_label(folder: Directory, file: str) -> Label:

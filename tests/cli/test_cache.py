@@ -32,8 +32,19 @@ def test_clear_removes_ours_and_nothing_else(folder: Path, capsys: pytest.Captur
     assert [path.name for path in folder.iterdir()] == ["letter.state"]
 
 
+def test_what_was_not_written_whole_is_no_prompt(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "c.part").write_bytes(MAGIC + bytes(2_000_000 - len(MAGIC)))
+    assert main(["cache"]) == 0
+    unfinished = "Not written whole: 2.0 MB. The next load of a model removes what nobody writes any more.\n"
+    assert capsys.readouterr().out == f"Prompts kept in {folder}: 2, 4.5 MB.\n{unfinished}"
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"Prompts removed: 2, 4.5 MB.\nPrompts kept in {folder}: 0, 0.0 MB.\n"
+    assert [path.name for path in folder.iterdir()] == ["letter.state"]
+
+
 def test_json_is_one_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = {"folder": str(folder), "files": 0, "bytes": 0, "removed_files": 2, "removed_bytes": 4_500_000}
+    expected = {"folder": str(folder), "files": 0, "bytes": 0, "unfinished_bytes": 0}
+    expected |= {"removed_files": 2, "removed_bytes": 4_500_000}
     assert main(["cache", "--clear", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == expected
 

@@ -62,6 +62,9 @@ def test_the_tokens_of_a_step_have_a_range() -> None:
 def test_how_long_a_prompt_may_hold_answers_up_is_given_in_milliseconds() -> None:
     assert parse().max_interval == DEFAULTS.max_interval == 0.15
     assert parse("--max-interval", "400").max_interval == 0.4
+    parser = argparse.ArgumentParser()
+    add_engine_options(parser)
+    assert "0: always 4 of its steps" in " ".join(parser.format_help().split())
     assert parse("--max-interval", "0").max_interval == 0, "four steps of the answers, whatever they take"
     with pytest.raises(UsageError, match="--max-interval must lie between 0 and 60000"):
         parse("--max-interval", "60001")

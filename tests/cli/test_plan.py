@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.command_line import execute
+from app.inference import machine_rates, planning
 from tests.cli.test_commands import slipstream
 from tests.llama.tiny_models import write_sliding
 
@@ -54,3 +55,22 @@ def test_what_has_no_plan_is_a_sentence(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+def test_a_machine_too_slow_to_be_measured_has_its_plan_without_a_speed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_sliding(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(machine_rates, "LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(planning, "CHILD_SECONDS", 0.0)
+    monkeypatch.setattr(planning, "has_gpu_library", lambda: False)
+    assert execute(["plan", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Fits in RAM")
+    why = "The child process for “measure” took longer than 0 s and was ended."
+    assert f"Speed: not measured. {why}" in lines
+    assert f"llama.cpp's own figures: not known. {why}" in lines
+    assert execute(["plan", str(file), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["tokens_per_second"], plan["rates_are_measured"], plan["rates_problem"]) == (None, False, why)
+    assert (plan["confirmed"], plan["confirmation_problem"]) == (None, why)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import EngineError
 from app.inference import machine_rates as module
 from app.inference.machine_rates import MachineRates
 from backends.measurement import Rates
@@ -41,6 +42,22 @@ def test_a_busy_machine_is_measured_again_until_it_is_quiet(child: Measured, tmp
     assert rates.measured("build") == QUIET, "which stands alone: nobody was in its way"
     assert rates.measured("build") == QUIET
     assert child.left == []
+
+
+def test_where_the_second_time_takes_too_long_the_first_ones_stand(
+    child: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = MachineRates(tmp_path, tmp_path, lambda: 0.0)
+    assert rates.measured("build") == SLOW
+    assert child.left, "it would be measured again"
+
+    def is_slow(*_: Any, **__: Any) -> Rates:
+        raise EngineError("It took too long.")
+
+    monkeypatch.setattr(module, "run_in_child", is_slow)
+    assert rates.measured("build") == SLOW
+    with pytest.raises(EngineError):
+        rates.measured("another build")
 
 
 def test_while_it_is_busy_still_nothing_is_measured_again(child: Measured, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from queue import SimpleQueue
 
 import pytest
 
+from backends.formats.kept_prompts import MAGIC
+from backends.ownership.directory import open_directory
 from backends.prompt_cache.disk_cache import DiskCache, spare_bytes
 from backends.prompt_cache.state import State
+from backends.prompt_cache.state_file import begin_state
 
 GB = 1_000_000_000
 Usage = namedtuple("Usage", "total used free")
@@ -49,6 +52,20 @@ def write(disk: DiskCache, number: int) -> None:
 
 def kept(disk: DiskCache) -> list[int]:
     return [number for number in range(10) if disk.match([number] * 20)[1]]
+
+
+def test_the_next_start_removes_what_a_dead_writer_left_and_nothing_of_a_living_one(
+    tmp_path: Path, disk: DiskCache
+) -> None:
+    dead, living = (disk.folder / f"state-{digit * 16}.part" for digit in "01")
+    dead.write_bytes(MAGIC + bytes(100))
+    with open_directory(disk.folder) as folder, begin_state(folder, living.name) as file:
+        file.write(MAGIC)
+        DiskCache(tmp_path / "prompts", 1 << 20, "a model", SimpleQueue().put).close()
+        assert not dead.exists()
+        assert living.exists()
+    DiskCache(tmp_path / "prompts", 1 << 20, "a model", SimpleQueue().put).close()
+    assert not living.exists()
 
 
 def test_on_a_disk_with_room_all_is_kept(disk: DiskCache, has: Callable[[int], None]) -> None:

@@ -20,6 +20,7 @@ from tests.tried import tried
 # or each of the thousands of processes that tests start would compile all of the application anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"  # as on a machine without one
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # engines of several test processes share the cores: none may spin
 
 # the same examples in each run, and none that a slow machine could refuse

@@ -84,6 +84,7 @@ def test_before_the_engine_is_started_the_port_has_loaded_nothing_but_the_comman
     assert not parts & {"services", "server", "library", "jobs", "hub", "downloads", "lab", "telemetry", "history"}
     assert {name for name in names if name.startswith("backends.")} <= {
         *("backends.bounds", "backends.child", "backends.disk_fault", "backends.messages", "backends.quiet_start"),
+        "backends.kv_layout",
         *(name for name in names if name.startswith(("backends.ownership", "backends.protocol"))),
     }
 

@@ -29,7 +29,6 @@ ID = "org/whole-GGUF"
 def services(tmp_path: Path, hub_double: HubDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     hub_double.add(HubRepo(ID, {"whole-Q4_K_M.gguf": gguf_bytes.model()}))
     monkeypatch.setenv("HF_ENDPOINT", hub_double.endpoint)
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     paths = Paths.below(tmp_path / "home")
     paths.ensure()
     services = Services(paths)

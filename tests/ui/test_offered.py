@@ -29,7 +29,9 @@ def services(tmp_path: Path) -> Iterator[StageServices]:
 def test_the_picker_leaves_it_out(window: MainWindow) -> None:
     QTest.mouseClick(window.chat.picker.button, Qt.MouseButton.LeftButton)
     menu = window.chat.picker.menu
-    assert [action.text().split("  ")[0] for action in menu.actions()] == ["Quick"]
+    assert [action.text().split("  ")[0] for action in menu.actions()] == ["Quick", "", "Plan a load"]
+    (plans,) = [action.menu() for action in menu.actions() if action.menu()]
+    assert [action.text() for action in plans.actions()] == ["Quick Q4_K_M"]
     menu.close()
 
 

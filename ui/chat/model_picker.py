@@ -84,7 +84,8 @@ class ModelPicker(QWidget):
 
     def _add_orders(self) -> None:
         """Beneath the models: what else can be done with one."""
-        self.menu.addSeparator()
+        if self._models.offered or self._desk.entry:
+            self.menu.addSeparator()
         if self._models.offered:
             plans = self.menu.addMenu("Plan a load")
             for entry in self._models.offered:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import EngineError
+from app.errors import EngineError, RequestError
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
 from backends.protocol import (
     GREEDY,
@@ -151,9 +151,9 @@ def test_token_ids_out_of_range_are_refused_and_the_others_go_on(load: Load, tin
     handle = load(tiny)
     good = start(handle, PROMPTS[0])
     for tokens in ((1, 2, 100_000), (-1,)):
-        last = start(handle, tokens).wait().last
-        assert isinstance(last, Failed)
-        assert last.kind is FailureKind.BAD_REQUEST
+        with pytest.raises(RequestError, match="lie between 0 and") as refused:
+            start(handle, tokens)
+        assert refused.value.kind is FailureKind.BAD_REQUEST
     assert timings(good).predicted_n == NUM_TOKENS
     assert handle.snapshot.state is EngineState.READY
 

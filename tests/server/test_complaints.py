@@ -41,7 +41,7 @@ def request_types() -> dict[str, Any]:
     class Hands:
         def subscribe(self, _: Any) -> Any: ...
 
-    switchboard = cast(Any, type("Switchboard", (), {"folder": None})())
+    switchboard = cast(Any, type("Switchboard", (), {"folder": None, "keys": None})())
     routers = [router(switchboard) for dialect in DIALECTS for router in dialect.routers]
     routers.append(Native(cast(Control, Hands()), CallBook()).router(switchboard))
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]

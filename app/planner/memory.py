@@ -45,10 +45,6 @@ class Spread:
     def gpu_layers(self) -> int:
         return sum(self.counts)
 
-    def device_of(self, number: int, num_layers: int) -> int | None:
-        """Of a layer, or of the output behind the last one. None: in RAM."""
-        return next((at for at, part in enumerate(self.parts(num_layers)[1:]) if number in part), None)
-
     def parts(self, num_layers: int) -> list[range]:
         """The layers in RAM and on each GPU; the last number is the output's."""
         begin = max(0, num_layers + 1 - self.gpu_layers)

@@ -55,7 +55,8 @@ def shopping_visit(person: Person) -> Visit:
     yield Until(lambda: card.isVisible() and "first choices" in _texts(card), "its card")
     verdict = _texts(card)
     yield from person.look("its-page")
-    yield Until(lambda: _unloaded(person), "it to be unloaded")
+    person.press("Unload")
+    yield Until(lambda: person.button("Remove…"), "it to be unloaded")
     person.press("Remove…")
     yield Until(lambda: person.button("Remove from this machine"), "the question")
     yield from person.look("removal")
@@ -77,10 +78,3 @@ def _texts(widget: QWidget) -> str:
 def _click_row(person: Person, view: Any, row: int) -> None:
     place: QPoint = view.visualRect(view.model().index(row, 0)).center()
     person.click(view.viewport(), place)
-
-
-def _unloaded(person: Person) -> bool:
-    """Pressed again where the page has moved under the mouse: what fits is told a moment after the page is there."""
-    if person.button("Unload"):
-        person.press("Unload")
-    return person.button("Remove…") is not None

@@ -164,10 +164,10 @@ class ModelDetails(QFrame):
         layout.addWidget(self.name)
         layout.addWidget(self._base)
         layout.addWidget(self._problem)
+        layout.addWidget(actions)  # above what may become longer, or they would move under the mouse, or out of sight
+        layout.addWidget(self.question)
         layout.addLayout(form)
         layout.addWidget(self.note)
-        layout.addWidget(actions)
-        layout.addWidget(self.question)
 
 
 def _values(entry: "ModelEntry") -> tuple[str, ...]:

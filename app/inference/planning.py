@@ -90,8 +90,7 @@ class Planning:
         machine = machine or self.machine()
         if freed:
             machine = machine.without({name: -num_bytes for name, num_bytes in freed.items()})
-        drafting = self.model(draft) if draft else None
-        return Study(self.model(file), machine, drafting, self.correction(file))
+        return self._studies(file, draft)(machine)
 
     def plan(
         self, file: Path, options: EngineOptions, machine: Machine | None = None, freed: Mapping[str, int] | None = None
@@ -104,9 +103,12 @@ class Planning:
 
         Raises ModelFileError.
         """
-        model, correction = self.model(file), self.correction(file)
-        draft = self.model(options.draft_model) if options.draft_model else None
-        return lambda machine, options: Study(model, machine, draft, correction).plan(options)
+        studies = self._studies(file, options.draft_model)
+        return lambda machine, options: studies(machine).plan(options)
+
+    def _studies(self, file: Path, draft: Path | None) -> Callable[[Machine], Study]:
+        model, drafting, correction = self.model(file), self.model(draft) if draft else None, self.correction(file)
+        return lambda machine: Study(model, machine, drafting, correction)
 
     def model(self, file: Path) -> Model:
         """Of all its parts; read anew where the first has changed. Raises ModelFileError."""

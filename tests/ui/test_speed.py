@@ -76,7 +76,7 @@ def keep(services: StageServices, *speeds: float) -> BenchHistory:
 
 
 def test_a_later_run_lies_at_the_right_and_a_faster_one_higher(plot: HistoryPlot) -> None:
-    places = [plot.place(moment) for moment in plot._moments]
+    places = [plot.place(moment) for moment in plot._points]
     assert [at.x() for at in places] == sorted(at.x() for at in places)
     assert places[1].y() < places[2].y() < places[0].y()
     bottom = plot._area().bottom()
@@ -92,7 +92,7 @@ def test_runs_can_be_reached_by_keys_and_are_told(plot: HistoryPlot) -> None:
     assert plot.accessibleDescription().startswith("03 November 2026, 10:00  ·  75.0  ·  Tiny Q4_K_M, llama.cpp 1")
     for _ in range(5):
         QTest.keyClick(plot, Qt.Key.Key_Left)
-    assert plot.selected is plot._moments[0]
+    assert plot.selected is plot._points[0]
 
 
 def test_each_model_and_build_has_a_line_and_the_main_figures_come_first() -> None:

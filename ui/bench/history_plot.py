@@ -3,53 +3,41 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 
 from ui.bench.moments import Moment, Series, series
 from ui.lab.axis import Axis
+from ui.lab.point_plot import PointPlot
 from ui.theme import Theme
 
 if TYPE_CHECKING:
     from app.bench.history import Run
 
 LEFT, TOP, RIGHT, BOTTOM = 64, 16, 24, 52  # around the area of the points
-RADIUS, REACH = 5.0, 18.0  # of a point, and of the mouse
+RADIUS = 5.0  # of a point
 LEGEND_ROW, MAX_LEGEND = 20, 4
 COLORS = ("accent", "info_text", "warning_text", "error_text", "success_text", "muted")
 EMPTY = "Measure a model, and its speed is drawn here over time and builds."
 RIGHT_SIDE = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
-class HistoryPlot(QWidget):
-    chosen = Signal(object)  # Run | None: what the mouse or the keys are at
+class HistoryPlot(PointPlot[Moment]):
+    """`chosen` tells a Run."""
+
+    first = -1
 
     def __init__(self, theme: Theme):
-        super().__init__()
-        self._theme = theme
+        super().__init__(theme, "Runs over time")
         self._series: list[Series] = []
-        self._moments: list[Moment] = []  # by time
-        self._index: int | None = None
         self._unit = ""
         self.setMinimumSize(360, 180)
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Runs over time")
-        theme.changed.connect(self.update)
         self._describe()
 
     def show_runs(self, runs: "list[Run]", key: str, unit: str) -> None:
         """key: of a figure (app.bench.rows)."""
         self._series, self._unit = series(runs, key), unit
-        self._moments = sorted((moment for each in self._series for moment in each.moments), key=lambda m: m.time)
-        self._index = None
-        self._describe()
-        self.update()
-
-    @property
-    def selected(self) -> Moment | None:
-        return self._moments[self._index] if self._index is not None else None
+        self._show(sorted((moment for each in self._series for moment in each.moments), key=lambda m: m.time))
 
     def place(self, moment: Moment, value: float | None = None) -> QPointF:
         """Where it is drawn, in the widget. value: another than its median."""
@@ -66,7 +54,7 @@ class HistoryPlot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self.font())
-        if not self._moments:
+        if not self._points:
             painter.setPen(QColor(self._theme.palette.muted))
             painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, EMPTY)
             return
@@ -75,40 +63,11 @@ class HistoryPlot(QWidget):
             self._paint_series(painter, each, self._color(number))
         self._paint_legend(painter)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        at = event.position()
-        distances = [((self.place(moment) - at).manhattanLength(), i) for i, moment in enumerate(self._moments)]
-        distance, index = min(distances, default=(REACH, 0))
-        self._select(index if distance < REACH else None)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        if not self.hasFocus():
-            self._select(None)
-        super().leaveEvent(event)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        if self._index is None and self._moments:
-            self._select(len(self._moments) - 1)
-        super().focusInEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right go from run to run, by time."""
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if step is None or not self._moments:
-            super().keyPressEvent(event)
-            return
-        start = self._index if self._index is not None else -1 if step > 0 else len(self._moments)
-        self._select(min(max(start + step, 0), len(self._moments) - 1))
-
-    def _select(self, index: int | None) -> None:
-        if index != self._index:
-            self._index = index
-            self._describe()
-            self.update()
-            self.chosen.emit(self.selected.run if self.selected else None)
+    def _subject(self, point: Moment) -> object:
+        return point.run
 
     def _describe(self) -> None:
-        count = len(self._moments)
+        count = len(self._points)
         whole = f"{count} runs. Left and right go from one to the next." if count else EMPTY
         self.setAccessibleDescription(self.selected.text if self.selected else whole)
 
@@ -117,11 +76,11 @@ class HistoryPlot(QWidget):
         return QRectF(self.rect()).adjusted(LEFT, TOP, -RIGHT, -BOTTOM - legend)
 
     def _across(self) -> Axis:
-        return Axis.around([moment.time for moment in self._moments])
+        return Axis.around([moment.time for moment in self._points])
 
     def _up(self) -> Axis:
         """From zero: half as high is half as fast."""
-        return Axis(0.0, 1.1 * max(moment.high for moment in self._moments) or 1.0)
+        return Axis(0.0, 1.1 * max(moment.high for moment in self._points) or 1.0)
 
     def _color(self, number: int) -> QColor:
         return QColor(getattr(self._theme.palette, COLORS[number % len(COLORS)]))
@@ -134,12 +93,12 @@ class HistoryPlot(QWidget):
             painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
             painter.setPen(QColor(colors.muted))
             painter.drawText(QRectF(0, y - 10, LEFT - 8, 20), RIGHT_SIDE, f"{value:,.4g}")
-        first, last = (datetime.fromtimestamp(self._moments[at].time) for at in (0, -1))
+        first, last = (datetime.fromtimestamp(self._points[at].time) for at in (0, -1))
         written = "%d %b %Y" if first.date() != last.date() else "%H:%M"
         painter.setPen(QColor(colors.muted))
-        ends = [(self.place(self._moments[0]).x(), first)]
-        if self.place(self._moments[-1]).x() - ends[0][0] > 100:
-            ends.append((self.place(self._moments[-1]).x(), last))
+        ends = [(self.place(self._points[0]).x(), first)]
+        if self.place(self._points[-1]).x() - ends[0][0] > 100:
+            ends.append((self.place(self._points[-1]).x(), last))
         for x, when in ends:
             box = QRectF(x - 60, area.bottom() + 6, 120, 20)
             painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, when.strftime(written))

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 
 from ui.figures import size
 from ui.lab.axis import Axis
+from ui.lab.point_plot import PointPlot
 from ui.lab.points import Measure, Point, points, write
 from ui.lab.speed_scale import SpeedScale
 from ui.theme import Theme
@@ -16,26 +16,19 @@ if TYPE_CHECKING:
     from app.lab.card import Card
 
 LEFT, TOP, RIGHT, BOTTOM = 76, 52, 32, 64  # around the area of the points
-RADIUS, REACH = 7.0, 18.0  # of a point, and of the mouse
+RADIUS = 7.0  # of a point
 EXPORT_SCALE = 2
 CENTER = Qt.AlignmentFlag.AlignHCenter
 
 
-class QualityPlot(QWidget):
-    chosen = Signal(object)  # Card | None: what the mouse or the keys are at
+class QualityPlot(PointPlot[Point]):
+    """`chosen` tells a Card; the points lie in order of size."""
 
     def __init__(self, theme: Theme):
-        super().__init__()
-        self._theme = theme
+        super().__init__(theme, "Quality against size")
         self._cards: list[Card] = []
-        self._points: list[Point] = []
         self._measure = Measure.DIVERGENCE
-        self._index: int | None = None
         self.setMinimumSize(420, 200)
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Quality against size")
-        theme.changed.connect(self.update)
         self._describe()
 
     def set_cards(self, cards: "list[Card]") -> None:
@@ -45,10 +38,6 @@ class QualityPlot(QWidget):
     def set_measure(self, measure: Measure) -> None:
         self._measure = measure
         self._refresh()
-
-    @property
-    def selected(self) -> Point | None:
-        return self._points[self._index] if self._index is not None else None
 
     def place(self, point: Point) -> QPointF:
         """Where it is drawn, in the widget."""
@@ -79,45 +68,11 @@ class QualityPlot(QWidget):
         self._paint(painter)
         painter.end()
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        at = event.position()
-        distances = [((self.place(point) - at).manhattanLength(), i) for i, point in enumerate(self._points)]
-        distance, index = min(distances, default=(REACH, 0))
-        self._select(index if distance < REACH else None)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        if not self.hasFocus():
-            self._select(None)
-        super().leaveEvent(event)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        if self._index is None and self._points:
-            self._select(0)
-        super().focusInEvent(event)
-        self.update()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right go from point to point, by size."""
-        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-        step = steps.get(Qt.Key(event.key()))
-        if step is None or not self._points:
-            super().keyPressEvent(event)
-            return
-        start = self._index if self._index is not None else -1 if step > 0 else len(self._points)
-        self._select(min(max(start + step, 0), len(self._points) - 1))
-
     def _refresh(self) -> None:
-        self._points = points(self._cards, self._measure)
-        self._index = None
-        self._describe()
-        self.update()
+        self._show(points(self._cards, self._measure))
 
-    def _select(self, index: int | None) -> None:
-        if index != self._index:
-            self._index = index
-            self._describe()
-            self.update()
-            self.chosen.emit(self.selected.card if self.selected else None)
+    def _subject(self, point: Point) -> object:
+        return point.card
 
     def _describe(self) -> None:
         point = self.selected

@@ -19,11 +19,11 @@ from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
 from backends.llama.placement import ALL_LAYERS, default_threads, device_name
-from backends.llama.selftest import VOCABULARY as TINY_VOCABULARY
-from backends.llama.selftest import check_batch, write_tiny_model
+from backends.llama.selftest import TINY, check_batch, write_tiny_model
+from backends.llama.trial_model import TrialModel
 
 NUM_TOKENS, NUM_KEPT = 32, 4  # places of the prompt, and of how many all logits are kept
-WIDTH, NUM_LAYERS, NUM_HEADS, NUM_KV_HEADS, FEED_FORWARD, VOCABULARY = 1024, 8, 16, 8, 2816, 4096
+LARGE = TrialModel(width=1024, feed_forward=2816, heads=16, kv_heads=8, layers=8, vocabulary=4096, context=512)
 PROMPT, NUM_STEPS, NUM_ROUNDS = 128, 24, 3
 TOO_SLOW = 0.25  # seconds for one token, after which nothing more is measured: a prompt could take minutes
 QUANTIZED, BLOCK, BLOCK_BYTES = gguf.GGMLQuantizationType.Q4_0, 32, 18
@@ -50,7 +50,7 @@ def _computed(path: Path, layers: int, extra_buffer_types: bool) -> tuple[tuple[
     with NativeModel(path, layers, extra_buffer_types) as model, NativeContext(model, params) as context:
         check_batch(context)  # of half as many
         context.memory.truncate(0, 0)
-        context.batch.put(0, np.arange(NUM_TOKENS) * 7 % TINY_VOCABULARY, 0, 0)
+        context.batch.put(0, np.arange(NUM_TOKENS) * 7 % TINY.vocabulary, 0, 0)
         context.batch.outputs[:NUM_TOKENS] = 1
         context.decode(NUM_TOKENS)
         logits = context.logits(NUM_TOKENS)
@@ -80,7 +80,7 @@ def _round(context: NativeContext) -> tuple[float, float]:
 
 def _decode(context: NativeContext, begin: int, num_tokens: int) -> float:
     """In seconds, until the device has its logits."""
-    context.batch.put(0, np.arange(begin, begin + num_tokens) * 7 % VOCABULARY, begin, 0)
+    context.batch.put(0, np.arange(begin, begin + num_tokens) * 7 % LARGE.vocabulary, begin, 0)
     context.batch.outputs[:num_tokens] = 0
     context.batch.outputs[num_tokens - 1] = 1
     begin_time = perf_counter()
@@ -94,28 +94,9 @@ def _in_use() -> int:
 
 
 def write_random_model(path: Path) -> None:
-    """Llama with random Q4_0 weights and no vocabulary: 98 million of them, 57 MB."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(NUM_LAYERS)
-    writer.add_context_length(512)
-    writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(NUM_HEADS)
-    writer.add_head_count_kv(NUM_KV_HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // NUM_HEADS)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_tokenizer_model("none")
+    """Random Q4_0 weights: 98 million of them, 57 MB."""
     random = np.random.default_rng(0)
-    for name, shape in _shapes().items():
-        if len(shape) == 1:
-            writer.add_tensor(name, np.ones(shape, np.float32))
-        else:
-            writer.add_tensor(name, _weights(random, *shape), raw_dtype=QUANTIZED)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    LARGE.write(path, QUANTIZED, lambda *shape: _weights(random, *shape))
 
 
 def _weights(random: np.random.Generator, rows: int, columns: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
@@ -123,26 +104,3 @@ def _weights(random: np.random.Generator, rows: int, columns: int) -> "np.ndarra
     blocks = random.integers(0, 256, (rows, columns // BLOCK, BLOCK_BYTES), np.uint8)
     blocks[:, :, :2] = SCALE
     return blocks.reshape(rows, -1)
-
-
-def _shapes() -> dict[str, tuple[int, ...]]:
-    kv_width = WIDTH // NUM_HEADS * NUM_KV_HEADS
-    shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (VOCABULARY, WIDTH),
-        "output.weight": (VOCABULARY, WIDTH),
-        "output_norm.weight": (WIDTH,),
-    }
-    for layer in range(NUM_LAYERS):
-        block = {
-            "attn_norm": (WIDTH,),
-            "ffn_norm": (WIDTH,),
-            "attn_q": (WIDTH, WIDTH),
-            "attn_k": (kv_width, WIDTH),
-            "attn_v": (kv_width, WIDTH),
-            "attn_output": (WIDTH, WIDTH),
-            "ffn_gate": (FEED_FORWARD, WIDTH),
-            "ffn_up": (FEED_FORWARD, WIDTH),
-            "ffn_down": (WIDTH, FEED_FORWARD),
-        }
-        shapes |= {f"blk.{layer}.{name}.weight": shape for name, shape in block.items()}
-    return shapes

@@ -7,7 +7,6 @@ Other programs are in the way of it. So each type has several windows, what othe
 each, and of the quiet ones the best counts; if none was quiet, the figures say so, and are measured again another time.
 """
 
-import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from backends.llama import native
 from backends.llama.context import MIN_CELLS, ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import ALL_LAYERS, default_threads
+from backends.llama.trial_model import TrialModel
 from backends.measurement import Rates
 from backends.neighbours import ApplicationTime, Neighbours
 
@@ -192,43 +192,5 @@ def _put(context: NativeContext, position: int, count: int) -> float:
 
 
 def _write(path: Path, kind: Type, width: int, layers: int, wide_times: int = WIDE_TIMES) -> Path:
-    """A Llama of zeros: its header, and a hole for the weights."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(layers)
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(wide_times * width)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(width // HEADS)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_tokenizer_model("none")
-    end = 0
-    for name, shape in _shapes(width, layers, wide_times * width).items():
-        type_ = kind if len(shape) > 1 else Type.F32
-        block, block_bytes = gguf.GGML_QUANT_SIZES[type_]
-        num_bytes = int(np.prod(shape)) // block * block_bytes
-        writer.add_tensor_info(name, shape, np.dtype(np.float32), num_bytes, type_)
-        end += -(-num_bytes // 32) * 32
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    writer.close()
-    os.truncate(path, -(-path.stat().st_size // 32) * 32 + end)
+    TrialModel(width, wide_times * width, HEADS, HEADS, layers, VOCABULARY, CONTEXT).write_zeros(path, kind)
     return path
-
-
-def _shapes(width: int, layers: int, wide: int) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (VOCABULARY, width),
-        "output.weight": (VOCABULARY, width),
-        "output_norm.weight": (width,),
-    }
-    for layer in range(layers):
-        block = f"blk.{layer}."
-        shapes |= {f"{block}{name}.weight": (width,) for name in ("attn_norm", "ffn_norm")}
-        shapes |= {f"{block}attn_{name}.weight": (width, width) for name in ("q", "k", "v", "output")}
-        shapes |= {f"{block}ffn_{name}.weight": (wide, width) for name in ("gate", "up")}
-        shapes[f"{block}ffn_down.weight"] = (width, wide)
-    return shapes

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import gguf
 import numpy as np
@@ -19,11 +20,12 @@ from backends.child import Progress, Refusal, SelfTest
 from backends.llama import native
 from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeModel
+from backends.llama.trial_model import TrialModel
 from backends.llama.waiting import waiting
 
 NUM_TOKENS = 16
 DEPTH, NUM_STEPS = 1024, 15  # where and how often a step is timed
-WIDTH, NUM_HEADS, VOCABULARY = 256, 4, 256
+TINY = TrialModel(width=256, feed_forward=256, heads=4, kv_heads=4)
 QUANTIZED = gguf.GGMLQuantizationType.Q8_0
 
 
@@ -68,48 +70,22 @@ def _step_seconds(model: NativeModel, flash_attention: str) -> float:
 
 
 def _decode(context: NativeContext, begin: int, num_tokens: int) -> None:
-    context.batch.put(0, np.arange(num_tokens) % VOCABULARY, begin, 0)
+    context.batch.put(0, np.arange(num_tokens) % TINY.vocabulary, begin, 0)
     context.batch.outputs[num_tokens - 1] = 1
     context.decode(num_tokens)
 
 
 def write_tiny_model(path: Path) -> None:
-    """One layer of Llama with random Q8_0 weights and no vocabulary."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(1)
-    writer.add_context_length(64)
-    writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(WIDTH)
-    writer.add_head_count(NUM_HEADS)
-    writer.add_head_count_kv(NUM_HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // NUM_HEADS)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_tokenizer_model("none")
+    """One layer with random Q8_0 weights."""
     random = np.random.default_rng(0)
-    for name, shape in _shapes().items():
-        if len(shape) == 1:
-            writer.add_tensor(name, np.ones(shape, np.float32))
-        else:
-            weights = random.normal(0, 0.02, shape).astype(np.float32)
-            writer.add_tensor(name, gguf.quants.quantize(weights, QUANTIZED), raw_dtype=QUANTIZED)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
+    def weights(*shape: int) -> np.ndarray[Any, Any]:
+        quantized: np.ndarray[Any, Any] = gguf.quants.quantize(
+            random.normal(0, 0.02, shape).astype(np.float32), QUANTIZED
+        )
+        return quantized
 
-def _shapes() -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (VOCABULARY, WIDTH),
-        "output.weight": (VOCABULARY, WIDTH),
-        "output_norm.weight": (WIDTH,),
-        "blk.0.attn_norm.weight": (WIDTH,),
-        "blk.0.ffn_norm.weight": (WIDTH,),
-    }
-    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-        shapes[f"blk.0.{name}.weight"] = (WIDTH, WIDTH)
-    return shapes
+    TINY.write(path, QUANTIZED, weights)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,12 @@ import errno
 import hashlib
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
 
 from app.errors import EngineError, ModelFileError, NoRoomError, SlipstreamError
 from app.inference.alarm import Alarm
@@ -20,7 +17,9 @@ from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_calls, check_length, check_tokens
 from app.inference.crash import CrashReport, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
+from app.inference.gate import Gate, Preflight
 from app.inference.outbox import Outbox
+from app.inference.restarts import Restarts
 from app.inference.snapshot import EngineSnapshot, EngineState
 from app.inference.speed import Speed
 from app.inference.standby import Standby
@@ -46,36 +45,10 @@ from backends.protocol import (
     Stats,
 )
 
-__all__ = ["EngineHandle", "EngineSnapshot", "EngineState", "Gate", "Preflight"]
-
-
-class Preflight(Protocol):
-    """Checks the files before the process starts; may change the options, and adds sentences to the load event."""
-
-    def __call__(
-        self, model: Path, options: EngineOptions, cancelled: threading.Event | None = None
-    ) -> tuple[EngineOptions, tuple[str, ...]]: ...
-
-
-class Gate(Protocol):
-    """Keeps an engine's process from starting before there is room for it. Called on the engine's own thread."""
-
-    def enter(
-        self, handle: "EngineHandle", options: EngineOptions, cancelled: threading.Event
-    ) -> tuple[EngineOptions, tuple[str, ...]]:
-        """Returns when it may start, with the options as they were planned and sentences for the load event. Raises
-        NoRoomError, with which it is as if it had not come; EngineError, the end of this load; or Cancelled."""
-
-    def ready(self, handle: "EngineHandle") -> None:
-        """It is loaded."""
-
-    def leave(self, handle: "EngineHandle") -> None:
-        """Its process is gone, for good. Also of one that has not entered."""
+__all__ = ["EngineHandle", "EngineSnapshot", "EngineState"]
 
 
 MAX_FILE_NAME = 120
-MAX_RESTARTS = 5  # within RESTART_WINDOW seconds; an engine that dies faster than that stays down
-RESTART_WINDOW = 60.0
 CLOSE_SECONDS = 3.0  # it writes its prompt cache to disk first
 RETIRE_SECONDS = 10.0  # the same, of one that leaves by itself: nobody waits for the end of the application
 ABORT_SECONDS = 0.3  # a healthy engine needs a few milliseconds, and says what the answer has cost
@@ -127,9 +100,8 @@ class EngineHandle:
         self._process: EngineProcess | None = None
         self._outbox: Outbox | None = None
         self._ended_for: str | None = None  # the cause, if we have ended the process ourselves
-        self._is_wanted_back = False  # a person has asked for the restart
         self._is_closing = threading.Event()
-        self._deaths: deque[float] = deque(maxlen=MAX_RESTARTS)
+        self._restarts = Restarts()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     @property
@@ -266,7 +238,8 @@ class EngineHandle:
     def restart(self, cause: str, *, is_asked: bool = False) -> None:
         """End the process without waiting for it; the way back is that of a death. is_asked: by a person."""
         with self._changed:
-            self._ended_for, self._is_wanted_back = cause, is_asked
+            self._ended_for = cause
+            self._restarts.ask(is_asked)
             process = self._process
         if process:
             process.kill()
@@ -451,8 +424,7 @@ class EngineHandle:
 
     def _fall(self, crash: CrashReport) -> None:
         """The lock is held."""
-        self._deaths.append(time.monotonic())
-        state, self._is_wanted_back = self._next_state(), False
+        comes_back = self._restarts.after_death(has_worked=self._snapshot.ready is not None)
         self._set(
             crash=crash,
             stats=None,
@@ -460,15 +432,9 @@ class EngineHandle:
             error=str(crash),
             is_of_memory=crash.is_of_memory,
             fraction=0.0,
-            state=state,
+            state=EngineState.LOADING if comes_back else EngineState.FAILED,
             silent_seconds=None,
         )
-
-    def _next_state(self) -> EngineState:
-        is_first_load = self._snapshot.ready is None  # it has never worked: do not try in a loop
-        recent = [t for t in self._deaths if time.monotonic() - t < RESTART_WINDOW]
-        gives_up = (is_first_load and not self._is_wanted_back) or len(recent) == MAX_RESTARTS
-        return EngineState.FAILED if gives_up else EngineState.LOADING
 
     def note_wait(self, why: str) -> None:
         """Why its load cannot begin yet, a sentence; empty when it can. Listeners hear of each change."""

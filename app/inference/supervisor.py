@@ -8,7 +8,8 @@ from pathlib import Path
 
 from app.errors import EngineError, UnknownModelError
 from app.inference.alarm import Alarm
-from app.inference.engine_handle import CLOSE_SECONDS, EngineHandle, EngineSnapshot, EngineState, Gate, Preflight
+from app.inference.engine_handle import CLOSE_SECONDS, EngineHandle, EngineSnapshot, EngineState
+from app.inference.gate import Gate, Preflight
 from app.inference.standby import Standby
 from app.inference.watchdog import Patience, Watchdog
 from backends.protocol import EngineOptions

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.engine_news import EngineNews
-from app.inference.engine_handle import MAX_RESTARTS
+from app.inference.restarts import MAX_RESTARTS
 from app.inference.supervisor import EngineState, Supervisor
 from backends.protocol import Cells, EngineOptions, Processor
 from tests.inference.conftest import SECONDS, ask

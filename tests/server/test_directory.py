@@ -10,7 +10,8 @@ import pytest
 
 from app import directory
 from app.errors import EngineError, ModelFileError, UnknownModelError
-from app.inference.engine_handle import MAX_RESTARTS, EngineHandle
+from app.inference.engine_handle import EngineHandle
+from app.inference.restarts import MAX_RESTARTS
 from app.paths import Paths
 from app.server.core.directory import Capability, ModelFacts, unknown_name
 from app.server.core.refusal import from_slipstream

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.server.core.limits import Limits
 from app.server.core.refusal import Refusal
-from app.server.core.stream import WRITE
+from app.server.core.stream import ON_LAST_WORD, WRITE
 from app.server.last_word import last_word
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Connection(H11Protocol):
         """stir: called when it is made, so that it is looked at."""
         super().__init__(*arguments, **named)
         self._stir = stir
-        self.app_state = {WRITE: self._write}  # a part of every request's state
+        self.app_state = {WRITE: self._write, ON_LAST_WORD: self._on_last_word}  # a part of every request's state
         self.is_ended = False
         self.made_at = 0.0
         self.silent_since: float | None = None  # no request has come since then
@@ -38,6 +38,8 @@ class Connection(H11Protocol):
         self._unread = 0  # bytes that lie ready for the reader
         self._unread_since = 0.0
         self._answered_at: float | None = None
+        self._is_half_closed = False  # the client sends no more, and waits for its answer or has left
+        self._probe: Callable[[], None] | None = None  # how the stream that is being answered finds that out
 
     @property
     def address(self) -> str | None:
@@ -60,9 +62,20 @@ class Connection(H11Protocol):
             self.end()
         self._note_header()
 
+    def eof_received(self) -> bool:
+        """Whether it stays open for an answer. One who has left looks the same until something is sent there: then the
+        system says that nobody listens. A client of HTTP/1.0 knows no interim answer, and TLS no half."""
+        self._is_half_closed = self._owes_answer and self._can_find_out
+        if self._is_half_closed:
+            self._find_out()
+        return self._is_half_closed
+
     def on_response_complete(self) -> None:
         self._answered_at = self.silent_since = self.loop.time()
+        self._probe = None
         super().on_response_complete()
+        if self._is_half_closed and not self._owes_answer:
+            self.transport.close()
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:  # another request has begun already
             self._header_since = self.loop.time()
 
@@ -77,7 +90,7 @@ class Connection(H11Protocol):
         if self.is_ended:
             return
         self._look_at_reader(now)
-        if self._unread and now - self._unread_since > self._limits.unread:
+        if self._has_left() or (self._unread and now - self._unread_since > self._limits.unread):
             self.end()
         elif self._header_since is not None and now - self._header_since > self._limits.header:
             self.refuse(408, TOO_SLOW)
@@ -116,6 +129,37 @@ class Connection(H11Protocol):
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
+
+    def _on_last_word(self, probe: Callable[[], None]) -> None:
+        """probe: writes what a stream may have at any time."""
+        self._probe = probe
+        if self._is_half_closed:
+            probe()
+
+    @property
+    def _can_find_out(self) -> bool:
+        """Whether who waits can be told from who has left: by a stream, or by an answer that is whole at once."""
+        is_plain = self.transport.get_extra_info("sslcontext") is None
+        is_told = self._probe is not None or not self.cycle.response_started or self.flow.write_paused
+        return is_plain and is_told and self.cycle.scope["http_version"] == "1.1"
+
+    def _find_out(self) -> None:
+        if self._probe:
+            self._probe()
+        elif self.conn.our_state is h11.SEND_RESPONSE and not self.cycle.response_started:
+            self.transport.write(self.conn.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+
+    def _has_left(self) -> bool:
+        """Of one who sends no more: nobody reads the socket, which no event tells."""
+        return (
+            self._is_half_closed
+            and self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        )
+
+    @property
+    def _owes_answer(self) -> bool:
+        """To a request that is whole."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     @property
     def _is_answering(self) -> bool:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Access
 from app.server.auth import Authority, Pass, shown_key
+from app.server.core.census import Census, TooMany
 from app.server.core.client import CLIENT, CLIENT_STATE, Client
 from app.server.core.limits import MAX_BODY, MAX_QUOTED, Limits
 from app.server.core.refusal import BODY_TOO_LARGE, BUSY, CLOSE, Refusal
@@ -150,12 +151,13 @@ class Guard:
 
 
 class Body:
-    """Reads one request's body, as long and as fast as is allowed."""
+    """Reads one request's body, as long, as fast and of as many values as is allowed."""
 
     def __init__(self, receive: Receive, guard: Guard):
         self.num_bytes = 0
         self._receive = receive
         self._guard = guard
+        self._census = Census()
         self._began = asyncio.get_running_loop().time()
         self._is_whole = False
 
@@ -170,6 +172,11 @@ class Body:
         if self.num_bytes > self._guard.max_body:
             await _drain(self._receive)
             raise HTTPException(413, _too_large(self._guard.max_body))
+        try:
+            self._census.count(message.get("body", b""))
+        except TooMany as error:
+            await _drain(self._receive)
+            raise HTTPException(413, f"The body holds too much: at most {error} are read.") from None
         if not has_room:
             raise HTTPException(503, "The server is reading other large requests. Try again in a moment.", CLOSE | BUSY)
         return message

@@ -54,14 +54,17 @@ class _Answer:
         """Of its new tokens, if they are wanted; the one that ends it says nothing."""
         return tuple(token for token in tokens if token not in self.eos) if self.tells_tokens else ()
 
-    def parts(self, text: str, is_last: bool = False) -> tuple[str, tuple[Part, ...]]:
+    def parts(self, text: str) -> tuple[str, tuple[Part, ...]]:
         """What is for the person, and all that the text turned out to be, if that is wanted."""
+        return _in_short(self.parser.feed(text)) if self.parser else (text, ())
+
+    def last_parts(self, text: str, finish: Finish, is_hurried: bool) -> tuple[str, tuple[Part, ...], Finish]:
+        """The same, and how it has ended. is_hurried: as in Said."""
         if self.parser is None:
-            return text, ()
+            return text, (), finish
         parts = self.parser.feed(text)
-        parts += self.parser.finish() if is_last else ()
-        is_text = all(isinstance(part, Text) for part in parts)
-        return text_of(parts), () if is_text else parts
+        rest, finish = self.parser.finish(finish, is_hurried)
+        return *_in_short(parts + rest), finish
 
     def account(self, prompt: Timings) -> Timings:
         return replace(
@@ -121,7 +124,8 @@ class Answers:
         if said.finish or answer.text.stopped or is_late:
             assert answer.timings, "its first tokens came with the prompt's account"
             finish = said.finish or (Finish.LENGTH if is_late else Finish.STOP)
-            return self._last(said.uid, answer, finish, answer.timings, text, new, said.prompt, ids)
+            hurried = said.is_hurried
+            return self._last(said.uid, answer, finish, answer.timings, text, new, said.prompt, ids, is_hurried=hurried)
         logprobs = answer.logprobs.take(answer.text) if said.logprobs else ()
         text, parts = answer.parts(text)
         return Output(said.uid, text, new, None, said.timings, logprobs, None, said.prompt, parts, ids)
@@ -153,11 +157,18 @@ class Answers:
         num_new: int = 0,
         of_prompt: PromptLogprobs | None = None,
         ids: tuple[int, ...] = (),
+        is_hurried: bool = False,
     ) -> Output:
         del self._answers[uid]
-        text, parts = answer.parts(text + answer.text.finish(), is_last=True)
         is_cut = answer.text.stopped
-        logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
         finish = Finish.STOP if is_cut else finish
+        text, parts, finish = answer.last_parts(text + answer.text.finish(), finish, is_hurried)
+        logprobs = answer.logprobs.take(answer.text) if is_cut else answer.logprobs.take_rest()
         account, stop = answer.account(prompt), answer.text.stop
         return Output(uid, text, num_new, finish, account, logprobs, stop, of_prompt, parts, ids)
+
+
+def _in_short(parts: tuple[Part, ...]) -> tuple[str, tuple[Part, ...]]:
+    """The text for the person, and the parts where they are more than that."""
+    is_text = all(isinstance(part, Text) for part in parts)
+    return text_of(parts), () if is_text else parts

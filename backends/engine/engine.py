@@ -200,6 +200,7 @@ class Engine:
 
     def _said(self, step: Step, tokens: list[int], now: float) -> Said:
         seq, timings, prompt = step.seq, None, None
+        is_hurried = bool(seq.finish and seq.sampler and seq.sampler.is_hurried)
         if seq.clock.first_token is None:
             seq.clock.first_token = now
             timings, prompt = seq.timings(), self._prompt_logprobs(seq)
@@ -208,7 +209,8 @@ class Engine:
         elif seq.finish:
             self._forget(seq)
         said = tokens if seq.max_tokens else []  # else its prompt is all that was wanted
-        return Said(seq.uid, said, len(step.draft), seq.num_rolled, seq.finish, step.logprobs, timings, prompt)
+        num_drafted, logprobs = len(step.draft), step.logprobs
+        return Said(seq.uid, said, num_drafted, seq.num_rolled, seq.finish, logprobs, timings, prompt, is_hurried)
 
     def _prompt_logprobs(self, seq: Sequence) -> PromptLogprobs | None:
         if seq.num_prompt_alternatives is None:

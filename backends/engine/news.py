@@ -36,7 +36,8 @@ class Begun:
 
 
 class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen dataclass takes three times as long
-    """What one step has added to one answer."""
+    """What one step has added to one answer. is_hurried: with its end, which is not the model's own but what was in
+    reach before the limit."""
 
     uid: int
     tokens: list[int]  # guesses that held behind its end are among them
@@ -46,6 +47,7 @@ class Said(NamedTuple):  # as Stepped, made between two decodes: a frozen datacl
     logprobs: list[Later]  # of all tokens, if they are wanted
     timings: Timings | None  # with its first tokens: the prompt's account
     prompt: PromptLogprobs | None = None  # the same, if wanted
+    is_hurried: bool = False
 
     @property
     def num_accepted(self) -> int:

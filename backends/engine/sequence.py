@@ -10,7 +10,11 @@ MAX_WINDOWS = 8  # an answer that rolls and sets itself no limit ends after so m
 
 
 class Sampler(Protocol):
-    """Chooses one answer's tokens. Stateful (random numbers, penalties), so it sees each position once."""
+    """Chooses one answer's tokens. Stateful (random numbers, penalties), so it sees each position once. is_hurried: a
+    token was refused, so that its grammar can still be fulfilled before the limit."""
+
+    @property
+    def is_hurried(self) -> bool: ...
 
     def close(self) -> None: ...
 

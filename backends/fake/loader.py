@@ -8,6 +8,7 @@ from time import sleep
 
 from backends.chat.answer_parser import AnswerParser
 from backends.chat.formats.table import GENERIC
+from backends.chat.needed import Needed
 from backends.chat.parser import ChatParser
 from backends.chat.reasoning import named
 from backends.embedding import EmbeddingRequest, Question, Rank
@@ -163,7 +164,8 @@ class FakeModel:
     def parser(self, request: Generate, tokens: list[int]) -> AnswerParser | None:  # noqa: ARG002
         """It writes as Hermes does."""
         tools = request.tool_choice.among(request.tools)
-        return AnswerParser(ChatParser(GENERIC if tools else None, named("think"), tools))
+        needed = Needed() if tools and request.tool_choice.is_required else None
+        return AnswerParser(ChatParser(GENERIC if tools else None, named("think"), tools), needed=needed)
 
     def devices(self) -> tuple[DeviceMemory, ...]:
         return ()

@@ -23,6 +23,8 @@ NextToken = Callable[[list[int]], int]
 class FakeSampler:
     """Moves the greedy token by a seeded random number per position: shows who samples a position twice."""
 
+    is_hurried = False  # no grammar holds it
+
     def __init__(self, seed: int, vocab: int):
         self._random = random.Random(seed)
         self._vocab = vocab

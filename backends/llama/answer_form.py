@@ -8,6 +8,7 @@ from backends.chat.answer_parser import AnswerParser
 from backends.chat.demand import Demand
 from backends.chat.format import Format
 from backends.chat.formats.table import named
+from backends.chat.needed import Needed
 from backends.chat.parser import ChatParser
 from backends.chat.reasoning import Reasoning
 from backends.chat.reasoning import named as reasoning_named
@@ -52,7 +53,8 @@ class AnswerForm:
         parser = ChatParser(
             self.format if tools else None, reasoning, tools, is_thinking=_is_thinking(request, reasoning, end)
         )
-        return AnswerParser(parser, {m.token: m.text.encode() for m in self.markers if m.is_control})
+        marks = {m.token: m.text.encode() for m in self.markers if m.is_control}
+        return AnswerParser(parser, marks, Needed() if tools and request.tool_choice.is_required else None)
 
 
 def demands(request: Generate) -> bool:

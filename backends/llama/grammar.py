@@ -62,6 +62,7 @@ class Matcher:
         self._patience = PATIENCE
         self._manner = holding.manner if holding else None
         self._budget = Budget(holding.endings, holding.pieces, holding.budget) if holding else None
+        self.is_hurried = False  # what the model would have said was refused, because its end would come too late
         self._refused: list[int] = []  # at this place, though the grammar allows them
 
     def take(self, token: int) -> bool:
@@ -104,6 +105,7 @@ class Matcher:
         if budget and not budget.allows(token, before, place):
             assert before
             self._matcher = before
+            self.is_hurried = True
             self._refused.append(token)
             return False
         if manner:

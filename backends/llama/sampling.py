@@ -70,6 +70,10 @@ class ChainSampler:
             self.left = self._chain.left(candidates)
         return self._take(token, candidates.rows[at])
 
+    @property
+    def is_hurried(self) -> bool:
+        return self._matcher is not None and self._matcher.is_hurried
+
     def close(self) -> None:
         if self._chain:
             self._chain.close()

@@ -165,3 +165,18 @@ def test_a_log_that_is_full_makes_room_once(tmp_path: Path) -> None:
     until(previous.exists)
     book.end(book.begin(scope, "OpenAI"))
     until(lambda: log.path.exists() and log.path.stat().st_size < MAX_BYTES)
+
+
+def test_two_keys_of_one_name_are_two_callers() -> None:
+    from app.server.auth import Pass
+    from app.server.core.client import CLIENT_STATE, Client
+    from app.server.scope import Scope
+
+    book = CallBook()
+    for key_id in "abab":
+        call = book.begin({"headers": [], "path": "/v1/models", "method": "GET"}, "OpenAI")
+        call.state[CLIENT_STATE] = Client("127.0.0.1", Pass("laptop", Scope.USE, key_id))  # type: ignore[index]
+        book.end(call)
+    callers = book.callers()
+    assert [(each.key, each.num_requests) for each in callers] == [("laptop", 2)] * 2
+    assert len({each.id for each in callers}) == 2

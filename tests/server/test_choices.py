@@ -27,6 +27,17 @@ def test_the_prompt_is_read_once_and_counted_once(port: Any) -> None:
     assert num_read < len(text) + 20, "the others take the cells of the first"
 
 
+def test_a_prompt_that_is_read_anew_is_read_once_for_all_choices(port: Any) -> None:
+    text = "Read me anew, but only once. " * 50
+    port.chat(text, model="slow", max_tokens=1)
+    four = port.chat(text, model="slow", max_tokens=8, n=4, cache_prompt=False).json()
+    assert len(text) <= four["timings"]["prompt_n"] < len(text) + 20
+    prompts = {"prompt": [text, "Another one."], "model": "slow", "n_predict": 8, "n": 2, "cache_prompt": False}
+    timings = [each["timings"] for each in port.client.post("/completion", json=prompts).json()]
+    assert [each["prompt_n"] for each in timings[1::2]] == [1, 1]
+    assert [each["cache_n"] for each in timings[::2]] == [0, 0]
+
+
 def test_choices_of_several_prompts_are_counted_prompt_by_prompt(port: Any, says: Says) -> None:
     answer = port.post("completions", model="quick", prompt=["One", "Two"], n=2).json()
     assert [choice["text"] for choice in answer["choices"]] == [says("One")] * 2 + [says("Two")] * 2

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,12 @@ from tests.patience import PATIENCE, until
 LONG = "long 30"  # minutes of steps at 20 ms without drafts
 
 
-def send_request(port: Any, path: str, **body: Any) -> socket.socket:
+def send_request(port: Any, path: str, version: str = "1.1", **body: Any) -> socket.socket:
     """A connection with the request on its way and nothing read."""
     url = urlsplit(port.server.address)
     content = json.dumps(body).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/{version}\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
     connection = socket.create_connection((url.hostname, url.port), timeout=PATIENCE)
@@ -36,6 +37,58 @@ def test_leaving_ends_the_work(port: Any, stream: bool) -> None:
     with send_request(port, "/v1/chat/completions", model="slow", messages=messages, stream=stream, draft=False):
         port.watch.until_running("slow", 1)
         assert port.server.num_requests == 1
+    port.watch.until_running("slow", 0)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
+def test_a_client_that_has_finished_sending_gets_its_answer(
+    port: Any, says: Callable[[str], str], path: str, stream: bool
+) -> None:
+    body = {"model": "slow", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, "max_tokens": 500}
+    with send_request(port, path, **body) as connection:
+        port.watch.until_running("slow", 1)
+        connection.shutdown(socket.SHUT_WR)
+        answer = all_of(connection)
+    texts = re.findall(r'"(?:content|text)":"((?:[^"\\]|\\.)*)"', answer.decode())
+    assert says("Hi")[-40:] in "".join(texts)
+
+
+def test_two_questions_in_one_breath_are_both_answered(port: Any) -> None:
+    url = urlsplit(port.server.address)
+    ask = f"GET /health HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode()
+    with socket.create_connection((url.hostname, url.port), timeout=PATIENCE) as connection:
+        connection.sendall(2 * ask)
+        connection.shutdown(socket.SHUT_WR)
+        assert all_of(connection).count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaving_after_the_last_word_ends_the_work(port: Any, stream: bool) -> None:
+    messages = [{"role": "user", "content": LONG}]
+    body = {"model": "slow", "messages": messages, "stream": stream, "draft": False}
+    with send_request(port, "/v1/chat/completions", **body) as connection:
+        port.watch.until_running("slow", 1)
+        connection.shutdown(socket.SHUT_WR)
+    port.watch.until_running("slow", 0)
+
+
+def test_half_a_body_is_not_waited_for_when_no_more_can_come(port: Any) -> None:
+    url = urlsplit(port.server.address)
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((url.hostname, url.port), timeout=PATIENCE) as connection:
+        connection.sendall(f'{head}Content-Length: 900\r\n\r\n{{"model":'.encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 200 " not in all_of(connection)
+
+
+def test_a_client_of_the_old_protocol_hears_no_interim_answer(port: Any) -> None:
+    messages = [{"role": "user", "content": LONG}]
+    body = {"model": "slow", "messages": messages, "draft": False}
+    with send_request(port, "/v1/chat/completions", version="1.0", **body) as connection:
+        port.watch.until_running("slow", 1)
+        connection.shutdown(socket.SHUT_WR)
+        assert all_of(connection) == b""
     port.watch.until_running("slow", 0)
 
 
@@ -116,6 +169,13 @@ def test_whoever_stays_among_many_who_leave_gets_the_whole_answer(
     stayed = [says(question) if num_chunks is None else None for question, num_chunks in visits]
     assert texts == stayed
     assert any(stayed)
+
+
+def all_of(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def text_of(chunk: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said_in_words_of_the_field(port: Any) -> None:
     assert "“far”" in message(tools=tools, tool_choice=choice)
 
 
-@pytest.mark.parametrize("depth", [65, 100, 500, 900, 930, 960, 990, 2000, 100_000])
+@pytest.mark.parametrize("depth", [65, 100, 500, 900, 930, 960, 990, 2000, 50_000])
 @pytest.mark.parametrize("opening", ['{"not":', "["])
 def test_a_deep_schema_is_refused(port: Any, depth: int, opening: str) -> None:
     schema = '{"a":' + opening * depth + "1" + ("}" if opening == '{"not":' else "]") * depth + "}"

@@ -74,7 +74,7 @@ class ActivityView(QWidget):
         super().__init__()
         self._server = server
         self.live = TableModel(LIVE, lambda row: row.id, self)
-        self.callers = TableModel(CALLERS, lambda row: (row.client, row.key, row.address, row.model), self)
+        self.callers = TableModel(CALLERS, lambda row: row.id, self)
         self.log = TableModel(LOG, lambda row: row.id, self)
         self.live_table = ShortTable(self.live, "Requests being answered", NO_REQUEST, 6)
         self.callers_table = ShortTable(self.callers, "Programs that have called", NO_CALLER, 6)

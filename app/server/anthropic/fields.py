@@ -49,7 +49,7 @@ class ChatFields(Fields):
     }
 
     model: Annotated[str, AfterValidator(text), Field(max_length=MAX_MODEL)]
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     system: Content | None = None
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: Choice | None = None

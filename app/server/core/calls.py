@@ -62,8 +62,10 @@ class LiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class SeenCaller:
-    """A program, by one key or address, with one model. last_seen: seconds since the epoch."""
+    """A program, by one key or address, with one model. id: two keys may have one name. last_seen: seconds since the
+    epoch."""
 
+    id: int
     client: str
     key: str | None
     address: str
@@ -177,6 +179,7 @@ class CallBook:
         """log: called on the loop with each request that is over."""
         self._log = log
         self._ids = count(1)
+        self._caller_ids = count(1)
         self._calls: dict[int, Call] = {}
         self._callers: OrderedDict[tuple[str | None, str, str, str], SeenCaller] = OrderedDict()  # first: its key
         self._logged: deque[tuple[str | None, Logged]] = deque(maxlen=MAX_LOGGED)
@@ -231,7 +234,9 @@ class CallBook:
 
     def _add(self, key_id: str | None, logged: Logged) -> None:
         key = key_id, logged.client, "" if key_id else logged.address, logged.model
-        known = self._callers.pop(key, None) or SeenCaller(logged.client, logged.key, logged.address, logged.model)
+        known = self._callers.pop(key, None) or SeenCaller(
+            next(self._caller_ids), logged.client, logged.key, logged.address, logged.model
+        )
         self._callers[key] = replace(
             known,
             address=logged.address,

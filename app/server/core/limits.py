@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 MAX_CONNECTIONS = 512
 MAX_BODY = 8 * 2**20
+MAX_PARTS = 2**17  # texts, names, lists and objects of one body: a chat of 10,000 messages of several parts
+MAX_VALUES = 2**20 + MAX_PARTS  # and its numbers: as many ids as the longest context has tokens
 MAX_QUOTED = 80  # characters of what a request said, within a sentence
 SHARE_OF_FILES = 4  # engines, downloads and the library open files as well
 

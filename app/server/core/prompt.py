@@ -12,20 +12,24 @@ PROMPT_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, TOKENS_SCHEMA]}
 def as_prompt(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, list) and is_tokens(value):
-        return tuple(value) if _are_plain(value) else tuple(map(whole, value))
+    if isinstance(value, list) and (tokens := as_tokens(value)):
+        return tokens
     raise ValueError("a string or a list of token ids is expected")
 
 
-def is_tokens(value: list[Any]) -> bool:
-    if _are_plain(value):
-        return bool(min(value) >= 0 and max(value) <= MAX_INT)
-    return bool(value) and all(map(is_token, value))
-
-
-def _are_plain(value: list[Any]) -> bool:
-    """Numbers as most programs write them: of millions, a call for each would hold up all other requests."""
-    return set(map(type, value)) == {int}
+def as_tokens(value: list[Any]) -> tuple[int, ...] | None:
+    """Ids, also those that are written 16.0; None where one of them is none, or where there are none. Of a million, a
+    call of our own for each would hold up all other requests."""
+    kinds = set(map(type, value))
+    if not kinds or not kinds <= {int, float} or not (min(value) >= 0 and max(value) <= MAX_INT):
+        return None
+    if float not in kinds:
+        return tuple(value)
+    try:
+        tokens = list(map(int, value))
+    except ValueError:  # of NaN
+        return None
+    return tuple(tokens) if tokens == value else None
 
 
 def is_token(value: Any) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.server.core.fields import not_supported, only_text, text, whole
-from app.server.core.prompt import TOKEN_SCHEMA, TOKENS_SCHEMA, as_prompt, is_token, is_tokens
+from app.server.core.prompt import TOKEN_SCHEMA, TOKENS_SCHEMA, as_tokens, is_token
 
 MAX_PIECES = 256  # of a prompt that mixes texts and tokens: each text is read by itself
 TEXT, MEDIA, CONTENT = "prompt_string", "multimodal_data", "content"
@@ -74,14 +74,18 @@ def schema(most: int, text: dict[str, Any] = STRING, *, has_contents: bool = Fal
 
 def as_prompts(value: Any, most: int, *, has_contents: bool = False) -> Prompts:
     """has_contents: objects may have the parts of a message, which are joined as they are."""
-    if isinstance(value, list) and is_tokens(value):
-        return Prompts((as_prompt(value),), are_several=False)
-    is_list_of_prompts = isinstance(value, list) and not any(type(whole(each)) is int for each in value)
-    if not is_list_of_prompts:
+    if isinstance(value, list) and (tokens := as_tokens(value)):
+        return Prompts((tokens,), are_several=False)
+    if not isinstance(value, list) or _is_one(value, most):
         return Prompts((_one(value, has_contents),), are_several=False)
     if not 1 <= len(value) <= most:
         raise ValueError(f"from 1 to {most} prompts are expected")
     return Prompts(tuple(_one(each, has_contents) for each in value), are_several=True)
+
+
+def _is_one(value: list[Any], most: int) -> bool:
+    """Of texts and tokens. No more is looked at than could be taken."""
+    return any(type(whole(each)) is int for each in value[: max(most, MAX_PIECES)])
 
 
 def _one(value: Any, has_contents: bool) -> OnePrompt:
@@ -92,12 +96,12 @@ def _one(value: Any, has_contents: bool) -> OnePrompt:
         value = _joined(value[CONTENT]) if is_content else value.get(TEXT)
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, list) and value and all(map(_is_piece, value)):
-        if not any(isinstance(piece, str) for piece in value):
-            return tuple(map(whole, value))
-        if len(value) <= MAX_PIECES:
-            return Mixed(tuple(text(piece) if isinstance(piece, str) else whole(piece) for piece in value))
+    if isinstance(value, list) and (tokens := as_tokens(value)):
+        return tokens
+    if isinstance(value, list) and len(value) > MAX_PIECES and str in set(map(type, value)):
         raise ValueError(f"at most {MAX_PIECES} texts and tokens can be mixed")
+    if isinstance(value, list) and 0 < len(value) <= MAX_PIECES and all(map(_is_piece, value)):
+        return Mixed(tuple(text(piece) if isinstance(piece, str) else whole(piece) for piece in value))
     raise ValueError("a text, a list of tokens and texts, or an object with prompt_string is expected")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -19,9 +20,11 @@ log = logging.getLogger(__name__)
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 WRITE = "slipstream.write"  # in a request's state: how its connection takes a part of a stream; see Connection
+ON_LAST_WORD = "slipstream.on_last_word"  # likewise: whom it tells that the client sends no more
 SILENCE_SECONDS = 5.0  # after which something is said: many clients and proxies give up after 30 or 60
 
 Write = Callable[[bytes], bool]
+Tell = Callable[[Callable[[], None]], None]
 
 
 class EventStream(Response):
@@ -36,12 +39,16 @@ class EventStream(Response):
         self._is_silent = True  # since the timer has looked last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        write: Write = scope.get("state", {}).get(WRITE) or _cannot_write
+        state = scope.get("state", {})
+        write: Write = state.get(WRITE) or _cannot_write
+        tell: Tell | None = state.get(ON_LAST_WORD)
         with self._exchange, suppress(ClientDisconnect):
-            await unless_disconnected(receive, self._send_all(send, write))
+            await unless_disconnected(receive, self._send_all(send, write, tell))
 
-    async def _send_all(self, send: Send, write: Write) -> None:
+    async def _send_all(self, send: Send, write: Write, tell: Tell | None) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if tell:
+            tell(partial(self._say_something, write))
         timer = asyncio.ensure_future(self._break_silence(write))
         try:
             await self._send_answer(send, write)
@@ -89,7 +96,11 @@ class EventStream(Response):
             self._is_silent = True
             await asyncio.sleep(SILENCE_SECONDS)
             if self._is_silent:
-                write(self._words.wait(Wait(self._exchange.loading, tuple(self._exchange.progress.values()))))
+                self._say_something(write)
+
+    def _say_something(self, write: Write) -> None:
+        """That it goes on."""
+        write(self._words.wait(Wait(self._exchange.loading, tuple(self._exchange.progress.values()))))
 
 
 def _cannot_write(_: bytes) -> bool:

@@ -161,11 +161,15 @@ class TextFields(SamplingFields, GrammarFields):
         return self.n or 1
 
     def choices(self, prompt: Prompt) -> list[Generate]:
-        """One request per choice; their seeds follow one another, so that each can be had again alone."""
+        """One request per choice; their seeds follow one another, so that each can be had again alone. A prompt that is
+        to be read anew is so for the first; the others take it from there."""
         first = self.generate(prompt)
         seed = first.sampling.seed
         seeds = [None if seed is None else (seed + index) % 2**32 for index in range(self.num_choices)]
-        return [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in seeds]
+        return [
+            replace(first, sampling=replace(first.sampling, seed=seed), reuses=first.reuses or index > 0)
+            for index, seed in enumerate(seeds)
+        ]
 
     def generate(self, prompt: Prompt) -> Generate:
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens

@@ -11,6 +11,7 @@ from backends.bounds import as_name
 from backends.protocol import Calling, Grammar, GrammarKind, Tool, ToolChoice
 
 MAX_TOOLS = 128
+MAX_CALLS = 128  # of one turn
 MAX_SCHEMA = 2**16  # characters
 MAX_DEPTH = 64
 MAX_OPTIONS = 64

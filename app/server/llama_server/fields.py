@@ -8,7 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.conditions import exactly_one
-from app.server.core.fields import MAX_INT, Fields, Refused, Whole, not_supported, text
+from app.server.core.fields import Fields, Refused, Whole, not_supported, text
+from app.server.core.prompt import TOKEN_SCHEMA, as_tokens
 from app.server.core.prompts import as_prompts
 from app.server.core.prompts import schema as prompts_schema
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, MAX_MODEL, Prompt, TextFields
@@ -35,6 +36,21 @@ FieldName = Annotated[Text, Field(min_length=1, max_length=MAX_FIELD_NAME)]
 PromptField = Annotated[
     Any, PlainValidator(partial(as_prompts, most=MAX_PROMPTS)), WithJsonSchema(prompts_schema(MAX_PROMPTS))
 ]
+
+
+def _tokens(value: Any) -> tuple[int, ...]:
+    """Any number of ids, none of them too."""
+    if value == []:
+        return ()
+    if not isinstance(value, list) or (tokens := as_tokens(value)) is None:
+        raise ValueError("a list of token ids is expected")
+    if len(tokens) > MAX_READ:
+        raise ValueError(f"at most {MAX_READ:,} are allowed, and {len(tokens):,} came")
+    return tokens
+
+
+READ_SCHEMA = {"type": "array", "items": TOKEN_SCHEMA, "maxItems": MAX_READ}
+Tokens = Annotated[Any, PlainValidator(_tokens), WithJsonSchema(READ_SCHEMA)]
 
 RAW = "a raw prompt has no thoughts that are told apart"
 OF_CHATS = frozenset(
@@ -167,11 +183,11 @@ class TokenizeRequest(Fields):
 class DetokenizeRequest(Fields):
     asked_by = {"prompt": ("tokens",)}  # noqa: RUF012
 
-    tokens: list[Annotated[Whole, Field(ge=0, le=MAX_INT)]] = Field(max_length=MAX_READ)
+    tokens: Tokens
     model: Model | None = None
 
     def wanted(self) -> Generate:
-        return Generate(tuple(self.tokens), reads=Reads.PROMPT)
+        return Generate(self.tokens, reads=Reads.PROMPT)
 
 
 class TemplateRequest(Fields):
@@ -181,7 +197,7 @@ class TemplateRequest(Fields):
 
     asked_by = {"prompt": ("messages",)}  # noqa: RUF012
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     model: Model | None = None
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
     chat_template_kwargs: Object | None = Field(None, max_length=MAX_OPTIONS)

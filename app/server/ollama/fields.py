@@ -17,7 +17,7 @@ from app.server.core.fields import MAX_INT, Fields, Part, Refused, Whole, refuse
 from app.server.core.grammar import ANY_OBJECT, schema
 from app.server.core.sampling import SamplingFields
 from app.server.core.text_fields import KEPT, MAX_MODEL, MAX_STOP_LENGTH, MAX_STOPS, MAX_TOKENS, STOP_SCHEMA
-from app.server.core.tools import MAX_TOOLS, as_object, thinking, tool
+from app.server.core.tools import MAX_CALLS, MAX_TOOLS, as_object, thinking, tool
 from app.server.ollama.keep_alive import KeepAlive
 from backends.protocol import Generate, Grammar, Message, Overflow, Tool, ToolCall
 
@@ -133,7 +133,7 @@ class ChatMessage(Fields):
     role: Literal["system", "user", "assistant", "tool"]
     content: Text | None = None
     thinking: Text | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[Call] | None = Field(None, max_length=MAX_CALLS)
     tool_name: Text | None = None
 
     def message(self) -> Message:
@@ -159,7 +159,9 @@ class ChatRequest(OllamaFields):
     asked_by = OllamaFields.asked_by | {"grammar": ("format", "tools"), "prompt": ("messages",)}
 
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)
-    messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES, description="none: load the model")
+    messages: list[ChatMessage] | None = Field(
+        None, max_length=MAX_MESSAGES, fail_fast=True, description="none: load the model"
+    )
 
     def wanted(self) -> Generate | None:
         """None: only the model itself."""

@@ -71,7 +71,7 @@ class ChatRequest(TextFields):
         "prompt": ("messages",),
     }
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(None, ge=0, le=MAX_ALTERNATIVES)
     tools: list[OfferedTool] | None = Field(None, max_length=MAX_TOOLS)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.server.core.answer import Asked, answer, streamed
 from app.server.core.choice import Choice
 from app.server.core.fields import Refused, Whole, not_supported, text
-from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, is_tokens
+from app.server.core.prompt import PROMPT_SCHEMA, as_prompt, as_tokens
 from app.server.core.switchboard import Switchboard
 from app.server.core.text_fields import MAX_ALTERNATIVES, MAX_CHOICES, Prompt, TextFields
 from app.server.openai.fields import IGNORED, REFUSED
@@ -28,7 +28,9 @@ OF_CHATS = frozenset(
 
 def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
     """A string, token ids, or a list of either: one prompt or several."""
-    several = value if isinstance(value, list) and not is_tokens(value) else [value]
+    if isinstance(value, list) and (tokens := as_tokens(value)):
+        return (tokens,)
+    several = value if isinstance(value, list) else [value]
     if not 1 <= len(several) <= MAX_PROMPTS:
         raise ValueError(f"from 1 to {MAX_PROMPTS} prompts are expected")
     return tuple(as_prompt(each) for each in several)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.server.core.fields import Part, not_supported, only_text, text
+from app.server.core.tools import MAX_CALLS
 from backends.protocol import Message, ToolCall
 
-MAX_CALLS = 128  # of one turn
 MAX_NAME = 256  # characters
 TEXTS = {"text": "text", "refusal": "refusal"}  # part of this type: the key of its text
 

@@ -11,8 +11,8 @@ from tests.bench.attacks.case import Case
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 HI = '"messages":[{"role":"user","content":"Hi"}],"max_tokens":8'
-REFUSED = {400, 422}
-DEPTH = 100_000
+REFUSED = {400, 413, 422}  # 413: of more values than are read
+DEPTH = 50_000  # with a name at each level no more values than are read
 
 
 @dataclass(frozen=True)

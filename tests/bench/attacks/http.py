@@ -248,7 +248,7 @@ def lengths() -> Iterator[Attack]:
     yield Attack("expecting a 100", lambda t: [t.head(len(BODY)) + expecting + b"\r\n", BODY], ({200},))
     yield Attack("expecting a 100 for too much", post(expecting, b"", 8 * 2**30), ({413},))
     yield Attack("expecting without a body", lambda t: t.head(0) + expecting + b"\r\n", ({400},))
-    yield Attack("a half-closed question", post(), ({200, CLOSED},), half_close=True)
+    yield Attack("a half-closed question", post(), ({200},), half_close=True)
     yield Attack("a half-closed head", get(more=b"X: "), ({400, CLOSED, 200},), half_close=True)
     yield Attack("half a body, half-closed", post(length=len(BODY) + 10), ({400, CLOSED},), half_close=True)
     yield Attack("byte by byte", lambda t: [t.post(BODY)[n : n + 9] for n in range(0, len(t.post(BODY)), 9)], ({200},))

@@ -9,14 +9,21 @@ import pytest
 from app.command_line import execute
 from app.inference import machine_rates, planning
 from tests.cli.test_commands import slipstream
+from tests.llama import quick_rates
 from tests.llama.tiny_models import write_sliding
 
 
-def test_a_plan_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_a_plan_is_told_before_anything_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_rates, "MEASURE", f"{quick_rates.__name__}:measure")
     file = write_sliding(tmp_path / "tiny.gguf")
-    result = slipstream("plan", str(file), "--context", "2048", "--kv", "bf16", "--json")
-    assert result.returncode == 0, result.stderr
-    plan = json.loads(result.stdout)
+    code = execute(["plan", str(file), "--context", "2048", "--kv", "bf16", "--json"])
+    result = capsys.readouterr()
+    assert code == 0, result.err
+    plan = json.loads(result.out)
+    assert plan["rates_are_measured"]
+    assert plan["tokens_per_second"] > 0
     assert plan["verdict"]["fits"] == "fits"
     assert plan["context"]["tokens"] == 2048
     assert plan["context"]["tokens_at_load"] == 512

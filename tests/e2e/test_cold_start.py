@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from app.cli.ending import EXIT_INTERRUPTED
 from tests.e2e.serving import ROOT, free_port
+from tests.patience import until
 
 SECONDS = 360.0
 
@@ -129,15 +129,16 @@ def test_an_interrupt_during_the_start_ends_all_of_it_without_a_word(moment: str
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    until, looked_at = time.monotonic() + SECONDS, psutil.Process(process.pid)
-    while not MOMENTS[moment](looked_at, port):
-        assert time.monotonic() < until
+    looked_at = psutil.Process(process.pid)
+    until(lambda: MOMENTS[moment](looked_at, port), moment)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to every program of the command
     _, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, "Traceback" in errors) == (EXIT_INTERRUPTED, False), errors
-    while left := [each.pid for each in psutil.process_iter() if _session(each.pid) == process.pid]:
-        assert time.monotonic() < until, left
-        time.sleep(0.05)
+    until(lambda: not _left(process.pid), lambda: _left(process.pid))
+
+
+def _left(session: int) -> list[int]:
+    return [each.pid for each in psutil.process_iter() if _session(each.pid) == session]
 
 
 def _session(pid: int) -> int | None:

@@ -91,8 +91,10 @@ class Engine:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """An engine after a restart: A lies on disk, or what else was asked before."""
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Engine]]:
+    """An engine after a restart: A lies on disk, or what else was asked before. Its prompts wait for a slow disk."""
+    for bound in ("MIN_PATIENCE", "MAX_PATIENCE"):
+        monkeypatch.setattr(state_store, bound, SECONDS)
     engines: list[Engine] = []
 
     def start(*prompts: list[int], **options: Any) -> Engine:

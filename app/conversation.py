@@ -51,6 +51,14 @@ class ConversationInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A conversation with what a person looks for: in its title, or in these turns, in whatever branch."""
+
+    info: ConversationInfo
+    turns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chat:
     """A whole conversation with all its branches, as a value: to be copied, and to be written to a file.
 

@@ -5,13 +5,14 @@ Every method commits before it returns, so a process that dies keeps all that it
 
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from app.conversation import Chat, ConversationInfo, Role, Turn
+from app.conversation import Chat, ConversationInfo, Found, Role, Turn
 from app.conversation_tree import Tree
 from app.history_database import FAULTS as FAULTS
 from app.history_database import open_database, transaction
@@ -29,15 +30,12 @@ from app.history_rows import (
     unreadable,
 )
 from app.history_salvage import salvage
+from app.history_search import TurnSearch
 from app.in_use import Use
+from app.text_search import Excerpt, excerpt, fold
 from backends.protocol import SamplingParams, Timings
 
-SEARCH = f"""
-    SELECT {INFO_COLUMNS} FROM conversation AS c
-    WHERE :needle = '' OR instr(folded(CAST(title AS BLOB)), :needle) OR EXISTS
-        (SELECT 1 FROM turn WHERE conversation = c.id AND instr(folded(CAST(text AS BLOB)), :needle))
-    ORDER BY updated DESC, id DESC
-"""
+INFOS = f"SELECT {INFO_COLUMNS} FROM conversation ORDER BY updated DESC, id DESC"
 TURN = f"SELECT {TURN_COLUMNS} FROM turn WHERE id = ?"
 TURNS = f"SELECT {TURN_COLUMNS} FROM turn WHERE conversation = ?"
 CHANGE = "(SELECT coalesce(max(changed), 0) + 1 FROM turn)"  # of one text more; its index gives it at once
@@ -58,17 +56,33 @@ class History:
         self.path = path
         self._use: Use | None = None
         self._database = open_database(path, copy_of)
-        self._database.create_function("folded", 1, _folded, deterministic=True)
+        self._search = TurnSearch(self._database)
 
     def conversations(self, search: str = "") -> list[ConversationInfo]:
         """Newest first; with `search`, those whose title or any turn contains it, whatever the case."""
-        needle = storable(search.strip().casefold())
-        try:
-            return [info_from(row) for row in self._database.execute(SEARCH, {"needle": needle})]
-        except sqlite3.DataError:  # one of the texts is larger than any may be
-            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
-            infos = [self.info(row_id) for (row_id,) in ids]
-            return [info for info in infos if needle in info.title.casefold() or self._is_said(needle, info.id)]
+        return [found.info for found in self.find(search)]
+
+    def find(self, search: str) -> list[Found]:
+        """As `conversations`, with the turns that contain it, in whatever branch."""
+        needle, turns = fold(storable(search.strip())), defaultdict(list)
+        if needle:
+            for turn, conversation in self._search.matching(needle).items():
+                turns[conversation].append(turn)
+        infos = self._infos()
+        return [Found(info, tuple(turns[info.id])) for info in infos if info.id in turns or needle in fold(info.title)]
+
+    def excerpt(self, turn_id: int, search: str) -> Excerpt | None:
+        """Around the first place where it is said; None where it is not, or nothing is sought."""
+        needle = fold(storable(search.strip()))
+        return excerpt(self._turn(turn_id).text, needle) if needle else None
+
+    def index_in(self, path: Path) -> None:
+        """What searching remembers lies there from now on, and not only in memory."""
+        self._search.keep_in(path)
+
+    def index_more(self) -> bool:
+        """Prepare searching for some milliseconds; whether something is left to do."""
+        return self._search.catch_up()
 
     def info(self, conversation_id: int) -> ConversationInfo:
         row = f"SELECT {INFO_COLUMNS} FROM conversation WHERE id = ?"
@@ -176,6 +190,8 @@ class History:
         if "text" in changes:
             columns.append(f"changed = {CHANGE}")
         self._change("turn", turn_id, ", ".join(columns), changes)
+        if "text" in changes:
+            self._search.note(turn_id)
 
     def delete_turns_from(self, turn_id: int) -> None:
         """This turn and all that follow it."""
@@ -183,6 +199,7 @@ class History:
         with transaction(self._database):
             gone = self.tree(conversation_id).beneath(turn_id)
             self._database.executemany("DELETE FROM turn WHERE id = ?", ((each,) for each in gone))
+        self._search.forget(gone)
 
     def delete_turn(self, turn_id: int) -> None:
         """This one alone: what followed it follows the one before it."""
@@ -195,6 +212,7 @@ class History:
             self._database.execute("DELETE FROM turn WHERE id = ?", (turn_id,))
             if heir is not None and tree.chosen(parent) == turn_id:
                 self._choose(conversation_id, parent, heir)
+        self._search.forget([turn_id])
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Does not count as news: the list keeps its order. Nor do the three that follow."""
@@ -225,7 +243,9 @@ class History:
 
     def delete(self, conversation_id: int) -> None:
         """With its turns. One that is gone already is no error."""
+        turns = list(self.tree(conversation_id))
         self._database.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,))
+        self._search.forget(turns)
 
     def conversation_of(self, turn_id: int) -> int:
         row = self._database.execute("SELECT conversation FROM turn WHERE id = ?", (turn_id,)).fetchone()
@@ -241,12 +261,17 @@ class History:
         self._use = use
 
     def close(self) -> None:
+        self._search.close()
         self._database.close()
         if self._use:
             self._use.end()
 
-    def _is_said(self, needle: str, conversation_id: int) -> bool:
-        return any(needle in turn.text.casefold() for turn in self.chat(conversation_id).turns)
+    def _infos(self) -> list[ConversationInfo]:
+        try:
+            return [info_from(row) for row in self._database.execute(INFOS)]
+        except sqlite3.DataError:  # one of the titles is larger than any text may be
+            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
+            return [self.info(row_id) for (row_id,) in ids]
 
     def _turns(self, conversation_id: int, tree: Tree, ids: Iterable[int]) -> list[Turn]:
         """With their places as the tree has mended them."""
@@ -291,6 +316,7 @@ class History:
         except sqlite3.IntegrityError as error:  # the conversation is gone
             raise KeyError(conversation_id) from error
         assert cursor.lastrowid is not None
+        self._search.note(cursor.lastrowid)
         return replace(turn, id=cursor.lastrowid)
 
     def _choose(self, conversation_id: int, parent: int | None, child: int) -> None:
@@ -306,10 +332,6 @@ class History:
         cursor = self._database.execute(f"UPDATE {table} SET {columns} WHERE id = :id", {**values, "id": row_id})
         if not cursor.rowcount:
             raise KeyError(row_id)
-
-
-def _folded(content: bytes) -> str:
-    return content.decode("utf-8", "replace").casefold()
 
 
 def _there(row: tuple[Any, ...] | None, row_id: int) -> tuple[Any, ...]:

@@ -280,7 +280,7 @@ class History:
             turns = {turn.id: turn for turn in map(turn_from, rows)}
         except sqlite3.DataError:  # one of them is larger than any text may be
             turns = {turn_id: self._turn(turn_id) for turn_id in ids}
-        return [replace(turns[turn_id], parent=tree.parent(turn_id)) for turn_id in ids]
+        return [_placed(turns[turn_id], tree.parent(turn_id)) for turn_id in ids]
 
     def _turn(self, turn_id: int) -> Turn:
         try:
@@ -332,6 +332,10 @@ class History:
         cursor = self._database.execute(f"UPDATE {table} SET {columns} WHERE id = :id", {**values, "id": row_id})
         if not cursor.rowcount:
             raise KeyError(row_id)
+
+
+def _placed(turn: Turn, parent: int | None) -> Turn:
+    return turn if turn.parent == parent else replace(turn, parent=parent)  # a replace of thousands takes its time
 
 
 def _there(row: tuple[Any, ...] | None, row_id: int) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from app.own_database import is_damage
 from app.text_search import fold
 
 MAX_INDEXED = 1 << 16  # characters; what is longer is read whenever something is sought: indexing it takes too long
+MANY = 1000  # turns, from which on it is quicker to ask for all
 STEP = 0.02  # seconds that a step of catching up takes, or as long as one text
 INDEX_FAULTS = (sqlite3.Error, OSError)
 
@@ -38,10 +39,18 @@ class TurnSearch:
         """The conversation by the turn that contains this folded text, which is not empty; the oldest turn first."""
         self.catch_up()
         found = self._indexed(needle)
-        conversations = dict(self._chats.execute("SELECT id, conversation FROM turn").fetchall())
-        unread = conversations if found is None else (*self._behind, *self._long)
+        unread = self._all() if found is None else (*self._behind, *self._long)
         found = {turn for turn in unread if self._contains(turn, needle)} | (found or set())
+        if len(found) > MANY:
+            conversations = self._all()
+        else:
+            rows = (self._chats.execute("SELECT id, conversation FROM turn WHERE id = ?", (turn,)) for turn in found)
+            conversations = dict(row for each in rows for row in each)
         return {turn: conversations[turn] for turn in sorted(found) if turn in conversations}
+
+    def _all(self) -> dict[int, int]:
+        """The conversation of each turn."""
+        return dict(self._chats.execute("SELECT id, conversation FROM turn").fetchall())
 
     def catch_up(self, seconds: float = STEP) -> bool:
         """Index some of what is new; whether something is left to do."""

@@ -3,7 +3,6 @@
 Every method commits before it returns, so a process that dies keeps all that it was told is kept.
 """
 
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,28 +16,13 @@ from app.conversation_tree import Tree
 from app.history_database import FAULTS as FAULTS
 from app.history_database import open_database, transaction
 from app.history_database import why as why
-from app.history_rows import (
-    INFO_COLUMNS,
-    MAX_TITLE,
-    TURN_COLUMNS,
-    info_from,
-    json_of,
-    moment,
-    row_of,
-    storable,
-    turn_from,
-    unreadable,
-)
+from app.history_rows import MAX_TITLE, json_of, storable
 from app.history_salvage import salvage
 from app.history_search import TurnSearch
+from app.history_tables import Removed, Tables
 from app.in_use import Use
 from app.text_search import Excerpt, excerpt, fold
 from backends.protocol import SamplingParams, Timings
-
-INFOS = f"SELECT {INFO_COLUMNS} FROM conversation ORDER BY updated DESC, id DESC"
-TURN = f"SELECT {TURN_COLUMNS} FROM turn WHERE id = ?"
-TURNS = f"SELECT {TURN_COLUMNS} FROM turn WHERE conversation = ?"
-CHANGE = "(SELECT coalesce(max(changed), 0) + 1 FROM turn)"  # of one text more; its index gives it at once
 
 
 class _Unset(Enum):
@@ -57,6 +41,7 @@ class History:
         self._use: Use | None = None
         self._database = open_database(path, copy_of)
         self._search = TurnSearch(self._database)
+        self._tables = Tables(self._database, self._search.note)
 
     def conversations(self, search: str = "") -> list[ConversationInfo]:
         """Newest first; with `search`, those whose title or any turn contains it, whatever the case."""
@@ -68,13 +53,13 @@ class History:
         if needle:
             for turn, conversation in self._search.matching(needle).items():
                 turns[conversation].append(turn)
-        infos = self._infos()
+        infos = self._tables.infos()
         return [Found(info, tuple(turns[info.id])) for info in infos if info.id in turns or needle in fold(info.title)]
 
     def excerpt(self, turn_id: int, search: str) -> Excerpt | None:
         """Around the first place where it is said; None where it is not, or nothing is sought."""
         needle = fold(storable(search.strip()))
-        return excerpt(self._turn(turn_id).text, needle) if needle else None
+        return excerpt(self._tables.turn(turn_id).text, needle) if needle else None
 
     def index_in(self, path: Path) -> None:
         """What searching remembers lies there from now on, and not only in memory."""
@@ -85,46 +70,35 @@ class History:
         return self._search.catch_up()
 
     def info(self, conversation_id: int) -> ConversationInfo:
-        row = f"SELECT {INFO_COLUMNS} FROM conversation WHERE id = ?"
-        try:
-            return info_from(_there(self._database.execute(row, (conversation_id,)).fetchone(), conversation_id))
-        except sqlite3.DataError:
-            return ConversationInfo(conversation_id, "A chat with a damaged title", 0.0)
+        return self._tables.info(conversation_id)
 
     def create(self, title: str = "") -> ConversationInfo:
-        return self._create(Chat(title, (), updated=time.time()))
+        return self._tables.create(Chat(title, ()))
 
     def tree(self, conversation_id: int) -> Tree:
         """Of a conversation that is not there, an empty one."""
-        rows = self._database.execute(
-            "SELECT id, parent, chosen FROM turn WHERE conversation = ?", (conversation_id,)
-        ).fetchall()
-        first = self._database.execute("SELECT chosen FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
-        chosen: dict[int | None, int] = {turn: child for turn, _, child in rows if child is not None}
-        if first and first[0] is not None:
-            chosen[None] = first[0]
-        return Tree(((turn, parent) for turn, parent, _ in rows), chosen)
+        return self._tables.tree(conversation_id)
 
     def turns(self, conversation_id: int) -> list[Turn]:
         """What is shown of it, from a first turn to a last. A row that cannot be read is a turn that says so."""
         tree = self.tree(conversation_id)
-        return self._turns(conversation_id, tree, tree.path())
+        return list(self._tables.turns(conversation_id, tree, tree.path()))
 
     def chat(self, conversation_id: int) -> Chat:
         """All of it, as a value."""
         info, tree = self.info(conversation_id), self.tree(conversation_id)
-        turns = tuple(self._turns(conversation_id, tree, tree))
+        turns = self._tables.turns(conversation_id, tree, tree)
         return Chat(info.title, turns, tree.choices(), info.updated, info.folder, info.is_pinned)
 
     def add(self, chat: Chat) -> ConversationInfo:
         """All of it, under ids of its own; with its own time, or now where it has none."""
-        with transaction(self._database):
-            return self._add(chat)
+        (info,) = self.add_all([chat])
+        return info
 
     def add_all(self, chats: Sequence[Chat]) -> list[ConversationInfo]:
         """Either all of them or none."""
         with transaction(self._database):
-            return [self._add(chat) for chat in chats]
+            return [self._tables.add(chat) for chat in chats]
 
     def append(
         self,
@@ -144,23 +118,16 @@ class History:
             elif parent is not None:
                 tree.parent(parent)  # or it is not there
             turn = Turn(0, role, storable(text), time.time(), model, parent=parent, sampling=sampling)
-            turn = self._insert(conversation_id, turn)
-            self._touch(conversation_id, turn.created)
-            self._choose(conversation_id, parent, turn.id)
-        return turn
+            return self._say(conversation_id, turn)
 
     def edit(self, turn_id: int, text: str) -> Turn:
         """Beside it a turn with this text, which is shown; the old one stays, with all that followed it."""
-        old = self._turn(turn_id)
         conversation_id = self.conversation_of(turn_id)
         with transaction(self._database):
-            parent = self.tree(conversation_id).parent(turn_id)
-            is_answer = old.role is Role.ASSISTANT
-            turn = replace(old, text=storable(text), created=time.time(), parent=parent, is_edited=is_answer)
-            turn = self._insert(conversation_id, replace(turn, timings=None, stopped=False, problem=None))
-            self._touch(conversation_id, turn.created)
-            self._choose(conversation_id, parent, turn.id)
-        return turn
+            old, parent = self._tables.turn(turn_id), self.tree(conversation_id).parent(turn_id)
+            turn = replace(old, text=storable(text), created=time.time(), parent=parent)
+            turn = replace(turn, timings=None, stopped=False, problem=None, is_edited=old.role is Role.ASSISTANT)
+            return self._say(conversation_id, turn)
 
     def choose(self, turn_id: int) -> None:
         """Show it, with the last turn that was shown beneath it."""
@@ -168,7 +135,7 @@ class History:
         with transaction(self._database):
             tree = self.tree(conversation_id)
             for each in tree.path_to(turn_id):
-                self._choose(conversation_id, tree.parent(each), each)
+                self._tables.choose(conversation_id, tree.parent(each), each)
 
     def update(
         self,
@@ -184,50 +151,45 @@ class History:
         given: dict[str, Any] = {"text": text, "reasoning": reasoning, "stopped": stopped, "problem": problem}
         given["timings"] = timings if timings is UNSET else json_of(timings)
         changes = {name: storable(value) for name, value in given.items() if value is not UNSET}
-        if not changes:
-            return
-        columns = [f"{name} = :{name}" for name in changes]
-        if "text" in changes:
-            columns.append(f"changed = {CHANGE}")
-        self._change("turn", turn_id, ", ".join(columns), changes)
-        if "text" in changes:
-            self._search.note(turn_id)
+        if changes:
+            self._tables.change("turn", turn_id, **changes)
 
-    def delete_turns_from(self, turn_id: int) -> None:
+    def delete_turns_from(self, turn_id: int) -> Removed:
         """This turn and all that follow it."""
         conversation_id = self.conversation_of(turn_id)
-        with transaction(self._database):
-            gone = self.tree(conversation_id).beneath(turn_id)
-            self._database.executemany("DELETE FROM turn WHERE id = ?", ((each,) for each in gone))
-        self._search.forget(gone)
+        return self._remove(conversation_id, self.tree(conversation_id).beneath(turn_id), adopted=())
 
-    def delete_turn(self, turn_id: int) -> None:
+    def delete_turn(self, turn_id: int) -> Removed:
         """This one alone: what followed it follows the one before it."""
         conversation_id = self.conversation_of(turn_id)
+        return self._remove(conversation_id, [turn_id], self.tree(conversation_id).children(turn_id))
+
+    def put_back(self, removed: Removed) -> None:
+        """What was deleted is there again, as it was. KeyError: its conversation, or what it followed, has gone too."""
+        conversation_id = removed.conversation
         with transaction(self._database):
-            tree = self.tree(conversation_id)
-            parent, heir = tree.parent(turn_id), tree.chosen(turn_id)
-            links = [(parent, child) for child in tree.children(turn_id)]
-            self._database.executemany("UPDATE turn SET parent = ? WHERE id = ?", links)
-            self._database.execute("DELETE FROM turn WHERE id = ?", (turn_id,))
-            if heir is not None and tree.chosen(parent) == turn_id:
-                self._choose(conversation_id, parent, heir)
-        self._search.forget([turn_id])
+            for turn in removed.turns:
+                if turn.parent is not None:
+                    self.conversation_of(turn.parent)  # or it is not there
+                self._tables.insert(conversation_id, turn, turn.id)
+            self._tables.follow(removed.turns[0].id, removed.adopted)
+            for parent, child in removed.chosen.items():
+                self._tables.choose(conversation_id, parent, child)
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Does not count as news: the list keeps its order. Nor do the three that follow."""
-        self._change("conversation", conversation_id, "title = :title", {"title": storable(title)[:MAX_TITLE]})
+        self._tables.change("conversation", conversation_id, title=storable(title)[:MAX_TITLE])
 
     def move(self, conversation_id: int, folder: str | None) -> None:
         """None: into none. A folder is there as long as something is in it."""
         name = storable(folder or "").strip()[:MAX_TITLE] or None
-        self._change("conversation", conversation_id, "folder = :folder", {"folder": name})
+        self._tables.change("conversation", conversation_id, folder=name)
 
     def pin(self, conversation_id: int, is_pinned: bool) -> None:
-        self._change("conversation", conversation_id, "pinned = :pinned", {"pinned": is_pinned})
+        self._tables.change("conversation", conversation_id, pinned=is_pinned)
 
     def mark(self, conversation_id: int, is_unread: bool) -> None:
-        self._change("conversation", conversation_id, "unread = :unread", {"unread": is_unread})
+        self._tables.change("conversation", conversation_id, unread=is_unread)
 
     def duplicate(self, conversation_id: int) -> ConversationInfo:
         """With all its branches."""
@@ -238,7 +200,7 @@ class History:
         """Another conversation, which begins with what leads to this turn, and it."""
         conversation_id = self.conversation_of(turn_id)
         info, tree = self.info(conversation_id), self.tree(conversation_id)
-        turns = tuple(self._turns(conversation_id, tree, tree.path_to(turn_id)))
+        turns = self._tables.turns(conversation_id, tree, tree.path_to(turn_id))
         return self.add(Chat(f"{info.title} (branch)", turns, updated=time.time(), folder=info.folder))
 
     def delete(self, conversation_id: int) -> None:
@@ -248,8 +210,7 @@ class History:
         self._search.forget(turns)
 
     def conversation_of(self, turn_id: int) -> int:
-        row = self._database.execute("SELECT conversation FROM turn WHERE id = ?", (turn_id,)).fetchone()
-        return int(_there(row, turn_id)[0])
+        return self._tables.conversation_of(turn_id)
 
     def take_over(self, damaged: Path, *, is_immutable: bool = False) -> int:
         """What can be read of a damaged file; the number of chats. This history must be new. Raises sqlite3.Error."""
@@ -266,79 +227,23 @@ class History:
         if self._use:
             self._use.end()
 
-    def _infos(self) -> list[ConversationInfo]:
-        try:
-            return [info_from(row) for row in self._database.execute(INFOS)]
-        except sqlite3.DataError:  # one of the titles is larger than any text may be
-            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
-            return [self.info(row_id) for (row_id,) in ids]
+    def _say(self, conversation_id: int, turn: Turn) -> Turn:
+        """After its parent, where it is shown from now on."""
+        turn = self._tables.insert(conversation_id, turn)
+        self._tables.touch(conversation_id, turn.created)
+        self._tables.choose(conversation_id, turn.parent, turn.id)
+        return turn
 
-    def _turns(self, conversation_id: int, tree: Tree, ids: Iterable[int]) -> list[Turn]:
-        """With their places as the tree has mended them."""
-        try:
-            rows = self._database.execute(TURNS, (conversation_id,))
-            turns = {turn.id: turn for turn in map(turn_from, rows)}
-        except sqlite3.DataError:  # one of them is larger than any text may be
-            turns = {turn_id: self._turn(turn_id) for turn_id in ids}
-        return [_placed(turns[turn_id], tree.parent(turn_id)) for turn_id in ids]
-
-    def _turn(self, turn_id: int) -> Turn:
-        try:
-            return turn_from(_there(self._database.execute(TURN, (turn_id,)).fetchone(), turn_id))
-        except sqlite3.DataError:
-            return unreadable(turn_id, "it is too large")
-
-    def _create(self, chat: Chat) -> ConversationInfo:
-        title, folder = storable(chat.title)[:MAX_TITLE], storable(chat.folder)
-        updated = moment(chat.updated) or time.time()
-        cursor = self._database.execute(
-            "INSERT INTO conversation (title, updated, folder, pinned) VALUES (?, ?, ?, ?)",
-            (title, updated, folder, chat.is_pinned),
-        )
-        assert cursor.lastrowid is not None
-        return ConversationInfo(cursor.lastrowid, title, updated, folder, chat.is_pinned)
-
-    def _add(self, chat: Chat) -> ConversationInfo:
-        info, tree = self._create(chat), chat.tree
-        ids: dict[int | None, int] = {}
-        for turn in sorted(chat.turns, key=lambda turn: turn.id):
-            parent = tree.parent(turn.id)
-            ids[turn.id] = self._insert(info.id, replace(turn, parent=ids.get(parent))).id
-        for turn_id, child in tree.choices().items():
-            self._choose(info.id, ids.get(turn_id), ids[child])
-        return info
-
-    def _insert(self, conversation_id: int, turn: Turn) -> Turn:
-        row = {**row_of(turn), "parent": turn.parent, "conversation": conversation_id}
-        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        try:
-            cursor = self._database.execute(f"INSERT INTO turn ({names}, changed) VALUES ({marks}, {CHANGE})", row)
-        except sqlite3.IntegrityError as error:  # the conversation is gone
-            raise KeyError(conversation_id) from error
-        assert cursor.lastrowid is not None
-        self._search.note(cursor.lastrowid)
-        return replace(turn, id=cursor.lastrowid)
-
-    def _choose(self, conversation_id: int, parent: int | None, child: int) -> None:
-        if parent is None:
-            self._change("conversation", conversation_id, "chosen = :child", {"child": child})
-        else:
-            self._change("turn", parent, "chosen = :child", {"child": child})
-
-    def _touch(self, conversation_id: int, now: float) -> None:
-        self._change("conversation", conversation_id, "updated = max(updated, :now)", {"now": now})
-
-    def _change(self, table: str, row_id: int, columns: str, values: dict[str, Any]) -> None:
-        cursor = self._database.execute(f"UPDATE {table} SET {columns} WHERE id = :id", {**values, "id": row_id})
-        if not cursor.rowcount:
-            raise KeyError(row_id)
-
-
-def _placed(turn: Turn, parent: int | None) -> Turn:
-    return turn if turn.parent == parent else replace(turn, parent=parent)  # a replace of thousands takes its time
-
-
-def _there(row: tuple[Any, ...] | None, row_id: int) -> tuple[Any, ...]:
-    if row is None:
-        raise KeyError(row_id)
-    return row
+    def _remove(self, conversation_id: int, gone: Iterable[int], adopted: tuple[int, ...]) -> Removed:
+        """gone: the oldest first; adopted: children of that one, which its parent takes over."""
+        with transaction(self._database):
+            tree = self.tree(conversation_id)
+            turns = self._tables.turns(conversation_id, tree, gone)
+            first, heir = turns[0], tree.chosen(turns[0].id)
+            shown = ((each, tree.chosen(each)) for each in (first.parent, *(turn.id for turn in turns)))
+            self._tables.follow(first.parent, adopted)
+            self._tables.delete_turns(turn.id for turn in turns)
+            if heir in adopted and heir is not None and tree.chosen(first.parent) == first.id:
+                self._tables.choose(conversation_id, first.parent, heir)
+        self._search.forget(turn.id for turn in turns)
+        return Removed(conversation_id, turns, adopted, {parent: child for parent, child in shown if child is not None})

@@ -176,3 +176,34 @@ def test_an_answer_can_be_gone_on_with(talk: list[Turn], history: History) -> No
     history.update(talk[3].id, text="A2, and more", reasoning="Hm.")
     last = history.turns(1)[-1]
     assert (last.text, last.reasoning, last.sampling) == ("A2, and more", "Hm.", SAMPLING)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("is_tail", [False, True])
+def test_what_was_deleted_can_be_put_back_as_it_was(
+    number: int, is_tail: bool, talk: list[Turn], history: History
+) -> None:
+    history.append(1, Role.ASSISTANT, "A1 again", parent=talk[0].id)
+    history.edit(talk[2].id, "Q2, better")
+    history.choose(talk[3].id)
+    before, found = history.chat(1), history.find("a1")
+    removed = (history.delete_turns_from if is_tail else history.delete_turn)(talk[number].id)
+    assert len(list(history.tree(1))) == len(before.turns) - len(removed.turns)
+    history.put_back(removed)
+    assert history.chat(1).turns == before.turns
+    assert history.turns(1) == talk
+    assert history.find("a1") == found
+
+
+def test_what_has_no_place_any_more_is_not_put_back(talk: list[Turn], history: History) -> None:
+    last = history.delete_turn(talk[3].id)
+    tail = history.delete_turns_from(talk[2].id)
+    with pytest.raises(KeyError):
+        history.put_back(last)
+    history.put_back(tail)
+    history.put_back(last)
+    assert history.turns(1) == talk
+    history.delete(1)
+    with pytest.raises(KeyError):
+        history.put_back(tail)
+    assert history.conversations() == []

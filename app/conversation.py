@@ -1,10 +1,11 @@
 """A chat as values: turns, and what an engine is asked. Knows no disk and no window."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from backends.protocol import Message, Timings
+from app.conversation_tree import Tree
+from backends.protocol import Message, SamplingParams, Timings
 
 TITLE_LENGTH = 60
 
@@ -17,7 +18,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`created` is in seconds since the epoch; `problem` is the sentence of what broke an answer off."""
+    """One message, and its place in the tree.
+
+    `created` is in seconds since the epoch; `problem` is the sentence of what broke an answer off; `parent` is the turn
+    that it follows. model, sampling and timings tell how an answer was made; is_edited: a person has written over it.
+    """
 
     id: int
     role: Role
@@ -27,20 +32,61 @@ class Turn:
     timings: Timings | None = None
     stopped: bool = False
     problem: str | None = None
+    parent: int | None = None
+    reasoning: str | None = None  # what an assistant thought before its answer
+    sampling: SamplingParams | None = None
+    is_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationInfo:
+    """`updated` is in seconds since the epoch; `is_unread`: an answer has ended that nobody has looked at."""
+
     id: int
     title: str
     updated: float
+    folder: str | None = None
+    is_pinned: bool = False
+    is_unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A conversation with what a person looks for: in its title, or in these turns, in whatever branch."""
+
+    info: ConversationInfo
+    turns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A whole conversation with all its branches, as a value: to be copied, and to be written to a file.
+
+    The ids of turns hold within it alone: each is larger than its parent's. `chosen` as in Tree.
+    """
+
+    title: str
+    turns: tuple[Turn, ...]
+    chosen: Mapping[int | None, int] = field(default_factory=dict)
+    updated: float = 0.0  # seconds since the epoch
+    folder: str | None = None
+    is_pinned: bool = False
+
+    @property
+    def tree(self) -> Tree:
+        return Tree(((turn.id, turn.parent) for turn in self.turns), self.chosen)
+
+    def path(self) -> list[Turn]:
+        """What is shown of it."""
+        turns = {turn.id: turn for turn in self.turns}
+        return [turns[turn] for turn in self.tree.path()]
 
 
 def to_messages(turns: Sequence[Turn], system_prompt: str) -> tuple[Message, ...]:
     """The prompt of a Generate, without answers that never began: templates refuse or echo empty ones."""
     head = (Message(Role.SYSTEM.value, system_prompt),) if system_prompt.strip() else ()
     said = (turn for turn in turns if turn.role is not Role.ASSISTANT or turn.text)
-    return head + tuple(Message(turn.role.value, turn.text) for turn in said)
+    return head + tuple(Message(turn.role.value, turn.text, reasoning=turn.reasoning) for turn in said)
 
 
 def to_text(turns: Sequence[Turn]) -> str:

@@ -4,6 +4,7 @@ SlipstreamError
 ├── UsageError             a wrong command line: exit code 2
 ├── ModelFileError         missing, truncated, or not a model that this app can read
 ├── SettingsError          a change of the settings that the disk does not take
+├── ChatFileError          a file of chats that cannot be read or written
 ├── UnknownModelError      no model of that name in the library
 ├── ConversionError        a checkpoint that cannot be converted or quantized
 ├── BuildError             an engine build that cannot be made, found or used
@@ -49,6 +50,10 @@ class ModelFileError(SlipstreamError):
 
 
 class SettingsError(SlipstreamError):
+    pass
+
+
+class ChatFileError(SlipstreamError):
     pass
 
 

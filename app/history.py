@@ -1,65 +1,28 @@
-"""Conversations on disk, in SQLite. Used from one thread, the window's; knows nothing of engines.
+"""Conversations on disk, in SQLite, as trees of turns. Used from one thread, the window's; knows nothing of engines.
 
 Every method commits before it returns, so a process that dies keeps all that it was told is kept.
 """
 
-import json
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from app.conversation import ConversationInfo, Role, Turn
-from app.history_rows import info_from, storable, text_from, turn_from, unreadable
+from app.conversation import Chat, ConversationInfo, Found, Role, Turn
+from app.conversation_tree import Tree
+from app.history_database import FAULTS as FAULTS
+from app.history_database import open_database, transaction
+from app.history_database import why as why
+from app.history_rows import MAX_TITLE, json_of, storable
 from app.history_salvage import salvage
+from app.history_search import TurnSearch
+from app.history_tables import Removed, Tables
 from app.in_use import Use
-from app.own_database import check_schema
-from app.whole_file import reason
-from backends.ownership.private import make_private_file, make_private_folder
-from backends.protocol import Timings
-
-# one entry per version; a released entry is never edited, a change is a new one
-MIGRATIONS = (
-    """
-    CREATE TABLE conversation (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, updated REAL NOT NULL
-    ) STRICT;
-    CREATE TABLE turn (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        conversation INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
-        role TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL,
-        model TEXT, timings TEXT, stopped INTEGER NOT NULL DEFAULT 0, problem TEXT
-    ) STRICT;
-    CREATE INDEX turn_by_conversation ON turn (conversation, id);
-    CREATE INDEX conversation_by_time ON conversation (updated, id);
-    """,
-)
-MAX_COPY = 256 << 20
-NOBODY = -(1 << 63)  # no conversation has this id
-PAUSE = 1.0  # seconds to wait for another window that writes; it takes milliseconds
-SEARCH = """
-    SELECT id, title, updated FROM conversation AS c
-    WHERE :needle = '' OR instr(folded(CAST(title AS BLOB)), :needle) OR EXISTS
-        (SELECT 1 FROM turn WHERE conversation = c.id AND instr(folded(CAST(text AS BLOB)), :needle))
-    ORDER BY updated DESC, id DESC
-"""
-TURNS = "SELECT id, role, text, created, model, timings, stopped, problem FROM turn"
-FAULTS = (sqlite3.Error, KeyError)  # what every method of History may raise
-REASONS = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "the file, or its folder, may not be written to",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
-    sqlite3.SQLITE_BUSY: "another program holds the file",
-    sqlite3.SQLITE_LOCKED: "another program holds the file",
-    sqlite3.SQLITE_IOERR: "the disk did not take it, or is full",
-    sqlite3.SQLITE_TOOBIG: "it is too long",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged",
-    sqlite3.SQLITE_NOTADB: "the file is damaged",
-}
+from app.text_search import Excerpt, excerpt, fold
+from backends.protocol import SamplingParams, Timings
 
 
 class _Unset(Enum):
@@ -73,98 +36,185 @@ class History:
     """Raises sqlite3.Error when the disk or the file fails, and KeyError for an id that is not there."""
 
     def __init__(self, path: Path | None, copy_of: Path | None = None):
-        """None keeps everything in memory; copy_of: and begins with what is in that file. Raises NotOurDatabase."""
+        """As open_database."""
         self.path = path
         self._use: Use | None = None
-        if path:
-            make_private_folder(path.parent)
-            make_private_file(path)
-        self._database = sqlite3.connect(path or ":memory:", PAUSE, isolation_level=None)
-        try:
-            if copy_of:
-                self._copy(copy_of)
-            self._prepare()
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = open_database(path, copy_of)
+        self._search = TurnSearch(self._database)
+        self._tables = Tables(self._database, self._search.note)
 
     def conversations(self, search: str = "") -> list[ConversationInfo]:
         """Newest first; with `search`, those whose title or any turn contains it, whatever the case."""
-        needle = storable(search.strip().casefold())
-        try:
-            return [info_from(row) for row in self._database.execute(SEARCH, {"needle": needle})]
-        except sqlite3.DataError:  # one of the texts is larger than any may be
-            ids = self._database.execute("SELECT id FROM conversation ORDER BY updated DESC, id DESC").fetchall()
-            infos = [self._conversation(row_id) for (row_id,) in ids]
-            return [info for info in infos if needle in info.title.casefold() or self._is_said(needle, info.id)]
+        return [found.info for found in self.find(search)]
+
+    def find(self, search: str) -> list[Found]:
+        """As `conversations`, with the turns that contain it, in whatever branch."""
+        needle, turns = fold(storable(search.strip())), defaultdict(list)
+        if needle:
+            for turn, conversation in self._search.matching(needle).items():
+                turns[conversation].append(turn)
+        infos = self._tables.infos()
+        return [Found(info, tuple(turns[info.id])) for info in infos if info.id in turns or needle in fold(info.title)]
+
+    def excerpt(self, turn_id: int, search: str) -> Excerpt | None:
+        """Around the first place where it is said; None where it is not, or nothing is sought."""
+        needle = fold(storable(search.strip()))
+        return excerpt(self._tables.turn(turn_id).text, needle) if needle else None
+
+    def index_in(self, path: Path) -> None:
+        """What searching remembers lies there from now on, and not only in memory."""
+        self._search.keep_in(path)
+
+    def index_more(self) -> bool:
+        """Prepare searching for some milliseconds; whether something is left to do."""
+        return self._search.catch_up()
+
+    def info(self, conversation_id: int) -> ConversationInfo:
+        return self._tables.info(conversation_id)
 
     def create(self, title: str = "") -> ConversationInfo:
-        now, title = time.time(), storable(title)
-        cursor = self._database.execute("INSERT INTO conversation (title, updated) VALUES (?, ?)", (title, now))
-        assert cursor.lastrowid is not None
-        return ConversationInfo(cursor.lastrowid, title, now)
+        return self._tables.create(Chat(title, ()))
+
+    def tree(self, conversation_id: int) -> Tree:
+        """Of a conversation that is not there, an empty one."""
+        return self._tables.tree(conversation_id)
 
     def turns(self, conversation_id: int) -> list[Turn]:
-        """A row that cannot be read is a turn that says so."""
-        where = f"{TURNS} WHERE conversation = ? ORDER BY id"
-        try:
-            return [turn_from(row) for row in self._database.execute(where, (conversation_id,))]
-        except sqlite3.DataError:  # one of them is larger than any text may be
-            ids = self._database.execute("SELECT id FROM turn WHERE conversation = ? ORDER BY id", (conversation_id,))
-            return [self._turn(turn_id) for (turn_id,) in ids.fetchall()]
+        """What is shown of it, from a first turn to a last. A row that cannot be read is a turn that says so."""
+        tree = self.tree(conversation_id)
+        return list(self._tables.turns(conversation_id, tree, tree.path()))
 
-    def append(self, conversation_id: int, role: Role, text: str, model: str | None = None) -> Turn:
-        now, text = time.time(), storable(text)
-        with self._transaction():
-            self._touch(conversation_id, now)
-            cursor = self._database.execute(
-                "INSERT INTO turn (conversation, role, text, created, model) VALUES (?, ?, ?, ?, ?)",
-                (conversation_id, role.value, text, now, model),
-            )
-        assert cursor.lastrowid is not None
-        return Turn(cursor.lastrowid, role, text, now, model)
+    def chat(self, conversation_id: int) -> Chat:
+        """All of it, as a value."""
+        info, tree = self.info(conversation_id), self.tree(conversation_id)
+        turns = self._tables.turns(conversation_id, tree, tree)
+        return Chat(info.title, turns, tree.choices(), info.updated, info.folder, info.is_pinned)
+
+    def add(self, chat: Chat) -> ConversationInfo:
+        """All of it, under ids of its own; with its own time, or now where it has none."""
+        (info,) = self.add_all([chat])
+        return info
+
+    def add_all(self, chats: Sequence[Chat]) -> list[ConversationInfo]:
+        """Either all of them or none."""
+        with transaction(self._database):
+            return [self._tables.add(chat) for chat in chats]
+
+    def append(
+        self,
+        conversation_id: int,
+        role: Role,
+        text: str,
+        model: str | None = None,
+        sampling: SamplingParams | None = None,
+        *,
+        parent: int | _Unset | None = UNSET,
+    ) -> Turn:
+        """To what is shown, or to this turn of it (None: as another beginning), and is shown itself from now on."""
+        with transaction(self._database):
+            tree = self.tree(conversation_id)
+            if parent is UNSET:
+                parent = (tree.path() or (None,))[-1]
+            elif parent is not None:
+                tree.parent(parent)  # or it is not there
+            turn = Turn(0, role, storable(text), time.time(), model, parent=parent, sampling=sampling)
+            return self._say(conversation_id, turn)
+
+    def edit(self, turn_id: int, text: str) -> Turn:
+        """Beside it a turn with this text, which is shown; the old one stays, with all that followed it."""
+        conversation_id = self.conversation_of(turn_id)
+        with transaction(self._database):
+            old, parent = self._tables.turn(turn_id), self.tree(conversation_id).parent(turn_id)
+            turn = replace(old, text=storable(text), created=time.time(), parent=parent)
+            turn = replace(turn, timings=None, stopped=False, problem=None, is_edited=old.role is Role.ASSISTANT)
+            return self._say(conversation_id, turn)
+
+    def choose(self, turn_id: int) -> None:
+        """Show it, with the last turn that was shown beneath it."""
+        conversation_id = self.conversation_of(turn_id)
+        with transaction(self._database):
+            tree = self.tree(conversation_id)
+            for each in tree.path_to(turn_id):
+                self._tables.choose(conversation_id, tree.parent(each), each)
 
     def update(
         self,
         turn_id: int,
         *,
         text: str | _Unset = UNSET,
+        reasoning: str | _Unset | None = UNSET,
         timings: Timings | _Unset | None = UNSET,
         stopped: bool | _Unset = UNSET,
         problem: str | _Unset | None = UNSET,
     ) -> None:
-        """Change only what is given; None takes timings or problem away."""
-        given: dict[str, Any] = {"text": text, "stopped": stopped, "problem": problem}
-        given["timings"] = json.dumps(asdict(timings)) if isinstance(timings, Timings) else timings
+        """Change only what is given; None takes reasoning, timings or problem away."""
+        given: dict[str, Any] = {"text": text, "reasoning": reasoning, "stopped": stopped, "problem": problem}
+        given["timings"] = timings if timings is UNSET else json_of(timings)
         changes = {name: storable(value) for name, value in given.items() if value is not UNSET}
-        if not changes:
-            return
-        columns = ", ".join(f"{name} = :{name}" for name in changes)
-        cursor = self._database.execute(f"UPDATE turn SET {columns} WHERE id = :id", {**changes, "id": turn_id})
-        _require(cursor, turn_id)
+        if changes:
+            self._tables.change("turn", turn_id, **changes)
 
-    def delete_turns_from(self, turn_id: int) -> None:
-        """This turn and the later ones of its conversation."""
-        cursor = self._database.execute(
-            "DELETE FROM turn WHERE id >= :id AND conversation = (SELECT conversation FROM turn WHERE id = :id)",
-            {"id": turn_id},
-        )
-        _require(cursor, turn_id)
+    def delete_turns_from(self, turn_id: int) -> Removed:
+        """This turn and all that follow it."""
+        conversation_id = self.conversation_of(turn_id)
+        return self._remove(conversation_id, self.tree(conversation_id).beneath(turn_id), adopted=())
+
+    def delete_turn(self, turn_id: int) -> Removed:
+        """This one alone: what followed it follows the one before it."""
+        conversation_id = self.conversation_of(turn_id)
+        return self._remove(conversation_id, [turn_id], self.tree(conversation_id).children(turn_id))
+
+    def put_back(self, removed: Removed) -> None:
+        """What was deleted is there again, as it was. KeyError: its conversation, or what it followed, has gone too."""
+        conversation_id = removed.conversation
+        with transaction(self._database):
+            for turn in removed.turns:
+                if turn.parent is not None:
+                    self.conversation_of(turn.parent)  # or it is not there
+                self._tables.insert(conversation_id, turn, turn.id)
+            self._tables.follow(removed.turns[0].id, removed.adopted)
+            for parent, child in removed.chosen.items():
+                self._tables.choose(conversation_id, parent, child)
 
     def rename(self, conversation_id: int, title: str) -> None:
-        """Does not count as news: the list keeps its order."""
-        cursor = self._database.execute(
-            "UPDATE conversation SET title = ? WHERE id = ?", (storable(title), conversation_id)
-        )
-        _require(cursor, conversation_id)
+        """Does not count as news: the list keeps its order. Nor do the three that follow."""
+        self._tables.change("conversation", conversation_id, title=storable(title)[:MAX_TITLE])
+
+    def move(self, conversation_id: int, folder: str | None) -> None:
+        """None: into none. A folder is there as long as something is in it."""
+        name = storable(folder or "").strip()[:MAX_TITLE] or None
+        self._tables.change("conversation", conversation_id, folder=name)
+
+    def pin(self, conversation_id: int, is_pinned: bool) -> None:
+        self._tables.change("conversation", conversation_id, pinned=is_pinned)
+
+    def mark(self, conversation_id: int, is_unread: bool) -> None:
+        self._tables.change("conversation", conversation_id, unread=is_unread)
+
+    def duplicate(self, conversation_id: int) -> ConversationInfo:
+        """With all its branches."""
+        chat = self.chat(conversation_id)
+        return self.add(replace(chat, title=f"{chat.title} (copy)", updated=time.time(), is_pinned=False))
+
+    def branch(self, turn_id: int) -> ConversationInfo:
+        """Another conversation, which begins with what leads to this turn, and it."""
+        conversation_id = self.conversation_of(turn_id)
+        info, tree = self.info(conversation_id), self.tree(conversation_id)
+        turns = self._tables.turns(conversation_id, tree, tree.path_to(turn_id))
+        return self.add(Chat(f"{info.title} (branch)", turns, updated=time.time(), folder=info.folder))
 
     def delete(self, conversation_id: int) -> None:
         """With its turns. One that is gone already is no error."""
+        turns = list(self.tree(conversation_id))
         self._database.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,))
+        self._search.forget(turns)
+
+    def conversation_of(self, turn_id: int) -> int:
+        return self._tables.conversation_of(turn_id)
 
     def take_over(self, damaged: Path, *, is_immutable: bool = False) -> int:
         """What can be read of a damaged file; the number of chats. This history must be new. Raises sqlite3.Error."""
-        with self._transaction():
+        with transaction(self._database):
             return salvage(damaged, self._database, is_immutable=is_immutable).num_chats
 
     def hold(self, use: Use) -> None:
@@ -172,131 +222,28 @@ class History:
         self._use = use
 
     def close(self) -> None:
+        self._search.close()
         self._database.close()
         if self._use:
             self._use.end()
 
-    def _conversation(self, conversation_id: int) -> ConversationInfo:
-        try:
-            row = "SELECT id, title, updated FROM conversation WHERE id = ?"
-            return info_from(self._database.execute(row, (conversation_id,)).fetchone())
-        except sqlite3.DataError:
-            return ConversationInfo(conversation_id, "A chat with a damaged title", 0.0)
+    def _say(self, conversation_id: int, turn: Turn) -> Turn:
+        """After its parent, where it is shown from now on."""
+        turn = self._tables.insert(conversation_id, turn)
+        self._tables.touch(conversation_id, turn.created)
+        self._tables.choose(conversation_id, turn.parent, turn.id)
+        return turn
 
-    def _is_said(self, needle: str, conversation_id: int) -> bool:
-        return any(needle in turn.text.casefold() for turn in self.turns(conversation_id))
-
-    def _turn(self, turn_id: int) -> Turn:
-        try:
-            return turn_from(self._database.execute(f"{TURNS} WHERE id = ?", (turn_id,)).fetchone())
-        except sqlite3.DataError:
-            return unreadable(turn_id, "it is too large")
-
-    def _copy(self, path: Path) -> None:
-        """Of a file that may only be read; without its log, as its last quiet moment has left it, where that is all."""
-        if path.stat().st_size > MAX_COPY:
-            raise OSError(None, "it is too large to be kept in memory")
-        try:
-            self._copy_as(path, "mode=ro")
-        except sqlite3.OperationalError:  # the memory that readers of a log share cannot be made
-            self._copy_as(path, "mode=ro&immutable=1")
-
-    def _copy_as(self, path: Path, mode: str) -> None:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", PAUSE, uri=True)) as source:
-            check_pages(source)
-            source.backup(self._database)
-
-    def _prepare(self) -> None:
-        database = self._database
-        database.text_factory = text_from
-        database.create_function("folded", 1, _folded, deterministic=True)
-        with self._transaction("DEFERRED"):  # version and tables of one moment
-            check_schema(database, scripts())
-            is_current = self._version() == len(MIGRATIONS)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA foreign_keys = ON")
-        if not is_current:
-            self._migrate()
-        self._try_to_write()
-
-    def _try_to_write(self) -> None:
-        """Better known at the start than when something has to be kept."""
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            with suppress(KeyError):
-                self.rename(NOBODY, "")
-            self._database.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another window does
-                raise
-
-    def _version(self) -> int:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        return int(version)
-
-    def _migrate(self) -> None:
-        """One transaction: a death in between leaves the old version, and another process has to wait for the new."""
-        with self._transaction():
-            check_schema(self._database, scripts())
-            for script in MIGRATIONS[self._version() :]:
-                for statement in _statements(script):
-                    self._database.execute(statement)
-            self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    @contextmanager
-    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
-        self._database.execute(f"BEGIN {kind}")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled it back already
-                self._database.execute("ROLLBACK")
-            raise
-
-    def _touch(self, conversation_id: int, now: float) -> None:
-        cursor = self._database.execute(
-            "UPDATE conversation SET updated = max(updated, ?) WHERE id = ?", (now, conversation_id)
-        )
-        _require(cursor, conversation_id)
-
-
-def why(error: Exception) -> str:
-    """Of one of FAULTS, as the end of a sentence."""
-    if isinstance(error, KeyError):
-        return "the chat is not there any more"
-    if isinstance(error, OSError):
-        return reason(error)
-    return REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, str(error))
-
-
-def scripts() -> dict[int, str]:
-    return {version: "".join(MIGRATIONS[:version]) for version in range(1, len(MIGRATIONS) + 1)}
-
-
-def check_pages(database: sqlite3.Connection) -> None:
-    """The indexes too, which say where turns are: one that lies would hide them."""
-    (answer,) = database.execute("PRAGMA integrity_check(1)").fetchone()
-    if answer != "ok" or database.execute("PRAGMA foreign_key_check").fetchone():
-        error = sqlite3.DatabaseError(answer)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for piece in script.split(";")[:-1]:
-        statement += f"{piece};"
-        if sqlite3.complete_statement(statement):  # and not in the middle of a trigger
-            yield statement
-            statement = ""
-
-
-def _folded(content: bytes) -> str:
-    return content.decode("utf-8", "replace").casefold()
-
-
-def _require(cursor: sqlite3.Cursor, row_id: int) -> None:
-    if not cursor.rowcount:
-        raise KeyError(row_id)
+    def _remove(self, conversation_id: int, gone: Iterable[int], adopted: tuple[int, ...]) -> Removed:
+        """gone: the oldest first; adopted: children of that one, which its parent takes over."""
+        with transaction(self._database):
+            tree = self.tree(conversation_id)
+            turns = self._tables.turns(conversation_id, tree, gone)
+            first, heir = turns[0], tree.chosen(turns[0].id)
+            shown = ((each, tree.chosen(each)) for each in (first.parent, *(turn.id for turn in turns)))
+            self._tables.follow(first.parent, adopted)
+            self._tables.delete_turns(turn.id for turn in turns)
+            if heir in adopted and heir is not None and tree.chosen(first.parent) == first.id:
+                self._tables.choose(conversation_id, first.parent, heir)
+        self._search.forget(turn.id for turn in turns)
+        return Removed(conversation_id, turns, adopted, {parent: child for parent, child in shown if child is not None})

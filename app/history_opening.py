@@ -10,8 +10,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from app.disk import sync_folder
-from app.history import MAX_COPY, MIGRATIONS, PAUSE, History, check_pages, scripts, why
+from app.history import History
+from app.history_database import MAX_COPY, PAUSE, check_pages, why
 from app.history_salvage import MAX_ROWS, Salvaged, salvage
+from app.history_schema import newest, scripts
 from app.in_use import Use
 from app.own_database import COMPANIONS, NewerDatabase, NotOurDatabase, check_schema, clear_the_way, is_damage
 from app.whole_file import changing_file
@@ -130,7 +132,7 @@ def _mend(path: Path) -> tuple[Salvaged, Path]:
         make_private_file(part)
         with closing(sqlite3.connect(part, isolation_level=None)) as new:
             new.execute("PRAGMA journal_mode = MEMORY")  # one that is not completed is deleted
-            new.executescript(f"{''.join(MIGRATIONS)} PRAGMA user_version = {len(MIGRATIONS)}; BEGIN;")
+            new.executescript(f"{scripts()[newest()]} PRAGMA user_version = {newest()}; BEGIN;")
             salvaged = salvage(path, new)
             new.execute("COMMIT")
             new.execute("PRAGMA journal_mode = WAL")  # not later, in its place: a death in that would need a journal

@@ -2,16 +2,19 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from app.conversation import ConversationInfo, Role, Turn
-from backends.protocol import CacheMiss, Timings
+from app.shaped import shaped
+from backends.protocol import CacheMiss, SamplingParams, Timings
 
 T = TypeVar("T")
 LATEST = 253_370_764_800.0  # the year 9999, where dates end
 MAX_TITLE = 1000  # characters
-MAX_TIMINGS = 64 << 10
+MAX_JSON = 64 << 10  # characters of an answer's account, or of its sampling
+INFO_COLUMNS = "id, title, updated, folder, pinned, unread"
+TURN_COLUMNS = "id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited"
 MAX_COUNT = 1 << 53
 ROLES = {role.value: role for role in Role}
 MISSES = {miss.value: miss for miss in CacheMiss}
@@ -38,57 +41,97 @@ def storable(value: T) -> T:
 
 
 def info_from(row: tuple[Any, ...]) -> ConversationInfo:
-    row_id, title, updated = row
-    return ConversationInfo(row_id, _text(title)[:MAX_TITLE], _moment(updated))
+    """Of INFO_COLUMNS."""
+    row_id, title, updated, folder, pinned, unread = row
+    name = _text(folder)[:MAX_TITLE].strip() or None
+    return ConversationInfo(row_id, _text(title)[:MAX_TITLE], moment(updated), name, bool(pinned), bool(unread))
 
 
 def turn_from(row: tuple[Any, ...]) -> Turn:
-    turn_id, role, text, created, model, timings, stopped, problem = row
+    """Of TURN_COLUMNS."""
+    turn_id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited = row
     if not isinstance(text, str):
-        return unreadable(turn_id, "it is no text")
+        return unreadable(turn_id, "it is no text", parent=parent)
     if role not in ROLES:
-        return unreadable(turn_id, "nobody knows who wrote it", text)
+        return unreadable(turn_id, "nobody knows who wrote it", text, parent)
     return Turn(
         turn_id,
         ROLES[role],
         str(text),
-        _moment(created),
+        moment(created),
         None if model is None else _text(model)[:MAX_TITLE],
-        _timings(timings),
+        timings_from(_document(timings)),
         bool(stopped),
         MENDED if isinstance(text, Mended) else None if problem is None else _text(problem),
+        parent,
+        _text(reasoning) or None,
+        sampling_from(_document(sampling)),
+        bool(edited),
     )
 
 
-def unreadable(turn_id: int, why: str, text: str = "") -> Turn:
+def row_of(turn: Turn) -> dict[str, Any]:
+    """By column, but for its id and parent, which a file gives."""
+    return {
+        "role": turn.role.value,
+        "text": storable(turn.text),
+        "created": turn.created,
+        "model": storable(turn.model),
+        "timings": json_of(turn.timings),
+        "stopped": turn.stopped,
+        "problem": storable(turn.problem),
+        "reasoning": storable(turn.reasoning),
+        "sampling": json_of(turn.sampling),
+        "edited": turn.is_edited,
+    }
+
+
+def json_of(value: Timings | SamplingParams | None) -> str | None:
+    return None if value is None else json.dumps(asdict(value))
+
+
+def unreadable(turn_id: int, why: str, text: str = "", parent: int | None = None) -> Turn:
     """Shown in the place of what was there, which stays in the file."""
-    return Turn(turn_id, Role.ASSISTANT, text, 0.0, problem=f"This message is damaged on the disk: {why}.")
+    problem = f"This message is damaged on the disk: {why}."
+    return Turn(turn_id, Role.ASSISTANT, text, 0.0, problem=problem, parent=parent)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _moment(value: Any) -> float:
+def moment(value: Any) -> float:
     """Seconds since the epoch that a calendar knows."""
     is_number = type(value) in (int, float) and math.isfinite(value)
     return min(max(float(value), 0.0), LATEST) if is_number else 0.0
 
 
-def _timings(column: Any) -> Timings | None:
+def timings_from(document: Any) -> Timings | None:
     """Of one answer. Fields that this version does not know, lacks or cannot use do no harm."""
-    if not isinstance(column, str) or len(column) > MAX_TIMINGS:
-        return None
-    try:
-        document = json.loads(column)
-    except (ValueError, RecursionError):
-        return None
     if not isinstance(document, dict):
         return None
     values = {name: document[name] for name in COUNTS if _is_count(document.get(name), (int,))}
     values |= {name: document[name] for name in TIMES if _is_count(document.get(name), (int, float))}
     miss = document.get("cache_miss")
     return Timings(**values, cache_miss=MISSES.get(miss) if isinstance(miss, str) else None)
+
+
+def sampling_from(document: Any) -> SamplingParams | None:
+    """None for what cannot have been one: half of it would tell a wrong story of an answer."""
+    try:
+        return shaped(SamplingParams, document) if isinstance(document, dict) else None
+    except (TypeError, ValueError, LookupError):
+        return None
+
+
+def _document(column: Any) -> Any:
+    """The JSON of a column; None for what is none."""
+    if not isinstance(column, str) or len(column) > MAX_JSON:
+        return None
+    try:
+        return json.loads(column)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_count(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -13,9 +13,20 @@ from backends.regular_file import OddFileError, check_regular
 UNTITLED = "A chat without its title"
 MAX_ROWS = 200_000  # of a table, the newest: a damaged tree of pages may go round in circles
 Row = tuple[Any, ...]
-TEXTS = {"title", "role", "text", "model", "timings", "problem"}
+TEXTS = {"title", "folder", "role", "text", "model", "timings", "problem", "reasoning", "sampling"}
+LINKS = {"chosen", "parent"}
+FLAGS = {"pinned", "unread", "stopped", "edited", "changed"}
+NOWHERE = "0"  # the turn that follows this one, which is none, follows the one before it: so did all in version 1
 COLUMNS = {  # None: nothing can be made of a row without it; else what stands in its place
-    "conversation": {"id": None, "title": "''", "updated": "0.0"},
+    "conversation": {
+        "id": None,
+        "title": "''",
+        "updated": "0.0",
+        "chosen": "NULL",
+        "folder": "NULL",
+        "pinned": "0",
+        "unread": "0",
+    },
     "turn": {
         "id": None,
         "conversation": None,
@@ -26,6 +37,12 @@ COLUMNS = {  # None: nothing can be made of a row without it; else what stands i
         "timings": "NULL",
         "stopped": "0",
         "problem": "NULL",
+        "parent": NOWHERE,
+        "chosen": "NULL",
+        "reasoning": "NULL",
+        "sampling": "NULL",
+        "edited": "0",
+        "changed": "0",
     },
 }
 PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -88,9 +105,17 @@ def _select(source: sqlite3.Connection, table: str, columns: Mapping[str, str | 
     there = {bytes(name).decode("utf-8", "replace") for _, name, *_ in rows}
     if any(name not in there for name, default in columns.items() if default is None):
         return None
-    names = [(name, name if name in there else default) for name, default in columns.items()]
-    chosen = [f"CAST({place} AS TEXT)" if name in TEXTS and name in there else place for name, place in names]
+    chosen = [_as_kind(name) if name in there else default for name, default in columns.items()]
     return f"SELECT {', '.join(map(str, chosen))} FROM {table} NOT INDEXED"
+
+
+def _as_kind(name: str) -> str:
+    """Whatever lies there: a value of another kind would cost its row."""
+    if name in TEXTS:
+        return f"CAST({name} AS TEXT)"
+    if name in FLAGS:
+        return f"coalesce(CAST({name} AS INTEGER), 0)"
+    return f"CAST({name} AS INTEGER)" if name in LINKS else name
 
 
 def _rows(source: sqlite3.Connection, select: str) -> Iterator[Row | None]:
@@ -117,7 +142,9 @@ def _insert(database: sqlite3.Connection, table: str, row: Row) -> None:
     marks = ", ".join("CAST(? AS TEXT)" if name in TEXTS else "?" for name in columns)
     try:
         if table == "turn":  # whose chat may be what cannot be read
-            database.execute("INSERT OR IGNORE INTO conversation VALUES (?, ?, ?)", (row[1], UNTITLED, row[4]))
+            database.execute(
+                "INSERT OR IGNORE INTO conversation (id, title, updated) VALUES (?, ?, ?)", (row[1], UNTITLED, row[4])
+            )
         database.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
     except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
         return  # a value of another kind

@@ -78,14 +78,14 @@ def check_schema(database: sqlite3.Connection, scripts: Mapping[int, str]) -> bo
     """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     (found,) = database.execute("PRAGMA user_version").fetchone()
-    objects = database.execute(OBJECTS).fetchall()
+    objects = _objects(database)
     if found == 0 and not objects:
         return False
     if found > max(scripts):
         raise NewerDatabase(f"version {found}")
     with closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(scripts.get(found, ""))
-        if found not in scripts or objects != ours.execute(OBJECTS).fetchall():
+        if found not in scripts or objects != _objects(ours):
             raise NotOurDatabase("its tables are not those of Slipstream")
     return True
 
@@ -102,6 +102,15 @@ def set_database_aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             os.rename(path.with_name(path.name + suffix), target.with_name(target.name + suffix))
     return target
+
+
+def _objects(database: sqlite3.Connection) -> list[tuple[bytes | None, ...]]:
+    """Byte for byte: what somebody else has written into the schema need not be text."""
+    factory, database.text_factory = database.text_factory, bytes
+    try:
+        return database.execute(OBJECTS).fetchall()
+    finally:
+        database.text_factory = factory
 
 
 def _size(path: Path) -> int:

@@ -27,7 +27,7 @@ KNOWN = (
     *("running.json*", ".running.json.*"),
     *("cards", "*.card.json", "models", "chat-history", "benchmarks", "builds"),
     *("cache", "Cache", "prompts", "evaluations", "*.reference", "work-*", "library.sqlite3*", ".library.sqlite3.*"),
-    *("performance.sqlite3*", ".performance.sqlite3.*"),
+    *("performance.sqlite3*", ".performance.sqlite3.*", "search.sqlite3*"),
     *(
         "selftest*",
         "checked-models.json*",
@@ -127,6 +127,11 @@ class Paths:
     @property
     def performance_file(self) -> Path:
         return self.cache / "performance.sqlite3"
+
+    @property
+    def search_file(self) -> Path:
+        """What was said in the chats, indexed."""
+        return self.cache / "search.sqlite3"
 
     @property
     def prompt_cache(self) -> Path:

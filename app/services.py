@@ -195,6 +195,8 @@ class Services:
         from app.history_opening import open_history
 
         history, notice = open_history(self.paths.database_file)
+        if history.path:  # what is not kept is not indexed on a disk
+            history.index_in(self.paths.search_file)
         self._note(notice)
         return history
 

@@ -29,7 +29,7 @@ def _shaped(kind: Any, value: Any) -> Any:
             return None
         (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
     if get_origin(kind) is tuple:
-        return _items(get_args(kind)[0], value)
+        return _items(get_args(kind), value)
     if parse := getattr(kind, "shaped", None):
         return parse(value)
     if not is_dataclass(kind):
@@ -42,12 +42,15 @@ def _shaped(kind: Any, value: Any) -> Any:
     return make(**{field.name: _shaped(hints[field.name], value[field.name]) for field in known})
 
 
-def _items(kind: Any, value: Any) -> tuple[Any, ...]:
+def _items(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    """kinds: of each item, or of all of them where the second is an ellipsis."""
     if type(value) not in (list, tuple):
         raise TypeError(f"{value!r} is no list")
     if len(value) > MAX_ITEMS:
         raise ValueError(f"{len(value)} are too many")
-    return tuple(_shaped(kind, each) for each in value)
+    if kinds[-1] is Ellipsis:
+        return tuple(_shaped(kinds[0], each) for each in value)
+    return tuple(_shaped(kind, each) for kind, each in zip(kinds, value, strict=True))
 
 
 def _plain(kind: Any, value: Any) -> Any:

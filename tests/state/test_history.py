@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import MIGRATIONS, History
+from app.history import History
 from app.history_opening import open_history
+from app.history_schema import MIGRATIONS
 from backends.protocol import Timings
 
 TIMINGS = Timings(prompt_n=3, cache_n=5, predicted_n=9, predicted_ms=12.5)

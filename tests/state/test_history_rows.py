@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.conversation import Role
-from app.history import FAULTS, MIGRATIONS, History, why
+from app.history import FAULTS, History, why
 from app.history_opening import open_history
+from app.history_schema import MIGRATIONS
 from backends.protocol import Timings
 
 Spoil = Callable[[sqlite3.Connection], object]
@@ -152,8 +153,8 @@ def test_a_file_that_another_program_holds_is_told_and_waited_for_shortly(path: 
 
 
 def test_a_file_of_an_earlier_version_is_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    later = ("ALTER TABLE turn ADD COLUMN parent INTEGER;", "CREATE TABLE tag (name TEXT) STRICT;")
-    monkeypatch.setattr("app.history.MIGRATIONS", (*MIGRATIONS, *later))
+    later = ("ALTER TABLE turn ADD COLUMN later INTEGER;", "CREATE TABLE tag (name TEXT) STRICT;")
+    monkeypatch.setattr("app.history_schema.MIGRATIONS", (*MIGRATIONS, *later))
     for _ in range(2):
         history, sentence = open_history(path)
         assert (sentence, len(history.turns(1))) == (None, 3)

@@ -204,6 +204,19 @@ SOUND = {
 }
 
 
+def test_a_schema_that_is_no_text_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    history, _ = open_history(path)
+    history.create("before")
+    history.close()
+    content = path.read_bytes().replace(b"problem TEXT", b"probl\xffm TEXT", 1)
+    path.write_bytes(content)
+    history, sentence = open_history(path)
+    assert "chats.db.broken-1. 1 of its chats could be read" in str(sentence)
+    assert titles(history) == {"before"}
+    history.close()
+
+
 @pytest.mark.parametrize("name", SOUND)
 def test_chats_of_a_file_that_others_have_changed_go_on(name: str, tmp_path: Path) -> None:
     path = tmp_path / "chats.db"

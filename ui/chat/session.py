@@ -54,6 +54,7 @@ class ChatSession(QObject):
         self._desk = desk
         self._running: dict[int, Running] = {}  # by conversation
         self._told: set[int] = set()  # turns of which it has been said that the disk does not take them
+        self._unkept: set[int] = set()  # turns that no file knows
         self._retry_when_ready: int | None = None
         self.conversation: int | None = None
         self.turns: list[Turn] = []
@@ -94,7 +95,7 @@ class ChatSession(QObject):
             self._desk.check(self._request([*self.turns, Turn(0, Role.USER, text, 0.0)]))
             if self.conversation is None:
                 self.conversation = self._history.create(title_from(text)).id
-            turn = self._history.append(self.conversation, Role.USER, text)
+            turn = self._history.append(self.conversation, Role.USER, text, parent=self._last_kept())
         except RequestError as error:
             self.refused.emit(str(error))
             self.returned.emit(text)
@@ -113,7 +114,8 @@ class ChatSession(QObject):
             self._desk.abort(running.answer)
 
     def try_again(self) -> None:
-        """Drop the last answer and ask for another; while the engine restarts, as soon as it is back."""
+        """Ask for another answer beside the last one, or for the first; while the engine restarts, as soon as it is
+        back. An answer that never began goes."""
         if self.is_busy or not self.turns:
             return
         if self._desk.is_loading:
@@ -121,7 +123,8 @@ class ChatSession(QObject):
             return
         if self.turns[-1].role is Role.ASSISTANT:
             last = self.turns.pop()
-            self._drop(last)
+            if not last.text:
+                self._drop(last)
             self.turns_removed.emit(last.id)
         self._answer()
 
@@ -137,13 +140,14 @@ class ChatSession(QObject):
             self._retry_when_ready = self.conversation
             self._desk.reload()
             return
+        request = self._request(self.turns)
         try:
-            answer = self._desk.submit(self._request(self.turns))
+            answer = self._desk.submit(request)
         except (EngineError, RequestError) as error:
             self.refused.emit(str(error))
             return
         assert self.conversation is not None
-        turn = self._begin_turn(self.conversation)
+        turn = self._begin_turn(self.conversation, request.sampling)
         running = Running(self.conversation, turn, answer, time.monotonic())
         self._running[self.conversation] = running
         answer.grew.connect(partial(self._grow, running))
@@ -151,15 +155,22 @@ class ChatSession(QObject):
         self._add(turn)
         self.busy_changed.emit(True)
 
-    def _begin_turn(self, conversation: int) -> Turn:
+    def _begin_turn(self, conversation: int, sampling: SamplingParams) -> Turn:
         """Without room for its row the answer is shown all the same."""
         try:
-            return self._history.append(conversation, Role.ASSISTANT, "", self._desk.name)
+            return self._history.append(
+                conversation, Role.ASSISTANT, "", self._desk.name, sampling, parent=self._last_kept()
+            )
         except FAULTS as error:
             self.unkept.emit(f"The answer is shown, but it cannot be saved: {why(error)}.")
-            turn = Turn(next(_unsaved_ids), Role.ASSISTANT, "", time.time(), self._desk.name)
+            turn = Turn(next(_unsaved_ids), Role.ASSISTANT, "", time.time(), self._desk.name, sampling=sampling)
             self._told.add(turn.id)
+            self._unkept.add(turn.id)
             return turn
+
+    def _last_kept(self) -> int | None:
+        """Of the turns that are shown: some may be on no disk."""
+        return next((turn.id for turn in reversed(self.turns) if turn.id not in self._unkept), None)
 
     def _drop(self, turn: Turn) -> None:
         try:

@@ -162,7 +162,10 @@ def _judge_chats(folder: Path, content: bytes, num_turns: int, may_lack: int, mu
     history, sentence = open_history(folder / NAME)
     try:
         chats = history.conversations()
-        found = [turn for chat in chats for turn in history.turns(chat.id)]
+        shown = {turn for chat in chats for turn in history.turns(chat.id)}
+        found = [turn for chat in chats for turn in history.chat(chat.id).turns]  # in whatever branch a link has put it
+        if not shown <= set(found):
+            return "what is shown is not what is there"
         history.conversations("word3")
         if sentence is None and len(found) < num_turns - may_lack:
             return f"{num_turns - len(found)} turns are gone without a word"

@@ -62,7 +62,7 @@ class Connection(H11Protocol):
             self.end()
         self._note_header()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # true: the transport stays open
         """Whether it stays open for an answer. One who has left looks the same until something is sent there: then the
         system says that nobody listens. A client of HTTP/1.0 knows no interim answer, and TLS no half."""
         self._is_half_closed = self._owes_answer and self._can_find_out

@@ -26,17 +26,19 @@ class Board:
             self._heard = now
         self._rate.add(now, received - self._received)
         self._received = received
-        done = sum(fetch.position for fetch in self._fetches)
+        done = sum(fetch.kept for fetch in self._fetches)
         speed = self._rate.per_second if received else None
         left = (self._total - done) / speed if speed is not None and speed > HOPELESS else None
-        return Transfer(done, self._total, speed, left, self._text(num_left, now - self._heard))
+        trouble = self._trouble(num_left, now - self._heard)
+        return Transfer(done, self._total, speed, left, trouble or self._text(num_left), is_hindered=bool(trouble))
 
-    def _text(self, num_left: int, quiet: float) -> str:
+    def _trouble(self, num_left: int, quiet: float) -> str:
         troubles = [text for fetch in self._fetches if (text := fetch.text)]
         if troubles:
             return troubles[0][:1].upper() + troubles[0][1:]
-        if num_left and quiet > QUIET_SECONDS:
-            return f"Nothing has come for {quiet:.0f} s"
+        return f"Nothing has come for {quiet:.0f} s" if num_left and quiet > QUIET_SECONDS else ""
+
+    def _text(self, num_left: int) -> str:
         if len(self._fetches) == 1:
             return f"Downloading {self._fetches[0].target.name}"
         return f"{len(self._fetches) - num_left} of {len(self._fetches)} files downloaded"

@@ -46,6 +46,11 @@ class Fetch:
         self._is_stitched = False  # of more than one answer
 
     @property
+    def kept(self) -> int:
+        """Bytes of the file that lie here, also while they are read again for their hash."""
+        return max(self.position, self.part.size)
+
+    @property
     def missing(self) -> int:
         """Bytes that the disk must have room for."""
         return self.source.bytes - self.position
@@ -220,6 +225,11 @@ class Fetch:
     def _check_abort(self) -> None:
         if self._aborted.is_set():
             raise Cancelled("Cancelled.")
+
+
+def kept_bytes(source: Source, target: Path) -> int:
+    """How much of it an earlier download has left; nothing is opened for writing."""
+    return source.bytes if _is_there(source, target) else Part(source, target).size
 
 
 def _is_there(source: Source, target: Path) -> bool:

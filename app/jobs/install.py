@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.downloads import Source, Transfer, download, safe_path
+from app.downloads import Source, Transfer, download, kept_bytes, safe_path
 from app.errors import Cancelled, InstallError, SlipstreamError
+from app.hub.repository import HubFile
 from app.jobs.child import OnProgress
 from app.jobs.convert import convert_checkpoint, make_imatrix, quantize_file
 from app.jobs.hashing import hash_file
@@ -99,6 +100,11 @@ class Install:
         is_folder = self.request.aim is Aim.CHECKPOINT
         return Workshop(self.request, self.folder, library / self.request.target_name if is_folder else library)
 
+    def reached(self, record: InstallRecord) -> tuple[int, float]:
+        """The step that comes next, and how far it is already."""
+        step = self.workshop.next_step(self.plan, record)
+        return (step, self._begun(self.plan[step])) if step < len(self.plan) else (step - 1, 1.0)
+
     def run(self, context: JobContext) -> Installed:
         """Raises InstallError, HubError, DownloadError, ConversionError, ModelFileError or Cancelled."""
         try:
@@ -119,7 +125,7 @@ class Install:
             self.workshop.require_space()
         for index in range(start, len(self.plan)):
             step, on_progress = self.plan[index], context.step(index)
-            on_progress(Progress(0.0, WORDS[step]))  # seen while it waits for its place, or its child starts
+            on_progress(Progress(self._begun(step), WORDS[step]))  # seen while it waits for its place, or its child starts
             record = self._do(step, record, context, on_progress)
             write_record(self.folder, record)
             self.workshop.sweep(self.plan, record)
@@ -152,19 +158,35 @@ class Install:
 
     def _download(self, commit: str, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         """commit: as it is recorded, which may be newer than the one that was first asked for."""
-        hub, request = self.tools.hub, self.request
 
         def on_transfer(transfer: Transfer) -> None:
-            on_progress(Progress(transfer.bytes_done / max(1, transfer.bytes_total), transfer.text))
+            on_progress(Progress(transfer.bytes_done / max(1, transfer.bytes_total), transfer.line))
 
-        folder, sources = self.workshop.downloads, []
-        for file in request.all_files:
-            url = hub.file_address(request.repository_id, commit, file.path)
-            sha1 = None if file.sha256 else file.blob_id
-            sources.append((Source(url, hub.headers(), file.bytes, file.sha256, sha1), safe_path(folder, file.name)))
-        folder.mkdir(parents=True, exist_ok=True)
-        download(sources, on_transfer, context.cancelled)
-        return tuple(Made(file.name, file.bytes, file.sha256) for file in request.all_files)
+        self.workshop.downloads.mkdir(parents=True, exist_ok=True)
+        download(self._sources(commit), on_transfer, context.cancelled)
+        return tuple(Made(file.name, file.bytes, file.sha256) for file in self.request.all_files)
+
+    def _sources(self, commit: str) -> list[tuple[Source, Path]]:
+        """What is downloaded, and where to."""
+        hub, repository_id = self.tools.hub, self.request.repository_id
+        addresses = [hub.file_address(repository_id, commit, file.path) for file in self.request.all_files]
+        headers = hub.headers()
+        return [
+            self._source(file, address, headers)
+            for file, address in zip(self.request.all_files, addresses, strict=True)
+        ]
+
+    def _source(self, file: HubFile, address: str, headers: Mapping[str, str]) -> tuple[Source, Path]:
+        sha1 = None if file.sha256 else file.blob_id
+        source = Source(address, headers, file.bytes, file.sha256, sha1)
+        return source, safe_path(self.workshop.downloads, file.name)
+
+    def _begun(self, step: Step) -> float:
+        """How much of a step an earlier run has left: only a download is gone on with. Asks nobody for a token."""
+        if step is not Step.DOWNLOAD:
+            return 0.0
+        kept = sum(kept_bytes(*self._source(file, "", {})) for file in self.request.all_files)
+        return kept / max(1, self.request.download_bytes)
 
     def _check(self, record: InstallRecord, context: JobContext, on_progress: OnProgress) -> tuple[Made, ...]:
         """The header is one that the engine may be given, and the hash is known."""

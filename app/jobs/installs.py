@@ -104,7 +104,7 @@ class Installs:
 
     def _add(self, workshop: Workshop, record: InstallRecord) -> int:
         install = Install(record.request, workshop.path, self._tools)
-        handle = self._queue.add(install, Lane.LIGHT, is_paused=True)
+        handle = self._queue.add(install, Lane.LIGHT, is_paused=True, reached=install.reached(record))
         self._installs[handle.id] = install
         if not workshop.directory.is_file(PAUSED):
             self._queue.resume(handle.id)

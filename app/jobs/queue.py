@@ -40,15 +40,26 @@ class JobQueue:
         self._listeners: list[Listener] = []
         self._is_closed = False
 
-    def add(self, work: Work, lane: Lane = Lane.HEAVY, *, is_paused: bool = False) -> JobHandle:
-        """Raises RuntimeError once the queue is closed."""
+    def add(
+        self, work: Work, lane: Lane = Lane.HEAVY, *, is_paused: bool = False, reached: tuple[int, float] = (0, 0.0)
+    ) -> JobHandle:
+        """reached: the step, and its fraction, that an earlier run has left. Raises RuntimeError once the queue is
+        closed."""
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the job queue is closed")
             handle = JobHandle(self, next(self._ids), work, lane)
             self._handles[handle.id] = handle
             state = JobState.PAUSED if is_paused else JobState.WAITING
-            job = self._jobs[handle.id] = Job(handle.id, as_name(work.title), tuple(work.steps), state, lane=lane)
+            job = self._jobs[handle.id] = Job(
+                handle.id,
+                as_name(work.title),
+                tuple(work.steps),
+                state,
+                step=min(reached[0], max(0, len(work.steps) - 1)),
+                fraction=_overall(work, *reached),
+                lane=lane,
+            )
         self._tell(job)  # before it may run: nobody should hear of its end first
         if not is_paused:
             self._enqueue(handle)
@@ -184,12 +195,10 @@ class JobQueue:
 
     def _run(self, handle: JobHandle) -> dict[str, Any]:
         """Does the work; what is to be seen of the job at its end."""
-        weights = getattr(handle.work, "weights", None) or (1.0,) * max(1, len(handle.work.steps))
 
         def report(step: int, progress: Progress) -> None:
-            self._update(
-                handle, step=step, fraction=overall(weights, step, progress.fraction), text=as_name(progress.text)
-            )
+            fraction = _overall(handle.work, step, progress.fraction)
+            self._update(handle, step=step, fraction=fraction, text=as_name(progress.text))
 
         self._update(handle, state=JobState.RUNNING)
         has_place = handle.lane is Lane.HEAVY
@@ -257,6 +266,11 @@ class JobQueue:
                 listener(job)
             except Exception:  # the edge: a listener's defect is not the job's
                 _log.exception("a listener of the job queue failed")
+
+
+def _overall(work: Work, step: int, fraction: float) -> float:
+    weights = getattr(work, "weights", None) or (1.0,) * max(1, len(work.steps))
+    return overall(weights, step, fraction)
 
 
 def _may_become(state: JobState, now: JobState) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.downloads import Source, download
+from app.downloads import Source, download, kept_bytes
+from app.downloads.fetch import Fetch
 from app.errors import DownloadError
 from tests.downloads.conftest import CONTENT, IMPATIENT, NAME, REPO, Place
 from tests.hub.double import HubRepo
@@ -97,6 +98,17 @@ def test_the_rate_and_the_time_left_are_told_while_it_comes(place: Place) -> Non
     assert under_way
     assert all(0 < transfer.bytes_per_second < 100_000_000 for transfer in under_way)  # type: ignore[operator]
     assert under_way[0].text == f"Downloading {NAME}"
+    assert "MB/s" in under_way[0].line
+
+
+def test_what_lies_here_counts_while_it_is_read_again(place: Place) -> None:
+    place.leave(1_000_000)
+    assert kept_bytes(place.source(), place.target) == 1_000_000
+    fetch = Fetch(place.source(), place.target, IMPATIENT)
+    fetch.position = 0  # as at the beginning of that reading
+    assert fetch.kept == 1_000_000
+    place.fetch()
+    assert kept_bytes(place.source(), place.target) == len(CONTENT)
 
 
 def test_an_address_that_is_none_is_told(place: Place) -> None:

@@ -207,6 +207,23 @@ def test_after_a_quit_it_goes_on_by_itself_but_what_was_paused_waits(double: Hub
         ]
 
 
+def test_a_download_tells_bytes_and_speed_and_a_paused_one_is_as_far_after_a_restart(
+    double: HubDouble, home: Path
+) -> None:
+    double.fail(on="/cdn/*", bytes_per_second=1_000_000)
+    with application(home, double) as app:
+        job_id = app.install(NAME)
+        app.wait_for(job_id, lambda job: " of " in job.text and "B/s" in job.text and job.fraction > 0)
+        app.installs.pause(job_id)
+        before = app.wait(job_id, JobState.PAUSED)
+    with application(home, double) as app:
+        assert app.installs.recover() == []
+        (again,) = app.queue.jobs()
+    assert again.state is JobState.PAUSED
+    assert again.fraction == pytest.approx(before.fraction, abs=0.05)
+    assert again.fraction > 0
+
+
 def test_a_file_that_was_moved_but_not_yet_listed_is_listed_at_the_next_try(
     double: HubDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -326,14 +326,14 @@ class MainWindow(QMainWindow):
             self.settings_page,
         ):
             self._pages.addWidget(page)
-        right = QVBoxLayout()
-        right.setSpacing(0)
-        right.addWidget(self.banners)
-        right.addWidget(self._pages, 1)
+        right = QWidget()
+        QVBoxLayout(right).setContentsMargins(0, 0, 0, 0)
+        right.layout().addWidget(self._pages)  # type: ignore[union-attr]
+        self.banners.lie_over(right)
         top = QHBoxLayout()
         top.setSpacing(0)
         top.addWidget(self.rail)
-        top.addLayout(right, 1)
+        top.addWidget(right, 1)
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -13,6 +13,7 @@ QWidget[kind="rail-area"] { background: $sidebar; border-right: 1px solid $line;
 QWidget[kind="strip"] { background: $sidebar; border-top: 1px solid $line; }
 QFrame[kind="rule"] { background: $line; border: none; }
 QFrame[kind="card"] { background: $surface; border: 1px solid $line; border-radius: 12px; }
+QFrame[kind="note"] { background: $surface; border: 1px solid $border; border-radius: 10px; }
 QFrame[kind="bubble"] { background: $bubble; border: none; border-radius: 16px; }
 QFrame[kind="composer"] { background: $surface; border: 1px solid $border; border-radius: 16px; }
 QFrame[kind="composer"][focused="true"] { border-color: $accent; }
@@ -26,6 +27,9 @@ QLabel[kind="muted"] { color: $muted; }
 QLabel[kind="caption"] { color: $muted; font-size: 12px; }
 QLabel[kind="value"] { font-weight: 600; font-size: 13px; }
 QLabel[kind="problem"] { color: $error_text; }
+QLabel[kind="failed"] {
+  background: $error; color: $error_text; border-radius: 6px; padding: 2px 8px; font-size: 12px; font-weight: 600;
+}
 QLabel[kind="good"] { color: $success_text; font-weight: 600; }
 QLabel[kind="badge"] {
   background: $accent; color: $on_accent; border-radius: 8px; font-size: 11px; font-weight: 600;
@@ -178,6 +182,7 @@ QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled { bac
 
 QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
 QScrollBar::handle:vertical { background: $border; border-radius: 4px; min-height: 32px; margin: 2px; }
+QScrollBar[idle="true"]::handle:vertical { background: transparent; }
 QScrollBar::handle:vertical:hover { background: $muted; }
 QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
 QScrollBar::handle:horizontal { background: $border; border-radius: 4px; min-width: 32px; margin: 2px; }
@@ -192,11 +197,11 @@ QMenu::separator { height: 1px; background: $line; margin: 4px 8px; }
 QToolTip { background: $text; color: $canvas; border: none; padding: 4px 8px; }
 QSplitter::handle { background: $line; }
 
-QFrame[kind="banner-info"] { background: $info; border-radius: 8px; }
+QFrame[kind="banner-info"] { background: $info; border: 1px solid $border; border-radius: 10px; }
 QFrame[kind="banner-info"] QLabel, QFrame[kind="banner-info"] QPushButton { color: $info_text; }
-QFrame[kind="banner-warning"] { background: $warning; border-radius: 8px; }
+QFrame[kind="banner-warning"] { background: $warning; border: 1px solid $border; border-radius: 10px; }
 QFrame[kind="banner-warning"] QLabel, QFrame[kind="banner-warning"] QPushButton { color: $warning_text; }
-QFrame[kind="banner-error"] { background: $error; border-radius: 8px; }
+QFrame[kind="banner-error"] { background: $error; border: 1px solid $border; border-radius: 10px; }
 QFrame[kind="banner-error"] QLabel, QFrame[kind="banner-error"] QPushButton { color: $error_text; }
 QFrame[kind^="banner"] QPushButton {
   background: transparent; border: 1px solid transparent; font-weight: 600; min-height: 26px; padding: 0 8px;

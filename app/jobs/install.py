@@ -125,7 +125,8 @@ class Install:
             self.workshop.require_space()
         for index in range(start, len(self.plan)):
             step, on_progress = self.plan[index], context.step(index)
-            on_progress(Progress(self._begun(step), WORDS[step]))  # seen while it waits for its place, or its child starts
+            # seen while it waits for its place, or its child starts
+            on_progress(Progress(self._begun(step), WORDS[step]))
             record = self._do(step, record, context, on_progress)
             write_record(self.folder, record)
             self.workshop.sweep(self.plan, record)

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from app.errors import ConversionError
 from app.jobs.install import Installed
-from app.jobs.job import JobContext, JobState, Lane
+from app.jobs.job import Job, JobContext, JobState, Lane
 from backends.child import Progress
 from tests.ui.hands import press
 from tests.ui.stage import StageServices
@@ -26,6 +26,7 @@ from ui.jobs.finished_model import Finished, FinishedModel
 from ui.jobs.job_card import JobCard
 from ui.main_window import CHAT, DISCOVER, DOWNLOADS, MODELS, MainWindow
 from ui.theme import Theme
+from ui.widgets.job_row import JobRow
 
 LINE = "12.3 of 40.1 GB · 85 MB/s · 5 min left"
 
@@ -99,6 +100,9 @@ def test_a_failure_is_told_in_its_place_and_can_be_tried_again(
     work.go_on.set()
     qtbot.waitUntil(settled(card, JobState.FAILED))
     assert "The disk is full: make room and try again." in words(card)
+    assert "Failed" in words(card)
+    assert not card._bar.isVisible()  # nor does it look like one that has just begun
+    assert card._track.accessibleName() == "Step 1 of 5: Download, failed"
     work.failure = None
     press(card, "Retry")
     qtbot.waitUntil(lambda: window.downloads.finished.isVisible())
@@ -181,3 +185,13 @@ def test_an_end_that_is_told_twice_is_listed_once(window: MainWindow, services: 
     qtbot.waitUntil(lambda: window.downloads.finished.isVisible())
     window.downloads.show_job(services.jobs.job(card.job.id))
     assert window.downloads.finished.model.rowCount() == 1
+
+
+def test_a_row_of_a_failed_job_has_no_bar(qtbot: QtBot) -> None:
+    row = JobRow(Job(1, "Measure Tiny", ("Measure",), JobState.RUNNING))
+    qtbot.addWidget(row)
+    row.show()
+    assert row._bar.isVisible()
+    row.show_job(Job(1, "Measure Tiny", ("Measure",), JobState.FAILED, error="It ran out of memory."))
+    assert words(row) == "Measure Tiny | Failed | It ran out of memory."
+    assert not row._bar.isVisible()

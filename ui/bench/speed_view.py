@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QScrollArea,
+    QStackedWidget,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -48,6 +49,7 @@ TUNE_TIP = "Finds threads, batches, flash attention and placement in some minute
 MEASURE_TIP = "By depth, side by side, with drafts and with a quantized KV cache. Takes some minutes."
 MAX_CHOSEN = 2
 TABLE_HEIGHT = 220
+HEAD_HEIGHT = 56  # of the controls, or of the job in their place: what stands below does not move
 
 
 class SpeedView(QScrollArea):
@@ -75,6 +77,7 @@ class SpeedView(QScrollArea):
         self.copy = CopyButton(self._markdown, "Copy the chosen runs as Markdown", says="Copy as Markdown", kind="")
         self.reader = MarkdownView(theme.palette, "The chosen runs")
         self._hint = label(HINT, "muted", wraps=True)
+        self._head = QStackedWidget()
         self._column = QVBoxLayout()
         self._lay_out()
 
@@ -219,13 +222,15 @@ class SpeedView(QScrollArea):
     def _show_job(self) -> None:
         job = self.desk.job
         if self._job is not None and (job is None or job.id != self._job.job.id):
+            self._head.removeWidget(self._job)
             self._job.deleteLater()
             self._job = None
         if job is not None and self._job is None:
             self._job = JobRow(job, is_dismissable=True)
             self._job.cancel_clicked.connect(self.desk.cancel)
             self._job.dismissed.connect(self.desk.dismiss)
-            self._column.insertWidget(1, self._job)
+            self._head.addWidget(self._job)
+            self._head.setCurrentWidget(self._job)
         if job is not None and self._job is not None:
             self._job.show_job(job)
         self._allow()
@@ -243,9 +248,14 @@ class SpeedView(QScrollArea):
         self.measure.setToolTip(MEASURE_TIP)
         self.tune.setToolTip(TUNE_TIP)
         self._lay_out_table()
-        begin = _row(self.chooser, self.measure, None, self.purpose, self.tune)
+        begin = QWidget()
+        row = _row(self.chooser, self.measure, None, self.purpose, self.tune)
+        row.setContentsMargins(0, 0, 0, 0)
+        begin.setLayout(row)
+        self._head.addWidget(begin)
+        self._head.setFixedHeight(HEAD_HEIGHT)
         self._column.setSpacing(12)
-        self._column.addLayout(begin)
+        self._column.addWidget(self._head)
         self._column.addWidget(self.card)
         self._column.addLayout(_row(self.figure, None, self.only))
         self._column.addWidget(self.plot)

@@ -22,6 +22,7 @@ class JobCard(QFrame):
         self.setProperty("kind", "card")
         self.setAccessibleName(job.title)
         self._title = label(job.title, "strong", wraps=True)
+        self._mark = label("Failed", "failed")
         self.pause = button("Pause", name=f"Pause: {job.title}")
         self.resume = button("Resume")
         self.cancel = button("Cancel", "quiet")
@@ -51,8 +52,10 @@ class JobCard(QFrame):
         self.resume.setAccessibleName(f"{self.resume.text()}: {job.title}")
         self.cancel.setText("Remove" if has_failed else "Cancel")
         self.cancel.setAccessibleName(f"{self.cancel.text()}: {job.title}")
-        self._track.show_step(job.step, is_done=False)
+        self._track.show_step(job.step, is_done=False, has_failed=has_failed)
         self._bar.setValue(int(job.fraction * PARTS))
+        self._bar.setVisible(not has_failed)  # an empty bar would look like a beginning
+        self._mark.setVisible(has_failed)
         restyle(self.text, "kind", "problem" if has_failed else "caption")
         self.text.setText(describe(job))
 
@@ -60,6 +63,7 @@ class JobCard(QFrame):
         top = QHBoxLayout()
         top.setSpacing(8)
         top.addWidget(self._title, 1)
+        top.addWidget(self._mark)
         for control in (self.pause, self.resume, self.cancel):
             top.addWidget(control)
         layout = QVBoxLayout(self)

@@ -1,11 +1,11 @@
-"""The library: the shelf at the left; one model, or the disk, at the right; jobs above."""
+"""The library: the shelf at the left; one model, or the disk, at the right; jobs lie over it, notices below it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from app.inference.snapshot import EngineState
 from app.jobs.job import Job, Lane
@@ -28,7 +28,8 @@ from ui.library.unread_notice import UnreadNotice
 from ui.library.verdict_desk import VerdictDesk
 from ui.theme import Theme
 from ui.widgets.job_row import JobRow
-from ui.widgets.labels import button, label
+from ui.widgets.labels import button, label, restyle
+from ui.widgets.overlay import MARGIN, Edge, Overlay
 
 if TYPE_CHECKING:
     from app.inference.engine_handle import EngineHandle
@@ -242,19 +243,19 @@ class ModelsPage(QWidget):
             return  # an install: the page Downloads has it
         row = self._job_rows.get(job.id)
         if row is None and (job.error or not job.state.is_final):  # one may fail before it is seen at work
-            row = self._job_rows[job.id] = JobRow(job, is_dismissable=True)
+            row = self._job_rows[job.id] = JobRow(job, is_dismissable=True, lies_over=True)
             row.cancel_clicked.connect(self._services.jobs.cancel)
             row.dismissed.connect(self._drop_job)
-            self._jobs.layout().addWidget(row)  # type: ignore[union-attr]
+            self._jobs.add_note(row)
         elif row:
             row.show_job(job)
         if row and job.state.is_final and not job.error:
             self._drop_job(job.id)
-        self._jobs.setVisible(bool(self._job_rows))
 
     def _drop_job(self, job_id: int) -> None:
-        self._job_rows.pop(job_id).deleteLater()
-        self._jobs.setVisible(bool(self._job_rows))
+        row = self._job_rows.pop(job_id)
+        self._jobs.take_note(row)
+        row.deleteLater()
 
     def _lay_out(self) -> None:
         self._fill_model_side()
@@ -269,25 +270,33 @@ class ModelsPage(QWidget):
         self._stack = QStackedWidget()
         self._stack.addWidget(library)
         self._stack.addWidget(self._make_empty())
-        self._jobs = QFrame()
-        self._jobs.setProperty("kind", "card")
-        QVBoxLayout(self._jobs).setContentsMargins(16, 16, 16, 16)
-        self._jobs.hide()
+        self._jobs = Overlay(Edge.BOTTOM)
+        self._jobs.lie_over(self._stack)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(16)
         layout.addLayout(self._make_head())
-        for widget in (self.dropped, self.unread, self._jobs, self.loaded):
-            layout.addWidget(widget)
         layout.addWidget(self._stack, 1)
+        for widget in (self.dropped, self.unread, self.loaded):
+            layout.addWidget(widget)
+        self._jobs.resized.connect(self._make_room)
+
+    def _make_room(self, height: int) -> None:
+        """So that the last of the chosen model can be scrolled out from under the jobs."""
+        self._cards.setContentsMargins(0, 0, 8, height + MARGIN if height else 0)
 
     def _fill_model_side(self) -> None:
         self._scroll = QScrollArea(widgetResizable=True)
         self._scroll.setAccessibleName("The chosen model")
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setVerticalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAlwaysOn
+        )  # nothing moves when one is needed
+        bar = self._scroll.verticalScrollBar()
+        bar.rangeChanged.connect(lambda _, most: restyle(bar, "idle", most == 0))
         pane = QWidget()
         pane.setProperty("kind", "transparent")
-        cards = QVBoxLayout(pane)
+        cards = self._cards = QVBoxLayout(pane)
         cards.setContentsMargins(0, 0, 8, 0)
         cards.setSpacing(16)
         for widget in (self.details, self.quantize, self.card):

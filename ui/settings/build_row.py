@@ -54,8 +54,7 @@ class BuildRow(QWidget):
         view, is_making = self._desk.view, self._desk.is_making
         self.make.setVisible(self._desk.can_make)
         self.cancel.setVisible(is_making)
-        self.status.setText(self._status())
-        self.status.setVisible(bool(self.status.text()))
+        self.status.setText(self._status())  # a line that stays: what stands below it does not move
         names = (None, *(view.names if view else ()))
         if tuple(self.choice.values) != names:
             self._renew_choice()

@@ -1,4 +1,4 @@
-"""Sentences that need a reader, at the top of a page, with buttons that help. Never a dialog."""
+"""Sentences that need a reader, over the page, with buttons that help. Never a dialog."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, 
 from backends.bounds import sentence
 from ui.theme import mono_font
 from ui.widgets.labels import button, label
+from ui.widgets.overlay import Overlay
 
 Action = tuple[str, Callable[[], None]]
 
@@ -40,19 +41,20 @@ class Banner(QFrame):
         self.setProperty("kind", f"banner-{tone}")
         self.setAccessibleName(text)
         self._details = self._make_details(details)
-        row = QHBoxLayout()
-        row.setSpacing(8)
         self._sentence = label(text, wraps=True)
         self._sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        row.addWidget(self._sentence, 1)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addStretch(1)
         for title, action in actions:
-            row.addWidget(self._make_button(title, action), 0, Qt.AlignmentFlag.AlignTop)
+            row.addWidget(self._make_button(title, action))
         if details:
-            row.addWidget(self._make_log_button(), 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._make_button(dismiss, lambda: None), 0, Qt.AlignmentFlag.AlignTop)
+            row.addWidget(self._make_log_button())
+        row.addWidget(self._make_button(dismiss, lambda: None))
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 8, 8, 8)
-        layout.setSpacing(8)
+        layout.setContentsMargins(16, 12, 8, 8)
+        layout.setSpacing(4)
+        layout.addWidget(self._sentence)
         layout.addLayout(row)
         layout.addWidget(self._details)
 
@@ -96,16 +98,12 @@ class Banner(QFrame):
         return result
 
 
-class BannerArea(QWidget):
+class BannerArea(Overlay):
     """Holds the banners of a window; equal sentences are shown once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._banners: list[Banner] = []
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(16, 8, 16, 8)
-        self._layout.setSpacing(8)
-        self.hide()
 
     def show_banner(
         self,
@@ -124,8 +122,7 @@ class BannerArea(QWidget):
         banner = Banner(tone, text, actions, details, topic, dismiss)
         banner.closed.connect(lambda: self._remove(banner))
         self._banners.append(banner)
-        self._layout.addWidget(banner)
-        self.show()
+        self.add_note(banner)
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(banner, text))
         return banner
 
@@ -141,7 +138,5 @@ class BannerArea(QWidget):
         if banner not in self._banners:  # its button and its time can both close it
             return
         self._banners.remove(banner)
-        self._layout.removeWidget(banner)
-        banner.hide()
+        self.take_note(banner)
         banner.deleteLater()
-        self.setVisible(bool(self._banners))

@@ -25,6 +25,7 @@ from app.keeper import Keeper
 from app.late import late
 from app.library.entry import ModelEntry
 from app.library.folders import with_folder
+from app.library.gguf import describe_parts
 from app.library.ids import Ids
 from app.library.index import Index
 from app.library.library import Library
@@ -226,6 +227,11 @@ class Services:
             is_person=is_person,
             is_pinned=is_pinned,
         )
+
+    def require_readable(self, entry: ModelEntry) -> None:
+        """The file as it is now, which may be another than when it was listed. Raises ModelFileError."""
+        if entry.is_offered:
+            describe_parts(entry.path)
 
     def take_up(self, entry: ModelEntry, options: EngineOptions | None = None) -> EngineHandle:
         """The engine that has it loaded with these options, else as the settings are, whoever asked for it; else it is

@@ -37,6 +37,7 @@ class EngineDesk(QObject):
         self._settings = settings
         self._bridge = bridge
         self._num_switches = 0
+        self._former: ModelEntry | None = None  # answered before; comes back if the one that is loading cannot
         self._one_switch = threading.Lock()  # workers load: two choices in a row must not overtake each other
         self.entry: ModelEntry | None = None
         self.handle: EngineHandle | None = None
@@ -72,12 +73,14 @@ class EngineDesk(QObject):
         """Load this model; the one before is unloaded unless it is pinned, or a program uses it. options: others than
         those that hold for all of its loads."""
         is_other = self.entry is not None and self.entry.id != entry.id
+        if is_other and self.is_ready:
+            self._former = self.entry
         self._load(entry, self._services.residency.release if is_other else None, options)
 
     def _load(
         self, entry: "ModelEntry", leave: Callable[[str], object] | None, options: EngineOptions | None = None
     ) -> None:
-        """leave: what becomes of the engine before."""
+        """leave: what becomes of the engine before, once the file has been looked at."""
         before = partial(leave, self.handle.name) if self.handle and leave else None
         self.entry, self.handle, self.snapshot = entry, None, None
         self._num_switches += 1
@@ -100,6 +103,7 @@ class EngineDesk(QObject):
             self._load(self.entry, self._services.unload_model, options)
 
     def unload(self) -> None:
+        self._former = None
         handle, self.entry, self.handle, self.snapshot = self.handle, None, None, None
         self._num_switches += 1
         if handle:
@@ -142,6 +146,7 @@ class EngineDesk(QObject):
         with self._one_switch:
             if number != self._num_switches:  # the person has chosen again meanwhile
                 return None
+            self._services.require_readable(entry)  # before the one that works makes room for it
             if leave:
                 leave()
             return self._services.take_up(entry, options)
@@ -154,7 +159,6 @@ class EngineDesk(QObject):
                 self._bridge.call(partial(self._services.residency.release, handle.name), lambda _: None)
             return
         self.handle = handle
-        self._remember(self.entry.id)
         self._take(handle.snapshot)
 
     def _not_loaded(self, number: int, error: Exception) -> None:
@@ -164,9 +168,19 @@ class EngineDesk(QObject):
         text = str(error) if isinstance(error, SlipstreamError) else f"The model could not be loaded: {error}"
         self.refused.emit(text)
         self.changed.emit()
+        self._bring_back()
 
-    def _remember(self, model: str) -> None:
-        self._settings.set(last_model=model)
+    def _bring_back(self) -> None:
+        """The model that worked before: one that cannot be loaded must not cost it."""
+        former, self._former = self._former, None
+        if former is not None:
+            self.load(former)
+
+    def _is_at_work(self) -> None:
+        """It can be loaded: it is the one of the next start."""
+        self._former = None
+        if self.entry is not None and self._settings.settings.last_model != self.entry.id:
+            self._settings.set(last_model=self.entry.id)
 
     def _take(self, snapshot: EngineSnapshot) -> None:
         if self.handle is None or snapshot.name != self.handle.name:
@@ -179,6 +193,7 @@ class EngineDesk(QObject):
         before, self.snapshot = self.snapshot, snapshot
         has_changed_state = before is None or before.state is not snapshot.state
         if has_changed_state and snapshot.ready and snapshot.state is EngineState.READY:
+            self._is_at_work()
             for note in snapshot.ready.notes:
                 self.noted.emit(note)
         has_crashed = snapshot.crash is not None and (before is None or before.crash != snapshot.crash)
@@ -190,4 +205,5 @@ class EngineDesk(QObject):
             self.crashed.emit(snapshot.crash)
         elif has_failed:
             self.refused.emit(snapshot.error or "The model could not be loaded.")
+            self._bring_back()
         self.changed.emit()

@@ -109,6 +109,9 @@ class StageServices(Services):
     def planned_options(self, options: EngineOptions) -> EngineOptions:
         return options  # nobody has tested a build of llama.cpp for the fake engine
 
+    def require_readable(self, entry: ModelEntry) -> None:
+        pass  # there are no files
+
     @property
     def guide_path(self) -> Path:
         return self.guide.entry.path

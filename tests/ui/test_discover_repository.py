@@ -6,7 +6,7 @@ from PySide6.QtTest import QTest
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from app.errors import ModelFileError
+from app.errors import AlreadyThere, ModelFileError
 from app.jobs.install_request import Aim, InstallRequest
 from app.planner.machine import Machine
 from backends.protocol import EngineOptions
@@ -19,7 +19,7 @@ from ui.bridge import Bridge
 from ui.hub.card_view import piece_end
 from ui.hub.discover_page import SHUT, DiscoverPage
 from ui.hub.variants_model import VariantRole
-from ui.main_window import DISCOVER, DOWNLOADS, MainWindow
+from ui.main_window import DISCOVER, DOWNLOADS, MODELS, MainWindow
 
 CARD = b"# A card\n![x](http://evil/x.png)\n[a link](https://site)"
 
@@ -42,6 +42,10 @@ def test_variants_tell_whether_they_run_and_what_is_here(
     assert variants.index(0).data(VariantRole.TONE) == "warning_text"
     page.pane.take_library(frozenset({double.repos["org/m"].file("m-Q8_0.gguf").sha256}))  # type: ignore[union-attr]
     assert variants.index(1).data(VariantRole.DETAIL) == "You already have this"
+    page.pane.view.setCurrentIndex(variants.index(1))
+    with qtbot.waitSignal(page.show_wanted) as shown:  # there is nothing to install about it
+        press(page, "Show in Models")
+    assert shown.args == [double.repos["org/m"].file("m-Q8_0.gguf").sha256]  # type: ignore[union-attr]
     assert "evil" not in page.pane.card.toHtml()
     assert "A card" in page.pane.card.toPlainText()
 
@@ -164,6 +168,16 @@ def test_the_window_hands_a_wish_to_those_who_install(
     with qtbot.waitSignal(window.install_desk.refused):
         window.install_desk.install(wanted[0])
     assert window.banners.banners()[-1].text == "You have it already."
+
+
+def test_what_is_there_or_on_its_way_is_refused_with_the_way_to_it(window: MainWindow) -> None:
+    window.install_desk.is_there.emit(AlreadyThere("m is in the library already.", model_id="stage/slow"))
+    press(window.banners, "Show in Models")
+    assert window._pages.currentIndex() == MODELS
+    assert window.models_page.shelf.entry.id == "stage/slow"
+    window.install_desk.is_there.emit(AlreadyThere("m is being installed already.", job_id=1))
+    press(window.banners, "Show downloads")
+    assert window._pages.currentIndex() == DOWNLOADS
 
 
 def test_a_long_card_is_cut_where_paragraphs_and_tables_end() -> None:

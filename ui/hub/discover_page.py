@@ -35,6 +35,7 @@ HINT, LOADING, OPENED, LOST, SHUT = range(5)
 
 class DiscoverPage(QWidget):
     install_wanted = Signal(object)  # InstallRequest
+    show_wanted = Signal(str)  # SHA-256 of a file of the library
     refused = Signal(str)
 
     def __init__(
@@ -88,6 +89,7 @@ class DiscoverPage(QWidget):
         self.lost.retry_clicked.connect(self.desk.retry)
         self.gate.token_entered.connect(self.desk.use_token)
         self.pane.install_clicked.connect(self._install)
+        self.pane.show_clicked.connect(self.show_wanted)
         self._models.refreshed.connect(self._take_library)
 
     def showEvent(self, event: QShowEvent) -> None:

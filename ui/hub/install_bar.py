@@ -15,6 +15,7 @@ OPTIONS = tuple((name, name) for name in BITS_PER_WEIGHT)
 
 class InstallBar(QWidget):
     clicked = Signal(object)  # the quantization to make of a checkpoint, or None
+    show_clicked = Signal(str)  # SHA-256 of a file that is in the library already
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,6 +23,7 @@ class InstallBar(QWidget):
         self._variant: Variant | None = None
         self._verdict_on: VerdictOn = lambda *_: None
         self._problem = ""
+        self._here: str | None = None
         self.quantization = Choice(OPTIONS, DEFAULT)
         self.quantization.setAccessibleName("Quantization")
         self.install = button("Install", "primary")
@@ -34,7 +36,7 @@ class InstallBar(QWidget):
         row.addWidget(self.install)
 
         self.quantization.picked.connect(lambda _: self._refresh())
-        self.install.clicked.connect(lambda: self.clicked.emit(self._wanted()))
+        self.install.clicked.connect(self._press)
 
     def show_variant(
         self, repository: Repository, variant: Variant, verdict_on: VerdictOn, is_here: bool, problem: str
@@ -43,11 +45,18 @@ class InstallBar(QWidget):
         nothing speaks against it."""
         self._repository, self._variant, self._verdict_on = repository, variant, verdict_on
         self.quantization.setVisible(variant.kind is VariantKind.CHECKPOINT)
-        self.install.setText(f"{'Install again' if is_here else 'Install'} ({_download(variant)})")
+        self._here = variant.files[0].sha256 if is_here else None
+        self.install.setText("Show in Models" if self._here else f"Install ({_download(variant)})")
         self.install.setAccessibleName(f"{self.install.text()}: {repository.id} {variant.label}")
-        self.install.setEnabled(not problem)
+        self.install.setEnabled(self._here is not None or not problem)
         self._problem = problem
         self._refresh()
+
+    def _press(self) -> None:
+        if self._here:
+            self.show_clicked.emit(self._here)
+        else:
+            self.clicked.emit(self._wanted())
 
     def _wanted(self) -> str | None:
         is_checkpoint = self._variant is not None and self._variant.kind is VariantKind.CHECKPOINT

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.errors import AlreadyThere
 from app.jobs.install_request import InstallRequest
 from ui.bridge import Bridge
 from ui.hub.notices import sentence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class InstallDesk(QObject):
     begun = Signal(object)  # InstallRequest
     refused = Signal(str)
+    is_there = Signal(object)  # AlreadyThere: in the library, or on its way
 
     def __init__(self, services: "Services", bridge: Bridge):
         super().__init__(bridge)
@@ -26,5 +28,11 @@ class InstallDesk(QObject):
         self._bridge.call(
             partial(self._services.installs.install, request),
             lambda _: self.begun.emit(request),
-            lambda error: self.refused.emit(sentence(error)),
+            self._tell,
         )
+
+    def _tell(self, error: Exception) -> None:
+        if isinstance(error, AlreadyThere):
+            self.is_there.emit(error)
+        else:
+            self.refused.emit(sentence(error))

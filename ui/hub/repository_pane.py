@@ -30,6 +30,7 @@ GATED = "The files of this repository are given on request. Ask on its page, the
 
 class RepositoryPane(QWidget):
     install_clicked = Signal(object, object, object)  # Repository, Variant, str | None
+    show_clicked = Signal(str)  # SHA-256 of a file of the library
 
     def __init__(self, desk: RepositoryDesk, theme: Theme):
         super().__init__()
@@ -55,6 +56,7 @@ class RepositoryPane(QWidget):
         self.page.clicked.connect(self._open_page)
         self.view.selectionModel().currentChanged.connect(self._choose)
         self.bar.clicked.connect(self._install)
+        self.bar.show_clicked.connect(self.show_clicked)
         self.gate.token_entered.connect(desk.use_token)
         desk.noted.connect(self.gate.show_note)
         desk.opened.connect(self._show)

@@ -13,7 +13,7 @@ from app.library.store import ModelStore
 from tests.convert import sources
 from tests.ui.stage import StageServices
 from ui.bridge import Bridge
-from ui.library.quantizations_model import QuantizationsModel, TypeRole
+from ui.library.quantizations_model import QuantizationsModel, TypeRole, smaller_than
 from ui.library.quantize_panel import QuantizePanel
 from ui.theme import Theme
 
@@ -36,7 +36,7 @@ def panel(services: StageServices, bridge: Bridge, theme: Theme, qtbot: QtBot) -
 
 
 def choose(panel: QuantizePanel, type_: str) -> None:
-    panel.view.setCurrentIndex(panel.types.index(panel.types.row_of(type_)))
+    panel.chooser.setCurrentIndex(panel.types.row_of(type_))
 
 
 def test_the_types_are_a_sound_item_model(qtmodeltester: ModelTester) -> None:
@@ -55,7 +55,7 @@ def test_the_size_is_estimated_and_then_planned(panel: QuantizePanel, entry: Mod
     assert panel.outlook.text() == "About 922 kB instead of 3 MB."
     qtbot.waitUntil(lambda: "bits per weight" in panel.outlook.text())
     assert panel.outlook.text() == "954 kB instead of 3 MB, 4.97 bits per weight."
-    assert panel.view.currentIndex().data(TypeRole.NOTE) == "good  ·  954 kB"
+    assert panel.chooser.currentData(TypeRole.NOTE) == "good  ·  954 kB"
 
 
 def test_a_type_that_needs_a_matrix_gets_one(panel: QuantizePanel, entry: ModelEntry) -> None:
@@ -66,7 +66,7 @@ def test_a_type_that_needs_a_matrix_gets_one(panel: QuantizePanel, entry: ModelE
     assert panel.makes_matrix.isChecked()
     assert not panel.makes_matrix.isEnabled()
     assert panel.choose_text.isEnabled()
-    assert panel.view.currentIndex().data(TypeRole.DETAIL).endswith("Needs an importance matrix.")
+    assert panel.chooser.currentData(TypeRole.DETAIL).endswith("Needs an importance matrix.")
     choose(panel, "Q4_K_S")
     assert panel.makes_matrix.isEnabled()
     assert not panel.makes_matrix.isChecked()  # it was the type's wish, not the person's
@@ -81,6 +81,20 @@ def test_a_quantized_model_asks_first(panel: QuantizePanel, services: StageServi
     assert not panel.start.isEnabled()
     panel.again.click()
     assert panel.start.isEnabled()
+
+
+def test_a_quantized_model_is_offered_what_is_smaller_alone(panel: QuantizePanel, services: StageServices) -> None:
+    panel.show_entry(services.stage_store.entries[0])
+    names = [panel.chooser.itemText(row) for row in range(panel.chooser.count())]
+    assert not {"Q4_K_M", "Q8_0", "Q5_K_M"} & set(names)
+    assert panel.quantization.name == "Q3_K_M"
+    assert smaller_than("Q1_0")  # the smallest of all can still be made anew
+
+
+def test_nothing_in_the_panel_scrolls(panel: QuantizePanel, entry: ModelEntry) -> None:
+    panel.show_entry(entry)
+    assert not panel.view.isVisible()  # until the list is opened
+    assert panel.sizeHint().height() < 500
 
 
 def test_a_click_makes_the_file(
@@ -109,7 +123,7 @@ def test_a_complaint_is_about_the_type_that_is_chosen(panel: QuantizePanel, serv
     panel.show_entry(missing)
     panel._tell(missing.path, panel.quantization.name, ValueError("no"))
     assert panel.problem.isVisible()
-    choose(panel, "Q8_0")
+    choose(panel, "Q2_K")
     assert not panel.problem.isVisible()
-    panel._tell(missing.path, "Q4_K_M", ValueError("late"))
+    panel._tell(missing.path, "Q3_K_M", ValueError("late"))
     assert not panel.problem.text()

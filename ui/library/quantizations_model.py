@@ -5,11 +5,12 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from backends.formats.quantizations import COPY, QUANTIZATIONS, Quantization
+from backends.formats.quantizations import COPY, DEFAULT, QUANTIZATIONS, Quantization
 from ui.figures import size
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
+SUGGESTED = (DEFAULT, "Q3_K_M")
 LARGEST = 16.0  # bits per weight; what is not smaller is a source
 
 
@@ -19,23 +20,44 @@ class TypeRole(IntEnum):
     DETAIL = Qt.ItemDataRole.UserRole + 3
 
 
+OFFERED = tuple(row for row in QUANTIZATIONS.values() if row.name != COPY and row.bits_per_weight < LARGEST)
+
+
+def smaller_than(type_: str) -> list[Quantization]:
+    """All but the type itself where nothing is smaller."""
+    most = QUANTIZATIONS[type_].bits_per_weight if type_ in QUANTIZATIONS else LARGEST
+    others = [row for row in OFFERED if row.name != type_]
+    return [row for row in others if row.bits_per_weight < most] or others
+
+
 class QuantizationsModel(QAbstractListModel):
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
-        self.rows = [row for row in QUANTIZATIONS.values() if row.name != COPY and row.bits_per_weight < LARGEST]
+        self.rows = list(OFFERED)
         self._num_parameters = 0
         self._sizes: dict[str, int] = {}  # of types whose plan is known
 
-    def show_model(self, num_parameters: int) -> None:
+    def show_model(self, num_parameters: int, type_: str = "") -> None:
+        """type_: what the model is already; then only what is smaller is offered."""
+        self.beginResetModel()
+        self.rows = smaller_than(type_)
         self._num_parameters = num_parameters
         self._sizes.clear()
-        self._tell(0, len(self.rows) - 1)
+        self.endResetModel()
 
     def show_size(self, type_: str, num_bytes: int) -> None:
         """What a plan says, in the place of the estimate."""
         self._sizes[type_] = num_bytes
         row = self.row_of(type_)
         self._tell(row, row)
+
+    def suggested(self) -> int:
+        """The row that suits most people; for a model that is that already, the next of them."""
+        names = [row.name for row in self.rows]
+        return next((names.index(name) for name in SUGGESTED if name in names), 0)
+
+    def about(self, row: Quantization) -> str:
+        return f"{self._note(row)}  ·  {_detail(row)}"
 
     def row_of(self, type_: str) -> int:
         return next(number for number, row in enumerate(self.rows) if row.name == type_)
@@ -55,10 +77,13 @@ class QuantizationsModel(QAbstractListModel):
             case TypeRole.QUANTIZATION:
                 return row
             case TypeRole.NOTE:
-                return f"{row.quality}  ·  {self._size(row)}"
+                return self._note(row)
             case TypeRole.DETAIL:
-                return f"{row.description} Needs an importance matrix." if row.needs_imatrix else row.description
+                return _detail(row)
         return None
+
+    def _note(self, row: Quantization) -> str:
+        return f"{row.quality}  ·  {self._size(row)}"
 
     def _size(self, row: Quantization) -> str:
         known = self._sizes.get(row.name)
@@ -66,3 +91,7 @@ class QuantizationsModel(QAbstractListModel):
 
     def _tell(self, first: int, last: int) -> None:
         self.dataChanged.emit(self.index(first), self.index(last))
+
+
+def _detail(row: Quantization) -> str:
+    return f"{row.description} Needs an importance matrix." if row.needs_imatrix else row.description

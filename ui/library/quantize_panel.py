@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QListView, QVBoxLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFrame, QHBoxLayout, QListView, QVBoxLayout
 
 from app.jobs.quantize import Quantize
 from backends.child import QuantizePlan
-from backends.formats.quantizations import DEFAULT, Quantization
+from backends.formats.quantizations import Quantization
 from ui.bridge import Bridge
 from ui.figures import size
 from ui.library.quantizations_model import QuantizationsModel, TypeRole
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 PLAN_AFTER_MS = 250  # of rest on a type: a plan is a process of its own
 UNQUANTIZED = ("F32", "F16", "BF16")
-LIST_HEIGHT = 320
+LIST_WIDTH = 560
+MOST_SEEN = 8  # types of the open list
 
 
 class QuantizePanel(QFrame):
@@ -43,7 +44,9 @@ class QuantizePanel(QFrame):
         self._plans: dict[str, QuantizePlan] = {}
         self.setProperty("kind", "card")
         self.types = QuantizationsModel(self)
+        self.chooser = QComboBox()
         self.view = QListView()
+        self._about = label("", "muted", wraps=True)
         self._title = label("", "section", wraps=True)
         self.outlook = label("", wraps=True)
         self.makes_matrix = QCheckBox("Make an importance matrix first")
@@ -56,7 +59,7 @@ class QuantizePanel(QFrame):
         self._timer = QTimer(self, interval=PLAN_AFTER_MS, singleShot=True)
         self._lay_out(theme)
 
-        self.view.selectionModel().currentChanged.connect(self._show_type)
+        self.chooser.currentIndexChanged.connect(self._show_type)
         self.makes_matrix.clicked.connect(self._choose_matrix)
         self.again.toggled.connect(self._refresh)
         self.choose_text.clicked.connect(self._choose_text)
@@ -67,19 +70,18 @@ class QuantizePanel(QFrame):
 
     @property
     def quantization(self) -> Quantization:
-        row: Quantization = self.view.currentIndex().data(TypeRole.QUANTIZATION)
-        return row
+        return self.types.rows[max(0, self.chooser.currentIndex())]
 
     def show_entry(self, entry: "ModelEntry") -> None:
         """Begins anew for this model, with the type that suits most people."""
         self._entry = entry
         self._plans.clear()
         self._title.setText(f"Quantize {entry.full_name}")
-        self.types.show_model(entry.parameters)
+        self.types.show_model(entry.parameters, entry.quantization)
         self.again.setChecked(False)
-        self.view.setCurrentIndex(self.types.index(self.types.row_of(DEFAULT)))
+        self.chooser.setCurrentIndex(self.types.suggested())
         self._show_type()
-        self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.chooser.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _show_type(self) -> None:
         needs = self.quantization.needs_imatrix
@@ -115,6 +117,7 @@ class QuantizePanel(QFrame):
         if self._entry is None:
             return
         row, plan = self.quantization, self._plans.get(self.quantization.name)
+        self._about.setText(self.types.about(row))
         self.outlook.setText(_outlook(self._entry, row, plan))
         text = self._text.name if self._text else "the text that comes with Slipstream"
         need = f"{row.name} needs one. " if row.needs_imatrix else ""
@@ -149,13 +152,16 @@ class QuantizePanel(QFrame):
         self.started.emit(self._services.quantize(work))
 
     def _lay_out(self, theme: Theme) -> None:
-        self.view.setModel(self.types)
+        self.chooser.setView(self.view)
+        self.chooser.setModel(self.types)
+        self.chooser.setMaxVisibleItems(MOST_SEEN)
+        self.chooser.setAccessibleName("Type to quantize to")
+        self.view.setMinimumWidth(LIST_WIDTH)
         self.view.setItemDelegate(RowDelegate(theme, TypeRole.NOTE, TypeRole.DETAIL, self.view))
         self.view.setAccessibleName("Types to quantize to")
         self.view.setFrameShape(QFrame.Shape.NoFrame)
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
-        self.view.setMinimumHeight(LIST_HEIGHT)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         for widget in (self.start, self.close_button):
@@ -165,7 +171,8 @@ class QuantizePanel(QFrame):
         layout.setContentsMargins(24, 24, 24, 24)
         layout.setSpacing(12)
         layout.addWidget(self._title)
-        layout.addWidget(self.view, 1)
+        layout.addWidget(self.chooser, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._about)
         layout.addWidget(self.outlook)
         matrix = QHBoxLayout()
         matrix.addWidget(self.makes_matrix, 1)

@@ -45,7 +45,7 @@ def execute(argv: Sequence[str] | None = None) -> int:
     """The exit code. Raises KeyboardInterrupt while nobody else hears Ctrl+C."""
     kill_children_at_exit()
     multiprocessing.freeze_support()  # a frozen application starts its children through this very function
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(sys.argv[1:] if argv is None else list(argv))
     guard_log()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # from here on a command may have something to put away
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,6 +69,14 @@ def execute(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # the edge: a disk that fails where nobody expected it
         warn(told(error))
         return EXIT_FAILED
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """Model files alone are for the window, as a file manager hands them over."""
+    is_files = bool(words) and all(word.lower().endswith(".gguf") for word in words)
+    arguments = _parser().parse_args([] if is_files else words)
+    arguments.files = words if is_files else []
+    return arguments
 
 
 def _use_engine_build() -> None:
@@ -106,7 +114,7 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="slipstream", description="Run language models on your own machine. Without a command: the window."
+        prog="slipstream", description="Run language models on your own machine. Without a command, or with GGUF files: the window."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     parser.set_defaults(command="window")

@@ -1,12 +1,15 @@
 """Composes the pages, and keeps its own place on the screen. Every page is handed what it needs."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSettings, QTimer, Signal
+from PySide6.QtCore import QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
+from app.errors import AlreadyThere
 from app.jobs.install_request import InstallRequest
 from app.late import late
 from app.telemetry.finding import Remedy
@@ -14,6 +17,7 @@ from app.whole_file import usable
 from ui.actions import Shortcut, add_shortcuts
 from ui.bridge import Bridge
 from ui.chat.chat_page import ChatPage
+from ui.closing_question import ClosingQuestion
 from ui.engine_desk import EngineDesk
 from ui.finding_notice import FindingNotice
 from ui.gpu_desk import GpuDesk
@@ -67,6 +71,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*START_SIZE)
         self.banners = BannerArea()
+        self.closing = ClosingQuestion(services, self.banners, self._close_now)
         self.settings = SettingsDesk(services, bridge)
         self.desk = EngineDesk(services, self.settings, bridge)
         self.models = ModelsModel(services.library, bridge)
@@ -169,7 +174,9 @@ class MainWindow(QMainWindow):
         self.models.refreshed.connect(self._load_wanted)
         self.performance.models_wanted.connect(lambda: self.go_to(MODELS))
         self.discover.install_wanted.connect(self.install_desk.install)
+        self.discover.show_wanted.connect(self._show_file)
         self.install_desk.begun.connect(self._tell_install)
+        self.install_desk.is_there.connect(self._tell_there)
         for source in (self.discover, self.install_desk, self.lab):
             source.refused.connect(lambda text: self.banners.show_banner(Tone.WARNING, text))
         self._connect_downloads()
@@ -191,7 +198,22 @@ class MainWindow(QMainWindow):
         elif page == DOWNLOADS:
             self.banners.withdraw(ON_ITS_WAY)
 
+    def open_files(self, files: list[str]) -> None:
+        """To the front, and what is to become of the files is asked: a later start has handed them over."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.raise_()
+        self.activateWindow()
+        if files:
+            self.go_to(MODELS)
+            self.models_page.dropped.ask([Path(file) for file in files])
+
+    def _close_now(self) -> None:
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if self.closing.holds_back():
+            event.ignore()
+            return
         self._geometry.setValue("geometry", self.saveGeometry())
         self._geometry.sync()
         self.chat.close_down()
@@ -255,6 +277,19 @@ class MainWindow(QMainWindow):
         if self._pages.currentIndex() != DOWNLOADS:
             banner = self.banners.show_banner(Tone.INFO, f"{request.title} is on its way.", (show,), topic=ON_ITS_WAY)
             banner.close_after(TOLD_SECONDS)
+
+    def _tell_there(self, there: AlreadyThere) -> None:
+        """With the way to it: who asked for it wants it."""
+        if there.model_id is not None:
+            action = ("Show in Models", partial(self._show_model, there.model_id))
+        else:
+            action = ("Show downloads", partial(self.go_to, DOWNLOADS))
+        self.banners.show_banner(Tone.INFO, str(there), (action,))
+
+    def _show_file(self, sha256: str) -> None:
+        entry = next((entry for entry in self.models.entries if entry.sha256 == sha256), None)
+        if entry is not None:
+            self._show_model(entry.id)
 
     def _show_model(self, model_id: str) -> None:
         self.go_to(MODELS)

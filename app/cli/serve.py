@@ -192,9 +192,13 @@ def _stay(services: "Services", arguments: argparse.Namespace, asked: threading.
 
 
 def _open_window(services: "Services", asked: threading.Event) -> int:
-    from app.cli.window import open_window
+    """Raises UsageError where one is open already: two would write the same settings."""
+    from app.cli.window import only_window, open_window
 
-    return open_window(services, asked)
+    one = only_window()
+    if one and not one.take_or_tell([]):
+        raise UsageError("Slipstream's window is open already, and can serve this port too. Leave --window out.")
+    return open_window(services, asked, one=one)
 
 
 def wait(asked: threading.Event, server: "Server") -> int:

@@ -4,10 +4,18 @@ import argparse
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from app.cli.terminal import warn
 
 if TYPE_CHECKING:
     from app.services import Services
+    from ui.one_window import OneWindow
+
+COMES = "Slipstream is open already; its window comes to the front."
+SILENT = "Slipstream is open already, and does not answer. Close it, or end its process, then try again."
 
 NO_DISPLAY = """\
 slipstream: there is no display here, so the window cannot open.
@@ -18,10 +26,24 @@ Without one you can use
 """
 
 
-def run(_arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     if not has_display():
         print(NO_DISPLAY, file=sys.stderr)
         return 1
+    files = [str(Path(file).absolute()) for file in arguments.files]
+    one = only_window()
+    is_ours = one.take_or_tell(files) if one else True
+    if not is_ours:
+        warn(COMES if is_ours is False else SILENT)
+        return 0 if is_ours is False else 1
+    try:
+        return _open(one, files)
+    finally:
+        if one:
+            one.close()
+
+
+def _open(one: "OneWindow | None", files: list[str]) -> int:
     from app.cli.ending import ending
     from app.inference.standby import Standby
 
@@ -33,21 +55,40 @@ def run(_arguments: argparse.Namespace) -> int:
 
         services = Services(Paths.from_environment(), standby)
         try:
-            return open_window(services, asked, takes_up=True)
+            return open_window(services, asked, takes_up=True, one=one, files=files)
         finally:
             services.close()
     finally:
         standby.close()
 
 
-def open_window(services: "Services", asked: threading.Event, *, takes_up: bool = False) -> int:
+def only_window() -> "OneWindow | None":
+    """Of this data folder. None where no place can be found to say so: then two are better than none."""
+    from app.paths import Paths
+    from ui.one_window import OneWindow
+
+    try:
+        return OneWindow(Paths.from_environment().data)
+    except OSError as fault:
+        warn(f"A second window would not be noticed: {fault}.")
+        return None
+
+
+def open_window(
+    services: "Services",
+    asked: threading.Event,
+    *,
+    takes_up: bool = False,
+    one: "OneWindow | None" = None,
+    files: Sequence[str] = (),
+) -> int:
     """Returns its exit code once it is closed, by a person or because it was asked to. The services stay open.
 
-    takes_up: what an earlier run has left unfinished goes on.
+    takes_up: what an earlier run has left unfinished goes on. one: the claim to be the only window; files: to look at.
     """
     from ui.application import run as run_window
 
-    return run_window(services, sys.argv[:1], asked, takes_up=takes_up)
+    return run_window(services, sys.argv[:1], asked, takes_up=takes_up, one=one, files=files)
 
 
 def has_display() -> bool:

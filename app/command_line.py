@@ -114,7 +114,8 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="slipstream", description="Run language models on your own machine. Without a command, or with GGUF files: the window."
+        prog="slipstream",
+        description="Run language models on your own machine. Without a command, or with GGUF files: the window.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     parser.set_defaults(command="window")

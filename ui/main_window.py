@@ -275,7 +275,7 @@ class MainWindow(QMainWindow):
     def _tell_install(self, request: InstallRequest) -> None:
         show = ("Show downloads", lambda: self.go_to(DOWNLOADS))
         if self._pages.currentIndex() != DOWNLOADS:
-            banner = self.banners.show_banner(Tone.INFO, f"{request.title} is on its way.", (show,), topic=ON_ITS_WAY)
+            banner = self.banners.show_banner(Tone.INFO, f"{request.title} is downloading.", (show,), topic=ON_ITS_WAY)
             banner.close_after(TOLD_SECONDS)
 
     def _tell_there(self, there: AlreadyThere) -> None:

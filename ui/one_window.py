@@ -90,26 +90,42 @@ class Ear(QObject):
 
     def close(self) -> None:
         self._server.close()
+        self.deleteLater()
 
     def _meet(self) -> None:
         while (socket := self._server.nextPendingConnection()) is not None:
-            socket.readyRead.connect(lambda socket=socket: self._hear(socket))
-            socket.disconnected.connect(socket.deleteLater)
-            self._hear(socket)
+            Caller(socket, self)
 
-    def _hear(self, socket: QLocalSocket) -> None:
-        if socket.bytesAvailable() > MAX_BYTES:
-            socket.abort()
-        if not socket.canReadLine():
-            return
+
+class Caller(QObject):
+    """One later start, until it has been heard or is gone."""
+
+    def __init__(self, socket: QLocalSocket, ear: Ear):
+        super().__init__(ear)
+        socket.setParent(self)
+        self._socket = socket
+        self._ear = ear
+        socket.readyRead.connect(self._hear)
+        socket.disconnected.connect(self.deleteLater)
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._socket.bytesAvailable() > MAX_BYTES:
+            self._socket.abort()
+        elif self._socket.canReadLine():
+            self._answer(bytes(self._socket.readLine().data()))
+
+    def _answer(self, line: bytes) -> None:
         files: object = None
         with suppress(ValueError, RecursionError):
-            files = json.loads(bytes(socket.readLine().data()))
-        if isinstance(files, list) and all(isinstance(each, str) for each in files):
-            socket.write(HEARD)
-            socket.flush()
-            self.asked.emit(files)
-        socket.disconnectFromServer()
+            files = json.loads(line)
+        is_wish = isinstance(files, list) and all(isinstance(each, str) for each in files)
+        if is_wish:
+            self._socket.write(HEARD)
+            self._socket.flush()
+        self._socket.disconnectFromServer()
+        if is_wish:
+            self._ear.asked.emit(files)
 
 
 def _own_folder() -> Path:

@@ -52,7 +52,7 @@ def why_not(path: Path) -> str | None:
         return fault
     if _is_gguf(path):
         return f"{path} does not end with {SUFFIX}, as the name of a GGUF file must. Rename it or link to it."
-    return f"{path} is no GGUF file. Name a file that ends with {SUFFIX}, or a model of the library."
+    return f"{path} is not a GGUF file. Name a file that ends with {SUFFIX}, or a model of the library."
 
 
 def _is_gguf(path: Path) -> bool:

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--verify", metavar="ID", help="read all files of a model and compare their hashes")
     action.add_argument("--duplicates", action="store_true", help="what lies on the disk more than once")
     action.add_argument("--remove", metavar="ID", help="delete a model of the managed folder; lists its files first")
-    action.add_argument("--add-folder", metavar="PATH", type=Path, help="list the models of a folder as they lie")
+    action.add_argument(
+        "--add-folder", metavar="PATH", type=Path, help="add a folder of models; it is used in place, never modified"
+    )
     parser.add_argument("--yes", action="store_true", help="with --remove: do not ask")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -186,11 +188,11 @@ def _duplicates(services: "Services", arguments: argparse.Namespace) -> int:
         ],
         "suspects": [[as_document(entry) for entry in same] for same in found.suspects],
     }
-    summary = "No model lies here twice, as far as is known."
+    summary = "No duplicates found."
     if found.groups:
         summary = f"{_size(found.wasted)} could be won."
     elif found.suspects:
-        summary = "Their hashes are not known yet, so whether any of them lies here twice is not known either."
+        summary = "Hashes are not known yet, so duplicates cannot be found."
     show(arguments, document, lambda: "\n".join([*lines, summary]))
     return 0
 

@@ -67,11 +67,11 @@ class Verify:
         elif not self.entry.is_loadable:
             text = self.entry.problem or f"{self.entry.path.name} cannot be loaded."
         elif all(each.is_expected for each in hashes):
-            text = "Every byte is as its publisher has it."
+            text = "No errors found; the hash matches the publisher's."
         elif any(each.path in earlier for each in hashes):
-            text = "Nothing has changed since it was first read."
+            text = "No changes since the first check."
         else:
-            text = "It was read without fault. No hash of its publisher is known; from now on changes will be noticed."
+            text = "No errors found; no publisher hash to compare. Later changes will be noticed."
         is_sound = not bad and self.entry.is_loadable
         return Check(datetime.now(UTC).isoformat(timespec="seconds"), is_sound, text, tuple(hashes))
 

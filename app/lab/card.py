@@ -66,7 +66,7 @@ def verdict(card: Card) -> str:
     if kld is None or card.reference is None:
         return "Its quality is unknown: there was no reference to compare it with."
     grade = next((words for limit, words in GRADES if kld.mean < limit), WORST)
-    parts = [f"{grade}: keeps {kld.same_top:.1%} of first choices", _size(card.reference.bytes / card.bytes)]
+    parts = [f"{grade}: same next token in {kld.same_top:.1%}", _size(card.reference.bytes / card.bytes)]
     if card.reference.speed is not None:
         parts.append(_speed(card.speed.decode_per_second / card.reference.speed.decode_per_second))
     return "; ".join(parts) + f", compared to {card.reference.quantization or card.reference.name}."

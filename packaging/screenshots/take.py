@@ -147,7 +147,7 @@ def take_models(window: MainWindow, services: Services, theme: Theme, family: li
     services.library.set_favourite(shown.id, True)
     window.models.refresh()
     window.models_page.choose(shown.id)
-    wait(lambda: "first choices" in window.models_page.card._verdict.text())
+    wait(lambda: "same next token" in window.models_page.card._verdict.text())
     photograph(window, theme, "models")
     window.models_page._scroll.verticalScrollBar().setValue(10_000)
     photograph(window, theme, "card")

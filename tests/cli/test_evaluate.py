@@ -42,7 +42,7 @@ def test_an_object_for_programs_and_a_card_on_the_shelf(tmp_path: Path) -> None:
 
 def test_a_table_for_people() -> None:
     said = describe_card(card())
-    assert said.startswith("Tiny Chat 8B Q4_K_M: Close to the original: keeps 93.2% of first choices;")
+    assert said.startswith("Tiny Chat 8B Q4_K_M: Close to the original: same next token in 93.2%;")
     for line in ("KL divergence, mean          0.031300 ± 0.000626", "Same first choice            93.20% ± 0.30%"):
         assert line in said
     for line in (

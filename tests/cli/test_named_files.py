@@ -55,4 +55,4 @@ def test_a_folder_and_a_text_are_told_as_well(
     folder.mkdir()
     text.write_text("hello")
     assert "is a folder and no GGUF file." in said(capfd, *(word.format(folder) for word in command))
-    assert re.search("no GGUF file|not a GGUF model", said(capfd, *(word.format(text) for word in command)))
+    assert re.search("not a GGUF file|not a GGUF model", said(capfd, *(word.format(text) for word in command)))

@@ -52,7 +52,7 @@ def shopping_visit(person: Person) -> Visit:
     yield from person.look("its-answer")
     person.key(MODELS, control=True)
     card = window.models_page.findChild(CardView)
-    yield Until(lambda: card.isVisible() and "first choices" in _texts(card), "its card")
+    yield Until(lambda: card.isVisible() and "same next token" in _texts(card), "its card")
     verdict = _texts(card)
     yield from person.look("its-page")
     person.press("Unload")

@@ -35,7 +35,7 @@ def test_a_file_is_compared_with_what_its_publisher_said(stage: Stage) -> None:
     entry = stage.library.find("p/r")
     reports: list[Progress] = []
     check = Verify(stage.library, entry).run(context(reports))
-    assert (check.is_sound, check.text) == (True, "Every byte is as its publisher has it.")
+    assert (check.is_sound, check.text) == (True, "No errors found; the hash matches the publisher's.")
     assert reports[-1].fraction == 1.0
     content = bytearray(entry.path.read_bytes())
     content[-1] ^= 1
@@ -54,7 +54,7 @@ def test_without_a_publishers_hash_the_first_reading_counts(stage: Stage) -> Non
     assert "No hash of its publisher is known" in first.text
     entry = stage.library.find("a")
     assert entry.sha256 == sha(file)
-    assert Verify(stage.library, entry).run(context()).text == "Nothing has changed since it was first read."
+    assert Verify(stage.library, entry).run(context()).text == "No changes since the first check."
     status = file.stat()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -70,7 +70,7 @@ def test_names_of_blobs_are_hashes_to_compare_with(stage: Stage) -> None:
     )
     for name in ("m", "a/b"):
         check = Verify(stage.library, stage.library.find(name)).run(context())
-        assert check.text == "Every byte is as its publisher has it."
+        assert check.text == "No errors found; the hash matches the publisher's."
     content = bytearray(blob.read_bytes())
     content[-1] ^= 1
     blob.write_bytes(content)

@@ -156,7 +156,7 @@ def test_the_window_hands_a_wish_to_those_who_install(
     with qtbot.waitSignal(window.install_desk.begun):
         press(window.discover, window.discover.pane.bar.install.text())
     assert wanted[0].repository_id == "org/m"
-    assert window.banners.banners()[-1].text == "org/m m-Q4_K_M.gguf is on its way."
+    assert window.banners.banners()[-1].text == "org/m m-Q4_K_M.gguf is downloading."
     window.go_to(DOWNLOADS)  # where it is to be seen
     assert not window.banners.banners()
     window.go_to(DISCOVER)

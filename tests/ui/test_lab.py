@@ -184,7 +184,7 @@ def test_a_card_warns_of_what_is_worse(qtbot: QtBot) -> None:
     view.show_card(card(), None)
     assert view.measure.text() == "Measure again"
     assert view._verdict.property("kind") == "strong"
-    assert "93.2% ± 0.3% of first choices kept" in view._values["Quality"].text()
+    assert "93.2% ± 0.3% same next token" in view._values["Quality"].text()
     assert (
         view._values["Multiple choice"]
         .text()

@@ -100,7 +100,7 @@ def test_what_belongs_to_others_cannot_be_removed_here(page: MainWindow, service
     details = page.models_page.details
     assert not details.remove.isVisible()
     assert not details.quantize.isVisible()
-    assert any("Ollama; read where it lies" in label.text() for label in details.findChildren(QLabel))
+    assert any("Ollama. Used in place, never modified" in label.text() for label in details.findChildren(QLabel))
 
 
 def test_what_is_no_model_is_not_offered_a_check(page: MainWindow, services: StageServices, qtbot: QtBot) -> None:
@@ -165,7 +165,7 @@ def test_a_dropped_folder_is_listed_and_left_out_again(
     folder = tmp_path / "drop"
     foreign.gguf(folder / "a.gguf")
     drop(page, folder)
-    press(page.models_page.dropped, "List the folder as it lies")
+    press(page.models_page.dropped, "Use the folder in place")
     qtbot.waitUntil(lambda: services.settings.folders == (str(folder),))
     page.go_to(SETTINGS)
     row = page.settings_page.folders
@@ -181,7 +181,7 @@ def test_other_files_are_told_to_be_no_models(page: MainWindow, tmp_path: Path) 
     text = tmp_path / "a.txt"
     text.touch()
     drop(page, text)
-    assert any("no GGUF file" in label.text() for label in page.models_page.dropped.findChildren(QLabel))
+    assert any("Not a GGUF file" in label.text() for label in page.models_page.dropped.findChildren(QLabel))
     press(page.models_page.dropped, "Cancel")
     assert not page.models_page.dropped.isVisible()
 
@@ -189,7 +189,7 @@ def test_other_files_are_told_to_be_no_models(page: MainWindow, tmp_path: Path) 
 def test_the_disk_is_shown_as_areas(page: MainWindow, qtbot: QtBot) -> None:
     press(page.models_page, "Disk use")
     assert page.models_page.disk.isVisible()
-    qtbot.waitUntil(lambda: "No model lies here twice" in page.models_page.disk.doubles.text())
+    qtbot.waitUntil(lambda: "No duplicates found" in page.models_page.disk.doubles.text())
     press(page.models_page, "Back to the model")
     assert page.models_page.details.isVisible()
 

@@ -126,7 +126,7 @@ def test_all_folders_that_were_dropped_are_listed(tmp_path: Path, qtbot: QtBot) 
     listed: list[Path] = []
     question.folder_wanted.connect(listed.append)
     question.ask(folders)
-    assert question.list_folder.text() == "List them as they lie"
+    assert question.list_folder.text() == "Use them in place"
     question.list_folder.click()
     assert listed == folders
 

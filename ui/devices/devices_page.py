@@ -16,7 +16,7 @@ from ui.widgets.labels import button, label, restyle, rule
 from ui.widgets.page_column import PageColumn
 
 LEAD = "What computes here, what keeps it from being faster, and which engine build is used."
-LOOKING = "Each build is asked what it finds here. This takes some seconds…"
+LOOKING = "Each build is asked what it finds here. This takes a few seconds…"
 SOUND = "No problem found."
 
 

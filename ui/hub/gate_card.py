@@ -20,7 +20,7 @@ class GateCard(QFrame):
         self._text = label("", wraps=True)
         self.note = label("", wraps=True)
         self.note.hide()
-        self.ask = button("Open its page")
+        self.ask = button("View on Hugging Face")
         self.token = QLineEdit(placeholderText="Access token, hf_…")
         self.token.setAccessibleName("Access token")
         self.token.setEchoMode(QLineEdit.EchoMode.Password)

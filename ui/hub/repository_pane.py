@@ -25,7 +25,7 @@ from ui.widgets.row_delegate import RowDelegate
 ROW_HEIGHT = 56
 CARD_GAP = 16
 NOTHING = "There is nothing here that Slipstream can run: no GGUF file, and no checkpoint of a language model."
-GATED = "The files of this repository are given on request. Ask on its page, then enter your access token here."
+GATED = "This repository is gated. Request access on Hugging Face, then enter your access token here."
 
 
 class RepositoryPane(QWidget):
@@ -42,8 +42,8 @@ class RepositoryPane(QWidget):
         self._name = label("", "section", wraps=True)
         self._figures = label("", "muted", wraps=True)
         self._license = label("", "muted", wraps=True)
-        self.read = button("Read its card", "link")
-        self.page = button("Open its page", "link")
+        self.read = button("Model card", "link")
+        self.page = button("View on Hugging Face", "link")
         self.gate = GateCard()
         self._heading = label("Choose a file", "strong", wraps=True)
         self.variants = VariantsModel(self)

@@ -23,7 +23,7 @@ from ui.widgets.page_column import PageColumn
 if TYPE_CHECKING:
     from app.services import Services
 
-LEAD = "Each goes on where it stopped: after a pause, a lost line or a restart."
+LEAD = "Downloads resume after a pause, a lost connection or a restart."
 
 
 class DownloadsPage(PageColumn):
@@ -115,7 +115,7 @@ class DownloadsPage(PageColumn):
         layout = QVBoxLayout(result)
         layout.setContentsMargins(0, 16, 0, 0)
         layout.setSpacing(16)
-        layout.addWidget(label("Nothing is on its way.", "lead"))
+        layout.addWidget(label("No downloads", "lead"))
         layout.addWidget(self.discover, 0, Qt.AlignmentFlag.AlignLeft)
         return result
 

@@ -24,7 +24,7 @@ NOISE_TIP = (
     "multiplied with as well, and each path rounds otherwise. Two files that are nearer than this cannot be told "
     "apart; what both paths round alike is not seen."
 )
-UNMEASURED = "Nobody has measured yet what this file's quantization costs and gains on this machine."
+UNMEASURED = "Quality and speed on this machine are not measured yet."
 
 
 class CardView(QFrame):
@@ -95,7 +95,7 @@ class CardView(QFrame):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(24, 24, 24, 24)
         self._column.setSpacing(16)
-        self._column.addWidget(label("What it costs and gains here", "section"))
+        self._column.addWidget(label("Measured quality and speed", "section"))
         self._column.addWidget(self._verdict)
         self._column.addLayout(self._form)
         self._column.addLayout(action)
@@ -107,14 +107,14 @@ def figures(card: "Card") -> dict[str, str]:
     rows = {}
     if kld := card.kld:
         rows["Quality"] = (
-            f"{kld.same_top:.1%} ± {kld.same_top_error:.1%} of first choices kept\n"
+            f"{kld.same_top:.1%} ± {kld.same_top_error:.1%} same next token\n"
             f"KL divergence {kld.mean:.4f} ± {kld.error:.4f} on the average, 99 % below {kld.p99:.3f}, "
             f"at most {kld.maximum:.2f}"
         )
     if noise := card.noise:
         rows["Kernel noise"] = (
             f"KL divergence {noise.mean:.4f} ± {noise.error:.4f} from itself by another path\n"
-            f"{noise.same_top:.1%} of first choices the same{_beside(noise, card.kld)}"
+            f"{noise.same_top:.1%} same next token{_beside(noise, card.kld)}"
         )
     if choices := card.choices:
         rows["Multiple choice"] = _multiple_choice(choices)

@@ -31,7 +31,7 @@ class Point:
         if self.quality is None:
             parts.append("the original")
         elif self.card and (kld := self.card.kld):
-            parts += [f"KL divergence {kld.mean:.4f} ± {kld.error:.4f}", f"{kld.same_top:.1%} of first choices kept"]
+            parts += [f"KL divergence {kld.mean:.4f} ± {kld.error:.4f}", f"{kld.same_top:.1%} same next token"]
         else:
             parts.append(write(self.quality, measure))
         if self.speed is not None:

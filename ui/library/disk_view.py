@@ -77,7 +77,7 @@ class DiskView(QFrame):
             lines.append(f"{group.entries[0].name}: {len(group.entries)} times ({places}), {size(group.wasted)} to win")
         self._suspects = [entry for same in found.suspects for entry in same if entry.sha256 is None]
         if not lines and not self._suspects:
-            lines.append("No model lies here twice, as far as its hashes are known.")
+            lines.append("No duplicates found")
         if self._suspects:
             count = len(self._suspects)
             files = "1 file has" if count == 1 else f"{count} files have"

@@ -23,8 +23,8 @@ class DropQuestion(QFrame):
         self._text = label("", wraps=True)
         self.copy = button("Copy into the library")
         self.move_files = button("Move into the library")
-        self.list_folder = button("List the folder as it lies")
-        self.drop_it = button("Cancel")
+        self.list_folder = button("Use the folder in place")
+        self.drop_it = button("Dismiss")
         row = QHBoxLayout()
         row.setSpacing(4)
         for widget in (self.copy, self.move_files, self.list_folder, self.drop_it):
@@ -51,22 +51,22 @@ class DropQuestion(QFrame):
         self.copy.setVisible(bool(self._files))
         self.move_files.setVisible(bool(self._files))
         self.list_folder.setVisible(bool(self._folders))
-        self.list_folder.setText("List the folder as it lies" if len(self._folders) == 1 else "List them as they lie")
+        self.list_folder.setText("Use the folder in place" if len(self._folders) == 1 else "Use them in place")
         self._text.setText(self._sentence(len(files)))
         self.setVisible(True)
 
     def _sentence(self, num_files: int) -> str:
         if not self._folders:
-            what = "This is" if num_files == 1 else "These are"
-            return f"{what} no GGUF file. Drop model files, or a folder that holds some."
+            what = "Not a GGUF file." if num_files == 1 else "Not GGUF files."
+            return f"{what} Drop model files, or a folder of them."
         folder = printable(str(self._folders[0]))
         if not self._files:
             if len(self._folders) > 1:
                 count = len(self._folders)
-                return f"{count} folders can be listed in the library as they lie; nothing in them is changed."
-            return f"{folder} can be listed in the library as it lies; nothing in it is changed."
+                return f"{count} folders can be added to the library. They are used in place, never modified."
+            return f"{folder} can be added to the library. It is used in place, never modified."
         names = printable(self._files[0].name) if len(self._files) == 1 else f"{len(self._files)} model files"
-        return f"{names}: copied, moved, or left where they are and listed with all of {folder}?"
+        return f"{names}: copy or move into the library, or use all of {folder} in place?"
 
     def _answer(self, is_move: bool) -> None:
         self.hide()

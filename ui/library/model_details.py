@@ -58,7 +58,7 @@ class ModelDetails(QFrame):
         self.unload = button("Unload")
         self.quantize = button("Quantize…")
         self.convert = button("Convert to GGUF", "primary")
-        self.convert.setToolTip("Writes a GGUF file into Slipstream's own folder; the checkpoint stays as it lies")
+        self.convert.setToolTip("Writes a GGUF file into Slipstream's own folder; the checkpoint is not modified")
         self.verify = button("Check")
         self.verify.setToolTip("Reads all of it and compares its SHA-256")
         self.remove = button("Remove…")
@@ -176,7 +176,7 @@ def _values(entry: "ModelEntry") -> tuple[str, ...]:
     return (
         entry.architecture or UNKNOWN,
         parameters(entry.parameters),
-        "a checkpoint of safetensors, to be converted" if entry.is_checkpoint else entry.quantization or UNKNOWN,
+        "safetensors checkpoint, to be converted" if entry.is_checkpoint else entry.quantization or UNKNOWN,
         size(entry.bytes) if entry.is_checkpoint else size_text,
         f"{count(entry.context)} tokens" if entry.context else UNKNOWN,
         _origin(entry),
@@ -198,7 +198,7 @@ def _origin(entry: "ModelEntry") -> str:
     source = f", {entry.source}" if entry.source else ""
     if entry.origin is Origin.MANAGED:
         return f"Slipstream's own folder{source}"
-    return f"{entry.origin.label}{source}; read where it lies, never changed"
+    return f"{entry.origin.label}{source}. Used in place, never modified"
 
 
 def _choices(ready: Ready | None, drafting: Drafting | None) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ class ModelsPage(QWidget):
         self.quantize.hide()
 
     def _choose_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "A folder with models, which are listed as they lie")
+        name = QFileDialog.getExistingDirectory(self, "Add a folder of models")
         if name:
             self.library.add_folder(Path(name))
 

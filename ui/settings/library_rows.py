@@ -70,7 +70,7 @@ class FoldersRow(QWidget):
         texts.setSpacing(0)
         texts.addWidget(label("Your folders", "strong"))
         texts.addWidget(
-            label("Their models are listed as they lie, six folders deep. Only read.", "caption", wraps=True)
+            label("Models are used in place, never modified, up to six folders deep.", "caption", wraps=True)
         )
         head = QHBoxLayout()
         head.setSpacing(24)

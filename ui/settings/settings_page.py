@@ -26,7 +26,7 @@ from ui.widgets.page_column import PageColumn
 if TYPE_CHECKING:
     from app.services import Services
 
-THEMES = (("Like the system", "system"), ("Light", "light"), ("Dark", "dark"))
+THEMES = (("Match system", "system"), ("Light", "light"), ("Dark", "dark"))
 KV_TYPES = (
     ("f16 — exact", KVType.F16),
     ("q8_0 — half the memory", KVType.Q8_0),
@@ -65,7 +65,7 @@ class SettingsPage(QWidget):
         self._prompt = self._make_prompt()
         lead = "Everything is kept on this machine, in one file."
         self._column = column = PageColumn("Settings", lead)
-        column.rows.addWidget(label("Look", "section"))
+        column.rows.addWidget(label("Appearance", "section"))
         column.rows.addWidget(_card([self._theme_field()]))
         column.rows.addWidget(label("Answers", "section"))
         column.rows.addWidget(_card(self._answer_fields()))
@@ -142,7 +142,7 @@ class SettingsPage(QWidget):
             ),
             (
                 "parallel",
-                "Answers side by side",
+                "Parallel answers",
                 "Each more takes a little memory; programs on the port then wait less for each other.",
                 Number(1, 64, settings.parallel),
             ),

@@ -8,7 +8,7 @@ from ui.bridge import Bridge
 from ui.settings.fields import CONTROL_WIDTH
 from ui.widgets.labels import button, label
 
-WHY = "For repositories that are given on request. It is kept in the system's keyring and shown nowhere."
+WHY = "For gated repositories. Kept in the system keyring, never shown."
 
 
 class TokenRow(QWidget):

@@ -89,9 +89,9 @@ def test_identity_is_of_the_content(original: Made, altered: Made, q4: Path, tmp
     ("changes", "words"),
     [
         ({}, "Close to the original: same next token in 93.2%; 3.3 times smaller; 3.1 times faster here"),
-        ({"evaluation": evaluation(0.001, 0.989)}, "Practically the same answers: keeps 98.9%"),
-        ({"evaluation": evaluation(0.1, 0.87)}, "Noticeably worse: keeps 87.0%"),
-        ({"evaluation": evaluation(0.9, 0.5)}, "Much worse: keeps 50.0%"),
+        ({"evaluation": evaluation(0.001, 0.989)}, "Practically the same answers: same next token in 98.9%"),
+        ({"evaluation": evaluation(0.1, 0.87)}, "Noticeably worse: same next token in 87.0%"),
+        ({"evaluation": evaluation(0.9, 0.5)}, "Much worse: same next token in 50.0%"),
         ({"speed": speed(6.6)}, "as fast here, compared to F16."),
         ({"speed": speed(3.25)}, "2.0 times slower here"),
         ({"bytes": FULL_BYTES}, "; as large; "),

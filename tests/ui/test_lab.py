@@ -118,7 +118,7 @@ def test_the_page_lists_draws_and_saves(
     qtbot.waitUntil(lambda: len(page.model.cards) == 7)
     assert page.table.model().index(0, 0).data() == "Tiny Chat 8B Q2_K"  # smallest first
     page.table.selectRow(0)
-    assert "Much worse: keeps 76.1%" in page._sentence.text()
+    assert "Much worse: same next token in 76.1%" in page._sentence.text()
     for suffix in (".png", ".csv", ".md"):
         page.export(tmp_path / f"cards{suffix}")
         status = (tmp_path / f"cards{suffix}").stat()

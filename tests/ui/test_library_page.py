@@ -182,7 +182,7 @@ def test_other_files_are_told_to_be_no_models(page: MainWindow, tmp_path: Path) 
     text.touch()
     drop(page, text)
     assert any("Not a GGUF file" in label.text() for label in page.models_page.dropped.findChildren(QLabel))
-    press(page.models_page.dropped, "Cancel")
+    press(page.models_page.dropped, "Dismiss")
     assert not page.models_page.dropped.isVisible()
 
 

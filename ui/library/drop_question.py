@@ -24,7 +24,7 @@ class DropQuestion(QFrame):
         self.copy = button("Copy into the library")
         self.move_files = button("Move into the library")
         self.list_folder = button("Use the folder in place")
-        self.drop_it = button("Dismiss")
+        self.drop_it = button("Cancel")
         row = QHBoxLayout()
         row.setSpacing(4)
         for widget in (self.copy, self.move_files, self.list_folder, self.drop_it):
@@ -52,6 +52,8 @@ class DropQuestion(QFrame):
         self.move_files.setVisible(bool(self._files))
         self.list_folder.setVisible(bool(self._folders))
         self.list_folder.setText("Use the folder in place" if len(self._folders) == 1 else "Use them in place")
+        self.drop_it.setText("Cancel" if self._folders else "Dismiss")
+        self.drop_it.setAccessibleName(self.drop_it.text())
         self._text.setText(self._sentence(len(files)))
         self.setVisible(True)
 

@@ -257,7 +257,8 @@ class ToolAnswer:
             if event is future:
                 break
         try:
-            return future.result(0)
+            outcome: Outcome = future.result(0)
+            return outcome
         except CancelledError:
             return Outcome("The connection to the tool's server ended.", is_error=True)
 

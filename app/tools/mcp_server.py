@@ -28,6 +28,7 @@ START_SECONDS = 60.0  # npx and uvx download a server before it begins
 LIST_SECONDS = 20.0
 MAX_PAGES = 8
 CLOSE_SECONDS = 3.0
+SETTLE_SECONDS = 1.0
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -138,6 +139,9 @@ class McpServer:
             group.cancel_scope.cancel()
         with self._lock:  # before the loop ends: nobody may ask it any more
             self._state, self._loop = State.ENDED, None
+        await asyncio.sleep(0)  # what was asked until then has become a task now
+        if asked := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(asked, timeout=SETTLE_SECONDS)  # each hears why it ended
 
     async def _serve(self) -> None:
         import anyio

@@ -153,7 +153,7 @@ def _grant_from(entry: Any) -> Grant:
         raise ValueError(entry)
     if not isinstance(tool, str) or not 0 < len(tool) <= MAX_TOOL_NAME or not tool.isprintable():
         raise ValueError(entry)
-    permission = Permission(entry.get("permission"))
+    permission = Permission(str(entry.get("permission")))
     # what is always allowed is allowed as it was then: without a mark that cannot be told
     if mark is not None and (not isinstance(mark, str) or not _FINGERPRINT.fullmatch(mark)):
         raise ValueError(entry)

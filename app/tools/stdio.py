@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 16 << 20  # bytes of one line
 MAX_UNASKED = 64 << 20  # bytes, and
-MAX_MESSAGES = 10_000  # lines, between two messages of ours
+MAX_MESSAGES = 2_000  # lines, each of which takes half a millisecond, between two messages of ours
 EXIT_SECONDS = 0.7  # after the end of its stdin, for a server that ends by itself
 TERMINATE_SECONDS = 0.5  # after a polite signal
 LOOK_SECONDS = 0.01
@@ -52,7 +52,8 @@ async def child_streams(
     import anyio
     from mcp.shared.message import SessionMessage
 
-    process = await _start(command, args, environment(own))
+    with anyio.CancelScope(shield=True):  # called off in the middle, a child would be left that nobody knows
+        process = await _start(command, args, environment(own))
     to_session, from_server = anyio.create_memory_object_stream["SessionMessage | Exception"](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     meter = Meter(MAX_UNASKED, MAX_MESSAGES)
@@ -76,7 +77,8 @@ async def _start(command: str, args: Sequence[str], env: Mapping[str, str]) -> "
     path = shutil.which(os.path.expanduser(command), path=env.get("PATH"))
     if path is None:
         raise ToolError(f"There is no program “{as_name(command)}” here. Install it, or give its whole path.")
-    flags = {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
+    # or a window would open for each
+    flags: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
     try:
         return await anyio.open_process(
             [path, *args], env=env, cwd=Path.home(), start_new_session=sys.platform != "win32", **flags
@@ -158,6 +160,10 @@ async def _end(process: "Process") -> None:
     await _has_left(process, TERMINATE_SECONDS)
     await _closed(process.stdout)
     await _closed(process.stderr)
+    # asyncio lets go of pipes at their end alone, which a reader that has stopped reading never sees
+    transport = getattr(getattr(process, "_process", None), "_transport", None)
+    if transport is not None:
+        transport.close()
 
 
 async def _closed(stream: "AsyncResource | None") -> None:

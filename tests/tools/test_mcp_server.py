@@ -124,7 +124,11 @@ def test_closing_ends_the_server_with_all_that_it_has_started(connect: Connect) 
     children = psutil.Process().children(recursive=True)
     assert any("sleep" in child.name() for child in children)
     server.close()
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    until(lambda: not any(map(_lives, children)), children)
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_closing_before_it_is_connected_leaves_nobody_waiting(connect: Connect) -> None:

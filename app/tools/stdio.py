@@ -29,6 +29,7 @@ MAX_MESSAGES = 2_000  # lines, each of which takes half a millisecond, between t
 EXIT_SECONDS = 0.7  # after the end of its stdin, for a server that ends by itself
 TERMINATE_SECONDS = 0.5  # after a polite signal
 LOOK_SECONDS = 0.01
+NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # of Windows, where each would open one
 # what a program needs in order to run, and nothing else: whoever starts Slipstream may have secrets in the environment
 INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 INHERITED_ON_WINDOWS = (
@@ -77,11 +78,9 @@ async def _start(command: str, args: Sequence[str], env: Mapping[str, str]) -> "
     path = shutil.which(os.path.expanduser(command), path=env.get("PATH"))
     if path is None:
         raise ToolError(f"There is no program “{as_name(command)}” here. Install it, or give its whole path.")
-    # or a window would open for each
-    flags: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
     try:
         return await anyio.open_process(
-            [path, *args], env=env, cwd=Path.home(), start_new_session=sys.platform != "win32", **flags
+            [path, *args], env=env, cwd=Path.home(), creationflags=NO_WINDOW, start_new_session=NO_WINDOW == 0
         )
     except (OSError, ValueError) as error:
         raise ToolError(f"“{as_name(path)}” cannot be started: {error}.") from error

@@ -118,10 +118,11 @@ def test_a_program_that_is_not_there_is_named(connect: Connect) -> None:
 
 
 def test_closing_ends_the_server_with_all_that_it_has_started(connect: Connect) -> None:
+    others = set(psutil.Process().children(recursive=True))
     shell = f"sleep 1000 & exec {sys.executable} -S -E {SERVERS / 'odd.py'} ok"
     server = connect(ToolServer("shell", "/bin/sh", ("-c", shell)))
     server.tools().result(PATIENCE)
-    children = psutil.Process().children(recursive=True)
+    children = set(psutil.Process().children(recursive=True)) - others
     assert any("sleep" in child.name() for child in children)
     server.close()
     until(lambda: not any(map(_lives, children)), children)

@@ -186,6 +186,9 @@ class McpServer:
 
     def _drop(self) -> None:
         """The connection has ended by itself. On its own thread."""
+        if self._closing.is_set():  # we have ended it
+            return
+        self._state = State.ENDED  # now: whoever asks next gets another server
         self._problem = f"“{self.server.name}” {self._account.problem}."
         self._closing.set()
 

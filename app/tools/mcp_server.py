@@ -19,7 +19,7 @@ from app.tools.http import http_streams
 from app.tools.listing import MAX_TOOLS, Listing, listing_from
 from app.tools.servers import ToolServer
 from app.tools.stdio import child_streams
-from app.tools.tool import Outcome
+from app.tools.tool import Outcome, finished
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -89,11 +89,15 @@ class McpServer:
 
     def tools(self) -> "Future[Listing]":
         """What it has now, once it is connected. Raises ToolError, from the future."""
-        return self._ask(self._list())
+        if asked := self._ask(self._list()):
+            return asked
+        refused: Future[Listing] = Future()
+        refused.set_exception(self._refusal())
+        return refused
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> "Future[Outcome]":
         """What came of it, be it an error. To cancel the future tells the server to stop."""
-        return self._ask(self._call(name, dict(arguments)))
+        return self._ask(self._call(name, dict(arguments))) or finished(Outcome(str(self._refusal()), is_error=True))
 
     def ask_to_close(self) -> None:
         with self._lock:
@@ -109,14 +113,13 @@ class McpServer:
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(CLOSE_SECONDS)
 
-    def _ask(self, question: Coroutine[Any, Any, T]) -> "Future[T]":
+    def _ask(self, question: Coroutine[Any, Any, T]) -> "Future[T] | None":
+        """None: there is nobody to ask."""
         with self._lock:
             if self._loop:
                 return asyncio.run_coroutine_threadsafe(question, self._loop)
         question.close()
-        future: Future[T] = Future()
-        future.set_exception(self._refusal())
-        return future
+        return None
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:

@@ -1,5 +1,6 @@
 """By which names this port may be called, and from which web pages. Values, which may change while it is open."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -37,6 +38,14 @@ class Access:
             return True
         # a view of an editor has another name each time
         return bool(separator) and scheme not in WEB and f"{scheme}://{ANY}" in self.origins
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a port that is bound to this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def host_from(text: str) -> str:

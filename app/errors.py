@@ -18,6 +18,7 @@ SlipstreamError
 │   ├── UnloadableError    no engine can load the model's file
 │   ├── NoRoomError        there is no memory for the model beside others that are in use
 │   └── StoppedError       a person has ended the answer of a program
+├── ToolError              a tool server that cannot be reached, or says what nobody understands
 ├── RequestError           one request that cannot be served, with its kind
 ├── HubError               the Hub cannot be reached, refused or answered nonsense; carries its kind
 ├── PortInUseError         another program listens there; names the next free port
@@ -91,6 +92,10 @@ class BenchError(SlipstreamError):
 
 
 class DownloadError(SlipstreamError):
+    pass
+
+
+class ToolError(SlipstreamError):
     pass
 
 

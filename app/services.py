@@ -46,6 +46,7 @@ from app.server.server import Server
 from app.server.tls import certificate_from
 from app.settings import Settings
 from app.settings_file import SettingsFile
+from app.tool_rules import ToolRules
 from app.whole_file import PATIENCE
 from backends.bounds import as_name
 from backends.child import QuantizePlan
@@ -66,6 +67,7 @@ if TYPE_CHECKING:  # what an engine and a port can do without: the methods impor
     from app.server.native.control import Control
     from app.telemetry import Telemetry
     from app.telemetry.history import PerformanceHistory
+    from app.tools.toolbox import Toolbox
 
 CLOSE_SECONDS = 4.0
 
@@ -116,6 +118,7 @@ class Services:
             Keeper(self.library, lambda: self.hub, lambda: self.installs, lambda: self.jobs, self._install_own),
             self.residency,
         )
+        self.tool_rules = ToolRules(lambda: self.settings, self.change_settings)
         self.keys = Keys(paths.keys_file)
         log = RequestLog(paths.logs)
         self.server = Server(
@@ -133,6 +136,13 @@ class Services:
         from app.hub.client import HubClient
 
         return HubClient(token=self.tokens.token)
+
+    @late
+    def toolbox(self) -> "Toolbox":
+        from app.tools.secrets import ToolSecrets
+        from app.tools.toolbox import Toolbox
+
+        return Toolbox(self.tool_rules, ToolSecrets().values)
 
     @late
     def jobs(self) -> "JobQueue":
@@ -484,7 +494,7 @@ class Services:
         """Within CLOSE_SECONDS, whatever hangs."""
         made = self.__dict__
         jobs = "installs" if "installs" in made else "jobs"  # which installs close; they stay resumable
-        wanted = {"the Hub": "hub", "the figures": "telemetry", "the jobs": jobs}
+        wanted = {"the Hub": "hub", "the figures": "telemetry", "the jobs": jobs, "the tools": "toolbox"}
         parts = {what: made[name].close for what, name in wanted.items() if name in made}
         close_all({"the port": self.server.stop, "the engines": self.supervisor.close, **parts}, CLOSE_SECONDS)
         running.forget(self.paths.running_file)

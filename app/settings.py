@@ -7,6 +7,7 @@ from typing import Any
 
 from app.access import MAX_ENTRIES, host_from, origin_from
 from app.errors import UsageError
+from app.tools.servers import Grant, ToolServer, grants_from, servers_from
 from backends.protocol import DraftMode, EngineOptions, KVType
 
 THEMES = ("system", "light", "dark")
@@ -50,6 +51,8 @@ class Settings:
     system_prompt: str = ""
     folders: tuple[str, ...] = ()  # of models, which are listed as they lie
     libraries: tuple[str, ...] = FOREIGN  # of other applications, which are listed as well
+    tool_servers: tuple[ToolServer, ...] = ()  # MCP servers whose tools chats may offer
+    tool_grants: tuple[Grant, ...] = ()  # what a person has said of single tools
 
     @property
     def idle_seconds(self) -> float | None:
@@ -85,7 +88,7 @@ def settings_from(document: dict[str, Any]) -> tuple[Settings, tuple[str, ...]]:
 
 def document_of(settings: Settings) -> dict[str, Any]:
     """What `settings_from` reads."""
-    return {key: value for key, value in asdict(settings).items() if value is not None}
+    return asdict(settings, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None})
 
 
 Parser = Callable[[Any], Any]
@@ -202,4 +205,6 @@ _PARSERS: dict[str, Parser] = {
     "system_prompt": _text(MAX_PROMPT),
     "folders": _folders,
     "libraries": _libraries,
+    "tool_servers": servers_from,
+    "tool_grants": grants_from,
 }

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import keyring
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.keyring import Memory
 from tests.patience import PATIENCE
 from tests.real import things
 from tests.tried import tried
@@ -48,6 +50,16 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("app.library.places.LINUX_SERVICE", tmp_path / "no service")
     monkeypatch.setattr("app.library.places.home", lambda: tmp_path / "home")
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    """The system's keyring, which a test can fill and lock."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    before, memory = keyring.get_keyring(), Memory()
+    keyring.set_keyring(memory)
+    yield memory
+    keyring.set_keyring(before)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 NATIVE = {"llama_cpp", "torch", "gguf", "sentencepiece", "tokenizers"}
 QT = {"PySide6", "shiboken6", "ui"}
 
-LATE = {"huggingface_hub", "httpx2", "keyring"}  # by whoever asks the Hub, not by the start
+LATE = {"huggingface_hub", "httpx2", "keyring", "mcp"}  # by whoever asks the Hub or a tool server, not by the start
 
 COMMANDS = (
     "app.cli.bench, app.cli.cache, app.cli.convert, app.cli.demo, app.cli.evaluate, app.cli.install, app.cli.models"

@@ -5,8 +5,9 @@ import re
 import threading
 
 from app.errors import SlipstreamError
+from app.keyring_entry import KeyringEntry, KeyringError
 
-SERVICE, USER = "slipstream", "huggingface"
+USER = "huggingface"
 VARIABLE = "HF_TOKEN"
 TOKEN = re.compile(r"[\x21-\x7e]{8,512}")  # what an HTTP header can carry
 
@@ -20,6 +21,7 @@ class TokenStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # a keyring that asks for its password should ask once
+        self._entry = KeyringEntry(USER)
         self._token: str | None = None
         self._is_read = False
         self.problem: str | None = None  # why the keyring could not be read, for a person
@@ -48,50 +50,35 @@ class TokenStore:
 
     def forget(self) -> None:
         """Raises TokenError when the keyring does not let it go."""
-        import keyring
-        from keyring.errors import KeyringError, PasswordDeleteError
-
         with self._lock:
             self._token, self._is_read = None, True
             try:
-                keyring.delete_password(SERVICE, USER)
-            except PasswordDeleteError:
-                pass  # there was none
-            except (KeyringError, RuntimeError) as error:
+                self._entry.delete()
+            except KeyringError as error:
                 raise TokenError(_sentence(error, "removed")) from None
 
     def __repr__(self) -> str:
         return "TokenStore()"
 
     def _read(self) -> None:
-        import keyring
-        from keyring.errors import KeyringError
-
         try:
-            kept = keyring.get_password(SERVICE, USER)
-        except (KeyringError, RuntimeError, OSError) as error:
+            kept = self._entry.read()
+        except KeyringError as error:
             self.problem = _sentence(error, "read")
             return
         self._is_read, self.problem = True, None
         self._token = kept if kept and TOKEN.fullmatch(kept) else None
 
     def _write(self, token: str) -> str | None:
-        import keyring
-        from keyring.errors import KeyringError
-
         try:
-            keyring.set_password(SERVICE, USER, token)
-        except (KeyringError, RuntimeError, OSError) as error:
+            self._entry.write(token)
+        except KeyringError as error:
             return _sentence(error, "kept")
         return None
 
 
-def _sentence(error: Exception, what: str) -> str:
-    """By the kind of error alone: its words are the keyring's own."""
-    name = type(error).__name__
-    if name == "NoKeyringError":
+def _sentence(error: KeyringError, what: str) -> str:
+    if error.is_missing:
         until = "The token holds until Slipstream is closed. " if what == "kept" else ""
         return f"This system has no keyring to keep a token in. {until}Set {VARIABLE} to have one always."
-    if name == "KeyringLocked":
-        return f"The system's keyring is locked, so the token cannot be {what}. Unlock it and try again."
-    return f"The system's keyring did not answer ({name}), so the token cannot be {what}. Or set HF_TOKEN."
+    return error.sentence("the token", what) + ("" if error.is_locked else f" Or set {VARIABLE}.")

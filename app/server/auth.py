@@ -1,11 +1,11 @@
 """The keys that strangers must show, and who counts as one."""
 
 import hmac
-import ipaddress
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.access import is_loopback
 from app.server.keys import Keys, digest_of, new_api_key
 from app.server.scope import Scope
 
@@ -13,14 +13,6 @@ __all__ = ["Authority", "Pass", "is_loopback", "new_api_key", "shown_key"]
 
 OWN = "slipstream's own commands"  # of a key that only who runs this can read
 GIVEN = "given at the start"  # the name of a key that is not among the kept ones
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a port that is bound to this host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def shown_key(headers: Mapping[str, str]) -> bytes:

@@ -54,7 +54,13 @@ def load(load: Load, report: Callable[[float], None], rendering: Sandbox | None 
         notes += template.probe(rendering)
         ready = _ready(load.name, target, draft, pooler.embedding, devices, time.perf_counter() - begin, tuple(notes))
         cell_bytes = shape.bytes_per_token(target.options.kv_type_k, target.options.kv_type_v)
-        ready = replace(ready, cell_bytes=cell_bytes, thinks=template.form.reasoning.name is not None)
+        form = template.form
+        ready = replace(
+            ready,
+            cell_bytes=cell_bytes,
+            takes_tools=form.tools.takes_tools,
+            thinks=form.reasoning.name is not None,
+        )
         threads.end_load()
         return LlamaModel(target, draft, pooler, ready, template, rendering, resources.pop_all())
 

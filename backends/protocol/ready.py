@@ -76,6 +76,7 @@ class Ready:
     devices: tuple[DeviceMemory, ...] = ()  # the build's GPUs as they were before the load
     cell_bytes: float = 0.0  # of its KV cache, for one token
     gpu_bytes: int = 0  # of its weights on the GPUs, as llama.cpp reports it
+    takes_tools: bool = False  # its template tells the model of tools; else they are written into the prompt
     thinks: bool = False  # its template writes reasoning, or asks whether there shall be any
 
     @property

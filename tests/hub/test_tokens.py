@@ -1,52 +1,12 @@
 """The token: from HF_TOKEN or the keyring, in no file and no text; a keyring that fails is a sentence."""
 
-from collections.abc import Iterator
-
-import keyring
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringLocked, NoKeyringError, PasswordDeleteError
+from keyring.errors import KeyringLocked, NoKeyringError
 
 from app.hub.tokens import TokenError, TokenStore
+from tests.keyring import Memory
 
 TOKEN = "hf_abcdefghijkl"
-
-
-class Memory(KeyringBackend):
-    """A keyring that a test fills, locks, or takes away."""
-
-    priority = -2.0  # type: ignore[assignment]  # never chosen by itself
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], str] = {}
-        self.fault: Exception | None = None
-        self.num_reads = 0
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self.num_reads += 1
-        if self.fault:
-            raise self.fault
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        if self.fault:
-            raise self.fault
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        if self.fault:
-            raise self.fault
-        if self.kept.pop((service, username), None) is None:
-            raise PasswordDeleteError
-
-
-@pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    before, memory = keyring.get_keyring(), Memory()
-    keyring.set_keyring(memory)
-    yield memory
-    keyring.set_keyring(before)
 
 
 def test_a_token_is_kept_by_the_keyring_and_found_by_the_next_start(ring: Memory) -> None:

@@ -10,14 +10,15 @@ from PySide6.QtWidgets import QMainWindow
 from pytestqt.qtbot import QtBot
 
 from app.hub.tokens import TokenStore
-from tests.hub.test_tokens import TOKEN, Memory, ring  # noqa: F401
+from tests.hub.test_tokens import TOKEN
+from tests.keyring import Memory
 from tests.ui.hands import press
 from ui.bridge import Bridge
 from ui.settings.token_row import TokenRow
 
 
 @pytest.fixture
-def row(bridge: Bridge, qtbot: QtBot, ring: Memory) -> Iterator[TokenRow]:  # noqa: ARG001, F811
+def row(bridge: Bridge, qtbot: QtBot, ring: Memory) -> Iterator[TokenRow]:  # noqa: ARG001
     result = TokenRow(TokenStore(), bridge)
     holder = QMainWindow()
     holder.setCentralWidget(result)
@@ -53,7 +54,7 @@ def test_what_is_no_token_is_said(row: TokenRow, qtbot: QtBot) -> None:
 def test_a_machine_without_a_keyring_says_that_it_holds_for_now(
     row: TokenRow,
     qtbot: QtBot,
-    ring: Memory,  # noqa: F811
+    ring: Memory,
 ) -> None:
     ring.fault = keyring.errors.NoKeyringError()
     enter(row, TOKEN)

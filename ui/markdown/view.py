@@ -179,7 +179,7 @@ class MarkdownView(QTextBrowser):
         painter.drawRoundedRect(box, 3, 3)
         if task.is_done:
             painter.setPen(QPen(QColor(self._colors.on_accent), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            painter.drawPolyline([box.topLeft() + BOX * corner for corner in TICK])
+            painter.drawPolyline([box.topLeft() + corner * float(BOX) for corner in TICK])
         painter.setPen(Qt.PenStyle.NoPen)
 
     def _fit(self) -> None:

@@ -11,13 +11,15 @@ from pytestqt.qtbot import QtBot
 
 from app.conversation import Role, Turn
 from backends.fake.loader import answer_to
+from backends.protocol import CacheMiss, Timings
 from tests.ui.conftest import load
 from tests.ui.hands import answer, ask, let_go, press, wait_answer, wait_words
 from tests.ui.stage import StageServices, entry
+from ui import figures
 from ui.application import listen
 from ui.bridge import Bridge
 from ui.chat.transcript import Transcript
-from ui.chat.turn_widget import QuestionWidget
+from ui.chat.turn_widget import AnswerWidget, QuestionWidget
 from ui.main_window import MainWindow
 from ui.markdown.view import MarkdownView
 from ui.theme import Theme
@@ -42,6 +44,14 @@ def test_the_second_turn_reuses_the_first_and_says_so(quick: MainWindow, qtbot: 
     assert widget.turn.timings
     assert widget.turn.timings.cache_n > 0
     assert "prompt tokens reused" in widget._account.text()
+
+
+def test_why_a_prompt_was_read_again_stands_behind_the_figures(theme: Theme, qtbot: QtBot) -> None:
+    lost = Timings(10, 90, 5, cache_miss=CacheMiss.DIFFERENCE)
+    widget = AnswerWidget(Turn(1, Role.ASSISTANT, "words", 0.0, timings=lost), theme.palette, is_running=False)
+    qtbot.addWidget(widget)
+    assert "\n" not in widget._account.text()
+    assert widget._account.toolTip() == figures.loss(lost) != ""
 
 
 def test_shift_enter_starts_a_line_and_the_field_grows(quick: MainWindow) -> None:
@@ -352,3 +362,19 @@ def test_a_long_question_keeps_within_a_narrow_page(theme: Theme, qtbot: QtBot, 
 def is_within(view: QWidget, page: QWidget) -> bool:
     left = view.mapTo(page, QPoint(0, 0)).x()
     return left >= 0 and left + view.width() <= page.width()
+
+
+def test_an_answer_that_goes_round_in_circles_can_be_stopped(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    services.stage_store.entries.append(entry("Brisk", "brisk-4ms.gguf"))
+    with qtbot.waitSignal(window.models.refreshed):
+        window.models.refresh()
+    brisk = load(window, qtbot, "Brisk")
+    ask(brisk, "long 200")
+    qtbot.waitUntil(lambda: bool(brisk.banners.banners()))
+    assert f"The last {len(answer_to('long 1'))} characters came" in brisk.banners.banners()[0].text
+    press(brisk.banners, "Stop")
+    widget = wait_answer(brisk, qtbot)
+    assert widget.turn.stopped
+    assert not brisk.banners.banners()

@@ -12,6 +12,7 @@ from app.guide import SUGGESTED_QUESTIONS
 from app.history import FAULTS, why
 from app.inference.crash import CrashReport
 from app.library.entry import BASE_MODEL
+from app.repetition import Repetition
 from backends.bounds import as_name
 from ui.chat.composer import Composer
 from ui.chat.conversation_list import ConversationList
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 UNDO_SECONDS = 8.0
 FULL = "a full context"
+CIRCLE = "an answer that repeats"
+REPEATS = "{}. The answer may never end; small models do that. Stop it, then ask otherwise or raise the temperature."
 ROLL, LAST, LARGER = "Drop the oldest messages", "New chat with the last ones", "Larger context…"
 DELETED = "The chat was deleted."
 HEAD_HEIGHT = 56
@@ -120,6 +123,7 @@ class ChatPage(QWidget):
         session.busy_changed.connect(self._close_past_banners)
         session.refused.connect(self._show_refusal)
         session.context_filled.connect(self._show_full_context)
+        session.repeated.connect(self._show_repetition)
         session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         session.returned.connect(self.composer.edit.put_back)
         transcript.try_again_clicked.connect(self._try_again)
@@ -155,7 +159,8 @@ class ChatPage(QWidget):
 
     def _show_conversation(self) -> None:
         session = self.session
-        self._banners.withdraw(FULL)
+        for topic in (FULL, CIRCLE):
+            self._banners.withdraw(topic)
         running = session.turns[-1].id if session.is_busy else None
         self.transcript.show_turns(session.turns, running)
         self.list.select(session.conversation)
@@ -233,6 +238,10 @@ class ChatPage(QWidget):
         banner = self._banners.show_banner(Tone.WARNING, text, actions, topic=FULL)
         banner.closed.connect(self.composer.focus)
 
+    def _show_repetition(self, found: Repetition) -> None:
+        self._banners.withdraw(CIRCLE)
+        self._banners.show_banner(Tone.WARNING, REPEATS.format(found), [("Stop", self.session.stop)], topic=CIRCLE)
+
     def _show_problem(self, text: str) -> None:
         self._banners.show_banner(Tone.ERROR, text)
 
@@ -252,6 +261,7 @@ class ChatPage(QWidget):
         self._crash = None
 
     def _close_past_banners(self, is_busy: bool) -> None:
+        self._banners.withdraw(CIRCLE)
         if is_busy:
             self._close_crash()
             self._banners.withdraw(FULL)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.conversation import Role, Turn, last_turns, title_from, to_messages, to_text
 from app.errors import EngineError, RequestError
 from app.history import FAULTS, why
+from app.repetition import RepetitionWatch
 from backends.protocol import Failed, FailureKind, Finish, Generate, Output, Overflow, Priority, SamplingParams
 from ui.bridge import Answer
 from ui.engine_desk import EngineDesk
@@ -36,6 +37,7 @@ class Running:
     answer: Answer
     saved: float
     is_called_off: bool = False  # by the person
+    circles: RepetitionWatch = field(default_factory=RepetitionWatch)
 
 
 class ChatSession(QObject):
@@ -48,6 +50,7 @@ class ChatSession(QObject):
     advanced = Signal(object)  # Output, of whichever answer
     refused = Signal(str)  # a sentence: nothing was asked
     context_filled = Signal(str)  # a sentence: the open chat does not go on as it is
+    repeated = Signal(object)  # Repetition, in the answer that runs in the open chat
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
@@ -234,8 +237,11 @@ class ChatSession(QObject):
             self._end(running, output)
             return
         self._save_now_and_then(running)
+        found = running.circles.look(running.turn.text)
         if running.conversation == self.conversation:
             self.turn_grew.emit(running.turn)
+            if found:
+                self.repeated.emit(found)
 
     def _end(self, running: Running, last: Output) -> None:
         is_stopped = last.finish is Finish.ABORT and running.is_called_off

@@ -8,6 +8,7 @@ from app.conversation_tree import Tree
 from backends.protocol import Message, SamplingParams, Timings
 
 TITLE_LENGTH = 60
+LAST_SHARE = 0.25
 
 
 class Role(StrEnum):
@@ -96,6 +97,20 @@ def to_text(turns: Sequence[Turn]) -> str:
         is_new = turn.role is not Role.ASSISTANT and text and not text[-1].isspace()
         text += f" {turn.text}" if is_new else turn.text
     return text
+
+
+def last_turns(turns: Sequence[Turn], share: float = LAST_SHARE) -> list[Turn]:
+    """The end of a chat, from a question on: as much as fits into this share of its characters, one question at least.
+
+    Answers that never began are left out. Raises ValueError for a chat without a question.
+    """
+    said = [turn for turn in turns if turn.text]
+    room = share * sum(len(turn.text) for turn in said)
+    starts = [number for number, turn in enumerate(said) if turn.role is Role.USER]
+    if not starts:
+        raise ValueError("a chat without a question has no end to go on from")
+    fitting = (start for start in starts if sum(len(turn.text) for turn in said[start:]) <= room)
+    return said[next(fitting, starts[-1]) :]
 
 
 def title_from(text: str) -> str:

@@ -1,21 +1,25 @@
 """A chat as a person has it: with keys and clicks, over a real engine process that plays the model."""
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.conversation import Role, Turn
 from backends.fake.loader import answer_to
+from backends.protocol import CacheMiss, Timings
 from tests.ui.conftest import load
 from tests.ui.hands import answer, ask, let_go, press, wait_answer, wait_words
-from tests.ui.stage import StageServices
+from tests.ui.stage import StageServices, entry
+from ui import figures
 from ui.application import listen
 from ui.bridge import Bridge
 from ui.chat.transcript import Transcript
-from ui.chat.turn_widget import QuestionWidget
+from ui.chat.turn_widget import AnswerWidget, QuestionWidget
 from ui.main_window import MainWindow
 from ui.markdown.view import MarkdownView
 from ui.theme import Theme
@@ -42,6 +46,14 @@ def test_the_second_turn_reuses_the_first_and_says_so(quick: MainWindow, qtbot: 
     assert "prompt tokens reused" in widget._account.text()
 
 
+def test_why_a_prompt_was_read_again_stands_behind_the_figures(theme: Theme, qtbot: QtBot) -> None:
+    lost = Timings(10, 90, 5, cache_miss=CacheMiss.DIFFERENCE)
+    widget = AnswerWidget(Turn(1, Role.ASSISTANT, "words", 0.0, timings=lost), theme.palette, is_running=False)
+    qtbot.addWidget(widget)
+    assert "\n" not in widget._account.text()
+    assert widget._account.toolTip() == figures.loss(lost) != ""
+
+
 def test_shift_enter_starts_a_line_and_the_field_grows(quick: MainWindow) -> None:
     edit = quick.chat.composer.edit
     low = edit.height()
@@ -62,6 +74,23 @@ def test_escape_stops_an_answer_and_what_came_stays(slow: MainWindow, services: 
     assert 20 < len(widget.turn.text) < len(answer_to("long 50"))
     assert widget.problem == "You stopped this answer."
     assert services.history.turns((widget.turn.id and slow.chat.session.conversation) or 0)[-1].stopped
+
+
+def test_an_answer_that_a_switch_ended_was_not_stopped_by_its_reader(slow: MainWindow, qtbot: QtBot) -> None:
+    ask(slow, "long 50")
+    wait_words(slow, qtbot)
+    slow.desk.unload()
+    widget = wait_answer(slow, qtbot)
+    assert widget.problem == "The model was unloaded before this answer ended."
+    assert widget.turn.timings is None or widget.turn.timings.predicted_n > 20
+
+
+def test_an_answer_that_quitting_ended_says_that(slow: MainWindow, services: StageServices, qtbot: QtBot) -> None:
+    ask(slow, "long 50")
+    wait_words(slow, qtbot)
+    slow.close()
+    kept = services.history.turns(slow.chat.session.conversation or 0)[-1]
+    assert (kept.problem, kept.stopped) == ("Slipstream was closed before this answer ended.", False)
 
 
 def test_try_again_asks_the_same_question_once_more(held: MainWindow, services: StageServices, qtbot: QtBot) -> None:
@@ -184,6 +213,75 @@ def test_searching_finds_what_was_said(quick: MainWindow, qtbot: QtBot) -> None:
     assert quick.chat.conversations.rowCount() == 1
 
 
+def test_the_search_is_used_with_keys(quick: MainWindow, qtbot: QtBot) -> None:
+    for text in ("about gardens", "more gardens", "about engines"):
+        quick.chat.start_new()
+        ask(quick, text)
+        wait_answer(quick, qtbot)
+    search, edit = quick.chat.list.search, quick.chat.composer.edit
+    QTest.keyClick(quick, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(search, "garden")
+    QTest.keyClick(search, Qt.Key.Key_Down)
+    assert quick.chat.session.turns[0].text == "more gardens"
+    QTest.keyClick(search, Qt.Key.Key_Down)
+    assert quick.chat.session.turns[0].text == "about gardens"
+    QTest.keyClick(search, Qt.Key.Key_Up)
+    QTest.keyClick(search, Qt.Key.Key_Return)
+    assert quick.chat.session.turns[0].text == "more gardens"
+    assert edit.hasFocus()
+    QTest.keyClick(quick, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(search, Qt.Key.Key_Escape)
+    assert search.text() == ""
+    assert quick.chat.conversations.rowCount() == 3
+    assert search.hasFocus()
+    QTest.keyClick(search, Qt.Key.Key_Escape)
+    assert edit.hasFocus()
+
+
+def test_enter_in_the_search_opens_the_first_that_was_found(quick: MainWindow, qtbot: QtBot) -> None:
+    ask(quick, "about gardens")
+    wait_answer(quick, qtbot)
+    quick.chat.start_new()
+    QTest.keyClicks(quick.chat.list.search, "garden")
+    QTest.keyClick(quick.chat.list.search, Qt.Key.Key_Return)
+    assert quick.chat.session.turns[0].text == "about gardens"
+
+
+def test_after_a_click_that_was_done_with_the_person_writes(quick: MainWindow, qtbot: QtBot) -> None:
+    edit = quick.chat.composer.edit
+    ask(quick, "hello")
+    wait_answer(quick, qtbot)
+    answer(quick)._again.setFocus()
+    press(answer(quick), "Try again")
+    assert edit.hasFocus()
+    wait_answer(quick, qtbot)
+    view = quick.chat.list.view
+    view.setFocus()
+    view.setCurrentIndex(view.model().index(0, 0))
+    QTest.keyClick(view, Qt.Key.Key_F2)
+    editor = view.viewport().findChild(QLineEdit)
+    QTest.keyClicks(editor, "A name")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(edit.hasFocus)
+    assert view.model().index(0, 0).data() == "A name"
+
+
+def test_a_model_that_loads_is_not_called_loaded(
+    window: MainWindow, services: StageServices, qtbot: QtBot, tmp_path: Path
+) -> None:
+    services.stage_store.entries.append(entry("Waiting", str(tmp_path / "waits.gguf")))
+    with qtbot.waitSignal(window.models.refreshed):
+        window.models.refresh()
+    waiting = window.models.named("Waiting")
+    assert waiting
+    window.desk.load(waiting)
+    qtbot.waitUntil(lambda: window.desk.handle is not None and window.desk.is_loading)
+    assert not window.models.is_loaded(waiting)
+    assert "loaded" not in window.chat.picker._line(waiting)
+    waiting.path.touch()
+    qtbot.waitUntil(lambda: window.models.is_loaded(waiting))
+
+
 def test_a_long_chat_is_there_at_once_and_whole_soon(services: StageServices, quick: MainWindow, qtbot: QtBot) -> None:
     conversation = services.history.create("long").id
     for number in range(20):
@@ -264,3 +362,19 @@ def test_a_long_question_keeps_within_a_narrow_page(theme: Theme, qtbot: QtBot, 
 def is_within(view: QWidget, page: QWidget) -> bool:
     left = view.mapTo(page, QPoint(0, 0)).x()
     return left >= 0 and left + view.width() <= page.width()
+
+
+def test_an_answer_that_goes_round_in_circles_can_be_stopped(
+    window: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    services.stage_store.entries.append(entry("Brisk", "brisk-4ms.gguf"))
+    with qtbot.waitSignal(window.models.refreshed):
+        window.models.refresh()
+    brisk = load(window, qtbot, "Brisk")
+    ask(brisk, "long 200")
+    qtbot.waitUntil(lambda: bool(brisk.banners.banners()))
+    assert f"The last {len(answer_to('long 1'))} characters came" in brisk.banners.banners()[0].text
+    press(brisk.banners, "Stop")
+    widget = wait_answer(brisk, qtbot)
+    assert widget.turn.stopped
+    assert not brisk.banners.banners()

@@ -33,6 +33,7 @@ def test_a_killed_engine_leaves_the_words_and_a_sentence(
     kept = services.history.turns(slow.chat.session.conversation or 0)[-1]
     assert kept.text == widget.turn.text
     assert kept.problem == widget.problem
+    assert widget.turn.timings is kept.timings is None, "what was told at its beginning is no account of it"
     qtbot.waitUntil(lambda: bool(slow.banners.banners()))
     assert "The engine stopped" in slow.banners.banners()[0].text
 

@@ -29,6 +29,7 @@ def services(tmp_path: Path) -> Iterator[StageServices]:
 def test_one_click_installs_and_loads_and_one_asks(window: MainWindow, services: StageServices, qtbot: QtBot) -> None:
     assert window.chat.composer.edit.placeholderText() == "Install a model first"
     press(window, INSTALL)
+    assert window.chat.composer.edit.hasFocus(), "the button goes, and the person will write next"
     qtbot.waitUntil(lambda: bool(window.guide.job and window.guide.job.fraction == 0.25))
     bar = window.chat.welcome.findChild(QProgressBar)
     assert isinstance(bar, QProgressBar)
@@ -37,6 +38,7 @@ def test_one_click_installs_and_loads_and_one_asks(window: MainWindow, services:
     qtbot.waitUntil(lambda: window.desk.is_ready)
     assert window.desk.name == GUIDE_NAME
     press(window, SUGGESTED_QUESTIONS[1])
+    assert window.chat.composer.edit.hasFocus()
     assert SUGGESTED_QUESTIONS[1] in wait_answer(window, qtbot).turn.text
 
 

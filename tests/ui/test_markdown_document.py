@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor, QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QApplication, QMainWindow
 from pytestqt.qtbot import QtBot
@@ -54,6 +55,8 @@ SAMPLES = (
     LONG,
     "---\nnot front matter\n\nend",
     "```\nopen\n\n",
+    "```py\nx = 1\n```\n\nend",
+    "| x |\n|---|\n| 1 |\n\n```py\nx = 1\n```\n",
     "a\n\n| x |\n|---|\n| 1 |\n\n| y |\n|---|\n| 2 |\n",
     "",
 )
@@ -187,3 +190,45 @@ def test_every_cell_of_a_table_has_its_four_lines(qtbot: QtBot) -> None:
 def num_lines(pixels: list[QColor]) -> int:
     is_line = [pixel == QColor(LIGHT.border) for pixel in pixels]
     return sum(here and not before for before, here in zip([False, *is_line], is_line, strict=False))
+
+
+@pytest.mark.parametrize("before", ["", "words\n\n", "| x |\n|---|\n| 1 |\n\n", "# Head\n\n", "- item\n\n"])
+@pytest.mark.parametrize("after", ["", "\n\nwords", "\n\n| x |\n|---|\n| 1 |\n"])
+def test_code_has_its_panel_wherever_it_stands(qtbot: QtBot, before: str, after: str) -> None:
+    view = MarkdownView(LIGHT, "A message")
+    qtbot.addWidget(view)
+    view.show()
+    view.resize(400, 200)
+    view.finish(f"{before}```python\nx = 1\n```{after}")
+    (panel,) = view.panels()
+    assert panel.rect.top() >= 0
+    assert panel.rect.bottom() <= view.height()
+    layout = view.document().documentLayout()
+    blocks = [view.document().findBlockByNumber(number) for number in range(view.document().blockCount())]
+    others = [layout.blockBoundingRect(block) for block in blocks if block.text() not in ("", "x = 1")]
+    assert not [rect for rect in others if rect.bottom() > panel.rect.top() and rect.top() < panel.rect.bottom()]
+
+
+def test_a_streamed_code_has_its_panel_too(qtbot: QtBot) -> None:
+    view = MarkdownView(LIGHT, "A message")
+    qtbot.addWidget(view)
+    view.show()
+    view.stream("```python\nx = 1")
+    qtbot.waitUntil(lambda: bool(view.panels()))
+    assert view.panels()[0].rect.top() == 0
+
+
+def test_a_done_task_has_a_tick_and_an_open_one_an_empty_box(qtbot: QtBot) -> None:
+    holder, view = QMainWindow(), MarkdownView(LIGHT, "A message")
+    holder.setCentralWidget(view)
+    qtbot.addWidget(holder)
+    view.resize(400, 200)
+    holder.show()
+    view.finish("- [x] done\n- [ ] open\n  - [x] within\n- no task\n")
+    done, still_open, within = view._tasks
+    assert [done.is_done, still_open.is_done, within.is_done] == [True, False, True]
+    assert within.rect.left() > done.rect.left()
+    image = view.grab().toImage()
+    colors = [image.pixelColor(box.rect.topLeft().toPoint() + QPoint(3, 4)) for box in (done, still_open)]
+    assert colors[0] == QColor(LIGHT.accent)
+    assert colors[1] != QColor(LIGHT.accent)

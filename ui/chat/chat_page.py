@@ -12,6 +12,7 @@ from app.guide import SUGGESTED_QUESTIONS
 from app.history import FAULTS, why
 from app.inference.crash import CrashReport
 from app.library.entry import BASE_MODEL
+from app.repetition import Repetition
 from backends.bounds import as_name
 from ui.chat.composer import Composer
 from ui.chat.conversation_list import ConversationList
@@ -24,13 +25,17 @@ from ui.engine_desk import EngineDesk
 from ui.guide_desk import GuideDesk
 from ui.library.models_model import ModelsModel
 from ui.theme import Theme
-from ui.widgets.banner import Banner, BannerArea, Tone
+from ui.widgets.banner import Action, Banner, BannerArea, Tone
 from ui.widgets.labels import rule
 
 if TYPE_CHECKING:
     from app.services import Services
 
 UNDO_SECONDS = 8.0
+FULL = "a full context"
+CIRCLE = "an answer that repeats"
+REPEATS = "{}. The answer may never end; small models do that. Stop it, then ask otherwise or raise the temperature."
+ROLL, LAST, LARGER = "Drop the oldest messages", "New chat with the last ones", "Larger context…"
 DELETED = "The chat was deleted."
 HEAD_HEIGHT = 56
 MAX_SHOWN = 40  # characters of a name in the empty field
@@ -115,11 +120,13 @@ class ChatPage(QWidget):
         session.turn_grew.connect(transcript.grow)
         session.turn_ended.connect(transcript.end)
         session.busy_changed.connect(self.composer.set_busy)
-        session.busy_changed.connect(lambda is_busy: self._close_crash() if is_busy else None)
+        session.busy_changed.connect(self._close_past_banners)
         session.refused.connect(self._show_refusal)
+        session.context_filled.connect(self._show_full_context)
+        session.repeated.connect(self._show_repetition)
         session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         session.returned.connect(self.composer.edit.put_back)
-        transcript.try_again_clicked.connect(session.try_again)
+        transcript.try_again_clicked.connect(self._try_again)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
         self.composer.completes_changed.connect(self._set_completes)
@@ -127,6 +134,11 @@ class ChatPage(QWidget):
         self.list.new_clicked.connect(self.start_new)
         self.list.opened.connect(session.open)
         self.list.deleted.connect(self.delete)
+        self.list.left.connect(self.composer.focus)
+        welcome = self.welcome  # what was clicked there goes: the person will write next
+        for clicked in (welcome.asked, welcome.chosen, welcome.install_clicked, welcome.smollm2_clicked):
+            clicked.connect(self.composer.focus)
+        welcome.again_clicked.connect(self.composer.focus)
         self.picker.chosen.connect(self._desk.load)
         self.picker.unload_clicked.connect(self._desk.unload)
         self.welcome.chosen.connect(self._desk.load)
@@ -147,6 +159,8 @@ class ChatPage(QWidget):
 
     def _show_conversation(self) -> None:
         session = self.session
+        for topic in (FULL, CIRCLE):
+            self._banners.withdraw(topic)
         running = session.turns[-1].id if session.is_busy else None
         self.transcript.show_turns(session.turns, running)
         self.list.select(session.conversation)
@@ -203,9 +217,30 @@ class ChatPage(QWidget):
             self._welcomed = state
             show()
 
+    def _try_again(self) -> None:
+        self.session.try_again()
+        self.composer.focus()
+
     def _show_refusal(self, text: str) -> None:
-        actions = [("Try again", self.session.try_again)] if self.session.turns else []
+        actions = [("Try again", self._try_again)] if self.session.turns else []
         self._banners.show_banner(Tone.WARNING, text, actions)
+
+    def _show_full_context(self, text: str) -> None:
+        """With all that helps."""
+        self._banners.withdraw(FULL)
+        actions: list[Action] = []
+        if self.session.turns:
+            actions += [(ROLL, self.session.roll), (LAST, self.session.start_with_last)]
+        snapshot, entry = self._desk.snapshot, self._desk.entry
+        ready = snapshot.ready if snapshot else None
+        if entry and ready and ready.context < ready.context_trained:
+            actions.append((LARGER, partial(self.plan_wanted.emit, entry)))
+        banner = self._banners.show_banner(Tone.WARNING, text, actions, topic=FULL)
+        banner.closed.connect(self.composer.focus)
+
+    def _show_repetition(self, found: Repetition) -> None:
+        self._banners.withdraw(CIRCLE)
+        self._banners.show_banner(Tone.WARNING, REPEATS.format(found), [("Stop", self.session.stop)], topic=CIRCLE)
 
     def _show_problem(self, text: str) -> None:
         self._banners.show_banner(Tone.ERROR, text)
@@ -218,12 +253,18 @@ class ChatPage(QWidget):
 
     def _show_crash(self, crash: CrashReport) -> None:
         self._close_crash()
-        actions = [("Try again", self.session.try_again)] if self.session.turns else []
+        actions = [("Try again", self._try_again)] if self.session.turns else []
         self._crash = self._banners.show_banner(Tone.ERROR, str(crash), actions, "\n".join(crash.log))
         self._crash.closed.connect(self._forget_crash)
 
     def _forget_crash(self) -> None:
         self._crash = None
+
+    def _close_past_banners(self, is_busy: bool) -> None:
+        self._banners.withdraw(CIRCLE)
+        if is_busy:
+            self._close_crash()
+            self._banners.withdraw(FULL)
 
     def _close_crash(self) -> None:
         """What it says is over: another answer has begun, or another crash has come."""

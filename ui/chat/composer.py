@@ -1,9 +1,12 @@
 """Where a person writes: grows to eight lines; Enter sends, Shift+Enter starts a new line."""
 
+from pathlib import Path
+
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPalette
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
 
+from ui.chat.attachment import AttachmentError, read_attachment
 from ui.icons import icon
 from ui.markdown.blocks import hard_wrap
 from ui.palette import Palette
@@ -22,7 +25,7 @@ HINT = "Enter sends, Shift+Enter starts a new line"
 class ComposerEdit(QPlainTextEdit):
     sent = Signal()
     focus_changed = Signal(bool)
-    refused = Signal(str)  # a sentence: this cannot be pasted
+    refused = Signal(str)  # a sentence: this cannot be pasted or attached
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +41,11 @@ class ComposerEdit(QPlainTextEdit):
         self._fit()
 
     def insertFromMimeData(self, source: QMimeData) -> None:
-        """Plain text only, with breaks where Qt would need minutes to lay out one endless line."""
+        """Text files as attachments; else plain text, with breaks where Qt would need minutes for one endless line."""
+        if files := [url for url in source.urls() if url.isLocalFile()]:
+            for url in files:
+                self._attach(Path(url.toLocalFile()))
+            return
         text = source.text()
         if len(text) > MAX_PASTED:
             self.refused.emit(TOO_MUCH.format(len(text), MAX_PASTED))
@@ -46,6 +53,18 @@ class ComposerEdit(QPlainTextEdit):
             self.insertPlainText(self._keep(text))
         else:
             self.insertPlainText(hard_wrap(text, MAX_PASTED_RUN))
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return source.hasUrls() or super().canInsertFromMimeData(source)
+
+    def _attach(self, path: Path) -> None:
+        try:
+            attachment = read_attachment(path)
+        except AttachmentError as error:
+            self.refused.emit(str(error))
+            return
+        self._pasted[attachment.mark] = attachment.block
+        self.insertPlainText(f"{attachment.mark}\n")
 
     def message(self) -> str:
         """The text, with all that was pasted in its place."""

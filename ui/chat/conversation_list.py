@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
@@ -49,10 +49,41 @@ class ConversationView(QListView):
         menu.popup(self.viewport().mapToGlobal(position))
 
 
+class SearchEdit(QLineEdit):
+    """Keys that are the list's go there, while the words stay at hand."""
+
+    moved = Signal(int)  # so many rows down
+    entered = Signal()
+    left = Signal()  # Escape, with nothing to clear
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.ShortcutOverride:
+            event.setAccepted(event.key() == Qt.Key.Key_Escape)  # else it would stop an answer
+            if event.isAccepted():
+                return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        match event.key():
+            case Qt.Key.Key_Down:
+                self.moved.emit(1)
+            case Qt.Key.Key_Up:
+                self.moved.emit(-1)
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter:
+                self.entered.emit()
+            case Qt.Key.Key_Escape if self.text():
+                self.clear()
+            case Qt.Key.Key_Escape:
+                self.left.emit()
+            case _:
+                super().keyPressEvent(event)
+
+
 class ConversationList(QWidget):
     new_clicked = Signal()
     opened = Signal(object)
     deleted = Signal(object)
+    left = Signal()  # the person goes on to write
 
     def __init__(self, model: ConversationModel, theme: Theme):
         super().__init__()
@@ -64,7 +95,7 @@ class ConversationList(QWidget):
         self.new = button("New chat")
         self.new.setIconSize(QSize(16, 16))
         self.new.setToolTip("New chat (Ctrl+N)")
-        self.search = QLineEdit(placeholderText="Search chats")
+        self.search = SearchEdit(placeholderText="Search chats")
         self.search.setProperty("kind", "search")
         self.search.setAccessibleName("Search chats")
         self.search.setClearButtonEnabled(True)
@@ -77,6 +108,11 @@ class ConversationList(QWidget):
 
         self.new.clicked.connect(self.new_clicked)
         self.search.textChanged.connect(model.search)
+        self.search.moved.connect(self._move)
+        self.search.entered.connect(self._enter)
+        self.search.left.connect(self.left)
+        # queued: where an editor closes, the list takes its focus
+        model.renamed.connect(self.left, Qt.ConnectionType.QueuedConnection)
         self.view.deleted.connect(self.deleted)
         self.view.selectionModel().currentChanged.connect(self._open)
         model.modelReset.connect(lambda: self.select(self._shown))
@@ -94,6 +130,21 @@ class ConversationList(QWidget):
             selection.clear()
         selection.blockSignals(False)
         self.view.viewport().update()
+
+    def _move(self, num_rows: int) -> None:
+        """From the open conversation, or into the list."""
+        current = self.view.currentIndex()
+        row = current.row() + num_rows if current.isValid() else 0
+        if 0 <= row < self._model.rowCount():
+            self.view.setCurrentIndex(self._model.index(row))
+
+    def _enter(self) -> None:
+        """Open what is marked, or the first that was found."""
+        if not self._model.rowCount():
+            return
+        if not self.view.currentIndex().isValid():
+            self._move(0)
+        self.left.emit()
 
     def _open(self, index: QModelIndex) -> None:
         conversation = index.data(ConversationRole.ID)

@@ -20,6 +20,7 @@ class ConversationRole(IntEnum):
 
 
 class ConversationModel(QAbstractListModel):
+    renamed = Signal()
     refused = Signal(str)  # a sentence: the list could not be read, or a title not be written
 
     def __init__(self, history: History, parent: QObject | None = None):
@@ -91,6 +92,7 @@ class ConversationModel(QAbstractListModel):
             self._refuse(f"The chat could not be renamed: {why(error)}.")
             return False
         self.refresh()
+        self.renamed.emit()
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:

@@ -2,23 +2,27 @@
 
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.conversation import Role, Turn, title_from, to_messages, to_text
+from app.conversation import Role, Turn, last_turns, title_from, to_messages, to_text
 from app.errors import EngineError, RequestError
 from app.history import FAULTS, why
-from backends.protocol import Failed, Finish, Generate, Output, Priority, SamplingParams, Timings
+from app.repetition import RepetitionWatch
+from backends.protocol import Failed, FailureKind, Finish, Generate, Output, Overflow, Priority, SamplingParams
 from ui.bridge import Answer
 from ui.engine_desk import EngineDesk
 
 if TYPE_CHECKING:
     from app.services import Services
 
+UNLOADED = "The model was unloaded before this answer ended."
+CLOSED = "Slipstream was closed before this answer ended."
+FULL = "The context{} is full, so this answer ends here."
 SAVE_SECONDS = 1.0  # how much of an answer a killed app may lose
 
 _unsaved_ids = count(-(1 << 62))  # of turns that no file knows
@@ -32,6 +36,8 @@ class Running:
     turn: Turn
     answer: Answer
     saved: float
+    is_called_off: bool = False  # by the person
+    circles: RepetitionWatch = field(default_factory=RepetitionWatch)
 
 
 class ChatSession(QObject):
@@ -43,6 +49,8 @@ class ChatSession(QObject):
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
     refused = Signal(str)  # a sentence: nothing was asked
+    context_filled = Signal(str)  # a sentence: the open chat does not go on as it is
+    repeated = Signal(object)  # Repetition, in the answer that runs in the open chat
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
@@ -53,6 +61,7 @@ class ChatSession(QObject):
         self._history = services.history
         self._desk = desk
         self._running: dict[int, Running] = {}  # by conversation
+        self._rolling: set[int] = set()  # conversations whose oldest messages are dropped where the context is full
         self._told: set[int] = set()  # turns of which it has been said that the disk does not take them
         self._unkept: set[int] = set()  # turns that no file knows
         self._retry_when_ready: int | None = None
@@ -97,7 +106,7 @@ class ChatSession(QObject):
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text, parent=self._last_kept())
         except RequestError as error:
-            self.refused.emit(str(error))
+            self._tell_refusal(error)
             self.returned.emit(text)
             return
         except FAULTS as error:
@@ -111,6 +120,7 @@ class ChatSession(QObject):
     def stop(self, conversation: int | None = None) -> None:
         running = self._running.get(conversation or self.conversation or 0)
         if running:
+            running.is_called_off = True
             self._desk.abort(running.answer)
 
     def try_again(self) -> None:
@@ -128,11 +138,32 @@ class ChatSession(QObject):
             self.turns_removed.emit(last.id)
         self._answer()
 
+    def roll(self) -> None:
+        """Let this chat go on in a full context: what is oldest is dropped of what the model reads, not of the chat."""
+        if self.conversation is not None:
+            self._rolling.add(self.conversation)
+            self.try_again()
+
+    def start_with_last(self) -> None:
+        """A new chat that begins with the end of this one, which stays; a question without an answer is asked there."""
+        last = last_turns(self.turns)
+        try:
+            conversation = self._history.create(title_from(last[0].text)).id
+            for turn in last:
+                self._history.append(conversation, turn.role, turn.text, turn.model)
+        except FAULTS as error:
+            self.unkept.emit(f"The new chat could not be saved: {why(error)}.")
+            return
+        self.open(conversation)
+        self.listed.emit()
+        if last[-1].role is Role.USER:
+            self._answer()
+
     def close(self) -> None:
         """Save what is there; the engine is told to stop."""
         for running in list(self._running.values()):
             self._desk.abort(running.answer)
-            self._save(replace(running.turn, stopped=True))
+            self._save(replace(running.turn, timings=None, problem=CLOSED))
         self._running.clear()
 
     def _answer(self) -> None:
@@ -144,7 +175,7 @@ class ChatSession(QObject):
         try:
             answer = self._desk.submit(request)
         except (EngineError, RequestError) as error:
-            self.refused.emit(str(error))
+            self._tell_refusal(error)
             return
         assert self.conversation is not None
         turn = self._begin_turn(self.conversation, request.sampling)
@@ -154,6 +185,10 @@ class ChatSession(QObject):
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
         self.busy_changed.emit(True)
+
+    def _tell_refusal(self, error: EngineError | RequestError) -> None:
+        is_full = isinstance(error, RequestError) and error.kind is FailureKind.CONTEXT_LENGTH
+        (self.context_filled if is_full else self.refused).emit(str(error))
 
     def _begin_turn(self, conversation: int, sampling: SamplingParams) -> Turn:
         """Without room for its row the answer is shown all the same."""
@@ -186,6 +221,7 @@ class ChatSession(QObject):
             to_messages(turns, settings.system_prompt),
             sampling=SamplingParams(temperature=settings.temperature),
             priority=Priority.WINDOW,
+            overflow=Overflow.ROLL if self.conversation in self._rolling else Overflow.ERROR,
         )
         if self.completes and self._desk.is_base:
             return replace(request, prompt=to_text(turns), special=False)  # a person wrote it: text, no markers
@@ -194,23 +230,46 @@ class ChatSession(QObject):
     def _grow(self, running: Running, output: Output) -> None:
         if self._running.get(running.conversation) is not running:
             return
-        timings = output.timings or running.turn.timings
-        self._change(running, text=running.turn.text + output.text, timings=timings)
+        running.turn = replace(running.turn, text=running.turn.text + output.text)
+        self._show_change(running)
         self.advanced.emit(output)
         if output.finish:
-            self._end(running, stopped=output.finish is Finish.ABORT, problem=output.problem)
+            self._end(running, output)
             return
         self._save_now_and_then(running)
+        found = running.circles.look(running.turn.text)
         if running.conversation == self.conversation:
             self.turn_grew.emit(running.turn)
+            if found:
+                self.repeated.emit(found)
+
+    def _end(self, running: Running, last: Output) -> None:
+        is_stopped = last.finish is Finish.ABORT and running.is_called_off
+        problem = last.problem
+        if last.finish is Finish.ABORT and not is_stopped:
+            problem = UNLOADED
+        elif last.finish is Finish.LENGTH and not problem:  # the window sets no limit of its own
+            problem = self._context_is_full(running)
+        self._close(running, replace(running.turn, timings=last.timings, stopped=is_stopped, problem=problem))
 
     def _fail(self, running: Running, failed: Failed) -> None:
-        if self._running.get(running.conversation) is running:
-            self._end(running, problem=failed.message)
+        if self._running.get(running.conversation) is not running:
+            return
+        self._close(running, replace(running.turn, problem=failed.message))
+        if failed.kind is FailureKind.CONTEXT_LENGTH:
+            self.context_filled.emit(failed.message)
 
-    def _end(self, running: Running, stopped: bool = False, problem: str | None = None) -> None:
-        self._change(running, stopped=stopped, problem=problem)
-        turn = running.turn
+    def _context_is_full(self, running: Running) -> str:
+        ready = self._desk.snapshot.ready if self._desk.snapshot else None
+        sentence = FULL.format(f" of {ready.context:,} tokens" if ready else "")
+        if running.conversation == self.conversation:
+            self.context_filled.emit(sentence)
+        return sentence
+
+    def _close(self, running: Running, turn: Turn) -> None:
+        """Its account is that of its last output: what was told at its beginning is not true of all of it."""
+        running.turn = turn
+        self._show_change(running)
         del self._running[running.conversation]
         running.answer.deleteLater()
         self._save(turn)
@@ -218,30 +277,14 @@ class ChatSession(QObject):
             self.turn_ended.emit(turn)
             self.busy_changed.emit(False)
 
-    def _change(
-        self,
-        running: Running,
-        *,
-        text: str | None = None,
-        timings: Timings | None = None,
-        stopped: bool = False,
-        problem: str | None = None,
-    ) -> None:
-        old = running.turn
-        running.turn = replace(
-            old,
-            text=old.text if text is None else text,
-            timings=timings or old.timings,
-            stopped=stopped,
-            problem=problem,
-        )
+    def _show_change(self, running: Running) -> None:
         if running.conversation == self.conversation:
             self.turns[-1] = running.turn
 
     def _save_now_and_then(self, running: Running) -> None:
         if time.monotonic() - running.saved >= SAVE_SECONDS:
             running.saved = time.monotonic()
-            self._save(replace(running.turn, timings=None))  # no account: an answer that a kill cut off has none
+            self._save(running.turn)  # without an account, which an answer that a kill cuts off never gets
 
     def _save(self, turn: Turn) -> None:
         """A full disk costs the copy on disk, not the answer that is being read. Told once for each answer."""

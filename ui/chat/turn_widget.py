@@ -5,7 +5,6 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.conversation import Turn
-from backends.protocol import Timings
 from ui.figures import loss, summary
 from ui.markdown.view import MarkdownView, PlainView
 from ui.palette import Palette
@@ -109,7 +108,10 @@ class AnswerWidget(TurnWidget):
         restyle(self._problem, "kind", "problem" if turn.problem else "muted")
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
-        self._account.setText(_account(turn.timings) if turn.timings else "")
+        self._account.setText(summary(turn.timings) if turn.timings else "")
+        why = loss(turn.timings) if turn.timings else ""
+        self._account.setToolTip(why)  # behind the figures, for who asks
+        self._account.setAccessibleDescription(why)
         self._foot.show()
 
     def set_last(self, is_last: bool) -> None:
@@ -135,12 +137,7 @@ class AnswerWidget(TurnWidget):
         row = QHBoxLayout(foot)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(16)
-        row.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)  # beside an account of two lines
+        row.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._again, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._account, 1)
         return foot
-
-
-def _account(timings: Timings) -> str:
-    """A line of figures, and one more where a part of the prompt had to be read again."""
-    return "\n".join(filter(None, (summary(timings), loss(timings))))

@@ -20,8 +20,9 @@ from PySide6.QtGui import (
     QTextTableCell,
 )
 
-from ui.markdown.formats import IS_CODE, Formats, is_rule
+from ui.markdown.formats import IS_AFTER_TABLE, IS_CODE, IS_DONE, Formats, after_table, is_rule, spacer
 from ui.markdown.highlight import highlight
+from ui.markdown.latex import LINE, show, target
 from ui.palette import Palette
 
 AFTER_LIST = 8  # pixels; a list's last item stands as close as the others
@@ -52,11 +53,12 @@ class Copier:
     def _copy_text(self, block: QTextBlock) -> None:
         is_in_list = block.textList() is not None
         form = self._formats.block(block, is_in_list)
-        if self._cursor.block().textList() and not is_in_list:
+        if _is_item(self._cursor.block()) and not is_in_list:
             form.setTopMargin(AFTER_LIST)
         start_block(self._cursor, form)
         self._cursor.setBlockCharFormat(self._formats.text())  # an item's mark takes this color
-        self._join_list(block)
+        if not form.hasProperty(IS_DONE):
+            self._join_list(block)
         level = block.blockFormat().headingLevel()
         for fragment in _fragments(block):
             self._insert(fragment, level)
@@ -76,18 +78,18 @@ class Copier:
         if parsed.isImageFormat():
             self._insert_picture(parsed.toImageFormat(), fragment.length())
         else:
-            self._cursor.insertText(fragment.text(), self._formats.text(parsed, level, is_head))
+            self._cursor.insertText(show(fragment.text()), self._formats.text(parsed, level, is_head))
 
     def _insert_picture(self, image: QTextImageFormat, count: int) -> None:
         alt = image.stringProperty(QTextFormat.Property.ImageAltText) or image.name()
-        form = self._formats.link(image.name(), self._formats.text())
-        self._cursor.insertText(f"[picture: {alt}]" * count, form)
+        form = self._formats.link(target(image.name()), self._formats.text())
+        self._cursor.insertText(f"[picture: {show(alt)}]" * count, form)
 
     def _copy_code(self, block: QTextBlock) -> QTextBlock:
         language = block.blockFormat().stringProperty(QTextFormat.Property.BlockCodeLanguage)
         lines = []
         while block.isValid() and _is_code(block):
-            lines.append(block.text())
+            lines += show(block.text()).split(LINE)
             block = block.next()
         start_block(self._cursor, self._formats.code_line(language, True, len(lines) == 1))
         start = self._cursor.position()
@@ -118,7 +120,7 @@ class Copier:
                 cell = Copier(ours.cellAt(row, column).firstCursorPosition(), self._colors)
                 cell._fill(table.cellAt(row, column), is_head=row == 0)
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
-        self._cursor.setBlockFormat(QTextBlockFormat())
+        self._cursor.setBlockFormat(after_table())
         return table.lastCursorPosition().block().next()
 
     def _fill(self, cell: QTextTableCell, is_head: bool) -> None:
@@ -137,8 +139,11 @@ class Copier:
 def start_block(cursor: QTextCursor, form: QTextBlockFormat) -> None:
     """Begin a block; the empty one that a document or a table ends with is used up first."""
     block = cursor.block()
-    is_spare = block.length() == 1 and not block.textList() and not is_rule(block)
-    if is_spare and not block.blockFormat().hasProperty(IS_CODE):
+    is_spare = block.length() == 1 and not _is_item(block) and not is_rule(block)
+    if is_spare and form.hasProperty(IS_CODE) and block.blockFormat().hasProperty(IS_AFTER_TABLE):
+        cursor.setBlockFormat(spacer())  # Qt drops the margin of what follows a table: code would lie on it
+        cursor.insertBlock(form)
+    elif is_spare and not block.blockFormat().hasProperty(IS_CODE):
         cursor.setBlockFormat(form)
     else:
         cursor.insertBlock(form)
@@ -147,6 +152,10 @@ def start_block(cursor: QTextCursor, form: QTextBlockFormat) -> None:
 # the stubs of PySide do not say that these may be None
 def _table(block: QTextBlock) -> QTextTable | None:
     return QTextCursor(block).currentTable()
+
+
+def _is_item(block: QTextBlock) -> bool:
+    return block.textList() is not None or block.blockFormat().hasProperty(IS_DONE)
 
 
 def _list(block: QTextBlock) -> QTextList | None:

@@ -4,7 +4,8 @@ from PySide6.QtGui import QTextBlockFormat, QTextCharFormat, QTextCursor, QTextD
 
 from ui.markdown.blocks import cut, hard_wrap, has_definitions
 from ui.markdown.copier import Copier, start_block
-from ui.markdown.formats import LINE_HEIGHT, PROPORTIONAL, Formats
+from ui.markdown.formats import CODE_FOOT, CODE_HEAD, IS_CODE, LINE_HEIGHT, PROPORTIONAL, Formats
+from ui.markdown.latex import hide
 from ui.palette import Palette
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownNoHTML | QTextDocument.MarkdownFeature.MarkdownDialectGitHub
@@ -43,6 +44,7 @@ class MarkdownDocument:
         elif text[self._frozen :].strip():
             self._remove_tail()
             self._render(text[self._frozen :])
+        self._make_room()
 
     def finish(self, text: str) -> None:
         """Show the whole text. Blocks that are final already stay as they are, and the reader's selection with them."""
@@ -50,9 +52,24 @@ class MarkdownDocument:
         if has_definitions(text) or not self._frozen:
             self._clear()
             self._render(text)
-            return
-        self._remove_tail()
-        self._render(text[self._frozen :])
+        else:
+            self._remove_tail()
+            self._render(text[self._frozen :])
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Qt drops the top margin of the first block, and the bottom margin of the last: where they are those of a
+        panel of code, the document gets them."""
+        root = self._document.rootFrame()
+        form = root.frameFormat()
+        is_first, is_last = (
+            block.blockFormat().hasProperty(IS_CODE) for block in (self._document.begin(), self._document.lastBlock())
+        )
+        margins = (CODE_HEAD if is_first else 0, CODE_FOOT if is_last else 0)
+        if (form.topMargin(), form.bottomMargin()) != margins:
+            form.setTopMargin(margins[0])
+            form.setBottomMargin(margins[1])
+            root.setFrameFormat(form)
 
     def _clear(self) -> None:
         self._document.clear()
@@ -103,7 +120,7 @@ class MarkdownDocument:
 
     def _render(self, markdown: str) -> None:
         scratch = QTextDocument()
-        scratch.setMarkdown("\n" + markdown, FEATURES)  # a first line of --- would open front matter
+        scratch.setMarkdown("\n" + hide(markdown), FEATURES)  # a first line of --- would open front matter
         cursor = self._cursor()
         cursor.beginEditBlock()
         Copier(cursor, self._colors).copy(scratch)

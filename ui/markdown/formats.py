@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QTextTableFormat,
 )
 
+from ui.markdown.latex import target
 from ui.palette import Palette
 from ui.theme import MONO_FAMILIES, READING
 
@@ -21,8 +22,12 @@ HEADING_PIXELS = {1: 22, 2: 19, 3: 17}
 CODE_PIXELS = 13
 CODE_INSET = 16
 CODE_HEAD = 40  # above the first line of code: room for the language and the copy button
+CODE_TOP = CODE_HEAD + 4
+CODE_FOOT = 12  # below the last line
 IS_CODE = QTextFormat.Property.UserProperty + 1
 IS_QUOTE = QTextFormat.Property.UserProperty + 2
+IS_DONE = QTextFormat.Property.UserProperty + 3  # of a task in a list; others have no such property
+IS_AFTER_TABLE = QTextFormat.Property.UserProperty + 4  # of the empty block that Qt puts there
 LINE_HEIGHT = 148
 CODE_LINE_HEIGHT = 140
 PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
@@ -38,7 +43,7 @@ class Formats:
         result.setProperty(QTextFormat.Property.BlockCodeLanguage, language)
         result.setLeftMargin(CODE_INSET)
         result.setRightMargin(CODE_INSET)
-        result.setTopMargin(CODE_HEAD + 4 if is_first else 0)
+        result.setTopMargin(CODE_TOP if is_first else 0)
         result.setBottomMargin(24 if is_last else 0)
         result.setLineHeight(CODE_LINE_HEIGHT, PROPORTIONAL)
         return result
@@ -61,7 +66,9 @@ class Formats:
         result.setTopMargin(12 if level else 0)
         result.setBottomMargin(4 if is_in_list else 8 if level else 12)
         result.setLineHeight(LINE_HEIGHT, PROPORTIONAL)
-        result.setMarker(form.marker())
+        if form.marker() is not QTextBlockFormat.MarkerType.NoMarker:  # Qt would cross out what is done
+            result.setProperty(IS_DONE, form.marker() is QTextBlockFormat.MarkerType.Checked)
+            result.setIndent(form.indent() + parsed.textList().format().indent())
         if is_rule(parsed):
             key = QTextFormat.Property.BlockTrailingHorizontalRulerWidth
             result.setProperty(key, QTextLength(QTextLength.Type.PercentageLength, 100))
@@ -87,7 +94,7 @@ class Formats:
             result.setFontFixedPitch(True)
             result.setProperty(QTextFormat.Property.FontPixelSize, pixels - 1)
             result.setBackground(QColor(self._colors.bubble))
-        return self.link(parsed.anchorHref(), result) if parsed.isAnchor() else result
+        return self.link(target(parsed.anchorHref()), result) if parsed.isAnchor() else result
 
     def link(self, href: str, form: QTextCharFormat) -> QTextCharFormat:
         form.setAnchor(True)
@@ -115,6 +122,20 @@ class Formats:
         result.setTopMargin(24 if is_after_code else 4)  # Qt drops the code's own margin before a table
         result.setHeaderRowCount(1)
         return result
+
+
+def after_table() -> QTextBlockFormat:
+    """Of the empty block that Qt puts there; the next one takes its place."""
+    result = QTextBlockFormat()
+    result.setProperty(IS_AFTER_TABLE, True)
+    return result
+
+
+def spacer() -> QTextBlockFormat:
+    """Of an empty block that is not to be seen."""
+    result = after_table()
+    result.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+    return result
 
 
 def is_rule(block: QTextBlock) -> bool:

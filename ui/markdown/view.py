@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSize, Qt, QTimer, QUrl
+from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
     QPainter,
     QPaintEvent,
+    QPen,
     QResizeEvent,
     QTextBlock,
     QTextFormat,
@@ -21,13 +22,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from ui.markdown.document import MarkdownDocument, show_plain
-from ui.markdown.formats import CODE_HEAD, IS_CODE, IS_QUOTE
+from ui.markdown.formats import CODE_FOOT, CODE_HEAD, IS_CODE, IS_DONE, IS_QUOTE
 from ui.palette import Palette
 from ui.theme import CAPTION
 from ui.widgets.copy_button import CopyButton
 
 STREAM_MS = 40
 OPENABLE = ("http", "https")
+BOX, BOX_GAP = 14, 8  # pixels of a task's box, and between it and the text
+TICK = (QPointF(0.22, 0.52), QPointF(0.43, 0.73), QPointF(0.78, 0.3))
 INTERACTION = (
     Qt.TextInteractionFlag.TextSelectableByMouse
     | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -45,6 +48,14 @@ class CodePanel:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class TaskBox:
+    """Where the box of a task lies, in the view's coordinates."""
+
+    rect: QRectF
+    is_done: bool
+
+
 class MarkdownView(QTextBrowser):
     def __init__(self, colors: Palette, name: str, parent: QWidget | None = None):
         super().__init__(parent)
@@ -53,6 +64,7 @@ class MarkdownView(QTextBrowser):
         self._copy_buttons: list[CopyButton] = []
         self._panels: list[CodePanel] = []
         self._quotes: list[QRectF] = []
+        self._tasks: list[TaskBox] = []
         self.setAccessibleName(name)
         self.setProperty("kind", "bare")
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -137,6 +149,8 @@ class MarkdownView(QTextBrowser):
         painter.setBrush(QColor(self._colors.border))
         for rect in self._quotes:
             painter.drawRoundedRect(QRectF(rect.left(), rect.top(), 3, rect.height()), 1.5, 1.5)
+        for task in self._tasks:
+            self._paint_task(painter, task)
         painter.end()
         super().paintEvent(event)
 
@@ -157,6 +171,17 @@ class MarkdownView(QTextBrowser):
         painter.drawText(head, Qt.AlignmentFlag.AlignVCenter, panel.language or "code")
         painter.setPen(Qt.PenStyle.NoPen)
 
+    def _paint_task(self, painter: QPainter, task: TaskBox) -> None:
+        """An empty box, or one with a tick: Qt would cross it out."""
+        box = task.rect
+        painter.setBrush(QColor(self._colors.accent) if task.is_done else Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(self._colors.accent if task.is_done else self._colors.muted), 1.5))
+        painter.drawRoundedRect(box, 3, 3)
+        if task.is_done:
+            painter.setPen(QPen(QColor(self._colors.on_accent), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+            painter.drawPolyline([box.topLeft() + corner * float(BOX) for corner in TICK])
+        painter.setPen(Qt.PenStyle.NoPen)
+
     def _fit(self) -> None:
         height = max(24, int(self.document().size().height() + 0.999))
         if height != self.height():
@@ -165,7 +190,7 @@ class MarkdownView(QTextBrowser):
         self._place_buttons()
 
     def _measure(self) -> None:
-        self._panels, self._quotes = [], []
+        self._panels, self._quotes, self._tasks = [], [], []
         block = self.document().begin()
         while block.isValid():
             form = block.blockFormat()
@@ -174,7 +199,17 @@ class MarkdownView(QTextBrowser):
                 continue
             if form.hasProperty(IS_QUOTE):
                 self._quotes.append(self.document().documentLayout().blockBoundingRect(block))
+            if form.hasProperty(IS_DONE) and block.layout().lineCount():  # a view that was never shown has no lines
+                self._tasks.append(self._measure_task(block))
             block = block.next()
+
+    def _measure_task(self, block: QTextBlock) -> TaskBox:
+        line = block.layout().lineAt(0)
+        x, y = line.x() - BOX_GAP - BOX, line.y() + (line.ascent() + line.descent() - BOX) / 2
+        return TaskBox(
+            QRectF(block.layout().position() + QPointF(x, y), QSizeF(BOX, BOX)),
+            bool(block.blockFormat().property(IS_DONE)),
+        )
 
     def _measure_code(self, block: QTextBlock) -> QTextBlock:
         layout = self.document().documentLayout()
@@ -188,7 +223,7 @@ class MarkdownView(QTextBrowser):
             bottom = layout.blockBoundingRect(block).bottom()
             lines.append(block.text())
             block = block.next()
-        rect = QRectF(0, top - CODE_HEAD, self.viewport().width(), bottom - top + CODE_HEAD + 12)
+        rect = QRectF(0, top - CODE_HEAD, self.viewport().width(), bottom - top + CODE_HEAD + CODE_FOOT)
         self._panels.append(CodePanel(rect, language, "\n".join(lines)))
         return block
 

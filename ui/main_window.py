@@ -70,6 +70,17 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Slipstream")
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*START_SIZE)
+        with theme.put_off():
+            self._make_pages(services, bridge, theme)
+            self._lay_out()
+        self._geometry = QSettings(str(usable(services.paths.config / "window.ini")), QSettings.Format.IniFormat)
+        self._restore()
+        self._connect(bridge)
+        self._add_shortcuts()
+        self.go_to(CHAT)
+        QTimer.singleShot(0, self, self._begin)
+
+    def _make_pages(self, services: "Services", bridge: Bridge, theme: Theme) -> None:
         self.banners = BannerArea()
         self.closing = ClosingQuestion(services, self.banners, self._close_now)
         self.settings = SettingsDesk(services, bridge)
@@ -95,13 +106,6 @@ class MainWindow(QMainWindow):
         self.rail = NavigationRail(theme)
         self._onlooker = Onlooker(self, services.telemetry)
         self._pages = QStackedWidget()
-        self._lay_out()
-        self._geometry = QSettings(str(usable(services.paths.config / "window.ini")), QSettings.Format.IniFormat)
-        self._restore()
-        self._connect(bridge)
-        self._add_shortcuts()
-        self.go_to(CHAT)
-        QTimer.singleShot(0, self, self._begin)
 
     @late
     def plan(self) -> "PlanPage":

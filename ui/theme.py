@@ -1,6 +1,8 @@
 """Puts one palette on the whole application, and follows the system's scheme when asked to. Knows no widget."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -43,6 +45,19 @@ class Theme(QObject):
         if choice != self._choice:
             self._choice = choice
             self._apply()
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """For who builds many widgets: they are styled once, at the end.
+
+        With a style sheet, each that is put into another is styled anew with all that it holds.
+        """
+        sheet = self._application.styleSheet()
+        self._application.setStyleSheet("")
+        try:
+            yield
+        finally:
+            self._application.setStyleSheet(sheet)
 
     def _apply(self) -> None:
         self.palette = self._wanted()

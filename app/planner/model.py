@@ -160,7 +160,7 @@ class Model:
         return tuple(numbers.setdefault(layer.signature, len(numbers)) for layer in self.layers)
 
     @cached_property
-    def computed(self) -> dict[object, int]:
+    def computed(self) -> dict[object, tuple[int, ...]]:
         """What has been found of its graphs; kept here, so that it goes with the model."""
         return {}
 

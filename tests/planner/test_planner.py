@@ -79,6 +79,17 @@ def test_where_not_even_that_fits_the_last_layers_go_there() -> None:
     check(found)
 
 
+def test_a_gpu_without_room_for_a_buffer_is_left_to_others_and_the_cpu_works() -> None:
+    """Not even what it takes to compute there fits."""
+    small = plan(model("llama-3.2-1b"), machine(32, 0.25), PLAIN)
+    assert (small.verdict.fits, small.verdict.place) == (Fits.WITH, Place.RAM)
+    assert small.rooms[1].take.total == 0
+    large = plan(model("llama-3.3-70b"), machine(64, 0.25), PLAIN)
+    assert (large.verdict.fits, large.verdict.place) == (Fits.SLOW, Place.RAM)
+    assert large.verdict.sentence.startswith("Slow, about 0.")
+    assert " tokens/s on the CPU: " in large.verdict.sentence
+
+
 def test_two_gpus_share_by_what_they_have_free() -> None:
     found = plan(model("llama-3.3-70b"), machine(64, 24, 48), PLAIN)
     first, second = found.spread.counts

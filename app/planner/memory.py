@@ -88,12 +88,12 @@ class Sums:
         self._states = _running(sizing.state_bytes(model, layer) for layer in model.layers)
         self._kept = {keeps: _running(in_ram(layer, keeps) for layer in model.layers) for keeps in Keep}
 
-    def takes(self, spread: Spread) -> tuple[Take, ...]:
-        """RAM first, then each GPU."""
+    def takes(self, spread: Spread, *, has_buffers: bool = True) -> tuple[Take, ...]:
+        """RAM first, then each GPU. has_buffers: for computing, which take longest to be reckoned."""
         model, num_layers = self._model, len(self._model.layers)
         parts = spread.parts(num_layers)
         kept, between = spread.kept_layers(num_layers), _between(self._kept[spread.keeps])
-        computes = compute_bytes(model, self._sizing.batch, spread.lying(num_layers))
+        computes = compute_bytes(model, self._sizing.batch, spread.lying(num_layers)) if has_buffers else ()
         found = []
         for number, (part, name) in enumerate(zip(parts, (RAM, *(g.name for g in self._machine.gpus)), strict=True)):
             weights = _between(self._weights)(part)

@@ -63,11 +63,13 @@ class _Allocation:
             if node.base is not None:
                 self._num_views[node.base] = self._num_views.get(node.base, 0) + 1
             for source in node.sources:
-                self._num_children[source] = self._num_children.get(source, 0) + 1
+                if not source.is_external:
+                    self._num_children[source] = self._num_children.get(source, 0) + 1
         for node in schedule.nodes:
             self._allocate(node)
             for source in node.sources:
-                self._leave(source)
+                if not source.is_external:
+                    self._leave(source)
 
     @property
     def num_bytes(self) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ class Tensor:
         "is_output",
         "is_view",
         "is_weight",
+        "num_bytes",
         "place",
         "shape",
         "sources",
@@ -53,10 +54,7 @@ class Tensor:
         self.is_output = False  # kept to the end, for who asks for it
         self.is_external: bool = is_external or (self.base is not None and self.base.is_external)
         self.is_view, self.is_weight, self.place = is_view, is_weight, place
-
-    @property
-    def num_bytes(self) -> int:
-        return prod(self.shape) * self.width
+        self.num_bytes = prod(shape) * width
 
     @property
     def num_rows(self) -> int:
@@ -90,19 +88,21 @@ class Graph:
 
     def _visit(self, tensor: Tensor) -> None:
         """Sources first, from left to right; with a stack of its own, for a graph may be deep."""
-        stack = [(tensor, iter(tensor.sources))]
-        if tensor in self._seen:
+        seen = self._seen
+        if tensor in seen:
             return
-        self._seen.add(tensor)
+        seen.add(tensor)
+        stack = [(tensor, iter(tensor.sources))]
         while stack:
             current, sources = stack[-1]
-            source = next((each for each in sources if each not in self._seen), None)
-            if source is not None:
-                self._seen.add(source)
-                stack.append((source, iter(source.sources)))
-                continue
-            stack.pop()
-            (self.nodes if current.sources else self.leafs).append(current)
+            for source in sources:
+                if source not in seen:
+                    seen.add(source)
+                    stack.append((source, iter(source.sources)))
+                    break
+            else:
+                stack.pop()
+                (self.nodes if current.sources else self.leafs).append(current)
 
     @staticmethod
     def input(*shape: int, width: int = F32) -> Tensor:

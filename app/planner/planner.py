@@ -314,7 +314,10 @@ class Planner:
         needed, available = sum(room.take.total for room in whole[1:]), sum(room.usable for room in whole[1:])
         holder = Holder.GPU
         if needed <= available:
-            short = next(room for room in (*whole[1:], whole[0]) if not room.is_enough)
+            short = next((room for room in (*whole[1:], whole[0]) if not room.is_enough), None)
+            if short is None:  # it was asked how this spread would be
+                all_of_it = sum(room.take.total for room in whole)
+                return Verdict(Fits.YES, place, all_of_it, self._machine.all_usable, Holder.ALL, tokens)
             needed, available = short.take.total, max(0, short.usable)
             holder = Holder.RAM if short is whole[0] else Holder.GPU
         return Verdict(Fits.WITH, place, needed, available, holder, tokens, self._how(spread))

@@ -150,9 +150,11 @@ class NativeModel(Closable):
         vocab_only: bool = False,
         placement: Placement | None = None,
         is_dry: bool = False,
+        is_mapped: bool = True,
     ):
         """gpu_layers: without one, GPUs are left alone, which else compute prompts with weights that lie in RAM.
-        placement: where the weights go, for as many layers. is_dry: they are not read, only reckoned with."""
+        placement: where the weights go, for as many layers. is_dry: they are not read, only reckoned with.
+        is_mapped: those in RAM are pages of the file, else the process's own memory."""
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         self.uses_gpu = gpu_layers != 0 and has_gpu()
@@ -161,8 +163,9 @@ class NativeModel(Closable):
             params.devices = ctypes.cast(nowhere, ctypes.c_void_p)
         params.use_extra_bufts = extra_buffer_types
         params.vocab_only = vocab_only
-        if is_dry:
-            params.no_alloc, params.load_mode = True, LOAD_MODE_NONE
+        params.no_alloc = is_dry
+        if is_dry or not is_mapped:
+            params.load_mode = LOAD_MODE_NONE
         spread = (
             Spreading(placement, lib.llama_max_devices(), _ggml().ggml_backend_cpu_buffer_type()) if placement else None
         )

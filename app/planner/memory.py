@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from app.planner.graph.lying import Lying, stays_in_ram
 from app.planner.graph.whole import compute_bytes
 from app.planner.machine import RAM, Machine
 from app.planner.model import Layer, Model
 from app.planner.sizing import Sizing
 from backends.protocol import Keep
-
-GPU_ALIGNMENT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,19 @@ class Spread:
             parts.append(range(parts[-1].stop, min(parts[-1].stop + count, num_layers + 1)))
         return parts
 
+    def lying(self, num_layers: int) -> Lying:
+        """As the scheduler sees it. Without a layer on a GPU, no GPU is asked for anything."""
+        if not self.gpu_layers:
+            return Lying.in_ram(num_layers)
+        devices = [number for number, part in enumerate(self.parts(num_layers)) for _ in part]
+        return Lying(
+            tuple(devices[:num_layers]),
+            devices[num_layers],
+            self.keeps,
+            self.kept_layers(num_layers),
+            1 + len(self.counts),
+        )
+
     def kept_layers(self, num_layers: int) -> range:
         first = max(0, num_layers + 1 - self.gpu_layers)
         return range(first, min(first + self.kept, num_layers))
@@ -60,12 +72,7 @@ class Spread:
 
 def in_ram(layer: Layer, keeps: Keep) -> int:
     """Bytes of a layer that stay in RAM though it is on a GPU."""
-    match keeps:
-        case Keep.EXPERTS:
-            return layer.expert_bytes
-        case Keep.FEED_FORWARD:
-            return layer.expert_bytes + layer.feed_forward_bytes
-    return 0
+    return sum(tensor.num_bytes for name, tensor in layer.tensors.items() if stays_in_ram(name, keeps))
 
 
 class Sums:
@@ -81,11 +88,12 @@ class Sums:
         self._states = _running(sizing.state_bytes(model, layer) for layer in model.layers)
         self._kept = {keeps: _running(in_ram(layer, keeps) for layer in model.layers) for keeps in Keep}
 
-    def takes(self, spread: Spread) -> tuple[Take, ...]:
-        """RAM first, then each GPU."""
+    def takes(self, spread: Spread, *, has_buffers: bool = True) -> tuple[Take, ...]:
+        """RAM first, then each GPU. has_buffers: for computing, which take longest to be reckoned."""
         model, num_layers = self._model, len(self._model.layers)
         parts = spread.parts(num_layers)
         kept, between = spread.kept_layers(num_layers), _between(self._kept[spread.keeps])
+        computes = compute_bytes(model, self._sizing.batch, spread.lying(num_layers)) if has_buffers else ()
         found = []
         for number, (part, name) in enumerate(zip(parts, (RAM, *(g.name for g in self._machine.gpus)), strict=True)):
             weights = _between(self._weights)(part)
@@ -101,7 +109,7 @@ class Sums:
                     round(self._scale * weights),
                     _between(self._caches)(part),
                     _between(self._states)(part),
-                    self._compute(spread, parts, number),
+                    computes[number] if number < len(computes) else 0,
                     other=0 if number else self._sizing.output_bytes(model),
                 )
             )
@@ -117,37 +125,6 @@ class Sums:
             weights = _between(self._weights)(each) - (between(each) if at in kept else 0)
             found.append(round(self._scale * weights) + _between(self._caches)(each) + _between(self._states)(each))
         return [*found, round(self._scale * (model.output_bytes + model.tied_bytes))]
-
-    def _compute(self, spread: Spread, parts: list[range], number: int) -> int:
-        """Of one device. A batch of many rows is computed on the first GPU even where weights lie in RAM: they are
-        copied there one by one (ggml_backend_sched, `op_offload`)."""
-        model, batch, num_layers = self._model, self._sizing.batch, len(self._model.layers)
-        part = parts[number]
-        layers = [model.layers[at] for at in part if at < num_layers]
-        ends = num_layers in part
-        if number == 0:
-            return compute_bytes(model, batch, layers, begins=True, ends=ends)
-        if number > 1:
-            is_used = len(part) > 0
-            return (
-                compute_bytes(model, batch, layers, begins=False, ends=ends, alignment=GPU_ALIGNMENT) if is_used else 0
-            )
-        everything = [*(model.layers[at] for at in parts[0] if at < num_layers), *layers]
-        ends = ends or num_layers in parts[0]
-        needed = compute_bytes(model, batch, everything, begins=False, ends=ends, alignment=GPU_ALIGNMENT)
-        return needed + round(self._scale * self._copied(spread, parts[0]))
-
-    def _copied(self, spread: Spread, in_ram: range) -> int:
-        """Bytes of the largest matrix that lies in RAM."""
-        layers, num_layers = self._model.layers, len(self._model.layers)
-        whole = max((layers[at].largest for at in in_ram if at < num_layers), default=0)
-        kept = spread.kept_layers(num_layers)
-        match spread.keeps:
-            case Keep.EXPERTS:
-                return max((layers[at].largest_expert for at in kept), default=whole)
-            case Keep.FEED_FORWARD:
-                return max((layers[at].largest_feed_forward for at in kept), default=whole)
-        return whole
 
 
 def _running(numbers: Iterable[int]) -> list[int]:

@@ -75,32 +75,6 @@ class Layer:
         return sum(tensor.num_bytes for tensor in self.tensors.values())
 
     @cached_property
-    def expert_bytes(self) -> int:
-        return sum(self.tensors[name].num_bytes for name in EXPERTS if name in self)
-
-    @cached_property
-    def feed_forward_bytes(self) -> int:
-        """Of its matrices that are no expert's."""
-        return sum(
-            tensor.num_bytes
-            for name, tensor in self.tensors.items()
-            if name.startswith("ffn_") and name not in EXPERTS and len(tensor.shape) > 1
-        )
-
-    @cached_property
-    def largest(self) -> int:
-        """Bytes of its largest tensor."""
-        return max((tensor.num_bytes for tensor in self.tensors.values()), default=0)
-
-    @cached_property
-    def largest_expert(self) -> int:
-        return max((self.tensors[name].num_bytes for name in EXPERTS if name in self), default=0)
-
-    @cached_property
-    def largest_feed_forward(self) -> int:
-        return max((t.num_bytes for name, t in self.tensors.items() if name.startswith("ffn_")), default=0)
-
-    @cached_property
     def signature(self) -> tuple[Any, ...]:
         """Equal for layers that are computed alike."""
         shapes = tuple(sorted((name, tensor.shape) for name, tensor in self.tensors.items()))
@@ -160,7 +134,7 @@ class Model:
         return tuple(numbers.setdefault(layer.signature, len(numbers)) for layer in self.layers)
 
     @cached_property
-    def computed(self) -> dict[object, int]:
+    def computed(self) -> dict[object, tuple[int, ...]]:
         """What has been found of its graphs; kept here, so that it goes with the model."""
         return {}
 

@@ -17,8 +17,10 @@ Of what is left open, the first that fits is taken:
 From 5 on a draft model is on a GPU: it is read for each guess, its target once for all of them.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import accumulate, pairwise
 
 from app.planner.corrections import NONE, Correction
@@ -86,6 +88,11 @@ class Planner:
     def _best(self) -> _Try | None:
         return next((each for each in self._ways() if self._is_enough(each)), None)
 
+    def _tried(self, spread: Spread, rows: int | None = None, *, is_draft_in_ram: bool = False) -> Iterator[_Try]:
+        """One that may fit, for all that can be said without its buffers."""
+        if self._gpus_hold(spread):
+            yield self._try(spread, rows, is_draft_in_ram=is_draft_in_ram)
+
     def _shorter(self) -> Iterator[int]:
         if self._options.context is None:
             yield from (each for each in SHORTER if each < default_context(self._model.context))
@@ -115,13 +122,14 @@ class Planner:
             yield self._try(self._split(min(wanted or 0, self._num_places)))
             return
         if len(gpus) > 1:
-            yield from (self._try(self._alone_on(at)) for at in range(len(gpus)))
+            for at in range(len(gpus)):
+                yield from self._tried(self._alone_on(at))
         whole = self._split(self._num_places)
-        yield self._try(whole)
+        yield from self._tried(whole)
         for rows in () if self._options.micro_batch else SMALLER_ROWS:
-            yield self._try(whole, rows)
+            yield from self._tried(whole, rows)
         if self._draft:
-            yield self._try(whole, is_draft_in_ram=True)
+            yield from self._tried(whole, is_draft_in_ram=True)
         if self._model.has_experts:
             yield from self._keeping(Keep.EXPERTS)
         yield from self._keeping(Keep.FEED_FORWARD)
@@ -138,29 +146,36 @@ class Planner:
 
     def _keeping(self, keeps: Keep) -> Iterator[_Try]:
         """With as few layers as fit; nothing when not even all of them are enough."""
-        found = self._least(
-            lambda count: self._try(self._split(self._num_places, keeps, count)), len(self._model.layers)
-        )
+        found = self._least(lambda count: self._split(self._num_places, keeps, count), len(self._model.layers))
         if found:
             yield found
 
     def _fewer(self) -> Iterator[_Try]:
-        found = self._least(lambda count: self._try(self._split(self._num_places - count)), self._num_places - 1)
+        found = self._least(lambda count: self._split(self._num_places - count), self._num_places - 1)
         if found:
             yield found
 
-    def _least(self, attempt: Callable[[int], _Try], most: int) -> _Try | None:
-        """By halves: what fits with less in RAM is found where more of it fits, too."""
-        low, high = 1, most
-        best: _Try | None = None
-        while low <= high:
-            middle = (low + high) // 2
-            tried = attempt(middle)
-            if self._gpus_are_enough(tried):
-                best, high = tried, middle - 1
-            else:
-                low = middle + 1
-        return best
+    def _least(self, spread: Callable[[int], Spread], most: int) -> _Try | None:
+        """By halves: what fits with less in RAM is found where more of it fits, too. First without buffers, and from
+        there in steps: buffers are as much as a few layers."""
+
+        @cache
+        def tried(count: int) -> _Try:
+            return self._try(spread(count))
+
+        low = bisect_left(range(most + 1), True, lo=1, key=lambda count: self._gpus_hold(spread(count)))
+        if low > most:
+            return None
+        high, step = low, 1
+        while high < most and not self._gpus_are_enough(tried(high)):
+            low, high, step = high + 1, min(most, high + step), 2 * step
+        count = bisect_left(range(most + 1), True, lo=low, hi=high + 1, key=lambda at: self._gpus_are_enough(tried(at)))
+        return tried(count) if count <= high else None
+
+    def _gpus_hold(self, spread: Spread) -> bool:
+        """Weights, cache and states."""
+        takes = self._summed(self._model, self._sized(spread)).takes(spread, has_buffers=False)
+        return all(take.total <= gpu.usable for take, gpu in zip(takes[1:], self._machine.gpus, strict=True))
 
     def _split(self, num_places: int, keeps: Keep = Keep.NOTHING, kept: int = 0) -> Spread:
         """So many places at the end over the GPUs, each with a share of their bytes as large as its free memory."""
@@ -299,7 +314,10 @@ class Planner:
         needed, available = sum(room.take.total for room in whole[1:]), sum(room.usable for room in whole[1:])
         holder = Holder.GPU
         if needed <= available:
-            short = next(room for room in (*whole[1:], whole[0]) if not room.is_enough)
+            short = next((room for room in (*whole[1:], whole[0]) if not room.is_enough), None)
+            if short is None:  # it was asked how this spread would be
+                all_of_it = sum(room.take.total for room in whole)
+                return Verdict(Fits.YES, place, all_of_it, self._machine.all_usable, Holder.ALL, tokens)
             needed, available = short.take.total, max(0, short.usable)
             holder = Holder.RAM if short is whole[0] else Holder.GPU
         return Verdict(Fits.WITH, place, needed, available, holder, tokens, self._how(spread))

@@ -5,9 +5,9 @@ The choices are the engine's own (`backends.kv_layout`), so that what is planned
 
 from dataclasses import dataclass
 
-from app.planner.graph.batch import Batch
+from app.planner.graph.batch import Batch, row_bytes
 from app.planner.model import Layer, Model
-from backends.formats.kv_shape import BLOCK, BYTES_PER_BLOCK, UNQUANTIZED
+from backends.formats.kv_shape import UNQUANTIZED
 from backends.kv_layout import (
     MAX_BATCH_TOKENS,
     Layout,
@@ -30,8 +30,14 @@ class Sizing:
 
     layout: Layout
     batch: Batch
-    type_k: KVType
-    type_v: KVType
+
+    @property
+    def type_k(self) -> KVType:
+        return self.batch.type_k
+
+    @property
+    def type_v(self) -> KVType:
+        return self.batch.type_v
 
     @property
     def cells(self) -> int:
@@ -42,7 +48,7 @@ class Sizing:
         """Of its keys and values, at the limit."""
         if not layer.has_attention or not layer.keeps_kv:
             return 0
-        keys = row_bytes(layer.kv_heads * layer.key_length, self.type_k)
+        keys = self.batch.key_bytes(layer)
         if layer.is_latent:
             return self.cells * keys
         values = layer.kv_heads * layer.value_length
@@ -58,10 +64,6 @@ class Sizing:
     def output_bytes(self, model: Model) -> int:
         """Of the logits that a step hands over, in RAM."""
         return model.num_vocabulary * F32 * max(self.batch.outputs, self.batch.slots)
-
-
-def row_bytes(numbers: int, kind: KVType) -> int:
-    return -(-numbers * BYTES_PER_BLOCK[kind] // BLOCK)
 
 
 def size(
@@ -92,11 +94,11 @@ def size(
         slots=slots,
         is_unified=layout.is_unified,
         flash_attention=flash,
-        turns_keys=options.kv_type_k not in UNQUANTIZED,
-        turns_values=options.kv_type_v not in UNQUANTIZED,
+        type_k=options.kv_type_k,
+        type_v=options.kv_type_v,
         snapshots=recurrent_draft(layout.num_slots, states) if is_drafting else 0,
     )
-    return Sizing(layout, batch, options.kv_type_k, options.kv_type_v)
+    return Sizing(layout, batch)
 
 
 def lay_out(model: Model, options: EngineOptions, free: int) -> Layout:

@@ -63,7 +63,8 @@ class Verdict:
             case Fits.SLOW if self.place is Place.DISK:
                 return f"Slow, {about(self.tokens)} from the disk: {lacking}"
             case Fits.SLOW:
-                return f"Slow, {about(self.tokens)}: {taken}"
+                where = " on the CPU" if self.place is Place.RAM else ""
+                return f"Slow, {about(self.tokens)}{where}: {taken}"
         return f"Does not fit: {lacking}"
 
 

@@ -1,13 +1,16 @@
-"""What a KV cache may take of the memory that it lies in, asked before it is made larger.
+"""What a KV cache may take of the memories that it lies in, asked before it is made larger: of each GPU and of the RAM
+its own part, for what one of them has free is no help to another.
 
 Some systems promise more memory than they have, and end the process that believes them; others refuse a process what
 the machine still has (`ulimit -v`, Windows' commit limit). So both are asked before the present cache is freed.
 """
 
 import mmap
+from collections.abc import Mapping
 
 from backends.engine.runner import NoMemory
 from backends.llama import native
+from backends.llama.told_buffers import RAM
 from backends.system_memory import system_memory
 
 MARGIN = 32 << 20  # bytes that are left to others
@@ -16,24 +19,33 @@ HEADROOM = 256 << 20
 
 
 class Allowance:
-    def __init__(self, bytes_per_cell: float, on_gpu: bool):
-        self._bytes_per_cell, self._on_gpu = bytes_per_cell, on_gpu
+    def __init__(self, bytes_per_cell: float, shares: Mapping[str, float]):
+        """shares: of each cell's bytes, by device."""
+        self._bytes_per_cell, self._shares = bytes_per_cell, shares
 
-    @property
-    def free(self) -> int:
-        """Bytes on the device of the cache."""
-        if self._on_gpu:
-            return sum(gpu.free for gpu in native.gpus())
-        return system_memory().available
+    @staticmethod
+    def free() -> dict[str, int]:
+        """Bytes of each device."""
+        return {RAM: system_memory().available} | {gpu.name: gpu.free for gpu in native.gpus()}
 
     def check(self, num_cells: int, wanted: int) -> None:
         """Raises NoMemory. Cells of all slots together, now and after; what they hold goes through RAM meanwhile."""
-        copied = min(num_cells, wanted)
-        needed = round((max(0, wanted - num_cells) + (0 if self._on_gpu else copied)) * self._bytes_per_cell)
-        free = self.free
-        if wanted > num_cells and needed + MARGIN > free:
-            raise NoMemory(f"{wanted:,} cells of KV cache need {_mib(needed)} more, and {_mib(free)} are free.")
-        self._try(round(copied * self._bytes_per_cell) if self._on_gpu else needed)
+        copied = round(min(num_cells, wanted) * self._bytes_per_cell)
+        more = max(0, wanted - num_cells) * self._bytes_per_cell
+        needed = {device: round(more * share) for device, share in self._shares.items()}
+        needed[RAM] = needed.get(RAM, 0) + copied
+        if wanted > num_cells:
+            self._compare(wanted, needed)
+        self._try(needed[RAM])
+
+    def _compare(self, wanted: int, needed: Mapping[str, int]) -> None:
+        free = self.free()
+        for device, num_bytes in needed.items():
+            left = free.get(device, max(free.values()))  # a buffer may be named otherwise than its device
+            if num_bytes and num_bytes + MARGIN > left:
+                raise NoMemory(
+                    f"{wanted:,} cells of KV cache need {_mib(num_bytes)} more of {device}, and {_mib(left)} are free."
+                )
 
     @staticmethod
     def _try(num_bytes: int) -> None:

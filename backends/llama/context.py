@@ -17,10 +17,11 @@ from backends.kv_layout import micro_batch, native_slots
 from backends.llama import quick
 from backends.llama.batch import Batch
 from backends.llama.binding import lib
-from backends.llama.log import errors, failure
-from backends.llama.native import Closable, NativeError, NativeModel, has_gpu
+from backends.llama.log import errors, failure, overheard
+from backends.llama.native import Closable, NativeError, NativeModel
 from backends.llama.slot_memory import SlotMemory
 from backends.llama.threads import Following
+from backends.llama.told_buffers import CACHE, by_device, shares, told_buffers
 from backends.prompt_cache.state import Payload
 
 GGML_TYPES = {
@@ -76,16 +77,18 @@ class NativeContext(Closable):
         self._make(params)
         self.batch = Batch(params.batch_tokens, self._shadow)
         self._native_batch = self.batch.native
-        self._must_wait = has_gpu()  # a decode returns before a device has computed it
+        self._must_wait = model.uses_gpu  # a decode returns before a device has computed it
         self._logits: npt.NDArray[np.float32] | None = None
         self._logits_key: tuple[int, int] | None = None
 
     def _make(self, params: ContextParams) -> None:
         """Of other sizes, or for the first time."""
         mark = errors.mark()
-        self.pointer = lib.llama_init_from_model(self.model.pointer, self._native(params))
+        with overheard() as lines:
+            self.pointer = lib.llama_init_from_model(self.model.pointer, self._native(params))
         if not self.pointer:
             raise failure(mark)
+        self.cache_shares = shares(by_device(told_buffers("".join(lines)), CACHE))
         self._params = params
         self.generation += 1
         self.num_threads = params.threads
@@ -105,7 +108,7 @@ class NativeContext(Closable):
         native.n_ctx = max(params.num_cells, MIN_CELLS)
         native.n_seq_max = params.num_slots if self._shadow is None else 2 * params.num_slots
         native.n_batch = params.batch_tokens
-        rows = params.rows or micro_batch(params.flash_attention, has_gpu(), self.model.metadata.is_mixture)
+        rows = params.rows or micro_batch(params.flash_attention, self.model.uses_gpu, self.model.metadata.is_mixture)
         native.n_ubatch = min(rows, params.batch_tokens)
         native.n_threads = native.n_threads_batch = params.threads
         native.type_k = GGML_TYPES[params.kv_type_k]

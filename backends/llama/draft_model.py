@@ -43,7 +43,7 @@ def open_draft(target: Target, notes: list[str], resources: ExitStack) -> LlamaR
             notes.append(f"The draft model {path.name} could not be loaded ({error}).")
             return None
         resources.enter_context(attempt.pop_all())
-    return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, on_gpu))
+    return LlamaRunner(context, context.num_slots, layout.limit, Allowance(per_token, context.cache_shares))
 
 
 def _placement(target: Target) -> Placement:

@@ -18,6 +18,7 @@ from backends.llama.placement import default_threads, device_name, gpu_memory, p
 from backends.llama.pooler import LlamaPooler
 from backends.llama.texts import texts_of
 from backends.llama.threads import NativeThreads
+from backends.llama.told_buffers import on_gpus, shares
 from backends.protocol import (
     DeviceMemory,
     EngineOptions,
@@ -102,7 +103,8 @@ def load_encoder(load: Load, header: Header, report: Callable[[float], None]) ->
         resources.callback(threads.close)
         model, layers = _open(load, placement.attempts, report, notes, resources)
         on_gpu = layers > model.num_layers and native.has_gpu()
-        allowance = Allowance(KVShape.of(header).bytes_per_token(KVType.F16, KVType.F16), layers > 0)
+        where = shares(on_gpus(model.weights))  # without layers there, in RAM
+        allowance = Allowance(KVShape.of(header).bytes_per_token(KVType.F16, KVType.F16), where)
         max_tokens = min(model.context_trained, options.context or model.context_trained)
         following = None if on_gpu else threads.of_draft()
         pooler = LlamaPooler(model, max_tokens, allowance, num_threads, options.flash_attention, following)

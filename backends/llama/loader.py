@@ -71,7 +71,7 @@ def _pooler(target: Target, shape: KVShape, threads: NativeThreads) -> LlamaPool
     return LlamaPooler(
         target.model,
         target.layout.context,
-        Allowance(shape.bytes_per_token(KVType.F16, KVType.F16), target.is_on_gpu),
+        Allowance(shape.bytes_per_token(KVType.F16, KVType.F16), target.cache_shares),
         options.threads,
         options.flash_attention,
         threads.of_draft() if target.threads else None,  # its times are none of the answers'

@@ -17,9 +17,10 @@ from backends.llama.adapters import NativeAdapters
 from backends.llama.binding import lib, libraries
 from backends.llama.binding import version as binding_version
 from backends.llama.log import NativeError as NativeError
-from backends.llama.log import errors, failure, write
+from backends.llama.log import errors, failure, overheard, write
 from backends.llama.metadata import Metadata
 from backends.llama.spreading import Spreading
+from backends.llama.told_buffers import WEIGHTS, by_device, told_buffers
 from backends.llama.vocabulary import NativeVocabulary
 from backends.protocol import Placement
 
@@ -149,14 +150,22 @@ class NativeModel(Closable):
         vocab_only: bool = False,
         placement: Placement | None = None,
         is_dry: bool = False,
+        is_mapped: bool = True,
     ):
-        """placement: where the weights go, for as many layers. is_dry: they are not read, only reckoned with."""
+        """gpu_layers: without one, GPUs are left alone, which else compute prompts with weights that lie in RAM.
+        placement: where the weights go, for as many layers. is_dry: they are not read, only reckoned with.
+        is_mapped: those in RAM are pages of the file, else the process's own memory."""
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        self.uses_gpu = gpu_layers != 0 and has_gpu()
+        nowhere = (ctypes.c_void_p * 1)()  # a list of devices with its end alone
+        if not self.uses_gpu:
+            params.devices = ctypes.cast(nowhere, ctypes.c_void_p)
         params.use_extra_bufts = extra_buffer_types
         params.vocab_only = vocab_only
-        if is_dry:
-            params.no_alloc, params.load_mode = True, LOAD_MODE_NONE
+        params.no_alloc = is_dry
+        if is_dry or not is_mapped:
+            params.load_mode = LOAD_MODE_NONE
         spread = (
             Spreading(placement, lib.llama_max_devices(), _ggml().ggml_backend_cpu_buffer_type()) if placement else None
         )
@@ -165,9 +174,11 @@ class NativeModel(Closable):
         self._progress = lib.llama_progress_callback(lambda fraction, _: (progress or _ignore)(fraction) or True)
         params.progress_callback = self._progress
         mark = errors.mark()
-        self.pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
+        with overheard() as lines:
+            self.pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
             raise failure(mark)
+        self.weights = by_device(told_buffers("".join(lines)), WEIGHTS)
         self.metadata = Metadata(self.pointer)
         self.vocabulary = NativeVocabulary(lib.llama_model_get_vocab(self.pointer), self.metadata)
         self.adapters = NativeAdapters(self.pointer)

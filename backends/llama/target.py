@@ -1,6 +1,6 @@
 """Opens the model that answers, on the GPU if it fits there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,11 @@ from backends.llama.allowance import Allowance
 from backends.llama.context_making import choose_layout, make_context
 from backends.llama.defaults import with_defaults
 from backends.llama.first_checks import check_generates
-from backends.llama.log import overheard
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.placement import Placement
 from backends.llama.runner import LlamaRunner
 from backends.llama.threads import NativeThreads
-from backends.llama.told_buffers import WEIGHTS, on_gpus, told_buffers
+from backends.llama.told_buffers import on_gpus
 from backends.protocol import EngineOptions, FailureKind
 from backends.protocol import Placement as Planned
 
@@ -34,7 +33,12 @@ class Target:
     options: EngineOptions  # with nothing left open
     gpu_layers: int
     threads: NativeThreads | None  # None: no thread of the processor's computes
-    gpu_bytes: int  # of the weights
+    cache_shares: Mapping[str, float]  # of its KV cache, by device
+
+    @property
+    def gpu_bytes(self) -> int:
+        """Of the weights."""
+        return sum(on_gpus(self.model.weights).values())
 
     @property
     def is_on_gpu(self) -> bool:
@@ -57,11 +61,9 @@ def open_target(
         planned = placement.planned if layers == placement.attempts[0] else None
         with ExitStack() as attempt:
             try:
-                with overheard() as lines:
-                    model = attempt.enter_context(
-                        NativeModel(path, layers, options.extra_buffer_types, report, placement=planned)
-                    )
-                gpu_bytes = on_gpus(told_buffers("".join(lines)), WEIGHTS)
+                model = attempt.enter_context(
+                    NativeModel(path, layers, options.extra_buffer_types, report, placement=planned)
+                )
                 check_generates(model, path)
                 for adapter in options.adapters:
                     model.adapters.add(adapter.path)
@@ -77,9 +79,10 @@ def open_target(
                 notes.append(_left_gpu(error))
             else:
                 resources.enter_context(attempt.pop_all())
-                allowance = Allowance(shape.bytes_per_token(chosen.kv_type_k, chosen.kv_type_v), layers > 0)
+                per_cell = shape.bytes_per_token(chosen.kv_type_k, chosen.kv_type_v)
+                allowance = Allowance(per_cell, context.cache_shares)
                 runner = LlamaRunner(context, context.num_slots, layout.limit, allowance)
-                return Target(path, model, runner, layout, chosen, layers, own_threads, gpu_bytes)
+                return Target(path, model, runner, layout, chosen, layers, own_threads, context.cache_shares)
     raise AssertionError("a placement has at least one attempt")
 
 

@@ -27,8 +27,14 @@ def by_device(told: Mapping[tuple[str, str], int], kind: str) -> dict[str, int]:
     return {device: size for (device, each), size in told.items() if each == kind}
 
 
-def on_gpus(told: Mapping[tuple[str, str], int], kind: str) -> int:
-    return sum(size for device, size in by_device(told, kind).items() if device != RAM)
+def shares(sizes: Mapping[str, int]) -> dict[str, float]:
+    """Of the whole, by device; all in RAM where there is nothing."""
+    whole = sum(sizes.values())
+    return {device: size / whole for device, size in sizes.items() if size} or {RAM: 1.0}
+
+
+def on_gpus(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {device: size for device, size in sizes.items() if device != RAM}
 
 
 def context_buffers(log: str) -> Buffers:

@@ -28,7 +28,11 @@ def device(_report: Report) -> dict[str, object]:
 
 
 def load_each(report: Report, model: Path, wishes: list[Wished]) -> list[tuple[dict[tuple[str, str], int], int]]:
-    """For each wish the bytes of its buffers by device and kind, and how much less of the first GPU was free."""
+    """For each wish the bytes of its buffers by device and kind, and how much less of the first GPU was free.
+
+    Without mapping: of a mapped file llama.cpp tells the whole stretch from the first tensor in RAM to the last, with
+    what lies on the GPU between them.
+    """
     native.start()
     found = []
     for number, (options, wish) in enumerate(wishes):
@@ -38,7 +42,7 @@ def load_each(report: Report, model: Path, wishes: list[Wished]) -> list[tuple[d
         params = dry_load.context_params(options, wish)
         with (
             overheard() as lines,
-            NativeModel(model, placement.gpu_layers, placement=placement) as opened,
+            NativeModel(model, placement.gpu_layers, placement=placement, is_mapped=False) as opened,
             NativeContext(opened, params),
         ):
             taken = before - native.gpus()[0].free

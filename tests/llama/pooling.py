@@ -31,7 +31,7 @@ def in_pieces(_report: Report, path: Path) -> tuple[Vectors, Vectors]:
 def _vectors(model: NativeModel, text: list[int], num_rows: int) -> Vectors:
     found: Vectors = {}
     for pooling in (Pooling.MEAN, Pooling.LAST):
-        pooler = LlamaPooler(model, 2048, Allowance(0.0, False), 2, "off", None)
+        pooler = LlamaPooler(model, 2048, Allowance(0.0, {}), 2, "off", None)
         pooler.max_rows = num_rows
         pooler._params = replace(pooler._params, pooling=pooling)
         pooler.embedding = replace(pooler.embedding, pooling=pooling)

@@ -19,6 +19,7 @@ from backends.llama.context import ContextParams, NativeContext
 from backends.llama.native import NativeError, NativeModel
 from backends.llama.runner import LlamaRunner
 from backends.llama.states import States
+from backends.llama.told_buffers import RAM
 from backends.prompt_cache.state import Payload
 from backends.protocol import Cells, DraftMode, KVLayout, Overflow
 from tests.inference.conftest import Answer
@@ -236,8 +237,8 @@ def test_what_does_not_hold_what_is_held_is_refused(model: NativeModel, is_unifi
 
 def test_memory_is_asked_for_before_anything_is_freed(model: NativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     native_context = make(model, 2, 512, is_unified=True)
-    runner = LlamaRunner(native_context, 2, Size(2048, 2), Allowance(bytes_per_cell=1 << 20, on_gpu=False))
-    monkeypatch.setattr(Allowance, "free", 512 << 20)
+    runner = LlamaRunner(native_context, 2, Size(2048, 2), Allowance(1 << 20, {RAM: 1.0}))
+    are_free(monkeypatch, {RAM: 512 << 20})
     with pytest.raises(NoMemory, match="2,048 cells of KV cache need"):
         runner.resize(Size(2048, 2))
     assert native_context.generation == 1
@@ -355,13 +356,17 @@ def test_a_refused_growth_leaves_the_adapters_set(tiny: Path, tmp_path: Path, mo
         runner.close()
 
 
+def are_free(monkeypatch: pytest.MonkeyPatch, devices: dict[str, int]) -> None:
+    monkeypatch.setattr(Allowance, "free", lambda _: devices)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is limited so on Linux")
-@pytest.mark.parametrize("on_gpu", [False, True])
-def test_what_this_process_is_not_given_is_refused(on_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", [RAM, "CUDA0"])
+def test_what_this_process_is_not_given_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
-    monkeypatch.setattr(Allowance, "free", 1 << 40)
-    purse = Allowance(bytes_per_cell=1 << 16, on_gpu=on_gpu)
+    are_free(monkeypatch, {RAM: 1 << 40, "CUDA0": 1 << 40})
+    purse = Allowance(1 << 16, {device: 1.0})
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (336 << 20), hard))
     try:
@@ -373,12 +378,21 @@ def test_what_this_process_is_not_given_is_refused(on_gpu: bool, monkeypatch: py
 
 
 def test_more_is_not_asked_for_than_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    purse = Allowance(bytes_per_cell=1024, on_gpu=False)
-    monkeypatch.setattr(Allowance, "free", 4096 * 1024 + allowance.MARGIN)
+    purse = Allowance(1024, {RAM: 1.0})
+    are_free(monkeypatch, {RAM: 4096 * 1024 + allowance.MARGIN})
     purse.check(1024, 4096)  # 3 MiB more, and 1 MiB that is copied
-    with pytest.raises(NoMemory, match="5,121 cells of KV cache need 5 MiB more, and 36 MiB are free"):
+    with pytest.raises(NoMemory, match="5,121 cells of KV cache need 5 MiB more of RAM, and 36 MiB are free"):
         purse.check(1024, 5121)
     purse.check(4096, 1024)
+
+
+def test_what_one_device_has_free_is_no_help_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thirds of the layers are on a GPU that is nearly full, the rest on an empty one."""
+    are_free(monkeypatch, {RAM: 1 << 30, "CUDA0": (12 << 20) + allowance.MARGIN, "CUDA1": 1 << 30})
+    purse = Allowance(6 * 1024, {"CUDA0": 2 / 3, "CUDA1": 1 / 3})
+    purse.check(1024, 4096)  # 12 MiB more there, 6 here
+    with pytest.raises(NoMemory, match="need 16 MiB more of CUDA0, and 44 MiB are free"):
+        purse.check(1024, 5120)
 
 
 @pytest.fixture(scope="session")

@@ -73,8 +73,12 @@ MUTANTS = {
         "HEAD.pack_into(copy, 0, magic, sequence, number)",
     ),
     "a kept state is written over": ("llama/stream_state.py", "copy = bytearray(payload)", "copy = payload"),
-    "what is copied takes no memory": ("llama/allowance.py", "copied = min(num_cells, wanted)", "copied = 0"),
-    "others are left no memory": ("llama/allowance.py", "needed + MARGIN > free", "needed > free"),
+    "what is copied takes no memory": (
+        "llama/allowance.py",
+        "needed[RAM] = needed.get(RAM, 0) + copied",
+        "needed.setdefault(RAM, 0)",
+    ),
+    "others are left no memory": ("llama/allowance.py", "num_bytes + MARGIN > left", "num_bytes > left"),
     "what the machine has is thought to be this process's": (
         "llama/allowance.py",
         "            mmap.mmap(-1, num_bytes + HEADROOM).close()\n",

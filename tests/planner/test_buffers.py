@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs.child import run_in_child
+from app.planner.graph.lying import Lying
 from app.planner.graph.whole import compute_bytes
 from app.planner.model import Model
 from app.planner.sizing import Sizing, size
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned(model: Model, sizing: Sizing) -> Buffers:
     return Buffers(
-        {"RAM": compute_bytes(model, sizing.batch, model.layers, begins=True, ends=True)},
+        {"RAM": compute_bytes(model, sizing.batch, Lying.in_ram(len(model.layers)))[0]},
         sum(sizing.cache_bytes(model, layer) for layer in model.layers),
         sum(sizing.state_bytes(model, layer) for layer in model.layers),
         0,

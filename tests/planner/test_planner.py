@@ -11,9 +11,10 @@ import pytest
 from app.planner.alternatives import Alternatives
 from app.planner.corrections import NONE, Correction
 from app.planner.machine import RAM, Gpu, Machine
+from app.planner.memory import Spread
 from app.planner.model import Model
 from app.planner.plan import Plan
-from app.planner.planner import plan
+from app.planner.planner import Planner, plan
 from app.planner.verdict import Fits, Place
 from backends.formats.gguf import read_header
 from backends.protocol import DraftMode, EngineOptions, Keep, KVLayout, KVType
@@ -57,8 +58,6 @@ def test_experts_leave_the_gpu_first_and_no_more_than_need_be() -> None:
     assert found.spread.gpu_layers == 49
     assert 0 < found.spread.kept < 48
     fewer = replace(found.spread, kept=found.spread.kept - 1)
-    from app.planner.planner import Planner
-
     assert not all(r.is_enough for r in Planner(model("qwen3-30b-a3b"), machine(32, 12), PLAIN).fitting(fewer).rooms)
     kept = f"the experts of {found.spread.kept} of 48 layers in RAM"
     assert found.verdict.sentence.startswith(f"Fits with {kept}: the GPU has ")
@@ -77,6 +76,22 @@ def test_where_not_even_that_fits_the_last_layers_go_there() -> None:
     assert found.spread.keeps is Keep.NOTHING
     assert 0 < found.spread.gpu_layers < 81
     check(found)
+
+
+def test_a_gpu_without_room_for_a_buffer_is_left_to_others_and_the_cpu_works() -> None:
+    """Not even what it takes to compute there fits."""
+    small = plan(model("llama-3.2-1b"), machine(32, 0.25), PLAIN)
+    assert (small.verdict.fits, small.verdict.place) == (Fits.WITH, Place.RAM)
+    assert small.rooms[1].take.total == 0
+    large = plan(model("llama-3.3-70b"), machine(64, 0.25), PLAIN)
+    assert (large.verdict.fits, large.verdict.place) == (Fits.SLOW, Place.RAM)
+    assert large.verdict.sentence.startswith("Slow, about 0.")
+    assert " tokens/s on the CPU: " in large.verdict.sentence
+
+
+def test_a_spread_that_somebody_asks_about_has_a_plan_though_the_gpu_holds_all_of_it() -> None:
+    found = Planner(model("llama-3.2-1b"), machine(32, 24), PLAIN).fitting(Spread((8,)))
+    assert (found.verdict.fits, found.verdict.place) == (Fits.YES, Place.SHARED)
 
 
 def test_two_gpus_share_by_what_they_have_free() -> None:

@@ -97,5 +97,5 @@ def test_on_a_processor_the_heads_have_a_rate_of_their_own() -> None:
     weights = 1 / estimate(llama, found.sizing, found.spread, CPU, depth=0).tokens
     numbers = 768 * 32 * 32 * 256  # cells with llama.cpp's padding, layers, heads, a key and a value
     assert seconds(known, found.sizing) - weights == pytest.approx(numbers / 2e9, rel=0.001)
-    quantized = replace(found.sizing, type_k=KVType.Q8_0, type_v=KVType.Q8_0)
+    quantized = replace(found.sizing, batch=replace(found.sizing.batch, type_k=KVType.Q8_0, type_v=KVType.Q8_0))
     assert seconds(known, quantized) - weights == pytest.approx(numbers / 4e9, rel=0.001)

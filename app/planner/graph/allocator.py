@@ -1,11 +1,13 @@
-"""ggml's graph allocator (ggml-alloc.c, `ggml_gallocr_alloc_graph_impl`): how large the buffer for a graph must be.
+"""ggml's graph allocator (ggml-alloc.c, `ggml_gallocr_alloc_graph_impl`): how large each device's buffer must be.
 
 The same best fit, reuse in place and freeing by count of children, so that the size is the one that ggml will ask for.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
-from app.planner.graph.tensors import Graph, Tensor
+from app.planner.graph.scheduler import Schedule
+from app.planner.graph.tensors import Tensor
 
 ENDLESS = 1 << 62
 
@@ -49,34 +51,40 @@ class _Blocks:
 
 
 class _Allocation:
-    def __init__(self, graph: Graph, alignment: int):
-        self._blocks = _Blocks(alignment)
+    def __init__(self, schedule: Schedule, alignments: Sequence[int]):
+        self._devices = [_Blocks(alignment) for alignment in alignments]
         self._offsets: dict[Tensor, int] = {}  # of those that hold memory now
         self._places: dict[Tensor, int] = {}  # of all that ever did
         self._num_children: dict[Tensor, int] = {}
         self._num_views: dict[Tensor, int] = {}
-        for leaf in graph.leafs:
+        for leaf in schedule.leafs:
             self._allocate(leaf)
-        for node in graph.nodes:
+        for node in schedule.nodes:
             if node.base is not None:
                 self._num_views[node.base] = self._num_views.get(node.base, 0) + 1
             for source in node.sources:
-                self._num_children[source] = self._num_children.get(source, 0) + 1
-        for node in graph.nodes:
+                if not source.is_external:
+                    self._num_children[source] = self._num_children.get(source, 0) + 1
+        for node in schedule.nodes:
             self._allocate(node)
             for source in node.sources:
-                self._leave(source)
+                if not source.is_external:
+                    self._leave(source)
 
     @property
-    def num_bytes(self) -> int:
-        return self._blocks.most
+    def num_bytes(self) -> tuple[int, ...]:
+        return tuple(blocks.most for blocks in self._devices)
+
+    def _blocks(self, tensor: Tensor) -> _Blocks:
+        assert tensor.place is not None
+        return self._devices[tensor.place]
 
     def _allocate(self, node: Tensor) -> None:
         if node.is_external or node.base is not None or node in self._places:
             return
         if node.can_inplace and self._reuse(node):
             return
-        self._offsets[node] = self._places[node] = self._blocks.take(node.num_bytes)
+        self._offsets[node] = self._places[node] = self._blocks(node).take(node.num_bytes)
 
     def _reuse(self, node: Tensor) -> bool:
         for parent in node.sources:
@@ -86,9 +94,10 @@ class _Allocation:
                 continue
             place = self._offsets.pop(parent)
             self._offsets[node] = self._places[node] = place
-            held, needed = self._blocks.pad(parent.num_bytes), self._blocks.pad(node.num_bytes)
+            blocks = self._blocks(parent)
+            held, needed = blocks.pad(parent.num_bytes), blocks.pad(node.num_bytes)
             if held > needed:
-                self._blocks.give(place + needed, held - needed)
+                blocks.give(place + needed, held - needed)
             return True
         return False
 
@@ -103,9 +112,9 @@ class _Allocation:
             if self._num_views[owner] or self._num_children.get(owner, 0):
                 return
         if owner in self._offsets and not owner.is_output:
-            self._blocks.give(self._offsets.pop(owner), owner.num_bytes)
+            self._blocks(owner).give(self._offsets.pop(owner), owner.num_bytes)
 
 
-def buffer_bytes(graph: Graph, alignment: int) -> int:
-    """Of the buffer in which all of it is computed."""
-    return _Allocation(graph, alignment).num_bytes
+def buffer_bytes(schedule: Schedule, alignments: Sequence[int]) -> tuple[int, ...]:
+    """Of each device's buffer for all that it computes. alignments: of the devices."""
+    return _Allocation(schedule, alignments).num_bytes

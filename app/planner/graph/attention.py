@@ -58,25 +58,25 @@ class Attention:
             (layer.value_length, layer.kv_heads),
         )
         if "attn_qkv" in layer:
-            whole = graph.op((layer.rows("attn_qkv"), rows), current)
+            whole = graph.op((layer.rows("attn_qkv"), rows), graph.weight(layer, "attn_qkv"), current)
             if "attn_qkv.bias" in layer:
-                whole = graph.change(whole)
+                whole = graph.change(whole, graph.weight(layer, "attn_qkv.bias"))
             parts = [graph.view(whole, *size, rows, is_contiguous=False) for size in sizes]
         else:
             parts = []
             for name, size in zip(("attn_q", "attn_k", "attn_v"), sizes, strict=True):
-                made = graph.op((size[0] * size[1], rows), current)
+                made = graph.op((size[0] * size[1], rows), graph.weight(layer, name), current)
                 if f"{name}.bias" in layer:
-                    made = graph.change(made)
+                    made = graph.change(made, graph.weight(layer, f"{name}.bias"))
                 if self._is_wide(layer, f"{name}_norm", size[0]):
-                    made = graph.change(graph.change(made))
+                    made = graph.norm(made, layer, f"{name}_norm")
                 parts.append(graph.view(made, *size, rows))
         return parts[0], parts[1], parts[2]
 
     def _turned(self, layer: Layer, norm: str, tensor: Tensor) -> Tensor:
         """Normalised where the layer does that, and turned by its position."""
         if norm in layer and not self._is_wide(layer, norm, tensor.shape[0]):
-            tensor = self._graph.change(self._graph.change(tensor))
+            tensor = self._graph.norm(tensor, layer, norm)
         return self._graph.change(tensor, self._positions) if self._has_positions else tensor
 
     @staticmethod
@@ -102,25 +102,27 @@ class Attention:
         order = (query, key, value) if self._model.window else (query, value, key)
         graph.expand(*order)
         if layer.keeps_kv:
-            self._store(key, inputs.key_places)
-            self._store(value, inputs.value_places)
+            self._store(layer, key, inputs.key_places)
+            self._store(layer, value, inputs.value_places)
         attended = self._over(layer, query, inputs.mask, cells, layer.value_length)
         graph.expand(attended)
         if inputs.value_turn:
             attended = self._by(inputs.value_turn, attended)
         return attended
 
-    def _store(self, tensor: Tensor, places: Tensor) -> None:
+    def _store(self, layer: Layer, tensor: Tensor, places: Tensor) -> None:
         graph = self._graph
         flat = graph.view(tensor, tensor.shape[0] * tensor.shape[1], *tensor.shape[2:])
-        graph.expand(graph.store(graph.external(1), flat, places))
+        graph.expand(graph.store(graph.kept(layer), flat, places))
 
     def _over(self, layer: Layer, query: Tensor, mask: Tensor, cells: int, length: int) -> Tensor:
         """The values of all cells, weighted by how they answer the queries; one row for each."""
         graph, batch = self._graph, self._batch
         rows, streams, heads = batch.rows, batch.streams, layer.heads
         query = graph.view(graph.view(query, is_contiguous=False), is_contiguous=False)
-        keys, values = graph.external(cells), graph.external(cells)
+        cells_of_all = cells * streams
+        keys = graph.kept(layer, cells_of_all * batch.key_bytes(layer))
+        values = graph.kept(layer, cells_of_all * batch.value_bytes(layer))
         if batch.flash_attention:
             made = graph.op((length, heads, rows // streams, streams), query, keys, values, mask)
             return graph.view(made, length * heads, rows)
@@ -140,19 +142,21 @@ class Attention:
 
     def _output(self, layer: Layer, attended: Tensor) -> Tensor:
         graph = self._graph
-        made = graph.op((self._model.width, self._batch.rows), attended)
-        return graph.change(made) if "attn_output.bias" in layer else made
+        name = "attn_output" if "attn_output" in layer else "attn_out"
+        made = graph.op((self._model.width, self._batch.rows), graph.weight(layer, name), attended)
+        return graph.change(made, graph.weight(layer, f"{name}.bias")) if f"{name}.bias" in layer else made
 
     def _gated(self, layer: Layer, current: Tensor, inputs: Inputs, cells: int) -> Tensor:
         """qwen3next.cpp, build_layer_attn: the queries' matrix makes a gate beside each head."""
         graph, rows = self._graph, self._batch.rows
-        both = graph.op((2 * layer.key_length * layer.heads, rows), current)
+        both = graph.op((2 * layer.key_length * layer.heads, rows), graph.weight(layer, "attn_q"), current)
         both = graph.view(both, 2 * layer.key_length, layer.heads, rows)
-        key = graph.view(
-            graph.op((layer.key_length * layer.kv_heads, rows), current), layer.key_length, layer.kv_heads, rows
-        )  # fmt: skip
-        value = graph.view(
-            graph.op((layer.value_length * layer.kv_heads, rows), current), layer.value_length, layer.kv_heads, rows
+        key, value = (
+            graph.view(
+                graph.op((length * layer.kv_heads, rows), graph.weight(layer, name), current),
+                length, layer.kv_heads, rows,
+            )
+            for name, length in (("attn_k", layer.key_length), ("attn_v", layer.value_length))
         )  # fmt: skip
         part = graph.view(both, layer.key_length, layer.heads, rows, is_contiguous=False)
         query = self._turned(layer, "attn_q_norm", part)
@@ -169,25 +173,27 @@ class Attention:
         length = model.number("attention.key_length_mla") or layer.key_length
         query = current
         if "attn_q_a" in layer:
-            query = graph.op((layer.rows("attn_q_a"), rows), query)
-            query = graph.change(graph.change(query))
-        query = graph.view(graph.op((length * layer.heads, rows), query), length, layer.heads, rows)
-        packed = graph.op((rank + turned, rows), current)
+            query = graph.op((layer.rows("attn_q_a"), rows), graph.weight(layer, "attn_q_a"), query)
+            query = graph.norm(query, layer, "attn_q_a_norm")
+        weight = graph.weight(layer, "attn_q_b" if "attn_q_b" in layer else "attn_q")
+        query = graph.view(graph.op((length * layer.heads, rows), weight, query), length, layer.heads, rows)
+        packed = graph.op((rank + turned, rows), graph.weight(layer, "attn_kv_a_mqa"), current)
         short = graph.view(packed, rank, rows, is_contiguous=False)
         key_end = graph.change(graph.view(packed, turned, 1, rows, is_contiguous=False), self._positions)
-        short = graph.change(graph.change(short))
+        short = graph.norm(short, layer, "attn_kv_a_norm")
         if not layer.is_latent:
             return self._unpacked(layer, query, short, key_end, inputs, cells)
         part = graph.view(query, length - turned, layer.heads, rows, is_contiguous=False)
         query_end = graph.change(graph.view(query, turned, layer.heads, rows, is_contiguous=False), self._positions)
-        absorbed = graph.op((rank, rows, layer.heads), graph.view(part, is_contiguous=False))
+        weight = graph.weight(layer, "attn_k_b")
+        absorbed = graph.op((rank, rows, layer.heads), weight, graph.view(part, is_contiguous=False))
         query = graph.op(
             (rank + turned, layer.heads, rows), graph.view(absorbed, is_contiguous=False), query_end
         )  # fmt: skip
         short = graph.view(short, rank, 1, rows)
         key = graph.op((rank + turned, 1, rows), short, key_end)
         graph.expand(query, short, key)
-        self._store(key, inputs.key_places)
+        self._store(layer, key, inputs.key_places)
         attended = self._over_latent(layer, query, inputs.mask, cells, rank)
         graph.expand(attended)
         return self._output(layer, attended)
@@ -197,16 +203,18 @@ class Attention:
         rows, streams, heads = batch.rows, batch.streams, layer.heads
         length = self._model.number("attention.value_length_mla") or layer.value_length
         query = graph.view(graph.view(query, is_contiguous=False), is_contiguous=False)
-        keys = graph.external(cells)
+        keys = graph.kept(layer, cells * streams * batch.key_bytes(layer))
+        unpacking = graph.weight(layer, "attn_v_b")
         if batch.flash_attention:
             made = graph.op((rank, heads, rows // streams, streams), query, keys, mask)
-            made = graph.op((length, rows // streams, heads, streams), graph.view(made, is_contiguous=False))
+            made = graph.view(made, is_contiguous=False)
+            made = graph.op((length, rows // streams, heads, streams), unpacking, made)
         else:
             scores = graph.op((cells, rows // streams, heads, streams), keys, query)
             scores = graph.change(scores, mask)
             turned = graph.op((cells, rank, 1, streams), keys, width=F16)  # the values that lie in the keys' cells
             made = graph.op((rank, rows // streams, heads, streams), turned, scores)
-            made = graph.op((length, rows // streams, heads, streams), made)
+            made = graph.op((length, rows // streams, heads, streams), unpacking, made)
         return graph.view(
             graph.op((length, heads, rows // streams, streams), graph.view(made, is_contiguous=False)),
             length * heads,
@@ -218,7 +226,9 @@ class Attention:
     ) -> Tensor:  # fmt: skip
         graph, rows = self._graph, self._batch.rows
         turned, part = key_end.shape[0], layer.key_length - key_end.shape[0]
-        both = graph.op(((part + layer.value_length) * layer.heads, rows), short)
+        both = graph.op(
+            ((part + layer.value_length) * layer.heads, rows), graph.weight(layer, "attn_kv_b"), short
+        )  # fmt: skip
         value = graph.op(
             (layer.value_length, layer.heads, rows),
             graph.view(both, layer.value_length, layer.heads, rows, is_contiguous=False),

@@ -21,7 +21,8 @@ class FeedForward:
         if "ffn_up_shexp" in layer:
             shared = self.dense(layer, current, "_shexp")
             if "ffn_gate_inp_shexp" in layer:
-                gate = graph.change(graph.op((1, current.shape[1]), current))
+                weight = graph.weight(layer, "ffn_gate_inp_shexp")
+                gate = graph.change(graph.op((1, current.shape[1]), weight, current))
                 shared = graph.change(shared, gate)
             made = graph.change(made, shared)
         return made
@@ -30,18 +31,18 @@ class FeedForward:
         graph, rows = self._graph, current.shape[1]
         up, down = f"ffn_up{kind}", f"ffn_down{kind}"
         wide = layer.rows(up)
-        made = graph.op((wide, rows), current)
+        made = graph.op((wide, rows), graph.weight(layer, up), current)
         if f"{up}.bias" in layer:
-            made = graph.change(made)
+            made = graph.change(made, graph.weight(layer, f"{up}.bias"))
         if f"ffn_gate{kind}" in layer:
-            gate = graph.op((wide, rows), current)
+            gate = graph.op((wide, rows), graph.weight(layer, f"ffn_gate{kind}"), current)
             made = graph.op((wide, rows), gate, made)  # both in one operation
         elif down in layer and (halves := layer.tensors[down].shape[0]) < wide:
             made = graph.op((halves, rows), made)
         else:
             made = graph.change(made)
-        made = graph.op((self._model.width, rows), made)
-        return graph.change(made) if f"{down}.bias" in layer else made
+        made = graph.op((self._model.width, rows), graph.weight(layer, down), made)
+        return graph.change(made, graph.weight(layer, f"{down}.bias")) if f"{down}.bias" in layer else made
 
     def _experts(self, layer: Layer, current: Tensor) -> Tensor:
         graph, model, rows = self._graph, self._model, current.shape[1]
@@ -50,9 +51,8 @@ class FeedForward:
         graph.expand(weights)
         begin = graph.view(current, model.width, 1, rows)
         made = self._wide(layer, begin, chosen, used, rows)
-        made = graph.op((model.width, used, rows), made, chosen)
-        if "ffn_down_exps.bias" in layer:
-            made = graph.change(made, chosen)
+        made = graph.op((model.width, used, rows), graph.weight(layer, "ffn_down_exps"), made, chosen)
+        made = self._biased(layer, "ffn_down_exps", made, chosen)
         made = graph.change(made, weights)
         graph.expand(made)
         parts = [graph.view(made, model.width, rows, is_contiguous=False) for _ in range(used)]
@@ -67,9 +67,9 @@ class FeedForward:
         """Weights [1, used, rows], and which experts [used, rows]."""
         graph, model = self._graph, self._model
         count = layer.rows("ffn_gate_inp")
-        scores = graph.op((count, rows), current)
+        scores = graph.op((count, rows), graph.weight(layer, "ffn_gate_inp"), current)
         if "ffn_gate_inp.bias" in layer:
-            scores = graph.change(scores)
+            scores = graph.change(scores, graph.weight(layer, "ffn_gate_inp.bias"))
         later = model.architecture in WEIGHS_LATER
         chances = scores if later else graph.change(scores)
         ranked = graph.change(chances) if "exp_probs_b.bias" in layer or "exp_probs_b" in layer else chances
@@ -94,16 +94,18 @@ class FeedForward:
         graph = self._graph
         if "ffn_gate_up_exps" in layer:
             double = layer.rows("ffn_gate_up_exps")
-            both = graph.op((double, used, rows), begin, chosen)
+            both = graph.op((double, used, rows), graph.weight(layer, "ffn_gate_up_exps"), begin, chosen)
             halves = [graph.view(both, double // 2, used, rows, is_contiguous=False) for _ in range(2)]
             return graph.op((double // 2, used, rows), *halves)
         wide = layer.rows("ffn_up_exps")
-        up = graph.op((wide, used, rows), begin, chosen)
-        if "ffn_up_exps.bias" in layer:
-            up = graph.change(up, chosen)
+        up = graph.op((wide, used, rows), graph.weight(layer, "ffn_up_exps"), begin, chosen)
+        up = self._biased(layer, "ffn_up_exps", up, chosen)
         if "ffn_gate_exps" not in layer:
             return graph.change(up)
-        gate = graph.op((wide, used, rows), begin, chosen)
-        if "ffn_gate_exps.bias" in layer:
-            gate = graph.change(gate, chosen)
+        gate = graph.op((wide, used, rows), graph.weight(layer, "ffn_gate_exps"), begin, chosen)
+        gate = self._biased(layer, "ffn_gate_exps", gate, chosen)
         return graph.op((wide, used, rows), gate, up)
+
+    def _biased(self, layer: Layer, name: str, tensor: Tensor, chosen: Tensor) -> Tensor:
+        bias = f"{name}.bias"
+        return self._graph.change(tensor, self._graph.weight(layer, bias), chosen) if bias in layer else tensor

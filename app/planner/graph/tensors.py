@@ -5,11 +5,17 @@ Names and rules are those of ggml.c (`ggml_visit_parents_graph`); what they are 
 
 from math import prod
 
+from app.planner.graph.lying import RAM, Lying
+from app.planner.model import Layer
+
 F32, F16, I32, I64 = 4, 2, 4, 8
 
 
 class Tensor:
-    """shape: innermost first. base: what a view lies in. weights and caches are `is_external`: allocated elsewhere."""
+    """shape: innermost first. base: what a view lies in. weights and caches are `is_external`: allocated elsewhere.
+
+    place: the device that computes or holds it; None: that of its neighbours, which the scheduler finds.
+    """
 
     __slots__ = (
         "base",
@@ -18,6 +24,10 @@ class Tensor:
         "is_external",
         "is_input",
         "is_output",
+        "is_view",
+        "is_weight",
+        "num_bytes",
+        "place",
         "shape",
         "sources",
         "width",
@@ -34,16 +44,21 @@ class Tensor:
         is_input: bool = False,
         is_external: bool = False,
         is_contiguous: bool = True,
+        is_view: bool = False,
+        is_weight: bool = False,
+        place: int | None = None,
     ):
         self.shape, self.width, self.sources = shape, width, sources
         self.base: Tensor | None = (base.base or base) if base else None  # a view of a view lies in what that lies in
         self.can_inplace, self.is_input, self.is_contiguous = can_inplace, is_input, is_contiguous
         self.is_output = False  # kept to the end, for who asks for it
         self.is_external: bool = is_external or (self.base is not None and self.base.is_external)
+        self.is_view, self.is_weight, self.place = is_view, is_weight, place
+        self.num_bytes = prod(shape) * width
 
     @property
-    def num_bytes(self) -> int:
-        return prod(self.shape) * self.width
+    def num_rows(self) -> int:
+        return prod(self.shape[1:])
 
     def has_layout_of(self, other: "Tensor") -> bool:
         """`ggml_are_same_layout`: one shape, type and strides."""
@@ -61,7 +76,8 @@ def _core(tensor: Tensor) -> tuple[int, ...]:
 class Graph:
     """Nodes in the order of their computing. Its methods make tensors; `expand` puts them in with what they need."""
 
-    def __init__(self) -> None:
+    def __init__(self, lying: Lying) -> None:
+        self.lying = lying
         self.nodes: list[Tensor] = []
         self.leafs: list[Tensor] = []
         self._seen: set[Tensor] = set()
@@ -72,27 +88,38 @@ class Graph:
 
     def _visit(self, tensor: Tensor) -> None:
         """Sources first, from left to right; with a stack of its own, for a graph may be deep."""
-        stack = [(tensor, iter(tensor.sources))]
-        if tensor in self._seen:
+        seen = self._seen
+        if tensor in seen:
             return
-        self._seen.add(tensor)
+        seen.add(tensor)
+        stack = [(tensor, iter(tensor.sources))]
         while stack:
             current, sources = stack[-1]
-            source = next((each for each in sources if each not in self._seen), None)
-            if source is not None:
-                self._seen.add(source)
-                stack.append((source, iter(source.sources)))
-                continue
-            stack.pop()
-            (self.nodes if current.sources else self.leafs).append(current)
+            for source in sources:
+                if source not in seen:
+                    seen.add(source)
+                    stack.append((source, iter(source.sources)))
+                    break
+            else:
+                stack.pop()
+                (self.nodes if current.sources else self.leafs).append(current)
 
     @staticmethod
     def input(*shape: int, width: int = F32) -> Tensor:
-        return Tensor(shape, width=width, is_input=True)
+        return Tensor(shape, width=width, is_input=True, place=RAM)
 
     @staticmethod
-    def external(*shape: int) -> Tensor:
-        return Tensor(shape, is_external=True)
+    def external(num_bytes: int, place: int | None = None, *, is_weight: bool = False) -> Tensor:
+        return Tensor((num_bytes,), width=1, is_external=True, is_weight=is_weight, place=place)
+
+    def weight(self, layer: Layer, name: str) -> Tensor:
+        """A layer's; of no bytes where it has none of that name."""
+        tensor = layer.tensors.get(name)
+        return self.external(tensor.num_bytes if tensor else 0, self.lying.of(layer, name), is_weight=True)
+
+    def kept(self, layer: Layer, num_bytes: int = 0) -> Tensor:
+        """Keys, values or states of a layer."""
+        return self.external(num_bytes, self.lying.devices[layer.number])
 
     @staticmethod
     def op(shape: tuple[int, ...], *sources: Tensor, width: int = F32) -> Tensor:
@@ -104,14 +131,26 @@ class Graph:
         """An elementwise one, which may overwrite what it is computed from."""
         return Tensor(tensor.shape, (tensor, *others), width=tensor.width, can_inplace=True)
 
+    def norm(self, tensor: Tensor, layer: Layer, name: str) -> Tensor:
+        """Normalised, and multiplied by that weight of the layer."""
+        normed = self.change(tensor)
+        if self.lying.is_offloaded:
+            normed.place = self.lying.devices[layer.number]  # else it might go to the layer before (`graph_get_cb`)
+        return self.change(normed, self.weight(layer, name))
+
     @staticmethod
     def view(tensor: Tensor, *shape: int, is_contiguous: bool = True) -> Tensor:
         """Of other dimensions, or a part."""
         return Tensor(
-            shape or tensor.shape, (tensor,), width=tensor.width, base=tensor, is_contiguous=is_contiguous
-        )  # fmt: skip
+            shape or tensor.shape,
+            (tensor,),
+            width=tensor.width,
+            base=tensor,
+            is_contiguous=is_contiguous,
+            is_view=True,
+        )
 
     @staticmethod
     def store(cache: Tensor, *sources: Tensor) -> Tensor:
         """Written into what lies elsewhere."""
-        return Tensor(cache.shape, (cache, *sources), base=cache)
+        return Tensor(cache.shape, (cache, *sources), base=cache, place=cache.place)

@@ -1,4 +1,4 @@
-"""A model that somebody insists on runs out of memory for real: the window says so and offers a way on, all else lives."""
+"""A model that somebody insists on runs out of memory for real: the window says so and offers a way on, others live."""
 
 import os
 

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,8 +88,14 @@ class Directory:
     def engine(self, name: str | None) -> EngineHandle:
         """Raises UnknownModelError. No name is ever looked up on the disk: a file that is there and one that is not
         give the same answer."""
-        with self._lock:
-            return self._engine(name) if name else self._only()
+        checked: set[Path] = set()
+        while True:
+            with self._lock:
+                found = self._engine(name, checked) if name else self._only(checked)
+            if isinstance(found, EngineHandle):
+                return found
+            self._check_memory(found)  # a plan may be made for it, which requests for other models do not wait for
+            checked.add(found.path)
 
     def answering(self, name: str) -> str | None:
         """As `engine` finds it, by the name that `facts` has for it."""
@@ -132,12 +138,13 @@ class Directory:
         taken |= {next(_names(other)) for other in others if other.path != entry.path}
         return next(name for name in _names(entry) if name not in taken)
 
-    def _engine(self, name: str) -> EngineHandle:
+    def _engine(self, name: str, checked: Set[Path]) -> EngineHandle | ModelEntry:
+        """Or what would have to be loaded, if it is none of those for which memory has been checked."""
         entry = self._entry(name)
         if entry is None:
             self._refuse_unfit(name)
             if named := next((handle for handle in self._supervisor.engines() if handle.name == name), None):
-                return self._living(named)
+                return self._living(named, checked)
             entry = find_short(name, self._runnable())
         if entry is None and self._answers_any_name() and (loaded := self._loaded()):
             return loaded[0]
@@ -149,13 +156,13 @@ class Directory:
         loaded = [handle for handle in self._supervisor.engines() if handle.model == entry.path]
         if loaded:
             living = [handle for handle in loaded if not _is_down(handle)] or loaded
-            return self._living(next((handle for handle in living if handle.name == name), living[0]))
-        return self._load_entry(entry)
+            return self._living(next((handle for handle in living if handle.name == name), living[0]), checked)
+        return self._load_entry(entry, checked)
 
     def _loaded(self) -> list[EngineHandle]:
         return [handle for handle in self._supervisor.engines() if handle.snapshot.state is EngineState.READY]
 
-    def _living(self, handle: EngineHandle) -> EngineHandle:
+    def _living(self, handle: EngineHandle, checked: Set[Path]) -> EngineHandle | ModelEntry:
         """It, or another in its place when it is down. Raises EngineError when that has just been tried."""
         if not _is_down(handle):
             return handle
@@ -163,14 +170,15 @@ class Directory:
             raise handle.snapshot.refusal()
         entry = next((known for known in self._runnable() if known.path == handle.model), None)
         if entry and handle.snapshot.ready is None:  # it never ran with its options; the settings may be others now
-            return self._load_entry(entry)
-        if entry:
-            self._check_memory(entry)
+            return self._load_entry(entry, checked)
+        if entry and entry.path not in checked:
+            return entry
         self._tried[handle.model] = time.monotonic()
         return self._supervisor.revive(handle)
 
-    def _load_entry(self, entry: ModelEntry) -> EngineHandle:
-        self._check_memory(entry)
+    def _load_entry(self, entry: ModelEntry, checked: Set[Path]) -> EngineHandle | ModelEntry:
+        if entry.path not in checked:
+            return entry
         self._tried[entry.path] = time.monotonic()
         return self._load(entry, self.free_name(entry))
 
@@ -193,13 +201,13 @@ class Directory:
             raise ModelFileError(entry.problem or f"{entry.id} cannot be loaded.")
         return entry
 
-    def _only(self) -> EngineHandle:
+    def _only(self, checked: Set[Path]) -> EngineHandle | ModelEntry:
         engines = self._supervisor.engines()
         if engines:
-            return self._living(next((handle for handle in engines if not _is_down(handle)), engines[0]))
+            return self._living(next((handle for handle in engines if not _is_down(handle)), engines[0]), checked)
         entries = [entry for entry in self._runnable() if entry.can_chat]
         if len(entries) == 1:
-            return self._load_entry(entries[0])
+            return self._load_entry(entries[0], checked)
         if not entries:
             raise UnknownModelError(f"There is no model here. {FIRST_MODEL}")
         raise UnknownModelError("No model is loaded. Name one of the library in “model”.")

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import psutil
 
+MOST_LOOKS = 4  # at all processes of a family, until none of them ends meanwhile
+
 
 class Neighbours:
     """Called from time to time, it says how many cores others used since the last call; None where nobody says."""
@@ -55,14 +57,33 @@ class ApplicationTime:
         return time.process_time() + self._parents
 
 
-def family_time(strangers: Collection[int] = ()) -> float:
-    """Processor time of this process and all below it, in seconds; of those that have ended, too. strangers: ids of
-    processes below it that count as others."""
-    total, me = 0.0, psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        if process.pid in strangers:
-            continue
-        with suppress(psutil.Error):  # it ends just now, and its parent will know its time
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+class FamilyTime:
+    """Processor time of this process and all below it, in seconds; of those that have ended, too."""
+
+    def __init__(self, strangers: Callable[[], Collection[int]] = tuple) -> None:
+        """strangers: ids of processes below it that count as others, before and after their end."""
+        self._strangers = strangers
+        self._of_strangers: dict[psutil.Process, float] = {}  # when each was last seen
+
+    def __call__(self) -> float:
+        strangers, me = set(self._strangers()), psutil.Process()
+        for _ in range(MOST_LOOKS):
+            ended, family = _time_of_ended(me), me.children(recursive=True)
+            times = {process: seconds for process in family if (seconds := _time(process)) is not None}
+            if _time_of_ended(me) == ended:  # else one that has ended meanwhile is in neither, or in both
+                break
+        self._of_strangers |= {process: seconds for process, seconds in times.items() if process.pid in strangers}
+        return time.process_time() + ended + sum(times.values()) - sum(self._of_strangers.values())
+
+
+def _time(process: psutil.Process) -> float | None:
+    """With that of its children that have ended; None: it has ended itself."""
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return None
+
+
+def _time_of_ended(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.children_user + times.children_system)

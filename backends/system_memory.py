@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+EVENTS = Path("/proc/vmstat")
 MAX_DEPTH = 32
 
 
@@ -46,6 +47,17 @@ def system_memory(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> SystemMemory
                 free = max(0, limit - _held(folder, names))
                 found = SystemMemory(min(found.available, free), limit)
     return found
+
+
+def num_killed_for_memory(events: Path = EVENTS) -> int | None:
+    """Processes that Linux has ended since its start because memory ran out, for the machine or for a group; None where
+    the system does not tell."""
+    with suppress(OSError, ValueError):
+        for line in events.read_text().splitlines():
+            name, _, number = line.partition(" ")
+            if name == "oom_kill":
+                return int(number)
+    return None
 
 
 def _own_groups(groups: Path, own: Path) -> Iterator[tuple[Path, _Names]]:

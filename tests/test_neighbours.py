@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from backends.llama.threads import seen_neighbours
-from backends.neighbours import ApplicationTime, Neighbours, family_time
+from backends.neighbours import ApplicationTime, FamilyTime, Neighbours
 
 
 class Times(NamedTuple):
@@ -54,12 +54,38 @@ def test_the_application_is_no_neighbour_of_its_engine(monkeypatch: pytest.Monke
     assert ApplicationTime()() == 50.0
 
 
-def test_a_process_of_the_family_can_count_as_a_stranger() -> None:
+def test_what_strangers_of_the_family_use_is_not_ours_before_and_after_their_end() -> None:
     work = "import time\nwhile time.process_time() < 0.3: pass"
     code = f"{work}\nprint(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout
         child.stdout.readline()
-        with_it, without = family_time(), family_time((child.pid,))
+        all_time, own_time = FamilyTime(), FamilyTime(lambda: (child.pid,))
+        with_it, without = all_time(), own_time()
         child.communicate(b"\n")
     assert with_it - without >= 0.2
+    assert all_time() - own_time() >= 0.2
+
+
+def test_a_process_that_ends_during_the_look_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Process:
+        """Ends when all have been listed, and leaves its time to its parent."""
+
+        has_ended = False
+
+        def cpu_times(self) -> SimpleNamespace:
+            raise psutil.NoSuchProcess(1)
+
+    class Me(Process):
+        def children(self, *, recursive: bool) -> list[Process]:
+            assert recursive
+            found = [] if Process.has_ended else [Process()]
+            Process.has_ended = True
+            return found
+
+        def cpu_times(self) -> SimpleNamespace:
+            return SimpleNamespace(children_user=30.0 if Process.has_ended else 0.0, children_system=0.0)
+
+    monkeypatch.setattr(psutil, "Process", Me)
+    monkeypatch.setattr(time, "process_time", lambda: 2.0)
+    assert FamilyTime()() == 32.0

@@ -241,7 +241,7 @@ class Bench:
             num_parameters=ready.num_parameters,
             quantization=entry.quantization,
             machine=machine_name(ready.device),
-            num_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+            num_cores=psutil.cpu_count() or 1,  # in which the system counts what others use
             device=ready.device,
             threads=ready.threads,
             context=ready.context,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from app.bench.asking import Asking
 from app.bench.passages import Passages, reading
 from app.inference.engine_handle import EngineHandle
-from backends.neighbours import Neighbours, family_time
+from backends.neighbours import FamilyTime, Neighbours
 from backends.protocol import EngineOptions, Ready
 
 SHORT = 32  # tokens of a prompt that only begins an answer
@@ -42,15 +42,16 @@ class Engines:
         self._load, self._unload = load, unload
         self._cancelled = cancelled
         self._pids = pids
-        self._handle: EngineHandle | None = None
-        self._neighbours = Neighbours(lambda: family_time(self._strangers))
+        self._own: list[EngineHandle] = []  # one may be started while another one lives
+        self._neighbours = Neighbours(FamilyTime(self._strangers))
 
     @contextmanager
     def started(self, options: EngineOptions) -> Iterator[Started]:
         """Loaded, and its first token said. Raises EngineError, RequestError or Cancelled."""
         self._neighbours()  # processes that have ended since the last look were ours
         begin = time.perf_counter()
-        handle = self._handle = self._load(replace(options, prompt_cache_folder=None))
+        handle = self._load(replace(options, prompt_cache_folder=None))
+        self._own.append(handle)
         try:
             asking = Asking(handle, self._cancelled)
             ready = asking.ready()
@@ -60,9 +61,7 @@ class Engines:
                 self.others.append(others)
         finally:
             self._unload(handle)
-            self._handle = None
+            self._own.remove(handle)
 
-    @property
     def _strangers(self) -> set[int]:
-        own = {self._handle.pid} if self._handle else set()
-        return set(self._pids()) - own
+        return set(self._pids()) - {handle.pid for handle in self._own}

@@ -1,7 +1,7 @@
 """What was measured of one model on this machine. Values only: knows no engine and no words."""
 
 import statistics
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -256,7 +256,7 @@ class Figures:
 
     @property
     def busiest(self) -> float | None:
-        return busiest(self.others, self.subject.num_cores)
+        return max(self.others, default=None)
 
     @property
     def is_busy(self) -> bool:
@@ -274,11 +274,6 @@ def samples(value: Any) -> Iterator[Sample]:
     elif is_dataclass(value):
         for field in fields(value):
             yield from samples(getattr(value, field.name))
-
-
-def busiest(others: Collection[float], num_cores: int) -> float | None:
-    """Never more cores than there are: hyperthreads and a clock that lags count beyond them."""
-    return min(max(others), num_cores) if others else None
 
 
 def is_busy(others: float, num_cores: int) -> bool:

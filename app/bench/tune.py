@@ -78,7 +78,7 @@ class Tune:
             name=self._name,
             purpose=self._purpose,
             machine=machine_name(ready.device),
-            num_cores=psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+            num_cores=psutil.cpu_count() or 1,  # in which the system counts what others use
             build=ready.build,
             measured=measured,
             before=self._own,

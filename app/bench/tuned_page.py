@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.bench.figures import Comparison, busiest
+from app.bench.figures import Comparison
 from app.bench.tuned import UNITS, Offer, Trial, Tuned
 from app.bench.words import percent, plain, short
 from app.library.defaults import ModelDefaults
@@ -82,11 +82,10 @@ def _gain(gain: Comparison, unit: str) -> str:
 
 
 def _doubt(tuned: Tuned) -> str:
-    most = busiest(tuned.others, tuned.num_cores)
-    if not tuned.is_busy or most is None:
+    if not tuned.is_busy:
         return ""
     return (
-        f"**The machine was busy.** Other programs used up to {most:.1f} of {tuned.num_cores} cores "
+        f"**The machine was busy.** Other programs used up to {max(tuned.others):.1f} of {tuned.num_cores} cores "
         "meanwhile: do not trust it, and tune again when nothing else runs."
     )
 

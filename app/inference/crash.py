@@ -2,8 +2,11 @@
 
 import re
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from backends.system_memory import num_killed_for_memory
 
 NUM_LOG_LINES = 12
 TAIL_BYTES = 16_384
@@ -53,15 +56,29 @@ class CrashReport:
         return f"The engine stopped: {self.cause}. {self.advice}"
 
 
-def crash_report(exitcode: int | None, log_path: Path, cause: str | None = None) -> CrashReport:
+class MemoryWatch:
+    """Begins with a process: whether the system has ended one for want of memory since then."""
+
+    def __init__(self) -> None:
+        self._before = num_killed_for_memory()
+
+    def __call__(self) -> bool:
+        now = num_killed_for_memory()
+        return self._before is not None and now is not None and now > self._before
+
+
+def crash_report(
+    exitcode: int | None, log_path: Path, cause: str | None = None, is_short: Callable[[], bool] = lambda: False
+) -> CrashReport:
     """exitcode as multiprocessing gives it: negative for a signal, None when it is not known.
 
-    cause: why the application itself has ended it.
+    cause: why the application itself has ended it. is_short: whether the system kills processes for want of memory.
     """
     log = last_lines(log_path)
     if cause:
         return CrashReport(cause, DEFAULT_ADVICE, log)
-    if any(map(OF_MEMORY.search, log)):
+    is_killed = _signal_name(exitcode) == "SIGKILL" and is_short()
+    if is_killed or any(map(OF_MEMORY.search, log)):
         return CrashReport(OUT_OF_MEMORY, LESS_MEMORY, log, is_of_memory=True)
     if any(map(LOST.search, log)):
         return CrashReport("the GPU was lost", LOST_ADVICE, log)

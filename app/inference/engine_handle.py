@@ -15,7 +15,7 @@ from app.errors import EngineError, ModelFileError, NoRoomError, SlipstreamError
 from app.inference.alarm import Alarm
 from app.inference.answers import Answers, Sink, called_off, died
 from app.inference.bounds import check_calls, check_length, check_tokens
-from app.inference.crash import CrashReport, crash_report
+from app.inference.crash import CrashReport, MemoryWatch, crash_report
 from app.inference.engine_process import KILL_SECONDS, EngineProcess
 from app.inference.gate import Gate, Preflight
 from app.inference.outbox import Outbox
@@ -313,13 +313,13 @@ class EngineHandle:
             notes += more
         load = Load(self.model, self.name, options, notes, self.log_path)
         while self._snapshot.state is EngineState.LOADING:
-            process = self._start_process()
+            process, is_short = self._start_process(), MemoryWatch()
             try:
                 self._attend(process, load)
             finally:
                 self.vitals = None
                 exitcode = process.end(CLOSE_SECONDS)
-            self._account_for_death(exitcode)
+            self._account_for_death(exitcode, is_short)
             self._let_go(process)
 
     def _start_process(self) -> EngineProcess:
@@ -408,14 +408,14 @@ class EngineHandle:
         sentence = "The request could not be handed to the engine. Try again."
         self._answers.tell(Failed(uid, FailureKind.INTERNAL, sentence))
 
-    def _account_for_death(self, exitcode: int | None) -> None:
+    def _account_for_death(self, exitcode: int | None, is_short: Callable[[], bool]) -> None:
         """Tell the requests in flight, then decide between another start and giving up."""
         with self._changed:
             if self._snapshot.state is EngineState.FAILED:  # it said why and left by itself
                 return
             last = called_off
             if self._snapshot.state is not EngineState.CLOSED:
-                crash = crash_report(exitcode, self.log_path, self._ended_for)
+                crash = crash_report(exitcode, self.log_path, self._ended_for, is_short)
                 last = partial(died, sentence=str(crash))
                 self._fall(crash)
             snapshot = self._snapshot

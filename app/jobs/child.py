@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from app.errors import Cancelled, EngineError, SlipstreamError, SlowError
-from app.inference.crash import crash_report
+from app.inference.crash import MemoryWatch, crash_report
 from backends import child
 from backends.child import Done, Message, Progress, Refused
 from backends.ownership.private import make_private_folder
@@ -56,7 +56,7 @@ def run_in_child(
     process = context.Process(
         target=child.main, args=(child_results, child_lifeline, log_path, target, arguments), name=target, daemon=True
     )
-    ear = Ear(results)
+    ear, is_short = Ear(results), MemoryWatch()
     try:
         start_quietly(process)
         child_results.close()  # else the end of the child would not be the end of the pipe
@@ -65,7 +65,7 @@ def run_in_child(
         last = _follow(ear, on_progress, cancelled, None if limit is None else _Limit(limit, target, error))
         process.join(EXIT_SECONDS)
         if last is None:
-            raise _death(process.exitcode, target, log_path, error)
+            raise _death(process.exitcode, target, log_path, error, is_short)
         if isinstance(last, Refused):
             raise error(last.message)
         return last.result
@@ -147,8 +147,10 @@ def _end(process: SpawnProcess) -> None:
     process.close()
 
 
-def _death(exitcode: int | None, target: str, log_path: Path, error: type[SlipstreamError]) -> SlipstreamError:
-    report = crash_report(exitcode, log_path)
+def _death(
+    exitcode: int | None, target: str, log_path: Path, error: type[SlipstreamError], is_short: Callable[[], bool]
+) -> SlipstreamError:
+    report = crash_report(exitcode, log_path, is_short=is_short)
     # a Python traceback ends with the line that says why; after a signal the log ends with stack addresses
     why = f" Its last words: {report.log[-1]}." if report.log and exitcode and exitcode > 0 else ""
     message = f"The child process for “{_task(target)}” stopped: {report.cause}.{why} Its log is {log_path}."

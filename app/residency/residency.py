@@ -2,7 +2,7 @@
 
 Each load has a Gate, at which its engine's own thread waits until the Roster lets it in. Who leaves for another is idle
 at that moment, ends in order (its prompts are put away first), and counts until its process is gone. Then the devices
-are asked, and the load is planned for what they really have.
+are asked, and the load is planned for what they really have. Nobody plans under the lock: all others would wait for it.
 """
 
 import math
@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.errors import Cancelled, EngineError, NoRoomError
 from app.inference.engine_handle import EngineHandle
@@ -21,7 +22,7 @@ from app.planner.machine import RAM, Machine
 from app.residency.pace import Pace
 from app.residency.room import Bytes, larger, total
 from app.residency.roster import UNWANTED, Resident, Roster, Stage
-from app.residency.wish import Share, Wish
+from app.residency.wish import Share, Wish, planned
 from backends.protocol import DeviceMemory, EngineOptions
 
 LOOK_SECONDS = 0.1  # between two looks of who waits at the head: whether others are idle changes without a word
@@ -32,6 +33,8 @@ SAID_SECONDS = 10.0  # before a load, for which a word of how long it shall stay
 FRESH_SECONDS = 2.0  # for so long what the devices have said is taken for what they would say
 CALM_SECONDS = 3.0  # after a load or an end, until what engines tell of the GPUs is of afterwards
 MAX_WAITING = 16  # loads; each has a thread
+
+T = TypeVar("T")
 
 
 class Costs(Protocol):
@@ -147,11 +150,8 @@ class Residency:
         """Raises NoRoomError where a program's request for this model would wait in vain, as far as that is known."""
         if not self._memory.is_known:  # its gate asks the devices, which takes longer than a request may
             return
-        wish = self._costs.wish(model, options)
-        with self._changed:
-            self._refresh()
-            if reason := self._roster.never(wish, self._limits()):
-                raise NoRoomError(f"There is no room for “{name}”. {reason}")
+        if reason := self._decide(partial(self._roster.never, self._costs.wish(model, options))):
+            raise NoRoomError(f"There is no room for “{name}”. {reason}")
 
     def unload(self, name: str) -> None:
         """At once, whoever uses it; it is pinned no longer."""
@@ -237,40 +237,50 @@ class Residency:
 
     def _wait(self, handle: EngineHandle, resident: Resident, cancelled: threading.Event) -> None:
         while True:
-            with self._changed:
-                if cancelled.is_set():
-                    raise Cancelled(f"The load of “{handle.name}” was cancelled.")
-                self._look()
-                if resident.refusal is UNWANTED:
-                    raise NoRoomError("")  # without a word: who comes now has it loaded anew
-                if resident.refusal and resident.is_person:
-                    raise EngineError(resident.refusal)
-                if resident.refusal:
-                    raise NoRoomError(f"There is no room for “{handle.name}”. {resident.refusal}")
-                is_in, why = resident.stage is not Stage.WAITING, resident.waits
-                if not is_in and why == handle.snapshot.waits:  # what is new is told first, without the lock
-                    is_head = self._roster.queue[0] is resident
-                    self._changed.wait(LOOK_SECONDS if is_head else WAIT_SECONDS)
+            is_in, why = self._decide(partial(self._wait_once, handle, resident, cancelled))
             handle.note_wait("" if is_in else why)
             if is_in:
                 return
+
+    def _wait_once(
+        self, handle: EngineHandle, resident: Resident, cancelled: threading.Event, limits: Bytes
+    ) -> tuple[bool, str]:
+        """Whether it is in, or why it still waits."""
+        if cancelled.is_set():
+            raise Cancelled(f"The load of “{handle.name}” was cancelled.")
+        self._look(limits)
+        if resident.refusal is UNWANTED:
+            raise NoRoomError("")  # without a word: who comes now has it loaded anew
+        if resident.refusal and resident.is_person:
+            raise EngineError(resident.refusal)
+        if resident.refusal:
+            raise NoRoomError(f"There is no room for “{handle.name}”. {resident.refusal}")
+        is_in, why = resident.stage is not Stage.WAITING, resident.waits
+        if not is_in and why == handle.snapshot.waits:  # what is new is told first, without the lock
+            is_head = self._roster.queue[0] is resident
+            self._changed.wait(LOOK_SECONDS if is_head else WAIT_SECONDS)
+        return is_in, why
 
     def _settle(self, resident: Resident, cancelled: threading.Event) -> Share | None:
         """Its share of what the devices have, now that all have left that had to. None: other programs have taken it
         meanwhile, and it waits once more."""
         until, max_age = self._clock() + BACK_SECONDS, FRESH_SECONDS
-        while True:
-            machine = self._memory.measure(max_age)
-            with self._changed:
-                self._refresh()
-                if not self._is_calm(beside=resident):
-                    return self._share(resident)  # one that loads as well has its part of what was measured
-                if _is_back(resident.cost, machine) or self._clock() >= until or cancelled.is_set():
-                    if self._clock() - self._stirred >= max_age:  # else it was asked while somebody left
-                        self._hear([DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in machine.gpus])
-                    return self._share(resident)
+        while not self._is_settled(resident, max_age, lambda: self._clock() >= until or cancelled.is_set()):
             cancelled.wait(LOOK_SECONDS)
             max_age = 0.0
+        return self._decide(partial(self._share, resident))
+
+    def _is_settled(self, resident: Resident, max_age: float, is_over: Callable[[], bool]) -> bool:
+        machine = self._memory.measure(max_age)
+        with self._changed:
+            self._refresh()
+            if not self._is_calm(beside=resident):
+                return True  # one that loads as well has its part of what was measured
+            if not (_is_back(resident.cost, machine) or is_over()):
+                return False
+            if self._clock() - self._stirred >= max_age:  # else it was asked while somebody left
+                self._hear([DeviceMemory(gpu.name, gpu.free, gpu.total) for gpu in machine.gpus])
+            return True
 
     def _is_calm(self, beside: Resident | None = None) -> bool:
         """Whether nobody is just taking memory or giving it back, and each has told what it has."""
@@ -283,9 +293,8 @@ class Residency:
     def _taken(self, resident: Resident) -> Bytes:
         return self._costs.taken(self._handles[resident].snapshot, self._shares.get(resident))
 
-    def _share(self, resident: Resident) -> Share | None:
+    def _share(self, resident: Resident, limits: Bytes) -> Share | None:
         """The lock is held."""
-        limits = self._limits()
         share = self._roster.share(resident, self._roster.left(limits, resident), limits)
         if share is None:
             resident.stage, resident.cost = Stage.WAITING, {}
@@ -305,19 +314,32 @@ class Residency:
             self._roster.remove(resident)
             self._handles.pop(resident, None)
             self._shares.pop(resident, None)
-            self._look()  # nobody may wait now for whom another makes room
             self._changed.notify_all()
+        self._decide(self._look)  # nobody may wait now for whom another makes room
 
-    def _look(self) -> None:
+    def _decide(self, decide: Callable[[Bytes], T]) -> T:
+        """Under the lock, by what models may have at this moment; without it while plans are made that this takes."""
+        with self._changed:
+            limits = self._limits()  # once: with other limits another plan might be lacking, and so on
+
+        def ask() -> T:
+            with self._changed:
+                self._refresh()
+                return decide(limits)
+
+        return planned(ask)
+
+    def _look(self, limits: Bytes) -> None:
         """Decide for all. The lock is held, and taken before that of any engine."""
-        self._refresh()
-        moves = self._roster.look(self._limits(), self._clock())
+        moves = self._roster.look(limits, self._clock())
         for resident, handle in self._handles.items():
             handle.drain(resident.is_drained)
         for resident in moves.dismissed:
             self._dismiss(resident)
         if moves.entered or moves.refused:
             self._changed.notify_all()
+        if moves.lacking:
+            raise moves.lacking
 
     def _dismiss(self, resident: Resident) -> None:
         if self._handles[resident].retire():  # else somebody was faster

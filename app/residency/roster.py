@@ -7,12 +7,12 @@ only takes no more requests. Who comes behind may go in beside it where that doe
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from app.residency.pace import Pace
 from app.residency.room import Bytes, fits, gigabytes, less, more, smaller, total
-from app.residency.wish import Share, Wish
+from app.residency.wish import Share, Unplanned, Wish
 
 UNWANTED = "Nobody waited for it any more."
 MAX_NAMED = 3  # in a sentence
@@ -58,11 +58,12 @@ class Resident:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What has been decided. dismissed: idle ones that leave."""
+    """What has been decided. dismissed: idle ones that leave. lacking: a plan without which no more can be decided."""
 
     entered: list[Resident] = field(default_factory=list)
     refused: list[Resident] = field(default_factory=list)
     dismissed: list[Resident] = field(default_factory=list)
+    lacking: Unplanned | None = None
 
 
 class Roster:
@@ -119,8 +120,16 @@ class Roster:
         return None if hopeless else each.wish.within(room, best)
 
     def look(self, limits: Bytes, now: float) -> Moves:
-        """Once for every change. Who enters is LOADING from here on, who is dismissed is the owner's to end."""
+        """Once for every change, and again after each plan that is lacking. Who enters is LOADING from here on, who is
+        dismissed is the owner's to end."""
         moves = Moves()
+        try:
+            self._decide(limits, now, moves)
+        except Unplanned as lacking_plan:
+            return replace(moves, lacking=lacking_plan)
+        return moves
+
+    def _decide(self, limits: Bytes, now: float, moves: Moves) -> None:
         self._let_in(limits, now, moves)
         for each in self.queue:
             if refusal := self._refusal(each, limits, now):
@@ -130,16 +139,15 @@ class Roster:
         self._let_in(limits, now, moves)
         if not self.queue:
             self._drain([], is_pressing=False)
-            return moves
+            return
         head, *others = self.queue
         leavers = self._leavers(head, limits, now)
         self._drain(leavers or (), is_pressing=now - head.came >= self.pace.pressing)
-        if leavers and not any(each.is_busy for each in leavers):
-            moves.dismissed.extend(leavers)
         if leavers is not None:
             self._fill_behind(head, others, leavers, limits, now, moves)
+        if leavers and not any(each.is_busy for each in leavers):
+            moves.dismissed.extend(leavers)
         self._say_why(head, others, leavers or ())
-        return moves
 
     def idle(self, now: float) -> list[Resident]:
         """Those that nobody has used for as long as they stay without."""

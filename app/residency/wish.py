@@ -1,9 +1,15 @@
-"""What a model would take of so much memory: by its plan for that, or as a plain figure. Asks no device."""
+"""What a model would take of so much memory: by its plan for that, or as a plain figure. Asks no device.
 
+Whoever asks may hold a lock that others wait for, and a plan takes a while: the one that is lacking is raised, to be
+made without the lock.
+"""
+
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from app.planner.machine import Machine
 from app.planner.plan import Plan
@@ -15,6 +21,8 @@ CONTEXT = 4096  # tokens of a conversation, for which there must be memory at le
 NEARLY = 0.03  # of a room: so much more is planned for by the same plan, since what is free changes all the time
 MAX_PLANS = 64
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -24,7 +32,17 @@ class Share:
     plan: Plan | None = None
 
 
+class Unplanned(Exception):
+    """A wish was asked for what only a plan can say. With `make` it is made, which takes a while; then ask again."""
+
+    def __init__(self, make: Callable[[], None]):
+        super().__init__()
+        self.make = make
+
+
 class Wish(Protocol):
+    """Everything may raise Unplanned."""
+
     def within(self, room: Bytes, best: Bytes) -> Share | None:
         """What it takes of this room. None: there is too little, or it would be worse off than with `best`, which it
         can have once all others have left that may."""
@@ -70,6 +88,7 @@ class Planned:
         self._plan, self._machine, self._options = plan, machine, options
         self._refuse, self._beside = refuse, beside
         self._known: deque[tuple[Bytes, tuple[Plan, Plan]]] = deque(maxlen=MAX_PLANS)
+        self._planning = threading.Lock()  # all who wait lack the same plan at once, which is made once
 
     def within(self, room: Bytes, best: Bytes) -> Share | None:
         whole, least = self._plans_for(best)
@@ -97,14 +116,23 @@ class Planned:
 
     def _plans_for(self, room: Bytes) -> tuple[Plan, Plan]:
         """With all that it may grow to, and with what it needs at least."""
-        known = next((plans for other, plans in self._known if self._are_for(plans, other, room)), None)
+        known = self._found(room)
         if known is None:
-            known = self._made(room)
-            self._known.appendleft((dict(room), known))
+            raise Unplanned(partial(self._plan_for, dict(room)))
         return known
+
+    def _found(self, room: Bytes) -> tuple[Plan, Plan] | None:
+        return next((plans for other, plans in tuple(self._known) if self._are_for(plans, other, room)), None)
+
+    def _plan_for(self, room: Bytes) -> None:
+        with self._planning:
+            if self._found(room) is None:
+                self._known.appendleft((room, self._made(room)))
 
     def _are_for(self, plans: tuple[Plan, Plan], other: Bytes, room: Bytes) -> bool:
         """Whether what was planned for another room would be planned for this one, or nearly."""
+        if other == room:
+            return True
         if other.keys() != room.keys():
             return False
         if not all(plan.verdict.runs for plan in plans):
@@ -131,3 +159,12 @@ def _least(options: EngineOptions) -> EngineOptions:
     """One conversation, and nothing that is kept for later."""
     context = min(options.context or CONTEXT, CONTEXT)
     return replace(options, context=context, parallel=1, kv_layout=KVLayout.UNIFIED, prompt_cache_ram=0)
+
+
+def planned(ask: Callable[[], T]) -> T:
+    """What a question to wishes says, once there are the plans for it."""
+    while True:
+        try:
+            return ask()
+        except Unplanned as lacking_plan:
+            lacking_plan.make()

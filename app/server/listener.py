@@ -24,6 +24,7 @@ NUM_ACCEPTED = 32  # at one go: each takes a file of this process before the fir
 TICKS = 10  # of uvicorn in a second
 BACKLOG = 1024  # that wait in the system, and take none
 COMPLAINT_SECONDS = 60.0
+REST_SECONDS = 5.0  # between two ticks while nobody is connected: each wakes a processor that may be asleep
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Listener:
         look: Callable[[], None] = lambda: None,
     ):
         """hang_up: called on the loop before it stops, so that whoever reads gets a last sentence. look: called on it
-        about once a second."""
+        about once a second while somebody is connected."""
         self._hang_up = hang_up
         self.ended: Future[str | None] = Future()
         started: Future[asyncio.AbstractEventLoop] = Future()
@@ -104,7 +105,7 @@ class _Uvicorn(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
-        """As uvicorn's, but that a port to which nobody is connected ticks once a second."""
+        """As uvicorn's, but that a port to which nobody is connected ticks seldom."""
         counter = 0
         try:
             while not await self.on_tick(counter):
@@ -161,9 +162,9 @@ class Rest:
         self._stirred.set()
 
     async def sleep(self) -> None:
-        """A second, or until somebody comes."""
+        """For a while, or until somebody comes."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(REST_SECONDS):
                 await self._stirred.wait()
         self._stirred.clear()
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 
@@ -29,19 +30,20 @@ from backends.llama.trial_model import TrialModel
 from backends.measurement import Rates
 from backends.neighbours import ApplicationTime, Neighbours
 
-TYPES = (Type.F16, Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS, Type.MXFP4)
+# those that most models are made of come first: on a slow machine there is no time for the others
+TYPES = (Type.Q4_K, Type.Q8_0, Type.F16, Type.Q4_0, Type.Q6_K, Type.Q5_K, Type.Q4_1, Type.IQ4_XS, Type.MXFP4)
 ON_GPU = Type.Q4_K
 MOST_BYTES = 160 << 20  # of weights: more than a processor keeps in its caches
 WIDTH, HEADS, VOCABULARY, WIDE_TIMES = 2048, 16, 256, 4
 SMALL_WIDTH, MANY = 256, 24  # a model whose weights weigh nothing
 CONTEXT, NUM_STEPS, NUM_FIRST = 256, 24, 2
-LAYERS, GPU, MEMORY = "layers", "gpu", "memory"
+LAYERS, GPU, MEMORY = "layers", "the GPU", "the memory"
 ATTENTION = {"f16": ("f16", "off"), "flash f16": ("f16", "on"), "flash q8_0": ("q8_0", "on")}
 ATTENTION_WIDTH, ATTENTION_LAYERS, DEPTH = 1024, 2, 1012  # which llama.cpp makes 1024 cells of
 CELLS = 1024
 NUM_PASSES, MOST_PASSES = 2, 3  # some seconds apart: what is in the way comes in bursts
 SECONDS = 0.5  # for the steps of one type
-MOST_SECONDS = 40.0  # after which each thing is left as it was measured first
+MOST_SECONDS = 40.0  # after which nothing more is begun, once the first type is known
 MOST_LAYER_SECONDS = 0.0003  # believed: more is another program's
 BLOCK, NUM_READS = 64 << 20, 4  # bytes that each thread reads of the memory, so often
 
@@ -75,6 +77,10 @@ class Windows:
     def rate(self, name: str) -> float | None:
         return self.found[name][0] if name in self.found else None
 
+    @property
+    def layer_seconds(self) -> float:
+        return min(MOST_LAYER_SECONDS, 1 / (self.rate(LAYERS) or 1.0))
+
 
 def measure(report: Report, extra_buffer_types: bool = True, threads: int | None = None) -> Rates:
     """Raises Refusal with a sentence."""
@@ -82,44 +88,42 @@ def measure(report: Report, extra_buffer_types: bool = True, threads: int | None
     threads = threads or default_threads()
     windows, until = Windows(), perf_counter() + MOST_SECONDS
     with tempfile.TemporaryDirectory(prefix="slipstream-rates-") as name:
-        folder = Path(name)
         try:
-            for number in range(MOST_PASSES):
-                is_enough = number >= NUM_PASSES and windows.others < Rates.QUIET
-                if is_enough or (number and perf_counter() > until):
+            things = _things(windows, Path(name), extra_buffer_types, threads)
+            for number, (at, thing) in product(range(MOST_PASSES), enumerate(things)):
+                is_enough = at == 0 and number >= NUM_PASSES and windows.others < Rates.QUIET
+                if is_enough or (windows.rate(TYPES[0].name) and perf_counter() > until):
                     break
-                _one_pass(windows, report, number, folder, extra_buffer_types, threads)
+                again = ", again: other programs are at work" if number >= NUM_PASSES else ""
+                report(Progress((number % NUM_PASSES + at / len(things)) / NUM_PASSES, f"Measuring {thing}{again}"))
+                windows.measure(thing, things[thing])
         except NativeError as error:
             raise Refusal(f"The speed of this machine could not be measured: {error}.") from error
-    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
     by_type = {kind.name: rate for kind in TYPES if (rate := windows.rate(kind.name))}
     attention = {name: rate for name in ATTENTION if (rate := windows.rate(name))}
     return Rates(
-        by_type, layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others, attention
+        by_type, windows.layer_seconds, threads, windows.rate(GPU), windows.rate(MEMORY), windows.others, attention
     )  # fmt: skip
 
 
-def _one_pass(
-    windows: Windows, report: Report, number: int, folder: Path, extra_buffer_types: bool, threads: int
-) -> None:  # fmt: skip
-    def tell(name: str, at: int) -> None:
-        share = (number % NUM_PASSES + at / (len(TYPES) + 2)) / NUM_PASSES
-        again = ", again: other programs are at work" if number >= NUM_PASSES else ""
-        report(Progress(share, f"Measuring {name}{again}"))
-
-    tell("the memory", 0)
-    windows.measure(MEMORY, lambda: _memory_rate(threads))
+def _things(
+    windows: Windows, folder: Path, extra_buffer_types: bool, threads: int
+) -> dict[str, Callable[[], float]]:  # fmt: skip
+    """What is measured, in this order, and how."""
     small = _write(folder / "small.gguf", Type.Q8_0, SMALL_WIDTH, MANY)
-    windows.measure(LAYERS, lambda: MANY / _step_seconds(small, extra_buffer_types, threads))
-    layer_seconds = min(MOST_LAYER_SECONDS, 1 / (windows.rate(LAYERS) or 1.0))
-    for at, kind in enumerate(TYPES, 1):
-        tell(kind.name, at)
-        windows.measure(kind.name, partial(_rate, folder, kind, extra_buffer_types, threads, layer_seconds))
     deep = _write(folder / "deep.gguf", Type.Q4_0, ATTENTION_WIDTH, ATTENTION_LAYERS, wide_times=1)
-    for name in ATTENTION:
-        windows.measure(name, partial(_attention_rate, deep, name, extra_buffer_types, threads))
+
+    def of_type(kind: Type) -> float:
+        return _rate(folder, kind, extra_buffer_types, threads, windows.layer_seconds)
+
+    things: dict[str, Callable[[], float]] = {
+        MEMORY: partial(_memory_rate, threads),
+        LAYERS: lambda: MANY / _step_seconds(small, extra_buffer_types, threads),
+    }
     if native.has_gpu():
-        windows.measure(GPU, lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS))
+        things[GPU] = lambda: _rate(folder, ON_GPU, extra_buffer_types, threads, 0.0, ALL_LAYERS)
+    things |= {kind.name: partial(of_type, kind) for kind in TYPES}
+    return things | {name: partial(_attention_rate, deep, name, extra_buffer_types, threads) for name in ATTENTION}
 
 
 def _memory_rate(threads: int) -> float:

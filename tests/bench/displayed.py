@@ -21,7 +21,7 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtTest import QTest
+from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.paths import Paths
@@ -90,7 +90,7 @@ def measure(services: Services, bridge: Bridge, theme: Theme) -> list[dict[str, 
             continue
         window.desk.load(entry)
         wait(lambda: window.desk.is_ready)
-        QTest.qWait(int(1000 * PAUSE))
+        rest(PAUSE)
         tokens = 1500 if entry.bytes < 50_000_000 else 150
         for streams in STREAMS:
             row = {"model": entry.name, "streams": streams, **compare(window, port, streams, tokens)}
@@ -110,7 +110,7 @@ def compare(window: MainWindow, port: int, streams: int, tokens: int) -> dict[st
     begun: float | None = None
     looked = time.monotonic()
     while client.poll() is None:
-        QTest.qWait(200)
+        rest(0.2)
         stats = window.desk.snapshot.stats if window.desk.snapshot else None
         before, looked = looked, time.monotonic()
         if stats is None or stats.num_running < streams:
@@ -161,7 +161,14 @@ def wait(is_so: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < end, "it took too long"
-        QTest.qWait(50)
+        rest(0.05)
+
+
+def rest(seconds: float) -> None:
+    """As the window rests: QTest.qWait would keep the interpreter from the port's thread."""
+    loop = QEventLoop()
+    QTimer.singleShot(int(1000 * seconds), loop.quit)
+    loop.exec()
 
 
 def write(rows: list[dict[str, Any]]) -> None:

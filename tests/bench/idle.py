@@ -28,7 +28,8 @@ from tests.bench.run import machine
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
-SETTLE = 20.0  # seconds: caches fill, the model loads and measures its steps
+START = 10.0  # seconds until there is a window to be focused
+SETTLE = 20.0  # then nobody touches it: caches fill, the model measures its steps, the caret comes to rest
 GOAL = 0.1  # percent of a core
 
 
@@ -71,9 +72,9 @@ def main() -> int:
 def measure(arguments: argparse.Namespace, environment: dict[str, str], case: str) -> Idle:
     window = subprocess.Popen([sys.executable, "-m", "app"], cwd=arguments.tree, env=environment)
     try:
-        time.sleep(SETTLE)
+        time.sleep(START)
         subprocess.run(["xdotool", "search", "--name", "^Slipstream$", "windowfocus"], env=environment, check=False)
-        time.sleep(1)
+        time.sleep(SETTLE)
         main_process = psutil.Process(window.pid)
         engines = [each for each in main_process.children() if "spawn_main" in " ".join(each.cmdline())]
         begin, before = time.monotonic(), [_spent(each) for each in (main_process, *engines)]

@@ -33,6 +33,7 @@ import psutil
 from app.library.entry import ModelEntry
 from app.paths import Paths
 from app.residency.room import RAM
+from app.residency.wish import planned
 from app.services import Services
 from app.settings import Settings
 from app.settings_file import save_settings
@@ -89,7 +90,7 @@ def be_the_application(orders: Connection, folder: Path) -> None:
     save_settings(paths.settings_file, settings)
     services = Services(paths)
     entries = [entry for entry in services.library.look().entries if entry.is_offered]
-    costs = [planned(services, entry) for entry in entries]
+    costs = [planned_bytes(services, entry) for entry in entries]
     limit = ROOM * max(costs) + min(costs) // 2
     services.change_settings(lambda each: Settings(**{**vars(each), "model_memory": limit}))
     url = services.start_server(port=_free_port())
@@ -111,10 +112,11 @@ def be_the_application(orders: Connection, folder: Path) -> None:
                 return
 
 
-def planned(services: Services, entry: ModelEntry) -> int:
+def planned_bytes(services: Services, entry: ModelEntry) -> int:
     """Bytes of RAM, with all that the context may grow to."""
     plenty = {RAM: 1 << 40}
-    share = services.residency._costs.wish(entry.path, services.options_for(entry)).within(plenty, plenty)
+    wish = services.residency._costs.wish(entry.path, services.options_for(entry))
+    share = planned(lambda: wish.within(plenty, plenty))
     assert share
     return share.bytes[RAM]
 

@@ -71,11 +71,6 @@ def test_beside_other_programs_nothing_is_sure() -> None:
     assert "at most)" not in told, "nothing is told as sure"
 
 
-def test_others_use_no_more_cores_than_there_are() -> None:
-    told = page(figures(others=(0.1, 4.1)))
-    assert "Other programs used up to 2.0 of 2 cores meanwhile." in told
-
-
 def test_a_machine_that_does_not_say_how_busy_it_is_is_told() -> None:
     assert "How busy the machine was, it did not say." in page(figures(others=()))
 

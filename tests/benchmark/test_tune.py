@@ -234,4 +234,3 @@ def test_a_busy_machine_is_not_to_be_trusted() -> None:
     busy: Tuned = replace(TUNED, others=(0.1, 1.5))
     assert "**The machine was busy.**" in tuned_page(busy)
     assert "busy" not in tuned_page(replace(TUNED, others=(0.1,)))
-    assert f"up to {TUNED.num_cores:.1f} of {TUNED.num_cores} cores" in tuned_page(replace(TUNED, others=(99.0,)))

@@ -46,3 +46,13 @@ def test_any_other_death_is_told_by_its_signal(tmp_path: Path) -> None:
     report = crash_report(-signal.SIGSEGV, log)
     assert "segmentation fault" in report.cause
     assert not report.is_of_memory
+
+
+def test_a_kill_is_for_want_of_memory_where_the_system_says_so(tmp_path: Path) -> None:
+    (log := tmp_path / "engine.log").write_text("decoding\n")
+    from_outside = crash_report(-signal.SIGKILL, log)
+    assert (from_outside.is_of_memory, "killed from outside" in from_outside.cause) == (False, True)
+    by_system = crash_report(-signal.SIGKILL, log, is_short=lambda: True)
+    assert (by_system.is_of_memory, by_system.cause) == (True, "it ran out of memory")
+    assert not crash_report(-signal.SIGSEGV, log, is_short=lambda: True).is_of_memory
+    assert not crash_report(-signal.SIGKILL, log, "it did not end", lambda: True).is_of_memory, "we have ended it"

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+import pytest
+
+from backends.llama import rates
 from backends.llama.rates import Windows
 
 
@@ -42,3 +45,12 @@ def test_where_none_was_quiet_the_best_counts_and_it_is_told() -> None:
     measure(found, 5.0, 7.0)
     assert (found.rate("F16"), found.others) == (7.0, 0.9)
     assert found.rate("Q4_K") is None
+
+
+def test_a_machine_that_is_too_slow_is_measured_by_what_there_was_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "MOST_SECONDS", 0.0)
+    told: list[str] = []
+    found = rates.measure(lambda progress: told.append(progress.text))
+    assert set(found.by_type) == {rates.TYPES[0].name}
+    assert (found.attention, len(told)) == ({}, 3)
+    assert found.memory

@@ -11,7 +11,7 @@ from app.planner.model import Model
 from app.planner.planner import plan
 from app.residency.room import RAM, Bytes
 from app.residency.roster import Resident, Stage
-from app.residency.wish import Fixed, Planned
+from app.residency.wish import Fixed, Planned, planned
 from backends.formats.gguf import read_header
 from backends.protocol import DraftMode, EngineOptions
 from tests.planner.shapes import all_shapes
@@ -63,7 +63,7 @@ def test_each_device_gives_what_the_plan_says_and_no_more_than_it_has() -> None:
     here = world("8b", "7b")
     first, second = load(here, "8b"), load(here, "7b")
     assert (devices(first), devices(second)) == ({FIRST}, {FIRST}), "both have room on the first"
-    assert first.cost[FIRST] == first.wish.within(LIMITS, LIMITS).plan.rooms[1].take.total  # type: ignore[union-attr]
+    assert first.cost[FIRST] == planned(lambda: first.wish.within(LIMITS, LIMITS)).plan.rooms[1].take.total  # type: ignore[union-attr]
     assert first.cost[FIRST] + second.cost[FIRST] <= LIMITS[FIRST]
 
 
@@ -143,11 +143,11 @@ def test_a_model_whose_whole_context_has_no_place_has_all_there_is() -> None:
     limits = {RAM: 13 * GIB}
     machine = Machine(16 * GIB, 16 * GIB)
     large = wish("8b", machine, context=131_072)
-    share = large.within(limits, limits)
+    share = planned(lambda: large.within(limits, limits))
     assert share
     assert share.bytes == limits
-    assert large.within({RAM: 12 * GIB}, limits) is None, "first all others leave"
-    assert large.lacking(limits) is None
+    assert planned(lambda: large.within({RAM: 12 * GIB}, limits)) is None, "first all others leave"
+    assert planned(lambda: large.lacking(limits)) is None
 
 
 def test_plans_are_made_anew_only_where_a_room_is_another() -> None:
@@ -159,9 +159,10 @@ def test_plans_are_made_anew_only_where_a_room_is_another() -> None:
 
     asked = Planned(counted, MACHINE, OPTIONS, lambda _: None)
     for less in range(20):
-        assert asked.within({**LIMITS, RAM: 40 * GIB - less * (1 << 24)}, LIMITS)
+        room = {**LIMITS, RAM: 40 * GIB - less * (1 << 24)}
+        assert planned(partial(asked.within, room, LIMITS))
     assert len(made) == 1, "what is free changes all the time"
-    assert asked.within({RAM: 40 * GIB, FIRST: 2 * GIB, SECOND: 10 * GIB}, LIMITS)
+    assert planned(lambda: asked.within({RAM: 40 * GIB, FIRST: 2 * GIB, SECOND: 10 * GIB}, LIMITS))
     assert len(made) == 2
 
 

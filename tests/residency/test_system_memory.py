@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from backends.system_memory import SystemMemory, system_memory
+from backends.system_memory import SystemMemory, num_killed_for_memory, system_memory
 from tests.residency.groups import memory_group
 
 MIB = 1 << 20
@@ -78,3 +78,12 @@ def test_a_real_group_is_seen_by_its_process() -> None:
         processes.write_text(str(child.pid))
         told, _ = child.communicate(b"\n")
         assert int(told) == 400 * MIB
+
+
+@pytest.mark.parametrize(("lines", "number"), [("pgfault 3\noom_kill 12\n", 12), ("oom_kill many\n", None), ("", None)])
+def test_how_many_processes_memory_has_run_out_for_is_told_by_linux(
+    tmp_path: Path, lines: str, number: int | None
+) -> None:
+    (tmp_path / "vmstat").write_text(lines)
+    assert num_killed_for_memory(tmp_path / "vmstat") == number
+    assert num_killed_for_memory(tmp_path / "none") is None

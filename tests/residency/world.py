@@ -66,7 +66,16 @@ class World:
 
     def look(self) -> Moves:
         self._refresh()
-        moves = self.roster.look(self.limits, self.now)
+        moves = Moves()
+        while True:
+            found = self.roster.look(self.limits, self.now)
+            for all_moves, new in ((moves.entered, found.entered), (moves.refused, found.refused)):
+                all_moves.extend(new)
+            if found.lacking is None:
+                moves.dismissed.extend(found.dismissed)
+                break
+            assert not found.dismissed, "by then all is decided"
+            found.lacking.make()
         for each in moves.dismissed:
             assert each.stage is Stage.READY
             assert not self.users[each], "somebody's answer would end"

@@ -62,7 +62,9 @@ class Matcher:
         self._patience = PATIENCE
         self._manner = holding.manner if holding else None
         self._budget = Budget(holding.endings, holding.pieces, holding.budget) if holding else None
-        self.is_hurried = False  # what the model would have said was refused, because its end would come too late
+        # what the model would have said was refused, because its end would come too late; where the answer could end
+        # as it was, what would have come behind it was refused, and nothing of it was cut
+        self.is_hurried = False
         self._refused: list[int] = []  # at this place, though the grammar allows them
 
     def take(self, token: int) -> bool:
@@ -105,7 +107,7 @@ class Matcher:
         if budget and not budget.allows(token, before, place):
             assert before
             self._matcher = before
-            self.is_hurried = True
+            self.is_hurried |= not before.is_accepting()
             self._refused.append(token)
             return False
         if manner:

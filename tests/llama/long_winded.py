@@ -36,12 +36,7 @@ def written(
 ) -> tuple[str, bool]:
     """What it writes in so many tokens, and whether it came to an end. wishes: written wherever they are allowed, but
     for now and then; never the end, where anything else is possible."""
-    source = source_of(grammar)
-    native = LLMatcher(words.tokenizer, source, log_level=0, limits=LIMITS)
-    assert not native.is_error(), native.get_error()
-    manner = Manner(words.pieces, source.startswith(WHOLE_JSON)) if INLINE_JSON in source else None
-    endings = Endings(source, words.pieces, words.tokenizer)
-    matcher = Matcher(native, [END], Holding(words.pieces, endings, manner, budget))
+    matcher = held(grammar, budget, words)
     rng, text = random.Random(seed), b""
     wanted = [words.texts.index(wish) for wish in wishes]
     for _ in range(budget):
@@ -50,6 +45,16 @@ def written(
             return text.decode(), True
         text += words.texts[token].removeprefix(b"\xff")
     return text.decode(errors="replace"), False
+
+
+def held(grammar: Grammar, budget: int, words: Words = PLAIN) -> Matcher:
+    """At the begin of an answer of at most so many tokens."""
+    source = source_of(grammar)
+    native = LLMatcher(words.tokenizer, source, log_level=0, limits=LIMITS)
+    assert not native.is_error(), native.get_error()
+    manner = Manner(words.pieces, source.startswith(WHOLE_JSON)) if INLINE_JSON in source else None
+    endings = Endings(source, words.pieces, words.tokenizer)
+    return Matcher(native, [END], Holding(words.pieces, endings, manner, budget))
 
 
 def _next(matcher: Matcher, wanted: Sequence[int], rng: random.Random) -> int:

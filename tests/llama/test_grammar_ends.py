@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from backends.chat.demand import Demand
-from backends.chat.formats.table import FORMATS
+from backends.chat.formats.table import FORMATS, GENERIC
 from backends.chat.narrowing import narrowed
+from backends.llama.grammar import Matcher
 from backends.protocol import Grammar, GrammarKind
 from backends.protocol.tool_choice import Calling, ToolChoice
 from tests.bench.random_schema import matches, random_schema
-from tests.chat.calls import TOOLS
-from tests.llama.long_winded import Words, written
+from tests.chat.calls import PLAIN, TOOLS
+from tests.llama.long_winded import END, Words, held, written
 
 TALK = [b"abc", b" the", b"999", b'{"', b'", "', b"{", b"[", b'"', b","]
 RECORD = {
@@ -82,6 +83,33 @@ def test_a_call_or_an_answer_of_a_schema_ends(format: Any) -> None:
     assert grammar
     text, is_ended = written(grammar, 220, TALK, words=words)
     assert is_ended, text
+
+
+CALL = GENERIC.syntax.write([PLAIN]).encode()
+
+
+def begun(num_said: int, room: int) -> Matcher:
+    """A call that is needed, of which so much is said. room: tokens that the answer has beyond those of the call."""
+    grammar = Demand(GENERIC).grammar(ToolChoice(Calling.REQUIRED), TOOLS, {})
+    assert grammar
+    matcher = held(grammar, len(CALL) + room)
+    assert all(map(matcher.take, CALL[:num_said]))
+    return matcher
+
+
+def test_a_whole_call_is_not_hurried_where_another_has_no_room_behind_it() -> None:
+    """Red before: at 40 tokens SmolLM2's first call was told as cut, for it would have made a second."""
+    matcher = begun(len(CALL), room=2)
+    assert not any(matcher.take(int(token)) for token in matcher.allowed() if token != END)
+    assert matcher.take(END)
+    assert not matcher.is_hurried
+
+
+def test_a_call_that_would_be_longer_than_its_room_is_hurried() -> None:
+    matcher = begun(CALL.index(b"Paris"), room=0)
+    while matcher.take(ord("x")):
+        assert not matcher.is_hurried
+    assert matcher.is_hurried
 
 
 def test_blanks_do_not_run() -> None:

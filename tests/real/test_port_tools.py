@@ -53,6 +53,27 @@ def test_a_demanded_call_comes_whole_and_in_pieces(port: Port) -> None:
     assert "".join(function["arguments"] for function in first) == called["arguments"]
 
 
+def test_a_demanded_call_that_is_whole_is_kept_as_such_and_one_that_its_limit_has_cut_is_told(port: Port) -> None:
+    function = {"name": "get_weather", "description": "Tells the weather.", "parameters": SCHEMA}
+    question = [{"role": "user", "content": "How is the weather in Paris and in London?"}]
+    tools = {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+
+    def called(**more: Any) -> tuple[str, list[str], int]:
+        body = {**ASKED, **tools, "messages": question, **more}
+        answer = port.client.post("/v1/chat/completions", json=body).json()
+        (choice,) = answer["choices"]
+        arguments = [call["function"]["arguments"] for call in choice["message"]["tool_calls"]]
+        return choice["finish_reason"], arguments, answer["usage"]["completion_tokens"]
+
+    _, several, num_all = called()
+    finish, one, num_tokens = called(parallel_tool_calls=False)
+    assert (finish, one) == ("tool_calls", several[:1])
+    assert len(several) > 1, "else nothing is left out below"
+    for limit in (num_tokens + 2, num_all - 2):  # no room for a second, and not enough for it
+        assert called(max_tokens=limit)[:2] == ("tool_calls", one), limit
+    assert called(max_tokens=num_tokens - 2)[0] == "length"
+
+
 def test_a_demanded_block_comes(port: Port) -> None:
     tools = [{"name": "get_weather", "description": "Tells the weather.", "input_schema": SCHEMA}]
     body = {**ASKED, "tools": tools, "tool_choice": {"type": "any"}, "stream": True}

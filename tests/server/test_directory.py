@@ -203,6 +203,7 @@ def test_a_foreign_file_that_is_down_is_loaded_again(services: FakeServices, for
 def test_what_goes_down_again_at_once_is_not_loaded_for_every_request(
     services: FakeServices, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(directory, "REVIVE_SECONDS", SECONDS)  # a busy machine takes longer to go down than it is for
     handle = services.supervisor.load("stray#2", foreign, EngineOptions(), backend="fake")
     fail(services, handle)
     again = services.directory.engine("stray#2")

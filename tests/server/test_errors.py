@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.server.core.census import Census
-from app.server.core.limits import MAX_PARTS
+from tests.server.deep import deepest
 
 JSON = {"content-type": "application/json"}
 OPENINGS = {'{"not":': "}", "[": "]"}  # of a level of a schema, and how it closes
@@ -92,22 +91,15 @@ def test_a_deep_schema_is_refused(port: Any, depth: int, opening: str) -> None:
 
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_the_deepest_schema_that_is_read_is_refused_and_a_deeper_one_is_not_read(port: Any, opening: str) -> None:
-    num_around = num_parts(of_depth(0, opening))
-    deepest = (MAX_PARTS - num_around) // (num_parts(of_depth(1, opening)) - num_around)
-    for depth, status in ((deepest, 400), (deepest + 1, 413)):
+    most = deepest(lambda depth: of_depth(depth, opening))
+    for depth, status in ((most, 400), (most + 1, 413)):
         error_of(port.client.post("/v1/chat/completions", content=of_depth(depth, opening), headers=JSON), status)
 
 
-def of_depth(depth: int, opening: str) -> bytes:
+def of_depth(depth: int, opening: str) -> str:
     """A body whose schema is nested so deep."""
     schema = '{"a":' + opening * depth + "1" + OPENINGS[opening] * depth + "}"
-    return f'{{"messages":[{{"role":"user","content":"Hi"}}],"json_schema":{schema}}}'.encode()
-
-
-def num_parts(content: bytes) -> int:
-    census = Census()
-    census.count(content)
-    return census.num_parts
+    return f'{{"messages":[{{"role":"user","content":"Hi"}}],"json_schema":{schema}}}'
 
 
 def test_a_schema_of_usual_depth_is_taken(port: Any) -> None:

@@ -22,6 +22,9 @@ from app.inference.planning import Planning
 from app.inference.preflight import Preflight, Verdict
 from app.inference.supervisor import EngineHandle, Supervisor
 from app.jobs.child import run_in_child
+from app.planner.plan import Plan
+from app.residency.machine import MachineMemory, PlannedCosts
+from app.residency.residency import Residency
 from backends.protocol import EngineOptions
 from backends.with_build import LIBRARIES
 from tests.gpu import stand_in
@@ -31,6 +34,7 @@ from tests.llama.conftest import make_model
 from tests.patience import PATIENCE
 
 Load = Callable[..., EngineHandle]
+Confirmed = Callable[[Path, EngineOptions], Plan]
 BYTES_PER_CELL = 2048  # of the tiny model's cache
 NUM_PLACES = 64  # NUM_PROCESSES of card.c
 
@@ -101,7 +105,7 @@ def planning(tmp_path: Path) -> Planning:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """Whose loads are planned. The self-test is known: its prompt of 1,024 tokens takes a software device minutes."""
+    """The self-test is known: its prompt of 1,024 tokens takes a software device minutes."""
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "selftest.json").write_text(json.dumps({build_key(): asdict(Verdict(True, 1.0))}))
@@ -111,9 +115,27 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 
 
 @pytest.fixture
-def load(supervisor: Supervisor) -> Load:
+def residency(supervisor: Supervisor, planning: Planning) -> Residency:
+    """As the app has it: a load is planned for what the devices have when its turn comes."""
+    memory = MachineMemory(lambda: None, planning.machine)
+    return Residency(supervisor, PlannedCosts(lambda: planning, lambda: memory.machine), memory)
+
+
+@pytest.fixture
+def confirmed(planning: Planning) -> Confirmed:
+    """The plan of a load: by what llama.cpp has said of the one before it, which a load asks for, too."""
+
+    def confirmed(file: Path, options: EngineOptions) -> Plan:
+        planning.confirm(file, planning.plan(file, options))
+        return planning.plan(file, options)
+
+    return confirmed
+
+
+@pytest.fixture
+def load(residency: Residency) -> Load:
     def load(model: Path, name: str = "tiny", **options: object) -> EngineHandle:
-        handle = supervisor.load(name, model, EngineOptions(**options))  # type: ignore[arg-type]
+        handle = residency.load(name, model, EngineOptions(**options))  # type: ignore[arg-type]
         handle.wait_ready(SECONDS)
         return handle
 

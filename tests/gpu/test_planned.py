@@ -12,7 +12,7 @@ from app.planner.verdict import Place
 from backends.llama.told_buffers import CACHE, RAM, WEIGHTS, told_buffers
 from backends.protocol import DraftMode, EngineOptions, Keep
 from tests.gpu import weights
-from tests.gpu.conftest import Load
+from tests.gpu.conftest import Confirmed, Load
 from tests.gpu.test_placement import said
 
 pytestmark = pytest.mark.gpu
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gpu
 MIB, GIB = 1 << 20, 1 << 30
 OPTIONS = EngineOptions(context=1024, parallel=1, draft=DraftMode.OFF, kv_grow=False, prompt_cache_ram=0)
 FIELDS = {field: getattr(OPTIONS, field) for field in ("context", "parallel", "draft", "kv_grow", "prompt_cache_ram")}
-DENSE = weights.Shape(layers=23)  # 3 GiB
+DENSE = weights.Shape(layers=27)  # 3 GiB
 MIXTURE = weights.Shape(layers=8, width=1024, wide=2048, heads=8, num_experts=16, num_used=2)  # 1.6 GiB
 NEVER_UNDER, AT_MOST = 0.97, 1.06  # of what is measured
 
@@ -44,8 +44,10 @@ def check(found: Plan, took: int) -> None:
     assert took <= gpu.usable
 
 
-def test_three_gibibytes_of_weights_run_on_a_device_of_two(load: Load, planning: Planning, large: Path) -> None:
-    before, found = planning.machine().gpus[0], planning.plan(large, OPTIONS)
+def test_three_gibibytes_of_weights_run_on_a_device_of_two(
+    load: Load, planning: Planning, confirmed: Confirmed, large: Path
+) -> None:
+    before, found = planning.machine().gpus[0], confirmed(large, OPTIONS)
     if before.total > 2 * GIB:
         pytest.skip("this device holds it whole")
     assert found.verdict.place is Place.SHARED
@@ -59,11 +61,11 @@ def test_three_gibibytes_of_weights_run_on_a_device_of_two(load: Load, planning:
 
 
 def test_experts_stay_in_ram_where_a_mixture_is_too_large(
-    load: Load, planning: Planning, small_card: Callable[[int], None], tmp_path: Path, tiny: Path
+    load: Load, planning: Planning, confirmed: Confirmed, small_card: Callable[[int], None], tmp_path: Path, tiny: Path
 ) -> None:
     small_card(512 * MIB)
     path = weights.write(tmp_path / "mixture.gguf", MIXTURE, like=tiny)
-    before, found = planning.machine().gpus[0], planning.plan(path, OPTIONS)
+    before, found = planning.machine().gpus[0], confirmed(path, OPTIONS)
     assert found.spread.keeps is Keep.EXPERTS
     handle = load(path, "mixture", **FIELDS)
     told = told_buffers(handle.log_path.read_text(errors="replace"))

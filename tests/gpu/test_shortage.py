@@ -11,7 +11,7 @@ from app.inference.snapshot import EngineSnapshot, EngineState
 from app.inference.supervisor import Supervisor
 from app.planner.machine import LEAST_MARGIN
 from backends.protocol import DraftMode, EngineOptions, Generate
-from tests.gpu.conftest import Load
+from tests.gpu.conftest import Confirmed, Load
 from tests.gpu.test_placement import said
 from tests.inference.conftest import Answer
 
@@ -36,9 +36,9 @@ def test_a_device_that_is_too_small_is_left_alone(
 
 
 def test_a_device_that_holds_a_part_has_a_part(
-    load: Load, planning: Planning, tiny: Path, small_card: Callable[[int], None]
+    load: Load, confirmed: Confirmed, planning: Planning, tiny: Path, small_card: Callable[[int], None]
 ) -> None:
-    whole = planning.plan(tiny, OPTIONS)
+    whole = confirmed(tiny, OPTIONS)
     small_card(LEAST_MARGIN + whole.rooms[1].take.total - MIB)
     found = planning.plan(tiny, OPTIONS)
     assert found.rooms[1].is_enough

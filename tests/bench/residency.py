@@ -322,7 +322,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     told = page(found, *amounts)
     print(told)
     if not arguments.dry:
-        kept = {**asdict(found), "seconds": None, "on": str(date.today())}
+        # asdict makes a Counter of pairs of a Counter
+        kept = {**asdict(found), "tally": dict(found.tally), "seconds": None, "on": str(date.today())}
         (RESULTS / "residency.md").write_text(told, "utf-8")
         (RESULTS / "residency.json").write_text(json.dumps(kept) + "\n", "utf-8")
     return 1 if list(found.faults()) else 0

@@ -1,12 +1,14 @@
 """A conversation is a tree: what a person changes stands beside what was there, and what goes can come back."""
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.conversation import Role, Turn
-from tests.ui.hands import answer, ask, press, wait_answer, wait_words
+from tests.ui.hands import answer, ask, let_go, press, wait_answer, wait_words
 from tests.ui.stage import StageServices
+from ui.chat.conversation_model import ConversationRole
 from ui.chat.transcript import FIRST_TURNS, Transcript
 from ui.chat.turn_edit import EditField
 from ui.chat.turn_widget import TurnWidget
@@ -123,6 +125,30 @@ def test_while_an_answer_runs_its_chat_is_not_changed(slow: MainWindow, qtbot: Q
     assert "Stop it first" in slow.banners.banners()[0].text
     slow.chat.session.stop()
     wait_answer(slow, qtbot)
+
+
+def test_an_answer_that_ends_unseen_is_marked_and_the_list_duplicates_and_copies(
+    held: MainWindow, services: StageServices, qtbot: QtBot
+) -> None:
+    ask(held, "long 2")
+    wait_words(held, qtbot)
+    model, view = held.chat.conversations, held.chat.list.view
+    conversation = held.chat.session.conversation
+    held.chat.start_new()
+    assert model.index(0).data(ConversationRole.WHEN) == "Writing…"
+    let_go(held)
+    qtbot.waitUntil(lambda: bool(model.index(0).data(ConversationRole.IS_UNREAD)))
+    view.setCurrentIndex(model.index(0))
+    assert held.chat.session.conversation == conversation
+    assert not services.history.info(conversation or 0).is_unread
+
+    view.copied.emit(conversation)
+    assert QGuiApplication.clipboard().text().startswith("# long 2\n\n## You\n\nlong 2")
+    view.duplicated.emit(conversation)
+    assert sorted(info.title for info in services.history.conversations()) == ["long 2", "long 2 (copy)"]
+    head = view.visualRect(model.index(0)).topLeft()
+    assert not view.indexAt(head).isValid()  # “Today”
+    assert view.indexAt(view.visualRect(model.index(0)).bottomLeft()).row() == 0
 
 
 def test_another_branch_leaves_what_both_share_in_its_place(theme: Theme, qtbot: QtBot) -> None:

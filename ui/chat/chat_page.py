@@ -17,6 +17,7 @@ from app.repetition import Repetition
 from backends.bounds import as_name
 from ui.chat.branches import Branches
 from ui.chat.composer import Composer
+from ui.chat.conversation_actions import ConversationActions
 from ui.chat.conversation_list import ConversationList
 from ui.chat.conversation_model import ConversationModel
 from ui.chat.model_picker import ModelPicker
@@ -67,6 +68,7 @@ class ChatPage(QWidget):
         self.session = ChatSession(services, desk)
         self.branches = Branches(services.history, self.session)
         self.conversations = ConversationModel(services.history, self)
+        self._actions = ConversationActions(services.history, self)
         self.list = ConversationList(self.conversations, theme)
         self.picker = ModelPicker(desk, models, theme)
         self.transcript = Transcript(theme)
@@ -146,6 +148,12 @@ class ChatPage(QWidget):
         self.list.opened.connect(session.open)
         self.list.deleted.connect(self.delete)
         self.list.left.connect(self.composer.focus)
+        self.list.view.pinned.connect(self._actions.pin)
+        self.list.view.duplicated.connect(self._actions.duplicate)
+        self.list.view.copied.connect(self._actions.copy_markdown)
+        self._actions.changed.connect(self.conversations.refresh)
+        self._actions.refused.connect(self._show_problem)
+        session.running_changed.connect(self.conversations.set_running)
         welcome = self.welcome  # what was clicked there goes: the person will write next
         for clicked in (welcome.asked, welcome.chosen, welcome.install_clicked, welcome.smollm2_clicked):
             clicked.connect(self.composer.focus)
@@ -176,6 +184,7 @@ class ChatPage(QWidget):
         self.transcript.show_turns(session.turns, running)
         self._mark_siblings()
         self.list.select(session.conversation)
+        self.conversations.mark_read(session.conversation)
         self._refresh()
 
     def _add_turn(self, turn: Turn) -> None:

@@ -55,6 +55,7 @@ class ChatSession(QObject):
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
+    running_changed = Signal(object)  # frozenset[int]: conversations in which an answer is being written
 
     def __init__(self, services: "Services", desk: EngineDesk):
         super().__init__(desk)
@@ -115,6 +116,7 @@ class ChatSession(QObject):
         """The conversation is being deleted: stop what runs in it and leave it."""
         self.stop(conversation)
         self._running.pop(conversation, None)
+        self._tell_running()
         if self.conversation == conversation:
             self.start_new()
 
@@ -202,6 +204,7 @@ class ChatSession(QObject):
         turn = self._begin_turn(self.conversation, request.sampling)
         running = Running(self.conversation, turn, answer, time.monotonic())
         self._running[self.conversation] = running
+        self._tell_running()
         answer.grew.connect(partial(self._grow, running))
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
@@ -294,9 +297,22 @@ class ChatSession(QObject):
         del self._running[running.conversation]
         running.answer.deleteLater()
         self._save(turn)
+        self._tell_running()
         if running.conversation == self.conversation:
             self.turn_ended.emit(turn)
             self.busy_changed.emit(False)
+        else:
+            self._mark_unread(running.conversation)
+
+    def _tell_running(self) -> None:
+        self.running_changed.emit(frozenset(self._running))
+
+    def _mark_unread(self, conversation: int) -> None:
+        try:
+            self._history.mark(conversation, True)
+        except FAULTS:
+            return  # who saves the answer is told of the disk
+        self.listed.emit()
 
     def _show_change(self, running: Running) -> None:
         if running.conversation == self.conversation:

@@ -41,7 +41,7 @@ class ConversationDelegate(RowDelegate):
             return
         above, below = QStyleOptionViewItem(option), QRect(option.rect)
         middle = option.rect.height() // 2
-        above.rect = option.rect.adjusted(0, 6, 0, -middle)  # type: ignore[attr-defined]
+        above.rect = option.rect.adjusted(0, 6, 0, -middle)
         super()._paint_texts(painter, above, index, is_selected)
         self._excerpt(painter, below.adjusted(INSET, middle, -INSET, -6), excerpt)
 
@@ -75,5 +75,5 @@ def section_height(index: Index) -> int:
 
 def _below_section(option: QStyleOptionViewItem, index: Index) -> QStyleOptionViewItem:
     result = QStyleOptionViewItem(option)
-    result.rect = option.rect.adjusted(0, section_height(index), 0, 0)  # type: ignore[attr-defined]
+    result.rect = option.rect.adjusted(0, section_height(index), 0, 0)
     return result

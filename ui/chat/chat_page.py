@@ -21,6 +21,7 @@ from ui.chat.conversation_actions import ConversationActions
 from ui.chat.conversation_list import ConversationList
 from ui.chat.conversation_model import ConversationModel
 from ui.chat.model_picker import ModelPicker
+from ui.chat.search_preparing import SearchPreparing
 from ui.chat.session import ChatSession
 from ui.chat.transcript import COLUMN_WIDTH, Transcript
 from ui.chat.welcome import Welcome
@@ -69,6 +70,7 @@ class ChatPage(QWidget):
         self.branches = Branches(services.history, self.session)
         self.conversations = ConversationModel(services.history, self)
         self._actions = ConversationActions(services.history, self)
+        self._preparing = SearchPreparing(services.history, self)
         self.list = ConversationList(self.conversations, theme)
         self.picker = ModelPicker(desk, models, theme)
         self.transcript = Transcript(theme)
@@ -78,6 +80,7 @@ class ChatPage(QWidget):
         self._connect()
         if self.conversations.problem:
             self._show_problem(self.conversations.problem)
+        self._preparing.wake()
         self._refresh()
 
     def start_new(self) -> None:
@@ -86,6 +89,7 @@ class ChatPage(QWidget):
 
     def close_down(self) -> None:
         self._finish_delete()
+        self._preparing.stop()
         self.session.close()
 
     def delete(self, conversation: int) -> None:
@@ -154,6 +158,8 @@ class ChatPage(QWidget):
         self._actions.changed.connect(self.conversations.refresh)
         self._actions.refused.connect(self._show_problem)
         session.running_changed.connect(self.conversations.set_running)
+        for news in (session.listed, session.turn_ended, self._actions.changed):
+            news.connect(self._preparing.wake)
         welcome = self.welcome  # what was clicked there goes: the person will write next
         for clicked in (welcome.asked, welcome.chosen, welcome.install_clicked, welcome.smollm2_clicked):
             clicked.connect(self.composer.focus)

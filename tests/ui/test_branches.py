@@ -162,5 +162,10 @@ def test_another_branch_leaves_what_both_share_in_its_place(theme: Theme, qtbot:
     assert transcript.widgets()[0] is first
     qtbot.waitUntil(lambda: [widget.turn for widget in transcript.widgets()] == new)
     transcript.show_path(old)
+    transcript.show_path(new)
+    transcript.remove_from(new[-1].id)  # before it could be shown
+    transcript.add(new[-1], is_running=False)
+    assert [widget.turn for widget in transcript.widgets()] == new
+    transcript.show_path(old)
     transcript.add(Turn(40, Role.USER, "one more", 0.0), is_running=False)
     assert [widget.turn.id for widget in transcript.widgets()] == [1, 2, 3, 40]

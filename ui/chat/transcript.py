@@ -124,6 +124,7 @@ class Transcript(QScrollArea):
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, ending))
 
     def remove_from(self, turn_id: int) -> None:
+        self._later = [turn for turn in self._later if turn.id < turn_id]
         while self._widgets and self._widgets[-1].turn.id >= turn_id:
             self._drop(self._widgets.pop())
         self._mark_last()

@@ -12,6 +12,7 @@ from ui.icons import icon
 from ui.palette import Palette
 from ui.theme import Theme
 from ui.widgets.labels import button
+from ui.widgets.own_escape import takes_escape
 
 WIDTH = 248
 
@@ -70,11 +71,7 @@ class SearchEdit(QLineEdit):
     left = Signal()  # Escape, with nothing to clear
 
     def event(self, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.ShortcutOverride:
-            event.setAccepted(event.key() == Qt.Key.Key_Escape)  # else it would stop an answer
-            if event.isAccepted():
-                return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():

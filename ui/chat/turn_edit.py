@@ -5,6 +5,7 @@ from PySide6.QtGui import QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from ui.widgets.labels import button, label
+from ui.widgets.own_escape import takes_escape
 
 MIN_LINES, MAX_LINES = 2, 16
 FRAME = 12  # pixels that the field takes around its lines
@@ -24,11 +25,7 @@ class EditField(QPlainTextEdit):
         self._fit()
 
     def event(self, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.ShortcutOverride:
-            event.setAccepted(event.key() == Qt.Key.Key_Escape)  # else it would stop an answer
-            if event.isAccepted():
-                return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)

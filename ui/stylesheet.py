@@ -64,6 +64,13 @@ QPushButton[kind="link"] {
 }
 QPushButton[kind="link"]:hover { color: $accent_text; text-decoration: underline; }
 QPushButton[kind="link"]:focus { border: none; color: $accent_text; text-decoration: underline; padding: 0; }
+QPushButton[kind="step"] {
+  background: transparent; border: 1px solid transparent; border-radius: 6px; color: $muted; font-size: 15px;
+  min-height: 20px; padding: 0 6px;
+}
+QPushButton[kind="step"]:hover { background: $hover; color: $text; }
+QPushButton[kind="step"]:focus { border: 1px solid $accent; padding: 0 6px; min-height: 20px; }
+QPushButton[kind="step"]:disabled { color: $border; background: transparent; border-color: transparent; }
 QPushButton[kind="chip"] {
   background: $surface; border: 1px solid $border; border-radius: 17px; padding: 0 16px; min-height: 32px; color: $text;
 }
@@ -113,6 +120,7 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit[kind="field"] {
   selection-background-color: $selection; selection-color: $selection_text;
 }
 QPlainTextEdit[kind="field"] { padding: 4px; }
+QPlainTextEdit[isMessage="true"] { font-size: 15px; }
 QLineEdit:focus,
 QSpinBox:focus,
 QDoubleSpinBox:focus,

@@ -10,14 +10,18 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 from app.conversation import Role, Turn
 from app.guide import SUGGESTED_QUESTIONS
 from app.history import FAULTS, why
+from app.history_tables import Removed
 from app.inference.crash import CrashReport
 from app.library.entry import BASE_MODEL
 from app.repetition import Repetition
 from backends.bounds import as_name
+from ui.chat.branches import Branches
 from ui.chat.composer import Composer
+from ui.chat.conversation_actions import ConversationActions
 from ui.chat.conversation_list import ConversationList
 from ui.chat.conversation_model import ConversationModel
 from ui.chat.model_picker import ModelPicker
+from ui.chat.search_preparing import SearchPreparing
 from ui.chat.session import ChatSession
 from ui.chat.transcript import COLUMN_WIDTH, Transcript
 from ui.chat.welcome import Welcome
@@ -63,7 +67,10 @@ class ChatPage(QWidget):
         self._crash: Banner | None = None
         self._welcomed: tuple[str, ...] = ()  # what the empty chat shows now
         self.session = ChatSession(services, desk)
+        self.branches = Branches(services.history, self.session)
         self.conversations = ConversationModel(services.history, self)
+        self._actions = ConversationActions(services.history, self)
+        self._preparing = SearchPreparing(services.history, self)
         self.list = ConversationList(self.conversations, theme)
         self.picker = ModelPicker(desk, models, theme)
         self.transcript = Transcript(theme)
@@ -73,6 +80,7 @@ class ChatPage(QWidget):
         self._connect()
         if self.conversations.problem:
             self._show_problem(self.conversations.problem)
+        self._preparing.wake()
         self._refresh()
 
     def start_new(self) -> None:
@@ -81,6 +89,7 @@ class ChatPage(QWidget):
 
     def close_down(self) -> None:
         self._finish_delete()
+        self._preparing.stop()
         self.session.close()
 
     def delete(self, conversation: int) -> None:
@@ -127,6 +136,14 @@ class ChatPage(QWidget):
         session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         session.returned.connect(self.composer.edit.put_back)
         transcript.try_again_clicked.connect(self._try_again)
+        session.rerouted.connect(self._show_branch)
+        transcript.stepped.connect(self._step)
+        transcript.edited.connect(self._edit)
+        transcript.deleted.connect(self.branches.delete)
+        transcript.tail_deleted.connect(self.branches.delete_from)
+        transcript.branched.connect(self.branches.start_from)
+        self.branches.removed.connect(self._offer_undo)
+        self.branches.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
         self.composer.completes_changed.connect(self._set_completes)
@@ -135,6 +152,14 @@ class ChatPage(QWidget):
         self.list.opened.connect(session.open)
         self.list.deleted.connect(self.delete)
         self.list.left.connect(self.composer.focus)
+        self.list.view.pinned.connect(self._actions.pin)
+        self.list.view.duplicated.connect(self._actions.duplicate)
+        self.list.view.copied.connect(self._actions.copy_markdown)
+        self._actions.changed.connect(self.conversations.refresh)
+        self._actions.refused.connect(self._show_problem)
+        session.running_changed.connect(self.conversations.set_running)
+        for news in (session.listed, session.turn_ended, self._actions.changed):
+            news.connect(self._preparing.wake)
         welcome = self.welcome  # what was clicked there goes: the person will write next
         for clicked in (welcome.asked, welcome.chosen, welcome.install_clicked, welcome.smollm2_clicked):
             clicked.connect(self.composer.focus)
@@ -163,12 +188,43 @@ class ChatPage(QWidget):
             self._banners.withdraw(topic)
         running = session.turns[-1].id if session.is_busy else None
         self.transcript.show_turns(session.turns, running)
+        self._mark_siblings()
         self.list.select(session.conversation)
+        self.conversations.mark_read(session.conversation)
         self._refresh()
 
     def _add_turn(self, turn: Turn) -> None:
         self.transcript.add(turn, is_running=turn.role is Role.ASSISTANT)
+        self._mark_siblings()
         self._refresh()
+
+    def _show_branch(self) -> None:
+        self.transcript.show_path(self.session.turns)
+        self._mark_siblings()
+        self._refresh()
+
+    def _mark_siblings(self) -> None:
+        self.transcript.set_siblings(self.branches.siblings())
+
+    def _step(self, turn_id: int, num_places: int) -> None:
+        """The focus goes with it, to the next step."""
+        shown = self.branches.step(turn_id, num_places)
+        widget = self.transcript.widget_of(shown) if shown is not None else None
+        if widget:
+            widget.switcher.focus()
+
+    def _edit(self, turn_id: int, text: str) -> None:
+        if not self.branches.edit(turn_id, text):
+            return
+        if unchanged := self.transcript.widget_of(turn_id):
+            unchanged.end_edit()
+        self.composer.focus()
+
+    def _offer_undo(self, removed: Removed) -> None:
+        count = len(removed.turns)
+        text = "The message was deleted." if count == 1 else f"{count:,} messages were deleted."
+        undo = partial(self.branches.put_back, removed)
+        self._banners.show_banner(Tone.INFO, text, [("Undo", undo)]).close_after(UNDO_SECONDS)
 
     def _refresh(self) -> None:
         has_turns = bool(self.session.turns)

@@ -6,26 +6,29 @@ from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, QSi
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
+from ui.chat.conversation_delegate import ConversationDelegate, section_height
 from ui.chat.conversation_model import ConversationModel, ConversationRole
 from ui.icons import icon
 from ui.palette import Palette
 from ui.theme import Theme
 from ui.widgets.labels import button
-from ui.widgets.row_delegate import RowDelegate
+from ui.widgets.own_escape import takes_escape
 
 WIDTH = 248
 
 
 class ConversationView(QListView):
     deleted = Signal(object)  # int, of more bits than Qt's own: a conversation that the person wants gone
+    pinned = Signal(object, bool)
+    duplicated = Signal(object)
+    copied = Signal(object)
 
     def __init__(self, model: ConversationModel, theme: Theme):
         super().__init__()
         self.setModel(model)
-        self.setItemDelegate(RowDelegate(theme, ConversationRole.WHEN, parent=self))
+        self.setItemDelegate(ConversationDelegate(theme, self))
         self.setAccessibleName("Conversations")
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setUniformItemSizes(True)
         self.setMouseTracking(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setEditTriggers(QListView.EditTrigger.EditKeyPressed)
@@ -38,13 +41,24 @@ class ConversationView(QListView):
             return
         super().keyPressEvent(event)
 
+    def indexAt(self, point: QPoint) -> QModelIndex:
+        """The name of a group is no conversation."""
+        index = super().indexAt(point)
+        is_head = point.y() < self.visualRect(index).top() + section_height(index)
+        return QModelIndex() if is_head else index
+
     def _open_menu(self, position: QPoint) -> None:
         index = self.indexAt(position)
         if not index.isValid():
             return
+        conversation, is_pinned = index.data(ConversationRole.ID), index.data(ConversationRole.IS_PINNED)
         menu = QMenu(self)
         menu.addAction("Rename", partial(self.edit, index))
-        menu.addAction("Delete", partial(self.deleted.emit, index.data(ConversationRole.ID)))
+        menu.addAction("Unpin" if is_pinned else "Pin", partial(self.pinned.emit, conversation, not is_pinned))
+        menu.addAction("Duplicate", partial(self.duplicated.emit, conversation))
+        menu.addAction("Copy as Markdown", partial(self.copied.emit, conversation))
+        menu.addSeparator()
+        menu.addAction("Delete", partial(self.deleted.emit, conversation))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.viewport().mapToGlobal(position))
 
@@ -57,11 +71,7 @@ class SearchEdit(QLineEdit):
     left = Signal()  # Escape, with nothing to clear
 
     def event(self, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.ShortcutOverride:
-            event.setAccepted(event.key() == Qt.Key.Key_Escape)  # else it would stop an answer
-            if event.isAccepted():
-                return True
-        return super().event(event)
+        return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():

@@ -45,6 +45,7 @@ class ChatSession(QObject):
     listed = Signal()  # the list of conversations has changed
     turn_added = Signal(object)  # Turn
     turns_removed = Signal(object)  # int, the first turn's id: it and all after it
+    rerouted = Signal()  # another branch of the open conversation: `turns` are new from somewhere on
     turn_grew = Signal(object)  # Turn
     turn_ended = Signal(object)  # Turn
     advanced = Signal(object)  # Output, of whichever answer
@@ -54,6 +55,7 @@ class ChatSession(QObject):
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
+    running_changed = Signal(object)  # frozenset[int]: conversations in which an answer is being written
 
     def __init__(self, services: "Services", desk: EngineDesk):
         super().__init__(desk)
@@ -89,10 +91,32 @@ class ChatSession(QObject):
         self.turns = [running.turn if running and turn.id == running.turn.id else turn for turn in turns]
         self._tell_opened()
 
+    def reload(self) -> None:
+        """Its tree has been changed, and no answer runs in it."""
+        if self.conversation is None:
+            return
+        try:
+            self.turns = self._history.turns(self.conversation)
+        except FAULTS as error:
+            self.unkept.emit(f"The chat could not be read: {why(error)}.")
+            return
+        self.rerouted.emit()
+        self.listed.emit()
+
+    def can_ask(self, text: str, turns: list[Turn]) -> bool:
+        """After these turns; where its length alone says that it cannot fit, that is told."""
+        try:
+            self._desk.check(self._request([*turns, Turn(0, Role.USER, text, 0.0)]))
+        except RequestError as error:
+            self._tell_refusal(error)
+            return False
+        return True
+
     def forget(self, conversation: int) -> None:
         """The conversation is being deleted: stop what runs in it and leave it."""
         self.stop(conversation)
         self._running.pop(conversation, None)
+        self._tell_running()
         if self.conversation == conversation:
             self.start_new()
 
@@ -100,22 +124,20 @@ class ChatSession(QObject):
         """Append the question and begin the answer."""
         if self.is_busy or not text.strip():
             return
+        if not self.can_ask(text, self.turns):
+            self.returned.emit(text)
+            return
         try:
-            self._desk.check(self._request([*self.turns, Turn(0, Role.USER, text, 0.0)]))
             if self.conversation is None:
                 self.conversation = self._history.create(title_from(text)).id
             turn = self._history.append(self.conversation, Role.USER, text, parent=self._last_kept())
-        except RequestError as error:
-            self._tell_refusal(error)
-            self.returned.emit(text)
-            return
         except FAULTS as error:
             self.unkept.emit(f"The question could not be saved: {why(error)}.")
             self.returned.emit(text)
             return
         self._add(turn)
         self.listed.emit()
-        self._answer()
+        self.answer()
 
     def stop(self, conversation: int | None = None) -> None:
         running = self._running.get(conversation or self.conversation or 0)
@@ -136,7 +158,7 @@ class ChatSession(QObject):
             if not last.text:
                 self._drop(last)
             self.turns_removed.emit(last.id)
-        self._answer()
+        self.answer()
 
     def roll(self) -> None:
         """Let this chat go on in a full context: what is oldest is dropped of what the model reads, not of the chat."""
@@ -157,7 +179,7 @@ class ChatSession(QObject):
         self.open(conversation)
         self.listed.emit()
         if last[-1].role is Role.USER:
-            self._answer()
+            self.answer()
 
     def close(self) -> None:
         """Save what is there; the engine is told to stop."""
@@ -166,7 +188,8 @@ class ChatSession(QObject):
             self._save(replace(running.turn, timings=None, problem=CLOSED))
         self._running.clear()
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Begin one to what is shown."""
         if self._desk.is_resting:
             self._retry_when_ready = self.conversation
             self._desk.reload()
@@ -181,6 +204,7 @@ class ChatSession(QObject):
         turn = self._begin_turn(self.conversation, request.sampling)
         running = Running(self.conversation, turn, answer, time.monotonic())
         self._running[self.conversation] = running
+        self._tell_running()
         answer.grew.connect(partial(self._grow, running))
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
@@ -273,9 +297,22 @@ class ChatSession(QObject):
         del self._running[running.conversation]
         running.answer.deleteLater()
         self._save(turn)
+        self._tell_running()
         if running.conversation == self.conversation:
             self.turn_ended.emit(turn)
             self.busy_changed.emit(False)
+        else:
+            self._mark_unread(running.conversation)
+
+    def _tell_running(self) -> None:
+        self.running_changed.emit(frozenset(self._running))
+
+    def _mark_unread(self, conversation: int) -> None:
+        try:
+            self._history.mark(conversation, True)
+        except FAULTS:
+            return  # who saves the answer is told of the disk
+        self.listed.emit()
 
     def _show_change(self, running: Running) -> None:
         if running.conversation == self.conversation:

@@ -1,9 +1,10 @@
 """The turns of one conversation, newest at the bottom. Follows a growing answer as long as the reader is there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QResizeEvent
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
@@ -22,12 +23,19 @@ MAX_TURNS = 60  # then a button offers the rest
 
 class Transcript(QScrollArea):
     try_again_clicked = Signal()
+    stepped = Signal(object, int)  # as those of TurnWidget
+    edited = Signal(object, str)
+    deleted = Signal(object)
+    tail_deleted = Signal(object)
+    branched = Signal(object)
 
     def __init__(self, theme: Theme):
         super().__init__()
         self._theme = theme
         self._widgets: list[TurnWidget] = []
         self._earlier: list[Turn] = []
+        self._later: list[Turn] = []  # the next one last
+        self._siblings: Mapping[int, Sequence[int]] = {}
         self._is_following = True
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -49,6 +57,9 @@ class Transcript(QScrollArea):
         self._show_earlier.clicked.connect(self._load_earlier)
         self._timer.timeout.connect(self._add_earlier)
         theme.changed.connect(self._recolor)
+        for keys, num_places in (("Alt+Left", -1), ("Alt+Right", 1)):
+            shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(partial(self._step_focused, num_places))
 
     def widgets(self) -> list[TurnWidget]:
         return self._widgets
@@ -64,25 +75,56 @@ class Transcript(QScrollArea):
             self._timer.start()
         self.jump_to_latest()
 
+    def show_path(self, turns: Sequence[Turn]) -> None:
+        """Another branch of the same conversation: what both share stays where it is, and so does the reader."""
+        shown = [*self._earlier, *(widget.turn for widget in self._widgets)]
+        num_same = next((i for i, (old, new) in enumerate(zip(shown, turns, strict=False)) if old != new), len(shown))
+        num_same = min(num_same, len(turns))
+        later = list(turns[num_same:])
+        if num_same < len(self._earlier) or len(later) > MAX_TURNS:
+            self.show_turns(turns, None)
+            return
+        self._later = []
+        self._is_following = False
+        for widget in self._widgets[num_same - len(self._earlier) :]:
+            self._drop(widget)
+        del self._widgets[num_same - len(self._earlier) :]
+        for turn in later[:FIRST_TURNS]:
+            self._append(turn, is_running=False)
+        self._later = later[FIRST_TURNS:][::-1]
+        if self._later:
+            self._timer.start()
+        self._mark_last()
+
+    def set_siblings(self, siblings: Mapping[int, Sequence[int]]) -> None:
+        """By the ids of the turns that are shown: those beside which others stand, with themselves."""
+        self._siblings = siblings
+        for widget in self._widgets:
+            widget.set_siblings(siblings.get(widget.turn.id, ()))
+
+    def widget_of(self, turn_id: int) -> TurnWidget | None:
+        return next((widget for widget in reversed(self._widgets) if widget.turn.id == turn_id), None)
+
     def add(self, turn: Turn, is_running: bool) -> None:
-        widget = self._make(turn, is_running)
-        self._widgets.append(widget)
-        self._column.insertWidget(self._column.count() - 1, widget)
+        while self._later:
+            self._append(self._later.pop(), is_running=False)
+        self._append(turn, is_running)
         self._mark_last()
         if turn.role is Role.USER:
             self.jump_to_latest()
 
     def grow(self, turn: Turn) -> None:
-        if widget := self._find(turn.id):
+        if widget := self.widget_of(turn.id):
             widget.grow(turn)
 
     def end(self, turn: Turn) -> None:
-        if widget := self._find(turn.id):
+        if widget := self.widget_of(turn.id):
             widget.end(turn)
             ending = turn.problem or ("Answer stopped" if turn.stopped else "Answer finished")
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, ending))
 
     def remove_from(self, turn_id: int) -> None:
+        self._later = [turn for turn in self._later if turn.id < turn_id]
         while self._widgets and self._widgets[-1].turn.id >= turn_id:
             self._drop(self._widgets.pop())
         self._mark_last()
@@ -96,14 +138,32 @@ class Transcript(QScrollArea):
         super().resizeEvent(event)
         self._place_jump()
 
-    def _find(self, turn_id: int) -> TurnWidget | None:
-        return next((widget for widget in reversed(self._widgets) if widget.turn.id == turn_id), None)
+    def _append(self, turn: Turn, is_running: bool) -> None:
+        widget = self._make(turn, is_running)
+        self._widgets.append(widget)
+        self._column.insertWidget(self._column.count() - 1, widget)
+        widget.show()  # at once: it may get the focus
+
+    def _step_focused(self, num_places: int) -> None:
+        focused = self.focusWidget()
+        for widget in self._widgets:
+            if widget.isAncestorOf(focused) and widget.turn.id in self._siblings:
+                widget.step(num_places)
+                return
 
     def _make(self, turn: Turn, is_running: bool) -> TurnWidget:
+        widget: TurnWidget
         if turn.role is Role.USER:
-            return QuestionWidget(turn, self._theme.palette)
-        widget = AnswerWidget(turn, self._theme.palette, is_running)
+            widget = QuestionWidget(turn, self._theme.palette)
+        else:
+            widget = AnswerWidget(turn, self._theme.palette, is_running)
+        widget.set_siblings(self._siblings.get(turn.id, ()))
         widget.try_again_clicked.connect(self.try_again_clicked)
+        widget.stepped.connect(self.stepped)
+        widget.edited.connect(self.edited)
+        widget.deleted.connect(self.deleted)
+        widget.tail_deleted.connect(self.tail_deleted)
+        widget.branched.connect(self.branched)
         return widget
 
     def _mark_last(self) -> None:
@@ -112,7 +172,7 @@ class Transcript(QScrollArea):
 
     def _clear(self) -> None:
         self._timer.stop()
-        self._earlier = []
+        self._earlier, self._later = [], []
         self._show_earlier.hide()
         for widget in self._widgets:
             self._drop(widget)
@@ -124,6 +184,10 @@ class Transcript(QScrollArea):
         widget.deleteLater()
 
     def _add_earlier(self) -> None:
+        if self._later:
+            self._append(self._later.pop(), is_running=False)
+            self._mark_last()
+            return
         if self._earlier and len(self._widgets) % MAX_TURNS:
             self._load_one()
             return

@@ -1,10 +1,14 @@
 """One turn of the conversation: a question in a bubble, or an answer with its account and its buttons."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.conversation import Turn
+from ui.chat.sibling_switcher import SiblingSwitcher
+from ui.chat.turn_edit import TurnEdit
 from ui.figures import loss, summary
 from ui.markdown.view import MarkdownView, PlainView
 from ui.palette import Palette
@@ -21,27 +25,93 @@ class TurnWidget(QWidget):
     """What both kinds share. `turn` is what is shown now."""
 
     try_again_clicked = Signal()
+    stepped = Signal(object, int)  # turn's id, so many places on among its siblings
+    edited = Signal(object, str)  # turn's id, another text
+    deleted = Signal(object)  # turn's id: it alone
+    tail_deleted = Signal(object)  # turn's id: it and all that follow it
+    branched = Signal(object)  # turn's id: a new chat that begins with what leads to it
+    SAVE = "Save"  # what the button says that keeps an edited text
 
-    def __init__(self, turn: Turn):
+    def __init__(self, turn: Turn, kind: str):
         super().__init__()
         self.turn = turn
+        self._editor: TurnEdit | None = None
+        self.switcher = SiblingSwitcher()
+        self._edit = button("Edit", "link", f"Edit {kind}")
+        self._more = button("More", "link", f"More for this {kind}")
+        self._more.setMenu(self._make_menu())
+
+        self.switcher.stepped.connect(self.step)
+        self._edit.clicked.connect(self.edit)
+
+    def step(self, num_places: int) -> None:
+        self.stepped.emit(self.turn.id, num_places)
+
+    def edit(self) -> None:
+        """In the place of its text."""
+        if self._editor or not self._edit.isEnabled():
+            return
+        self._editor = TurnEdit(self.turn.text, self.SAVE)
+        self._editor.saved.connect(lambda text: self.edited.emit(self.turn.id, text))
+        self._editor.left.connect(self.end_edit)
+        self._put(self._editor)
+        self._show_text(False)
+        self._editor.show()
+        self._editor.focus()
+
+    def end_edit(self) -> None:
+        if self._editor:
+            self._editor.hide()
+            self._editor.deleteLater()
+            self._editor = None
+            self._show_text(True)
+            self._edit.setFocus()
 
     def grow(self, turn: Turn) -> None:
         self.turn = turn
 
     def end(self, turn: Turn) -> None:
         self.turn = turn
+        self._mark_editable()
 
     def set_last(self, is_last: bool) -> None:
         """Only the last answer can be asked for again."""
 
+    def set_siblings(self, siblings: Sequence[int]) -> None:
+        """With itself, the oldest first; or none."""
+        place = siblings.index(self.turn.id) if self.turn.id in siblings else 0
+        self.switcher.show_place(place, len(siblings))
+
     def recolor(self, colors: Palette) -> None:
         raise NotImplementedError
 
+    def _put(self, editor: TurnEdit) -> None:
+        """Where the text stands."""
+        raise NotImplementedError
+
+    def _show_text(self, is_shown: bool) -> None:
+        raise NotImplementedError
+
+    def _mark_editable(self) -> None:
+        """Qt lays out every word of a field."""
+        fits = len(self.turn.text) <= MAX_SHOWN
+        self._edit.setEnabled(fits)
+        self._edit.setToolTip("" if fits else f"Longer than {MAX_SHOWN:,} characters: copy it, and send it anew")
+
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.addAction("Delete message", lambda: self.deleted.emit(self.turn.id))
+        menu.addAction("Delete from here on", lambda: self.tail_deleted.emit(self.turn.id))
+        menu.addSeparator()
+        menu.addAction("New chat up to here", lambda: self.branched.emit(self.turn.id))
+        return menu
+
 
 class QuestionWidget(TurnWidget):
+    SAVE = "Send"
+
     def __init__(self, turn: Turn, colors: Palette):
-        super().__init__(turn)
+        super().__init__(turn, "message")
         self._bubble = QFrame()
         self._bubble.setProperty("kind", "bubble")
         self.view = PlainView(colors, "Your message", BUBBLE_WIDTH)
@@ -51,12 +121,25 @@ class QuestionWidget(TurnWidget):
         if len(turn.text) > MAX_SHOWN:
             inside.setContentsMargins(PADDING, 10, PADDING, 10)
             inside.addWidget(label(f"… and {len(turn.text) - BEGINNING:,} more characters", "muted"))
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(INDENT, 16, 0, 8)
-        layout.addStretch(1)
-        layout.addWidget(self._bubble)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(self._bubble)
+        self._foot = QWidget()
+        foot = QHBoxLayout(self._foot)
+        foot.setContentsMargins(0, 0, 0, 0)
+        foot.setSpacing(16)
+        foot.addStretch(1)
+        for widget in (self.switcher, self._edit, self._more):
+            foot.addWidget(widget)
+        layout = self._layout = QVBoxLayout(self)
+        layout.setContentsMargins(INDENT, 16, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self._foot)
         self.setMinimumWidth(1)  # else the bubble would have its width, and not the page
         self.view.finish(turn.text if len(turn.text) <= MAX_SHOWN else turn.text[:BEGINNING])
+        self._mark_editable()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -65,10 +148,17 @@ class QuestionWidget(TurnWidget):
     def recolor(self, colors: Palette) -> None:
         self.view.recolor(colors)
 
+    def _put(self, editor: TurnEdit) -> None:
+        self._layout.insertWidget(0, editor)
+
+    def _show_text(self, is_shown: bool) -> None:
+        self._bubble.setVisible(is_shown)
+        self._foot.setVisible(is_shown)
+
 
 class AnswerWidget(TurnWidget):
     def __init__(self, turn: Turn, colors: Palette, is_running: bool):
-        super().__init__(turn)
+        super().__init__(turn, "answer")
         self.view = MarkdownView(colors, "Answer")
         self._waiting = label("Thinking…", "muted")
         self._problem = label("", "problem", wraps=True)
@@ -79,7 +169,7 @@ class AnswerWidget(TurnWidget):
         self._copy = CopyButton(lambda: self.turn.text, "Copy answer", kind="link")
         self._again = button("Try again", "link", "Try again: ask for another answer")
         self._foot = self._make_foot()
-        layout = QVBoxLayout(self)
+        layout = self._layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 8)
         layout.setSpacing(8)
         for widget in (self._waiting, self.view, self._problem, self._foot):
@@ -120,6 +210,14 @@ class AnswerWidget(TurnWidget):
     def recolor(self, colors: Palette) -> None:
         self.view.recolor(colors)
 
+    def _put(self, editor: TurnEdit) -> None:
+        self._layout.insertWidget(0, editor)
+
+    def _show_text(self, is_shown: bool) -> None:
+        self.view.setVisible(is_shown and bool(self.turn.text))
+        self._problem.setVisible(is_shown and bool(self.problem))
+        self._foot.setVisible(is_shown)
+
     @property
     def problem(self) -> str:
         return self._problem.text()
@@ -130,6 +228,8 @@ class AnswerWidget(TurnWidget):
         if turn.stopped:
             return "You stopped this answer."
         # a killed app could not write why: an answer without an account has no end either
+        if turn.is_edited:
+            return "Edited by you."
         return "" if turn.timings and turn.text else BREAK_SENTENCE if not turn.timings else "The model said nothing."
 
     def _make_foot(self) -> QWidget:
@@ -137,7 +237,7 @@ class AnswerWidget(TurnWidget):
         row = QHBoxLayout(foot)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(16)
-        row.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._again, 0, Qt.AlignmentFlag.AlignTop)
+        for widget in (self.switcher, self._copy, self._again, self._edit, self._more):
+            row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._account, 1)
         return foot

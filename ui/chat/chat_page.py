@@ -127,6 +127,11 @@ class ChatPage(QWidget):
         session.unkept.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
         session.returned.connect(self.composer.edit.put_back)
         transcript.try_again_clicked.connect(self._try_again)
+        transcript.call_decided.connect(session.decide)
+        transcript.stop_clicked.connect(lambda: session.stop())
+        session.called.connect(transcript.show_calls)
+        session.noted.connect(lambda text: self._banners.show_banner(Tone.INFO, text))
+        self.composer.tools.toggled.connect(self._set_tools)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
         self.composer.completes_changed.connect(self._set_completes)
@@ -153,6 +158,10 @@ class ChatPage(QWidget):
         self._models.refreshed.connect(self._refresh)
         self._guide.changed.connect(self._refresh)
 
+    def _set_tools(self, is_on: bool) -> None:
+        self.session.uses_tools = is_on
+        self.composer.focus()
+
     def _set_completes(self, completes: bool) -> None:
         self.session.completes = completes
         self._refresh()
@@ -163,6 +172,8 @@ class ChatPage(QWidget):
             self._banners.withdraw(topic)
         running = session.turns[-1].id if session.is_busy else None
         self.transcript.show_turns(session.turns, running)
+        if session.is_busy:
+            self.transcript.show_calls(session.turns[-1], session.calls())
         self.list.select(session.conversation)
         self._refresh()
 
@@ -177,6 +188,7 @@ class ChatPage(QWidget):
         completes = is_base and self.session.completes
         self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if completes else f"Ask {name}")
         self.composer.set_base(is_base)
+        self.composer.tools.set_possible(self._desk.takes_tools)
         self.composer.set_note(BASE_MODEL if is_base and has_turns else "")  # an empty chat says it itself
         if not has_turns:
             self._refresh_welcome()

@@ -7,6 +7,7 @@ from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QResizeEven
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
+from app.tools.call import Call
 from ui.chat.turn_widget import AnswerWidget, QuestionWidget, TurnWidget
 from ui.palette import Palette
 from ui.theme import Theme
@@ -22,6 +23,8 @@ MAX_TURNS = 60  # then a button offers the rest
 
 class Transcript(QScrollArea):
     try_again_clicked = Signal()
+    call_decided = Signal(str, object)  # a call's id, Decision
+    stop_clicked = Signal()
 
     def __init__(self, theme: Theme):
         super().__init__()
@@ -76,6 +79,11 @@ class Transcript(QScrollArea):
         if widget := self._find(turn.id):
             widget.grow(turn)
 
+    def show_calls(self, turn: Turn, calls: tuple[Call, ...]) -> None:
+        widget = self._find(turn.id)
+        if isinstance(widget, AnswerWidget):
+            widget.calls.show_calls(calls)
+
     def end(self, turn: Turn) -> None:
         if widget := self._find(turn.id):
             widget.end(turn)
@@ -104,6 +112,8 @@ class Transcript(QScrollArea):
             return QuestionWidget(turn, self._theme.palette)
         widget = AnswerWidget(turn, self._theme.palette, is_running)
         widget.try_again_clicked.connect(self.try_again_clicked)
+        widget.calls.decided.connect(self.call_decided)
+        widget.calls.stop_clicked.connect(self.stop_clicked)
         return widget
 
     def _mark_last(self) -> None:

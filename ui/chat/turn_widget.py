@@ -5,6 +5,8 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.conversation import Turn
+from app.tools.call import calls_of
+from ui.chat.tool_card import ToolCards
 from ui.figures import loss, summary
 from ui.markdown.view import MarkdownView, PlainView
 from ui.palette import Palette
@@ -69,6 +71,7 @@ class QuestionWidget(TurnWidget):
 class AnswerWidget(TurnWidget):
     def __init__(self, turn: Turn, colors: Palette, is_running: bool):
         super().__init__(turn)
+        self.calls = ToolCards()
         self.view = MarkdownView(colors, "Answer")
         self._waiting = label("Thinking…", "muted")
         self._problem = label("", "problem", wraps=True)
@@ -82,7 +85,7 @@ class AnswerWidget(TurnWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 8)
         layout.setSpacing(8)
-        for widget in (self._waiting, self.view, self._problem, self._foot):
+        for widget in (self.calls, self._waiting, self.view, self._problem, self._foot):
             layout.addWidget(widget)
 
         self._again.clicked.connect(self.try_again_clicked)
@@ -101,6 +104,8 @@ class AnswerWidget(TurnWidget):
 
     def end(self, turn: Turn) -> None:
         super().end(turn)
+        if turn.steps and not self.calls.cards:  # else it was shown how they came, with their times
+            self.calls.show_calls(calls_of(turn.steps))
         self.view.finish(turn.text)
         self.view.setVisible(bool(turn.text))
         self._waiting.hide()

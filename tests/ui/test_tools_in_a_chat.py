@@ -41,6 +41,7 @@ def test_a_call_waits_is_allowed_by_a_key_and_its_result_is_kept(
         CallState.WAITING,
         '{\n  "expression": "2 ^ 100"\n}',
     )
+    assert waiting.arguments.verticalScrollBar().maximum() == 0  # all of it is to be seen
     waiting.choices["Allow once"].setFocus()
     QTest.keyClick(waiting.choices["Allow once"], Qt.Key.Key_Space)
     wait_answer(offered, qtbot)

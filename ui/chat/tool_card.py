@@ -162,4 +162,4 @@ def _fill(edit: QPlainTextEdit, text: str) -> None:
     if text != edit.toPlainText():
         edit.setPlainText(text)
     num_lines = min(max(text.count("\n") + 1, 1), MAX_LINES)
-    edit.setFixedHeight(num_lines * edit.fontMetrics().lineSpacing() + 28)
+    edit.setFixedHeight(num_lines * edit.fontMetrics().lineSpacing() + 36)  # the frame and its padding

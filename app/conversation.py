@@ -23,6 +23,7 @@ class Turn:
 
     `created` is in seconds since the epoch; `problem` is the sentence of what broke an answer off; `parent` is the turn
     that it follows. model, sampling and timings tell how an answer was made; is_edited: a person has written over it.
+    steps: of an answer with tools, all that was said of it: turns with calls, their results, and the last words.
     """
 
     id: int
@@ -37,6 +38,11 @@ class Turn:
     reasoning: str | None = None  # what an assistant thought before its answer
     sampling: SamplingParams | None = None
     is_edited: bool = False
+    steps: tuple[Message, ...] = ()
+
+    def messages(self) -> tuple[Message, ...]:
+        """As a model is told of it; templates want a result for every call."""
+        return self.steps or (Message(self.role.value, self.text, reasoning=self.reasoning),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,8 @@ class Chat:
 def to_messages(turns: Sequence[Turn], system_prompt: str) -> tuple[Message, ...]:
     """The prompt of a Generate, without answers that never began: templates refuse or echo empty ones."""
     head = (Message(Role.SYSTEM.value, system_prompt),) if system_prompt.strip() else ()
-    said = (turn for turn in turns if turn.role is not Role.ASSISTANT or turn.text)
-    return head + tuple(Message(turn.role.value, turn.text, reasoning=turn.reasoning) for turn in said)
+    said = (turn for turn in turns if turn.role is not Role.ASSISTANT or turn.text or turn.steps)
+    return head + tuple(message for turn in said for message in turn.messages())
 
 
 def to_text(turns: Sequence[Turn]) -> str:

@@ -16,13 +16,13 @@ from app.conversation_tree import Tree
 from app.history_database import FAULTS as FAULTS
 from app.history_database import open_database, transaction
 from app.history_database import why as why
-from app.history_rows import MAX_TITLE, json_of, storable
+from app.history_rows import MAX_TITLE, json_of, json_of_steps, storable
 from app.history_salvage import salvage
 from app.history_search import TurnSearch
 from app.history_tables import Removed, Tables
 from app.in_use import Use
 from app.text_search import Excerpt, excerpt, fold
-from backends.protocol import SamplingParams, Timings
+from backends.protocol import Message, SamplingParams, Timings
 
 
 class _Unset(Enum):
@@ -126,7 +126,9 @@ class History:
         with transaction(self._database):
             old, parent = self._tables.turn(turn_id), self.tree(conversation_id).parent(turn_id)
             turn = replace(old, text=storable(text), created=time.time(), parent=parent)
-            turn = replace(turn, timings=None, stopped=False, problem=None, is_edited=old.role is Role.ASSISTANT)
+            turn = replace(
+                turn, timings=None, stopped=False, problem=None, steps=(), is_edited=old.role is Role.ASSISTANT
+            )
             return self._say(conversation_id, turn)
 
     def choose(self, turn_id: int) -> None:
@@ -146,10 +148,12 @@ class History:
         timings: Timings | _Unset | None = UNSET,
         stopped: bool | _Unset = UNSET,
         problem: str | _Unset | None = UNSET,
+        steps: tuple[Message, ...] | _Unset = UNSET,
     ) -> None:
         """Change only what is given; None takes reasoning, timings or problem away."""
         given: dict[str, Any] = {"text": text, "reasoning": reasoning, "stopped": stopped, "problem": problem}
         given["timings"] = timings if timings is UNSET else json_of(timings)
+        given["steps"] = steps if isinstance(steps, _Unset) else json_of_steps(steps)
         changes = {name: storable(value) for name, value in given.items() if value is not UNSET}
         if changes:
             self._tables.change("turn", turn_id, **changes)

@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 
 from app.conversation import ConversationInfo, Role, Turn
 from app.shaped import shaped
-from backends.protocol import CacheMiss, SamplingParams, Timings
+from backends.messages import ToolCall
+from backends.protocol import CacheMiss, Message, SamplingParams, Timings
 
 T = TypeVar("T")
 LATEST = 253_370_764_800.0  # the year 9999, where dates end
 MAX_TITLE = 1000  # characters
 MAX_JSON = 64 << 10  # characters of an answer's account, or of its sampling
 INFO_COLUMNS = "id, title, updated, folder, pinned, unread"
-TURN_COLUMNS = "id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited"
+TURN_COLUMNS = "id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited, steps"
 MAX_COUNT = 1 << 53
+MAX_STEPS = 256  # messages of one answer
+MAX_STEPS_JSON = 16 << 20  # characters
 ROLES = {role.value: role for role in Role}
 MISSES = {miss.value: miss for miss in CacheMiss}
 COUNTS = [field.name for field in fields(Timings) if type(field.default) is int]
@@ -49,7 +52,7 @@ def info_from(row: tuple[Any, ...]) -> ConversationInfo:
 
 def turn_from(row: tuple[Any, ...]) -> Turn:
     """Of TURN_COLUMNS."""
-    turn_id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited = row
+    turn_id, role, text, created, model, timings, stopped, problem, parent, reasoning, sampling, edited, steps = row
     if not isinstance(text, str):
         return unreadable(turn_id, "it is no text", parent=parent)
     if role not in ROLES:
@@ -67,6 +70,7 @@ def turn_from(row: tuple[Any, ...]) -> Turn:
         _text(reasoning) or None,
         sampling_from(_document(sampling)),
         bool(edited),
+        steps_from(_document(steps, MAX_STEPS_JSON)),
     )
 
 
@@ -83,11 +87,16 @@ def row_of(turn: Turn) -> dict[str, Any]:
         "reasoning": storable(turn.reasoning),
         "sampling": json_of(turn.sampling),
         "edited": turn.is_edited,
+        "steps": json_of_steps(turn.steps),
     }
 
 
 def json_of(value: Timings | SamplingParams | None) -> str | None:
     return None if value is None else json.dumps(asdict(value))
+
+
+def json_of_steps(steps: tuple[Message, ...]) -> str | None:
+    return json.dumps([asdict(step) for step in steps[:MAX_STEPS]]) if steps else None
 
 
 def unreadable(turn_id: int, why: str, text: str = "", parent: int | None = None) -> Turn:
@@ -124,9 +133,34 @@ def sampling_from(document: Any) -> SamplingParams | None:
         return None
 
 
-def _document(column: Any) -> Any:
+def steps_from(document: Any) -> tuple[Message, ...]:
+    """None at all where one of them is damaged: a call without its result is refused by templates."""
+    if not isinstance(document, list) or len(document) > MAX_STEPS:
+        return ()
+    try:
+        return tuple(_step_from(entry) for entry in document)
+    except (TypeError, ValueError, LookupError):
+        return ()
+
+
+def _step_from(entry: Any) -> Message:
+    calls = [ToolCall(*(_words(call[name]) for name in ("id", "name", "arguments"))) for call in entry["tool_calls"]]
+    role = _words(entry["role"])
+    if role not in ("assistant", "tool"):
+        raise ValueError(role)
+    names = (entry.get(name) for name in ("tool_call_id", "name", "reasoning"))
+    return Message(role, _words(entry["content"]), tuple(calls), *(name and _words(name) for name in names))
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return storable(value)
+
+
+def _document(column: Any, most: int = MAX_JSON) -> Any:
     """The JSON of a column; None for what is none."""
-    if not isinstance(column, str) or len(column) > MAX_JSON:
+    if not isinstance(column, str) or len(column) > most:
         return None
     try:
         return json.loads(column)

@@ -13,7 +13,7 @@ from backends.regular_file import OddFileError, check_regular
 UNTITLED = "A chat without its title"
 MAX_ROWS = 200_000  # of a table, the newest: a damaged tree of pages may go round in circles
 Row = tuple[Any, ...]
-TEXTS = {"title", "folder", "role", "text", "model", "timings", "problem", "reasoning", "sampling"}
+TEXTS = {"title", "folder", "role", "text", "model", "timings", "problem", "reasoning", "sampling", "steps"}
 LINKS = {"chosen", "parent"}
 FLAGS = {"pinned", "unread", "stopped", "edited", "changed"}
 NOWHERE = "0"  # the turn that follows this one, which is none, follows the one before it: so did all in version 1
@@ -43,6 +43,7 @@ COLUMNS = {  # None: nothing can be made of a row without it; else what stands i
         "sampling": "NULL",
         "edited": "0",
         "changed": "0",
+        "steps": "NULL",
     },
 }
 PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -36,6 +36,8 @@ MIGRATIONS = (
     );
     CREATE INDEX turn_by_change ON turn (changed, id);
     """,
+    # of an answer with tools: its calls and their results, as JSON
+    "ALTER TABLE turn ADD COLUMN steps TEXT;",
 )
 
 

@@ -67,6 +67,10 @@ class Bridge(QObject):
             self._outputs.setdefault(answer, []).append(event)
         self._put("outputs", lambda: None)
 
+    def tell(self, message: Callable[[], None]) -> None:
+        """Run in the GUI thread, after all that was told before it."""
+        self._put(object(), message)
+
     def call(
         self,
         function: Callable[[], T],

@@ -15,6 +15,7 @@ from app.inference.users import Hold
 from backends.protocol import EngineOptions, Failed, Generate, Output
 from ui.bridge import Answer, Bridge
 from ui.settings.settings_desk import SettingsDesk
+from ui.tool_run import ToolRun
 
 if TYPE_CHECKING:
     from app.library.entry import ModelEntry
@@ -68,6 +69,12 @@ class EngineDesk(QObject):
         """Whether the loaded model has no chat format."""
         ready = self.snapshot.ready if self.snapshot and self.is_ready else None
         return ready is not None and ready.is_base
+
+    @property
+    def takes_tools(self) -> bool | None:
+        """Whether the loaded model's chat template knows tools. None: no model is loaded."""
+        ready = self.snapshot.ready if self.snapshot and self.is_ready else None
+        return None if ready is None else ready.takes_tools
 
     def load(self, entry: "ModelEntry", options: EngineOptions | None = None) -> None:
         """Load this model; the one before is unloaded unless it is pinned, or a program uses it. options: others than
@@ -130,6 +137,17 @@ class EngineDesk(QObject):
             raise
         return answer
 
+    def submit_with_tools(self, request: Generate) -> ToolRun:
+        """Raises EngineError unless the engine is ready and takes requests."""
+        if self.handle is None or self.snapshot is None or self.snapshot.ready is None:
+            raise EngineError("No model is loaded. Choose one first.")
+        hold = self.handle.hold(USER)
+        if hold is None:
+            raise EngineError(f"“{self.name}” makes room for another model. Try again in a moment.")
+        run = ToolRun(self._bridge.tell, hold.end)
+        run.begin(self.handle, self.snapshot.ready, self._services.toolbox, request)
+        return run
+
     def _hear(self, answer: Answer, hold: Hold, event: Output | Failed) -> None:
         """On the engine's thread."""
         if isinstance(event, Failed) or (isinstance(event, Output) and event.finish):
@@ -137,7 +155,9 @@ class EngineDesk(QObject):
         self._bridge.tell_output(answer, event)
 
     def abort(self, answer: Answer) -> None:
-        if self.handle and answer.uid is not None:
+        if isinstance(answer, ToolRun):
+            answer.stop()
+        elif self.handle and answer.uid is not None:
             self.handle.abort(answer.uid)
 
     def _switch(

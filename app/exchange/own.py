@@ -11,11 +11,11 @@ from typing import Any
 from app.conversation import Chat, Role, Turn
 from app.exact_json import exact_json
 from app.exchange.fields import items, mapping, name, text, when
-from app.history_rows import row_of, sampling_from, timings_from
+from app.history_rows import row_of, sampling_from, steps_from, timings_from
 
 FORMAT, VERSION = "slipstream-chats", 1
 ROLES = {role.value: role for role in Role}
-MADE = ("timings", "sampling")
+MADE = ("timings", "sampling", "steps")
 
 
 def to_json(chats: Sequence[Chat]) -> str:
@@ -79,4 +79,5 @@ def _turn(document: Mapping[str, Any]) -> Turn | None:
         text(document.get("reasoning")) or None,
         sampling_from(document.get("sampling")),
         document.get("edited") is True,
+        steps_from(document.get("steps")),
     )

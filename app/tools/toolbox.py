@@ -132,6 +132,16 @@ class Toolbox:
         """What a server has; for a person who has just configured it."""
         return self._server(server).tools()
 
+    def built_in(self) -> tuple[Offered, ...]:
+        """What comes with the application, whatever it may do."""
+        return tuple(Offered(tool.name, BUILT_IN, tool, _mark("", tool)) for tool in self._own)
+
+    def listed(self, server: ToolServer, listing: Listing) -> tuple[Offered, ...]:
+        """What a look at a server has found, under its own names and whatever it may do."""
+        remote = self._server(server)
+        tools = [_Remote(remote, listed) for listed in listing.tools]
+        return tuple(Offered(tool.name, server.name, tool, _mark(server.target, tool)) for tool in tools)
+
     def permission(self, offered: Offered) -> Permission:
         """What happens when it is called now. ASK, too, where it is another tool than the one that was allowed."""
         return _permission(self._rules.grants, offered.source, offered.tool.name, offered.mark)
@@ -161,7 +171,8 @@ class Toolbox:
             old = self._servers.get(wanted.name)
             if old and old.server == wanted and old.state is not State.ENDED:
                 return old
-            new = self._connect(wanted, lambda: self._values(wanted.name))
+            # a keyring is asked for what is in it: there are systems without one
+            new = self._connect(wanted, lambda: self._values(wanted.name) if wanted.secrets else {})
             if not self._is_closed:
                 self._servers[wanted.name] = new
                 new.start()

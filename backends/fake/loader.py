@@ -101,6 +101,7 @@ class FakeModel:
             max_characters=context * LONGEST_PIECE,
             embedding=self.pooler.embedding,
             generates="-embedder" not in load.model.name,
+            takes_tools="-base" not in load.model.name and "-untooled" not in load.model.name,
             vocabulary=Vocabulary(ends=(END,), num_tokens=NUM_TOKENS),
             notes=(*load.notes, "It runs without its wings.") if "note" in load.model.name else load.notes,
         )
@@ -191,9 +192,9 @@ def _bytes_of(pieces: Iterable[int | str]) -> list[int]:
 def load(load: Load, report: Callable[[float], None]) -> FakeModel:
     """`…bad…` in the file's name refuses the load, `…crash…` dies during it, `…stuck…` never ends it, `…waits…` ends it
     once that file exists, `…gated…` stands still in the middle of an answer until it does, `…note…` adds a note to the
-    load, `…-base…` has no chat template, `…-fim…` fills in middles of texts, `…-embedder…` makes vectors alone,
-    `…-reranker…` scores instead, `…busy…` computes on one of two threads, `…512cells…` has memory for no more, and
-    `…20ms…` sleeps so long per step.
+    load, `…-base…` has no chat template, `…-untooled…` one without tools, `…-fim…` fills in middles of texts,
+    `…-embedder…` makes vectors alone, `…-reranker…` scores instead, `…busy…` computes on one of two threads,
+    `…512cells…` has memory for no more, and `…20ms…` sleeps so long per step.
     """
     name = load.model.name
     report(0.5)
@@ -259,6 +260,10 @@ def answer_to(question: str) -> bytes:
 
 
 def _question(tokens: list[int]) -> str:
-    """The last line that a user wrote."""
+    """The last line that a user wrote, or what a tool has answered after it."""
+    if tokens and END in tokens:
+        last = bytes(tokens[len(tokens) - tokens[::-1].index(END) :]).decode("utf-8", "replace")
+        if last.startswith("tool: "):
+            return last.rstrip("\n")
     text = bytes(token for token in tokens if token < END).decode("utf-8", "replace")
     return text.rstrip("\n").rpartition("user: ")[2]

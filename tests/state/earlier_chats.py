@@ -26,6 +26,8 @@ def make_earlier(path: Path, version: int) -> None:
                 row = (chat, role, text_of(chat, turn), 100.0 + turn, model, timings)
                 columns = "conversation, role, text, created, model, timings"
                 database.execute(f"INSERT INTO turn ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
+        if version > 1:
+            database.execute(f"UPDATE turn SET parent = id - {NUM_CHATS} WHERE id > {NUM_CHATS}")
         database.execute("DELETE FROM turn WHERE id = 2")
 
 

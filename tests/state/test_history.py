@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from app.conversation import Role
+from app.conversation import Role, to_messages
 from app.history import History
 from app.history_opening import open_history
 from app.history_schema import MIGRATIONS
-from backends.protocol import Timings
+from backends.messages import ToolCall
+from backends.protocol import Message, Timings
 
 TIMINGS = Timings(prompt_n=3, cache_n=5, predicted_n=9, predicted_ms=12.5)
 
@@ -41,6 +42,25 @@ def test_a_conversation_survives_a_restart(history: History, path: Path) -> None
     assert before[0] == question
     assert (before[1].text, before[1].model, before[1].timings) == ("Hi!", "guide", TIMINGS)
     assert (before[1].stopped, before[1].problem) == (True, "It broke.")
+
+
+def test_calls_and_their_results_are_told_to_the_model_after_a_restart(history: History, path: Path) -> None:
+    call = ToolCall("c1", "calculator", '{"expression": "6 * 7"}')
+    steps = (
+        Message("assistant", "", (call,), reasoning="Hm."),
+        Message("tool", "42", tool_call_id="c1", name="calculator"),
+        Message("assistant", "It is 42."),
+    )
+    info = history.create("First")
+    history.append(info.id, Role.USER, "6 times 7?")
+    answer = history.append(info.id, Role.ASSISTANT, "")
+    history.update(answer.id, text="It is 42.", steps=steps)
+    history.close()
+    again, _ = open_history(path)
+    assert to_messages(again.turns(info.id), "")[1:] == steps
+    again.edit(answer.id, "It is 43.")
+    assert to_messages(again.turns(info.id), "")[1:] == (Message("assistant", "It is 43."),)
+    again.close()
 
 
 def test_update_changes_only_what_is_given(history: History) -> None:

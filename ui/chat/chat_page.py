@@ -144,6 +144,11 @@ class ChatPage(QWidget):
         transcript.branched.connect(self.branches.start_from)
         self.branches.removed.connect(self._offer_undo)
         self.branches.refused.connect(lambda text: self._banners.show_banner(Tone.WARNING, text))
+        transcript.call_decided.connect(session.decide)
+        transcript.stop_clicked.connect(lambda: session.stop())
+        session.called.connect(transcript.show_calls)
+        session.noted.connect(lambda text: self._banners.show_banner(Tone.INFO, text))
+        self.composer.tools.toggled.connect(self._set_tools)
         self.composer.submitted.connect(session.ask)
         self.composer.stop_clicked.connect(lambda: session.stop())
         self.composer.completes_changed.connect(self._set_completes)
@@ -178,6 +183,10 @@ class ChatPage(QWidget):
         self._models.refreshed.connect(self._refresh)
         self._guide.changed.connect(self._refresh)
 
+    def _set_tools(self, is_on: bool) -> None:
+        self.session.uses_tools = is_on
+        self.composer.focus()
+
     def _set_completes(self, completes: bool) -> None:
         self.session.completes = completes
         self._refresh()
@@ -189,6 +198,8 @@ class ChatPage(QWidget):
         running = session.turns[-1].id if session.is_busy else None
         self.transcript.show_turns(session.turns, running)
         self._mark_siblings()
+        if session.is_busy:
+            self.transcript.show_calls(session.turns[-1], session.calls())
         self.list.select(session.conversation)
         self.conversations.mark_read(session.conversation)
         self._refresh()
@@ -233,6 +244,7 @@ class ChatPage(QWidget):
         completes = is_base and self.session.completes
         self.composer.set_obstacle(self._obstacle(), f"Write with {name}" if completes else f"Ask {name}")
         self.composer.set_base(is_base)
+        self.composer.tools.set_possible(self._desk.takes_tools)
         self.composer.set_note(BASE_MODEL if is_base and has_turns else "")  # an empty chat says it itself
         if not has_turns:
             self._refresh_welcome()

@@ -4,9 +4,19 @@ from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPalette
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ui.chat.attachment import AttachmentError, read_attachment
+from ui.chat.tools_switch import ToolsSwitch
 from ui.icons import icon
 from ui.markdown.blocks import hard_wrap
 from ui.palette import Palette
@@ -135,6 +145,7 @@ class Composer(QWidget):
         self.complete = QCheckBox("Complete text")
         self.complete.setToolTip("It goes on with what you write, instead of answering you")
         self.complete.hide()
+        self.tools = ToolsSwitch()
         self._hint = label(HINT, "caption")
         self._lay_out()
 
@@ -225,4 +236,10 @@ class Composer(QWidget):
         above.addStretch(1)
         layout.addLayout(above)
         layout.addWidget(self._frame)
-        layout.addWidget(self._hint, 0, Qt.AlignmentFlag.AlignHCenter)
+        below = QGridLayout()  # the hint in the middle of the field, whatever stands beside it
+        below.addWidget(self.tools, 0, 0)
+        below.addWidget(self._hint, 0, 1)
+        for column in (0, 2):
+            below.setColumnStretch(column, 1)
+            below.setColumnMinimumWidth(column, self.tools.sizeHint().width())
+        layout.addLayout(below)

@@ -13,9 +13,12 @@ from app.conversation import Role, Turn, last_turns, title_from, to_messages, to
 from app.errors import EngineError, RequestError
 from app.history import FAULTS, why
 from app.repetition import RepetitionWatch
+from app.tools.call import Call
+from app.tools.events import Decision
 from backends.protocol import Failed, FailureKind, Finish, Generate, Output, Overflow, Priority, SamplingParams
 from ui.bridge import Answer
 from ui.engine_desk import EngineDesk
+from ui.tool_run import ToolRun
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -52,6 +55,8 @@ class ChatSession(QObject):
     refused = Signal(str)  # a sentence: nothing was asked
     context_filled = Signal(str)  # a sentence: the open chat does not go on as it is
     repeated = Signal(object)  # Repetition, in the answer that runs in the open chat
+    noted = Signal(str)  # a sentence on the tools of an answer that goes on
+    called = Signal(object, object)  # the answer's Turn, and its calls: tuple of Call
     unkept = Signal(str)  # a sentence: the disk did not take something, or not give it
     returned = Signal(object)  # str: a question that could not be kept or asked: its writer gets it back
     busy_changed = Signal(bool)
@@ -69,6 +74,7 @@ class ChatSession(QObject):
         self._retry_when_ready: int | None = None
         self.conversation: int | None = None
         self.turns: list[Turn] = []
+        self.uses_tools = False  # the model may call tools in the answers to come
         self.completes = False  # with a base model: go on with the text, instead of a dialogue
         desk.changed.connect(self._retry_if_ready)
 
@@ -145,6 +151,17 @@ class ChatSession(QObject):
             running.is_called_off = True
             self._desk.abort(running.answer)
 
+    def decide(self, call_id: str, decision: Decision) -> None:
+        """Of a call that waits in the open chat."""
+        running = self._running.get(self.conversation or 0)
+        if running and isinstance(running.answer, ToolRun):
+            running.answer.decide(call_id, decision)
+
+    def calls(self) -> tuple[Call, ...]:
+        """Of the answer that runs in the open chat."""
+        running = self._running.get(self.conversation or 0)
+        return running.answer.calls if running and isinstance(running.answer, ToolRun) else ()
+
     def try_again(self) -> None:
         """Ask for another answer beside the last one, or for the first; while the engine restarts, as soon as it is
         back. An answer that never began goes."""
@@ -155,7 +172,7 @@ class ChatSession(QObject):
             return
         if self.turns[-1].role is Role.ASSISTANT:
             last = self.turns.pop()
-            if not last.text:
+            if not last.text and not last.steps:
                 self._drop(last)
             self.turns_removed.emit(last.id)
         self.answer()
@@ -196,7 +213,7 @@ class ChatSession(QObject):
             return
         request = self._request(self.turns)
         try:
-            answer = self._desk.submit(request)
+            answer = self._submit(request)
         except (EngineError, RequestError) as error:
             self._tell_refusal(error)
             return
@@ -206,9 +223,22 @@ class ChatSession(QObject):
         self._running[self.conversation] = running
         self._tell_running()
         answer.grew.connect(partial(self._grow, running))
+        if isinstance(answer, ToolRun):
+            answer.noted.connect(self.noted)
+            answer.called.connect(partial(self._show_calls, running))
         answer.failed.connect(partial(self._fail, running))
         self._add(turn)
         self.busy_changed.emit(True)
+
+    def _submit(self, request: Generate) -> Answer:
+        """Raises EngineError, RequestError."""
+        if self.uses_tools and self._desk.takes_tools:
+            return self._desk.submit_with_tools(request)
+        return self._desk.submit(request)
+
+    def _show_calls(self, running: Running) -> None:
+        if running.conversation == self.conversation and isinstance(running.answer, ToolRun):
+            self.called.emit(running.turn, running.answer.calls)
 
     def _tell_refusal(self, error: EngineError | RequestError) -> None:
         is_full = isinstance(error, RequestError) and error.kind is FailureKind.CONTEXT_LENGTH
@@ -292,6 +322,8 @@ class ChatSession(QObject):
 
     def _close(self, running: Running, turn: Turn) -> None:
         """Its account is that of its last output: what was told at its beginning is not true of all of it."""
+        if isinstance(running.answer, ToolRun):
+            turn = replace(turn, steps=running.answer.steps)
         running.turn = turn
         self._show_change(running)
         del self._running[running.conversation]
@@ -325,7 +357,7 @@ class ChatSession(QObject):
 
     def _save(self, turn: Turn) -> None:
         """A full disk costs the copy on disk, not the answer that is being read. Told once for each answer."""
-        update = partial(self._history.update, turn.id, text=turn.text, timings=turn.timings)
+        update = partial(self._history.update, turn.id, text=turn.text, timings=turn.timings, steps=turn.steps)
         try:
             update(stopped=turn.stopped, problem=turn.problem)
         except FAULTS as error:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QKeySequenc
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.conversation import Role, Turn
+from app.tools.call import Call
 from ui.chat.turn_widget import AnswerWidget, QuestionWidget, TurnWidget
 from ui.palette import Palette
 from ui.theme import Theme
@@ -28,6 +29,8 @@ class Transcript(QScrollArea):
     deleted = Signal(object)
     tail_deleted = Signal(object)
     branched = Signal(object)
+    call_decided = Signal(str, object)  # a call's id, Decision
+    stop_clicked = Signal()
 
     def __init__(self, theme: Theme):
         super().__init__()
@@ -117,6 +120,11 @@ class Transcript(QScrollArea):
         if widget := self.widget_of(turn.id):
             widget.grow(turn)
 
+    def show_calls(self, turn: Turn, calls: tuple[Call, ...]) -> None:
+        widget = self.widget_of(turn.id)
+        if isinstance(widget, AnswerWidget):
+            widget.calls.show_calls(calls)
+
     def end(self, turn: Turn) -> None:
         if widget := self.widget_of(turn.id):
             widget.end(turn)
@@ -156,7 +164,9 @@ class Transcript(QScrollArea):
         if turn.role is Role.USER:
             widget = QuestionWidget(turn, self._theme.palette)
         else:
-            widget = AnswerWidget(turn, self._theme.palette, is_running)
+            widget = answer = AnswerWidget(turn, self._theme.palette, is_running)
+            answer.calls.decided.connect(self.call_decided)
+            answer.calls.stop_clicked.connect(self.stop_clicked)
         widget.set_siblings(self._siblings.get(turn.id, ()))
         widget.try_again_clicked.connect(self.try_again_clicked)
         widget.stepped.connect(self.stepped)

@@ -7,7 +7,9 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.conversation import Turn
+from app.tools.call import calls_of
 from ui.chat.sibling_switcher import SiblingSwitcher
+from ui.chat.tool_card import ToolCards
 from ui.chat.turn_edit import TurnEdit
 from ui.figures import loss, summary
 from ui.markdown.view import MarkdownView, PlainView
@@ -159,6 +161,7 @@ class QuestionWidget(TurnWidget):
 class AnswerWidget(TurnWidget):
     def __init__(self, turn: Turn, colors: Palette, is_running: bool):
         super().__init__(turn, "answer")
+        self.calls = ToolCards()
         self.view = MarkdownView(colors, "Answer")
         self._waiting = label("Thinking…", "muted")
         self._problem = label("", "problem", wraps=True)
@@ -172,7 +175,7 @@ class AnswerWidget(TurnWidget):
         layout = self._layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 8)
         layout.setSpacing(8)
-        for widget in (self._waiting, self.view, self._problem, self._foot):
+        for widget in (self.calls, self._waiting, self.view, self._problem, self._foot):
             layout.addWidget(widget)
 
         self._again.clicked.connect(self.try_again_clicked)
@@ -191,6 +194,8 @@ class AnswerWidget(TurnWidget):
 
     def end(self, turn: Turn) -> None:
         super().end(turn)
+        if turn.steps and not self.calls.cards:  # else it was shown how they came, with their times
+            self.calls.show_calls(calls_of(turn.steps))
         self.view.finish(turn.text)
         self.view.setVisible(bool(turn.text))
         self._waiting.hide()

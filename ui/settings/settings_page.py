@@ -18,6 +18,7 @@ from ui.settings.library_rows import FoldersRow, LibrariesRow
 from ui.settings.prompt_cache_row import PromptCacheRow
 from ui.settings.settings_desk import SettingsDesk
 from ui.settings.token_row import TokenRow
+from ui.settings.tools_panel import ToolsPanel
 from ui.theme import Theme
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.labels import button, label, rule
@@ -76,6 +77,9 @@ class SettingsPage(QWidget):
         column.rows.addWidget(_card(self._residency_fields()))
         column.rows.addWidget(label("Prompt cache", "section"))
         column.rows.addWidget(_card([*self._cache_fields(), PromptCacheRow(services.paths.prompt_cache, bridge)]))
+        column.rows.addWidget(label("Tools", "section"))
+        self.tools = ToolsPanel(services, bridge)
+        column.rows.addWidget(_card([self.tools]))
         column.rows.addWidget(label("Hub", "section"))
         column.rows.addWidget(_card([TokenRow(services.tokens, bridge)]))
         column.rows.addWidget(label("Folders", "section"))
@@ -87,6 +91,7 @@ class SettingsPage(QWidget):
 
         self._prompt_timer.timeout.connect(self._save_prompt)
         self.theme_chosen.connect(theme.choose)
+        self.tools.refused.connect(settings.refused)
         self.builds.picked.connect(self._offer_reload)
         desk.changed.connect(self._hide_reload_once_loading)
 

@@ -143,7 +143,7 @@ def shapes() -> Iterator[Body]:
     for part in parts:
         content = {"messages": [{"role": "user", "content": [part]}]}
         yield Body(f"part {part['type']!r}", json.dumps(content).encode(), REFUSED)
-    for value in ([1], {}, 1, ["a"] * 17, ["x" * 2000]):
+    for value in ([1], {}, 1, ["a"] * 65, ["x" * 2000]):
         yield Body(f"stop {str(value)[:20]}", f'{{{HI},"stop":{json.dumps(value)}}}'.encode(), REFUSED)
     for value in ("yes", 1, [], {}):
         yield Body(f"stream {value!r}", f'{{{HI},"stream":{json.dumps(value)}}}'.encode(), REFUSED)

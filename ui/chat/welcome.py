@@ -99,7 +99,7 @@ class Welcome(QWidget):
         install.setMinimumHeight(40)
         install.clicked.connect(self.install_clicked)
         self._body.addWidget(install, 0, Qt.AlignmentFlag.AlignLeft)
-        hint = f"{amount} and quantized on this machine in some seconds; no network needed."
+        hint = f"{amount} and quantized on this machine in a few seconds; no network needed."
         self._body.addWidget(label(hint, "caption", wraps=True))
         self._body.addSpacing(8)
         other = button(f"Install SmolLM2 ({size(SMOLLM2_BYTES)})")
@@ -121,7 +121,7 @@ class Welcome(QWidget):
             self._body.addWidget(again, 0, Qt.AlignmentFlag.AlignLeft)
 
     def show_models(self, entries: "Sequence[ModelEntry]") -> None:
-        self._begin("Which model shall answer?", "Choose one of your library. You can change it at any time, above.")
+        self._begin("Choose a model", "You can change it at any time, above.")
         for entry in [entry for entry in entries if not entry.is_checkpoint][:MAX_OFFERED]:
             tail = "    ".join(filter(None, (entry.quantization, entry.place, size(entry.bytes))))
             text = elided(entry.name, tail, self.fontMetrics(), WIDTH - CHIP_EDGES)

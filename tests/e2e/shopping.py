@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QWidget
 
 from tests.e2e.person import Person, Until, Visit
@@ -36,9 +36,13 @@ def shopping_visit(person: Person) -> Visit:
         seen_steps.extend(card.job.steps[card.job.step] for card in downloads.cards.values())
         return bool(downloads.cards)
 
+    watching = QTimer(window, interval=20)  # a step may be over before a picture of the page is taken
+    watching.timeout.connect(watch)
+    watching.start()
     yield Until(watch, "its card among the downloads")
     yield from person.look("downloads")
     yield Until(lambda: not watch() and downloads.finished.model.rowCount() == 1, "the model")
+    watching.stop()
     yield from person.look("arrived")
     arrived = downloads.finished.model.rows[0]
     _click_row(person, downloads.finished.view, 0)

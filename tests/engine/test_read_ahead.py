@@ -90,11 +90,16 @@ class Engine:
                 self.take_read()
 
 
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Engine]]:
-    """An engine after a restart: A lies on disk, or what else was asked before. Its prompts wait for a slow disk."""
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts wait for a slow disk as long as a test does."""
     for bound in ("MIN_PATIENCE", "MAX_PATIENCE"):
         monkeypatch.setattr(state_store, bound, SECONDS)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """An engine after a restart: A lies on disk, or what else was asked before."""
     engines: list[Engine] = []
 
     def start(*prompts: list[int], **options: Any) -> Engine:
@@ -301,6 +306,7 @@ class DiskSchedule(Schedule):
     def __init__(self, seed: int, folder: Path):
         self.folder = folder
         self.inbox: SimpleQueue[Read] = SimpleQueue()
+        self.looks_again = False  # all that were held back, in the next step
         super().__init__(seed)
 
     def _store(self, can_truncate: bool) -> StateStore:
@@ -308,9 +314,22 @@ class DiskSchedule(Schedule):
         disk = DiskCache(
             self.folder, self.random.choice([2000, PLENTY]), f"{can_truncate}", self.inbox.put, can_truncate, min_tokens
         )
-        return StateStore(HostCache(budget, can_truncate, min_tokens), disk, min_tokens)
+        store = StateStore(HostCache(budget, can_truncate, min_tokens), disk, min_tokens)
+        assert store._ahead
+        start_over = store._ahead._start_over
+
+        def note() -> None:
+            self.looks_again = True
+            start_over()
+
+        store._ahead._start_over = note  # type: ignore[method-assign]
+        return store
+
+    def _is_held_back(self, seq: Sequence) -> bool:
+        return self.looks_again or super()._is_held_back(seq)
 
     def _step(self) -> None:
+        self.looks_again = False
         super()._step()
         if self.random.random() < 0.5 and not self.inbox.empty():
             self._take()

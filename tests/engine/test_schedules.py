@@ -250,6 +250,9 @@ class Schedule:
         self.cases.append(Case(seq, prompt, max_tokens, None, None))
         self.scheduler.add(seq)
 
+    def _is_held_back(self, seq: Sequence) -> bool:
+        return self.scheduler.cache.keeper.is_held_back(seq)
+
     def _step(self) -> None:
         before, priorities = self._running(), {seq: seq.priority for seq in self.scheduler.sequences()}
         steps = self.scheduler.schedule()
@@ -258,8 +261,7 @@ class Schedule:
         self.counts["kept their slots"] += any(seq.slot is not None for seq in gone)
         assert not self.unread & self._running(), "what nobody reads is computed"
         waiting = set(self.scheduler.sequences()) - self._running() - self.unread
-        is_held_back = self.scheduler.cache.keeper.is_held_back
-        if any(seq.priority is Priority.WINDOW and not is_held_back(seq) for seq in waiting):
+        if any(seq.priority is Priority.WINDOW and not self._is_held_back(seq) for seq in waiting):
             assert not any(seq.priority is Priority.BATCH for seq in self._running()), "the window waits for batch work"
         if not steps:
             self._wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import EngineError, UnknownModelError
+from app.inference.restarts import Restarts
 from app.inference.supervisor import EngineHandle, EngineState, Supervisor
 from backends.fake.loader import answer_to
 from backends.protocol import EngineOptions, Failed, FailureKind, Finish, Output, Timings
@@ -130,7 +131,7 @@ def test_killed_at_random_moments_it_always_comes_back(load: Load) -> None:
         os.kill(pid, signal.SIGKILL)
         for answer in answers:
             answer.wait()
-        handle._deaths.clear()  # so many in a minute are this test's doing, not the engine's
+        handle._restarts = Restarts()  # so many in a minute are this test's doing, not the engine's
         _wait_for_restart(handle, pid)
         assert not is_alive(pid)
     assert ask(handle, "still here").wait().text == answer_to("still here").decode()

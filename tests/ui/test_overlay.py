@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLab
 from pytestqt.qtbot import QtBot
 
 from app.jobs.job import Job, JobState
+from tests.patience import until
 from tests.ui.stage import StageServices
 from ui.lab.lab_page import SPEED
 from ui.main_window import LAB, MODELS, SETTINGS, MainWindow
@@ -55,6 +56,19 @@ def places(window: MainWindow) -> dict[QWidget, QPoint]:
     return {each: place(each) for kind in CONTROLS for each in page.findChildren(kind) if each.isVisible()}
 
 
+def settled(window: MainWindow) -> dict[QWidget, QPoint]:
+    """Once the page has laid out what came when it was shown."""
+    seen: list[dict[QWidget, QPoint]] = [{}]
+
+    def is_still() -> bool:
+        QTest.qWait(20)
+        seen.append(places(window))
+        return bool(seen[-1]) and seen[-1] == seen[-2]
+
+    until(is_still, "a page that stands still")
+    return seen[-1]
+
+
 def moved(window: MainWindow, before: dict[QWidget, QPoint]) -> dict[QWidget, QPoint]:
     return {each: at for each, at in places(window).items() if before.get(each, at) != at}
 
@@ -62,8 +76,7 @@ def moved(window: MainWindow, before: dict[QWidget, QPoint]) -> dict[QWidget, QP
 @pytest.mark.parametrize("number", range(SETTINGS + 1))
 def test_a_banner_moves_nothing_on_any_page(window: MainWindow, number: int) -> None:
     window.go_to(number)
-    QTest.qWait(1)
-    before = places(window)
+    before = settled(window)
     assert before
     banner = window.banners.show_banner(Tone.WARNING, "Something happened.", [("Help", lambda: None)])
     QTest.qWait(1)

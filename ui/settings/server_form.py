@@ -43,7 +43,7 @@ class ServerForm(QWidget):
         }
         for title, field in rows.items():
             field.setAccessibleName(title)
-            form.addRow(title, field)
+            form.addRow(label(title), field)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.cancel)
